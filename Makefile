@@ -1,0 +1,39 @@
+# Two commands matter: `make run` (a first result on real digits) and `make test`.
+# Both build .venv from the pinned constraints and need only python3 and make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test test-slow lint format bench clean
+
+run: .venv/.installed
+	$(BIN)/ceflow run examples/quickstart.toml
+
+test: .venv/.installed-dev
+	$(BIN)/pytest
+
+test-slow: .venv/.installed-dev
+	$(BIN)/pytest -m slow
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: .venv/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.installed-dev
+	$(BIN)/python -m benchmarks
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv runs .pytest_cache .ruff_cache

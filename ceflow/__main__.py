@@ -1,0 +1,5 @@
+"""`python -m ceflow`."""
+
+from ceflow.cli import main
+
+main()

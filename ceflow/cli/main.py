@@ -1,0 +1,47 @@
+"""The `ceflow` command: finds the subcommand, and turns errors into sentences and exit codes."""
+
+import sys
+from importlib import import_module
+
+import click
+
+COMMANDS = {
+    "run": "run a spec and report what it found",
+    "plan": "show shapes, costs and needs of a spec, without running it",
+    "check": "say what is wrong with specs",
+    "show": "report on a run directory",
+}
+"""Each command's help in a line; the command itself is `ceflow.cli.NAME.command`."""
+
+
+class _Commands(click.Group):
+    """Subcommands that cost nothing until they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return import_module(f"ceflow.cli.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ceflow")
+def main() -> None:
+    """Collegial ensembles and infinitely wide networks with bottlenecks, from a spec.
+
+    \b
+    ceflow run examples/quickstart.toml    a first result
+    ceflow COMMAND --help                  what a command takes
+    """
+
+
+def fail(message: str, status: int) -> None:
+    """End with a message on stderr. 1: the run failed; 2: the spec or the command is wrong."""
+    click.echo(message, err=True)
+    sys.exit(status)

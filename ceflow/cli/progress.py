@@ -1,0 +1,59 @@
+"""Progress on stderr: bars with time left for what takes longer than a second."""
+
+import time
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import (
+    Progress as Bars,
+)
+
+from ceflow.events import Event, Progress, StageFinished, StageStarted
+from ceflow.report.text import seconds
+
+PATIENCE = 1.0
+"""Seconds that a stage may take before a bar is shown."""
+
+
+class Watcher:
+    """An observer that draws. On a terminal bars come and go; elsewhere a line a stage stays."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        )
+        self.bars = Bars(*columns, console=self.console, transient=True)
+        self.started = 0.0
+        self.title = ""
+
+    def __enter__(self) -> "Watcher":
+        if self.console.is_terminal:
+            self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StageStarted):
+            self.started = time.perf_counter()
+            self.title = f"[{event.index}/{event.total}] {event.stage}"
+            if self.console.is_terminal:
+                self.task = self.bars.add_task(self.title, total=None, visible=True)
+        elif isinstance(event, Progress) and self.console.is_terminal:
+            late = time.perf_counter() - self.started > PATIENCE
+            self.bars.update(self.task, completed=event.done, total=event.total, visible=late)
+        elif isinstance(event, StageFinished):
+            if self.console.is_terminal:
+                self.bars.remove_task(self.task)
+            took = seconds(event.seconds) if event.seconds else "kept from before"
+            self.console.print(f"{self.title}  {took}", style="dim", highlight=False, markup=False)

@@ -1,0 +1,51 @@
+"""`ceflow run`: the main job."""
+
+import click
+
+from ceflow.cli.failures import explained
+
+
+@click.command("run")
+@click.argument("spec")
+@click.option("--out", metavar="DIR", help="Run directory; by default runs/NAME, numbered.")
+@click.option("--json", "as_json", is_flag=True, help="Print results.json instead of the report.")
+def command(spec: str, out: str | None, as_json: bool) -> None:
+    """Check SPEC, do its stages, and report.
+
+    An unfinished run of the same spec in DIR is resumed.
+    """
+    from ceflow import load
+    from ceflow.runs import prepare, run
+
+    with explained():
+        document = load(spec)
+        from ceflow.compiler import compile
+
+        plan = compile(document)
+        forecasts = prepare(plan)
+        from ceflow.cli.console import results_console
+        from ceflow.cli.progress import Watcher
+        from ceflow.report import plan_tree, run_report, write_figures
+        from ceflow.store import RunDirectory
+
+        console = results_console(quiet=as_json)
+        console.print(plan_tree(plan, forecasts))
+        console.print()
+        _keep_compilations()
+        with Watcher() as watcher:
+            done = run(document, out, observe=watcher)
+        directory = RunDirectory(done.path)
+        write_figures(directory, plan)
+        if as_json:
+            click.echo(directory.read_text("results.json"), nl=False)
+        for part in run_report(directory, plan):
+            console.print(part)
+
+
+def _keep_compilations() -> None:
+    """JAX's compilation cache on disk, unless the user chose one: a second run compiles nothing."""
+    import os
+
+    folder = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(folder, "ceflow", "jax"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")

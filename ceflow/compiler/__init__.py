@@ -1,0 +1,20 @@
+"""From a document to shapes and costs (plain Python), and from those to modules (JAX)."""
+
+from ceflow.compiler.models import (
+    ensemble_with,
+    fan_in_sum,
+    member_with,
+    multiplicity_of,
+    ratio_widths,
+)
+from ceflow.compiler.plan import Plan, compile
+
+__all__ = [
+    "Plan",
+    "compile",
+    "ensemble_with",
+    "fan_in_sum",
+    "member_with",
+    "multiplicity_of",
+    "ratio_widths",
+]

@@ -1,0 +1,116 @@
+"""The compiled document: shapes and costs in plain Python, modules on request."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ceflow import data
+from ceflow.compiler import nodes
+from ceflow.compiler.models import expand
+from ceflow.spec import (
+    Circle,
+    Document,
+    Ensemble,
+    Fault,
+    Model,
+    SpecError,
+    check,
+    member_of,
+    placing,
+)
+
+if TYPE_CHECKING:
+    import equinox as eqx
+    from jaxtyping import Array, Key
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A document with every shape known.
+
+    `model` is the document's model with its inputs and outputs filled in, `root` its layers.
+    """
+
+    document: Document
+    model: Model
+    root: nodes.Node
+    data: data.Extent | None
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths of the document start."""
+        text = self.document.text
+        return text.folder if text else Path()
+
+    def resolved(self) -> Document:
+        """The document with all that was left to the data filled in, and no path relative to it."""
+        source = self.document.data
+        found = source and data.anchored(source, self.folder)
+        return self.document.model_copy(update={"model": self.model, "data": found})
+
+    def module(self, key: "Key[Array, '']") -> "eqx.Module":
+        """The document's network with weights drawn from `key`.
+
+        One example in, its outputs out; `jax.vmap` makes the batch. Arrays are of JAX's default
+        float type (`jax.enable_x64` chooses). Raises `SpecError` where a width is infinite.
+        """
+        return self.module_of(self.model, key)
+
+    def module_of(self, model: Model, key: "Key[Array, '']") -> "eqx.Module":
+        """The same for another model of the same inputs and outputs."""
+        from ceflow.compiler.lowering import lower  # loads JAX
+
+        return lower(self.expand(model), key)
+
+    def expand(self, model: Model) -> nodes.Node:
+        """The layers of another model of the same inputs and outputs."""
+        return expand(model, int(self.root.inputs), int(self.root.outputs))
+
+
+def compile(document: Document) -> Plan:
+    """Check a document's meaning and work out its shapes.
+
+    Reads the headers of data files. Raises `SpecError` with what is wrong. Never imports JAX.
+
+    >>> from ceflow.spec import Document, Mlp
+    >>> plan = compile(Document(model=Mlp(widths=[500] * 5, inputs=748, outputs=10)))
+    >>> plan.root.parameters
+    1379000
+    """
+    text = document.text
+    with placing(text):
+        check(document)
+        extent = document.data and data.extent(document.data, text.folder if text else Path())
+        sizes = {
+            "inputs": _size("inputs", document, extent.inputs if extent else None),
+            "outputs": _size("outputs", document, extent.outputs if extent else None),
+        }
+    member = member_of(document.model).model_copy(update=sizes)
+    model = _replace_member(document.model, member)
+    return Plan(document, model, expand(model, **sizes), extent)
+
+
+def _replace_member(model: Model, member: Any) -> Model:
+    if isinstance(model, Ensemble):
+        return model.model_copy(update={"member": member})
+    return member
+
+
+def _size(key: str, document: Document, from_data: int | None) -> int:
+    """Number of inputs or outputs: from the model, from the data; both must agree."""
+    parent = ("model", "member") if isinstance(document.model, Ensemble) else ("model",)
+    written = getattr(member_of(document.model), key)
+    known = written or from_data
+    if known is None:
+        help = f"add {key} to [{'.'.join(parent)}], or a [data] table"
+        raise SpecError(Fault("CE204", f"the number of {key} is not known", parent, "key", help))
+    if None not in (written, from_data) and written != from_data and not _free(key, document):
+        message = f"the model has {written} {key}, the data have {from_data}"
+        help = f"leave {key} out: it comes from the data"
+        raise SpecError(Fault("CE204", message, (*parent, key), help=help))
+    return known
+
+
+def _free(key: str, document: Document) -> bool:
+    """A kernel over a circle needs no targets, so the model's outputs decide there."""
+    return key == "outputs" and isinstance(document.data, Circle)

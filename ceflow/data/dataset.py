@@ -1,0 +1,49 @@
+"""What a source gives: counts before anything is read, arrays after."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ceflow.spec import Fault, SpecError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from numpy import ndarray
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How large a data set is: what a plan needs to know of it."""
+
+    inputs: int
+    outputs: int
+    train: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs and targets, one row an example, float64."""
+
+    x: "Float[ndarray, 'examples inputs']"
+    y: "Float[ndarray, 'examples outputs']"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training and test examples."""
+
+    train: Examples
+    test: Examples
+
+
+def data_error(code: str, message: str, key: str = "path", help: str = "") -> SpecError:
+    """An error about the document's [data], blamed on one of its keys."""
+    return SpecError(Fault(code, message, ("data", key), help=help))
+
+
+def amount(asked: int | None, available: int, key: str) -> int:
+    """How many examples to take of those there are; all, where none are asked for."""
+    if asked is not None and asked > available:
+        message = f"{asked} examples asked for, {available} there"
+        raise data_error("CE304", message, key, f"set data.{key} to {available} or less")
+    return available if asked is None else asked

@@ -1,0 +1,39 @@
+"""What is said while work is under way. Lower layers tell an observer; only the cli prints."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """A stage begins; `index` counts from 1."""
+
+    stage: str
+    kind: str
+    index: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A stage has done so many of its steps."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class StageFinished:
+    """A stage is done; `seconds` is 0 where an earlier run had done it."""
+
+    stage: str
+    seconds: float
+
+
+Event = StageStarted | Progress | StageFinished
+Observer = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """An observer that is not interested."""

@@ -1,0 +1,23 @@
+"""Kernels: infinite-width NNGP and NTK in closed form, the empirical NTK of any Equinox module."""
+
+from typing import TYPE_CHECKING
+
+from ceflow._lazy import lazy
+
+if TYPE_CHECKING:
+    from ceflow.kernels.compare import KernelAverage, relative_distance
+    from ceflow.kernels.empirical import empirical_ntk
+    from ceflow.kernels.infinite import Kernels, analytic
+
+__all__ = ["KernelAverage", "Kernels", "analytic", "empirical_ntk", "relative_distance"]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "KernelAverage": "ceflow.kernels.compare",
+        "relative_distance": "ceflow.kernels.compare",
+        "Kernels": "ceflow.kernels.infinite",
+        "analytic": "ceflow.kernels.infinite",
+        "empirical_ntk": "ceflow.kernels.empirical",
+    },
+)

@@ -1,0 +1,95 @@
+"""Curves drawn with characters: each braille character is a grid of 2 x 4 dots."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from ceflow.stages import Curve, Series, number
+
+DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+"""The bit of each dot, by row and column."""
+
+POINT = "●"
+
+
+def draw(curve: Curve, width: int = 64, height: int = 12) -> list[str]:
+    """The lines of a plot: title, canvas with its axes' ends, label of x.
+
+    >>> from ceflow.stages import Curve, Series
+    >>> line = Series("y", (0.0, 1.0), (0.0, 1.0))
+    >>> for text in draw(Curve("c", "a line", "x", "y", (line,)), 8, 2): print(text.rstrip())
+    a line
+       1 ┤    ⣀⠤⠒⠉
+       0 ┤⣀⠤⠒⠉
+         └────────
+          0      1
+          x
+    """
+    x_axis = _Axis([x for series in curve.series for x in series.x], curve.log_x, 2 * width)
+    y_axis = _Axis([y for series in curve.series for y in series.y], curve.log_y, 4 * height)
+    canvas = [[0] * width for _ in range(height)]
+    marks = {}
+    for series in curve.series:
+        dots = _dots(series, x_axis, y_axis)
+        if series.style == "points":
+            marks |= {(height - 1 - y // 4, x // 2): POINT for x, y in dots}
+        for x, y in _joined(dots) if series.style == "line" else ():
+            row, below = divmod(4 * height - 1 - y, 4)
+            canvas[row][x // 2] |= DOTS[below][x % 2]
+    rows = [
+        "".join(
+            marks.get((i, j)) or (chr(0x2800 + bits) if bits else " ")
+            for j, bits in enumerate(line)
+        )
+        for i, line in enumerate(canvas)
+    ]
+    return _framed(curve, rows, x_axis, y_axis, width)
+
+
+class _Axis:
+    """From values to dots, linear or logarithmic."""
+
+    def __init__(self, values: Sequence[float], log: bool, dots: int):
+        usable = [value for value in values if math.isfinite(value) and (value > 0 or not log)]
+        self.log, self.dots = log, dots
+        self.low, self.high = min(usable, default=1.0), max(usable, default=1.0)
+
+    def dot(self, value: float) -> int | None:
+        """The dot of a value; None where the axis has none."""
+        if not math.isfinite(value) or (self.log and value <= 0):
+            return None
+        low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        return round((at - low) / (high - low or 1.0) * (self.dots - 1))
+
+
+def _dots(series: Series, x_axis: _Axis, y_axis: _Axis) -> list[tuple[int, int]]:
+    pairs = ((x_axis.dot(x), y_axis.dot(y)) for x, y in zip(series.x, series.y, strict=True))
+    return [(x, y) for x, y in pairs if x is not None and y is not None]
+
+
+def _joined(dots: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The dots of the straight lines between successive ones."""
+    joined = dots[:1]
+    for (x0, y0), (x1, y1) in pairwise(dots):
+        steps = max(abs(x1 - x0), abs(y1 - y0), 1)
+        joined += [
+            (round(x0 + (x1 - x0) * k / steps), round(y0 + (y1 - y0) * k / steps))
+            for k in range(1, steps + 1)
+        ]
+    return joined
+
+
+def _framed(curve: Curve, rows: list[str], x_axis: _Axis, y_axis: _Axis, width: int) -> list[str]:
+    top, bottom = number(y_axis.high), number(y_axis.low)
+    margin = max(len(top), len(bottom), 4)
+    labels = [top, *[""] * (len(rows) - 2), bottom] if len(rows) > 1 else [top]
+    left, right = number(x_axis.low), number(x_axis.high)
+    ends = left + right.rjust(width - len(left))
+    pad = " " * margin
+    return [
+        curve.title,
+        *(f"{label:>{margin}} ┤{row}" for label, row in zip(labels, rows, strict=True)),
+        f"{pad} └{'─' * width}",
+        f"{pad}  {ends}",
+        f"{pad}  {curve.x_label}",
+    ]

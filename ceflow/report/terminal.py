@@ -1,0 +1,127 @@
+"""A run in the terminal: the plan as a tree, each stage's findings, where the files are."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table as RichTable
+from rich.text import Text
+from rich.tree import Tree
+
+from ceflow.compiler import Plan, nodes
+from ceflow.report.plot import draw
+from ceflow.report.text import seconds, size
+from ceflow.spec import Stage
+from ceflow.stages import Block, Curve, Forecast, Note, Table, Values, kind_of, number
+from ceflow.store import RunDirectory
+
+
+def plan_tree(plan: Plan, forecasts: Mapping[str, Forecast]) -> Tree:
+    """The document as a tree: its data, its layers with shapes and counts, its stages."""
+    document = plan.document
+    tree = Tree(
+        Text.assemble((document.name, "bold"), f"  seed {document.seed}, {document.precision}")
+    )
+    if plan.data and document.data:
+        extent = plan.data
+        counts = f"{number(extent.train)} training and {number(extent.test)} test examples"
+        shape = f"{number(extent.inputs)} inputs, {number(extent.outputs)} outputs"
+        tree.add(Text.assemble("data  ", (document.data.source, "cyan"), f"  {counts}, {shape}"))
+    model = tree.add(Text.assemble("model  ", (plan.model.type, "cyan"), f"  {_costs(plan.root)}"))
+    _add_layers(model, plan.root)
+    if document.stages:
+        branch = tree.add("stages")
+        for name, stage in document.stages.items():
+            branch.add(_stage_line(name, stage, forecasts[name]))
+    return tree
+
+
+def _costs(node: nodes.Node) -> str:
+    return f"{number(node.parameters)} parameters, {number(node.flops)} FLOPs an example"
+
+
+def _add_layers(tree: Tree, node: nodes.Node) -> None:
+    """Layers in order; equal ones in a row are shown once, with their number."""
+    if isinstance(node, nodes.Ensemble):
+        branch = tree.add(f"{number(node.multiplicity)} members, each {_costs(node.member)}")
+        _add_layers(branch, node.member)
+        return
+    if not isinstance(node, nodes.Chain):
+        tree.add(_layer_line(node))
+        return
+    lines: list[list[str | int]] = []
+    layers = list(node.layers)
+    while layers:
+        line = _layer_line(layers.pop(0))
+        if layers and isinstance(layers[0], nodes.Activation):
+            line += f", {layers.pop(0).name}"  # type: ignore[union-attr]
+        if lines and lines[-1][0] == line:
+            lines[-1][1] = int(lines[-1][1]) + 1
+        else:
+            lines.append([line, 1])
+    for line, count in lines:
+        tree.add(f"{line}  x {count}" if int(count) > 1 else str(line))
+
+
+def _layer_line(node: nodes.Node) -> str:
+    kind = type(node).__name__.lower()
+    return f"{kind} {number(node.inputs)} → {number(node.outputs)}"
+
+
+def _stage_line(name: str, stage: Stage, forecast: Forecast) -> Text:
+    on = f" of {stage.model}" if stage.model else ""
+    needs = f"  memory {size(forecast.memory)}" if forecast.memory > 1e7 else ""
+    return Text.assemble((name, "bold"), "  ", (stage.type, "cyan"), on, (needs, "dim"))
+
+
+def stage_section(name: str, stage: Stage, values: Values, took: float | None) -> Group:
+    """What one stage found, under a rule with its name."""
+    title = Text.assemble((name, "bold"), f"  {stage.type}", f"  {seconds(took)}" if took else "")
+    blocks = [Padding(_block(block), (0, 0, 0, 2)) for block in kind_of(stage).describe(values)]
+    return Group(Rule(title, align="left", style="dim"), *blocks)
+
+
+def _block(block: Block) -> RenderableType:
+    if isinstance(block, Note):
+        return Text(f"warning: {block.text}", style="yellow") if block.warning else Text(block.text)
+    if isinstance(block, Curve):
+        return Group("", *(Text(line, no_wrap=True, overflow="crop") for line in draw(block)))
+    return _table(block)
+
+
+def _table(table: Table) -> RichTable:
+    shown = RichTable(box=None, pad_edge=False, show_header=any(table.columns), header_style="dim")
+    for index, column in enumerate(table.columns):
+        numeric = index > 0 and len(table.columns) > 2
+        shown.add_column(column, justify="right" if numeric else "left", no_wrap=True)
+    for row in table.rows:
+        shown.add_row(*(Text(number(cell)) for cell in row))
+    return shown
+
+
+def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
+    """Everything a run found, from its directory alone."""
+    results = directory.read_json("results.json", {"stages": {}})["stages"]
+    state = directory.read_json("run.json")
+    for name, stage in plan.document.stages.items():
+        if name in results:
+            took = state["stages"].get(name, {}).get("seconds")
+            yield stage_section(name, stage, results[name], took)
+            yield ""
+    if state["state"] != "done":
+        yield Text(
+            f"the run is {state['state']}: ceflow run it again with --out to go on", "yellow"
+        )
+    yield files_line(directory.path)
+
+
+def files_line(path: Path) -> Text:
+    """Where the files are, by name."""
+    names = sorted(
+        f"{item.name}/" if item.is_dir() else item.name
+        for item in path.iterdir()
+        if not item.name.startswith(".")
+    )
+    return Text.assemble("files in ", (f"{path}/", "bold"), f"  {', '.join(names)}")

@@ -1,0 +1,11 @@
+"""The search for optimal ensembles: objectives, their optimum, and the near-optimal set."""
+
+from ceflow.search.objectives import (
+    Candidate,
+    Optimum,
+    nearest_multiplicity,
+    optimise,
+    relative_variance,
+)
+
+__all__ = ["Candidate", "Optimum", "nearest_multiplicity", "optimise", "relative_variance"]

@@ -1,0 +1,43 @@
+"""The language: what a document may say, and how it is read and written. Never imports JAX."""
+
+from ceflow.spec.base import Spec
+from ceflow.spec.data import Cifar10, Circle, Data, Digits, Gaussian, Idx, Npz
+from ceflow.spec.diagnostics import Fault, Place, SpecError
+from ceflow.spec.document import VERSION, Document
+from ceflow.spec.models import Ensemble, Mlp, Model
+from ceflow.spec.stages import Kernel, Search, Stage, StageSpec, Variance, member_of
+from ceflow.spec.text import Text, read
+from ceflow.spec.validation import check, placing, read_document
+from ceflow.spec.writing import dumps, tree_of
+
+__all__ = [
+    "VERSION",
+    "Cifar10",
+    "Circle",
+    "Data",
+    "Digits",
+    "Document",
+    "Ensemble",
+    "Fault",
+    "Gaussian",
+    "Idx",
+    "Kernel",
+    "Mlp",
+    "Model",
+    "Npz",
+    "Place",
+    "Search",
+    "Spec",
+    "SpecError",
+    "Stage",
+    "StageSpec",
+    "Text",
+    "Variance",
+    "check",
+    "dumps",
+    "member_of",
+    "placing",
+    "read",
+    "read_document",
+    "tree_of",
+]

@@ -1,0 +1,112 @@
+"""Data: where examples come from. How each source is read is in `ceflow.data`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ceflow.spec.base import Count, Names, Positive, Spec
+
+
+class Source(Spec):
+    """What every source of data can be asked for."""
+
+    train: Count | None = None
+    """Number of training examples; all there are by default."""
+    test: Annotated[int, Field(ge=0)] | None = None
+    """Number of test examples; all there are by default."""
+    normalise: Literal["none", "unit", "standard"] = "none"
+    """`unit` divides each input by its norm; `standard` gives each coordinate mean 0 and variance 1
+    over the training examples."""
+    scale: Positive = 1.0
+    """A factor on the inputs, applied after `normalise`."""
+
+
+class Labelled(Source):
+    """A source whose examples belong to classes."""
+
+    targets: Literal["one-hot", "signed", "raw"] = "one-hot"
+    """`one-hot`: one output a class; `signed`: -1 and 1 for two classes; `raw`: the label."""
+
+
+class Files(Labelled):
+    """A labelled source read from files."""
+
+    path: str
+    """A folder; relative to the document, else to the folder named by CEFLOW_DATA."""
+
+
+class Digits(Labelled):
+    """1,797 handwritten digits, 8x8 pixels in [0, 1]; shuffled by the seed."""
+
+    source: Literal["digits"] = "digits"
+    """Handwritten digits, 8x8."""
+    classes: Names | None = None
+    """Keep only these digits, as `["3", "8"]`; class 0 is the first named."""
+    train: Count | None = None
+    """Number of training examples; four fifths of them by default."""
+
+
+class Idx(Files):
+    """MNIST and its kin: IDX files, plain or gzipped; pixels in [0, 1], the files' order kept."""
+
+    source: Literal["idx"] = "idx"
+    """IDX files, as MNIST's."""
+    path: str = "mnist"
+    """A folder with train-images-idx3-ubyte and the other three, each plain or .gz; relative to the
+    document, else to the folder named by CEFLOW_DATA."""
+    classes: Names | None = None
+    """Keep only these labels, as `["3", "8"]`; class 0 is the first named."""
+
+
+class Cifar10(Files):
+    """CIFAR-10 in its binary version; pixels in [0, 1], channel first, batches of any length."""
+
+    source: Literal["cifar10"] = "cifar10"
+    """CIFAR-10, binary version."""
+    path: str = "cifar-10-batches-bin"
+    """A folder with data_batch_*.bin and test_batch.bin; relative to the document, else to the
+    folder named by CEFLOW_DATA."""
+    classes: Names | None = None
+    """Keep only these classes, as `["deer", "dog"]`; class 0 is the first named."""
+
+
+class Npz(Files):
+    """Arrays of your own: `x` and `y`, and where there is a test set `x_test` and `y_test`."""
+
+    source: Literal["npz"] = "npz"
+    """A NumPy archive."""
+    path: str
+    """The .npz file; relative to the document, else to the folder named by CEFLOW_DATA."""
+    targets: Literal["one-hot", "signed", "raw"] = "raw"
+    """`raw`: y as it is; `one-hot` and `signed` take y as labels."""
+
+
+class Gaussian(Source):
+    """Inputs and targets with iid standard normal entries, drawn from the document's seed."""
+
+    source: Literal["gaussian"] = "gaussian"
+    """Standard normal inputs."""
+    inputs: Count
+    """Dimension of the inputs."""
+    outputs: Count = 1
+    """Dimension of the targets."""
+    train: Count | None = 100
+    """Number of training examples."""
+    test: Annotated[int, Field(ge=0)] | None = 0
+    """Number of test examples."""
+
+
+class Circle(Spec):
+    """Points (cos t, sin t) at equal steps of the angle t over [-pi, pi], as in CE figure 2."""
+
+    source: Literal["circle"] = "circle"
+    """Points on the unit circle."""
+    points: Count = 100
+    """Number of points, both ends of the range included."""
+    outputs: Count = 1
+    """Dimension of the targets, which are standard normal."""
+    scale: Positive = 1.0
+    """Radius of the circle."""
+
+
+Data = Annotated[Digits | Idx | Cifar10 | Npz | Gaussian | Circle, Field(discriminator="source")]

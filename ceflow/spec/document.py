@@ -1,0 +1,95 @@
+"""A document: the whole of what a user wrote."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field, PrivateAttr
+
+from ceflow.spec.base import Spec
+from ceflow.spec.data import Data
+from ceflow.spec.diagnostics import Fault
+from ceflow.spec.models import Model
+from ceflow.spec.stages import Search, Stage
+from ceflow.spec.suggest import did_you_mean
+from ceflow.spec.text import Text
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
+
+VERSION = 1
+"""The language version that this ceflow reads and writes."""
+
+
+class Document(Spec):
+    """A network, data, and what is done with them, in order.
+
+    >>> from ceflow.spec import Document, Mlp, Search
+    >>> Document(model=Mlp(widths=[500, 500]), stages={"best": Search(alpha=3.4)}).name
+    'untitled'
+    """
+
+    ceflow: Literal[1] = 1
+    """Language version."""
+    name: Name = "untitled"
+    """Names the run and its folder."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """The one seed that all random numbers of the run come from."""
+    precision: Literal["float32", "float64"] = "float64"
+    """Of all arrays of the run."""
+    data: Data | None = None
+    """Where examples come from, when a stage needs them."""
+    model: Model
+    """The network; the baseline of a search, multiplicity included."""
+    stages: dict[Name, Stage] = Field(default_factory=dict)
+    """What is done, in the order written; the key names the stage."""
+
+    _text: Text | None = PrivateAttr(None)
+
+    def __eq__(self, other: object) -> bool:
+        # Where a document was written is no part of what it says.
+        return isinstance(other, Document) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def text(self) -> Text | None:
+        """The text it was read from; None for a document built in Python."""
+        return self._text
+
+    def model_of(self, stage: Stage) -> Model:
+        """The family a stage acts on: for a search's answer, the baseline that was searched."""
+        if stage.model is None:
+            return self.model
+        return self.model_of(self.stages[stage.model.partition(".")[0]])
+
+    def faults(self) -> list[Fault]:
+        faults = []
+        for index, (name, stage) in enumerate(self.stages.items()):
+            earlier = dict(list(self.stages.items())[:index])
+            found = [*stage.faults(), *_reference_faults(stage, earlier)]
+            if not found:
+                found = list(stage.faults_in(self, self.model_of(stage)))
+            faults += [fault.below("stages", name) for fault in found]
+        return faults
+
+
+def _reference_faults(stage: Stage, earlier: dict[str, Stage]) -> Iterator[Fault]:
+    for key, kind in stage.references().items():
+        name = getattr(stage, key)
+        candidates = [other for other, spec in earlier.items() if isinstance(spec, kind)]
+        if name is not None and name not in candidates:
+            yield _dangling(
+                key, name, candidates, f"a {kind.__name__.lower()} stage above this one"
+            )
+    models = [
+        f"{name}.{part}"
+        for name, spec in earlier.items()
+        if isinstance(spec, Search)
+        for part in spec.offers
+    ]
+    if stage.model is not None and stage.model not in models:
+        yield _dangling("model", stage.model, models, "an answer of a search above this stage")
+
+
+def _dangling(key: str, name: str, candidates: list[str], wanted: str) -> Fault:
+    help = did_you_mean(name, candidates) or "there is none"
+    return Fault("CE201", f"{name!r} is not {wanted}", (key,), help=help)

@@ -1,0 +1,143 @@
+"""Where each key and value of a document stands in its text.
+
+tree-sitter gives the positions and nothing else: tomllib and json remain the authority on what a
+text means.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import tree_sitter_json
+import tree_sitter_toml
+from tree_sitter import Language, Node, Parser
+
+from ceflow.spec.base import Path
+from ceflow.spec.diagnostics import Fault, Part, Place
+from ceflow.spec.text import Text
+
+_GRAMMARS = {"toml": tree_sitter_toml, "json": tree_sitter_json}
+
+
+@dataclass(frozen=True)
+class _Entry:
+    key: Node | None
+    value: Node | None
+
+
+class Positions:
+    """The places of a text's keys and values, by their path in the document."""
+
+    def __init__(self, text: Text):
+        self.text = text
+        language = Language(_GRAMMARS[text.syntax].language())
+        root = Parser(language).parse(text.content.encode()).root_node
+        walk = _walk_toml(root) if text.syntax == "toml" else _walk_json(root, ())
+        self.entries: dict[Path, _Entry] = {}
+        for path, entry in walk:
+            self.entries.setdefault(path, entry)
+
+    def of(self, fault: Fault) -> Fault:
+        """A fault with its place."""
+        return fault if fault.place else replace(fault, place=self.find(fault.path, fault.part))
+
+    def find(self, path: Path, part: Part = "value") -> Place:
+        """The place of a key or value; of the nearest table around it where it is not written."""
+        for length in range(len(path), 0, -1):
+            entry = self.entries.get(path[:length])
+            if entry is None:
+                continue
+            wanted_key = part == "key" or length < len(path)
+            node = (entry.key if wanted_key else entry.value) or entry.key or entry.value
+            if node is not None:
+                return self._place(node)
+        return self.text.place(1, 1)
+
+    def _place(self, node: Node) -> Place:
+        row, start = node.start_point
+        end_row, end = node.end_point
+        line = self.text.content.encode().split(b"\n")[row]
+        column = len(line[:start].decode(errors="replace"))
+        stop = end if end_row == row else len(line.rstrip(b"\r"))
+        length = len(line[start:stop].decode(errors="replace"))
+        shown = line.rstrip(b"\r").decode(errors="replace")
+        return Place(self.text.file, row + 1, column + 1, length, shown)
+
+
+def _walk_toml(root: Node) -> Iterator[tuple[Path, _Entry]]:
+    elements: dict[Path, int] = {}
+    for node in root.named_children:
+        if node.type == "pair":
+            yield from _toml_pair(node, ())
+        elif node.type in ("table", "table_array_element"):
+            yield from _toml_table(node, elements)
+
+
+def _toml_table(table: Node, elements: dict[Path, int]) -> Iterator[tuple[Path, _Entry]]:
+    header, *pairs = table.named_children
+    path: Path = ()
+    for key in _toml_keys(header):
+        path = (*path, _toml_name(key))
+        yield path, _Entry(key, None)
+        last = key == _toml_keys(header)[-1]
+        if table.type == "table_array_element" and last:
+            elements[path] = elements.get(path, -1) + 1
+        if path in elements:
+            path = (*path, elements[path])
+            yield path, _Entry(key, None)
+    for pair in pairs:
+        if pair.type == "pair":
+            yield from _toml_pair(pair, path)
+
+
+def _toml_pair(pair: Node, path: Path) -> Iterator[tuple[Path, _Entry]]:
+    key, value = pair.named_children[:2]
+    *tables, last = _toml_keys(key)
+    for table in tables:
+        path = (*path, _toml_name(table))
+        yield path, _Entry(table, None)
+    yield from _toml_value(value, (*path, _toml_name(last)), last)
+
+
+def _toml_value(value: Node, path: Path, key: Node | None) -> Iterator[tuple[Path, _Entry]]:
+    yield path, _Entry(key, value)
+    if value.type == "inline_table":
+        for pair in value.named_children:
+            if pair.type == "pair":
+                yield from _toml_pair(pair, path)
+    elif value.type == "array":
+        items = (node for node in value.named_children if node.type != "comment")
+        for index, item in enumerate(items):
+            yield from _toml_value(item, (*path, index), None)
+
+
+def _toml_keys(node: Node) -> list[Node]:
+    """The single keys of a possibly dotted key, in order."""
+    if node.type != "dotted_key":
+        return [node]
+    return [key for child in node.named_children for key in _toml_keys(child)]
+
+
+def _toml_name(key: Node) -> str:
+    text = (key.text or b"").decode()
+    try:
+        return next(iter(tomllib.loads(f"{text} = 0"))) if text[:1] in "'\"" else text
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _walk_json(node: Node, path: Path) -> Iterator[tuple[Path, _Entry]]:
+    if node.type == "document":
+        for child in node.named_children:
+            yield from _walk_json(child, path)
+    elif node.type == "object":
+        for pair in node.named_children:
+            if pair.type == "pair":
+                key, value = pair.named_children[:2]
+                below = (*path, (key.text or b"").decode()[1:-1])
+                yield below, _Entry(key, value)
+                yield from _walk_json(value, below)
+    elif node.type == "array":
+        for index, item in enumerate(node.named_children):
+            yield (*path, index), _Entry(None, item)
+            yield from _walk_json(item, (*path, index))

@@ -1,0 +1,194 @@
+"""Stages: what is done with a network. How each is done is in `ceflow.stages`."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from ceflow.spec.base import Count, NonNegative, Positive, Ratios, Spec
+from ceflow.spec.diagnostics import Fault
+from ceflow.spec.models import Ensemble, Mlp, Model
+
+if TYPE_CHECKING:
+    from ceflow.spec.document import Document
+
+
+References = dict[str, type[Spec]]
+"""Keys of a stage whose value names an earlier stage, and the kind of stage that must be."""
+
+
+class StageSpec(Spec):
+    """What every stage can be asked for."""
+
+    model: str | None = None
+    """The network to act on: a search's answer, as `"best.primal"`; by default the [model] of the
+    document."""
+
+    def references(self) -> References:
+        """The keys that name earlier stages."""
+        return {}
+
+    def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
+        """What is wrong with this stage in its document; `model` is the one it acts on."""
+        yield from ()
+
+
+class Kernel(StageSpec):
+    """A kernel matrix over the training inputs."""
+
+    type: Literal["kernel"] = "kernel"
+    """A kernel matrix over the training inputs."""
+    kind: Literal["ntk", "nngp"] = "ntk"
+    """`ntk`: neural tangent kernel; `nngp`: covariance of the outputs at initialisation."""
+    method: Literal["analytic", "empirical"] = "analytic"
+    """`analytic`: the limit of infinite width; `empirical`: of networks drawn from the seed."""
+    outputs: Literal["mean", "full"] = "mean"
+    """`mean`: (N, N), the mean of K^aa over outputs a; `full`: (N, N, outputs, outputs)."""
+    draws: Count = 1
+    """Networks drawn for `empirical`: the first one's kernel is kept, the distance is over all."""
+    reference: str | None = None
+    """An earlier kernel stage to measure the distance from, relative in Frobenius norm."""
+    spectrum: bool = False
+    """Whether to compute the eigenvalues."""
+
+    def references(self) -> References:
+        return {"reference": Kernel}
+
+    def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
+        if document.data is None:
+            yield Fault("CE202", "a kernel needs inputs", part="key", help="add a [data] table")
+        if self.method == "analytic":
+            yield from self._analytic_faults(model)
+        else:
+            yield from self._empirical_faults(model)
+        if self.outputs == "full" and (self.spectrum or self.reference):
+            key = "spectrum" if self.spectrum else "reference"
+            yield Fault(
+                "CE202", f"{key} needs one number an entry", (key,), "key", 'use outputs = "mean"'
+            )
+
+    def _analytic_faults(self, model: Model) -> Iterator[Fault]:
+        activation = member_of(model).activation
+        if activation not in ("relu", "linear"):
+            yield Fault(
+                "CE203",
+                f"no closed form of the infinite-width kernel for {activation}",
+                ("method",),
+                help='use method = "empirical", or the activation relu or linear',
+            )
+        if self.outputs == "full":
+            yield Fault(
+                "CE202",
+                "an infinite-width kernel is the same for every output",
+                ("outputs",),
+                help='use outputs = "mean"',
+            )
+
+    def _empirical_faults(self, model: Model) -> Iterator[Fault]:
+        if self.kind == "nngp":
+            yield Fault(
+                "CE203",
+                "the NNGP kernel exists at infinite width only",
+                ("kind",),
+                help='use kind = "ntk", or method = "analytic"',
+            )
+        if not model.finite:
+            yield Fault(
+                "CE203",
+                "a network with an infinite layer cannot be drawn",
+                ("method",),
+                help='use method = "analytic", or finite widths',
+            )
+
+
+class Variance(StageSpec):
+    """The law of one NTK entry over widths, and alpha fitted to it (CE eq. 9, Algorithm 1)."""
+
+    type: Literal["variance"] = "variance"
+    """Moments of one NTK entry over widths, and alpha fitted to them."""
+    ratios: Ratios = (0.05, 0.1, 0.2, 0.5, 1.0)
+    """Widths to measure, as fractions of the model's."""
+    draws: Annotated[int, Field(ge=100)] = 2000
+    """Networks drawn at each width; the exact method needs none."""
+    entries: Literal["diagonal", "off-diagonal"] = "diagonal"
+    """`diagonal`: K(x, x); `off-diagonal`: K(x, x') for two independent inputs."""
+    method: Literal["auto", "exact", "sample", "monte-carlo"] = "auto"
+    """`exact`: closed form; `sample`: exact draws of K without drawing weights; `monte-carlo`: all
+    weights are drawn; `auto`: exact where it applies, else monte-carlo."""
+
+    def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
+        if not model.finite:
+            yield Fault(
+                "CE203",
+                "at infinite width the NTK has no variance",
+                part="key",
+                help="give the [model] finite widths",
+            )
+        if self.method in ("exact", "sample") and not self.has_closed_form(model):
+            yield Fault(
+                "CE203",
+                f"method {self.method!r} needs a relu or linear MLP without bias"
+                " and entries = 'diagonal'",
+                ("method",),
+                help='use method = "monte-carlo"',
+            )
+
+    def has_closed_form(self, model: Model) -> bool:
+        """Whether theory allows the moments of K without drawing weights."""
+        member = member_of(model)
+        return (
+            self.entries == "diagonal"
+            and member.activation in ("relu", "linear")
+            and member.bias_variance == 0
+        )
+
+
+class Search(StageSpec):
+    """The optimal ensemble for a baseline: primal and dual (CE eq. 10 to 14, Algorithm 2)."""
+
+    type: Literal["search"] = "search"
+    """The optimally smooth (primal) and optimally compact (dual) ensembles."""
+    variance: str | None = None
+    """An earlier variance stage whose alpha to use."""
+    alpha: Positive | None = None
+    """The constant of CE eq. 9, in place of a variance stage."""
+    cost: Literal["parameters", "flops"] = "parameters"
+    """What the primal holds fixed and the dual makes small (CE eq. 8 and 15)."""
+    tolerance: NonNegative = 0.02
+    """Members of the near-optimal set have an objective within this fraction of the best."""
+
+    def references(self) -> References:
+        return {"variance": Variance}
+
+    def faults(self) -> list[Fault]:
+        given = [key for key in ("variance", "alpha") if getattr(self, key) is not None]
+        if len(given) == 1:
+            return []
+        help = 'variance = "a variance stage", or alpha = 3.4'
+        if given:
+            return [
+                Fault("CE202", "variance and alpha exclude each other", ("alpha",), "key", help)
+            ]
+        return [Fault("CE102", "a search needs alpha", part="key", help=help)]
+
+    def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
+        if not model.finite:
+            yield Fault(
+                "CE203",
+                "a baseline with an infinite layer has no cost to match",
+                part="key",
+                help="give the [model] finite widths",
+            )
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """Names of the models that later stages can act on."""
+        return ("primal", "dual")
+
+
+Stage = Annotated[Kernel | Variance | Search, Field(discriminator="type")]
+
+
+def member_of(model: Model) -> Mlp:
+    """The network that is repeated: the member of an ensemble, else the model itself."""
+    return model.member if isinstance(model, Ensemble) else model

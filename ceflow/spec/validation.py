@@ -1,0 +1,225 @@
+"""From a tree of plain values to a document, or to every fault in it."""
+
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from ceflow.spec.base import Path, Spec
+from ceflow.spec.diagnostics import Fault, SpecError, dotted
+from ceflow.spec.document import VERSION, Document
+from ceflow.spec.suggest import did_you_mean
+from ceflow.spec.text import Text, parse
+
+TAGS = ("type", "source")
+"""The keys that say which kind of model, stage or data a table describes."""
+
+
+def read_document(text: Text) -> Document:
+    """Parse and check a text. Raises `SpecError` with every fault found, each at its place."""
+    tree = parse(text)
+    with placing(text):
+        document = validate(tree)
+        check(document)
+    document._text = text
+    return document
+
+
+@contextmanager
+def placing(text: Text | None) -> Iterator[None]:
+    """Give the faults of a `SpecError` their places in the text, in the order they stand there."""
+    try:
+        yield
+    except SpecError as error:
+        if text is None:
+            raise
+        from ceflow.spec.positions import Positions  # a parse more, only where something is wrong
+
+        raise SpecError(*sorted(map(Positions(text).of, error.faults), key=_order)) from None
+
+
+def _order(fault: Fault) -> tuple[int, int]:
+    return (fault.place.line, fault.place.column) if fault.place else (0, 0)
+
+
+def validate(tree: dict[str, Any]) -> Document:
+    """The document that a tree describes; its keys and types are checked, not yet its meaning."""
+    version = tree.get("ceflow", VERSION)
+    if isinstance(version, int) and version > VERSION:
+        message = f"language version {version}; this ceflow reads version {VERSION}"
+        raise SpecError(Fault("CE003", message, ("ceflow",), help="install a later ceflow"))
+    try:
+        return Document.model_validate(tree)
+    except ValidationError as error:
+        faults = [_fault(detail, tree) for detail in error.errors(include_url=False)]
+        raise SpecError(*_without_echoes(faults)) from None
+
+
+def check(document: Document) -> None:
+    """Raise `SpecError` with what is wrong in the meaning of a document."""
+    faults = document.faults()
+    if faults:
+        raise SpecError(*faults)
+
+
+def _without_echoes(faults: list[Fault]) -> Iterator[Fault]:
+    """An array with a bad entry is also counted as too short; one fault is enough."""
+    blamed = {fault.path[:-1] for fault in faults if fault.path}
+    for fault in faults:
+        if not ("at least" in fault.message and fault.path in blamed):
+            yield fault
+
+
+def _fault(detail: ErrorDetails, tree: dict[str, Any]) -> Fault:
+    path, kind, value = _path(detail["loc"], tree), detail["type"], detail["input"]
+    context = detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = _keys_at(path[:-1], tree)
+        return Fault(
+            "CE101", f"unknown key {path[-1]!r}", path, "key", did_you_mean(str(path[-1]), known)
+        )
+    if kind == "missing":
+        return Fault("CE102", f"the key {path[-1]!r} is missing", path[:-1], "key")
+    if kind == "union_tag_not_found":
+        tag = context["discriminator"].strip("'")
+        kinds = did_you_mean("", _kinds_at(path, tree))
+        return Fault("CE102", f"the key {tag!r} is missing", path, "key", kinds)
+    if kind == "union_tag_invalid":
+        tag = context["discriminator"].strip("'")
+        help = did_you_mean(str(context["tag"]), _kinds_at(path, tree))
+        return Fault("CE105", f"unknown {tag} {context['tag']!r}", (*path, tag), help=help)
+    if kind == "literal_error":
+        choices = [
+            choice.strip(" '") for choice in context["expected"].replace(" or ", ", ").split(",")
+        ]
+        return Fault(
+            "CE105",
+            f"unknown {_name(path)} {value!r}",
+            path,
+            help=did_you_mean(str(value), choices),
+        )
+    of_type = kind.endswith("_type") or (kind == "width" and not isinstance(value, int))
+    expected = _expectation(kind, context, detail["msg"])
+    message = f"{_name(path)} {expected}, not {_shown(value)}"
+    return Fault("CE103" if of_type else "CE104", message, path)
+
+
+def _name(path: Path) -> str:
+    """The last key on a path, with the indices behind it."""
+    last = max((i for i, step in enumerate(path) if isinstance(step, str)), default=0)
+    return dotted(path[last:])
+
+
+def _expectation(kind: str, context: dict[str, Any], message: str) -> str:
+    """What should have stood there, as a clause."""
+    wanted = {
+        "int_type": "must be a whole number",
+        "float_type": "must be a number",
+        "string_type": "must be a string",
+        "bool_type": "must be true or false",
+        "tuple_type": "must be an array",
+        "dict_type": "must be a table",
+        "model_type": "must be a table",
+        "model_attributes_type": "must be a table",
+        "greater_than": "must be above {gt}",
+        "greater_than_equal": "must be at least {ge}",
+        "less_than": "must be below {lt}",
+        "less_than_equal": "must be at most {le}",
+        "finite_number": "must be finite",
+        "string_pattern_mismatch": "must be letters, digits, - and _, a letter or digit first",
+        "too_short": "must have at least {min_length} entry",
+    }
+    return wanted.get(kind, message).format(**context)
+
+
+def _shown(value: Any) -> str:
+    """A value as the user would have written it, cut to a line."""
+    if isinstance(value, dict):
+        return "a table"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _path(location: tuple[int | str, ...], tree: Any) -> Path:
+    """A pydantic location without the tags of unions that it goes through."""
+    path: list[int | str] = []
+    for position, step in enumerate(location):
+        last = position == len(location) - 1
+        here = step in tree if isinstance(tree, dict) else isinstance(step, int)
+        if here:
+            path.append(step)
+            tree = _child(tree, step)
+        elif last and not (isinstance(tree, dict) and step in _tags(tree)):
+            path.append(step)
+    return tuple(path)
+
+
+def _tags(tree: dict[str, Any]) -> list[Any]:
+    return [tree.get(tag) for tag in TAGS]
+
+
+def _child(tree: Any, step: int | str) -> Any:
+    try:
+        return tree[step]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _keys_at(path: Path, tree: Any) -> list[str]:
+    """The keys that the language knows in the table at `path`."""
+    classes = _classes_at(path, tree)
+    return list(classes[0].model_fields) if len(classes) == 1 else []
+
+
+def _kinds_at(path: Path, tree: Any) -> list[str]:
+    """The kinds of model, stage or data that the table at `path` could be."""
+    return [
+        get_args(field.annotation)[0]
+        for kind in _classes_at(path, tree)
+        for tag, field in kind.model_fields.items()
+        if tag in TAGS
+    ]
+
+
+def _classes_at(path: Path, tree: Any) -> list[type[Spec]]:
+    """The classes a table could be of; one, where its tag says which."""
+    annotation: Any = Document
+    for step in path:
+        tree = _child(tree, step)
+        annotation = _step(annotation, step)
+        classes = _specs(annotation)
+        if len(classes) > 1 and isinstance(tree, dict):
+            tagged = [kind for kind in classes if _is_tagged(kind, tree)]
+            annotation = tagged[0] if tagged else annotation
+    return _specs(annotation)
+
+
+def _step(annotation: Any, step: int | str) -> Any:
+    for kind in _specs(annotation):
+        if step in kind.model_fields:
+            return kind.model_fields[str(step)].annotation
+    if get_origin(annotation) is dict:
+        return get_args(annotation)[1]
+    return None
+
+
+def _specs(annotation: Any) -> list[type[Spec]]:
+    """The classes of the language in an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        return [annotation]
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [kind for option in get_args(annotation) for kind in _specs(option)]
+    if get_origin(annotation) is Annotated:
+        return _specs(get_args(annotation)[0])
+    return []
+
+
+def _is_tagged(kind: type[Spec], tree: dict[str, Any]) -> bool:
+    return any(
+        get_origin(field.annotation) is Literal and tree.get(tag) in get_args(field.annotation)
+        for tag, field in kind.model_fields.items()
+        if tag in TAGS
+    )

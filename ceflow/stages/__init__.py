@@ -1,0 +1,37 @@
+"""Kinds of stage, one file each: what it will need, how it is done, what it has to show."""
+
+from ceflow.spec import Kernel, Search, Stage, Variance
+from ceflow.stages import kernel, search, variance
+from ceflow.stages.stage import Forecast, Job, Kind, Outcome, Values, require_memory, resolve_model
+from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table, number
+
+KINDS: dict[type, Kind] = {
+    Kernel: kernel.KIND,
+    Search: search.KIND,
+    Variance: variance.KIND,
+}
+
+
+def kind_of(stage: Stage) -> Kind:
+    """The meaning registered for a stage."""
+    return KINDS[type(stage)]
+
+
+__all__ = [
+    "KINDS",
+    "Block",
+    "Cell",
+    "Curve",
+    "Forecast",
+    "Job",
+    "Kind",
+    "Note",
+    "Outcome",
+    "Series",
+    "Table",
+    "Values",
+    "kind_of",
+    "number",
+    "require_memory",
+    "resolve_model",
+]

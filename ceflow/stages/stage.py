@@ -1,0 +1,104 @@
+"""What a stage is given, and what it gives back."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ceflow import data
+from ceflow.compiler import Plan
+from ceflow.events import Observer, Progress
+from ceflow.seeding import Seed
+from ceflow.spec import Document, Fault, Model, SpecError, Stage
+from ceflow.stages.summary import Block
+from ceflow.store import RunDirectory
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Values = dict[str, Any]
+"""Plain numbers, strings, lists and dictionaries: what goes into results.json."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage to do: its spec, the network it acts on, earlier results, and where arrays go."""
+
+    name: str
+    spec: Any
+    plan: Plan
+    model: Model
+    results: Mapping[str, Values]
+    directory: RunDirectory
+    observe: Observer
+
+    @property
+    def seed(self) -> Seed:
+        """The stage's own random stream."""
+        return Seed(self.plan.document.seed).fold("stages").fold(self.name)
+
+    def dataset(self) -> data.Dataset:
+        """The document's data."""
+        document = self.plan.document
+        assert document.data is not None, "the spec of a stage that needs data asks for it"
+        return data.load(document.data, self.plan.folder, Seed(document.seed).fold("data"))
+
+    def progress(self, done: int, total: int) -> None:
+        self.observe(Progress(self.name, done, total))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage found: values for results.json, an array, documents to write."""
+
+    values: Values
+    array: "np.ndarray | None" = None
+    documents: dict[str, Document] = field(default_factory=dict)
+
+
+class Forecast(NamedTuple):
+    """What a stage will need: bytes of memory and disk, and the key to change to need less."""
+
+    memory: float = 0.0
+    disk: float = 0.0
+    key: str = ""
+
+
+class Kind(NamedTuple):
+    """The meaning of one kind of stage."""
+
+    forecast: Callable[[Any, Plan, Model], Forecast]
+    run: Callable[[Job], Outcome]
+    describe: Callable[[Values], list[Block]]
+
+
+def resolve_model(stage: Stage, plan: Plan, results: Mapping[str, Values]) -> Model:
+    """The network a stage acts on: the document's, or what an earlier stage offers."""
+    if stage.model is None:
+        return plan.model
+    name, _, part = stage.model.partition(".")
+    tree = {"model": results[name][part]["model"]}
+    return Document.model_validate(tree).model
+
+
+def number_size(plan: Plan) -> int:
+    """Bytes of one number at the document's precision."""
+    return 8 if plan.document.precision == "float64" else 4
+
+
+def require_memory(name: str, forecast: Forecast, available: float) -> None:
+    """Raise `SpecError` where a stage would need more memory than there is."""
+    if forecast.memory > available:
+        need, there = (f"{size / 1e9:,.1f} GB" for size in (forecast.memory, available))
+        message = f"stage {name!r} would need {need} of memory; this machine has {there}"
+        path = ("stages", name)
+        raise SpecError(Fault("CE401", message, path, "key", f"lower {forecast.key}"))
+
+
+@contextmanager
+def precision(plan: Plan) -> Iterator[None]:
+    """JAX at the document's precision, for the block only."""
+    import jax
+
+    with jax.enable_x64(plan.document.precision == "float64"):
+        yield

@@ -1,0 +1,53 @@
+"""A run directory: where its files are, and what state it is in."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ceflow.store.arrays import read_array, write_array
+from ceflow.store.atomic import write_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class RunDirectory:
+    """The files of one run. Every write is atomic; nothing here knows what the numbers mean."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run was begun here."""
+        return (self.path / "run.json").is_file()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a run could begin here."""
+        return not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir()))
+
+    def read_text(self, name: str) -> str:
+        return (self.path / name).read_text(encoding="utf-8")
+
+    def write_text(self, name: str, text: str) -> None:
+        write_text(self.path / name, text)
+
+    def read_json(self, name: str, default: Any = None) -> Any:
+        """The content of a JSON file; `default` where there is none."""
+        if not (self.path / name).is_file():
+            return default
+        return json.loads(self.read_text(name))
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write plain numbers; a number that is not finite has no place in a result."""
+        self.write_text(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+    def array_name(self, name: str) -> str:
+        return f"arrays/{name}.zarr"
+
+    def read_array(self, name: str) -> "np.ndarray":
+        return read_array(self.path / self.array_name(name))
+
+    def write_array(self, name: str, array: "np.ndarray") -> None:
+        write_array(self.path / self.array_name(name), array)

@@ -1,0 +1,13 @@
+"""How many networks Monte Carlo draws at once. Plain Python: a plan asks without loading JAX."""
+
+CHUNK_NUMBERS = 2**24
+"""Weights that are drawn at once, over all networks of a chunk."""
+
+
+def chunk_size(parameters: float, draws: int) -> int:
+    """Networks in a chunk: fixed by the network and the number of draws.
+
+    >>> chunk_size(1_379_000, 2000)
+    12
+    """
+    return max(1, min(draws, int(CHUNK_NUMBERS // parameters), 1024))

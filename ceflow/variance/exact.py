@@ -1,0 +1,107 @@
+"""Moments of one NTK entry of a ReLU or linear MLP, in closed form and without sampling."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ceflow.spec import Mlp
+
+
+class Moments(NamedTuple):
+    """First and second moment of K."""
+
+    mean: float
+    second: float
+
+    @property
+    def ratio(self) -> float:
+        """`E[K^2]/E[K]^2`, which the law says is `exp(alpha S)` (CE eq. 9)."""
+        return self.second / self.mean**2
+
+
+def exact_moments(model: Mlp) -> Moments:
+    """E[K] and E[K^2] of one diagonal NTK entry, over the weights, at |x|^2 = inputs.
+
+    K is `K^aa(x, x)` for one output a. Conditioned on the forward signal, the gradient is a product
+    of independent random 3x3 matrices (theory, section 3):
+
+        M_l = (c/n_{l-1}) [[X, 0, 0], [I, Y, 0], [I, Y, X]],   K = last entry of M_1 ... M_H s
+
+    with k ~ Binomial(n_l, 1/2) active units (all of them for a linear network), X ~ chi2(k),
+    Y ~ chi2(k - 1), I = 1{k > 0}, s = (xi^2, 1, 1)/n_H and xi ~ N(0, 1). So E[K] is a product of
+    E[M_l], and E[K^2] of E[M_l kron M_l]; both are polynomials in n_l and 2^-n_l.
+
+    Raises `ValueError` for a bias, an infinite width, or another activation.
+
+    >>> from ceflow.spec import Mlp
+    >>> moments = exact_moments(Mlp(widths=[2, 3]))
+    >>> round(moments.mean, 9), round(moments.second, 9)
+    (3.0, 52.0)
+    """
+    require_closed_form(model)
+    scales = layer_scales(model)
+    top = scales[-1]
+    first = top * np.ones(3)
+    second = top**2 * np.array([[3.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]).ravel()
+    for width, scale in zip(reversed(model.widths), reversed(scales[:-1]), strict=True):
+        mean, square = _layer_moments(int(width), model.activation)
+        first = scale * mean @ first
+        second = scale**2 * square @ second
+    return Moments(float(first[2]), float(second[8]))
+
+
+def require_closed_form(model: Mlp) -> None:
+    """Raise `ValueError` where the 3x3 recursion does not hold."""
+    if model.activation not in ("relu", "linear"):
+        raise ValueError(f"no closed form for the activation {model.activation}: use monte-carlo")
+    if model.bias_variance:
+        raise ValueError("no closed form with biases: use monte-carlo")
+    if not model.finite:
+        raise ValueError("at infinite width the NTK has no variance")
+
+
+def layer_scales(model: Mlp) -> list[float]:
+    """The factor in front of each weight layer's squared signal: c/fan-in.
+
+    The first is c alone: K is taken at |x|^2 = inputs, and does not depend on the number of inputs.
+    """
+    inner = [model.weight_variance / width for width in model.widths[:-1]]
+    return [model.weight_variance, *inner, model.last_variance / model.widths[-1]]
+
+
+def _layer_moments(width: int, activation: str) -> tuple[np.ndarray, np.ndarray]:
+    """E[M] and E[M kron M], without the scale.
+
+    Row 3 of M is row 2 plus X in the last column: M = X (e1 e1' + e3 e3') + I b e1' + Y b e2' with
+    b = e2 + e3. The moments of X and Y given k are those of chi2; k is then averaged out.
+    """
+    n = width
+    if activation == "linear":
+        k, kk, dead = n, n * n, 0.0
+    else:
+        k, kk, dead = n / 2, n * (n + 1) / 4, math.ldexp(1.0, -n) if n < 1000 else 0.0
+    below = k - 1 + dead  # E[max(k - 1, 0)]
+    moments = {
+        "X": k,
+        "I": 1 - dead,
+        "Y": below,
+        "XX": kk + 2 * k,
+        "II": 1 - dead,
+        "YY": kk - 1 + dead,  # (k - 1)(k + 1)
+        "XI": k,
+        "XY": kk - k,
+        "IY": below,
+    }
+    parts = {
+        "X": np.diag([1.0, 0.0, 1.0]),
+        "I": np.array([[0.0, 0, 0], [1, 0, 0], [1, 0, 0]]),
+        "Y": np.array([[0.0, 0, 0], [0, 1, 0], [0, 1, 0]]),
+    }
+    mean = sum((moments[a] * parts[a] for a in parts), np.zeros((3, 3)))
+    square = np.zeros((9, 9))
+    for a, one in parts.items():
+        for b, two in parts.items():
+            moment = moments[a + b] if a + b in moments else moments[b + a]
+            square += moment * np.kron(one, two)
+    return mean, square

@@ -1,0 +1,87 @@
+"""Algorithm 1: alpha, from moments measured at several widths."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Fit:
+    """`log(E[K^2]/E[K]^2) = alpha S`, fitted (CE eq. 9).
+
+    - `stderr`, `interval`: standard error and 95 % confidence interval of alpha; None where one
+      exact point leaves nothing to judge by.
+    - `residuals`: measured minus fitted logarithm, a point each.
+    - `intercept`, `alpha_with_intercept`: what the fit would be with a constant term, which the law
+      has not; None with fewer than three points.
+    """
+
+    alpha: float
+    stderr: float | None
+    interval: tuple[float, float] | None
+    residuals: tuple[float, ...]
+    intercept: float | None
+    alpha_with_intercept: float | None
+
+
+def fit_alpha(
+    fan_in_sums: Sequence[float], ratios: Sequence[float], stderrs: Sequence[float] | None = None
+) -> Fit:
+    """Least squares through the origin, weighted by the standard errors of the ratios.
+
+    Without errors (exact moments) what is left is the law's own inexactness, which is relative, so
+    points count by 1/S^2 and alpha is the mean of log(ratio)/S. The standard error is the larger of
+    what the points' errors and what their scatter about the line say (Birge).
+
+    >>> fit = fit_alpha([0.1, 0.2, 0.3], np.exp([0.34, 0.68, 1.02]))
+    >>> round(fit.alpha, 6)
+    3.4
+    """
+    s, y = np.asarray(fan_in_sums, float), np.log(ratios)
+    errors = s if stderrs is None else np.asarray(stderrs, float) / np.asarray(ratios, float)
+    weights = 1 / np.maximum(errors, 1e-300) ** 2
+    weights = weights / weights.max()
+    curvature = float((weights * s**2).sum())
+    alpha = float((weights * s * y).sum()) / curvature
+    residuals = y - alpha * s
+    freedom = len(s) - 1
+    candidates = []
+    if stderrs is not None:
+        candidates.append(float(errors[weights.argmax()]) / curvature**0.5)
+    if freedom:
+        candidates.append(float((weights * residuals**2).sum() / freedom / curvature) ** 0.5)
+    stderr = max(candidates, default=None)
+    intercept, slope = _with_intercept(s, y, weights)
+    return Fit(
+        alpha,
+        stderr,
+        _interval(alpha, stderr, freedom),
+        tuple(residuals.tolist()),
+        intercept,
+        slope,
+    )
+
+
+def _interval(alpha: float, stderr: float | None, freedom: int) -> tuple[float, float] | None:
+    if stderr is None:
+        return None
+    from scipy.special import ndtri, stdtrit
+
+    tail = (1 + CONFIDENCE) / 2
+    reach = stderr * float(stdtrit(freedom, tail) if freedom else ndtri(tail))
+    return alpha - reach, alpha + reach
+
+
+def _with_intercept(
+    s: np.ndarray, y: np.ndarray, weights: np.ndarray
+) -> tuple[float, float] | tuple[None, None]:
+    if len(set(s.tolist())) < 3:
+        return None, None
+    root = np.sqrt(weights)
+    (intercept, slope), *_ = np.linalg.lstsq(
+        np.stack([root, root * s], axis=1), root * y, rcond=None
+    )
+    return float(intercept), float(slope)
