@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint format bench clean
+.PHONY: run test test-slow lint format schema bench clean
 
 run: .venv/.installed
 	$(BIN)/ceflow run examples/quickstart.toml
@@ -22,6 +22,9 @@ lint: .venv/.installed-dev
 format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+schema: .venv/.installed
+	$(BIN)/ceflow schema > schemas/ceflow.schema.json
 
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks

@@ -12,33 +12,26 @@
 1379000
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ceflow._lazy import lazy
-from ceflow.spec import Document, SpecError, Text, dumps, read, read_document
 
 if TYPE_CHECKING:
     from ceflow.compiler import Plan, compile
     from ceflow.runs import Run, run
+    from ceflow.spec import Document, SpecError, dumps, load, loads
 
 __version__ = "0.1.0"
-__all__ = ["Plan", "Run", "SpecError", "compile", "dumps", "load", "loads", "run"]
-
-
-def load(path: str | Path) -> Document:
-    """Read a document from a TOML or JSON file. Raises `SpecError` with every fault in it."""
-    return read_document(read(path))
-
-
-def loads(text: str, syntax: Literal["toml", "json"] = "toml") -> Document:
-    """Read a document from a string. Raises `SpecError` with every fault in it."""
-    return read_document(Text("<string>", text, syntax, Path()))
-
+__all__ = ["Document", "Plan", "Run", "SpecError", "compile", "dumps", "load", "loads", "run"]
 
 __getattr__ = lazy(
     __name__,
     {
+        "Document": "ceflow.spec",
+        "SpecError": "ceflow.spec",
+        "dumps": "ceflow.spec",
+        "load": "ceflow.spec",
+        "loads": "ceflow.spec",
         "Plan": "ceflow.compiler",
         "compile": "ceflow.compiler",
         "Run": "ceflow.runs",

@@ -10,6 +10,7 @@ COMMANDS = {
     "plan": "show shapes, costs and needs of a spec, without running it",
     "check": "say what is wrong with specs",
     "show": "report on a run directory",
+    "schema": "print the JSON Schema of the language",
 }
 """Each command's help in a line; the command itself is `ceflow.cli.NAME.command`."""
 

@@ -79,7 +79,7 @@ def _stage_line(name: str, stage: Stage, forecast: Forecast) -> Text:
 def stage_section(name: str, stage: Stage, values: Values, took: float | None) -> Group:
     """What one stage found, under a rule with its name."""
     title = Text.assemble((name, "bold"), f"  {stage.type}", f"  {seconds(took)}" if took else "")
-    blocks = [Padding(_block(block), (0, 0, 0, 2)) for block in kind_of(stage).describe(values)]
+    blocks = [Padding(_block(block), (0, 0, 0, 2), expand=False) for block in kind_of(stage).describe(values)]
     return Group(Rule(title, align="left", style="dim"), *blocks)
 
 

@@ -5,9 +5,10 @@ from ceflow.spec.data import Cifar10, Circle, Data, Digits, Gaussian, Idx, Npz
 from ceflow.spec.diagnostics import Fault, Place, SpecError
 from ceflow.spec.document import VERSION, Document
 from ceflow.spec.models import Ensemble, Mlp, Model
+from ceflow.spec.schema import json_schema
 from ceflow.spec.stages import Kernel, Search, Stage, StageSpec, Variance, member_of
 from ceflow.spec.text import Text, read
-from ceflow.spec.validation import check, placing, read_document
+from ceflow.spec.validation import check, load, loads, placing, read_document
 from ceflow.spec.writing import dumps, tree_of
 
 __all__ = [
@@ -35,6 +36,9 @@ __all__ = [
     "Variance",
     "check",
     "dumps",
+    "json_schema",
+    "load",
+    "loads",
     "member_of",
     "placing",
     "read",

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from ceflow.spec.diagnostics import Fault
 
-Path = tuple[str | int, ...]
+Steps = tuple[str | int, ...]
 """Where a value stands in a document: `("model", "widths", 0)`."""
 
 

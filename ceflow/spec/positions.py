@@ -12,7 +12,7 @@ import tree_sitter_json
 import tree_sitter_toml
 from tree_sitter import Language, Node, Parser
 
-from ceflow.spec.base import Path
+from ceflow.spec.base import Steps
 from ceflow.spec.diagnostics import Fault, Part, Place
 from ceflow.spec.text import Text
 
@@ -33,7 +33,7 @@ class Positions:
         language = Language(_GRAMMARS[text.syntax].language())
         root = Parser(language).parse(text.content.encode()).root_node
         walk = _walk_toml(root) if text.syntax == "toml" else _walk_json(root, ())
-        self.entries: dict[Path, _Entry] = {}
+        self.entries: dict[Steps, _Entry] = {}
         for path, entry in walk:
             self.entries.setdefault(path, entry)
 
@@ -41,7 +41,7 @@ class Positions:
         """A fault with its place."""
         return fault if fault.place else replace(fault, place=self.find(fault.path, fault.part))
 
-    def find(self, path: Path, part: Part = "value") -> Place:
+    def find(self, path: Steps, part: Part = "value") -> Place:
         """The place of a key or value; of the nearest table around it where it is not written."""
         for length in range(len(path), 0, -1):
             entry = self.entries.get(path[:length])
@@ -64,8 +64,8 @@ class Positions:
         return Place(self.text.file, row + 1, column + 1, length, shown)
 
 
-def _walk_toml(root: Node) -> Iterator[tuple[Path, _Entry]]:
-    elements: dict[Path, int] = {}
+def _walk_toml(root: Node) -> Iterator[tuple[Steps, _Entry]]:
+    elements: dict[Steps, int] = {}
     for node in root.named_children:
         if node.type == "pair":
             yield from _toml_pair(node, ())
@@ -73,9 +73,9 @@ def _walk_toml(root: Node) -> Iterator[tuple[Path, _Entry]]:
             yield from _toml_table(node, elements)
 
 
-def _toml_table(table: Node, elements: dict[Path, int]) -> Iterator[tuple[Path, _Entry]]:
+def _toml_table(table: Node, elements: dict[Steps, int]) -> Iterator[tuple[Steps, _Entry]]:
     header, *pairs = table.named_children
-    path: Path = ()
+    path: Steps = ()
     for key in _toml_keys(header):
         path = (*path, _toml_name(key))
         yield path, _Entry(key, None)
@@ -90,7 +90,7 @@ def _toml_table(table: Node, elements: dict[Path, int]) -> Iterator[tuple[Path, 
             yield from _toml_pair(pair, path)
 
 
-def _toml_pair(pair: Node, path: Path) -> Iterator[tuple[Path, _Entry]]:
+def _toml_pair(pair: Node, path: Steps) -> Iterator[tuple[Steps, _Entry]]:
     key, value = pair.named_children[:2]
     *tables, last = _toml_keys(key)
     for table in tables:
@@ -99,7 +99,7 @@ def _toml_pair(pair: Node, path: Path) -> Iterator[tuple[Path, _Entry]]:
     yield from _toml_value(value, (*path, _toml_name(last)), last)
 
 
-def _toml_value(value: Node, path: Path, key: Node | None) -> Iterator[tuple[Path, _Entry]]:
+def _toml_value(value: Node, path: Steps, key: Node | None) -> Iterator[tuple[Steps, _Entry]]:
     yield path, _Entry(key, value)
     if value.type == "inline_table":
         for pair in value.named_children:
@@ -126,7 +126,7 @@ def _toml_name(key: Node) -> str:
         return text
 
 
-def _walk_json(node: Node, path: Path) -> Iterator[tuple[Path, _Entry]]:
+def _walk_json(node: Node, path: Steps) -> Iterator[tuple[Steps, _Entry]]:
     if node.type == "document":
         for child in node.named_children:
             yield from _walk_json(child, path)

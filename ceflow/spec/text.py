@@ -1,6 +1,7 @@
 """From a file to a tree: reading and parsing, with one clear sentence where that fails."""
 
 import json
+import os
 import re
 import tomllib
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Text:
         return Place(self.file, line, column, length, shown)
 
 
-def read(path: str | Path) -> Text:
+def read(path: str | os.PathLike[str]) -> Text:
     """Read a document's file; its syntax is JSON where the name ends in .json, else TOML."""
     path = Path(path)
     try:

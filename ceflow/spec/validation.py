@@ -1,21 +1,37 @@
 """From a tree of plain values to a document, or to every fault in it."""
 
+import os
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ceflow.spec.base import Path, Spec
+from ceflow.spec.base import Spec, Steps
 from ceflow.spec.diagnostics import Fault, SpecError, dotted
 from ceflow.spec.document import VERSION, Document
 from ceflow.spec.suggest import did_you_mean
-from ceflow.spec.text import Text, parse
+from ceflow.spec.text import Text, parse, read
 
 TAGS = ("type", "source")
 """The keys that say which kind of model, stage or data a table describes."""
+
+
+def load(path: str | os.PathLike[str]) -> Document:
+    """Read a document from a TOML or JSON file. Raises `SpecError` with every fault in it."""
+    return read_document(read(path))
+
+
+def loads(text: str, syntax: Literal["toml", "json"] = "toml") -> Document:
+    """Read a document from a string. Raises `SpecError` with every fault in it.
+
+    >>> loads('model = {type = "mlp", widths = [3]}').model.widths
+    (3,)
+    """
+    return read_document(Text("<string>", text, syntax, Path()))
 
 
 def read_document(text: Text) -> Document:
@@ -107,7 +123,7 @@ def _fault(detail: ErrorDetails, tree: dict[str, Any]) -> Fault:
     return Fault("CE103" if of_type else "CE104", message, path)
 
 
-def _name(path: Path) -> str:
+def _name(path: Steps) -> str:
     """The last key on a path, with the indices behind it."""
     last = max((i for i, step in enumerate(path) if isinstance(step, str)), default=0)
     return dotted(path[last:])
@@ -143,7 +159,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _path(location: tuple[int | str, ...], tree: Any) -> Path:
+def _path(location: tuple[int | str, ...], tree: Any) -> Steps:
     """A pydantic location without the tags of unions that it goes through."""
     path: list[int | str] = []
     for position, step in enumerate(location):
@@ -168,13 +184,13 @@ def _child(tree: Any, step: int | str) -> Any:
         return None
 
 
-def _keys_at(path: Path, tree: Any) -> list[str]:
+def _keys_at(path: Steps, tree: Any) -> list[str]:
     """The keys that the language knows in the table at `path`."""
     classes = _classes_at(path, tree)
     return list(classes[0].model_fields) if len(classes) == 1 else []
 
 
-def _kinds_at(path: Path, tree: Any) -> list[str]:
+def _kinds_at(path: Steps, tree: Any) -> list[str]:
     """The kinds of model, stage or data that the table at `path` could be."""
     return [
         get_args(field.annotation)[0]
@@ -184,7 +200,7 @@ def _kinds_at(path: Path, tree: Any) -> list[str]:
     ]
 
 
-def _classes_at(path: Path, tree: Any) -> list[type[Spec]]:
+def _classes_at(path: Steps, tree: Any) -> list[type[Spec]]:
     """The classes a table could be of; one, where its tag says which."""
     annotation: Any = Document
     for step in path:

@@ -1,0 +1,13 @@
+"""`ceflow schema`: the JSON Schema of the language."""
+
+import json
+
+import click
+
+
+@click.command("schema")
+def command() -> None:
+    """Print the JSON Schema of the language, which editors check and complete specs by."""
+    from ceflow.spec import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
