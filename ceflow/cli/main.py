@@ -10,6 +10,8 @@ COMMANDS = {
     "plan": "show shapes, costs and needs of a spec, without running it",
     "check": "say what is wrong with specs",
     "show": "report on a run directory",
+    "explain": "explain the code of a fault",
+    "init": "write a first spec",
     "schema": "print the JSON Schema of the language",
 }
 """Each command's help in a line; the command itself is `ceflow.cli.NAME.command`."""

@@ -1,39 +1,48 @@
 """`ceflow plan`: the compiled plan."""
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ceflow.cli.failures import explained
+from ceflow.cli.settings import settings
+
+if TYPE_CHECKING:
+    from ceflow.compiler import Plan
+    from ceflow.runs import Needs
 
 
 @click.command("plan")
 @click.argument("spec")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
-def command(spec: str, as_json: bool) -> None:
+@settings
+def command(spec: str, as_json: bool, settings: tuple[str, ...]) -> None:
     """Show the layers of SPEC with their shapes and counts, and what each stage will need."""
-    from ceflow import load
+    from ceflow.cli.console import results_console
     from ceflow.compiler import compile
-    from ceflow.runs import prepare
+    from ceflow.runs import forecast_needs, require_memory
+    from ceflow.spec import load
 
     with explained():
-        plan = compile(load(spec))
-        forecasts = prepare(plan)
+        plan = compile(load(spec, settings))
+        require_memory(plan)
+        needs = forecast_needs(plan)
         if as_json:
-            stages = {
-                name: {"memory": forecast.memory, "disk": forecast.disk}
-                for name, forecast in forecasts.items()
-            }
-            root = plan.root
-            model = {"parameters": _number(root.parameters), "flops": _number(root.flops)}
-            click.echo(
-                json.dumps({"name": plan.document.name, "model": model, "stages": stages}, indent=2)
-            )
-            return
-        from ceflow.cli.console import results_console
-        from ceflow.report import plan_tree
+            click.echo(json.dumps(_as_json(plan, needs), indent=2))
+        else:
+            from ceflow.report import plan_tree
 
-        results_console().print(plan_tree(plan, forecasts))
+            results_console().print(plan_tree(plan, needs))
+
+
+def _as_json(plan: "Plan", needs: "dict[str, Needs]") -> dict[str, Any]:
+    root = plan.root
+    return {
+        "name": plan.document.name,
+        "model": {"parameters": _number(root.parameters), "flops": _number(root.flops)},
+        "stages": {name: need._asdict() for name, need in needs.items()},
+    }
 
 
 def _number(value: float) -> float | str:

@@ -41,7 +41,8 @@ class Watcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bars.stop()
+        if self.console.is_terminal:
+            self.bars.stop()
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, StageStarted):

@@ -1,35 +1,38 @@
 """`ceflow run`: the main job."""
 
+import os
+
 import click
 
 from ceflow.cli.failures import explained
+from ceflow.cli.settings import settings
 
 
 @click.command("run")
 @click.argument("spec")
 @click.option("--out", metavar="DIR", help="Run directory; by default runs/NAME, numbered.")
 @click.option("--json", "as_json", is_flag=True, help="Print results.json instead of the report.")
-def command(spec: str, out: str | None, as_json: bool) -> None:
+@settings
+def command(spec: str, out: str | None, as_json: bool, settings: tuple[str, ...]) -> None:
     """Check SPEC, do its stages, and report.
 
     An unfinished run of the same spec in DIR is resumed.
     """
-    from ceflow import load
-    from ceflow.runs import prepare, run
+    from ceflow.cli.console import results_console
+    from ceflow.cli.progress import Watcher
+    from ceflow.compiler import compile
+    from ceflow.runs import forecast_needs, require_memory, run
+    from ceflow.spec import load
+    from ceflow.store import RunDirectory
 
     with explained():
-        document = load(spec)
-        from ceflow.compiler import compile
-
+        document = load(spec, settings)
         plan = compile(document)
-        forecasts = prepare(plan)
-        from ceflow.cli.console import results_console
-        from ceflow.cli.progress import Watcher
+        require_memory(plan)
         from ceflow.report import plan_tree, run_report, write_figures
-        from ceflow.store import RunDirectory
 
         console = results_console(quiet=as_json)
-        console.print(plan_tree(plan, forecasts))
+        console.print(plan_tree(plan, forecast_needs(plan)))
         console.print()
         _keep_compilations()
         with Watcher() as watcher:
@@ -44,8 +47,7 @@ def command(spec: str, out: str | None, as_json: bool) -> None:
 
 def _keep_compilations() -> None:
     """JAX's compilation cache on disk, unless the user chose one: a second run compiles nothing."""
-    import os
+    from ceflow.runs.rates import cache_folder
 
-    folder = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(folder, "ceflow", "jax"))
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder() / "jax"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")

@@ -5,6 +5,8 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Key
 
 from ceflow import nets
@@ -17,15 +19,33 @@ def lower(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
     if not nodes.is_finite(root):
         message = "a network with an infinite layer has no module"
         raise SpecError(Fault("CE203", message, ("model",), "key", "give it finite widths"))
-    return _lower(root, key)
+    return _drawn(root, key)
+
+
+@eqx.filter_jit
+def _drawn(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
+    """In NTK parameterisation every parameter is standard normal, so one draw fills a network.
+
+    One, not one a layer: a generator costs JAX a third of a second to compile for each new shape.
+    """
+    if isinstance(root, nodes.Ensemble):
+        return nets.Ensemble(lambda k: _drawn(root.member, k), root.multiplicity, key=key)
+    empty = eqx.filter_eval_shape(_built, root, key)
+    slots, rest = eqx.partition(empty, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
+    shapes, structure = jax.tree.flatten(slots)
+    ends = np.cumsum([shape.size for shape in shapes])
+    numbers = jnp.split(jax.random.normal(key, (int(ends[-1]),)), ends[:-1])
+    leaves = [part.reshape(shape.shape) for part, shape in zip(numbers, shapes, strict=True)]
+    return eqx.combine(jax.tree.unflatten(structure, leaves), rest)
 
 
 @singledispatch
-def _lower(node: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
+def _built(node: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
+    """A layer's module."""
     raise TypeError(f"no module is registered for the layer {type(node).__name__}")
 
 
-@_lower.register
+@_built.register
 def _(node: nodes.Dense, key: Key[Array, ""]) -> eqx.Module:
     return nets.Dense(
         int(node.inputs),
@@ -36,18 +56,13 @@ def _(node: nodes.Dense, key: Key[Array, ""]) -> eqx.Module:
     )
 
 
-@_lower.register
+@_built.register
 def _(node: nodes.Activation, key: Key[Array, ""]) -> eqx.Module:
     return eqx.nn.Lambda(nets.ACTIVATIONS[node.name])
 
 
-@_lower.register
+@_built.register
 def _(node: nodes.Chain, key: Key[Array, ""]) -> eqx.Module:
     keys = jax.random.split(key, len(node.layers))
-    layers: list[Any] = [_lower(layer, k) for layer, k in zip(node.layers, keys, strict=True)]
+    layers: list[Any] = [_built(layer, k) for layer, k in zip(node.layers, keys, strict=True)]
     return eqx.nn.Sequential(layers)
-
-
-@_lower.register
-def _(node: nodes.Ensemble, key: Key[Array, ""]) -> eqx.Module:
-    return nets.Ensemble(lambda k: _lower(node.member, k), node.multiplicity, key=key)

@@ -14,7 +14,6 @@ from ceflow.spec import (
     Fault,
     Model,
     SpecError,
-    check,
     member_of,
     placing,
 )
@@ -39,8 +38,7 @@ class Plan:
     @property
     def folder(self) -> Path:
         """Where relative paths of the document start."""
-        text = self.document.text
-        return text.folder if text else Path()
+        return folder_of(self.document)
 
     def resolved(self) -> Document:
         """The document with all that was left to the data filled in, and no path relative to it."""
@@ -67,27 +65,43 @@ class Plan:
         return expand(model, int(self.root.inputs), int(self.root.outputs))
 
 
-def compile(document: Document) -> Plan:
+def compile(document: Document, extent: data.Extent | None = None) -> Plan:
     """Check a document's meaning and work out its shapes.
 
-    Reads the headers of data files. Raises `SpecError` with what is wrong. Never imports JAX.
+    Reads the headers of data files, unless their `extent` is known already. Raises `SpecError`
+    with all that is wrong. Never imports JAX.
 
     >>> from ceflow.spec import Document, Mlp
     >>> plan = compile(Document(model=Mlp(widths=[500] * 5, inputs=748, outputs=10)))
     >>> plan.root.parameters
     1379000
     """
-    text = document.text
-    with placing(text):
-        check(document)
-        extent = document.data and data.extent(document.data, text.folder if text else Path())
-        sizes = {
-            "inputs": _size("inputs", document, extent.inputs if extent else None),
-            "outputs": _size("outputs", document, extent.outputs if extent else None),
-        }
+    with placing(document.origin):
+        faults = document.faults()
+        try:
+            if document.data and not extent:
+                extent = data.extent(document.data, folder_of(document))
+            sizes = _sizes(document, extent)
+        except SpecError as error:
+            raise SpecError(*faults, *error.faults) from None
+        if faults:
+            raise SpecError(*faults)
     member = member_of(document.model).model_copy(update=sizes)
     model = _replace_member(document.model, member)
     return Plan(document, model, expand(model, **sizes), extent)
+
+
+def folder_of(document: Document) -> Path:
+    """Where a relative path to data starts: the folder of the file that wrote it."""
+    origin = document.origin
+    return origin.writer(("data", "path")).text.folder if origin else Path()
+
+
+def _sizes(document: Document, extent: data.Extent | None) -> dict[str, int]:
+    return {
+        "inputs": _size("inputs", document, extent.inputs if extent else None),
+        "outputs": _size("outputs", document, extent.outputs if extent else None),
+    }
 
 
 def _replace_member(model: Model, member: Any) -> Model:

@@ -1,5 +1,6 @@
 """Data sources, one file each: `extent` counts without loading NumPy, `load` reads."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -40,7 +41,7 @@ def extent(spec: Data, folder: Path) -> Extent:
 def anchored(spec: Data, folder: Path) -> Data:
     """The same source with its path absolute, where it was relative to the document's folder."""
     path = getattr(spec, "path", None)
-    if path is None or not (folder / path).exists():
+    if path is None or not os.path.exists(folder / path):
         return spec
     return spec.model_copy(update={"path": str((folder / path).resolve())})
 

@@ -14,7 +14,7 @@ def find(path: str, folder: Path) -> Path:
     if root := os.environ.get("CEFLOW_DATA"):
         places.append(Path(root) / path)
     for place in places:
-        if place.exists():
+        if os.path.exists(place):  # unlike Path.exists, False for a name that no system takes
             return place
     looked = " or ".join(str(place.absolute()) for place in places)
     help = "set [data] path, or CEFLOW_DATA to the folder that holds it"

@@ -8,7 +8,7 @@ from ceflow.spec import Circle, Gaussian
 
 
 def gaussian_extent(spec: Gaussian, folder: Path) -> Extent:
-    return Extent(spec.inputs, spec.outputs, spec.train or 0, spec.test or 0)
+    return Extent(spec.inputs, spec.outputs, spec.train, spec.test)
 
 
 def gaussian(spec: Gaussian, folder: Path, seed: Seed) -> Dataset:
@@ -17,8 +17,7 @@ def gaussian(spec: Gaussian, folder: Path, seed: Seed) -> Dataset:
         x = random.standard_normal((count, spec.inputs))
         return Examples(x, random.standard_normal((count, spec.outputs)))
 
-    size = gaussian_extent(spec, folder)
-    return Dataset(part("train", size.train), part("test", size.test))
+    return Dataset(part("train", spec.train), part("test", spec.test))
 
 
 def circle_extent(spec: Circle, folder: Path) -> Extent:

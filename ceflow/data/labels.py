@@ -1,5 +1,6 @@
 """From labels to targets, and the choice of classes."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -49,4 +50,4 @@ def labelled(x: "np.ndarray", labels: "np.ndarray", numbers: list[int], targets:
         y = 2.0 * ranks[:, None] - 1
     else:
         y = ranks[:, None].astype(float)
-    return Examples(x[kept].reshape(int(kept.sum()), -1).astype(float), y)
+    return Examples(x[kept].reshape(len(ranks), math.prod(x.shape[1:])).astype(float), y)

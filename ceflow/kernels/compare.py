@@ -22,21 +22,23 @@ class KernelAverage:
 
     def __init__(self) -> None:
         self.count = 0
-        self._total: np.ndarray | None = None
+        self._mean: np.ndarray | None = None
         self._squares = 0.0
 
     def add(self, kernel: Float[np.ndarray, "..."]) -> None:
-        """Count in one kernel."""
+        """Count in one kernel, by Welford's recursion: a small spread is not lost in rounding."""
         self.count += 1
-        self._total = kernel.astype(float) if self._total is None else self._total + kernel
-        self._squares += float(np.linalg.norm(kernel)) ** 2
+        mean = np.zeros(kernel.shape) if self._mean is None else self._mean
+        step = kernel - mean
+        self._mean = mean + step / self.count
+        self._squares += float((step * (kernel - self._mean)).sum())
 
     @property
     def mean(self) -> Float[np.ndarray, "..."]:
         """The mean kernel."""
-        if self._total is None:
+        if self._mean is None:
             raise ValueError("no kernel was counted")
-        return self._total / self.count
+        return self._mean
 
     @property
     def spread(self) -> float:
@@ -52,6 +54,4 @@ class KernelAverage:
         """
         if self.count < 2:
             raise ValueError("a spread needs at least two kernels")
-        mean = float(np.linalg.norm(self.mean))
-        variance = (self._squares - self.count * mean**2) / (self.count - 1)
-        return math.sqrt(max(variance, 0.0)) / mean
+        return math.sqrt(self._squares / (self.count - 1)) / float(np.linalg.norm(self.mean))

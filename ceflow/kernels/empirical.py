@@ -28,7 +28,8 @@ def empirical_ntk(
     `(h.h')(delta.delta')`. The others (biases, scales, tied weights) go by their Jacobian. An
     ensemble's kernel is the mean of its members' (CE eq. 4), which this finds without being told.
 
-    Raises `ValueError` where the module has no parameters or its output is not one array of floats.
+    Raises `ValueError` where the module has no parameters, its output is not one array of floats,
+    or `x1` holds no examples.
 
     >>> from ceflow.nets import Dense
     >>> dense = Dense(3, 2, weight_variance=3.0, key=jax.random.key(0))
@@ -38,6 +39,8 @@ def empirical_ntk(
     """
     x1 = jnp.asarray(x1)
     x2 = None if x2 is None else jnp.asarray(x2)
+    if not x1.ndim or not len(x1):
+        raise ValueError(f"x1 must hold at least one example a row, and has shape {x1.shape}")
     if x2 is not None and x1.shape[1:] != x2.shape[1:]:
         raise ValueError(
             f"x1 and x2 hold examples of different shapes, {x1.shape[1:]} and {x2.shape[1:]}"

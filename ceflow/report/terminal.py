@@ -13,13 +13,14 @@ from rich.tree import Tree
 from ceflow.compiler import Plan, nodes
 from ceflow.report.plot import draw
 from ceflow.report.text import seconds, size
+from ceflow.runs import Needs
 from ceflow.spec import Stage
-from ceflow.stages import Block, Curve, Forecast, Note, Table, Values, kind_of, number
+from ceflow.stages import Block, Curve, Note, Table, Values, kind_of, number
 from ceflow.store import RunDirectory
 
 
-def plan_tree(plan: Plan, forecasts: Mapping[str, Forecast]) -> Tree:
-    """The document as a tree: its data, its layers with shapes and counts, its stages."""
+def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
+    """The document as a tree: its data, its layers with shapes and counts, its stages and needs."""
     document = plan.document
     tree = Tree(
         Text.assemble((document.name, "bold"), f"  seed {document.seed}, {document.precision}")
@@ -34,7 +35,7 @@ def plan_tree(plan: Plan, forecasts: Mapping[str, Forecast]) -> Tree:
     if document.stages:
         branch = tree.add("stages")
         for name, stage in document.stages.items():
-            branch.add(_stage_line(name, stage, forecasts[name]))
+            branch.add(_stage_line(name, stage, (needs or {}).get(name)))
     return tree
 
 
@@ -70,16 +71,22 @@ def _layer_line(node: nodes.Node) -> str:
     return f"{kind} {number(node.inputs)} → {number(node.outputs)}"
 
 
-def _stage_line(name: str, stage: Stage, forecast: Forecast) -> Text:
+def _stage_line(name: str, stage: Stage, needs: Needs | None) -> Text:
     on = f" of {stage.model}" if stage.model else ""
-    needs = f"  memory {size(forecast.memory)}" if forecast.memory > 1e7 else ""
-    return Text.assemble((name, "bold"), "  ", (stage.type, "cyan"), on, (needs, "dim"))
+    line = Text.assemble((name, "bold"), "  ", (stage.type, "cyan"), on)
+    if needs:
+        disk = f", disk {size(needs.disk)}" if needs.disk else ""
+        line.append(f"  memory {size(needs.memory)}{disk}, {seconds(needs.seconds)}", "dim")
+    return line
 
 
 def stage_section(name: str, stage: Stage, values: Values, took: float | None) -> Group:
     """What one stage found, under a rule with its name."""
     title = Text.assemble((name, "bold"), f"  {stage.type}", f"  {seconds(took)}" if took else "")
-    blocks = [Padding(_block(block), (0, 0, 0, 2), expand=False) for block in kind_of(stage).describe(values)]
+    blocks = [
+        Padding(_block(block), (0, 0, 0, 2), expand=False)
+        for block in kind_of(stage).describe(values)
+    ]
     return Group(Rule(title, align="left", style="dim"), *blocks)
 
 

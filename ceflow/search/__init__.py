@@ -2,10 +2,11 @@
 
 from ceflow.search.objectives import (
     Candidate,
+    Cost,
     Optimum,
     nearest_multiplicity,
     optimise,
     relative_variance,
 )
 
-__all__ = ["Candidate", "Optimum", "nearest_multiplicity", "optimise", "relative_variance"]
+__all__ = ["Candidate", "Cost", "Optimum", "nearest_multiplicity", "optimise", "relative_variance"]

@@ -51,7 +51,8 @@ def optimise(baseline: Model, alpha: float, cost: Cost) -> Optimum:
     """Minimise the variance at the baseline's cost, which is to minimise cost at its variance.
 
     The candidates are the baseline's widths times a ratio, from width 1 to the widest network that
-    the budget buys once. `cost` is what one member costs; m of them cost m times that.
+    the budget buys once, less those whose variance is past all numbers. `cost` is what one member
+    costs; m of them cost m times that. Raises `ValueError` where the baseline's variance is.
 
     >>> from ceflow.compiler import compile
     >>> from ceflow.spec import Document
@@ -63,6 +64,12 @@ def optimise(baseline: Model, alpha: float, cost: Cost) -> Optimum:
     members = multiplicity_of(baseline)
     budget = members * cost(member_of(baseline))
     variance = relative_variance(alpha, fan_in_sum(baseline)) / members
+    if not math.isfinite(variance):
+        raise ValueError(
+            f"the law gives the baseline a variance past all numbers: alpha S ="
+            f" {alpha * fan_in_sum(baseline):.3g}; it holds for alpha S of order 1, so widen the"
+            " baseline or lower alpha"
+        )
     curve = tuple(_candidates(baseline, alpha, cost, budget, variance))
     best = min(curve, key=lambda candidate: candidate.variance)
     return Optimum(alpha, variance, curve, best)
@@ -89,11 +96,12 @@ def _candidates(
         candidate = _candidate(member_with(baseline, widths), alpha, cost, budget, variance)
         if candidate.primal_multiplicity < 1:
             return
-        yield candidate
+        if math.isfinite(candidate.variance):
+            yield candidate
 
 
 def relative_variance(alpha: float, fan_in_sum: float) -> float:
-    """`Var(K)/E[K]^2 = exp(alpha S) - 1` of one network by the law (CE eq. 9)."""
+    """`Var(K)/E[K]^2 = exp(alpha S) - 1` of one network by the law (CE eq. 9); inf past floats."""
     try:
         return math.expm1(alpha * fan_in_sum)
     except OverflowError:
@@ -120,5 +128,5 @@ def _candidate(member: Mlp, alpha: float, cost: Cost, budget: float, variance: f
         primal_multiplicity=primal,
         dual_multiplicity=dual,
         variance=single / primal,
-        efficiency=primal / dual if math.isfinite(dual) else 0.0,
+        efficiency=primal / dual,
     )

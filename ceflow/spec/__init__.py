@@ -5,10 +5,11 @@ from ceflow.spec.data import Cifar10, Circle, Data, Digits, Gaussian, Idx, Npz
 from ceflow.spec.diagnostics import Fault, Place, SpecError
 from ceflow.spec.document import VERSION, Document
 from ceflow.spec.models import Ensemble, Mlp, Model
+from ceflow.spec.origin import Origin, placing, stack
 from ceflow.spec.schema import json_schema
 from ceflow.spec.stages import Kernel, Search, Stage, StageSpec, Variance, member_of
-from ceflow.spec.text import Text, read
-from ceflow.spec.validation import check, load, loads, placing, read_document
+from ceflow.spec.text import Text
+from ceflow.spec.validation import check, load, loads
 from ceflow.spec.writing import dumps, tree_of
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Mlp",
     "Model",
     "Npz",
+    "Origin",
     "Place",
     "Search",
     "Spec",
@@ -41,7 +43,6 @@ __all__ = [
     "loads",
     "member_of",
     "placing",
-    "read",
-    "read_document",
+    "stack",
     "tree_of",
 ]

@@ -1,9 +1,10 @@
 """What every part of the language is made of: the base class and the scalar types."""
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ceflow.spec.diagnostics import Fault
@@ -28,28 +29,38 @@ class Spec(BaseModel):
         return []
 
 
+LARGEST = 10**12
+"""The largest count: far past any machine, and safe to multiply."""
+
+
 def _width(value: Any) -> Any:
     if value in ("inf", math.inf):
         return math.inf
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST:
         return value
-    raise PydanticCustomError("width", "must be a whole number from 1 up, or inf")
+    raise PydanticCustomError("width", "must be a whole number from 1 to 10^12, or inf")
 
 
 Width = Annotated[
     int | float,
     BeforeValidator(_width),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "inf"}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1, "maximum": LARGEST}, {"const": "inf"}]}
+    ),
 ]
 """A layer width: a positive integer or `math.inf` (`inf` or `"inf"` in a document)."""
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+Number = Annotated[int, Field(ge=0, le=LARGEST)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-# A TOML array is a Python list; strict mode would refuse it for a tuple.
-Widths = Annotated[tuple[Width, ...], Field(strict=False, min_length=1)]
+Widths = Annotated[Sequence[Width], AfterValidator(tuple), Field(min_length=1)]
+"""Hidden widths: any sequence when a spec is built, a tuple after."""
 Ratios = Annotated[
-    tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(strict=False, min_length=1)
+    Sequence[Annotated[float, Field(gt=0, le=1)]], AfterValidator(tuple), Field(min_length=1)
 ]
-Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+Names = Annotated[Sequence[str], AfterValidator(tuple), Field(min_length=1)]
+
+TAGS = ("type", "source")
+"""The keys that say which kind of model, stage or data a table describes."""

@@ -4,16 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ceflow.spec.base import Count, Names, Positive, Spec
+from ceflow.spec.base import Count, Names, Number, Positive, Spec
 
 
 class Source(Spec):
     """What every source of data can be asked for."""
 
-    train: Count | None = None
-    """Number of training examples; all there are by default."""
-    test: Annotated[int, Field(ge=0)] | None = None
-    """Number of test examples; all there are by default."""
     normalise: Literal["none", "unit", "standard"] = "none"
     """`unit` divides each input by its norm; `standard` gives each coordinate mean 0 and variance 1
     over the training examples."""
@@ -24,6 +20,10 @@ class Source(Spec):
 class Labelled(Source):
     """A source whose examples belong to classes."""
 
+    train: Count | None = None
+    """Number of training examples; all there are by default."""
+    test: Number | None = None
+    """Number of test examples; all there are by default."""
     targets: Literal["one-hot", "signed", "raw"] = "one-hot"
     """`one-hot`: one output a class; `signed`: -1 and 1 for two classes; `raw`: the label."""
 
@@ -90,9 +90,9 @@ class Gaussian(Source):
     """Dimension of the inputs."""
     outputs: Count = 1
     """Dimension of the targets."""
-    train: Count | None = 100
+    train: Count = 100
     """Number of training examples."""
-    test: Annotated[int, Field(ge=0)] | None = 0
+    test: Number = 0
     """Number of test examples."""
 
 

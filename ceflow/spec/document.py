@@ -9,9 +9,9 @@ from ceflow.spec.base import Spec
 from ceflow.spec.data import Data
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Model
+from ceflow.spec.origin import Origin
 from ceflow.spec.stages import Search, Stage
 from ceflow.spec.suggest import did_you_mean
-from ceflow.spec.text import Text
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
 
@@ -27,7 +27,7 @@ class Document(Spec):
     'untitled'
     """
 
-    ceflow: Literal[1] = 1
+    ceflow: Annotated[int, Field(ge=VERSION, le=VERSION)] = VERSION
     """Language version."""
     name: Name = "untitled"
     """Names the run and its folder."""
@@ -42,7 +42,7 @@ class Document(Spec):
     stages: dict[Name, Stage] = Field(default_factory=dict)
     """What is done, in the order written; the key names the stage."""
 
-    _text: Text | None = PrivateAttr(None)
+    _origin: Origin | None = PrivateAttr(None)
 
     def __eq__(self, other: object) -> bool:
         # Where a document was written is no part of what it says.
@@ -51,9 +51,9 @@ class Document(Spec):
     __hash__ = None  # type: ignore[assignment]
 
     @property
-    def text(self) -> Text | None:
-        """The text it was read from; None for a document built in Python."""
-        return self._text
+    def origin(self) -> Origin | None:
+        """The texts it was read from; None for a document built in Python."""
+        return self._origin
 
     def model_of(self, stage: Stage) -> Model:
         """The family a stage acts on: for a search's answer, the baseline that was searched."""

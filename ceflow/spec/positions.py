@@ -4,16 +4,18 @@ tree-sitter gives the positions and nothing else: tomllib and json remain the au
 text means.
 """
 
+import json
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 
 import tree_sitter_json
 import tree_sitter_toml
 from tree_sitter import Language, Node, Parser
 
 from ceflow.spec.base import Steps
-from ceflow.spec.diagnostics import Fault, Part, Place
+from ceflow.spec.diagnostics import Part, Place
 from ceflow.spec.text import Text
 
 _GRAMMARS = {"toml": tree_sitter_toml, "json": tree_sitter_json}
@@ -25,21 +27,24 @@ class _Entry:
     value: Node | None
 
 
+@lru_cache(maxsize=8)
+def positions_in(text: Text) -> "Positions":
+    """The positions of a text, parsed once."""
+    return Positions(text)
+
+
 class Positions:
     """The places of a text's keys and values, by their path in the document."""
 
     def __init__(self, text: Text):
         self.text = text
+        self.lines = text.content.encode().split(b"\n")
         language = Language(_GRAMMARS[text.syntax].language())
         root = Parser(language).parse(text.content.encode()).root_node
         walk = _walk_toml(root) if text.syntax == "toml" else _walk_json(root, ())
         self.entries: dict[Steps, _Entry] = {}
         for path, entry in walk:
             self.entries.setdefault(path, entry)
-
-    def of(self, fault: Fault) -> Fault:
-        """A fault with its place."""
-        return fault if fault.place else replace(fault, place=self.find(fault.path, fault.part))
 
     def find(self, path: Steps, part: Part = "value") -> Place:
         """The place of a key or value; of the nearest table around it where it is not written."""
@@ -56,7 +61,7 @@ class Positions:
     def _place(self, node: Node) -> Place:
         row, start = node.start_point
         end_row, end = node.end_point
-        line = self.text.content.encode().split(b"\n")[row]
+        line = self.lines[row]
         column = len(line[:start].decode(errors="replace"))
         stop = end if end_row == row else len(line.rstrip(b"\r"))
         length = len(line[start:stop].decode(errors="replace"))
@@ -76,10 +81,11 @@ def _walk_toml(root: Node) -> Iterator[tuple[Steps, _Entry]]:
 def _toml_table(table: Node, elements: dict[Steps, int]) -> Iterator[tuple[Steps, _Entry]]:
     header, *pairs = table.named_children
     path: Steps = ()
-    for key in _toml_keys(header):
+    keys = _toml_keys(header)
+    for key in keys:
         path = (*path, _toml_name(key))
         yield path, _Entry(key, None)
-        last = key == _toml_keys(header)[-1]
+        last = key == keys[-1]
         if table.type == "table_array_element" and last:
             elements[path] = elements.get(path, -1) + 1
         if path in elements:
@@ -113,9 +119,11 @@ def _toml_value(value: Node, path: Steps, key: Node | None) -> Iterator[tuple[St
 
 def _toml_keys(node: Node) -> list[Node]:
     """The single keys of a possibly dotted key, in order."""
-    if node.type != "dotted_key":
-        return [node]
-    return [key for child in node.named_children for key in _toml_keys(child)]
+    keys: list[Node] = []
+    while node.type == "dotted_key":  # a.b.c is parsed as (a.b).c
+        node, last = node.named_children
+        keys.append(last)
+    return [node, *reversed(keys)]
 
 
 def _toml_name(key: Node) -> str:
@@ -126,6 +134,13 @@ def _toml_name(key: Node) -> str:
         return text
 
 
+def _json_name(key: Node) -> str:
+    try:
+        return json.loads((key.text or b"").decode())
+    except ValueError:
+        return ""
+
+
 def _walk_json(node: Node, path: Steps) -> Iterator[tuple[Steps, _Entry]]:
     if node.type == "document":
         for child in node.named_children:
@@ -134,7 +149,7 @@ def _walk_json(node: Node, path: Steps) -> Iterator[tuple[Steps, _Entry]]:
         for pair in node.named_children:
             if pair.type == "pair":
                 key, value = pair.named_children[:2]
-                below = (*path, (key.text or b"").decode()[1:-1])
+                below = (*path, _json_name(key))
                 yield below, _Entry(key, value)
                 yield from _walk_json(value, below)
     elif node.type == "array":

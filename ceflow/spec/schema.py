@@ -12,4 +12,6 @@ def json_schema() -> dict[str, Any]:
     'The one seed that all random numbers of the run come from.'
     """
     schema = Document.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": "ceflow"}
+    return (
+        {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": "ceflow"}
+    )

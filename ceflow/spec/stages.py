@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from ceflow.spec.base import Count, NonNegative, Positive, Ratios, Spec
+from ceflow.spec.base import LARGEST, Count, NonNegative, Positive, Ratios, Spec
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Ensemble, Mlp, Model
 
@@ -108,7 +108,7 @@ class Variance(StageSpec):
     """Moments of one NTK entry over widths, and alpha fitted to them."""
     ratios: Ratios = (0.05, 0.1, 0.2, 0.5, 1.0)
     """Widths to measure, as fractions of the model's."""
-    draws: Annotated[int, Field(ge=100)] = 2000
+    draws: Annotated[int, Field(ge=100, le=LARGEST)] = 2000
     """Networks drawn at each width; the exact method needs none."""
     entries: Literal["diagonal", "off-diagonal"] = "diagonal"
     """`diagonal`: K(x, x); `off-diagonal`: K(x, x') for two independent inputs."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ceflow.spec.diagnostics import Fault, Place, SpecError
 
-LARGEST = 4 * 2**20
+LARGEST = 2**20
 """Bytes of the largest document that is read."""
 
 
@@ -25,9 +25,12 @@ class Text:
 
     def place(self, line: int, column: int, length: int = 1) -> Place:
         """A place in this text; line and column are one-based, in characters."""
-        lines = self.content.splitlines() or [""]
-        shown = lines[min(line, len(lines)) - 1]
-        return Place(self.file, line, column, length, shown)
+        return Place(self.file, line, column, length, self.lines[min(line, len(self.lines)) - 1])
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines, as editors count them: a line ends at a line feed and nothing else."""
+        return [line.removesuffix("\r") for line in self.content.split("\n")]
 
 
 def read(path: str | os.PathLike[str]) -> Text:
@@ -57,8 +60,9 @@ def parse(text: Text) -> dict[str, Any]:
         raise _invalid(text, *_toml_place(text, str(error))) from None
     except RecursionError:
         raise _invalid(text, "nested too deeply", 1, 1) from None
-    except ValueError as error:  # an integer of more digits than Python converts, a repeated key
-        raise _invalid(text, str(error), 1, 1) from None
+    except ValueError as error:  # a repeated key, an integer of more digits than Python reads
+        line, column = _json_place(text, str(error)) if text.syntax == "json" else (1, 1)
+        raise _invalid(text, str(error), line, column) from None
     if not isinstance(tree, dict):
         raise _invalid(text, "a document is a table of keys", 1, 1)
     return tree
@@ -70,10 +74,22 @@ def _parse_json(content: str) -> Any:
         if len(tree) < len(pairs):
             keys = [key for key, _ in pairs]
             repeated = next(key for key in keys if keys.count(key) > 1)
-            raise ValueError(f"the key {repeated!r} stands twice in one table")
+            raise ValueError(f"the key {json.dumps(repeated)} stands twice in one table")
         return tree
 
-    return json.loads(content, object_pairs_hook=unique)
+    def refuse(constant: str) -> Any:
+        raise ValueError(f'{constant} is no number in JSON; infinity is the string "inf"')
+
+    return json.loads(content, object_pairs_hook=unique, parse_constant=refuse)
+
+
+def _json_place(text: Text, message: str) -> tuple[int, int]:
+    """Where the word that a message is about stands last; the start where it cannot be found."""
+    words = re.findall(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN', message)
+    before, found, _ = text.content.rpartition(words[0] if words else "\0")
+    if not found:
+        return 1, 1
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
 def _toml_place(text: Text, message: str) -> tuple[str, int, int]:
@@ -81,8 +97,8 @@ def _toml_place(text: Text, message: str) -> tuple[str, int, int]:
     found = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message, re.DOTALL)
     if found:
         return found[1], int(found[2]), int(found[3])
-    lines = text.content.splitlines() or [""]
-    return message.removesuffix(" (at end of document)"), len(lines), len(lines[-1]) + 1
+    end = len(text.lines), len(text.lines[-1]) + 1
+    return message.removesuffix(" (at end of document)"), *end
 
 
 def _unreadable(path: Path, why: str) -> SpecError:

@@ -2,63 +2,48 @@
 
 import os
 import types
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ceflow.spec.base import Spec, Steps
+from ceflow.spec.base import TAGS, Spec, Steps
 from ceflow.spec.diagnostics import Fault, SpecError, dotted
 from ceflow.spec.document import VERSION, Document
+from ceflow.spec.origin import Origin, child, placing, stack
 from ceflow.spec.suggest import did_you_mean
-from ceflow.spec.text import Text, parse, read
-
-TAGS = ("type", "source")
-"""The keys that say which kind of model, stage or data a table describes."""
+from ceflow.spec.text import Text, read
 
 
-def load(path: str | os.PathLike[str]) -> Document:
-    """Read a document from a TOML or JSON file. Raises `SpecError` with every fault in it."""
-    return read_document(read(path))
+def load(path: str | os.PathLike[str], settings: Sequence[str] = ()) -> Document:
+    """Read a document from a TOML or JSON file, with `KEY=VALUE` settings on top of it.
+
+    Raises `SpecError` with every fault in it, each at its place in the file that wrote it.
+    """
+    return read_document(stack(read(path), settings))
 
 
-def loads(text: str, syntax: Literal["toml", "json"] = "toml") -> Document:
+def loads(
+    text: str, syntax: Literal["toml", "json"] = "toml", settings: Sequence[str] = ()
+) -> Document:
     """Read a document from a string. Raises `SpecError` with every fault in it.
 
-    >>> loads('model = {type = "mlp", widths = [3]}').model.widths
-    (3,)
+    >>> loads('model = {type = "mlp", widths = [3]}', settings=["model.widths=[4]"]).model.widths
+    (4,)
     """
-    return read_document(Text("<string>", text, syntax, Path()))
+    return read_document(stack(Text("<string>", text, syntax, Path()), settings))
 
 
-def read_document(text: Text) -> Document:
-    """Parse and check a text. Raises `SpecError` with every fault found, each at its place."""
-    tree = parse(text)
-    with placing(text):
-        document = validate(tree)
+def read_document(origin: Origin) -> Document:
+    """The document that texts say together. Raises `SpecError` with every fault found."""
+    with placing(origin):
+        document = validate(origin.tree)
+        document._origin = origin
         check(document)
-    document._text = text
     return document
-
-
-@contextmanager
-def placing(text: Text | None) -> Iterator[None]:
-    """Give the faults of a `SpecError` their places in the text, in the order they stand there."""
-    try:
-        yield
-    except SpecError as error:
-        if text is None:
-            raise
-        from ceflow.spec.positions import Positions  # a parse more, only where something is wrong
-
-        raise SpecError(*sorted(map(Positions(text).of, error.faults), key=_order)) from None
-
-
-def _order(fault: Fault) -> tuple[int, int]:
-    return (fault.place.line, fault.place.column) if fault.place else (0, 0)
 
 
 def validate(tree: dict[str, Any]) -> Document:
@@ -70,8 +55,8 @@ def validate(tree: dict[str, Any]) -> Document:
     try:
         return Document.model_validate(tree)
     except ValidationError as error:
-        faults = [_fault(detail, tree) for detail in error.errors(include_url=False)]
-        raise SpecError(*_without_echoes(faults)) from None
+        details = error.errors(include_url=False)
+        raise SpecError(*(_fault(detail, tree) for detail in details)) from None
 
 
 def check(document: Document) -> None:
@@ -81,21 +66,17 @@ def check(document: Document) -> None:
         raise SpecError(*faults)
 
 
-def _without_echoes(faults: list[Fault]) -> Iterator[Fault]:
-    """An array with a bad entry is also counted as too short; one fault is enough."""
-    blamed = {fault.path[:-1] for fault in faults if fault.path}
-    for fault in faults:
-        if not ("at least" in fault.message and fault.path in blamed):
-            yield fault
-
-
 def _fault(detail: ErrorDetails, tree: dict[str, Any]) -> Fault:
     path, kind, value = _path(detail["loc"], tree), detail["type"], detail["input"]
     context = detail.get("ctx", {})
     if kind == "extra_forbidden":
         known = _keys_at(path[:-1], tree)
         return Fault(
-            "CE101", f"unknown key {path[-1]!r}", path, "key", did_you_mean(str(path[-1]), known)
+            "CE101",
+            f"unknown key {_shown(path[-1])}",
+            path,
+            "key",
+            did_you_mean(str(path[-1]), known),
         )
     if kind == "missing":
         return Fault("CE102", f"the key {path[-1]!r} is missing", path[:-1], "key")
@@ -106,21 +87,28 @@ def _fault(detail: ErrorDetails, tree: dict[str, Any]) -> Fault:
     if kind == "union_tag_invalid":
         tag = context["discriminator"].strip("'")
         help = did_you_mean(str(context["tag"]), _kinds_at(path, tree))
-        return Fault("CE105", f"unknown {tag} {context['tag']!r}", (*path, tag), help=help)
+        return Fault("CE105", f"unknown {tag} {_shown(context['tag'])}", (*path, tag), help=help)
     if kind == "literal_error":
         choices = [
             choice.strip(" '") for choice in context["expected"].replace(" or ", ", ").split(",")
         ]
         return Fault(
             "CE105",
-            f"unknown {_name(path)} {value!r}",
+            f"unknown {_name(path)} {_shown(value)}",
             path,
             help=did_you_mean(str(value), choices),
         )
-    of_type = kind.endswith("_type") or (kind == "width" and not isinstance(value, int))
     expected = _expectation(kind, context, detail["msg"])
-    message = f"{_name(path)} {expected}, not {_shown(value)}"
-    return Fault("CE103" if of_type else "CE104", message, path)
+    if path[-1:] == ("[key]",):
+        return Fault("CE104", f"a name {expected}, not {_shown(value)}", path[:-1], "key")
+    code = "CE103" if _is_about_type(kind, value) else "CE104"
+    return Fault(code, f"{_name(path)} {expected}, not {_shown(value)}", path)
+
+
+def _is_about_type(kind: str, value: Any) -> bool:
+    if kind == "width":
+        return not isinstance(value, int) or isinstance(value, bool)
+    return kind.endswith(("_type", "_of", "_str"))
 
 
 def _name(path: Steps) -> str:
@@ -136,7 +124,8 @@ def _expectation(kind: str, context: dict[str, Any], message: str) -> str:
         "float_type": "must be a number",
         "string_type": "must be a string",
         "bool_type": "must be true or false",
-        "tuple_type": "must be an array",
+        "is_instance_of": "must be an array",
+        "sequence_str": "must be an array",
         "dict_type": "must be a table",
         "model_type": "must be a table",
         "model_attributes_type": "must be a table",
@@ -155,6 +144,12 @@ def _shown(value: Any) -> str:
     """A value as the user would have written it, cut to a line."""
     if isinstance(value, dict):
         return "a table"
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return "an array of tables"
+    if isinstance(value, date | time):
+        return f"the date or time {value}"
+    if isinstance(value, int) and abs(value) > 10**50:
+        return "a number of so many digits"
     text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -167,7 +162,7 @@ def _path(location: tuple[int | str, ...], tree: Any) -> Steps:
         here = step in tree if isinstance(tree, dict) else isinstance(step, int)
         if here:
             path.append(step)
-            tree = _child(tree, step)
+            tree = child(tree, step)
         elif last and not (isinstance(tree, dict) and step in _tags(tree)):
             path.append(step)
     return tuple(path)
@@ -175,13 +170,6 @@ def _path(location: tuple[int | str, ...], tree: Any) -> Steps:
 
 def _tags(tree: dict[str, Any]) -> list[Any]:
     return [tree.get(tag) for tag in TAGS]
-
-
-def _child(tree: Any, step: int | str) -> Any:
-    try:
-        return tree[step]
-    except (KeyError, IndexError, TypeError):
-        return None
 
 
 def _keys_at(path: Steps, tree: Any) -> list[str]:
@@ -204,7 +192,7 @@ def _classes_at(path: Steps, tree: Any) -> list[type[Spec]]:
     """The classes a table could be of; one, where its tag says which."""
     annotation: Any = Document
     for step in path:
-        tree = _child(tree, step)
+        tree = child(tree, step)
         annotation = _step(annotation, step)
         classes = _specs(annotation)
         if len(classes) > 1 and isinstance(tree, dict):

@@ -4,9 +4,8 @@ import json
 import math
 from typing import Any, Literal
 
-from ceflow.spec.base import Spec
+from ceflow.spec.base import TAGS, Spec
 from ceflow.spec.document import Document
-from ceflow.spec.validation import TAGS
 
 
 def tree_of(spec: Spec, *, defaults: bool = False) -> dict[str, Any]:

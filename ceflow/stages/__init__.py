@@ -2,7 +2,7 @@
 
 from ceflow.spec import Kernel, Search, Stage, Variance
 from ceflow.stages import kernel, search, variance
-from ceflow.stages.stage import Forecast, Job, Kind, Outcome, Values, require_memory, resolve_model
+from ceflow.stages.stage import Forecast, Job, Kind, Outcome, Values, Work, resolve_model
 from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table, number
 
 KINDS: dict[type, Kind] = {
@@ -30,8 +30,8 @@ __all__ = [
     "Series",
     "Table",
     "Values",
+    "Work",
     "kind_of",
     "number",
-    "require_memory",
     "resolve_model",
 ]

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ceflow import kernels
-from ceflow.compiler import Plan, nodes
-from ceflow.spec import Circle, Kernel, Model
-from ceflow.stages.stage import Forecast, Job, Kind, Outcome, Values, number_size, precision
+from ceflow.compiler import Plan, multiplicity_of, nodes
+from ceflow.spec import Circle, Kernel, Model, member_of
+from ceflow.stages.stage import Forecast, Job, Kind, Outcome, Values, Work, number_size, precision
 from ceflow.stages.summary import Block, Table
 
 if TYPE_CHECKING:
@@ -15,20 +15,38 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
 
+LOADING = 0.5
+"""Seconds to read the data and to write an array, libraries included."""
+
+
 def forecast(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     """The matrix with the temporaries it takes, the network, and the features of each example."""
     assert plan.data is not None
-    size, rows = number_size(plan), plan.data.train
-    root = plan.expand(model)
+    size, rows, root = number_size(plan), plan.data.train, plan.expand(model)
     entries = rows**2 * (root.outputs**2 if stage.outputs == "full" else 1)
     key = "data.points" if isinstance(plan.document.data, Circle) else "data.train"
+    layers = 2 * len(member_of(model).widths) + 1
     if stage.method == "analytic":
-        return Forecast(6 * entries * size, entries * size, key)
-    features = rows * _feature_numbers(root, int(root.outputs))
+        traffic = size * entries * (2 * root.inputs + 30 * layers)
+        work = Work(traffic=traffic, compilations=1 + layers, seconds=LOADING)
+        return Forecast(6 * entries * size, entries * size, key, work)
+    outputs = int(root.outputs)
+    features = rows * _feature_numbers(root, outputs)
     if root.parameters > 3 * entries + features:
         key = "model.widths"
     memory = size * (4 * entries + 2 * features + 2 * root.parameters)
-    return Forecast(memory, entries * size, key)
+    contractions = rows**2 * _feature_numbers(
+        root, outputs**2 if stage.outputs == "full" else outputs
+    )
+    moved = 12 * features + 2 * layers * multiplicity_of(model) * entries
+    work = Work(
+        flops=stage.draws * 2 * (contractions + rows * (outputs + 1) * root.parameters),
+        traffic=stage.draws * size * moved,
+        normals=stage.draws * root.parameters,
+        compilations=4 + layers,
+        seconds=LOADING,
+    )
+    return Forecast(memory, entries * size, key, work)
 
 
 def _feature_numbers(node: nodes.Node, outputs: int) -> float:

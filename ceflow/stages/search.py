@@ -1,22 +1,38 @@
 """The `search` stage: the optimally smooth and compact ensembles (CE Algorithm 2)."""
 
-from collections.abc import Callable
-
 from ceflow import search
 from ceflow.compiler import Plan, ensemble_with, fan_in_sum, multiplicity_of
 from ceflow.search import Candidate, Optimum
-from ceflow.spec import Document, Model, Search, member_of, tree_of
-from ceflow.stages.stage import Forecast, Job, Kind, Outcome, Values
+from ceflow.spec import Document, Kernel, Model, Search, Stage, member_of, tree_of
+from ceflow.stages.stage import Forecast, Job, Kind, Outcome, Values, Work
 from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table, number, widths_text
+
+TYPICAL_ALPHA = 3.4
+"""Stands in for a fitted alpha in forecasts; the optimum's costs hardly depend on it."""
 
 
 def forecast(stage: Search, plan: Plan, model: Model) -> Forecast:
-    return Forecast(memory=1e6)
+    candidates = min(1000, max(member_of(model).widths))
+    return Forecast(memory=2e4 * candidates, work=Work(seconds=1e-4 * candidates))
+
+
+def expect(stage: Search, plan: Plan, model: Model) -> dict[str, Model]:
+    """The networks that the search will find, or near them."""
+    cost = _cost(plan, stage)
+    try:
+        best = search.optimise(model, stage.alpha or TYPICAL_ALPHA, cost).best
+    except ValueError:
+        return dict.fromkeys(stage.offers, model)
+    multiplicities = (best.primal_multiplicity, best.dual_multiplicity)
+    return {
+        part: ensemble_with(model, best.widths, max(1, round(multiplicity)))
+        for part, multiplicity in zip(stage.offers, multiplicities, strict=True)
+    }
 
 
 def run(job: Job) -> Outcome:
     alpha = job.spec.alpha or job.results[job.spec.variance]["alpha"]
-    optimum = search.optimise(job.model, alpha, _cost(job))
+    optimum = search.optimise(job.model, alpha, _cost(job.plan, job.spec))
     best = optimum.best
     primal = _answer(job, optimum, best.primal_multiplicity)
     dual = _answer(job, optimum, best.dual_multiplicity)
@@ -35,8 +51,8 @@ def run(job: Job) -> Outcome:
     return Outcome(values, documents=documents)
 
 
-def _cost(job: Job) -> Callable[[Model], float]:
-    return lambda model: getattr(job.plan.expand(model), job.spec.cost)
+def _cost(plan: Plan, stage: Search) -> search.Cost:
+    return lambda model: getattr(plan.expand(model), stage.cost)
 
 
 def _baseline(job: Job, optimum: Optimum) -> Values:
@@ -58,7 +74,7 @@ def _answer(job: Job, optimum: Optimum, multiplicity: float) -> Values:
     `efficiency` and `variance` are of the curve (CE eq. 8 and 11); `rounded` holds those of the
     network as emitted, whose multiplicity, parameters and FLOPs are given.
     """
-    cost, best = _cost(job), optimum.best
+    cost, best = _cost(job.plan, job.spec), optimum.best
     budget = cost(job.model)
     single = search.relative_variance(optimum.alpha, best.fan_in_sum)
     whole = _whole(job, best, multiplicity)
@@ -78,7 +94,7 @@ def _answer(job: Job, optimum: Optimum, multiplicity: float) -> Values:
 
 
 def _whole(job: Job, candidate: Candidate, multiplicity: float) -> int:
-    cost = _cost(job)
+    cost = _cost(job.plan, job.spec)
     return search.nearest_multiplicity(
         multiplicity, lambda m: cost(ensemble_with(job.model, candidate.widths, m))
     )
@@ -104,21 +120,39 @@ def _point(candidate: Candidate) -> Values:
 
 
 def _document(job: Job, part: str, model: Values) -> Document:
-    """A document for the network found, with the stages that acted on it and what they refer to."""
+    """A document for the network found, with the stages that acted on it."""
     given = job.plan.resolved()
-    answer = f"{job.name}.{part}"
-    wanted = {name for name, stage in given.stages.items() if stage.model == answer}
-    for name in list(wanted):
-        stage = given.stages[name]
-        wanted |= {getattr(stage, key) for key in stage.references()} - {None}
-    stages = {
-        name: stage.model_copy(update={"model": None})
-        for name, stage in given.stages.items()
-        if name in wanted and stage.model in (None, answer)
-    }
+    stages = _stages_of(given, f"{job.name}.{part}")
     tree = tree_of(given.model_copy(update={"stages": {}}))
     found = Document.model_validate(tree | {"name": f"{given.name}-{part}", "model": model})
     return found.model_copy(update={"stages": stages})
+
+
+def _stages_of(document: Document, answer: str) -> dict[str, Stage]:
+    """The stages that act on an answer, now on the [model], and the references that stay true.
+
+    Those are other such stages, and analytic kernels: they are the same for every width. Any other
+    reference is to something drawn or fitted for another network, and is left out, and so is a
+    stage that cannot be without it.
+    """
+    kept: dict[str, Stage] = {}
+    acting = {name for name, stage in document.stages.items() if stage.model == answer}
+    for name, stage in reversed(document.stages.items()):
+        needed = any(name in _references(other).values() for other in kept.values())
+        if name in acting or (needed and _is_limit(stage)):
+            true = acting | {other for other, spec in document.stages.items() if _is_limit(spec)}
+            lost = [key for key, other in _references(stage).items() if other not in true]
+            kept[name] = stage.model_copy(update=dict.fromkeys(["model", *lost]))
+    return {name: kept[name] for name in reversed(kept) if not kept[name].faults()}
+
+
+def _references(stage: Stage) -> dict[str, str]:
+    names = {key: getattr(stage, key) for key in stage.references()}
+    return {key: name for key, name in names.items() if name is not None}
+
+
+def _is_limit(stage: Stage) -> bool:
+    return isinstance(stage, Kernel) and stage.method == "analytic"
 
 
 def describe(values: Values) -> list[Block]:
@@ -179,4 +213,4 @@ def _figures(values: Values) -> list[Curve]:
     return curves
 
 
-KIND = Kind(forecast, run, describe)
+KIND = Kind(forecast, run, describe, expect)

@@ -9,7 +9,7 @@ from ceflow import data
 from ceflow.compiler import Plan
 from ceflow.events import Observer, Progress
 from ceflow.seeding import Seed
-from ceflow.spec import Document, Fault, Model, SpecError, Stage
+from ceflow.spec import Document, Model, Stage
 from ceflow.stages.summary import Block
 from ceflow.store import RunDirectory
 
@@ -56,12 +56,29 @@ class Outcome:
     documents: dict[str, Document] = field(default_factory=dict)
 
 
+class Work(NamedTuple):
+    """What a stage has to do, in units that a machine's rates turn into seconds."""
+
+    flops: float = 0.0
+    """Floating-point operations in matrix products."""
+    traffic: float = 0.0
+    """Bytes moved by elementwise work."""
+    normals: float = 0.0
+    """Normal random numbers drawn."""
+    compilations: float = 0.0
+    """Small functions' worth of compiling; above 0 the stage loads JAX."""
+    seconds: float = 0.0
+    """All else: plain Python, reading files, loading libraries."""
+
+
 class Forecast(NamedTuple):
-    """What a stage will need: bytes of memory and disk, and the key to change to need less."""
+    """What a stage will need: bytes of memory and disk for its arrays, the key to change to need
+    less memory, and its work."""
 
     memory: float = 0.0
     disk: float = 0.0
     key: str = ""
+    work: Work = Work()
 
 
 class Kind(NamedTuple):
@@ -70,6 +87,8 @@ class Kind(NamedTuple):
     forecast: Callable[[Any, Plan, Model], Forecast]
     run: Callable[[Job], Outcome]
     describe: Callable[[Values], list[Block]]
+    expect: Callable[[Any, Plan, Model], dict[str, Model]] | None = None
+    """The models that later stages can act on, as far as they can be told before it has run."""
 
 
 def resolve_model(stage: Stage, plan: Plan, results: Mapping[str, Values]) -> Model:
@@ -84,15 +103,6 @@ def resolve_model(stage: Stage, plan: Plan, results: Mapping[str, Values]) -> Mo
 def number_size(plan: Plan) -> int:
     """Bytes of one number at the document's precision."""
     return 8 if plan.document.precision == "float64" else 4
-
-
-def require_memory(name: str, forecast: Forecast, available: float) -> None:
-    """Raise `SpecError` where a stage would need more memory than there is."""
-    if forecast.memory > available:
-        need, there = (f"{size / 1e9:,.1f} GB" for size in (forecast.memory, available))
-        message = f"stage {name!r} would need {need} of memory; this machine has {there}"
-        path = ("stages", name)
-        raise SpecError(Fault("CE401", message, path, "key", f"lower {forecast.key}"))
 
 
 @contextmanager

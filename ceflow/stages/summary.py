@@ -50,7 +50,7 @@ class Curve:
 Block = Note | Table | Curve
 
 
-def widths_text(widths: Sequence[int]) -> str:
+def widths_text(widths: Sequence[float]) -> str:
     """Hidden widths in few characters.
 
     >>> widths_text([19, 19, 19]), widths_text([20, 10]), widths_text([7])

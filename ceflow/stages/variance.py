@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 from ceflow import variance
 from ceflow.compiler import Plan, fan_in_sum, member_with, ratio_widths
+from ceflow.seeding import Seed
 from ceflow.spec import Mlp, Model, Variance
-from ceflow.stages.stage import Forecast, Job, Kind, Outcome, Values, number_size, precision
+from ceflow.stages.stage import Forecast, Job, Kind, Outcome, Values, Work, number_size, precision
 from ceflow.stages.summary import Block, Curve, Note, Series, Table, widths_text
 
 if TYPE_CHECKING:
     import numpy as np
+
+LOADING = 0.3
+"""Seconds to load NumPy and SciPy."""
 
 LAW_HOLDS = 0.1
 """The largest relative residual of log(E[K^2]/E[K]^2) at which the law is said to hold."""
@@ -25,23 +29,35 @@ def method_of(stage: Variance, model: Model) -> str:
 
 
 def forecast(stage: Variance, plan: Plan, model: Model) -> Forecast:
-    if method_of(stage, model) != "monte-carlo":
-        return Forecast(memory=100 * stage.draws)
-    largest = max(plan.expand(member).parameters for _, member in _members(stage, plan.model))
-    drawn = largest * variance.chunk_size(largest, stage.draws)
-    return Forecast(memory=3 * number_size(plan) * drawn, key="model.widths")
+    method, members = method_of(stage, model), [member for _, member in _members(stage, model)]
+    layers = len(members[0].widths)
+    if method == "exact":
+        return Forecast(work=Work(seconds=LOADING))
+    if method == "sample":
+        drawn = stage.draws * layers * len(members)
+        return Forecast(100 * stage.draws, key="draws", work=Work(seconds=LOADING + drawn / 5e6))
+    parameters = [plan.expand(member).parameters for member in members]
+    chunk = max(count * variance.chunk_size(count, stage.draws) for count in parameters)
+    work = Work(
+        flops=stage.draws * 6 * sum(parameters),
+        traffic=stage.draws * 4 * number_size(plan) * sum(parameters),
+        normals=stage.draws * sum(parameters),
+        compilations=len(members) * (4 + layers),
+        seconds=LOADING,
+    )
+    return Forecast(3 * number_size(plan) * chunk, key="model.widths", work=work)
 
 
 def run(job: Job) -> Outcome:
     method = method_of(job.spec, job.model)
     members = _members(job.spec, job.model)
     points: list[Values] = []
-    for index, (ratio, member) in enumerate(members):
+    for index, (ratio, member) in enumerate(members, 1):
         points.append(
             {"ratio": ratio, "widths": list(member.widths), "fan_in_sum": fan_in_sum(member)}
         )
-        points[-1] |= _measure(job, method, member, index)
-        job.progress(index + 1, len(members))
+        points[-1] |= _measure(job, method, member)
+        job.progress(index, len(members))
     return Outcome(_fitted(method, points))
 
 
@@ -53,17 +69,20 @@ def _members(stage: Variance, model: Model) -> list[tuple[float, Mlp]]:
     return [(ratio, member_with(model, widths)) for widths, ratio in ratios.items()]
 
 
-def _measure(job: Job, method: str, member: Mlp, index: int) -> Values:
+def _measure(job: Job, method: str, member: Mlp) -> Values:
     """E[K] and the moment ratio of one network, with its standard error where K is drawn."""
     if method == "exact":
         moments = variance.exact_moments(member)
         return {"mean": moments.mean, "moment_ratio": moments.ratio, "moment_ratio_stderr": 0.0}
-    seed = job.seed.fold(index)
+    seed = job.seed.fold(" ".join(map(str, member.widths)))  # whatever other widths there are
     if method == "sample":
         draws = variance.sample_ntk(member, job.spec.draws, seed.numpy())
     else:
-        draws = _draw_weights(job, member, index)
-    found = variance.estimate(draws)
+        draws = _draw_weights(job, member, seed)
+    try:
+        found = variance.estimate(draws)
+    except ValueError as error:
+        raise ValueError(f"widths {widths_text(member.widths)}: {error}") from None
     return {
         "mean": found.mean,
         "moment_ratio": found.ratio,
@@ -71,10 +90,10 @@ def _measure(job: Job, method: str, member: Mlp, index: int) -> Values:
     }
 
 
-def _draw_weights(job: Job, member: Mlp, index: int) -> "np.ndarray":
+def _draw_weights(job: Job, member: Mlp, seed: Seed) -> "np.ndarray":
     import numpy as np
 
-    diagonal, seed = job.spec.entries == "diagonal", job.seed.fold(index)
+    diagonal = job.spec.entries == "diagonal"
     inputs = int(job.plan.root.inputs)
     with precision(job.plan):
         chunks = variance.draw_ntk(member, inputs, job.spec.draws, seed, diagonal=diagonal)

@@ -16,9 +16,12 @@ def write_array(path: Path, array: "np.ndarray") -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(temporary, ignore_errors=True)
-    zarr.save_array(str(temporary), array)  # pyright: ignore[reportArgumentType]
-    shutil.rmtree(path, ignore_errors=True)
-    temporary.rename(path)
+    try:
+        zarr.save_array(str(temporary), array)  # pyright: ignore[reportArgumentType]
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def read_array(path: Path) -> "np.ndarray":

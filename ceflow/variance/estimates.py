@@ -21,14 +21,17 @@ def estimate(draws: Float[np.ndarray, " draws"]) -> Estimate:
     """The mean of K and the ratio `E[K^2]/E[K]^2`, its standard error by a blocked jackknife.
 
     K has a heavy tail at small widths: there the ratio comes out low and its error too small, as
-    with any estimate from draws. Raises `ValueError` for fewer draws than two blocks hold.
+    with any estimate from draws. Raises `ValueError` for fewer than three draws, and where K is 0
+    in all of them: every network drawn was dead.
 
     >>> estimate(np.random.default_rng(0).standard_normal(100_000) + 3).ratio   # 1 + 1/9
     1.111...
     """
     blocks = min(BLOCKS, len(draws))
-    if blocks < 2:
-        raise ValueError(f"a standard error needs at least 2 draws, not {len(draws)}")
+    if blocks < 3:
+        raise ValueError(f"a standard error needs at least 3 draws, not {len(draws)}")
+    if not draws.any():
+        raise ValueError("K is 0 in every draw: all networks were dead; use wider layers")
     used = draws[: len(draws) // blocks * blocks].reshape(blocks, -1)
     first, second = used.mean(axis=1), (used**2).mean(axis=1)
     without = [(moment.sum() - moment) / (blocks - 1) for moment in (first, second)]

@@ -42,8 +42,8 @@ def fit_alpha(
     """
     s, y = np.asarray(fan_in_sums, float), np.log(ratios)
     errors = s if stderrs is None else np.asarray(stderrs, float) / np.asarray(ratios, float)
-    weights = 1 / np.maximum(errors, 1e-300) ** 2
-    weights = weights / weights.max()
+    errors = np.maximum(errors, 1e-12 * s)  # an error of 0 is not one to divide by
+    weights = (errors.min() / errors) ** 2
     curvature = float((weights * s**2).sum())
     alpha = float((weights * s * y).sum()) / curvature
     residuals = y - alpha * s

@@ -1,0 +1,25 @@
+"""`ceflow explain`: a code of a diagnostic, why it is a fault, and a mend."""
+
+import click
+
+from ceflow.cli.main import fail
+
+
+@click.command("explain")
+@click.argument("code", required=False)
+def command(code: str | None) -> None:
+    """Say why CODE is a fault and how to mend it; without CODE, list all codes."""
+    from ceflow.spec.codes import CODES
+
+    if code is None:
+        for name, known in CODES.items():
+            click.echo(f"{name}  {known.title}")
+        return
+    known = CODES.get(code.upper())
+    if known is None:
+        fail(f"there is no code {code}; `ceflow explain` lists all", 2)
+        return
+    click.echo(f"{code.upper()}: {known.title}\n\n{known.why}")
+    for title, text in (("wrong", known.wrong), ("right", known.right)):
+        if text:
+            click.echo(f"\n{title}:\n" + "\n".join(f"    {line}" for line in text.splitlines()))

@@ -1,0 +1,11 @@
+"""The option by which a command line changes a spec."""
+
+import click
+
+settings = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set a key of the spec, as stages.alpha.draws=100; may be given again.",
+)

@@ -1,0 +1,159 @@
+"""Where a document's values come from: the files it extends, its own text, and --set arguments."""
+
+import json
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ceflow.spec.base import TAGS, Steps
+from ceflow.spec.diagnostics import Fault, SpecError
+from ceflow.spec.text import Text, parse, read
+
+SET = "--set"
+"""What a setting of the command line is called in messages."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One text and the tree it stands for."""
+
+    text: Text
+    tree: dict[str, Any]
+
+    def reach(self, path: Steps) -> int:
+        """How many steps of a path this text spells out."""
+        here = self.tree
+        for depth, step in enumerate(path):
+            here = child(here, step)
+            if here is None:
+                return depth
+        return len(path)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The layers of a document, the lowest first: a later one wins."""
+
+    layers: tuple[Layer, ...]
+
+    @property
+    def text(self) -> Text:
+        """The document's own text."""
+        return next(layer.text for layer in reversed(self.layers) if layer.text.file != SET)
+
+    @cached_property
+    def tree(self) -> dict[str, Any]:
+        """All layers in one."""
+        tree: dict[str, Any] = {}
+        for layer in self.layers:
+            tree = overlay(tree, layer.tree)
+        tree.pop("extends", None)
+        return tree
+
+    def writer(self, path: Steps) -> Layer:
+        """The layer that wrote the value at `path`, or the nearest table around it."""
+        return max(reversed(self.layers), key=lambda layer: layer.reach(path))
+
+    def place(self, fault: Fault) -> Fault:
+        """A fault with its place in the text that wrote the value to blame."""
+        if fault.place:
+            return fault
+        from ceflow.spec.positions import positions_in  # loaded only where something is wrong
+
+        written = positions_in(self.writer(fault.path).text)
+        return replace(fault, place=written.find(fault.path, fault.part))
+
+
+def stack(text: Text, settings: Sequence[str] = ()) -> Origin:
+    """The layers of a text: what it extends, itself, then each setting `KEY=VALUE`.
+
+    Raises `SpecError` where a text cannot be read or parsed, or extends itself.
+    """
+    return Origin((*_with_bases(text, ()), *map(_setting, settings)))
+
+
+@contextmanager
+def placing(origin: Origin | None) -> Iterator[None]:
+    """Give the faults of a `SpecError` their places, in the order they stand in the texts."""
+    try:
+        yield
+    except SpecError as error:
+        if origin is None:
+            raise
+        raise SpecError(*sorted(map(origin.place, error.faults), key=_order)) from None
+
+
+def overlay(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    """One tree over another: tables merge key by key, anything else is replaced.
+
+    A table that says it is of another kind (`type`, `source`) replaces the one below it whole.
+
+    >>> overlay({"a": {"x": 1, "y": 2}}, {"a": {"x": 3}})
+    {'a': {'x': 3, 'y': 2}}
+    """
+    merged = dict(low)
+    for key, value in high.items():
+        below: Any = low.get(key)
+        tables = isinstance(value, dict) and isinstance(below, dict)
+        merged[key] = overlay(below, value) if tables and _same_kind(below, value) else value
+    return merged
+
+
+def child(tree: Any, step: str | int) -> Any:
+    """One step down a tree of plain values; None where there is none."""
+    try:
+        return tree[step]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _same_kind(low: dict[str, Any], high: dict[str, Any]) -> bool:
+    return all(tag not in high or low.get(tag) == high[tag] for tag in TAGS)
+
+
+def _with_bases(text: Text, above: tuple[Path, ...]) -> list[Layer]:
+    """A text's layer, on top of those of the file that it extends."""
+    layer = Layer(text, parse(text))
+    base = layer.tree.get("extends")
+    if base is None:
+        return [layer]
+    if not isinstance(base, str):
+        raise _extends(text, "CE103", f"extends must be a string, not {base!r}")
+    path = text.folder / base
+    chain = (*above, Path(text.file).resolve())
+    if path.resolve() in chain:
+        names = " extends ".join(step.name for step in (*chain, path.resolve()))
+        raise _extends(text, "CE205", f"a document cannot extend itself: {names}")
+    try:
+        below = read(path)
+    except SpecError as error:
+        raise _extends(text, "CE001", error.faults[0].message) from None
+    return [*_with_bases(below, chain), layer]
+
+
+def _extends(text: Text, code: str, message: str) -> SpecError:
+    return SpecError(Origin((Layer(text, parse(text)),)).place(Fault(code, message, ("extends",))))
+
+
+def _setting(argument: str) -> Layer:
+    """`KEY=VALUE` as a text of its own; a value that is no TOML stands for itself, as a string."""
+    key, equals, value = argument.partition("=")
+    bare = Text(SET, argument, "toml", Path())
+    if not equals or not key.strip():
+        help = "as in --set stages.alpha.draws=100"
+        raise SpecError(Fault("CE002", "a setting is KEY=VALUE", help=help, place=bare.place(1, 1)))
+    try:
+        tomllib.loads(f"v = {value}")
+    except tomllib.TOMLDecodeError:
+        argument = f"{key}={json.dumps(value)}"
+    text = Text(SET, argument, "toml", Path())
+    return Layer(text, parse(text))
+
+
+def _order(fault: Fault) -> tuple[str, int, int]:
+    place = fault.place
+    return (place.file, place.line, place.column) if place else ("", 0, 0)

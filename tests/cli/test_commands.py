@@ -1,0 +1,459 @@
+"""The commands: what they print and where, what they leave, and how they end."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import import_module
+from importlib.metadata import version
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ceflow import stages
+from ceflow.cli import main
+from ceflow.spec import Variance, load
+
+SPEC = """\
+name = "small"
+
+[data]
+source = "gaussian"
+inputs = 3
+outputs = 2
+train = 4
+
+[model]
+type = "mlp"
+widths = [20, 20]
+
+[stages.alpha]
+type = "variance"
+
+[stages.best]
+type = "search"
+variance = "alpha"
+"""
+MODEL = """
+[model]
+type = "mlp"
+widths = [3]
+inputs = 2
+outputs = 1
+"""
+KERNELS = """
+[stages.limit]
+type = "kernel"
+
+[stages.drawn]
+type = "kernel"
+method = "empirical"
+draws = 2
+model = "best.primal"
+reference = "limit"
+"""
+WRONG = SPEC.replace("[20, 20]", "[20, 0]").replace("train", "trian")
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path, monkeypatch):
+    """A folder of its own for each test, and an environment that is put back after it."""
+    import_module("jax")  # reads its environment before `run` adds to it
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        monkeypatch.setenv(name, "")  # noted, so that what `run` sets is unset again
+        monkeypatch.delenv(name)
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "CEFLOW_TRACEBACK", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "spec.toml").write_text(SPEC, encoding="utf-8")
+    (tmp_path / "all.toml").write_text(SPEC + KERNELS, encoding="utf-8")
+    (tmp_path / "wrong.toml").write_text(WRONG, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """A finished run of each document, made once."""
+    folder = tmp_path_factory.mktemp("archive")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name, text in (("spec", SPEC), ("all", SPEC + KERNELS)):
+            (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+            result = done("run", f"{name}.toml", "--out", f"runs-of-{name}/out")
+            (folder / f"{name}.stdout").write_text(result.stdout, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def finished(alone, archive):
+    """`out` with the finished run of a document."""
+
+    def copy(name):
+        shutil.copytree(archive / f"runs-of-{name}/out", alone / "out")
+        return alone / "out"
+
+    return copy
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(main, arguments)
+    assert isinstance(result.exception, SystemExit | None), result.exception
+    assert "Traceback" not in result.output
+    return result
+
+
+def done(*arguments):
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def read_json(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def content(folder):
+    """Every file below a folder, with its bytes; the user's cache, which may fill, is left out."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path: path.read_bytes() for path in files if "cache" not in path.parts}
+
+
+def unfinish(run, *forgotten, state="interrupted"):
+    """Make a finished run look like one that stopped before the stages `forgotten`."""
+    results, run_state = read_json(run / "results.json"), read_json(run / "run.json")
+    for name in forgotten:
+        del results["stages"][name], run_state["stages"][name]
+    (run / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    (run / "run.json").write_text(json.dumps(run_state | {"state": state}), encoding="utf-8")
+
+
+# run
+def test_run_does_every_stage_and_keeps_what_it_found(finished):
+    out = finished("all")
+    assert set(read_json(out / "results.json")["stages"]) == {"alpha", "best", "limit", "drawn"}
+    state = read_json(out / "run.json")
+    assert state["state"] == "done"
+    assert state["seed"] == 0
+    assert {stage["state"] for stage in state["stages"].values()} == {"done"}
+    assert all(stage["seconds"] >= 0 for stage in state["stages"].values())
+    assert {"ceflow", "jax", "python"} <= set(state["versions"])
+    assert (out / "spec.toml").read_text(encoding="utf-8") == SPEC + KERNELS
+    assert (out / "arrays/drawn.zarr").is_dir()
+    assert (out / "figures/alpha-law.svg").read_text(encoding="utf-8").startswith("<?xml")
+
+
+@pytest.mark.parametrize("name", ["resolved.toml", "optimal.toml", "optimal-dual.toml"])
+def test_the_documents_a_run_leaves_are_accepted(finished, name):
+    finished("spec")
+    done("check", f"out/{name}")
+
+
+def test_the_resolved_document_says_all_the_same(finished):
+    finished("spec")
+    given, resolved = load("spec.toml"), load("out/resolved.toml")
+    assert resolved.stages == given.stages
+    assert (resolved.model.inputs, resolved.model.outputs) == (3, 2)  # pyright: ignore
+
+
+def test_run_reports_on_stdout_and_tells_its_progress_on_stderr():
+    result = done("run", "spec.toml", "--out", "out")
+    assert "alpha = " in result.stdout
+    assert "files in out/" in result.stdout
+    lines = result.stderr.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["[1/2] alpha", "[2/2] best"]
+
+
+def test_run_with_json_prints_the_results_and_nothing_else(alone):
+    result = done("run", "spec.toml", "--out", "out", "--json")
+    assert json.loads(result.stdout) == read_json(alone / "out/results.json")
+    assert "[1/2] alpha" in result.stderr
+
+
+def test_run_in_a_pipe_prints_plain_text(alone):
+    command = [sys.executable, "-m", "ceflow", "run", "spec.toml", "--out", "out"]
+    environment = os.environ | {"TERM": "xterm-256color"}
+    result = subprocess.run(command, capture_output=True, check=True, env=environment)
+    assert b"alpha = " in result.stdout
+    assert b"[1/2] alpha" in result.stderr
+    assert b"\x1b" not in result.stdout + result.stderr
+
+
+def test_run_makes_a_numbered_directory_by_default(alone):
+    (alone / "one.toml").write_text('name = "small"\n' + MODEL, encoding="utf-8")
+    for _ in range(2):
+        done("run", "one.toml")
+    assert sorted(path.name for path in (alone / "runs").iterdir()) == ["small", "small-2"]
+
+
+def test_run_goes_on_with_an_unfinished_run_by_default(alone, finished):
+    shutil.move(finished("spec"), alone / "runs/small")
+    unfinish(alone / "runs/small", "best")
+    done("run", "spec.toml")
+    assert [path.name for path in (alone / "runs").iterdir()] == ["small"]
+    assert set(read_json(alone / "runs/small/results.json")["stages"]) == {"alpha", "best"}
+
+
+def test_a_document_in_json_runs(alone):
+    tree = {
+        "model": {"type": "mlp", "widths": [8], "inputs": 2, "outputs": 1},
+        "stages": {"s": {"type": "search", "alpha": 3.0}},
+    }
+    (alone / "spec.json").write_text(json.dumps(tree), encoding="utf-8")
+    done("run", "spec.json", "--out", "out")
+    assert load("out/spec.toml") == load("spec.json")
+
+
+def test_two_runs_of_a_document_find_the_same(alone, finished):
+    done("run", "all.toml", "--out", "again")
+    again = (alone / "again/results.json").read_bytes()
+    assert (finished("all") / "results.json").read_bytes() == again
+
+
+# resuming
+@pytest.mark.parametrize(
+    ("name", "forgotten", "state"),
+    [
+        ("all", ["drawn"], "interrupted"),
+        ("all", ["best", "limit", "drawn"], "failed"),
+        ("spec", ["best"], "running"),
+        ("spec", ["alpha", "best"], "interrupted"),
+    ],
+)
+def test_a_resumed_run_finds_what_an_uninterrupted_one_does(finished, name, forgotten, state):
+    out = finished(name)
+    before = read_json(out / "results.json")
+    unfinish(out, *forgotten, state=state)
+    result = done("run", f"{name}.toml", "--out", "out")
+    assert read_json(out / "results.json") == before
+    assert read_json(out / "run.json")["state"] == "done"
+    kept = [line for line in result.stderr.splitlines() if "kept from before" in line]
+    assert len(kept) == len(before["stages"]) - len(forgotten)
+
+
+def test_a_resumed_run_does_not_do_a_finished_stage_again(alone, finished):
+    finished("spec")
+    results = read_json(alone / "out/results.json")
+    results["stages"]["alpha"]["alpha"] = 9.0
+    (alone / "out/results.json").write_text(json.dumps(results), encoding="utf-8")
+    unfinish(alone / "out", "best")
+    done("run", "spec.toml", "--out", "out")
+    assert read_json(alone / "out/results.json")["stages"]["best"]["alpha"] == 9.0
+
+
+def test_a_finished_run_is_left_as_it_is(alone, finished):
+    finished("spec")
+    before = content(alone / "out")
+    result = done("run", "spec.toml", "--out", "out")
+    assert content(alone / "out") == before
+    assert result.stderr.count("kept from before") == 2
+
+
+def test_a_run_that_fails_ends_with_one_and_can_go_on(alone, monkeypatch):
+    def broken(job):
+        raise RuntimeError("out of luck")
+
+    with monkeypatch.context() as patch:
+        kind = stages.KINDS[Variance]
+        patch.setitem(stages.KINDS, Variance, kind._replace(run=broken))
+        result = invoke("run", "spec.toml", "--out", "out")
+    assert result.exit_code == 1
+    assert "the run failed: RuntimeError: out of luck" in result.stderr
+    state = read_json(alone / "out/run.json")
+    assert (state["state"], state["stages"]["alpha"]["state"]) == ("failed", "failed")
+    assert read_json(alone / "out/results.json") == {"stages": {}}
+    done("run", "spec.toml", "--out", "out")
+    assert set(read_json(alone / "out/results.json")["stages"]) == {"alpha", "best"}
+
+
+def test_an_interrupted_run_ends_with_one_and_says_how_to_go_on(alone, monkeypatch):
+    def interrupted(job):
+        raise KeyboardInterrupt
+
+    kind = stages.KINDS[Variance]
+    monkeypatch.setitem(stages.KINDS, Variance, kind._replace(run=interrupted))
+    result = invoke("run", "spec.toml", "--out", "out")
+    assert result.exit_code == 1
+    assert "interrupted" in result.stderr
+    assert "--out" in result.stderr
+    assert read_json(alone / "out/run.json")["state"] == "interrupted"
+
+
+# where a run may not go
+def test_the_run_of_another_document_is_left_alone(alone, finished):
+    finished("spec")
+    before = content(alone / "out")
+    (alone / "other.toml").write_text("seed = 1\n" + SPEC, encoding="utf-8")
+    result = invoke("run", "other.toml", "--out", "out")
+    assert result.exit_code == 2
+    assert "CE501: out holds the run of another document" in result.stderr
+    assert content(alone / "out") == before
+
+
+def test_files_that_are_no_runs_are_left_alone(alone):
+    (alone / "out").mkdir()
+    (alone / "out/thesis.tex").write_text("precious", encoding="utf-8")
+    result = invoke("run", "spec.toml", "--out", "out")
+    assert result.exit_code == 2
+    assert "CE501" in result.stderr
+    assert list(content(alone / "out").values()) == [b"precious"]
+
+
+def test_a_file_is_no_place_for_a_run(alone):
+    (alone / "out").write_text("precious", encoding="utf-8")
+    assert invoke("run", "spec.toml", "--out", "out").exit_code == 2
+    assert (alone / "out").read_text(encoding="utf-8") == "precious"
+
+
+@pytest.mark.parametrize("option", [[], ["--out", "out"], ["--json"]])
+def test_a_wrong_document_leaves_nothing(alone, option):
+    before = content(alone)
+    result = invoke("run", "wrong.toml", *option)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert content(alone) == before
+    assert not (alone / "out").exists()
+    assert not (alone / "runs").exists()
+
+
+# plan
+def test_plan_shows_layers_and_costs():
+    result = done("plan", "all.toml")
+    assert "500 parameters" in result.stdout
+    assert "dense 3 → 20, relu" in result.stdout
+    assert "\x1b" not in result.stdout
+    assert result.stderr == ""
+
+
+def test_plan_with_json_counts():
+    plan = json.loads(done("plan", "all.toml", "--json").stdout)
+    parameters = 3 * 20 + 20 * 20 + 20 * 2
+    assert plan["model"] == {"parameters": parameters, "flops": 2 * parameters}
+    assert list(plan["stages"]) == ["alpha", "best", "limit", "drawn"]
+    assert all(stage["memory"] >= 0 for stage in plan["stages"].values())
+    assert plan["stages"]["limit"]["disk"] == 4 * 4 * 8  # a number of float64 each pair of inputs
+
+
+def test_plan_with_json_spells_infinity_as_the_language_does(alone):
+    (alone / "spec.toml").write_text(
+        '[model]\ntype = "mlp"\nwidths = [inf]\ninputs = 2\noutputs = 1\n', encoding="utf-8"
+    )
+    plan = json.loads(done("plan", "spec.toml", "--json").stdout)
+    assert plan["model"] == {"parameters": "inf", "flops": "inf"}
+
+
+def test_plan_with_json_forecasts_the_time_of_each_stage():
+    plan = json.loads(done("plan", "all.toml", "--json").stdout)
+    assert all(stage["seconds"] >= 0 for stage in plan["stages"].values())
+
+
+def test_plan_leaves_nothing(alone):
+    before = content(alone)
+    done("plan", "all.toml")
+    assert content(alone) == before
+
+
+# check
+def test_check_of_a_sound_document_says_so_on_stderr():
+    result = done("check", "spec.toml", "all.toml")
+    assert result.stdout == ""
+    assert result.stderr == "spec.toml: ok\nall.toml: ok\n"
+
+
+def test_check_says_everything_that_is_wrong_on_stderr():
+    result = invoke("check", "wrong.toml", "spec.toml", "nowhere.toml")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "wrong.toml:7:1: CE101" in result.stderr
+    assert "wrong.toml:11:15: CE104" in result.stderr
+    assert "spec.toml: ok" in result.stderr
+    assert "CE001: nowhere.toml" in result.stderr
+
+
+def test_check_with_json_lists_the_faults():
+    result = invoke("check", "wrong.toml", "--json")
+    assert result.exit_code == 2
+    first, second = json.loads(result.stdout)
+    assert first == {
+        "code": "CE101",
+        "message": "unknown key 'trian'",
+        "help": "did you mean train?",
+        "path": ["data", "trian"],
+        "file": "wrong.toml",
+        "line": 7,
+        "column": 1,
+        "length": 5,
+    }
+    assert second["path"] == ["model", "widths", 1]
+    assert result.stderr == ""
+
+
+def test_check_with_json_of_a_sound_document_is_an_empty_list():
+    result = done("check", "spec.toml", "--json")
+    assert json.loads(result.stdout) == []
+
+
+# show
+def test_show_prints_what_run_printed(archive, monkeypatch):
+    monkeypatch.chdir(archive)
+    result = done("show", "runs-of-all/out")
+    shown = (archive / "all.stdout").read_text(encoding="utf-8")
+    # What it would need is said before a run, what it took after.
+    assert result.stdout == re.sub(r"  memory .*", "", shown)
+    assert result.stderr == ""
+
+
+def test_show_of_an_unfinished_run_says_so(alone, finished):
+    finished("spec")
+    unfinish(alone / "out", "best")
+    result = done("show", "out")
+    assert "the run is interrupted" in result.stdout
+    assert "primal" not in result.stdout.split("law of the NTK")[-1]
+
+
+@pytest.mark.parametrize("name", [".", "nowhere", "spec.toml"])
+def test_show_of_what_is_no_run_is_an_error(name):
+    result = invoke("show", name)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert f"{name} is not a run directory" in result.stderr
+
+
+def test_show_needs_the_run_directory_alone(alone):
+    # The data a run was made from may be gone by the time it is looked at.
+    np.savez(alone / "mine.npz", x=np.eye(3), y=np.ones((3, 1)))
+    text = SPEC.split("[data]")[0] + '[data]\nsource = "npz"\npath = "mine.npz"\n\n[model]'
+    (alone / "spec.toml").write_text(text + SPEC.split("[model]")[1], encoding="utf-8")
+    done("run", "spec.toml", "--out", "out")
+    (alone / "mine.npz").unlink()
+    done("show", "out")
+
+
+# the group
+def test_help_names_the_commands():
+    result = done("--help")
+    for name in ("run", "plan", "check", "show"):
+        assert f"  {name} " in result.stdout
+
+
+@pytest.mark.parametrize("name", ["run", "plan", "check", "show"])
+def test_every_command_has_help(name):
+    assert done(name, "--help").stdout.startswith(f"Usage: main {name} ")
+
+
+def test_the_version_is_the_packages():
+    assert version("ceflow") in done("--version").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["fly"], ["run"], ["plan"], ["check"], ["show"], ["run", "spec.toml", "--fast"]],
+)
+def test_a_wrong_command_line_ends_with_two(arguments):
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Usage: " in result.stderr

@@ -1,0 +1,65 @@
+"""What several tests share: precision, real data, and small data files written by hand."""
+
+import gzip
+import os
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """Float64 arrays for one test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def data_folder() -> Path:
+    """The folder with mnist/ and cifar-10-batches-bin/; the test is skipped without it."""
+    folder = os.environ.get("CEFLOW_DATA")
+    if not folder:
+        pytest.skip("CEFLOW_DATA does not name a folder with mnist/ and cifar-10-batches-bin/")
+    return Path(folder)
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    """The IDX format, as its documentation has it: 0, 0, 8 (bytes), dimensions, sizes, content."""
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    return header + array.astype(np.uint8).tobytes()
+
+
+@pytest.fixture
+def write_idx(tmp_path: Path) -> Callable[..., Path]:
+    """Writes one part of an IDX data set, with random 2x3 images, into `tmp_path`."""
+
+    def write(
+        part: str, labels: Sequence[int], *, separator: str = "-", packed: bool = False
+    ) -> Path:
+        images = np.random.default_rng(len(labels)).integers(0, 256, (len(labels), 2, 3))
+        for name, array in (("images", images), ("labels", np.array(labels, dtype=np.uint8))):
+            path = tmp_path / f"{part}-{name}{separator}idx{array.ndim}-ubyte"
+            if packed:
+                path.with_name(path.name + ".gz").write_bytes(gzip.compress(idx_bytes(array)))
+            else:
+                path.write_bytes(idx_bytes(array))
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def write_cifar(tmp_path: Path) -> Callable[..., Path]:
+    """Writes one CIFAR-10 batch, with random images, into `tmp_path`."""
+
+    def write(name: str, labels: Sequence[int]) -> Path:
+        random = np.random.default_rng(len(labels))
+        records = [bytes([label]) + random.bytes(3072) for label in labels]
+        (tmp_path / name).write_bytes(b"".join(records))
+        return tmp_path
+
+    return write

@@ -1,0 +1,83 @@
+"""What the project shows its users must work: the README's blocks, the templates, the schema."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import ceflow
+from ceflow.cli import main
+from ceflow.cli.init import KINDS
+from ceflow.spec import json_schema
+from ceflow.spec.codes import CODES
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("block", blocks("toml"))
+def test_specs_of_the_readme_run(block, tmp_path):
+    assert ceflow.run(ceflow.loads(block), tmp_path / "run").results
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_of_the_readme_runs(block, capsys):
+    exec(compile(block, "README.md", "exec"), {})
+    assert "multiplicity = 30" in capsys.readouterr().out
+
+
+def test_files_that_the_readme_names_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_schema_in_the_repository_is_current():
+    stored = json.loads((ROOT / "schemas" / "ceflow.schema.json").read_text(encoding="utf-8"))
+    assert stored == json_schema(), "run `make schema`"
+
+
+def test_every_key_of_the_schema_is_described():
+    schema = json_schema()
+    tables = [schema, *schema["$defs"].values()]
+    for table in tables:
+        for key, value in table.get("properties", {}).items():
+            assert value.get("description"), key
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_templates_are_sound_and_written_once(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    assert runner.invoke(main, ["init", kind]).exit_code == 0
+    assert runner.invoke(main, ["check", f"{kind}.toml"]).exit_code == 0
+    again = runner.invoke(main, ["init", kind])
+    assert again.exit_code == 2
+    assert "exists" in again.stderr
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_is_explained_with_parts_that_parse(code):
+    import tomllib
+
+    result = CliRunner().invoke(main, ["explain", code.lower()])
+    assert result.exit_code == 0
+    assert CODES[code].title in result.output
+    tomllib.loads(CODES[code].right)
+
+
+def test_every_code_that_the_source_gives_is_listed_and_none_is_unused():
+    sources = [path for path in (ROOT / "ceflow").rglob("*.py") if path.name != "codes.py"]
+    used = {
+        code for path in sources for code in re.findall(r'"(CE\d{3})"', path.read_text("utf-8"))
+    }
+    assert used == set(CODES)
+
+
+def test_an_unknown_code_is_refused():
+    assert CliRunner().invoke(main, ["explain", "CE999"]).exit_code == 2

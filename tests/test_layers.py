@@ -1,0 +1,276 @@
+"""How the code is laid out: imports run downward, heavy modules load late, no half is missing."""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import get_args
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import ceflow
+from ceflow.compiler import lowering, nodes
+from ceflow.compiler.models import expand
+from ceflow.data import READERS
+from ceflow.kernels import infinite
+from ceflow.kernels.duals import DUALS
+from ceflow.nets import ACTIVATIONS
+from ceflow.spec import Data, Ensemble, Mlp, Model, Stage
+from ceflow.spec.models import Activation
+from ceflow.stages import KINDS
+
+ROOT = Path(inspect.getfile(ceflow)).parent
+REPOSITORY = Path(__file__).parents[1]
+
+LAYERS = [
+    {"spec"},
+    {"store"},
+    {"data"},
+    {"nets"},
+    {"compiler"},
+    {"kernels"},
+    {"variance"},  # beside kernels, and the one that may import the other
+    {"search"},
+    {"stages"},
+    {"runs"},
+    {"ceflow"},  # what the root offers: `from ceflow import load`
+    {"report"},
+    {"cli"},
+    {"__main__"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+COMMON = {"seeding", "events", "_lazy"}
+"""Modules of the root that everything may import, and that import only spec at most."""
+
+FILES = sorted(ROOT.rglob("*.py"))
+NAMES = [str(path.relative_to(ROOT)) for path in FILES]
+
+
+def imported(source):
+    """Every module that a source imports, wherever it does, and every one it names in a string."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            module = node.module or ""
+            if module == "ceflow":
+                yield from (f"ceflow.{alias.name}" for alias in node.names)
+            else:
+                yield module
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if re.fullmatch(r"ceflow(\.\w+)+", node.value):
+                yield node.value
+        elif isinstance(node, ast.JoinedStr):  # import_module(f"ceflow.cli.{name}")
+            first = node.values[0] if node.values else None
+            if isinstance(first, ast.Constant) and str(first.value).startswith("ceflow."):
+                yield str(first.value)
+
+
+def layer(module):
+    """The layer of a module of ceflow: its package, or `ceflow` for a name of the root."""
+    name = module.split(".")[1] if "." in module else "ceflow"
+    return name if name in LEVEL or name in COMMON else "ceflow"
+
+
+def layers_below(source):
+    """The layers of ceflow that a source imports."""
+    mine = {name for name in imported(source) if name.split(".")[0] == "ceflow"}
+    return {layer(name) for name in mine}
+
+
+def own_layer(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def wrong(own, others):
+    """Those of `others` that a module of the layer `own` must not import."""
+    if own in COMMON:
+        return {other for other in others if other not in {"spec", own}}
+    return {other for other in others if other not in COMMON and LEVEL[other] > LEVEL[own]}
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_imports_run_downward(path):
+    if path == ROOT / "__init__.py":
+        return  # offers names of every layer, and loads them when they are used
+    assert not wrong(own_layer(path), layers_below(path.read_text(encoding="utf-8")))
+
+
+def test_every_package_has_a_layer():
+    packages = {own_layer(path) for path in FILES} - {"__init__"}
+    assert packages <= set(LEVEL) | COMMON
+    assert set(LEVEL) - {"ceflow"} <= packages
+
+
+@pytest.mark.parametrize(
+    ("own", "source", "upward"),
+    [
+        ("spec", "import ceflow.data", {"data"}),
+        ("spec", "from ceflow import data", {"data"}),
+        ("spec", "from ceflow.data import load", {"data"}),
+        ("store", "def f():\n    from ceflow.runs.run import run", {"runs"}),
+        ("store", "if TYPE_CHECKING:\n    from ceflow.stages import Job", {"stages"}),
+        ("data", "lazy(__name__, {'a': 'ceflow.nets.dense'})", {"nets"}),
+        ("runs", "from ceflow import load", {"ceflow"}),
+        ("kernels", "from ceflow.variance import estimate", {"variance"}),
+        ("kernels", "import_module(f'ceflow.cli.{name}')", {"cli"}),
+        ("events", "from ceflow.store import RunDirectory", {"store"}),
+        ("variance", "from ceflow.kernels import analytic", set()),
+        ("cli", "from ceflow import load\nfrom ceflow.spec import Fault", set()),
+        ("data", "import numpy\nfrom ceflow.seeding import Seed", set()),
+    ],
+)
+def test_an_import_that_runs_upward_is_seen(own, source, upward):
+    assert wrong(own, layers_below(source)) == upward
+
+
+# What is loaded when.
+HEAVY = ("jax", "numpy", "matplotlib", "scipy", "equinox", "zarr", "sklearn")
+
+
+def loaded(code):
+    """Which of the heavy modules are loaded once `code` has run, in a process of its own."""
+    script = f"import sys\n{code}\nprint('loaded', *(set({HEAVY!r}) & set(sys.modules)))"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    *_, last = done.stdout.splitlines()
+    assert last.startswith("loaded")
+    return set(last.split()[1:])
+
+
+def command(*arguments):
+    return (
+        "from ceflow.cli import main\n"
+        f"try: main({list(arguments)!r})\n"
+        "except SystemExit as end: assert not end.code, end.code"
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import ceflow",
+        "import ceflow.spec",
+        "import ceflow; ceflow.load('examples/quickstart.toml')",
+        command("--help"),
+        command("check", "examples/quickstart.toml"),
+    ],
+    ids=["ceflow", "spec", "load", "help", "check"],
+)
+def test_what_does_not_compute_loads_no_library_that_does(code):
+    assert not loaded(code)
+
+
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_plan_does_not_load_jax(option):
+    assert not loaded(command("plan", "examples/quickstart.toml", *option)) & {"jax", "equinox"}
+
+
+def test_what_is_loaded_is_seen():
+    assert "jax" in loaded("import ceflow.nets")
+
+
+PURE = ["data", "compiler", "search", "stages", "runs", "cli", "kernels", "variance", "store"]
+
+
+def test_the_packages_that_describe_load_no_library_that_computes():
+    assert not loaded("\n".join(f"import ceflow.{name}" for name in PURE)) & {"jax", "numpy"}
+
+
+# Both halves of every part of the language.
+def members(union):
+    return set(get_args(get_args(union)[0]))
+
+
+def registered(dispatch):
+    return set(dispatch.registry) - {object}
+
+
+def test_every_model_has_its_layers_and_every_expansion_its_model():
+    assert registered(expand) == members(Model)
+
+
+def test_every_stage_has_its_meaning_and_every_meaning_its_stage():
+    assert set(KINDS) == members(Stage)
+
+
+def test_every_source_has_its_reader_and_every_reader_its_source():
+    assert set(READERS) == members(Data)
+
+
+def test_every_activation_has_its_function_and_every_function_its_name():
+    assert set(ACTIVATIONS) == set(get_args(Activation))
+
+
+def test_every_closed_form_is_of_an_activation():
+    assert set(DUALS) <= set(get_args(Activation))
+
+
+def kinds_of_layer(node):
+    below = getattr(node, "layers", ()) or filter(None, [getattr(node, "member", None)])
+    return {type(node)}.union(*map(kinds_of_layer, below))
+
+
+EVERY = Ensemble(multiplicity=2, member=Mlp(widths=(2,)))
+"""A model whose expansion holds every kind of layer."""
+
+
+def test_every_layer_is_in_some_expansion():
+    assert kinds_of_layer(expand(EVERY, 2, 1)) == set(get_args(nodes.Node))
+
+
+def test_every_layer_has_its_module():
+    module = lowering.lower(expand(EVERY, 2, 1), jax.random.key(0))
+    assert module(jnp.ones(2)).shape == (1,)  # pyright: ignore
+
+
+def test_every_layer_has_its_infinite_kernel():
+    assert infinite.analytic(EVERY, jnp.ones((3, 2))).ntk.shape == (3, 3)
+
+
+@pytest.mark.parametrize(("union", "tag"), [(Model, "type"), (Stage, "type"), (Data, "source")])
+def test_every_kind_has_a_name_of_its_own(union, tag):
+    names = [get_args(kind.model_fields[tag].annotation) for kind in members(union)]
+    assert all(len(name) == 1 for name in names)
+    assert len(set(chain(*names))) == len(members(union))
+
+
+# Who may speak.
+def calls_of_print(source):
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in {"print", "pprint"}
+    ]
+
+
+def test_a_call_of_print_is_seen():
+    assert calls_of_print("x = 1\ndef f():\n    print(x)\n") == [3]
+    assert calls_of_print('"""\n>>> print(3)\n"""\n') == []
+
+
+SILENT = [path for path in FILES if own_layer(path) != "cli"]
+
+
+@pytest.mark.parametrize("path", SILENT, ids=[str(path.relative_to(ROOT)) for path in SILENT])
+def test_only_the_command_line_prints(path):
+    source = path.read_text(encoding="utf-8")
+    assert not calls_of_print(source)
+    assert "click" not in {name.split(".")[0] for name in imported(source)}
+
+
+def test_only_reports_and_the_command_line_know_rich():
+    users = {
+        own_layer(path)
+        for path in FILES
+        if "rich" in {name.split(".")[0] for name in imported(path.read_text(encoding="utf-8"))}
+    }
+    assert users == {"report", "cli"}

@@ -1,0 +1,197 @@
+"""Moments from draws with their standard errors, and alpha fitted to moments.
+
+Statistical tests allow at least 5 standard errors of the statistic they look at: an error rate
+below 1e-6 each, and seeds are fixed.
+"""
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike
+
+from ceflow import variance
+from ceflow.spec import Mlp
+from ceflow.variance import Fit, estimate, exact_moments, sample_ntk
+
+S = np.array([0.02, 0.05, 0.1, 0.2, 0.25])
+
+
+def fit_alpha(s: ArrayLike, ratios: ArrayLike, stderrs: ArrayLike | None = None) -> Fit:
+    """`ceflow.variance.fit_alpha` of arrays."""
+    errors = None if stderrs is None else np.asarray(stderrs, float).tolist()
+    return variance.fit_alpha(np.asarray(s).tolist(), np.asarray(ratios).tolist(), errors)
+
+
+def test_estimate_is_the_plain_moments():
+    draws = np.array([1.0, 2.0, 4.0, 5.0])
+    found = estimate(draws)
+    assert found.mean == pytest.approx(3.0)
+    assert found.ratio == pytest.approx(np.mean(draws**2) / 9)
+
+
+def test_jackknife_agrees_with_brute_force_where_a_block_is_a_draw():
+    draws = np.random.default_rng(0).gamma(4.0, size=50)
+    without = [np.delete(draws, i) for i in range(50)]
+    ratios = np.array([np.mean(d**2) / np.mean(d) ** 2 for d in without])
+    expected = np.sqrt(49 / 50 * ((ratios - ratios.mean()) ** 2).sum())
+    assert estimate(draws).ratio_stderr == pytest.approx(expected, rel=1e-10)  # rounding
+
+
+def test_jackknife_agrees_with_the_delta_method():
+    k = np.random.default_rng(1).gamma(5.0, size=500_000)
+    m1, m2 = k.mean(), (k**2).mean()
+    gradient = np.array([-2 * m2 / m1**3, 1 / m1**2])
+    expected = np.sqrt(gradient @ np.cov(k, k**2) @ gradient / len(k))
+    # 50 blocks: the jackknife's own relative error is 1/sqrt(98), 10 %; five times that.
+    assert estimate(k).ratio_stderr == pytest.approx(expected, rel=0.5)
+
+
+def test_jackknife_error_is_calibrated_on_the_law_it_is_used_for():
+    model, random, repeats = Mlp(widths=(50, 50)), np.random.default_rng(2), 600
+    exact = exact_moments(model).ratio
+    found = [estimate(sample_ntk(model, 5000, random)) for _ in range(repeats)]
+    z = np.array([(f.ratio - exact) / f.ratio_stderr for f in found])
+    # The deviation of 600 normals has a relative error of 2.9 %, the t-law of 50 blocks adds 2 %;
+    # the skewness of K adds a few per cent.
+    assert 0.83 < z.std() < 1.2
+    assert abs(z.mean()) < 0.25  # 5 standard errors, 0.2, and the bias of a ratio
+
+
+def test_estimate_uses_all_draws_that_blocks_leave_over():
+    draws = np.concatenate([np.ones(50), [101.0]])
+    assert estimate(draws).mean == pytest.approx(151 / 51)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_estimate_refuses_too_few_draws(count):
+    with pytest.raises(ValueError, match="at least 3 draws"):
+        estimate(np.ones(count))
+
+
+def test_three_draws_are_enough():
+    assert estimate(np.array([1.0, 3.0, 4.0])).ratio_stderr > 0
+
+
+@pytest.mark.parametrize("stderrs", [None, [0.1, 0.02, 0.3, 0.1, 0.5]], ids=["exact", "errors"])
+def test_fit_recovers_a_planted_alpha(stderrs):
+    fit = fit_alpha(S, np.exp(3.44 * S), stderrs)
+    assert fit.alpha == pytest.approx(3.44, rel=1e-12)
+    np.testing.assert_allclose(fit.residuals, 0, atol=1e-12)
+    assert fit.intercept == pytest.approx(0, abs=1e-12)
+    assert fit.alpha_with_intercept == pytest.approx(3.44, rel=1e-10)
+
+
+def test_point_with_a_huge_error_has_no_influence():
+    ratios = np.exp(3 * S)
+    ratios[2] = 1e6
+    fit = fit_alpha(S, ratios, [1e-3, 1e-3, 1e12, 1e-3, 1e-3])
+    assert fit.alpha == pytest.approx(3.0, rel=1e-6)
+    assert fit.residuals[2] == pytest.approx(np.log(1e6) - 0.3, rel=1e-6)
+
+
+def test_precise_point_decides():
+    fit = fit_alpha([0.1, 0.2], np.exp([0.3, 1.0]), [1e-6, 1.0])
+    assert fit.alpha == pytest.approx(3.0, rel=1e-6)
+
+
+def test_fit_is_the_weighted_least_squares_of_numpy():
+    ratios, stderrs = np.exp([0.1, 0.13, 0.4, 0.5, 0.8]), np.array([0.1, 0.2, 0.1, 0.3, 0.2])
+    root = ratios / stderrs
+    slope = np.linalg.lstsq((root * S)[:, None], root * np.log(ratios), rcond=None)[0][0]
+    assert fit_alpha(S, ratios, stderrs).alpha == pytest.approx(slope, rel=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_points_without_error_count_as_exact():
+    assert fit_alpha([0.1, 0.2], np.exp([0.3, 0.6]), [0.0, 0.0]).alpha == pytest.approx(3.0)
+
+
+def noisy_fits(repeats: int, points: int, relative: float) -> tuple[list[Fit], np.ndarray]:
+    """Fits to a planted alpha of 3 under Gaussian noise of known size, and their known error."""
+    random = np.random.default_rng(7)
+    s = np.linspace(0.05, 0.3, points)
+    errors = relative * (1 + np.arange(points) % 3)
+    y = 3 * s + errors * random.standard_normal((repeats, points))
+    fits = [fit_alpha(s, np.exp(row), errors * np.exp(row)) for row in y]
+    return fits, 1 / np.sqrt((s**2 / errors**2).sum())
+
+
+def test_standard_error_of_alpha_is_calibrated():
+    fits, known = noisy_fits(2000, 40, 0.01)
+    alphas = np.array([fit.alpha for fit in fits])
+    stderrs = np.array([fit.stderr for fit in fits], float)
+    # 2000 repeats: relative error of a deviation 1.6 %, of a mean 0.022 standard errors.
+    assert alphas.std() == pytest.approx(known, rel=0.08)
+    assert abs(alphas.mean() - 3) < 0.12 * known
+    assert (stderrs >= known * (1 - 1e-9)).all()  # the larger of two: never below the known one
+    # The scatter of 40 points is known to 11 %, so the larger of both is about 5 % too large.
+    assert 0.85 < ((alphas - 3) / stderrs).std() < 1.05
+
+
+@pytest.mark.parametrize("points", [3, 30])
+def test_interval_holds_alpha_at_least_as_often_as_it_says(points):
+    fits, _ = noisy_fits(2000, points, 0.01)
+    inside = np.mean([fit.interval[0] < 3 < fit.interval[1] for fit in fits if fit.interval])
+    # 95 % +- 0.5 % at 2000 repeats; the larger of two errors makes it conservative, no more.
+    assert inside > 0.925
+    if points == 30:
+        assert inside < 0.99
+
+
+@pytest.mark.parametrize("points", [2, 5, 20])
+def test_interval_of_exact_points_covers_95_per_cent(points):
+    # Without errors the scatter about the law is all there is: Student's t is exact for Gaussian
+    # scatter in proportion to S.
+    random = np.random.default_rng(8)
+    s = np.linspace(0.05, 0.3, points)
+    hits = 0
+    for _ in range(2000):
+        fit = fit_alpha(s, np.exp(3 * s * (1 + 0.05 * random.standard_normal(points))))
+        assert fit.interval is not None
+        hits += fit.interval[0] < 3 < fit.interval[1]
+    assert hits / 2000 == pytest.approx(0.95, abs=0.025)  # 5 standard errors of 0.49 %
+
+
+def test_error_grows_where_the_law_does_not_hold():
+    ratios = np.exp(3 * S + 5 * S**2)
+    honest, precise = 1e-6 * ratios, 1e-3 * ratios
+    fits = [fit_alpha(S, ratios, errors) for errors in (honest, precise)]
+    # The scatter about the line decides, not the points' errors.
+    scatter = np.sqrt((np.array(fits[0].residuals) ** 2).sum() / 4 / (S**2).sum())
+    for fit in fits:
+        assert fit.stderr == pytest.approx(scatter, rel=1e-9)
+    assert scatter > 10 * 1e-3 / np.sqrt((S**2).sum())
+
+
+def test_intercept_is_reported_as_what_a_constant_term_would_change():
+    fit = fit_alpha(S, np.exp(0.2 + 3 * S))
+    assert fit.intercept == pytest.approx(0.2, rel=1e-9)
+    assert fit.alpha_with_intercept == pytest.approx(3.0, rel=1e-9)
+    assert fit.alpha > 3.5
+
+
+def test_two_points_leave_no_intercept():
+    fit = fit_alpha([0.1, 0.2], [1.3, 1.8])
+    assert fit.intercept is None
+    assert fit.alpha_with_intercept is None
+
+
+def test_one_exact_point_has_no_error():
+    fit = fit_alpha([0.1], [np.exp(0.34)])
+    assert fit.alpha == pytest.approx(3.4)
+    assert (fit.stderr, fit.interval, fit.intercept) == (None, None, None)
+
+
+def test_one_point_with_an_error_passes_it_on():
+    ratio = np.exp(0.34)
+    fit = fit_alpha([0.1], [ratio], [0.01 * ratio])
+    assert fit.stderr == pytest.approx(0.1)  # 1 % of the ratio over S
+    assert fit.interval == pytest.approx((3.4 - 0.19600, 3.4 + 0.19600), abs=1e-5)
+
+
+def test_exact_moments_from_width_20_to_500_give_an_alpha_near_3_4():
+    models = [Mlp(widths=(n,) * 5) for n in (20, 40, 80, 200, 500)]
+    sums = [5 / model.widths[0] for model in models]
+    fit = fit_alpha(sums, [exact_moments(model).ratio for model in models])
+    assert 3.3 < fit.alpha < 3.5
+    assert fit.interval is not None
+    assert fit.interval[0] < 3.44 < fit.interval[1]
