@@ -40,7 +40,7 @@ def empirical_ntk(
     x1 = jnp.asarray(x1)
     x2 = None if x2 is None else jnp.asarray(x2)
     if not x1.ndim or not len(x1):
-        raise ValueError(f"x1 must hold at least one example a row, and has shape {x1.shape}")
+        raise ValueError(f"x1 must hold one or more examples as rows, not be of shape {x1.shape}")
     if x2 is not None and x1.shape[1:] != x2.shape[1:]:
         raise ValueError(
             f"x1 and x2 hold examples of different shapes, {x1.shape[1:]} and {x2.shape[1:]}"

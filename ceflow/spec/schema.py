@@ -12,6 +12,9 @@ def json_schema() -> dict[str, Any]:
     'The one seed that all random numbers of the run come from.'
     """
     schema = Document.model_json_schema()
-    return (
-        {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": "ceflow"}
-    )
+    schema["properties"]["extends"] = {
+        "type": "string",
+        "description": "Another document that this one lies over: its tables are merged key by key.",
+    }
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return dialect | schema | {"title": "ceflow"}
