@@ -14,7 +14,7 @@ def json_schema() -> dict[str, Any]:
     schema = Document.model_json_schema()
     schema["properties"]["extends"] = {
         "type": "string",
-        "description": "Another document that this one lies over: its tables are merged key by key.",
+        "description": "A document that this one lies over: its tables are merged key by key.",
     }
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return dialect | schema | {"title": "ceflow"}

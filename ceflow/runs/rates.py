@@ -1,0 +1,114 @@
+"""A few micro-measurements of this machine, taken once and kept in the user's cache.
+
+Run as a program it measures and prints JSON: a process of its own, because it loads JAX.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast this machine is, and what JAX costs on it before anything is computed."""
+
+    flops32: float = 200e9
+    """Floating-point operations a second of a matrix product, float32."""
+    flops64: float = 100e9
+    """The same at float64."""
+    traffic: float = 4e9
+    """Bytes a second read and written by elementwise work that does not fit in the cache."""
+    normals: float = 50e6
+    """Normal random numbers a second."""
+    compilation: float = 0.3
+    """Seconds to compile a small function: a unit that larger ones are counted in."""
+    start: float = 1.5
+    """Seconds to load JAX."""
+    base: float = 300e6
+    """Bytes of a process that has loaded JAX and compiled something."""
+
+
+def rates(*, measure: bool = True) -> Rates:
+    """This machine's rates from the user's cache; measured and kept there where they are not.
+
+    Without `measure`, or where measuring fails, typical rates stand in.
+    """
+    path = cache_folder() / f"machine-{version('jax')}-{os.cpu_count()}.json"
+    try:
+        return Rates(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        pass
+    if not measure:
+        return Rates()
+    command = [sys.executable, "-m", "ceflow.runs.rates"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    try:
+        found = Rates(**json.loads(done.stdout))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(found), indent=2))
+    except (OSError, ValueError, TypeError):
+        return Rates()
+    return found
+
+
+def cache_folder() -> Path:
+    """Where ceflow keeps what it can make again: measurements, compiled functions."""
+    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "ceflow"
+
+
+def _measure() -> Rates:
+    start = time.perf_counter()
+    import jax
+    import jax.numpy as jnp
+
+    jnp.ones(3).block_until_ready()
+    start = time.perf_counter() - start
+    key = jax.random.key(0)
+    with jax.enable_x64(True):
+        matrix = jax.random.normal(key, (1024, 1024))
+        large = jnp.ones(2**24)
+        product = jax.jit(lambda a: a @ a)
+        add = jax.jit(lambda a: a * 1.5 + 1)
+        draw = jax.jit(lambda key: jax.random.normal(key, (2**20,)))
+        compilation = _seconds(lambda: draw(key), runs=0)
+        return Rates(
+            flops32=2 * 1024**3 / _seconds(lambda: product(matrix.astype(jnp.float32))),
+            flops64=2 * 1024**3 / _seconds(lambda: product(matrix)),
+            traffic=2 * large.nbytes / _seconds(lambda: add(large)),
+            normals=2**20 / _seconds(lambda: draw(key)),
+            compilation=compilation,
+            start=start,
+            base=_resident() - large.nbytes,
+        )
+
+
+def _seconds(work: "Callable[[], object]", runs: int = 3) -> float:
+    """The fastest of a few calls after the first; of the first itself where `runs` is 0."""
+    import jax
+
+    taken = []
+    for _ in range(runs + 1):
+        start = time.perf_counter()
+        jax.block_until_ready(work())
+        taken.append(time.perf_counter() - start)
+    return min(taken[1:], default=taken[0])
+
+
+def _resident() -> float:
+    """Bytes of this process in memory now; a typical figure where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return float(pages * os.sysconf("SC_PAGE_SIZE"))
+    except (OSError, ValueError, IndexError):
+        return Rates.base
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asdict(_measure())))
