@@ -10,7 +10,7 @@ from ceflow.store import RunDirectory
 
 def write_figures(directory: RunDirectory, plan: Plan) -> None:
     """Draw every curve of a run to `figures/STAGE-CURVE.svg`."""
-    results = directory.read_json("results.json", {"stages": {}})["stages"]
+    results = directory.read_json("results.json")["stages"]
     for name, values in results.items():
         for block in kind_of(plan.document.stages[name]).describe(values):
             if isinstance(block, Curve):

@@ -14,7 +14,7 @@ from ceflow.compiler import Plan, nodes
 from ceflow.report.plot import draw
 from ceflow.report.text import seconds, size
 from ceflow.runs import Needs
-from ceflow.spec import Stage
+from ceflow.spec import Stage, variants
 from ceflow.stages import Block, Curve, Note, Table, Values, kind_of, number
 from ceflow.store import RunDirectory
 
@@ -32,6 +32,12 @@ def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
         tree.add(Text.assemble("data  ", (document.data.source, "cyan"), f"  {counts}, {shape}"))
     model = tree.add(Text.assemble("model  ", (plan.model.type, "cyan"), f"  {_costs(plan.root)}"))
     _add_layers(model, plan.root)
+    if document.sweep:
+        names = list(variants(document))
+        shown = [*names[:8], *(["..."] if len(names) > 8 else [])]
+        runs = tree.add(f"sweep  {len(names)} runs, each with its needs as below")
+        for name in shown:
+            runs.add(name)
     if document.stages:
         branch = tree.add("stages")
         for name, stage in document.stages.items():
@@ -83,11 +89,12 @@ def _stage_line(name: str, stage: Stage, needs: Needs | None) -> Text:
 def stage_section(name: str, stage: Stage, values: Values, took: float | None) -> Group:
     """What one stage found, under a rule with its name."""
     title = Text.assemble((name, "bold"), f"  {stage.type}", f"  {seconds(took)}" if took else "")
-    blocks = [
-        Padding(_block(block), (0, 0, 0, 2), expand=False)
-        for block in kind_of(stage).describe(values)
-    ]
-    return Group(Rule(title, align="left", style="dim"), *blocks)
+    return _section(title, kind_of(stage).describe(values))
+
+
+def _section(title: Text, blocks: list[Block]) -> Group:
+    indented = (Padding(_block(block), (0, 0, 0, 2), expand=False) for block in blocks)
+    return Group(Rule(title, align="left", style="dim"), *indented)
 
 
 def _block(block: Block) -> RenderableType:
@@ -110,18 +117,48 @@ def _table(table: Table) -> RichTable:
 
 def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
     """Everything a run found, from its directory alone."""
-    results = directory.read_json("results.json", {"stages": {}})["stages"]
+    if plan.document.sweep:
+        yield _sweep_table(directory.read_json("results.json").get("runs", {}))
+        yield ""
+    results = directory.read_json("results.json")["stages"]
     state = directory.read_json("run.json")
     for name, stage in plan.document.stages.items():
         if name in results:
             took = state["stages"].get(name, {}).get("seconds")
             yield stage_section(name, stage, results[name], took)
             yield ""
+    for kind in dict.fromkeys(map(kind_of, plan.document.stages.values())):
+        alike = {
+            name: results[name]
+            for name, stage in plan.document.stages.items()
+            if kind_of(stage) is kind and name in results
+        }
+        blocks = kind.overview(alike) if kind.overview else []
+        if blocks:
+            yield _section(Text("side by side", "bold"), blocks)
+            yield ""
     if state["state"] != "done":
         yield Text(
             f"the run is {state['state']}: ceflow run it again with --out to go on", "yellow"
         )
     yield files_line(directory.path)
+
+
+def _sweep_table(runs: dict[str, dict[str, Values]]) -> RichTable:
+    """A row a run: the numbers that its stages found and that differ from run to run."""
+    numbers = {
+        name: {
+            f"{stage}.{key}": value
+            for stage, values in results.items()
+            for key, value in values.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+        for name, results in runs.items()
+    }
+    keys = dict.fromkeys(key for found in numbers.values() for key in found)
+    shown = [key for key in keys if len({found.get(key) for found in numbers.values()}) > 1][:8]
+    rows = [(name, *(found.get(key, "") for key in shown)) for name, found in numbers.items()]
+    return _table(Table(("run", *shown), tuple(rows)))
 
 
 def files_line(path: Path) -> Text:

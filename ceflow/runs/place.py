@@ -17,7 +17,8 @@ def find_place(out: str | Path | None, name: str, resolved: str) -> RunDirectory
     if directory.is_free or _holds(directory, resolved):
         return directory
     what = "the run of another document" if directory.exists else "files that are no run's"
-    raise SpecError(Fault("CE501", f"{out} holds {what}", help="choose another directory with --out"))
+    help = "choose another directory with --out"
+    raise SpecError(Fault("CE501", f"{out} holds {what}", help=help))
 
 
 def _numbered(folder: Path, name: str, resolved: str) -> RunDirectory:
@@ -25,10 +26,13 @@ def _numbered(folder: Path, name: str, resolved: str) -> RunDirectory:
     number = 1
     while True:
         directory = RunDirectory(folder / (name if number == 1 else f"{name}-{number}"))
-        unfinished = _holds(directory, resolved) and directory.read_json("run.json")["state"] != "done"
-        if directory.is_free or unfinished:
+        if directory.is_free or (_holds(directory, resolved) and not _is_done(directory)):
             return directory
         number += 1
+
+
+def _is_done(directory: RunDirectory) -> bool:
+    return directory.read_json("run.json")["state"] == "done"
 
 
 def _holds(directory: RunDirectory, resolved: str) -> bool:

@@ -8,6 +8,7 @@ from ceflow.spec.models import Ensemble, Mlp, Model
 from ceflow.spec.origin import Origin, placing, stack
 from ceflow.spec.schema import json_schema
 from ceflow.spec.stages import Kernel, Search, Stage, StageSpec, Variance, member_of
+from ceflow.spec.sweep import Sweep, variants
 from ceflow.spec.text import Text
 from ceflow.spec.validation import check, load, loads
 from ceflow.spec.writing import dumps, tree_of
@@ -34,6 +35,7 @@ __all__ = [
     "SpecError",
     "Stage",
     "StageSpec",
+    "Sweep",
     "Text",
     "Variance",
     "check",
@@ -45,4 +47,5 @@ __all__ = [
     "placing",
     "stack",
     "tree_of",
+    "variants",
 ]

@@ -97,6 +97,13 @@ CODES = {
         "`extends` lays a document over another, and that may extend a third; a chain that comes back"
         " to where it began has no bottom.",
     ),
+    "CE206": Code(
+        "a sweep over a path that does not exist",
+        "A key of [sweep] is a path to a value of the document: tables joined by dots, in quotes. The"
+        " table that holds the value must be written in the document.",
+        '[sweep]\n"stage.alpha.draws" = [100, 1000]',
+        '[sweep]\n"stages.alpha.draws" = [100, 1000]',
+    ),
     "CE301": Code(
         "a data file is missing",
         "`path` is looked for beside the document, then in the folder that the environment variable"

@@ -7,11 +7,12 @@ from pydantic import Field, PrivateAttr
 
 from ceflow.spec.base import Spec
 from ceflow.spec.data import Data
-from ceflow.spec.diagnostics import Fault
+from ceflow.spec.diagnostics import Fault, SpecError
 from ceflow.spec.models import Model
 from ceflow.spec.origin import Origin
 from ceflow.spec.stages import Search, Stage
 from ceflow.spec.suggest import did_you_mean
+from ceflow.spec.sweep import Sweep, variants
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
 
@@ -41,6 +42,8 @@ class Document(Spec):
     """The network; the baseline of a search, multiplicity included."""
     stages: dict[Name, Stage] = Field(default_factory=dict)
     """What is done, in the order written; the key names the stage."""
+    sweep: Sweep | None = None
+    """Many runs from this one document."""
 
     _origin: Origin | None = PrivateAttr(None)
 
@@ -69,6 +72,17 @@ class Document(Spec):
             if not found:
                 found = list(stage.faults_in(self, self.model_of(stage)))
             faults += [fault.below("stages", name) for fault in found]
+        return faults or self._sweep_faults()
+
+    def _sweep_faults(self) -> list[Fault]:
+        if self.sweep is None:
+            return []
+        faults = [fault.below("sweep") for fault in self.sweep.faults()]
+        try:
+            if not faults:
+                variants(self)
+        except SpecError as error:
+            faults += error.faults
         return faults
 
 

@@ -25,7 +25,7 @@ def tree_of(spec: Spec, *, defaults: bool = False) -> dict[str, Any]:
         )
         if value is not None and needed:
             tree[name] = _plain(value, defaults)
-    return tree
+    return tree | (spec.__pydantic_extra__ or {})
 
 
 def dumps(

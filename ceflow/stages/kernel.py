@@ -176,4 +176,16 @@ def describe(values: Values) -> list[Block]:
     return [Table(("", ""), tuple(rows))]
 
 
-KIND = Kind(forecast, run, describe)
+def overview(results: dict[str, Values]) -> list[Block]:
+    """Networks drawn and measured against one reference, side by side."""
+    measured = {name: values for name, values in results.items() if "distance" in values}
+    references = {values["reference"] for values in measured.values()}
+    if len(measured) < 2 or len(references) > 1:
+        return []
+    columns = ("kernel", "spread", f"distance from {references.pop()}", "of the mean")
+    keys = ("spread", "distance", "distance_of_mean")
+    rows = [(name, *(values.get(key, "") for key in keys)) for name, values in measured.items()]
+    return [Table(columns, tuple(rows))]
+
+
+KIND = Kind(forecast, run, describe, overview=overview)

@@ -89,6 +89,8 @@ class Kind(NamedTuple):
     describe: Callable[[Values], list[Block]]
     expect: Callable[[Any, Plan, Model], dict[str, Model]] | None = None
     """The models that later stages can act on, as far as they can be told before it has run."""
+    overview: Callable[[dict[str, Values]], list[Block]] | None = None
+    """What all stages of this kind in a run show together, by name."""
 
 
 def resolve_model(stage: Stage, plan: Plan, results: Mapping[str, Values]) -> Model:

@@ -1,0 +1,152 @@
+"""Many documents from one: values for some of its keys."""
+
+import copy
+import itertools
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from ceflow.spec.base import Spec, Steps
+from ceflow.spec.diagnostics import Fault, SpecError
+
+if TYPE_CHECKING:
+    from ceflow.spec.document import Document
+
+LARGEST = 1000
+"""Documents that a sweep may stand for."""
+
+
+class Sweep(Spec):
+    """A run for every combination of values (`grid`), or for the first of each, the second, ...
+    (`zip`). Every other key is a path in the document, in quotes, with the values it takes."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        init=False
+    )
+
+    mode: Literal["grid", "zip"] = "grid"
+    """`grid`: every combination of values; `zip`: the first of each, then the second, and so on."""
+
+    @property
+    def paths(self) -> dict[str, list[Any]]:
+        """The swept paths and their values."""
+        return dict(self.__pydantic_extra__)
+
+    def faults(self) -> list[Fault]:
+        lengths = {path: len(values) for path, values in self.paths.items()}
+        if not lengths:
+            help = '"model.widths" = [[50, 50], [500, 500]]'
+            return [Fault("CE102", "a sweep needs a path with values", part="key", help=help)]
+        if self.mode == "zip" and len(set(lengths.values())) > 1:
+            counts = ", ".join(f"{path} {length}" for path, length in lengths.items())
+            message = f"a zip takes as many values of each path: {counts}"
+            return [Fault("CE202", message, ("mode",), help='use mode = "grid"')]
+        if sum(1 for _ in itertools.islice(self.combinations(), LARGEST + 1)) > LARGEST:
+            return [Fault("CE104", f"a sweep of more than {LARGEST} runs", part="key")]
+        return []
+
+    def combinations(self) -> Iterator[dict[str, int]]:
+        """For each run the index of every path's value."""
+        indices = [range(len(values)) for values in self.paths.values()]
+        together = (
+            itertools.product(*indices) if self.mode == "grid" else zip(*indices, strict=True)
+        )
+        for chosen in together:
+            yield dict(zip(self.paths, chosen, strict=True))
+
+
+def variants(document: "Document") -> dict[str, "Document"]:
+    """The documents of a sweep by their names, which say the values: `widths=50-50,seed=1`.
+
+    Raises `SpecError`, blamed on the sweep's values, where one of them is no sound document.
+
+    >>> from ceflow.spec import loads
+    >>> swept = loads('''
+    ... model = {type = "mlp", widths = [3], inputs = 1, outputs = 1}
+    ... sweep = {"model.widths" = [[3], [4, 4]], seed = [0, 1]}
+    ... ''')
+    >>> list(variants(swept))
+    ['widths=3,seed=0', 'widths=3,seed=1', 'widths=4-4,seed=0', 'widths=4-4,seed=1']
+    """
+    from ceflow.spec.writing import tree_of
+
+    assert document.sweep is not None
+    base = tree_of(document.model_copy(update={"sweep": None}))
+    found, faults = {}, {}
+    for chosen in document.sweep.combinations():
+        try:
+            name, variant = _variant(document, base, chosen)
+        except SpecError as error:
+            faults |= {(fault.path, fault.message): fault for fault in error.faults}
+        else:
+            found[name] = variant
+    if faults:
+        raise SpecError(*faults.values())
+    return found
+
+
+def _variant(
+    document: "Document", base: dict[str, Any], chosen: dict[str, int]
+) -> tuple[str, "Document"]:
+    from ceflow.spec.validation import validate  # which reads whole documents, sweeps and all
+
+    assert document.sweep is not None
+    tree = copy.deepcopy(base)
+    values = {path: document.sweep.paths[path][index] for path, index in chosen.items()}
+    missing = [fault for path, value in values.items() if (fault := _set(tree, path, value))]
+    name = ",".join(f"{short}={_slug(values[path])}" for path, short in _short(values).items())
+    tree["name"] = f"{document.name[:60]}-{re.sub('[^A-Za-z0-9_-]', '_', name)[:39]}"
+    try:
+        variant = validate(tree)
+        variant._origin = document.origin
+        if faults := [*missing, *variant.faults()]:
+            raise SpecError(*faults)
+    except SpecError as error:
+        raise SpecError(*(_blamed(fault, chosen) for fault in error.faults)) from None
+    return name, variant
+
+
+def _set(tree: dict[str, Any], path: str, value: Any) -> Fault | None:
+    """Put a value at a dotted path of a tree; a fault where there is no such table."""
+    *parents, last = path.split(".")
+    for step in parents:
+        if not isinstance(tree.get(step), dict):
+            message = f"a sweep over a path that does not exist: no table {step!r} in {path}"
+            return Fault("CE206", message, ("sweep", path), "key")
+        tree = tree[step]
+    tree[last] = value
+    return None
+
+
+def _blamed(fault: Fault, chosen: dict[str, int]) -> Fault:
+    """A variant's fault, seen from the sweep where a swept value is to blame."""
+    for path, index in chosen.items():
+        steps: Steps = tuple(path.split("."))
+        if fault.path[: len(steps)] == steps:
+            rest = fault.path[len(steps) :]
+            here: Steps = (
+                ("sweep", path) if fault.code == "CE101" else ("sweep", path, index, *rest)
+            )
+            return Fault(fault.code, fault.message, here, fault.part, fault.help)
+    return fault
+
+
+def _short(values: dict[str, Any]) -> dict[str, str]:
+    """Each path's last step, or the whole path where two end alike."""
+    lasts = [path.rpartition(".")[2] for path in values]
+    return {
+        path: last if lasts.count(last) == 1 else path
+        for path, last in zip(values, lasts, strict=True)
+    }
+
+
+def _slug(value: Any) -> str:
+    """A value as part of a folder's name."""
+    if isinstance(value, list):
+        return "-".join(map(_slug, value))
+    if isinstance(value, dict):
+        return "-".join(map(_slug, value.values()))
+    return re.sub(r"[^A-Za-z0-9._+-]", "_", str(value))
