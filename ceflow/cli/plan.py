@@ -16,16 +16,20 @@ if TYPE_CHECKING:
 @click.command("plan")
 @click.argument("spec")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.option("--origins", is_flag=True, help="Print every key with where its value came from.")
 @settings
-def command(spec: str, as_json: bool, settings: tuple[str, ...]) -> None:
+def command(spec: str, as_json: bool, origins: bool, settings: tuple[str, ...]) -> None:
     """Show the layers of SPEC with their shapes and counts, and what each stage will need."""
     from ceflow.cli.console import results_console
     from ceflow.compiler import compile
     from ceflow.runs import forecast_needs, require_memory
-    from ceflow.spec import load
+    from ceflow.spec import dumps_origins, load
 
     with explained():
         plan = compile(load(spec, settings))
+        if origins:
+            click.echo(dumps_origins(plan.document, plan.resolved()), nl=False)
+            return
         require_memory(plan)
         needs = forecast_needs(plan)
         if as_json:

@@ -16,10 +16,9 @@ from ceflow.store import RunDirectory
 
 def begin(directory: RunDirectory, plan: Plan, resolved: str) -> None:
     """Make a directory that of a run: its document as given and resolved, and its state."""
-    document, origin = plan.document, plan.document.origin
-    toml = origin.text if origin and origin.text.syntax == "toml" else None
+    document = plan.document
     directory.write_text("resolved.toml", resolved)
-    directory.write_text("spec.toml", toml.content if toml else dumps(document))
+    directory.write_text("spec.toml", dumps(document))
     directory.write_json("results.json", {"stages": {}})
     state = {
         "state": "running",

@@ -11,7 +11,7 @@ from ceflow.spec.stages import Kernel, Search, Stage, StageSpec, Variance, membe
 from ceflow.spec.sweep import Sweep, variants
 from ceflow.spec.text import Text
 from ceflow.spec.validation import check, load, loads
-from ceflow.spec.writing import dumps, tree_of
+from ceflow.spec.writing import dumps, dumps_origins, tree_of
 
 __all__ = [
     "VERSION",
@@ -40,6 +40,7 @@ __all__ = [
     "Variance",
     "check",
     "dumps",
+    "dumps_origins",
     "json_schema",
     "load",
     "loads",

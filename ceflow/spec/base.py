@@ -4,10 +4,18 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
-from ceflow.spec.diagnostics import Fault
+from ceflow.spec.diagnostics import Fault, SpecError
 
 Steps = tuple[str | int, ...]
 """Where a value stands in a document: `("model", "widths", 0)`."""
@@ -23,6 +31,17 @@ class Spec(BaseModel):
         use_attribute_docstrings=True,
         protected_namespaces=(),
     )
+
+    def __init__(self, /, **values: Any):
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            from ceflow.spec.faults import faults_of  # which knows this class
+
+            raise SpecError(*faults_of(error, values, type(self))) from None
+
+    # pydantic then validates nested tables itself, and collects the faults of all of them
+    __init__.__pydantic_base_init__ = True  # pyright: ignore[reportFunctionMemberAccess]
 
     def faults(self) -> list[Fault]:
         """What is wrong with this piece that no single key shows; paths are relative to it."""

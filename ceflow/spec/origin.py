@@ -12,6 +12,7 @@ from typing import Any
 from ceflow.spec.base import TAGS, Steps
 from ceflow.spec.diagnostics import Fault, SpecError
 from ceflow.spec.text import Text, parse, read
+from ceflow.spec.trees import child
 
 SET = "--set"
 """What a setting of the command line is called in messages."""
@@ -101,14 +102,6 @@ def overlay(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
         tables = isinstance(value, dict) and isinstance(below, dict)
         merged[key] = overlay(below, value) if tables and _same_kind(below, value) else value
     return merged
-
-
-def child(tree: Any, step: str | int) -> Any:
-    """One step down a tree of plain values; None where there is none."""
-    try:
-        return tree[step]
-    except (KeyError, IndexError, TypeError):
-        return None
 
 
 def _same_kind(low: dict[str, Any], high: dict[str, Any]) -> bool:

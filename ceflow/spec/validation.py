@@ -1,21 +1,19 @@
-"""From a tree of plain values to a document, or to every fault in it."""
+"""From texts to a document, or to every fault in them."""
 
+import copy
 import os
-import types
 from collections.abc import Sequence
-from datetime import date, time
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
-from ceflow.spec.base import TAGS, Spec, Steps
-from ceflow.spec.diagnostics import Fault, SpecError, dotted
+from ceflow.spec.diagnostics import Fault, SpecError
 from ceflow.spec.document import VERSION, Document
-from ceflow.spec.origin import Origin, child, placing, stack
-from ceflow.spec.suggest import did_you_mean
+from ceflow.spec.faults import faults_of
+from ceflow.spec.origin import Origin, placing, stack
 from ceflow.spec.text import Text, read
+from ceflow.spec.trees import remove
 
 
 def load(path: str | os.PathLike[str], settings: Sequence[str] = ()) -> Document:
@@ -40,7 +38,10 @@ def loads(
 def read_document(origin: Origin) -> Document:
     """The document that texts say together. Raises `SpecError` with every fault found."""
     with placing(origin):
-        document = validate(origin.tree)
+        try:
+            document = validate(origin.tree)
+        except SpecError as error:
+            raise SpecError(*error.faults, *_faults_beside(error.faults, origin.tree)) from None
         document._origin = origin
         check(document)
     return document
@@ -55,8 +56,29 @@ def validate(tree: dict[str, Any]) -> Document:
     try:
         return Document.model_validate(tree)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        raise SpecError(*(_fault(detail, tree) for detail in details)) from None
+        raise SpecError(*faults_of(error, tree, Document)) from None
+
+
+def _faults_beside(faults: tuple[Fault, ...], tree: dict[str, Any]) -> list[Fault]:
+    """What is wrong in the meaning of the rest, when what cannot be read is taken out.
+
+    A stage with a fault goes whole; elsewhere the faulty key goes. References to what went are not
+    blamed. Nothing, where too little is left to be a document.
+    """
+    rest, gone = copy.deepcopy(tree), set()
+    for fault in faults:
+        whole = fault.path[:1] == ("stages",) and fault.code != "CE101"
+        remove(rest, fault.path[:2] if whole else fault.path)
+        gone |= set(fault.path[1:2]) if whole else set()
+    if any(fault.path[:1] == ("data",) and fault.code != "CE101" for fault in faults):
+        rest["data"] = {"source": "gaussian", "inputs": 1}  # stands in: stages ask for some data
+    if isinstance(rest.get("model"), dict):
+        rest["model"].setdefault("widths", [1])
+    try:
+        found = validate(rest).faults()
+    except SpecError:
+        return []
+    return [fault for fault in found if not any(f"'{name}" in fault.message for name in gone)]
 
 
 def check(document: Document) -> None:
@@ -64,166 +86,3 @@ def check(document: Document) -> None:
     faults = document.faults()
     if faults:
         raise SpecError(*faults)
-
-
-def _fault(detail: ErrorDetails, tree: dict[str, Any]) -> Fault:
-    path, kind, value = _path(detail["loc"], tree), detail["type"], detail["input"]
-    context = detail.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = _keys_at(path[:-1], tree)
-        return Fault(
-            "CE101",
-            f"unknown key {_shown(path[-1])}",
-            path,
-            "key",
-            did_you_mean(str(path[-1]), known),
-        )
-    if kind == "missing":
-        return Fault("CE102", f"the key {path[-1]!r} is missing", path[:-1], "key")
-    if kind == "union_tag_not_found":
-        tag = context["discriminator"].strip("'")
-        kinds = did_you_mean("", _kinds_at(path, tree))
-        return Fault("CE102", f"the key {tag!r} is missing", path, "key", kinds)
-    if kind == "union_tag_invalid":
-        tag = context["discriminator"].strip("'")
-        help = did_you_mean(str(context["tag"]), _kinds_at(path, tree))
-        return Fault("CE105", f"unknown {tag} {_shown(context['tag'])}", (*path, tag), help=help)
-    if kind == "literal_error":
-        choices = [
-            choice.strip(" '") for choice in context["expected"].replace(" or ", ", ").split(",")
-        ]
-        return Fault(
-            "CE105",
-            f"unknown {_name(path)} {_shown(value)}",
-            path,
-            help=did_you_mean(str(value), choices),
-        )
-    expected = _expectation(kind, context, detail["msg"])
-    if path[-1:] == ("[key]",):
-        return Fault("CE104", f"a name {expected}, not {_shown(value)}", path[:-1], "key")
-    code = "CE103" if _is_about_type(kind, value) else "CE104"
-    return Fault(code, f"{_name(path)} {expected}, not {_shown(value)}", path)
-
-
-def _is_about_type(kind: str, value: Any) -> bool:
-    if kind == "width":
-        return not isinstance(value, int) or isinstance(value, bool)
-    return kind.endswith(("_type", "_of", "_str"))
-
-
-def _name(path: Steps) -> str:
-    """The last key on a path, with the indices behind it."""
-    last = max((i for i, step in enumerate(path) if isinstance(step, str)), default=0)
-    return dotted(path[last:])
-
-
-def _expectation(kind: str, context: dict[str, Any], message: str) -> str:
-    """What should have stood there, as a clause."""
-    wanted = {
-        "int_type": "must be a whole number",
-        "float_type": "must be a number",
-        "string_type": "must be a string",
-        "bool_type": "must be true or false",
-        "is_instance_of": "must be an array",
-        "sequence_str": "must be an array",
-        "dict_type": "must be a table",
-        "model_type": "must be a table",
-        "model_attributes_type": "must be a table",
-        "greater_than": "must be above {gt}",
-        "greater_than_equal": "must be at least {ge}",
-        "less_than": "must be below {lt}",
-        "less_than_equal": "must be at most {le}",
-        "finite_number": "must be finite",
-        "string_pattern_mismatch": "must be letters, digits, - and _, a letter or digit first",
-        "too_short": "must have at least {min_length} entry",
-    }
-    return wanted.get(kind, message).format(**context)
-
-
-def _shown(value: Any) -> str:
-    """A value as the user would have written it, cut to a line."""
-    if isinstance(value, dict):
-        return "a table"
-    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        return "an array of tables"
-    if isinstance(value, date | time):
-        return f"the date or time {value}"
-    if isinstance(value, int) and abs(value) > 10**50:
-        return "a number of so many digits"
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _path(location: tuple[int | str, ...], tree: Any) -> Steps:
-    """A pydantic location without the tags of unions that it goes through."""
-    path: list[int | str] = []
-    for position, step in enumerate(location):
-        last = position == len(location) - 1
-        here = step in tree if isinstance(tree, dict) else isinstance(step, int)
-        if here:
-            path.append(step)
-            tree = child(tree, step)
-        elif last and not (isinstance(tree, dict) and step in _tags(tree)):
-            path.append(step)
-    return tuple(path)
-
-
-def _tags(tree: dict[str, Any]) -> list[Any]:
-    return [tree.get(tag) for tag in TAGS]
-
-
-def _keys_at(path: Steps, tree: Any) -> list[str]:
-    """The keys that the language knows in the table at `path`."""
-    classes = _classes_at(path, tree)
-    return list(classes[0].model_fields) if len(classes) == 1 else []
-
-
-def _kinds_at(path: Steps, tree: Any) -> list[str]:
-    """The kinds of model, stage or data that the table at `path` could be."""
-    return [
-        get_args(field.annotation)[0]
-        for kind in _classes_at(path, tree)
-        for tag, field in kind.model_fields.items()
-        if tag in TAGS
-    ]
-
-
-def _classes_at(path: Steps, tree: Any) -> list[type[Spec]]:
-    """The classes a table could be of; one, where its tag says which."""
-    annotation: Any = Document
-    for step in path:
-        tree = child(tree, step)
-        annotation = _step(annotation, step)
-        classes = _specs(annotation)
-        if len(classes) > 1 and isinstance(tree, dict):
-            tagged = [kind for kind in classes if _is_tagged(kind, tree)]
-            annotation = tagged[0] if tagged else annotation
-    return _specs(annotation)
-
-
-def _step(annotation: Any, step: int | str) -> Any:
-    for kind in _specs(annotation):
-        if step in kind.model_fields:
-            return kind.model_fields[str(step)].annotation
-    if get_origin(annotation) is dict:
-        return get_args(annotation)[1]
-    return None
-
-
-def _specs(annotation: Any) -> list[type[Spec]]:
-    """The classes of the language in an annotation."""
-    if isinstance(annotation, type) and issubclass(annotation, Spec):
-        return [annotation]
-    if get_origin(annotation) in (Union, types.UnionType):
-        return [kind for option in get_args(annotation) for kind in _specs(option)]
-    if get_origin(annotation) is Annotated:
-        return _specs(get_args(annotation)[0])
-    return []
-
-
-def _is_tagged(kind: type[Spec], tree: dict[str, Any]) -> bool:
-    return any(
-        get_origin(field.annotation) is Literal and tree.get(tag) in get_args(field.annotation)
-        for tag, field in kind.model_fields.items()
-        if tag in TAGS
-    )

@@ -1,0 +1,54 @@
+"""The forecast of `ceflow plan` against what the run then used, on every example."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "examples").rglob("*.toml"))
+
+FACTOR = 2.0
+"""What the forecast promises for memory and disk."""
+
+
+def ceflow(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "ceflow", *arguments], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module", params=EXAMPLES, ids=lambda path: path.stem)
+def used(request, tmp_path_factory):
+    """The forecast of each stage, and what its run says that it used."""
+    path = request.param
+    if "cifar" in path.read_text() and "CEFLOW_DATA" not in os.environ:
+        pytest.skip("needs the real data: set CEFLOW_DATA")
+    out = tmp_path_factory.mktemp(path.stem) / "run"
+    ceflow("run", str(path), "--out", str(out), "--json")
+    plan = json.loads(ceflow("plan", str(path), "--json"))
+    return plan["stages"], json.loads((out / "run.json").read_text())["stages"], out
+
+
+def test_memory_is_within_its_factor(used):
+    forecasts, facts, _ = used
+    if any(fact["memory"] is None for fact in facts.values()):
+        pytest.skip("this system does not tell a process its peak memory")
+    for name, fact in facts.items():
+        ratio = forecasts[name]["memory"] / fact["memory"]
+        assert 1 / FACTOR < ratio < FACTOR, f"{name}: {ratio:.2f} of {fact['memory']:,} bytes"
+
+
+def test_disk_is_within_its_factor(used):
+    forecasts, facts, out = used
+    for name in facts:
+        files = (out / "arrays" / f"{name}.zarr").rglob("*")
+        size = sum(path.stat().st_size for path in files if path.is_file())
+        if size or forecasts[name]["disk"]:
+            ratio = forecasts[name]["disk"] / size
+            assert 1 / FACTOR < ratio < FACTOR, f"{name}: {ratio:.2f} of {size:,} bytes"
