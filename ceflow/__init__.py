@@ -24,17 +24,23 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Document", "Plan", "Run", "SpecError", "compile", "dumps", "load", "loads", "run"]
 
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     __name__,
     {
-        "Document": "ceflow.spec",
-        "SpecError": "ceflow.spec",
-        "dumps": "ceflow.spec",
-        "load": "ceflow.spec",
-        "loads": "ceflow.spec",
-        "Plan": "ceflow.compiler",
-        "compile": "ceflow.compiler",
-        "Run": "ceflow.runs",
-        "run": "ceflow.runs",
+        "ceflow.spec": (
+            "Document",
+            "SpecError",
+            "dumps",
+            "load",
+            "loads",
+        ),
+        "ceflow.compiler": (
+            "Plan",
+            "compile",
+        ),
+        "ceflow.runs": (
+            "Run",
+            "run",
+        ),
     },
 )

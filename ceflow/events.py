@@ -25,10 +25,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class StageFinished:
-    """A stage is done; `seconds` is 0 where an earlier run had done it."""
+    """A stage is done; `seconds` is None where an earlier run had done it."""
 
     stage: str
-    seconds: float
+    seconds: float | None
 
 
 Event = StageStarted | Progress | StageFinished

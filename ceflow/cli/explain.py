@@ -2,7 +2,7 @@
 
 import click
 
-from ceflow.cli.main import fail
+from ceflow.cli.failures import fail
 
 
 @click.command("explain")
@@ -18,7 +18,6 @@ def command(code: str | None) -> None:
     known = CODES.get(code.upper())
     if known is None:
         fail(f"there is no code {code}; `ceflow explain` lists all", 2)
-        return
     click.echo(f"{code.upper()}: {known.title}\n\n{known.why}")
     for title, text in (("wrong", known.wrong), ("right", known.right)):
         if text:

@@ -1,28 +1,36 @@
 """Errors as a user sees them: a sentence and an exit code, never a traceback."""
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
-from ceflow.cli.main import fail
+import click
+
 from ceflow.spec import Fault, SpecError
 
 
+def fail(message: str, status: int) -> NoReturn:
+    """End with a message on stderr. 1: the run failed; 2: the spec or the command is wrong."""
+    click.echo(message, err=True)
+    sys.exit(status)
+
+
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn errors into messages: exit status 2 for a wrong spec, 1 for a run that failed."""
+def explained(what: str, on_interrupt: str = "") -> Iterator[None]:
+    """Turn errors into messages: exit status 2 for a wrong spec, 1 where `what` failed."""
     try:
         yield
     except SpecError as error:
         fail(str(error), 2)
     except KeyboardInterrupt:
-        fail("interrupted; the finished stages are kept: give the same --out to go on", 1)
+        fail(f"interrupted{on_interrupt}", 1)
     except Exception as error:
         if os.environ.get("CEFLOW_TRACEBACK"):
             raise
         why = f"{type(error).__name__}: {error}"
-        fail(f"the run failed: {why}\n(CEFLOW_TRACEBACK=1 shows where)", 1)
+        fail(f"{what} failed: {why}\n(CEFLOW_TRACEBACK=1 shows where)", 1)
 
 
 def faults_as_json(faults: Iterable[Fault]) -> list[dict[str, Any]]:

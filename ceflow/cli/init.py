@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ceflow.cli.main import fail
+from ceflow.cli.failures import fail
 
 KINDS = ("search", "kernel", "variance")
 

@@ -1,6 +1,5 @@
 """The `ceflow` command: finds the subcommand, and turns errors into sentences and exit codes."""
 
-import sys
 from importlib import import_module
 
 import click
@@ -36,15 +35,9 @@ class _Commands(click.Group):
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ceflow")
 def main() -> None:
-    """Collegial ensembles and infinitely wide networks with bottlenecks, from a spec.
+    """Collegial ensembles and infinitely wide networks, from a spec.
 
     \b
     ceflow run examples/quickstart.toml    a first result
     ceflow COMMAND --help                  what a command takes
     """
-
-
-def fail(message: str, status: int) -> None:
-    """End with a message on stderr. 1: the run failed; 2: the spec or the command is wrong."""
-    click.echo(message, err=True)
-    sys.exit(status)

@@ -25,7 +25,7 @@ def command(spec: str, as_json: bool, origins: bool, settings: tuple[str, ...]) 
     from ceflow.runs import forecast_needs, require_memory
     from ceflow.spec import dumps_origins, load
 
-    with explained():
+    with explained("the plan"):
         plan = compile(load(spec, settings))
         if origins:
             click.echo(dumps_origins(plan.document, plan.resolved()), nl=False)

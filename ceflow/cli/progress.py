@@ -56,5 +56,5 @@ class Watcher:
         elif isinstance(event, StageFinished):
             if self.console.is_terminal:
                 self.bars.remove_task(self.task)
-            took = seconds(event.seconds) if event.seconds else "kept from before"
+            took = seconds(event.seconds) if event.seconds is not None else "kept from before"
             self.console.print(f"{self.title}  {took}", style="dim", highlight=False, markup=False)

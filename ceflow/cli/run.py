@@ -25,7 +25,9 @@ def command(spec: str, out: str | None, as_json: bool, settings: tuple[str, ...]
     from ceflow.spec import load
     from ceflow.store import RunDirectory
 
-    with explained():
+    with explained(
+        "the run", "; its finished stages are kept: run it again, with the same --out, to go on"
+    ):
         document = load(spec, settings)
         plan = compile(document)
         require_memory(plan)

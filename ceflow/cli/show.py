@@ -14,7 +14,7 @@ def command(run: str) -> None:
     from ceflow.runs import reopen
     from ceflow.store import RunDirectory
 
-    with explained():
+    with explained("the report"):
         directory = RunDirectory(run)
         plan = reopen(directory)
         console = results_console()

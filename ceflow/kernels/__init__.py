@@ -11,13 +11,17 @@ if TYPE_CHECKING:
 
 __all__ = ["KernelAverage", "Kernels", "analytic", "empirical_ntk", "relative_distance"]
 
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     __name__,
     {
-        "KernelAverage": "ceflow.kernels.compare",
-        "relative_distance": "ceflow.kernels.compare",
-        "Kernels": "ceflow.kernels.infinite",
-        "analytic": "ceflow.kernels.infinite",
-        "empirical_ntk": "ceflow.kernels.empirical",
+        "ceflow.kernels.compare": (
+            "KernelAverage",
+            "relative_distance",
+        ),
+        "ceflow.kernels.infinite": (
+            "Kernels",
+            "analytic",
+        ),
+        "ceflow.kernels.empirical": ("empirical_ntk",),
     },
 )

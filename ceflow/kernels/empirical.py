@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from ceflow.kernels.products import Product, Where, evaluate, find_products
-from ceflow.kernels.products import trace as trace_jaxpr
 
 
 def empirical_ntk(
@@ -24,12 +23,12 @@ def empirical_ntk(
     are examples; `x2` is `x1` by default. The result has shape (n1, n2, outputs, outputs), or, with
     `trace`, (n1, n2): the sum of the diagonal over outputs, at a fraction of the cost.
 
-    Weights that are used once, in a product W h, never have their gradient formed: they add
-    `(h.h')(delta.delta')`. The others (biases, scales, tied weights) go by their Jacobian. An
+    A weight that is used once, in a product W h with one vector h, never has its gradient formed:
+    it adds `(h.h')(delta.delta')`. Others (biases, scales, tied or shared weights) go by theirs. An
     ensemble's kernel is the mean of its members' (CE eq. 4), which this finds without being told.
 
     Raises `ValueError` where the module has no parameters, its output is not one array of floats,
-    or `x1` holds no examples.
+    or `x1` or `x2` holds no examples.
 
     >>> from ceflow.nets import Dense
     >>> dense = Dense(3, 2, weight_variance=3.0, key=jax.random.key(0))
@@ -39,8 +38,9 @@ def empirical_ntk(
     """
     x1 = jnp.asarray(x1)
     x2 = None if x2 is None else jnp.asarray(x2)
-    if not x1.ndim or not len(x1):
-        raise ValueError(f"x1 must hold one or more examples as rows, not be of shape {x1.shape}")
+    for x in (x1, x1 if x2 is None else x2):
+        if not x.ndim or not len(x):
+            raise ValueError(f"x1 and x2 must hold examples as rows, not be of shape {x.shape}")
     if x2 is not None and x1.shape[1:] != x2.shape[1:]:
         raise ValueError(
             f"x1 and x2 hold examples of different shapes, {x1.shape[1:]} and {x2.shape[1:]}"
@@ -67,7 +67,7 @@ def _kernel(module: eqx.Module, x1: Array, x2: Array | None, trace: bool) -> Arr
     two = one if x2 is None else jax.vmap(features)(x2)
     terms = []
     for product, h, h2, d, d2 in zip(products, one.h, two.h, one.delta, two.delta, strict=True):
-        term = _outer_products if product.factors else _formed_gradients
+        term = _outer_products if product.is_outer_product else _formed_gradients
         terms.append(term(h, d, h2, d2, trace))
     terms += [_contract(a, b, trace) for a, b in zip(one.rest, two.rest, strict=True)]
     total = sum(terms[1:], start=terms[0])
@@ -85,7 +85,7 @@ def _features_of(module: eqx.Module, x: Array) -> tuple[list[Product], Any]:
         apply: Any = eqx.combine(jax.tree.unflatten(structure, leaves), static)
         return _flat_output(apply(x))
 
-    closed = trace_jaxpr(call, leaves, x)
+    closed = jax.make_jaxpr(call)(leaves, x)
     products = find_products(closed.jaxpr, closed.jaxpr.invars[: len(leaves)])
     sides = {product.where: product.side for product in products}
     tapped = {product.leaf for product in products}

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax.extend import core
 from jaxtyping import Array
@@ -38,7 +37,7 @@ class Product:
     free: tuple[int, ...]
 
     @property
-    def factors(self) -> bool:
+    def is_outer_product(self) -> bool:
         """Whether the gradient is one outer product for each batch index."""
         return not self.free
 
@@ -154,7 +153,11 @@ def _evaluate(
 
 
 def _apply(around: core.Jaxpr, equation: core.JaxprEqn, inputs: list[Any]) -> list[Any]:
-    """One equation as JAX itself would evaluate it."""
+    """One equation as JAX itself would evaluate it.
+
+    As a jaxpr of its own: how a primitive is bound to its parameters changes between JAX releases,
+    while `jaxpr_as_fun` is public.
+    """
     given = {
         var: value
         for var, value in zip(equation.invars, inputs, strict=True)
@@ -168,8 +171,3 @@ def _apply(around: core.Jaxpr, equation: core.JaxprEqn, inputs: list[Any]) -> li
         debug_info=around.debug_info.with_unknown_names(),
     )
     return core.jaxpr_as_fun(core.ClosedJaxpr(alone, []))(*given.values())
-
-
-def trace(function: Any, leaves: list[Array], x: Any) -> core.ClosedJaxpr:
-    """The jaxpr of `function(leaves, x)`; the leaves are its first variables."""
-    return jax.make_jaxpr(function)(leaves, x)

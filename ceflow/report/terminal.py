@@ -1,6 +1,7 @@
 """A run in the terminal: the plan as a tree, each stage's findings, where the files are."""
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -58,18 +59,22 @@ def _add_layers(tree: Tree, node: nodes.Node) -> None:
     if not isinstance(node, nodes.Chain):
         tree.add(_layer_line(node))
         return
-    lines: list[list[str | int]] = []
-    layers = list(node.layers)
-    while layers:
-        line = _layer_line(layers.pop(0))
-        if layers and isinstance(layers[0], nodes.Activation):
-            line += f", {layers.pop(0).name}"  # type: ignore[union-attr]
-        if lines and lines[-1][0] == line:
-            lines[-1][1] = int(lines[-1][1]) + 1
-        else:
-            lines.append([line, 1])
-    for line, count in lines:
-        tree.add(f"{line}  x {count}" if int(count) > 1 else str(line))
+    for line, alike in groupby(_layer_lines(node)):
+        count = len(list(alike))
+        tree.add(f"{line}  x {count}" if count > 1 else line)
+
+
+def _layer_lines(chain: nodes.Chain) -> Iterator[str]:
+    """A line a layer; an activation stands on that of the layer before it."""
+    line = ""
+    for layer in chain.layers:
+        if isinstance(layer, nodes.Activation):
+            line += f", {layer.name}"
+            continue
+        if line:
+            yield line
+        line = _layer_line(layer)
+    yield line
 
 
 def _layer_line(node: nodes.Node) -> str:

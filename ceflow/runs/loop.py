@@ -47,7 +47,7 @@ class Loop:
         specs = self.plan.document.stages
         for index, (name, stage) in enumerate(specs.items(), 1):
             self.observe(StageStarted(name, stage.type, index, len(specs)))
-            seconds = 0.0 if name in self.results else self._do(name, stage)
+            seconds = None if name in self.results else self._do(name, stage)
             self.observe(StageFinished(name, seconds))
         self._mark("done")
         return self.results

@@ -6,7 +6,7 @@ from ceflow import stages
 from ceflow.compiler import Plan
 from ceflow.runs import machine
 from ceflow.runs.rates import Rates, rates
-from ceflow.spec import Fault, SpecError, Stage, placing
+from ceflow.spec import Fault, Model, SpecError, Stage, placing
 from ceflow.stages import Forecast
 
 PLAIN = 80e6
@@ -42,7 +42,7 @@ def require_memory(plan: Plan) -> None:
     faults = [
         _too_large(name, found, available)
         for name, found in forecasts.items()
-        if found.memory > available
+        if found.memory + PLAIN > available
     ]
     if faults:
         with placing(plan.document.origin):
@@ -51,14 +51,18 @@ def require_memory(plan: Plan) -> None:
 
 def forecast(plan: Plan, stage: Stage) -> Forecast:
     """What one stage will do; the answers of a search are guessed at by an alpha like most."""
-    model = plan.model
-    if stage.model is not None:
-        name, _, part = stage.model.partition(".")
-        source = plan.document.stages[name]
-        expect = stages.kind_of(source).expect
-        assert expect is not None, "the spec lets a stage refer only to one that offers models"
-        model = expect(source, plan, model)[part]
-    return stages.kind_of(stage).forecast(stage, plan, model)
+    return stages.kind_of(stage).forecast(stage, plan, _expected_model(plan, stage))
+
+
+def _expected_model(plan: Plan, stage: Stage) -> Model:
+    """The network that a stage will act on, as far as can be told before its search has run."""
+    if stage.answer is None:
+        return plan.model
+    name, part = stage.answer
+    search = plan.document.stages[name]
+    expect = stages.kind_of(search).expect
+    assert expect is not None, "the spec lets a stage refer only to one that offers models"
+    return expect(search, plan, _expected_model(plan, search))[part]
 
 
 def _seconds(found: Forecast, plan: Plan, known: Rates) -> float:

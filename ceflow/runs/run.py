@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ceflow.compiler import Plan, compile
 from ceflow.data import Extent
 from ceflow.events import Event, Observer, ignore
+from ceflow.runs.directories import choose_directory
 from ceflow.runs.loop import Loop, begin
 from ceflow.runs.needs import require_memory
-from ceflow.runs.place import find_place
 from ceflow.spec import Document, Fault, SpecError, dumps, load, variants
 from ceflow.store import RunDirectory
 
@@ -29,9 +29,15 @@ class Run:
     results: Mapping[str, dict[str, Any]]
 
     def array(self, stage: str) -> "np.ndarray":
-        """The array of a stage, such as a kernel; of a sweep's run, `"widths=50-50/kernel"`."""
+        """The array of a stage, such as a kernel; of a sweep's run, `"widths=50-50/kernel"`.
+
+        Raises `KeyError` for a stage that left none.
+        """
         run, _, name = stage.rpartition("/")
-        return RunDirectory(self.path / run).read_array(name)
+        directory = RunDirectory(self.path / run)
+        if not directory.has_array(name):
+            raise KeyError(f"the stage {stage!r} left no array")
+        return directory.read_array(name)
 
 
 def run(document: Document, out: str | Path | None = None, *, observe: Observer = ignore) -> Run:
@@ -39,7 +45,8 @@ def run(document: Document, out: str | Path | None = None, *, observe: Observer 
 
     `out` is the directory; by default `runs/NAME`, numbered where that is taken. An unfinished run
     of the same document is resumed: its finished stages are kept. A sweep leaves a run directory
-    for each of its documents inside its own. `observe` is told of progress.
+    for each of its documents inside its own. `observe` is told of progress. Figures are drawn by
+    `ceflow.report.write_figures`, as `ceflow run` does.
 
     Raises `SpecError` before anything is written where the document is wrong or would not fit in
     memory.
@@ -57,7 +64,7 @@ def run(document: Document, out: str | Path | None = None, *, observe: Observer 
     for each in [compile(variant) for variant in swept.values()] or [plan]:
         require_memory(each)
     resolved = dumps(plan.resolved(), defaults=True)
-    directory = find_place(out, document.name, resolved)
+    directory = choose_directory(out, document.name, resolved)
     if not directory.exists:
         begin(directory, plan, resolved)
     if swept:

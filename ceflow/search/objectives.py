@@ -52,7 +52,8 @@ def optimise(baseline: Model, alpha: float, cost: Cost) -> Optimum:
 
     The candidates are the baseline's widths times a ratio, from width 1 to the widest network that
     the budget buys once, less those whose variance is past all numbers. `cost` is what one member
-    costs; m of them cost m times that. Raises `ValueError` where the baseline's variance is.
+    costs; m of them cost m times that. Raises `ValueError` where the baseline's variance is not
+    finite.
 
     >>> from ceflow.compiler import compile
     >>> from ceflow.spec import Document
@@ -78,7 +79,8 @@ def optimise(baseline: Model, alpha: float, cost: Cost) -> Optimum:
 def candidate_widths(baseline: Model) -> Iterator[tuple[int, ...]]:
     """The baseline's widths times k/max(widths), without repeats and without end.
 
-    k is every whole number up to 1000, then grows by steps of half a percent.
+    k is every whole number up to 1000, then grows by steps of half a percent, and stops at the
+    baseline itself on its way.
     """
     largest = int(max(member_of(baseline).widths))
     last, k = None, 1
@@ -86,7 +88,8 @@ def candidate_widths(baseline: Model) -> Iterator[tuple[int, ...]]:
         widths = ratio_widths(baseline, k / largest)
         if widths != last:
             yield widths
-        last, k = widths, k + max(1, k // 200 if k >= 1000 else 1)
+        following = k + max(1, k // 200 if k >= 1000 else 1)
+        last, k = widths, largest if k < largest < following else following
 
 
 def _candidates(

@@ -6,11 +6,11 @@ from ceflow.spec.diagnostics import Fault, Place, SpecError
 from ceflow.spec.document import VERSION, Document
 from ceflow.spec.models import Ensemble, Mlp, Model
 from ceflow.spec.origin import Origin, placing, stack
+from ceflow.spec.reading import check, load, loads
 from ceflow.spec.schema import json_schema
 from ceflow.spec.stages import Kernel, Search, Stage, StageSpec, Variance, member_of
 from ceflow.spec.sweep import Sweep, variants
 from ceflow.spec.text import Text
-from ceflow.spec.validation import check, load, loads
 from ceflow.spec.writing import dumps, dumps_origins, tree_of
 
 __all__ = [

@@ -15,7 +15,7 @@ class Code(NamedTuple):
 CODES = {
     "CE001": Code(
         "the file cannot be read",
-        "A document is a text file in UTF-8 of at most 4 MiB, TOML, or JSON where its name ends in"
+        "A document is a text file in UTF-8 of at most 256 KiB, TOML, or JSON where its name ends in"
         " .json. A folder, a file that is missing or locked, and binary content are not.",
     ),
     "CE002": Code(

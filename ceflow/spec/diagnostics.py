@@ -5,6 +5,13 @@ from typing import Literal
 
 Part = Literal["key", "value"]
 
+MOST = 100
+"""Faults that one error holds: more help nobody, and a megabyte can hold a hundred thousand."""
+WIDEST = 160
+"""Characters of a line that are shown."""
+LONGEST = 400
+"""Characters of a message; a name in it can be as long as the document."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -44,24 +51,38 @@ class Fault:
 
     def __str__(self) -> str:
         where = str(self.place) if self.place else dotted(self.path)
-        lines = [
-            f"{where}: {self.code}: {self.message}" if where else f"{self.code}: {self.message}"
-        ]
+        message = f"{self.code}: {cut(self.message, LONGEST)}"
+        lines = [f"{where}: {message}" if where else message]
         if self.place and self.place.text:
             margin = f"{self.place.line:>5} | "
-            caret = " " * (self.place.column - 1) + "^" * max(1, self.place.length)
-            lines += [f"{margin}{self.place.text}", f"{'':>5} | {caret}"]
+            shown, column = _window(self.place)
+            length = min(self.place.length, len(shown) - column + 1)
+            caret = " " * (column - 1) + "^" * max(1, length)
+            lines += [f"{margin}{shown}", f"{'':>5} | {caret}"]
         if self.help:
-            lines.append(f"      = {self.help}")
-        return "\n".join(lines)
+            lines.append(f"      = {cut(self.help, LONGEST)}")
+        return "\n".join(lines).encode(errors="backslashreplace").decode()
 
 
 class SpecError(ValueError):
     """A document, or what it refers to, is wrong. `faults` holds every fault found."""
 
     def __init__(self, *faults: Fault):
-        super().__init__("\n".join(map(str, faults)))
-        self.faults = faults
+        self.faults = faults[:MOST]
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+def cut(text: str, length: int) -> str:
+    """A text, its end left out where it is longer."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def _window(place: Place) -> tuple[str, int]:
+    """As much of a line as is shown, and the column of the place in it."""
+    if len(place.text) <= WIDEST:
+        return place.text, place.column
+    start = max(0, min(place.column - 1 - WIDEST // 2, len(place.text) - WIDEST))
+    return place.text[start : start + WIDEST], place.column - start
 
 
 def dotted(path: tuple[str | int, ...]) -> str:

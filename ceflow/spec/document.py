@@ -7,7 +7,7 @@ from pydantic import Field, PrivateAttr
 
 from ceflow.spec.base import Spec
 from ceflow.spec.data import Data
-from ceflow.spec.diagnostics import Fault, SpecError
+from ceflow.spec.diagnostics import MOST, Fault, SpecError
 from ceflow.spec.models import Model
 from ceflow.spec.origin import Origin
 from ceflow.spec.stages import Search, Stage
@@ -58,20 +58,18 @@ class Document(Spec):
         """The texts it was read from; None for a document built in Python."""
         return self._origin
 
-    def model_of(self, stage: Stage) -> Model:
-        """The family a stage acts on: for a search's answer, the baseline that was searched."""
-        if stage.model is None:
-            return self.model
-        return self.model_of(self.stages[stage.model.partition(".")[0]])
-
     def faults(self) -> list[Fault]:
-        faults = []
-        for index, (name, stage) in enumerate(self.stages.items()):
-            earlier = dict(list(self.stages.items())[:index])
-            found = [*stage.faults(), *_reference_faults(stage, earlier)]
+        faults: list[Fault] = []
+        earlier: dict[str, Stage] = {}
+        for name, stage in self.stages.items():
+            found = [*stage.faults(), *_reference_faults(stage, earlier, self.stages)]
             if not found:
-                found = list(stage.faults_in(self, self.model_of(stage)))
+                # A search's answer is of its baseline's family, and that is the model's.
+                found = list(stage.faults_in(self, self.model))
             faults += [fault.below("stages", name) for fault in found]
+            if len(faults) >= MOST:
+                break
+            earlier[name] = stage
         return faults or self._sweep_faults()
 
     def _sweep_faults(self) -> list[Fault]:
@@ -86,24 +84,32 @@ class Document(Spec):
         return faults
 
 
-def _reference_faults(stage: Stage, earlier: dict[str, Stage]) -> Iterator[Fault]:
+def _reference_faults(
+    stage: Stage, earlier: dict[str, Stage], every: dict[str, Stage]
+) -> Iterator[Fault]:
     for key, kind in stage.references().items():
         name = getattr(stage, key)
-        candidates = [other for other, spec in earlier.items() if isinstance(spec, kind)]
-        if name is not None and name not in candidates:
-            yield _dangling(
-                key, name, candidates, f"a {kind.__name__.lower()} stage above this one"
-            )
-    models = [
-        f"{name}.{part}"
-        for name, spec in earlier.items()
-        if isinstance(spec, Search)
-        for part in spec.offers
-    ]
-    if stage.model is not None and stage.model not in models:
-        yield _dangling("model", stage.model, models, "an answer of a search above this stage")
+        if name is not None and not isinstance(earlier.get(name), kind):
+            candidates = [other for other, spec in earlier.items() if isinstance(spec, kind)]
+            wanted = f"a {kind.__name__.lower()} stage above this one"
+            yield _dangling(key, name, candidates, wanted, name in every and name not in earlier)
+    if stage.answer is None:
+        return
+    name, part = stage.answer
+    searched = earlier.get(name)
+    if not isinstance(searched, Search) or part not in searched.offers:
+        answers = [
+            f"{other}.{part}"
+            for other, spec in earlier.items()
+            if isinstance(spec, Search)
+            for part in spec.offers
+        ]
+        wanted, below = "an answer of a search above this stage", name in every and not searched
+        yield _dangling("model", stage.model or "", answers, wanted, below)
 
 
-def _dangling(key: str, name: str, candidates: list[str], wanted: str) -> Fault:
+def _dangling(key: str, name: str, candidates: list[str], wanted: str, below: bool) -> Fault:
     help = did_you_mean(name, candidates) or "there is none"
+    if below:
+        help = f"{name.partition('.')[0]} does not stand above; move it there"
     return Fault("CE201", f"{name!r} is not {wanted}", (key,), help=help)

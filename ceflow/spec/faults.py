@@ -1,5 +1,6 @@
 """From pydantic's errors to faults: in the language's words, with a path and a suggestion."""
 
+import re
 import types
 from datetime import date, time
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -8,14 +9,23 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ceflow.spec.base import TAGS, Spec, Steps
-from ceflow.spec.diagnostics import Fault, dotted
+from ceflow.spec.diagnostics import MOST, Fault, cut, dotted
 from ceflow.spec.suggest import did_you_mean
 from ceflow.spec.trees import child
 
 
 def faults_of(error: ValidationError, tree: dict[str, Any], root: type[Spec]) -> list[Fault]:
     """Every fault that pydantic found in a tree read as a `root`."""
-    return [_fault(detail, tree, root) for detail in error.errors(include_url=False)]
+    details = error.errors(include_url=False)[:MOST]
+    faults = [_fault(detail, tree, root) for detail in details]
+    misspelt = {(fault.path[:-1], fault.help) for fault in faults if fault.code == "CE101"}
+    return [fault for fault in faults if not _is_echo(fault, misspelt)]
+
+
+def _is_echo(fault: Fault, misspelt: set[tuple[Steps, str]]) -> bool:
+    """Whether a key is missing only because it stands there misspelt: one slip, one fault."""
+    missing = re.fullmatch("the key '(.*)' is missing", fault.message)
+    return missing is not None and (fault.path, f"did you mean {missing[1]}?") in misspelt
 
 
 def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Fault:
@@ -102,8 +112,18 @@ def _shown(value: Any) -> str:
         return f"the date or time {value}"
     if isinstance(value, int) and abs(value) > 10**50:
         return "a number of so many digits"
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list) and (len(value) > 60 or _has_long_integer(value)):
+        return "an array"
+    return cut(repr(value[:60] if isinstance(value, str) else value), 60)
+
+
+def _has_long_integer(value: Any) -> bool:
+    """Whether an array holds an integer of more digits than Python writes."""
+    if isinstance(value, list):
+        return any(map(_has_long_integer, value))
+    return isinstance(value, int) and abs(value) > 10**50
 
 
 def _path(location: tuple[int | str, ...], tree: Any) -> Steps:
@@ -127,7 +147,8 @@ def _tags(tree: dict[str, Any]) -> list[Any]:
 def _keys_at(path: Steps, tree: Any, root: type[Spec]) -> list[str]:
     """The keys that the language knows in the table at `path`."""
     classes = _classes_at(path, tree, root)
-    return list(classes[0].model_fields) if len(classes) == 1 else []
+    keys = list(classes[0].model_fields) if len(classes) == 1 else []
+    return keys if path else [*keys, "extends"]
 
 
 def _kinds_at(path: Steps, tree: Any, root: type[Spec]) -> list[str]:

@@ -9,6 +9,11 @@ from ceflow.spec.base import Count, NonNegative, Positive, Spec, Widths
 
 Activation = Literal["relu", "linear", "erf", "tanh"]
 
+CLOSED_KERNELS = ("relu", "linear")
+"""Activations whose infinite-width kernels have a closed form here (`ceflow.kernels.duals`)."""
+CLOSED_MOMENTS = ("relu", "linear")
+"""Activations whose NTK has moments in closed form (`ceflow.variance.exact`)."""
+
 
 class Mlp(Spec):
     """A fully connected network in NTK parameterisation (CE eq. 3), without bias by default."""
@@ -31,7 +36,13 @@ class Mlp(Spec):
     """Variance of the biases of all layers; 0 means that there are none."""
 
     @property
+    def has_closed_moments(self) -> bool:
+        """Whether theory gives the moments of an NTK entry without drawing weights."""
+        return self.finite and self.activation in CLOSED_MOMENTS and not self.bias_variance
+
+    @property
     def finite(self) -> bool:
+        """Whether no layer is infinitely wide."""
         return all(width != math.inf for width in self.widths)
 
 
@@ -47,6 +58,7 @@ class Ensemble(Spec):
 
     @property
     def finite(self) -> bool:
+        """Whether no layer is infinitely wide."""
         return self.member.finite
 
 

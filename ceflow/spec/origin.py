@@ -11,11 +11,18 @@ from typing import Any
 
 from ceflow.spec.base import TAGS, Steps
 from ceflow.spec.diagnostics import Fault, SpecError
-from ceflow.spec.text import Text, parse, read
+from ceflow.spec.text import LARGEST_TEXT, Text, is_too_dotted, parse, read
 from ceflow.spec.trees import child
 
 SET = "--set"
 """What a setting of the command line is called in messages."""
+
+
+LONGEST = 16
+"""Documents in a chain of `extends`."""
+
+MOST_SETTINGS = 1000
+"""Settings of one command."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,9 @@ def stack(text: Text, settings: Sequence[str] = ()) -> Origin:
 
     Raises `SpecError` where a text cannot be read or parsed, or extends itself.
     """
+    if len(settings) > MOST_SETTINGS:
+        place = Text(SET, settings[0], "toml", Path()).place(1, 1)
+        raise SpecError(Fault("CE002", f"more than {MOST_SETTINGS} settings", place=place))
     return Origin((*_with_bases(text, ()), *map(_setting, settings)))
 
 
@@ -114,18 +124,26 @@ def _with_bases(text: Text, above: tuple[Path, ...]) -> list[Layer]:
     base = layer.tree.get("extends")
     if base is None:
         return [layer]
-    if not isinstance(base, str):
-        raise _extends(text, "CE103", f"extends must be a string, not {base!r}")
+    if not isinstance(base, str) or len(base) > 4096:
+        raise _extends(text, "CE103", "extends must be a string")
     path = text.folder / base
-    chain = (*above, Path(text.file).resolve())
-    if path.resolve() in chain:
-        names = " extends ".join(step.name for step in (*chain, path.resolve()))
+    try:
+        chain, target = (*above, Path(text.file).resolve()), path.resolve()
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a null character
+        raise _extends(text, "CE001", "extends names no file that can be read") from None
+    if len(chain) >= LONGEST:
+        raise _extends(text, "CE205", f"a chain of more than {LONGEST} documents")
+    if target in chain:
+        names = " extends ".join(step.name for step in (*chain, target))
         raise _extends(text, "CE205", f"a document cannot extend itself: {names}")
     try:
         below = read(path)
     except SpecError as error:
         raise _extends(text, "CE001", error.faults[0].message) from None
-    return [*_with_bases(below, chain), layer]
+    layers = [*_with_bases(below, chain), layer]
+    if sum(len(each.text.content) for each in layers) > LARGEST_TEXT:
+        raise _extends(text, "CE001", f"a chain of more than {LARGEST_TEXT >> 10} KiB")
+    return layers
 
 
 def _extends(text: Text, code: str, message: str) -> SpecError:
@@ -136,13 +154,23 @@ def _setting(argument: str) -> Layer:
     """`KEY=VALUE` as a text of its own; a value that is no TOML stands for itself, as a string."""
     key, equals, value = argument.partition("=")
     bare = Text(SET, argument, "toml", Path())
+    if key.strip() == "extends":
+        message = "extends is read with the file that says it, and cannot be set"
+        raise SpecError(
+            Fault("CE202", message, place=Text(SET, argument, "toml", Path()).place(1, 1))
+        )
+    bare = Text(SET, argument, "toml", Path())
     if not equals or not key.strip():
         help = "as in --set stages.alpha.draws=100"
         raise SpecError(Fault("CE002", "a setting is KEY=VALUE", help=help, place=bare.place(1, 1)))
+    if is_too_dotted(argument):
+        parse(bare)
     try:
         tomllib.loads(f"v = {value}")
     except tomllib.TOMLDecodeError:
         argument = f"{key}={json.dumps(value)}"
+    except (RecursionError, ValueError):
+        pass  # `parse` says what is wrong with it
     text = Text(SET, argument, "toml", Path())
     return Layer(text, parse(text))
 

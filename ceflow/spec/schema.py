@@ -1,20 +1,75 @@
 """The JSON Schema of the language, for editors."""
 
+import sys
 from typing import Any
 
+from ceflow.spec.base import TAGS
 from ceflow.spec.document import Document
 
 
 def json_schema() -> dict[str, Any]:
     """The schema of a document: every key with its type, range and description.
 
+    A kind of model, stage or data is chosen by its tag through `if` and `then`: of a plain `oneOf`
+    editors say only that nothing matches, and mark the whole table.
+
     >>> json_schema()["properties"]["seed"]["description"]
     'The one seed that all random numbers of the run come from.'
     """
-    schema = Document.model_json_schema()
+    schema = _for_editors(Document.model_json_schema())
+    for table in schema["$defs"].values():
+        for tag in TAGS:
+            _require_tag(table, tag)
     schema["properties"]["extends"] = {
         "type": "string",
         "description": "A document that this one lies over: its tables are merged key by key.",
     }
+    # What a document extends may say what is missing in it.
+    schema["anyOf"] = [{"required": schema.pop("required")}, {"required": ["extends"]}]
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return dialect | schema | {"title": "ceflow"}
+
+
+def _for_editors(node: Any) -> Any:
+    """The same schema in forms that editors of TOML understand, from the leaves up."""
+    if isinstance(node, list):
+        return [_for_editors(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _for_editors(value) for key, value in node.items()}
+    if "oneOf" in node and isinstance(node.get("discriminator"), dict):
+        node = _chosen_by_tag(node)
+    if {"type": "null"} in node.get("anyOf", []):
+        node = _without_null(node)
+    if node.get("anyOf", [{}])[-1] == {"const": "inf"}:
+        # TOML's own inf: editors pass it on as a number past all others, or as null.
+        node["anyOf"] += [{"type": "number", "minimum": sys.float_info.max}, {"type": "null"}]
+    return node
+
+
+def _chosen_by_tag(node: dict[str, Any]) -> dict[str, Any]:
+    """A tagged union as `if` its tag is this, `then` that; `discriminator` stays, as a note."""
+    del node["oneOf"]
+    name, kinds = node["discriminator"]["propertyName"], node["discriminator"]["mapping"]
+    cases = [
+        {"if": {"properties": {name: {"const": tag}}, "required": [name]}, "then": {"$ref": kind}}
+        for tag, kind in kinds.items()
+    ]
+    tagged = {"type": "object", "required": [name], "properties": {name: {"enum": list(kinds)}}}
+    return node | tagged | {"additionalProperties": True, "allOf": cases}
+
+
+def _without_null(node: dict[str, Any]) -> dict[str, Any]:
+    """TOML has no null: a key that may be left out is one of its other types."""
+    others = [option for option in node.pop("anyOf") if option != {"type": "null"}]
+    if node.get("default", 0) is None:
+        del node["default"]
+    return others[0] | node if len(others) == 1 else node | {"anyOf": others}
+
+
+def _require_tag(table: dict[str, Any], tag: str) -> None:
+    """The key that says the kind of a table must be written in a document."""
+    key = table.get("properties", {}).get(tag, {})
+    if "const" in key:
+        key.pop("default", None)
+        table["required"] = [tag, *table.get("required", [])]

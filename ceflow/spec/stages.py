@@ -1,13 +1,14 @@
 """Stages: what is done with a network. How each is done is in `ceflow.stages`."""
 
+import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from ceflow.spec.base import LARGEST, Count, NonNegative, Positive, Ratios, Spec
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Ensemble, Mlp, Model
+from ceflow.spec.models import CLOSED_KERNELS, Ensemble, Mlp, Model
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -23,6 +24,14 @@ class StageSpec(Spec):
     model: str | None = None
     """The network to act on: a search's answer, as `"best.primal"`; by default the [model] of the
     document."""
+
+    @property
+    def answer(self) -> tuple[str, str] | None:
+        """The search whose answer the stage acts on, and which of its answers."""
+        if self.model is None:
+            return None
+        name, _, part = self.model.partition(".")
+        return name, part
 
     def references(self) -> References:
         """The keys that name earlier stages."""
@@ -61,20 +70,33 @@ class Kernel(StageSpec):
             yield from self._analytic_faults(model)
         else:
             yield from self._empirical_faults(model)
+        yield from self._shape_faults(document)
+
+    def _shape_faults(self, document: "Document") -> Iterator[Fault]:
+        help = 'use outputs = "mean"'
         if self.outputs == "full" and (self.spectrum or self.reference):
             key = "spectrum" if self.spectrum else "reference"
-            yield Fault(
-                "CE202", f"{key} needs one number an entry", (key,), "key", 'use outputs = "mean"'
-            )
+            yield Fault("CE202", f"{key} needs one number an entry", (key,), "key", help)
+        reference = document.stages.get(self.reference or "")
+        if isinstance(reference, Kernel) and reference.outputs == "full":
+            message = f"the reference {self.reference!r} has more than one number an entry"
+            yield Fault("CE202", message, ("reference",), help=f"{help} there")
 
     def _analytic_faults(self, model: Model) -> Iterator[Fault]:
-        activation = member_of(model).activation
-        if activation not in ("relu", "linear"):
+        member = member_of(model)
+        if member.activation not in CLOSED_KERNELS:
             yield Fault(
                 "CE203",
-                f"no closed form of the infinite-width kernel for {activation}",
+                f"no closed form of the infinite-width kernel for {member.activation}",
                 ("method",),
-                help='use method = "empirical", or the activation relu or linear',
+                help=f'use method = "empirical", or the activation {" or ".join(CLOSED_KERNELS)}',
+            )
+        if not member.finite and any(width != math.inf for width in member.widths):
+            yield Fault(
+                "CE203",
+                "a finite layer among infinite ones has no deterministic kernel",
+                ("method",),
+                help="make all widths inf, or all finite: then the limit of all is taken",
             )
         if self.outputs == "full":
             yield Fault(
@@ -135,12 +157,7 @@ class Variance(StageSpec):
 
     def has_closed_form(self, model: Model) -> bool:
         """Whether theory allows the moments of K without drawing weights."""
-        member = member_of(model)
-        return (
-            self.entries == "diagonal"
-            and member.activation in ("relu", "linear")
-            and member.bias_variance == 0
-        )
+        return self.entries == "diagonal" and member_of(model).has_closed_moments
 
 
 class Search(StageSpec):
@@ -180,10 +197,8 @@ class Search(StageSpec):
                 help="give the [model] finite widths",
             )
 
-    @property
-    def offers(self) -> tuple[str, ...]:
-        """Names of the models that later stages can act on."""
-        return ("primal", "dual")
+    offers: ClassVar = ("primal", "dual")
+    """Names of the models that later stages can act on."""
 
 
 Stage = Annotated[Kernel | Variance | Search, Field(discriminator="type")]

@@ -13,7 +13,11 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     'one of widths, inputs'
     """
     candidates = list(candidates)
+    if len(name) > 100:  # whatever was meant, it is not this
+        name = ""
     close = get_close_matches(name.lower(), candidates, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]}?"
+    if len(candidates) > 20:
+        candidates = [*candidates[:20], "..."]
     return f"one of {', '.join(candidates)}" if candidates else ""

@@ -2,20 +2,28 @@
 
 import copy
 import itertools
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from ceflow.spec.base import Spec, Steps
-from ceflow.spec.diagnostics import Fault, SpecError
+from ceflow.spec.diagnostics import MOST, Fault, SpecError, cut
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
-LARGEST = 1000
+MOST_RUNS = 1000
 """Documents that a sweep may stand for."""
+
+MOST_PATHS = 20
+"""Paths that a sweep may vary."""
+
+MOST_VALUES = 100_000
+"""Values that the documents of a sweep may hold together."""
 
 
 class Sweep(Spec):
@@ -44,8 +52,13 @@ class Sweep(Spec):
             counts = ", ".join(f"{path} {length}" for path, length in lengths.items())
             message = f"a zip takes as many values of each path: {counts}"
             return [Fault("CE202", message, ("mode",), help='use mode = "grid"')]
-        if sum(1 for _ in itertools.islice(self.combinations(), LARGEST + 1)) > LARGEST:
-            return [Fault("CE104", f"a sweep of more than {LARGEST} runs", part="key")]
+        if len(lengths) > MOST_PATHS:
+            return [Fault("CE104", f"a sweep over more than {MOST_PATHS} paths", part="key")]
+        for path in lengths:
+            if path.partition(".")[0] in ("sweep", "name", "extends", "ceflow"):
+                return [Fault("CE206", f"{cut(path, 60)} cannot be swept", (path,), "key")]
+        if sum(1 for _ in itertools.islice(self.combinations(), MOST_RUNS + 1)) > MOST_RUNS:
+            return [Fault("CE104", f"a sweep of more than {MOST_RUNS} runs", part="key")]
         return []
 
     def combinations(self) -> Iterator[dict[str, int]]:
@@ -75,12 +88,17 @@ def variants(document: "Document") -> dict[str, "Document"]:
 
     assert document.sweep is not None
     base = tree_of(document.model_copy(update={"sweep": None}))
+    runs = min(MOST_RUNS, math.prod(map(len, document.sweep.paths.values())))
+    if runs * _size(base) > MOST_VALUES:
+        raise SpecError(Fault("CE104", "so many runs of so large a document", ("sweep",), "key"))
     found, faults = {}, {}
     for chosen in document.sweep.combinations():
         try:
             name, variant = _variant(document, base, chosen)
         except SpecError as error:
             faults |= {(fault.path, fault.message): fault for fault in error.faults}
+            if len(faults) >= MOST:
+                break
         else:
             found[name] = variant
     if faults:
@@ -88,10 +106,16 @@ def variants(document: "Document") -> dict[str, "Document"]:
     return found
 
 
+def _size(tree: Any) -> int:
+    """How many values a tree holds."""
+    items = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return 1 + sum(map(_size, items))
+
+
 def _variant(
     document: "Document", base: dict[str, Any], chosen: dict[str, int]
 ) -> tuple[str, "Document"]:
-    from ceflow.spec.validation import validate  # which reads whole documents, sweeps and all
+    from ceflow.spec.reading import validate  # which reads whole documents, sweeps and all
 
     assert document.sweep is not None
     tree = copy.deepcopy(base)
@@ -136,11 +160,8 @@ def _blamed(fault: Fault, chosen: dict[str, int]) -> Fault:
 
 def _short(values: dict[str, Any]) -> dict[str, str]:
     """Each path's last step, or the whole path where two end alike."""
-    lasts = [path.rpartition(".")[2] for path in values]
-    return {
-        path: last if lasts.count(last) == 1 else path
-        for path, last in zip(values, lasts, strict=True)
-    }
+    lasts = Counter(path.rpartition(".")[2] for path in values)
+    return {path: last if lasts[last := path.rpartition(".")[2]] == 1 else path for path in values}
 
 
 def _slug(value: Any) -> str:
@@ -149,4 +170,6 @@ def _slug(value: Any) -> str:
         return "-".join(map(_slug, value))
     if isinstance(value, dict):
         return "-".join(map(_slug, value.values()))
-    return re.sub(r"[^A-Za-z0-9._+-]", "_", str(value))
+    if isinstance(value, int) and abs(value) > 10**50:
+        return "huge"
+    return re.sub(r"[^A-Za-z0-9._+-]", "_", str(value)[:100])

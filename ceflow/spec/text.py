@@ -3,15 +3,24 @@
 import json
 import os
 import re
+import stat
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ceflow.spec.diagnostics import Fault, Place, SpecError
 
-LARGEST = 2**20
+LARGEST_TEXT = 2**18
 """Bytes of the largest document that is read."""
+
+DEEPEST = 50
+"""Tables and arrays inside each other; far below where Python's own recursion ends."""
+
+_DOTTED = re.compile(
+    r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)""" f"{{{DEEPEST}}}"
+)
+"""A dotted key of too many parts, which tomllib would read in time that grows as their square."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,8 @@ class Text:
 
     def place(self, line: int, column: int, length: int = 1) -> Place:
         """A place in this text; line and column are one-based, in characters."""
-        return Place(self.file, line, column, length, self.lines[min(line, len(self.lines)) - 1])
+        lines = self.lines
+        return Place(self.file, line, column, length, lines[min(line, len(lines)) - 1])
 
     @property
     def lines(self) -> list[str]:
@@ -37,21 +47,42 @@ def read(path: str | os.PathLike[str]) -> Text:
     """Read a document's file; its syntax is JSON where the name ends in .json, else TOML."""
     path = Path(path)
     try:
-        if path.stat().st_size > LARGEST:
-            raise _unreadable(path, f"is larger than {LARGEST >> 20} MiB")
-        content = path.read_bytes().decode("utf-8-sig")
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe may never end, nor a device
+            raise _unreadable(path, "is not a file")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_TEXT + 1)
+        if len(content) > LARGEST_TEXT:
+            raise _unreadable(path, f"is larger than {LARGEST_TEXT >> 10} KiB")
+        content = content.decode("utf-8-sig")
+    except SpecError:
+        raise
     except UnicodeDecodeError as error:
         raise _unreadable(path, f"is not UTF-8 (byte {error.start})") from None
     except OSError as error:
         raise _unreadable(
             path, f"cannot be read: {(error.strerror or str(error)).lower()}"
         ) from None
+    except ValueError:  # a null character, or one half of a surrogate pair
+        raise _unreadable(path, "is no name of a file") from None
     syntax = "json" if path.suffix == ".json" else "toml"
     return Text(str(path), content, syntax, path.parent)
 
 
 def parse(text: Text) -> dict[str, Any]:
     """The tree of plain values that a text stands for."""
+    try:
+        text.content.encode()
+    except UnicodeEncodeError as error:
+        raise _invalid(
+            _printable(text),
+            "half of a surrogate pair",
+            *_line_and_column(text.content, error.start),
+        ) from None
+    if text.syntax == "toml" and (key := _DOTTED.search(text.content)):
+        raise _invalid(
+            text, "a key of too many parts", *_line_and_column(text.content, key.start())
+        )
     try:
         tree = _parse_json(text.content) if text.syntax == "json" else tomllib.loads(text.content)
     except json.JSONDecodeError as error:
@@ -65,15 +96,45 @@ def parse(text: Text) -> dict[str, Any]:
         raise _invalid(text, str(error), line, column) from None
     if not isinstance(tree, dict):
         raise _invalid(text, "a document is a table of keys", 1, 1)
+    if _is_too_deep(tree):
+        raise _invalid(text, "nested too deeply", 1, 1)
     return tree
+
+
+def is_too_dotted(content: str) -> bool:
+    """Whether a TOML text has a key of more parts than are read."""
+    return _DOTTED.search(content) is not None
+
+
+def _is_too_deep(tree: Any) -> bool:
+    """Whether anything stands more than `DEEPEST` levels down; without recursion."""
+    level = [tree]
+    for _ in range(DEEPEST):
+        level = [
+            item
+            for value in level
+            for item in (value.values() if isinstance(value, dict) else value)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _printable(text: Text) -> Text:
+    return replace(text, content=text.content.encode(errors="replace").decode())
+
+
+def _line_and_column(content: str, at: int) -> tuple[int, int]:
+    return content.count("\n", 0, at) + 1, at - content.rfind("\n", 0, at)
 
 
 def _parse_json(content: str) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         tree = dict(pairs)
         if len(tree) < len(pairs):
-            keys = [key for key, _ in pairs]
-            repeated = next(key for key in keys if keys.count(key) > 1)
+            seen: set[str] = set()
+            repeated = next(key for key, _ in pairs if key in seen or seen.add(key))
             raise ValueError(f"the key {json.dumps(repeated)} stands twice in one table")
         return tree
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from ceflow.spec.base import TAGS, Spec, Steps
 from ceflow.spec.document import Document
-from ceflow.spec.validation import read_document
+from ceflow.spec.reading import read_document
 
 
 def tree_of(spec: Spec, *, defaults: bool = False) -> dict[str, Any]:

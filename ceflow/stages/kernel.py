@@ -62,8 +62,8 @@ def _feature_numbers(node: nodes.Node, outputs: int) -> float:
 
 def run(job: Job) -> Outcome:
     with precision(job.plan):
-        reference = job.spec.reference and job.directory.read_array(job.spec.reference)
-        do = _analytic if job.spec.method == "analytic" else _empirical
+        reference = job.stage.reference and job.directory.read_array(job.stage.reference)
+        do = _analytic if job.stage.method == "analytic" else _empirical
         matrix, found = do(job, reference)
     return Outcome(_values(job, matrix) | found, matrix)
 
@@ -72,7 +72,7 @@ def _analytic(job: Job, reference: "np.ndarray | None") -> "tuple[np.ndarray, Va
     import numpy as np
 
     both = kernels.analytic(job.model, job.dataset().train.x)
-    matrix = np.asarray(both.ntk if job.spec.kind == "ntk" else both.nngp)
+    matrix = np.asarray(both.ntk if job.stage.kind == "ntk" else both.nngp)
     if reference is None:
         return matrix, {}
     return matrix, {"distance": kernels.relative_distance(matrix, reference)}
@@ -84,13 +84,13 @@ def _empirical(job: Job, reference: "np.ndarray | None") -> "tuple[np.ndarray, V
 
     draw, average = _drawer(job), kernels.KernelAverage()
     first, distances = None, []
-    for index in range(job.spec.draws):
+    for index in range(job.stage.draws):
         matrix = np.asarray(draw(job.seed.fold(index).jax()))
         first = matrix if first is None else first
         average.add(matrix)
         if reference is not None:
             distances.append(kernels.relative_distance(matrix, reference))
-        job.progress(index + 1, job.spec.draws)
+        job.progress(index + 1, job.stage.draws)
     assert first is not None
     return first, _statistics(average, distances, reference)
 
@@ -124,7 +124,7 @@ def _drawer(job: Job) -> "Callable[[Array], Float[Array, 'n n ...']]":
     @eqx.filter_jit
     def draw(key: "Array", x: "Array") -> "Array":
         module = job.plan.module_of(job.model, key)
-        if job.spec.outputs == "full":
+        if job.stage.outputs == "full":
             return kernels.empirical_ntk(module, x)
         return kernels.empirical_ntk(module, x, trace=True) / outputs
 
@@ -136,14 +136,14 @@ def _values(job: Job, matrix: "np.ndarray") -> Values:
 
     square = matrix if matrix.ndim == 2 else np.trace(matrix, axis1=2, axis2=3)
     values: Values = {
-        "kind": job.spec.kind,
-        "method": job.spec.method,
+        "kind": job.stage.kind,
+        "method": job.stage.method,
         "shape": list(matrix.shape),
         "trace": float(np.trace(square)),
     }
-    if job.spec.reference is not None:
-        values["reference"] = job.spec.reference
-    return values | (_spectrum(matrix) if job.spec.spectrum else {})
+    if job.stage.reference is not None:
+        values["reference"] = job.stage.reference
+    return values | (_spectrum(matrix) if job.stage.spectrum else {})
 
 
 def _spectrum(matrix: "np.ndarray") -> Values:
@@ -161,7 +161,7 @@ def describe(values: Values) -> list[Block]:
     rows: list[tuple[Any, ...]] = [
         ("kernel", f"{values['method']} {values['kind'].upper()}"),
         ("shape", " x ".join(map(str, values["shape"]))),
-        ("trace / N", values["trace"] / values["shape"][0]),
+        ("trace / N" + _of_first(values), values["trace"] / values["shape"][0]),
     ]
     if "spread" in values:
         rows.append((f"spread over {values['draws']} draws", values["spread"]))
@@ -169,11 +169,15 @@ def describe(values: Values) -> list[Block]:
         error = f" ± {values['distance_stderr']:.2g}" if "distance_stderr" in values else ""
         rows.append((f"distance from {values['reference']}", f"{values['distance']:.4g}{error}"))
     if "distance_of_mean" in values:
-        rows.append(("of the mean of the draws", values["distance_of_mean"]))
+        rows.append(("distance of the mean kernel", values["distance_of_mean"]))
     if "eigenvalue_max" in values:
         rows += [(f"{end} eigenvalue", values[f"eigenvalue_{end}"]) for end in ("max", "min")]
         rows.append(("condition number", values["condition"] or "singular to rounding"))
     return [Table(("", ""), tuple(rows))]
+
+
+def _of_first(values: Values) -> str:
+    return ", first draw" if values.get("draws", 1) > 1 else ""
 
 
 def overview(results: dict[str, Values]) -> list[Block]:
@@ -182,7 +186,12 @@ def overview(results: dict[str, Values]) -> list[Block]:
     references = {values["reference"] for values in measured.values()}
     if len(measured) < 2 or len(references) > 1:
         return []
-    columns = ("kernel", "spread", f"distance from {references.pop()}", "of the mean")
+    columns = (
+        "kernel",
+        "spread",
+        f"distance from {references.pop()}",
+        "distance of the mean kernel",
+    )
     keys = ("spread", "distance", "distance_of_mean")
     rows = [(name, *(values.get(key, "") for key in keys)) for name, values in measured.items()]
     return [Table(columns, tuple(rows))]

@@ -31,23 +31,23 @@ def expect(stage: Search, plan: Plan, model: Model) -> dict[str, Model]:
 
 
 def run(job: Job) -> Outcome:
-    alpha = job.spec.alpha or job.results[job.spec.variance]["alpha"]
-    optimum = search.optimise(job.model, alpha, _cost(job.plan, job.spec))
+    alpha = job.stage.alpha or job.results[job.stage.variance]["alpha"]
+    optimum = search.optimise(job.model, alpha, _cost(job.plan, job.stage))
     best = optimum.best
     primal = _answer(job, optimum, best.primal_multiplicity)
     dual = _answer(job, optimum, best.dual_multiplicity)
     values: Values = {
         "alpha": alpha,
-        "cost": job.spec.cost,
+        "cost": job.stage.cost,
         "baseline": _baseline(job, optimum),
         "primal": primal,
         "dual": dual,
         "near_optimal": [
-            _near(job, optimum, near) for near in optimum.near_optimal(job.spec.tolerance)
+            _near(job, optimum, near) for near in optimum.near_optimal(job.stage.tolerance)
         ],
         "curve": [_point(candidate) for candidate in optimum.curve],
     }
-    documents = {part: _document(job, part, values[part]["model"]) for part in job.spec.offers}
+    documents = {part: _document(job, part, values[part]["model"]) for part in job.stage.offers}
     return Outcome(values, documents=documents)
 
 
@@ -74,7 +74,7 @@ def _answer(job: Job, optimum: Optimum, multiplicity: float) -> Values:
     `efficiency` and `variance` are of the curve (CE eq. 8 and 11); `rounded` holds those of the
     network as emitted, whose multiplicity, parameters and FLOPs are given.
     """
-    cost, best = _cost(job.plan, job.spec), optimum.best
+    cost, best = _cost(job.plan, job.stage), optimum.best
     budget = cost(job.model)
     single = search.relative_variance(optimum.alpha, best.fan_in_sum)
     whole = _whole(job, best, multiplicity)
@@ -94,7 +94,7 @@ def _answer(job: Job, optimum: Optimum, multiplicity: float) -> Values:
 
 
 def _whole(job: Job, candidate: Candidate, multiplicity: float) -> int:
-    cost = _cost(job.plan, job.spec)
+    cost = _cost(job.plan, job.stage)
     return search.nearest_multiplicity(
         multiplicity, lambda m: cost(ensemble_with(job.model, candidate.widths, m))
     )

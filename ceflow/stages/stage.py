@@ -25,7 +25,7 @@ class Job:
     """One stage to do: its spec, the network it acts on, earlier results, and where arrays go."""
 
     name: str
-    spec: Any
+    stage: Any
     plan: Plan
     model: Model
     results: Mapping[str, Values]
@@ -95,9 +95,9 @@ class Kind(NamedTuple):
 
 def resolve_model(stage: Stage, plan: Plan, results: Mapping[str, Values]) -> Model:
     """The network a stage acts on: the document's, or what an earlier stage offers."""
-    if stage.model is None:
+    if stage.answer is None:
         return plan.model
-    name, _, part = stage.model.partition(".")
+    name, part = stage.answer
     tree = {"model": results[name][part]["model"]}
     return Document.model_validate(tree).model
 

@@ -49,8 +49,8 @@ def forecast(stage: Variance, plan: Plan, model: Model) -> Forecast:
 
 
 def run(job: Job) -> Outcome:
-    method = method_of(job.spec, job.model)
-    members = _members(job.spec, job.model)
+    method = method_of(job.stage, job.model)
+    members = _members(job.stage, job.model)
     points: list[Values] = []
     for index, (ratio, member) in enumerate(members, 1):
         points.append(
@@ -76,11 +76,11 @@ def _measure(job: Job, method: str, member: Mlp) -> Values:
         return {"mean": moments.mean, "moment_ratio": moments.ratio, "moment_ratio_stderr": 0.0}
     seed = job.seed.fold(" ".join(map(str, member.widths)))  # whatever other widths there are
     if method == "sample":
-        draws = variance.sample_ntk(member, job.spec.draws, seed.numpy())
+        draws = variance.sample_ntk(member, job.stage.draws, seed.numpy())
     else:
         draws = _draw_weights(job, member, seed)
     try:
-        found = variance.estimate(draws)
+        found = variance.estimate_moments(draws)
     except ValueError as error:
         raise ValueError(f"widths {widths_text(member.widths)}: {error}") from None
     return {
@@ -93,10 +93,10 @@ def _measure(job: Job, method: str, member: Mlp) -> Values:
 def _draw_weights(job: Job, member: Mlp, seed: Seed) -> "np.ndarray":
     import numpy as np
 
-    diagonal = job.spec.entries == "diagonal"
+    diagonal = job.stage.entries == "diagonal"
     inputs = int(job.plan.root.inputs)
     with precision(job.plan):
-        chunks = variance.draw_ntk(member, inputs, job.spec.draws, seed, diagonal=diagonal)
+        chunks = variance.draw_ntk(member, inputs, job.stage.draws, seed, diagonal=diagonal)
         return np.concatenate(list(chunks))
 
 

@@ -46,6 +46,9 @@ class RunDirectory:
     def array_name(self, name: str) -> str:
         return f"arrays/{name}.zarr"
 
+    def has_array(self, name: str) -> bool:
+        return (self.path / self.array_name(name)).is_dir()
+
     def read_array(self, name: str) -> "np.ndarray":
         return read_array(self.path / self.array_name(name))
 

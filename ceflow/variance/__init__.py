@@ -6,7 +6,7 @@ from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
     from ceflow.variance.chunks import chunk_size
-    from ceflow.variance.estimates import Estimate, estimate
+    from ceflow.variance.estimates import Estimate, estimate_moments
     from ceflow.variance.exact import Moments, exact_moments
     from ceflow.variance.fit import Fit, fit_alpha
     from ceflow.variance.monte_carlo import draw_ntk
@@ -18,23 +18,29 @@ __all__ = [
     "Moments",
     "chunk_size",
     "draw_ntk",
-    "estimate",
+    "estimate_moments",
     "exact_moments",
     "fit_alpha",
     "sample_ntk",
 ]
 
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     __name__,
     {
-        "Estimate": "ceflow.variance.estimates",
-        "estimate": "ceflow.variance.estimates",
-        "Moments": "ceflow.variance.exact",
-        "exact_moments": "ceflow.variance.exact",
-        "Fit": "ceflow.variance.fit",
-        "fit_alpha": "ceflow.variance.fit",
-        "chunk_size": "ceflow.variance.chunks",
-        "draw_ntk": "ceflow.variance.monte_carlo",
-        "sample_ntk": "ceflow.variance.sampler",
+        "ceflow.variance.estimates": (
+            "Estimate",
+            "estimate_moments",
+        ),
+        "ceflow.variance.exact": (
+            "Moments",
+            "exact_moments",
+        ),
+        "ceflow.variance.fit": (
+            "Fit",
+            "fit_alpha",
+        ),
+        "ceflow.variance.chunks": ("chunk_size",),
+        "ceflow.variance.monte_carlo": ("draw_ntk",),
+        "ceflow.variance.sampler": ("sample_ntk",),
     },
 )

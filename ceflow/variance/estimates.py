@@ -17,14 +17,14 @@ class Estimate(NamedTuple):
     ratio_stderr: float
 
 
-def estimate(draws: Float[np.ndarray, " draws"]) -> Estimate:
+def estimate_moments(draws: Float[np.ndarray, " draws"]) -> Estimate:
     """The mean of K and the ratio `E[K^2]/E[K]^2`, its standard error by a blocked jackknife.
 
     K has a heavy tail at small widths: there the ratio comes out low and its error too small, as
     with any estimate from draws. Raises `ValueError` for fewer than three draws, and where K is 0
     in all of them: every network drawn was dead.
 
-    >>> estimate(np.random.default_rng(0).standard_normal(100_000) + 3).ratio   # 1 + 1/9
+    >>> estimate_moments(np.random.default_rng(0).standard_normal(100_000) + 3).ratio   # 1 + 1/9
     1.111...
     """
     blocks = min(BLOCKS, len(draws))

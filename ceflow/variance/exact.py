@@ -53,12 +53,11 @@ def exact_moments(model: Mlp) -> Moments:
 
 def require_closed_form(model: Mlp) -> None:
     """Raise `ValueError` where the 3x3 recursion does not hold."""
-    if model.activation not in ("relu", "linear"):
-        raise ValueError(f"no closed form for the activation {model.activation}: use monte-carlo")
-    if model.bias_variance:
-        raise ValueError("no closed form with biases: use monte-carlo")
     if not model.finite:
         raise ValueError("at infinite width the NTK has no variance")
+    if not model.has_closed_moments:
+        what = "with biases" if model.bias_variance else f"for the activation {model.activation}"
+        raise ValueError(f"no closed form {what}: use monte-carlo")
 
 
 def layer_scales(model: Mlp) -> list[float]:

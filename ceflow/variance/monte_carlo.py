@@ -23,8 +23,8 @@ def draw_ntk(
     """Draws of `K^aa(x, x')` for random weights, chunk by chunk, `draws` in all.
 
     x is one standard normal vector scaled to |x|^2 = inputs, x' is x, or, off the diagonal, another
-    such. Chunks are of a size fixed by the model and keyed by their index, so a chunk's numbers
-    depend on nothing but the seed.
+    such. Chunks are of a size fixed by the model and `draws`, and keyed by their index, so a
+    chunk's numbers depend on nothing else but the seed.
     """
     root = expand(model, inputs, 1)
     x1, x2 = _inputs(inputs, seed, diagonal)

@@ -95,7 +95,7 @@ def test_what_is_not_utf8_is_a_fault_that_names_the_byte(tmp_path, content, byte
 
 
 def test_a_file_above_the_limit_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "LARGEST", len(VALID))
+    monkeypatch.setattr(reading, "LARGEST_TEXT", len(VALID))
     assert read(written(tmp_path, VALID)).content == VALID  # of just that size it is
     fault = fault_of(written(tmp_path, VALID + "#"))
     assert fault.code == "CE001"

@@ -16,8 +16,8 @@ from ceflow.runs import require_memory
 from ceflow.spec import Document, SpecError, Text, load, loads, placing, stack
 from ceflow.spec.codes import CODES
 from ceflow.spec.diagnostics import Fault
+from ceflow.spec.reading import validate
 from ceflow.spec.text import Path
-from ceflow.spec.validation import validate
 
 MODEL = '[model]\ntype = "mlp"\nwidths = [3]\n'
 STAGE = MODEL + "[stages.a]\n"
@@ -41,7 +41,7 @@ FAULTS = [
     (MODEL + "zzz = 1\n", "CE101", ("model", "zzz"), "'zzz'", "one of type, widths, "),
     (MODEL + "Inputs = 1\n", "CE101", ("model", "Inputs"), "'Inputs'", "did you mean inputs?"),
     (
-        STAGE + 'type = "kernel"\ndraw = 3\n',
+        STAGE + 'type = "variance"\ndraw = 300\n',
         "CE101",
         ("stages", "a", "draw"),
         "'draw'",

@@ -6,7 +6,7 @@ from ceflow.spec import Fault, SpecError
 from ceflow.store import RunDirectory
 
 
-def find_place(out: str | Path | None, name: str, resolved: str) -> RunDirectory:
+def choose_directory(out: str | Path | None, name: str, resolved: str) -> RunDirectory:
     """The directory for a run of the document that `resolved` spells out.
 
     Raises `SpecError` where `out` holds anything else.

@@ -3,6 +3,7 @@
 import copy
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,7 +42,10 @@ def read_document(origin: Origin) -> Document:
         try:
             document = validate(origin.tree)
         except SpecError as error:
-            raise SpecError(*error.faults, *_faults_beside(error.faults, origin.tree)) from None
+            beside = []
+            with suppress(RecursionError):  # so deep a tree is not worth a second look
+                beside = _faults_beside(error.faults, origin.tree)
+            raise SpecError(*error.faults, *beside) from None
         document._origin = origin
         check(document)
     return document
@@ -51,7 +55,8 @@ def validate(tree: dict[str, Any]) -> Document:
     """The document that a tree describes; its keys and types are checked, not yet its meaning."""
     version = tree.get("ceflow", VERSION)
     if isinstance(version, int) and version > VERSION:
-        message = f"language version {version}; this ceflow reads version {VERSION}"
+        written = version if version < 10**9 else "past all numbers"
+        message = f"language version {written}; this ceflow reads version {VERSION}"
         raise SpecError(Fault("CE003", message, ("ceflow",), help="install a later ceflow"))
     try:
         return Document.model_validate(tree)
