@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
 from click.testing import CliRunner
 
@@ -40,6 +41,47 @@ def test_files_that_the_readme_names_exist():
 def test_schema_in_the_repository_is_current():
     stored = json.loads((ROOT / "schemas" / "ceflow.schema.json").read_text(encoding="utf-8"))
     assert stored == json_schema(), "run `make schema`"
+
+
+SPECS = [*(ROOT / "examples").rglob("*.toml"), *(ROOT / "ceflow/cli/templates").glob("*.toml")]
+
+
+def errors_of(text: str) -> list[str]:
+    import tomllib
+
+    validator = jsonschema.Draft202012Validator(json_schema())
+    return [error.message for error in validator.iter_errors(tomllib.loads(text))]
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_specs_of_the_project_follow_the_schema(path):
+    assert errors_of(path.read_text(encoding="utf-8")) == []
+
+
+MODEL = '[model]\ntype = "mlp"\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MODEL,
+        MODEL + "widths = [0]\n",
+        MODEL + "widhts = [3]\nwidths = [3]\n",
+        MODEL + 'widths = [3]\nactivation = "reluu"\n',
+        MODEL.replace("mlp", "mlpp") + "widths = [3]\n",
+        "[model]\nwidths = [3]\n",
+        MODEL + 'widths = [3]\n[stages.a]\ntype = "kernl"\n',
+    ],
+)
+def test_the_schema_refuses_what_the_language_refuses(text):
+    assert errors_of(text)
+    with pytest.raises(ceflow.SpecError):
+        ceflow.loads(text)
+
+
+@pytest.mark.parametrize("widths", ["[inf]", '["inf", 3]', "[3]"])
+def test_the_schema_takes_infinite_widths(widths):
+    assert errors_of(MODEL + f"widths = {widths}\n") == []
 
 
 def test_every_key_of_the_schema_is_described():

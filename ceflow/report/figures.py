@@ -3,13 +3,17 @@
 import io
 from typing import Any
 
-from ceflow.compiler import Plan
+from ceflow.compiler import Plan, compile
+from ceflow.spec import variants
 from ceflow.stages import Curve, kind_of
 from ceflow.store import RunDirectory
 
 
 def write_figures(directory: RunDirectory, plan: Plan) -> None:
-    """Draw every curve of a run to `figures/STAGE-CURVE.svg`."""
+    """Draw every curve of a run to `figures/STAGE-CURVE.svg`; of a sweep, of each of its runs."""
+    if plan.document.sweep:
+        for name, document in variants(plan.document).items():
+            write_figures(RunDirectory(directory.path / name), compile(document))
     results = directory.read_json("results.json")["stages"]
     for name, values in results.items():
         for block in kind_of(plan.document.stages[name]).describe(values):

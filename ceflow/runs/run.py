@@ -85,10 +85,17 @@ def reopen(directory: RunDirectory) -> Plan:
 def _run_each(swept: dict[str, Document], directory: RunDirectory, observe: Observer) -> Run:
     """The runs of a sweep, one after another; their results together in the sweep's own."""
     results: dict[str, Any] = {}
-    for name, document in swept.items():
-        results[name] = run(document, directory.path / name, observe=_named(observe, name)).results
-        directory.write_json("results.json", {"stages": {}, "runs": results})
-    directory.write_json("run.json", directory.read_json("run.json") | {"state": "done"})
+    state = directory.read_json("run.json")
+    try:
+        for name, document in swept.items():
+            done = run(document, directory.path / name, observe=_named(observe, name))
+            results[name] = done.results
+            directory.write_json("results.json", {"stages": {}, "runs": results})
+    except BaseException as error:
+        stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        directory.write_json("run.json", state | {"state": stopped})
+        raise
+    directory.write_json("run.json", state | {"state": "done"})
     return Run(directory.path, results)
 
 

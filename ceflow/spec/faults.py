@@ -97,6 +97,7 @@ def _expectation(kind: str, context: dict[str, Any], message: str) -> str:
         "less_than_equal": "must be at most {le}",
         "finite_number": "must be finite",
         "string_pattern_mismatch": "must be letters, digits, - and _, a letter or digit first",
+        "string_too_long": "must have at most {max_length} characters",
         "too_short": "must have at least {min_length} entry",
     }
     return wanted.get(kind, message).format(**context)

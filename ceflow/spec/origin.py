@@ -115,7 +115,7 @@ def overlay(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same_kind(low: dict[str, Any], high: dict[str, Any]) -> bool:
-    return all(tag not in high or low.get(tag) == high[tag] for tag in TAGS)
+    return all(low[tag] == high[tag] for tag in TAGS if tag in low and tag in high)
 
 
 def _with_bases(text: Text, above: tuple[Path, ...]) -> list[Layer]:
@@ -141,7 +141,7 @@ def _with_bases(text: Text, above: tuple[Path, ...]) -> list[Layer]:
     except SpecError as error:
         raise _extends(text, "CE001", error.faults[0].message) from None
     layers = [*_with_bases(below, chain), layer]
-    if sum(len(each.text.content) for each in layers) > LARGEST_TEXT:
+    if sum(len(each.text.content.encode()) for each in layers) > LARGEST_TEXT:
         raise _extends(text, "CE001", f"a chain of more than {LARGEST_TEXT >> 10} KiB")
     return layers
 
@@ -156,10 +156,7 @@ def _setting(argument: str) -> Layer:
     bare = Text(SET, argument, "toml", Path())
     if key.strip() == "extends":
         message = "extends is read with the file that says it, and cannot be set"
-        raise SpecError(
-            Fault("CE202", message, place=Text(SET, argument, "toml", Path()).place(1, 1))
-        )
-    bare = Text(SET, argument, "toml", Path())
+        raise SpecError(Fault("CE202", message, place=bare.place(1, 1, len(key))))
     if not equals or not key.strip():
         help = "as in --set stages.alpha.draws=100"
         raise SpecError(Fault("CE002", "a setting is KEY=VALUE", help=help, place=bare.place(1, 1)))

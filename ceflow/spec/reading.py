@@ -73,7 +73,8 @@ def _faults_beside(faults: tuple[Fault, ...], tree: dict[str, Any]) -> list[Faul
     rest, gone = copy.deepcopy(tree), set()
     for fault in faults:
         whole = fault.path[:1] == ("stages",) and fault.code != "CE101"
-        remove(rest, fault.path[:2] if whole else fault.path)
+        swept = fault.path[:1] == ("sweep",)
+        remove(rest, fault.path[:2] if whole else ("sweep",) if swept else fault.path)
         gone |= set(fault.path[1:2]) if whole else set()
     if any(fault.path[:1] == ("data",) and fault.code != "CE101" for fault in faults):
         rest["data"] = {"source": "gaussian", "inputs": 1}  # stands in: stages ask for some data

@@ -3,7 +3,6 @@
 import sys
 from typing import Any
 
-from ceflow.spec.base import TAGS
 from ceflow.spec.document import Document
 
 
@@ -17,9 +16,6 @@ def json_schema() -> dict[str, Any]:
     'The one seed that all random numbers of the run come from.'
     """
     schema = _for_editors(Document.model_json_schema())
-    for table in schema["$defs"].values():
-        for tag in TAGS:
-            _require_tag(table, tag)
     schema["properties"]["extends"] = {
         "type": "string",
         "description": "A document that this one lies over: its tables are merged key by key.",
@@ -65,11 +61,3 @@ def _without_null(node: dict[str, Any]) -> dict[str, Any]:
     if node.get("default", 0) is None:
         del node["default"]
     return others[0] | node if len(others) == 1 else node | {"anyOf": others}
-
-
-def _require_tag(table: dict[str, Any], tag: str) -> None:
-    """The key that says the kind of a table must be written in a document."""
-    key = table.get("properties", {}).get(tag, {})
-    if "const" in key:
-        key.pop("default", None)
-        table["required"] = [tag, *table.get("required", [])]

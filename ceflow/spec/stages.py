@@ -98,6 +98,14 @@ class Kernel(StageSpec):
                 ("method",),
                 help="make all widths inf, or all finite: then the limit of all is taken",
             )
+        if self.draws > 1:
+            yield Fault(
+                "CE202",
+                "an infinite-width kernel is not drawn",
+                ("draws",),
+                "key",
+                'leave draws out, or use method = "empirical"',
+            )
         if self.outputs == "full":
             yield Fault(
                 "CE202",

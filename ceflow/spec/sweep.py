@@ -5,8 +5,9 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from zlib import crc32
 
 from pydantic import ConfigDict, Field
 
@@ -21,6 +22,9 @@ MOST_RUNS = 1000
 
 MOST_PATHS = 20
 """Paths that a sweep may vary."""
+
+LONGEST_NAME = 100
+"""Characters of a run's name that say its values."""
 
 MOST_VALUES = 100_000
 """Values that the documents of a sweep may hold together."""
@@ -100,10 +104,18 @@ def variants(document: "Document") -> dict[str, "Document"]:
             if len(faults) >= MOST:
                 break
         else:
-            found[name] = variant
+            found[_unused(name, found)] = variant
     if faults:
         raise SpecError(*faults.values())
     return found
+
+
+def _unused(name: str, taken: Collection[str]) -> str:
+    """A name for a folder: of bearable length, and numbered where another run has it."""
+    if len(name) > LONGEST_NAME:
+        name = f"{name[:LONGEST_NAME]}-{crc32(name.encode()):08x}"
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return name if name not in taken else next(each for each in numbered if each not in taken)
 
 
 def _size(tree: Any) -> int:
@@ -125,11 +137,11 @@ def _variant(
     tree["name"] = f"{document.name[:60]}-{re.sub('[^A-Za-z0-9_-]', '_', name)[:39]}"
     try:
         variant = validate(tree)
-        variant._origin = document.origin
-        if faults := [*missing, *variant.faults()]:
-            raise SpecError(*faults)
     except SpecError as error:
-        raise SpecError(*(_blamed(fault, chosen) for fault in error.faults)) from None
+        raise SpecError(*missing, *(_blamed(fault, chosen) for fault in error.faults)) from None
+    variant._origin = document.origin
+    if faults := [*missing, *(_blamed(fault, chosen) for fault in variant.faults())]:
+        raise SpecError(*faults)
     return name, variant
 
 

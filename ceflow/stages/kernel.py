@@ -28,7 +28,7 @@ def forecast(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     layers = 2 * len(member_of(model).widths) + 1
     if stage.method == "analytic":
         traffic = size * entries * (2 * root.inputs + 30 * layers)
-        work = Work(traffic=traffic, compilations=1 + layers, seconds=LOADING)
+        work = Work(traffic=traffic, compilations=1 + layers / 3, seconds=LOADING)
         return Forecast(6 * entries * size, entries * size, key, work)
     outputs = int(root.outputs)
     features = rows * _feature_numbers(root, outputs)
@@ -38,12 +38,12 @@ def forecast(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     contractions = rows**2 * _feature_numbers(
         root, outputs**2 if stage.outputs == "full" else outputs
     )
-    moved = 12 * features + 2 * layers * multiplicity_of(model) * entries
+    moved = 5 * features + 2 * layers * multiplicity_of(model) * entries
     work = Work(
         flops=stage.draws * 2 * (contractions + rows * (outputs + 1) * root.parameters),
         traffic=stage.draws * size * moved,
         normals=stage.draws * root.parameters,
-        compilations=4 + layers,
+        compilations=2 + layers / 3,
         seconds=LOADING,
     )
     return Forecast(memory, entries * size, key, work)

@@ -42,7 +42,7 @@ def forecast(stage: Variance, plan: Plan, model: Model) -> Forecast:
         flops=stage.draws * 6 * sum(parameters),
         traffic=stage.draws * 4 * number_size(plan) * sum(parameters),
         normals=stage.draws * sum(parameters),
-        compilations=len(members) * (4 + layers),
+        compilations=len(members) * (2 + layers / 2),
         seconds=LOADING,
     )
     return Forecast(3 * number_size(plan) * chunk, key="model.widths", work=work)

@@ -1,0 +1,88 @@
+"""Documents changed in Python: comments stay; and where each value came from can be told."""
+
+from pathlib import Path
+
+import pytest
+
+from ceflow.compiler import compile
+from ceflow.spec import Document, Ensemble, Mlp, SpecError, dumps, dumps_origins, load, loads
+
+QUICKSTART = Path(__file__).parent.parent.parent / "examples" / "quickstart.toml"
+
+TEXT = """\
+# why
+seed = 3   # chosen by lot
+[model]    # the network
+type = "mlp"
+widths = [3]  # narrow
+inputs = 1
+outputs = 1
+"""
+
+
+def test_an_unchanged_document_is_written_as_it_was_read():
+    assert dumps(load(QUICKSTART)) == QUICKSTART.read_text(encoding="utf-8")
+
+
+def test_comments_stay_around_a_change():
+    document = loads(TEXT)
+    changed = dumps(document.model_copy(update={"seed": 4}))
+    assert changed == TEXT.replace("seed = 3", "seed = 4")
+
+
+def test_a_value_that_becomes_its_default_is_taken_out():
+    changed = dumps(loads(TEXT).model_copy(update={"seed": 0}))
+    assert "seed" not in changed
+    assert "# the network" in changed
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        {"seed": 9, "name": "other"},
+        {"model": Mlp(widths=[4, 4], inputs=1, outputs=1, activation="erf")},
+        {"model": Ensemble(multiplicity=2, member=Mlp(widths=[4], inputs=1, outputs=1))},
+    ],
+)
+def test_an_edited_text_says_the_changed_document(update):
+    document = loads(TEXT).model_copy(update=update)
+    assert loads(dumps(document)) == document
+
+
+def test_origins_name_the_line_the_setting_the_data_and_the_default():
+    plan = compile(load(QUICKSTART, ["stages.alpha.draws=300"]))
+    said = dumps_origins(plan.document, plan.resolved())
+    lines = dict(line.split(" # ") for line in said.splitlines() if " # " in line)
+    assert lines["inputs = 64"] == "from the data"
+    assert lines["draws = 300"] == "--set:1:20"
+    assert lines['activation = "relu"'] == "default"
+    assert lines['name = "quickstart"'] == f"{QUICKSTART}:5:8"
+
+
+def test_building_in_python_names_the_path_and_every_fault():
+    with pytest.raises(SpecError) as caught:
+        Mlp(widths=[3, 0], activatoin="relu")  # pyright: ignore[reportCallIssue]
+    assert [(fault.code, fault.path) for fault in caught.value.faults] == [
+        ("CE104", ("widths", 1)),
+        ("CE101", ("activatoin",)),
+    ]
+    assert "did you mean activation?" in str(caught.value)
+
+
+def test_faults_of_meaning_are_found_beside_those_of_form():
+    text = TEXT + 'activation = "tanh"\n[stages.a]\ntype = "variance"\nmethod = "exact"\n'
+    with pytest.raises(SpecError) as caught:
+        loads("sed = 3\n" + text)
+    assert [fault.code for fault in caught.value.faults] == ["CE101", "CE203"]
+
+
+def test_a_stage_that_cannot_be_read_is_not_missed_by_others():
+    text = TEXT + '[stages.a]\ntype = "variance"\ndraws = "x"\n'
+    text += '[stages.b]\ntype = "search"\nvariance = "a"\n'
+    with pytest.raises(SpecError) as caught:
+        loads(text)
+    assert [fault.code for fault in caught.value.faults] == ["CE103"]
+
+
+def test_document_is_a_type_that_users_can_check():
+    assert isinstance(loads(TEXT), Document)

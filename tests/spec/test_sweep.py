@@ -1,0 +1,92 @@
+"""Sweeps: many documents from one."""
+
+import pytest
+
+from ceflow.spec import Document, Mlp, SpecError, Sweep, dumps, loads, variants
+
+BASE = """\
+[model]
+type = "mlp"
+widths = [3]
+inputs = 1
+outputs = 1
+[stages.alpha]
+type = "variance"
+[sweep]
+"""
+
+
+def faults_of(sweep):
+    with pytest.raises(SpecError) as caught:
+        loads(BASE + sweep)
+    return caught.value.faults
+
+
+def test_a_grid_is_every_combination():
+    found = variants(loads(BASE + '"model.widths" = [[3], [4, 4]]\nseed = [0, 1]\n'))
+    assert {name: (d.model.widths, d.seed) for name, d in found.items()} == {  # pyright: ignore
+        "widths=3,seed=0": ((3,), 0),
+        "widths=3,seed=1": ((3,), 1),
+        "widths=4-4,seed=0": ((4, 4), 0),
+        "widths=4-4,seed=1": ((4, 4), 1),
+    }
+
+
+def test_a_zip_takes_values_together():
+    text = BASE + 'mode = "zip"\n"model.widths" = [[3], [4]]\nseed = [0, 1]\n'
+    assert list(variants(loads(text))) == ["widths=3,seed=0", "widths=4,seed=1"]
+
+
+def test_variants_are_no_sweeps_and_have_names_of_their_own():
+    found = variants(loads(BASE + "seed = [0, 1]\n"))
+    assert all(document.sweep is None for document in found.values())
+    assert len({document.name for document in found.values()}) == 2
+
+
+def test_equal_names_are_numbered_and_long_ones_cut():
+    assert list(variants(loads(BASE + "seed = [1, 1]\n"))) == ["seed=1", "seed=1-2"]
+    (name,) = variants(loads(BASE + f'"model.widths" = [[{", ".join(["10"] * 80)}]]\n'))
+    assert len(name) < 120
+
+
+def test_a_sweep_survives_writing():
+    model = Mlp(widths=[3], inputs=1, outputs=1)
+    document = Document(model=model, sweep=Sweep(**{"seed": [0, 1], "model.widths": [[3]]}))
+    assert loads(dumps(document)) == document
+
+
+def test_a_bad_value_is_blamed_where_it_stands():
+    (fault,) = faults_of('"model.widths" = [[3], [4, 0]]\n')
+    assert (fault.code, fault.path) == ("CE104", ("sweep", "model.widths", 1, 1))
+    assert fault.place is not None
+    assert (fault.place.line, fault.place.column) == (9, 28)
+
+
+def test_a_misspelt_path_is_blamed_on_its_key():
+    (fault,) = faults_of('"model.widhts" = [[3]]\n')
+    assert (fault.code, fault.path, fault.help) == (
+        "CE101",
+        ("sweep", "model.widhts"),
+        "did you mean widths?",
+    )
+
+
+@pytest.mark.parametrize(
+    ("sweep", "code"),
+    [
+        ('"stages.beta.draws" = [100]\n', "CE206"),
+        ("", "CE102"),
+        ('mode = "zip"\nseed = [1, 2]\n"model.inputs" = [1]\n', "CE202"),
+        ("seed = []\n", "CE104"),
+        ("seed = 3\n", "CE103"),
+        (f"seed = {list(range(1001))}\n", "CE104"),
+        ('name = ["a"]\n', "CE206"),
+    ],
+)
+def test_what_is_no_sweep_is_refused(sweep, code):
+    assert [fault.code for fault in faults_of(sweep)] == [code]
+
+
+def test_every_bad_variant_is_found_at_once():
+    codes = [fault.code for fault in faults_of('"model.widths" = [[0]]\n"stages.x.draws" = [1]\n')]
+    assert codes == ["CE104", "CE206"]
