@@ -15,7 +15,8 @@ def json_schema() -> dict[str, Any]:
     >>> json_schema()["properties"]["seed"]["description"]
     'The one seed that all random numbers of the run come from.'
     """
-    schema = _for_editors(Document.model_json_schema())
+    written = Document.model_json_schema()
+    schema = _for_editors(written, written["$defs"])
     schema["properties"]["extends"] = {
         "type": "string",
         "description": "A document that this one lies over: its tables are merged key by key.",
@@ -26,15 +27,15 @@ def json_schema() -> dict[str, Any]:
     return dialect | schema | {"title": "ceflow"}
 
 
-def _for_editors(node: Any) -> Any:
+def _for_editors(node: Any, tables: dict[str, Any]) -> Any:
     """The same schema in forms that editors of TOML understand, from the leaves up."""
     if isinstance(node, list):
-        return [_for_editors(item) for item in node]
+        return [_for_editors(item, tables) for item in node]
     if not isinstance(node, dict):
         return node
-    node = {key: _for_editors(value) for key, value in node.items()}
+    node = {key: _for_editors(value, tables) for key, value in node.items()}
     if "oneOf" in node and isinstance(node.get("discriminator"), dict):
-        node = _chosen_by_tag(node)
+        node = _chosen_by_tag(node, tables)
     if {"type": "null"} in node.get("anyOf", []):
         node = _without_null(node)
     if node.get("anyOf", [{}])[-1] == {"const": "inf"}:
@@ -43,15 +44,24 @@ def _for_editors(node: Any) -> Any:
     return node
 
 
-def _chosen_by_tag(node: dict[str, Any]) -> dict[str, Any]:
-    """A tagged union as `if` its tag is this, `then` that; `discriminator` stays, as a note."""
+def _chosen_by_tag(node: dict[str, Any], tables: dict[str, Any]) -> dict[str, Any]:
+    """A tagged union as `if` its tag is this, `then` that; `discriminator` stays, as a note.
+
+    The keys of all kinds stand beside, with what they mean: editors complete from there.
+    """
     del node["oneOf"]
     name, kinds = node["discriminator"]["propertyName"], node["discriminator"]["mapping"]
     cases = [
         {"if": {"properties": {name: {"const": tag}}, "required": [name]}, "then": {"$ref": kind}}
         for tag, kind in kinds.items()
     ]
-    tagged = {"type": "object", "required": [name], "properties": {name: {"enum": list(kinds)}}}
+    keys = {
+        key: {"description": value["description"]}
+        for kind in kinds.values()
+        for key, value in tables[kind.rpartition("/")[2]]["properties"].items()
+    }
+    keys[name] = {"enum": list(kinds)}
+    tagged = {"type": "object", "required": [name], "properties": keys}
     return node | tagged | {"additionalProperties": True, "allOf": cases}
 
 
