@@ -274,3 +274,14 @@ def test_only_reports_and_the_command_line_know_rich():
         if "rich" in {name.split(".")[0] for name in imported(path.read_text(encoding="utf-8"))}
     }
     assert users == {"report", "cli"}
+
+
+def test_closed_forms_that_the_language_promises_are_there_and_no_others():
+    from ceflow.kernels.duals import DUALS
+    from ceflow.spec import Mlp
+    from ceflow.spec.models import CLOSED_KERNELS, CLOSED_MOMENTS
+    from ceflow.variance import exact_moments
+
+    assert set(CLOSED_KERNELS) == set(DUALS)
+    for activation in CLOSED_MOMENTS:
+        assert exact_moments(Mlp(widths=[3], activation=activation)).mean > 0
