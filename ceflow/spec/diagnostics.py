@@ -9,6 +9,8 @@ MOST = 100
 """Faults that one error holds: more help nobody, and a megabyte can hold a hundred thousand."""
 WIDEST = 160
 """Characters of a line that are shown."""
+VISIBLE = {code: 0x2400 + code for code in range(32)} | {9: " ", 127: 0x2421}
+"""Control characters as symbols as wide: what a file holds must not steer a terminal."""
 LONGEST = 400
 """Characters of a message; a name in it can be as long as the document."""
 
@@ -61,7 +63,8 @@ class Fault:
             lines += [f"{margin}{shown}", f"{'':>5} | {caret}"]
         if self.help:
             lines.append(f"      = {cut(self.help, LONGEST)}")
-        return "\n".join(lines).encode(errors="backslashreplace").decode()
+        printable = (line.translate(VISIBLE) for line in lines)
+        return "\n".join(printable).encode(errors="backslashreplace").decode()
 
 
 class SpecError(ValueError):

@@ -55,6 +55,8 @@ def read(path: str | os.PathLike[str]) -> Text:
         if len(content) > LARGEST_TEXT:
             raise _unreadable(path, f"is larger than {LARGEST_TEXT >> 10} KiB")
         content = content.decode("utf-8-sig")
+        if "\0" in content:
+            raise _unreadable(path, "is no text: it holds a NUL byte")
     except SpecError:
         raise
     except UnicodeDecodeError as error:

@@ -241,3 +241,12 @@ def test_random_bytes_end_in_a_fault_or_a_document(tmp_path_factory, content):
     else:
         found = faults_in(text)
     assert {fault.code for fault in found} <= set(CODES)
+
+
+def test_control_characters_are_shown_as_symbols_under_the_caret():
+    # What a file holds must not steer the terminal that shows it.
+    with pytest.raises(SpecError) as caught:
+        loads('name = "\x1b[2J"\n')
+    shown, caret = str(caught.value).split("\n")[1:3]
+    assert "\x1b" not in str(caught.value)
+    assert shown.index("␛") == caret.index("^")
