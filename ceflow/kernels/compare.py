@@ -9,12 +9,15 @@ from jaxtyping import Float
 def relative_distance(
     kernel: Float[np.ndarray, "..."], reference: Float[np.ndarray, "..."]
 ) -> float:
-    """`|K - R|/|R|` in Frobenius norm.
+    """`|K - R|/|R|` in Frobenius norm. Raises `ValueError` where R is 0.
 
     >>> relative_distance(2 * np.eye(3), np.eye(3))
     1.0
     """
-    return float(np.linalg.norm(kernel - reference) / np.linalg.norm(reference))
+    norm = float(np.linalg.norm(reference))
+    if norm == 0:
+        raise ValueError("the reference kernel is 0: are all inputs 0?")
+    return float(np.linalg.norm(kernel - reference)) / norm
 
 
 class KernelAverage:

@@ -84,7 +84,13 @@ class Loop:
             values = values | {"array": self.directory.array_name(name)}
         for part, document in outcome.documents.items():
             self.directory.write_text(self._document_name(name, part), dumps(document))
-        return json.loads(json.dumps(values, allow_nan=False))
+        try:
+            return json.loads(json.dumps(values, allow_nan=False))
+        except ValueError as error:
+            raise ValueError(
+                f"stage {name!r} found a number that is not finite ({error}); look for values in the"
+                " data or the model that overflow, or try precision = 'float64'"
+            ) from None
 
     def _document_name(self, name: str, part: str) -> str:
         """`optimal.toml`, `optimal-dual.toml` of the first search; later ones carry their names."""

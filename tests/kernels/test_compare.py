@@ -80,3 +80,8 @@ def test_a_mean_needs_a_kernel_and_a_spread_two():
     np.testing.assert_array_equal(average.mean, np.eye(2))
     with pytest.raises(ValueError, match="two kernels"):
         _ = average.spread
+
+
+def test_distance_from_nothing_is_refused():
+    with pytest.raises(ValueError, match="is 0"):
+        relative_distance(np.eye(2), np.zeros((2, 2)))
