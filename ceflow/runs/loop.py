@@ -88,8 +88,8 @@ class Loop:
             return json.loads(json.dumps(values, allow_nan=False))
         except ValueError as error:
             raise ValueError(
-                f"stage {name!r} found a number that is not finite ({error}); look for values in the"
-                " data or the model that overflow, or try precision = 'float64'"
+                f"stage {name!r} found a number that is not finite ({error}); look for"
+                " values in the data or the model that overflow, or try precision = 'float64'"
             ) from None
 
     def _document_name(self, name: str, part: str) -> str:
