@@ -14,7 +14,7 @@ from ceflow.spec.document import VERSION, Document
 from ceflow.spec.faults import faults_of
 from ceflow.spec.origin import Origin, placing, stack
 from ceflow.spec.text import Text, read
-from ceflow.spec.trees import remove
+from ceflow.spec.trees import child, remove
 
 
 def load(path: str | os.PathLike[str], settings: Sequence[str] = ()) -> Document:
@@ -84,7 +84,17 @@ def _faults_beside(faults: tuple[Fault, ...], tree: dict[str, Any]) -> list[Faul
         found = validate(rest).faults()
     except SpecError:
         return []
-    return [fault for fault in found if not any(f"'{name}" in fault.message for name in gone)]
+    return [fault for fault in found if _referred_to(fault, rest) not in gone]
+
+
+def _referred_to(fault: Fault, tree: dict[str, Any]) -> str | None:
+    """The stage that a dangling reference names; None for any other fault."""
+    if fault.code != "CE201":
+        return None
+    value: Any = tree
+    for step in fault.path:
+        value = child(value, step)
+    return str(value).partition(".")[0]
 
 
 def check(document: Document) -> None:

@@ -84,5 +84,13 @@ def test_a_stage_that_cannot_be_read_is_not_missed_by_others():
     assert [fault.code for fault in caught.value.faults] == ["CE103"]
 
 
+def test_a_dangling_name_is_blamed_though_a_broken_stage_begins_like_it():
+    text = TEXT + '[stages.a]\ntype = "variance"\ndraws = "x"\n'
+    text += '[stages.b]\ntype = "search"\nvariance = "alpha"\n'
+    with pytest.raises(SpecError) as caught:
+        loads(text)
+    assert [fault.code for fault in caught.value.faults] == ["CE103", "CE201"]
+
+
 def test_document_is_a_type_that_users_can_check():
     assert isinstance(loads(TEXT), Document)
