@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from ceflow.cli.failures import faults_as_json
+from ceflow.cli.failures import explained, faults_as_json
 from ceflow.cli.settings import settings
 from ceflow.spec import Fault, SpecError
 
@@ -18,7 +18,8 @@ def command(specs: tuple[str, ...], as_json: bool, settings: tuple[str, ...]) ->
     """Say everything that is wrong with SPECS. Exit status 2 where anything is."""
     faults = []
     for path in specs:
-        found = _faults_of(path, settings)
+        with explained("the check"):
+            found = _faults_of(path, settings)
         faults += found
         if not as_json:
             click.echo("\n".join(map(str, found)) or f"{path}: ok", err=True)

@@ -457,3 +457,13 @@ def test_a_wrong_command_line_ends_with_two(arguments):
     assert result.exit_code == 2
     assert result.stdout == ""
     assert "Usage: " in result.stderr
+
+
+def test_what_fails_unforeseen_in_a_check_is_a_sentence_too(alone, monkeypatch):
+    def fail(*_):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr("ceflow.compiler.compile", fail)
+    result = CliRunner().invoke(main, ["check", "spec.toml"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("the check failed: OSError: the disk is gone")

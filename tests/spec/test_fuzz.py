@@ -1,6 +1,6 @@
 """Broken documents as users have them: files that extend others, sweeps, edits, settings.
 
-`test_validation` breaks trees and `test_reading` reads noise; here whole documents of every kind
+`test_faults` breaks trees and `test_reading` reads noise; here whole documents of every kind
 are broken as text and as trees, in files and by settings. Whatever was done to them, `load` and
 `compile` end in a plan or in a `SpecError` whose faults can be printed, inside their texts.
 """
