@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+import numpy as np
 import pytest
 
 import ceflow
@@ -32,13 +33,15 @@ def example(tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_there_are_examples():
-    assert {"quickstart.toml", "collegial/fig3-primal-dual.toml"} <= set(SPECS)
+    figures = {"collegial/fig2-neural-mean-kernel.toml", "collegial/fig3-primal-dual.toml"}
+    assert {"quickstart.toml", *figures} <= set(SPECS)
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_example_runs_to_its_end(example, name):
-    run = example(name)
-    assert list(run.results) == list(ceflow.load(EXAMPLES / name).stages)
+    run, document = example(name), ceflow.load(EXAMPLES / name)
+    of_runs = run.results.values() if document.sweep else [run.results]
+    assert all(list(results) == list(document.stages) for results in of_runs)
     assert json.loads((run.path / "run.json").read_text())["state"] == "done"
 
 
@@ -67,6 +70,20 @@ def test_figure_3_with_the_exact_alpha(example):
     assert 3.3 < results["alpha"]["alpha"] < 3.5
     assert results["exact"]["alpha"] == results["alpha"]["alpha"]
     assert results["exact"]["primal"]["widths"] == [46] * 5
+
+
+def test_figure_2_of_the_paper(example):
+    *narrow, wide = example("collegial/fig2-neural-mean-kernel.toml").results.values()
+    distances = [results["ensemble"]["distance"] for results in narrow]
+    slope = np.polyfit(np.log([1, 4, 16, 64]), np.log(distances), 1)[0]
+    # lemma 1: the deviation falls as the root of m. A distance of four draws has an error of some
+    # 20 %, so a slope over a factor of 64 one of about 0.07; three of those, on a fixed seed.
+    assert slope == pytest.approx(-0.5, abs=0.2)
+    means = [np.array(results["mean"]["profile"]["kernel"]) for results in (narrow[0], wide)]
+    errors = [np.array(results["mean"]["profile"]["stderr"]) for results in (narrow[0], wide)]
+    # the mean hardly depends on the width: the diagonal not at all, the rest by some 1/1000. Of 41
+    # correlated entries; the wide error is that of two draws, so the 1 % of the narrow one twice.
+    assert (np.abs(means[0] - means[1]) < 5 * np.hypot(errors[0], errors[0])).all()
 
 
 def test_quickstart_shows_the_smooth_ensemble_smoother_and_the_compact_one_as_smooth(example):

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import pytest
 
 import ceflow
+from ceflow import kernels
 from ceflow.compiler import lowering, nodes
 from ceflow.compiler.models import expand
 from ceflow.data import READERS
-from ceflow.kernels import infinite
-from ceflow.kernels.duals import DUALS
+from ceflow.kernels.infinite.duals import DUALS
 from ceflow.nets import ACTIVATIONS
 from ceflow.spec import Data, Ensemble, Mlp, Model, Stage
 from ceflow.spec.models import Activation
@@ -213,25 +213,41 @@ def test_every_closed_form_is_of_an_activation():
 
 
 def kinds_of_layer(node):
-    below = getattr(node, "layers", ()) or filter(None, [getattr(node, "member", None)])
-    return {type(node)}.union(*map(kinds_of_layer, below))
+    below = [*getattr(node, "layers", ()), *(getattr(node, key, None) for key in INNER)]
+    return {type(node)}.union(*map(kinds_of_layer, filter(None, below)))
 
 
-EVERY = Ensemble(multiplicity=2, member=Mlp(widths=(2,)))
-"""A model whose expansion holds every kind of layer."""
+INNER = ("member", "body", "shortcut")
 
 
-def test_every_layer_is_in_some_expansion():
-    assert kinds_of_layer(expand(EVERY, 2, 1)) == set(get_args(nodes.Node))
+BLOCK = nodes.Residual(
+    nodes.Convolution((2, 2, 2), 2, 3, 1, 1, 1.0, 0.0),
+    nodes.Convolution((2, 2, 2), 2, 1, 1, 1, 1.0, 0.0),
+)
+EVERY = nodes.Chain(
+    (
+        nodes.Convolution((1, 2, 2), 2, 3, 1, 1, 1.0, 0.0),
+        nodes.Activation("relu", (2, 2, 2)),
+        BLOCK,
+        nodes.AveragePool((2, 2, 2), 2),
+        nodes.Flatten((2, 1, 1)),
+        expand(Ensemble(multiplicity=2, member=Mlp(widths=(2,))), 2, 1),
+    )
+)
+"""A network that holds every kind of layer."""
+
+
+def test_every_kind_of_layer_is_tried():
+    assert kinds_of_layer(EVERY) == set(get_args(nodes.Node))
 
 
 def test_every_layer_has_its_module():
-    module = lowering.lower(expand(EVERY, 2, 1), jax.random.key(0))
-    assert module(jnp.ones(2)).shape == (1,)  # pyright: ignore
+    module = lowering.lower(EVERY, jax.random.key(0))
+    assert module(jnp.ones((1, 2, 2))).shape == (1,)  # pyright: ignore
 
 
 def test_every_layer_has_its_infinite_kernel():
-    assert infinite.analytic(EVERY, jnp.ones((3, 2))).ntk.shape == (3, 3)
+    assert kernels.analytic(EVERY, jnp.ones((3, 1, 2, 2))).ntk.shape == (3, 3)
 
 
 @pytest.mark.parametrize(("union", "tag"), [(Model, "type"), (Stage, "type"), (Data, "source")])
@@ -277,11 +293,9 @@ def test_only_reports_and_the_command_line_know_rich():
 
 
 def test_closed_forms_that_the_language_promises_are_there_and_no_others():
-    from ceflow.kernels.duals import DUALS
     from ceflow.spec import Mlp
-    from ceflow.spec.models import CLOSED_KERNELS, CLOSED_MOMENTS
+    from ceflow.spec.models import CLOSED_MOMENTS
     from ceflow.variance import exact_moments
 
-    assert set(CLOSED_KERNELS) == set(DUALS)
     for activation in CLOSED_MOMENTS:
         assert exact_moments(Mlp(widths=[3], activation=activation)).mean > 0

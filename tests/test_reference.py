@@ -15,8 +15,8 @@ import ceflow
 from ceflow.runs import require_memory
 from ceflow.spec import (
     Cifar10,
+    Circle,
     Document,
-    Gaussian,
     Idx,
     Kernel,
     Mlp,
@@ -30,7 +30,7 @@ from ceflow.stages import KINDS
 
 FOLDER = Path(__file__).parents[1] / "spec"
 CHAPTERS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.md"))}
-FENCES = {"toml", "toml fragment", "toml wrong", "text", "json", "sh"}
+FENCES = {"toml", "toml fragment", "toml wrong", "text", "json", "sh", "python"}
 EXTERNAL = (Idx, Cifar10, Npz)
 """Sources of data that need not be here."""
 MEMORY = 16e9
@@ -144,6 +144,11 @@ def test_errors_of_the_reference_are_those_given(block, folder):
     assert shown.text.rstrip("\n") == str(caught.value).replace(str(folder), SHOWN_FOLDER)
 
 
+@pytest.mark.parametrize("block", of_fence("python"))
+def test_programs_of_the_reference_run(block, folder):
+    exec(compile(block.text, f"{block.chapter}.md", "exec"), {})
+
+
 @pytest.mark.parametrize("block", of_fence("json"))
 def test_json_documents_say_what_the_toml_before_them_says(block, folder):
     (folder / "spec.json").write_text(block.text)
@@ -211,13 +216,15 @@ def test_no_key_is_described_that_the_language_has_not(name):
 
 
 EVERY_KIND = Document(
-    data=Gaussian(inputs=3, train=5),
+    data=Circle(points=5),
     model=Mlp(widths=[16, 16]),
     stages={
         "alpha": Variance(ratios=[0.25, 0.5, 1.0]),
         "best": Search(variance="alpha"),
         "infinite": Kernel(),
         "drawn": Kernel(method="empirical", draws=2, reference="infinite", spectrum=True),
+        "mean": Kernel(method="mean", draws=2, error=1e-6, reference="infinite"),
+        "tiles": Kernel(tile=2, alignment=True, ridge=0.1),
     },
 )
 """A run of it has every result that there is."""

@@ -1,6 +1,6 @@
 """From layers to Equinox modules. The one place of the compiler that loads JAX."""
 
-from functools import singledispatch
+from functools import partial, singledispatch
 from typing import Any
 
 import equinox as eqx
@@ -57,8 +57,46 @@ def _(node: nodes.Dense, key: Key[Array, ""]) -> eqx.Module:
 
 
 @_built.register
+def _(node: nodes.Convolution, key: Key[Array, ""]) -> eqx.Module:
+    return nets.Convolution(
+        int(node.inputs[0]),
+        int(node.channels),
+        kernel=node.kernel,
+        stride=node.stride,
+        groups=node.groups,
+        weight_variance=node.weight_variance,
+        bias_variance=node.bias_variance,
+        key=key,
+    )
+
+
+@_built.register
+def _(node: nodes.AveragePool, key: Key[Array, ""]) -> eqx.Module:
+    if node.window is None:
+        return eqx.nn.Lambda(nets.global_average)
+    return eqx.nn.Lambda(partial(nets.average_pool, window=node.window))
+
+
+@_built.register
+def _(node: nodes.Flatten, key: Key[Array, ""]) -> eqx.Module:
+    return eqx.nn.Lambda(jnp.ravel)
+
+
+@_built.register
+def _(node: nodes.Residual, key: Key[Array, ""]) -> eqx.Module:
+    body, shortcut = jax.random.split(key)
+    straight = None if node.shortcut is None else _built(node.shortcut, shortcut)
+    return nets.Residual(_built(node.body, body), straight)
+
+
+@_built.register
 def _(node: nodes.Activation, key: Key[Array, ""]) -> eqx.Module:
     return eqx.nn.Lambda(nets.ACTIVATIONS[node.name])
+
+
+@_built.register
+def _(node: nodes.Ensemble, key: Key[Array, ""]) -> eqx.Module:
+    return nets.Ensemble(lambda k: _built(node.member, k), node.multiplicity, key=key)
 
 
 @_built.register

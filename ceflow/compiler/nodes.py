@@ -1,12 +1,23 @@
 """A network as a tree of layers with shapes: what a model spec expands to.
 
 Counts are read off this tree, modules are lowered from it, and infinite-width kernels follow it.
-Widths may be `math.inf`, and so may the counts then.
+Widths may be `math.inf`, and so may the counts then. What goes in and out of a layer is a number of
+units, or the shape of an image.
 """
 
 import math
 from dataclasses import dataclass
 from functools import cached_property
+
+Image = tuple[float, int, int]
+"""Channels, height and width."""
+Shape = float | Image
+"""What a layer takes or gives: a number of units, or an image."""
+
+
+def units(shape: Shape) -> float:
+    """How many numbers there are in a shape."""
+    return math.prod(shape) if isinstance(shape, tuple) else shape
 
 
 @dataclass(frozen=True)
@@ -29,18 +40,110 @@ class Dense:
 
 
 @dataclass(frozen=True)
+class Convolution:
+    """A convolution of an image, zero-padded by half of its kernel (CE section 4.2)."""
+
+    inputs: Image
+    channels: float
+    kernel: int
+    stride: int
+    groups: int
+    weight_variance: float
+    bias_variance: float
+
+    @property
+    def outputs(self) -> Image:
+        _, *size = self.inputs
+        padding = 2 * (self.kernel // 2)
+        height, width = ((side + padding - self.kernel) // self.stride + 1 for side in size)
+        return self.channels, height, width
+
+    @property
+    def fan_in(self) -> float:
+        return self.kernel**2 * self.inputs[0] / self.groups
+
+    @property
+    def parameters(self) -> float:
+        return self.fan_in * self.channels + (self.channels if self.bias_variance else 0)
+
+    @property
+    def flops(self) -> float:
+        """Of one example forward: 2 x multiply-adds."""
+        return 2 * self.fan_in * units(self.outputs)
+
+
+@dataclass(frozen=True)
 class Activation:
     """A nonlinearity on each coordinate; its work is not counted."""
 
     name: str
-    inputs: float
+    inputs: Shape
+
+    parameters = 0
+    flops = 0
+
+    @property
+    def outputs(self) -> Shape:
+        return self.inputs
+
+
+@dataclass(frozen=True)
+class AveragePool:
+    """The mean over windows side by side; over the whole image, giving a vector, without one."""
+
+    inputs: Image
+    window: int | None = None
+
+    parameters = 0
+    flops = 0
+
+    @property
+    def outputs(self) -> Shape:
+        channels, height, width = self.inputs
+        if self.window is None:
+            return channels
+        return channels, height // self.window, width // self.window
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """An image as a vector."""
+
+    inputs: Image
 
     parameters = 0
     flops = 0
 
     @property
     def outputs(self) -> float:
-        return self.inputs
+        return units(self.inputs)
+
+
+@dataclass(frozen=True)
+class Residual:
+    """A body added to a shortcut; the identity where that is None.
+
+    One of the two must end in weights of its own, so that their outputs are uncorrelated.
+    """
+
+    body: "Node"
+    shortcut: "Node | None" = None
+
+    @property
+    def inputs(self) -> Shape:
+        return self.body.inputs
+
+    @property
+    def outputs(self) -> Shape:
+        return self.body.outputs
+
+    @property
+    def parameters(self) -> float:
+        return self.body.parameters + (self.shortcut.parameters if self.shortcut else 0)
+
+    @property
+    def flops(self) -> float:
+        return self.body.flops + (self.shortcut.flops if self.shortcut else 0)
 
 
 @dataclass(frozen=True)
@@ -50,11 +153,11 @@ class Chain:
     layers: tuple["Node", ...]
 
     @property
-    def inputs(self) -> float:
+    def inputs(self) -> Shape:
         return self.layers[0].inputs
 
     @property
-    def outputs(self) -> float:
+    def outputs(self) -> Shape:
         return self.layers[-1].outputs
 
     @cached_property
@@ -74,11 +177,11 @@ class Ensemble:
     member: "Node"
 
     @property
-    def inputs(self) -> float:
+    def inputs(self) -> Shape:
         return self.member.inputs
 
     @property
-    def outputs(self) -> float:
+    def outputs(self) -> Shape:
         return self.member.outputs
 
     @property
@@ -90,7 +193,7 @@ class Ensemble:
         return self.multiplicity * self.member.flops
 
 
-Node = Dense | Activation | Chain | Ensemble
+Node = Dense | Convolution | Activation | AveragePool | Flatten | Residual | Chain | Ensemble
 
 
 def is_finite(node: Node) -> bool:

@@ -36,6 +36,16 @@ class Plan:
     data: data.Extent | None
 
     @property
+    def inputs(self) -> int:
+        """How many numbers an example has."""
+        return int(nodes.units(self.root.inputs))
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the network has."""
+        return int(nodes.units(self.root.outputs))
+
+    @property
     def folder(self) -> Path:
         """Where relative paths of the document start."""
         return folder_of(self.document)
@@ -62,7 +72,7 @@ class Plan:
 
     def expand(self, model: Model) -> nodes.Node:
         """The layers of another model of the same inputs and outputs."""
-        return expand(model, int(self.root.inputs), int(self.root.outputs))
+        return expand(model, self.inputs, self.outputs)
 
 
 def compile(document: Document, extent: data.Extent | None = None) -> Plan:

@@ -1,27 +1,73 @@
-"""Kernels: infinite-width NNGP and NTK in closed form, the empirical NTK of any Equinox module."""
+"""Kernels: infinite-width NNGP and NTK, the empirical NTK of any Equinox module, means over draws,
+kernels larger than memory, and what is computed from kernels."""
 
 from typing import TYPE_CHECKING
 
 from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
-    from ceflow.kernels.compare import KernelAverage, relative_distance
-    from ceflow.kernels.empirical import empirical_ntk
-    from ceflow.kernels.infinite import Kernels, analytic
+    from ceflow.kernels.algebra.distance import relative_distance
+    from ceflow.kernels.algebra.eigenvalues import Spectrum, eigenvalue_max, spectrum
+    from ceflow.kernels.algebra.labels import accuracy, alignment
+    from ceflow.kernels.algebra.matrix import MEMORY, Matrix, row_blocks
+    from ceflow.kernels.algebra.regression import fit
+    from ceflow.kernels.draws.average import KernelAverage
+    from ceflow.kernels.draws.conditional import conditional_ntk
+    from ceflow.kernels.draws.devices import ensemble_ntk, spread
+    from ceflow.kernels.draws.mean import FEWEST, MeanKernel, mean_kernel
+    from ceflow.kernels.empirical.ntk import empirical_ntk
+    from ceflow.kernels.empirical.operator import ntk_operator
+    from ceflow.kernels.infinite.limits import Kernels, analytic, block_kernel
+    from ceflow.kernels.tiles.computing import assemble
+    from ceflow.kernels.tiles.kernel import TiledKernel, open
+    from ceflow.kernels.tiles.writing import write_tiles
 
-__all__ = ["KernelAverage", "Kernels", "analytic", "empirical_ntk", "relative_distance"]
+__all__ = [
+    "FEWEST",
+    "MEMORY",
+    "KernelAverage",
+    "Kernels",
+    "Matrix",
+    "MeanKernel",
+    "Spectrum",
+    "TiledKernel",
+    "accuracy",
+    "alignment",
+    "analytic",
+    "assemble",
+    "block_kernel",
+    "conditional_ntk",
+    "eigenvalue_max",
+    "empirical_ntk",
+    "ensemble_ntk",
+    "fit",
+    "mean_kernel",
+    "ntk_operator",
+    "open",
+    "relative_distance",
+    "row_blocks",
+    "spectrum",
+    "spread",
+    "write_tiles",
+]
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "ceflow.kernels.compare": (
-            "KernelAverage",
-            "relative_distance",
-        ),
-        "ceflow.kernels.infinite": (
-            "Kernels",
-            "analytic",
-        ),
-        "ceflow.kernels.empirical": ("empirical_ntk",),
+        "ceflow.kernels.algebra.distance": ("relative_distance",),
+        "ceflow.kernels.algebra.eigenvalues": ("Spectrum", "eigenvalue_max", "spectrum"),
+        "ceflow.kernels.algebra.labels": ("accuracy", "alignment"),
+        "ceflow.kernels.algebra.matrix": ("MEMORY", "Matrix", "row_blocks"),
+        "ceflow.kernels.algebra.regression": ("fit",),
+        "ceflow.kernels.draws.average": ("KernelAverage",),
+        "ceflow.kernels.draws.conditional": ("conditional_ntk",),
+        "ceflow.kernels.draws.devices": ("ensemble_ntk", "spread"),
+        "ceflow.kernels.draws.mean": ("FEWEST", "MeanKernel", "mean_kernel"),
+        "ceflow.kernels.empirical.ntk": ("empirical_ntk",),
+        "ceflow.kernels.empirical.operator": ("ntk_operator",),
+        "ceflow.kernels.infinite.limits": ("Kernels", "analytic", "block_kernel"),
+        "ceflow.kernels.tiles.computing": ("assemble",),
+        "ceflow.kernels.tiles.kernel": ("TiledKernel", "open"),
+        "ceflow.kernels.tiles.writing": ("write_tiles",),
     },
 )

@@ -1,6 +1,7 @@
 """The activations of the language, by name."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,14 @@ def linear(x: Array) -> Array:
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
+    "leaky-relu": jax.nn.leaky_relu,  # slope 0.01 below 0
+    "abs": jnp.abs,
     "linear": linear,
     "erf": jax.scipy.special.erf,
+    "gelu": partial(jax.nn.gelu, approximate=False),  # x Phi(x), Phi the normal distribution
+    "sin": jnp.sin,
+    "cos": jnp.cos,
     "tanh": jnp.tanh,
+    "softplus": jax.nn.softplus,
+    "silu": jax.nn.silu,
 }

@@ -1,6 +1,8 @@
 """The curves of a run as SVG figures."""
 
 import io
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from ceflow.compiler import Plan, compile
@@ -8,17 +10,38 @@ from ceflow.spec import variants
 from ceflow.stages import Curve, kind_of
 from ceflow.store import RunDirectory
 
+LONG = 30
+"""Characters of a label that does not stand inside the axes."""
+
 
 def write_figures(directory: RunDirectory, plan: Plan) -> None:
-    """Draw every curve of a run to `figures/STAGE-CURVE.svg`; of a sweep, of each of its runs."""
-    if plan.document.sweep:
-        for name, document in variants(plan.document).items():
-            write_figures(RunDirectory(directory.path / name), compile(document))
-    results = directory.read_json("results.json")["stages"]
-    for name, values in results.items():
+    """Draw every curve of a run to `figures/STAGE-CURVE.svg`.
+
+    Of a sweep, those of each of its runs, and in its own directory the curves of all runs together.
+    """
+    alike: dict[str, dict[str, Curve]] = {}
+    for run, document in variants(plan.document).items() if plan.document.sweep else ():
+        below, its_plan = RunDirectory(directory.path / run), compile(document)
+        write_figures(below, its_plan)
+        for name, curve in _curves(below, its_plan):
+            alike.setdefault(name, {})[run] = curve
+    together = ((name, _overlaid(curves)) for name, curves in alike.items())
+    for name, curve in [*_curves(directory, plan), *together]:
+        directory.write_text(f"figures/{name}.svg", draw_svg(curve))
+
+
+def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
+    """Every curve that the stages of a run have to show, by the name of its file."""
+    for name, values in directory.read_json("results.json")["stages"].items():
         for block in kind_of(plan.document.stages[name]).describe(values):
             if isinstance(block, Curve):
-                directory.write_text(f"figures/{name}-{block.name}.svg", draw_svg(block))
+                yield f"{name}-{block.name}", block
+
+
+def _overlaid(curves: dict[str, Curve]) -> Curve:
+    """The same curve of several runs as one: of each its first series, under the run's name."""
+    series = tuple(replace(curve.series[0], label=run) for run, curve in curves.items())
+    return replace(next(iter(curves.values())), series=series)
 
 
 def draw_svg(curve: Curve) -> str:
@@ -36,7 +59,10 @@ def draw_svg(curve: Curve) -> str:
         axes.set(title=curve.title, xlabel=curve.x_label, ylabel=curve.y_label)
         axes.set_xscale("log" if curve.log_x else "linear")
         axes.set_yscale("log" if curve.log_y else "linear")
-        axes.legend(frameon=False)
+        if max(len(series.label) for series in curve.series) > LONG:
+            figure.legend(frameon=False, loc="outside lower left", fontsize="small")
+        else:
+            axes.legend(frameon=False)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()

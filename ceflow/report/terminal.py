@@ -79,7 +79,11 @@ def _layer_lines(chain: nodes.Chain) -> Iterator[str]:
 
 def _layer_line(node: nodes.Node) -> str:
     kind = type(node).__name__.lower()
-    return f"{kind} {number(node.inputs)} → {number(node.outputs)}"
+    return f"{kind} {_shape(node.inputs)} → {_shape(node.outputs)}"
+
+
+def _shape(shape: nodes.Shape) -> str:
+    return " x ".join(map(number, shape)) if isinstance(shape, tuple) else number(shape)
 
 
 def _stage_line(name: str, stage: Stage, needs: Needs | None) -> Text:

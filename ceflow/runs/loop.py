@@ -79,9 +79,10 @@ class Loop:
     def _keep(self, name: str, outcome: Outcome) -> Values:
         """Write what a stage found beside its values; the values say where, and are plain JSON."""
         values = outcome.values
-        if outcome.array is not None:
-            self.directory.write_array(name, outcome.array)
-            values = values | {"array": self.directory.array_name(name)}
+        for key, array in outcome.arrays.items():
+            file = name if key == "array" else f"{name}.{key}"  # no stage is named so
+            self.directory.write_array(file, array)
+            values = values | {key: self.directory.array_name(file)}
         for part, document in outcome.documents.items():
             self.directory.write_text(self._document_name(name, part), dumps(document))
         try:

@@ -81,4 +81,5 @@ def _too_large(name: str, found: Forecast, available: float) -> Fault:
     need, there = (f"{size / 1e9:,.1f} GB" for size in (found.memory, available))
     message = f"stage {name!r} would need {need} of memory; this machine has {there}"
     key = found.key if "." in found.key else f"stages.{name}.{found.key}"
-    return Fault("CE401", message, ("stages", name), "key", f"lower {key}")
+    help = f"lower {key}" + (f", or {found.instead}" if found.instead else "")
+    return Fault("CE401", message, ("stages", name), "key", help)

@@ -82,8 +82,8 @@ CODES = {
         "no such method for this model",
         "Theory or mathematics does not offer it: closed forms are known for some activations only,"
         " and a network with an infinite layer cannot be drawn.",
-        'activation = "tanh"\n\n[stages.kernel]\ntype = "kernel"\nmethod = "analytic"',
-        'activation = "tanh"\n\n[stages.kernel]\ntype = "kernel"\nmethod = "empirical"',
+        '[stages.kernel]\ntype = "kernel"\nkind = "nngp"\nmethod = "empirical"',
+        '[stages.kernel]\ntype = "kernel"\nkind = "nngp"\nmethod = "analytic"',
     ),
     "CE204": Code(
         "the number of inputs or outputs is unknown or contradicts the data",

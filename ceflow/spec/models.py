@@ -7,10 +7,21 @@ from pydantic import Field
 
 from ceflow.spec.base import Count, NonNegative, Positive, Spec, Widths
 
-Activation = Literal["relu", "linear", "erf", "tanh"]
+Activation = Literal[
+    "relu",
+    "leaky-relu",
+    "abs",
+    "linear",
+    "erf",
+    "gelu",
+    "sin",
+    "cos",
+    "tanh",
+    "softplus",
+    "silu",
+]
+"""A leaky ReLU has slope 0.01 below 0; gelu is the exact one, x Phi(x)."""
 
-CLOSED_KERNELS = ("relu", "linear")
-"""Activations whose infinite-width kernels have a closed form here (`ceflow.kernels.duals`)."""
 CLOSED_MOMENTS = ("relu", "linear")
 """Activations whose NTK has moments in closed form (`ceflow.variance.exact`)."""
 

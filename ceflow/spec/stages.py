@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ceflow.spec.base import LARGEST, Count, NonNegative, Positive, Ratios, Spec
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import CLOSED_KERNELS, Ensemble, Mlp, Model
+from ceflow.spec.models import Ensemble, Mlp, Model
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -49,16 +49,36 @@ class Kernel(StageSpec):
     """A kernel matrix over the training inputs."""
     kind: Literal["ntk", "nngp"] = "ntk"
     """`ntk`: neural tangent kernel; `nngp`: covariance of the outputs at initialisation."""
-    method: Literal["analytic", "empirical"] = "analytic"
-    """`analytic`: the limit of infinite width; `empirical`: of networks drawn from the seed."""
+    method: Literal["analytic", "empirical", "mean"] = "analytic"
+    """`analytic`: the limit of infinite width; `empirical`: of networks drawn from the seed;
+    `mean`: the neural mean kernel, the mean over such draws."""
     outputs: Literal["mean", "full"] = "mean"
     """`mean`: (N, N), the mean of K^aa over outputs a; `full`: (N, N, outputs, outputs)."""
-    draws: Count = 1
-    """Networks drawn for `empirical`: the first one's kernel is kept, the distance is over all."""
+    draws: Count | None = None
+    """Networks drawn. `empirical` (1 by default): the first one's kernel is kept, the distance is
+    over all. `mean` (100 by default, 10,000 with `error`): the most that are drawn."""
+    error: Positive | None = None
+    """For `mean`: draw until the standard error of the mean, relative in Frobenius norm, is no more
+    than this."""
     reference: str | None = None
     """An earlier kernel stage to measure the distance from, relative in Frobenius norm."""
+    tile: Count | None = None
+    """Keep the kernel on disk, and compute it in square tiles of so many rows; for kernels larger
+    than memory. An interrupted run goes on with the tiles that are missing."""
     spectrum: bool = False
-    """Whether to compute the eigenvalues."""
+    """Whether to compute the largest and the smallest eigenvalue and the condition number."""
+    alignment: bool = False
+    """Whether to compute the alignment of the kernel with the targets."""
+    ridge: NonNegative | None = None
+    """Kernel regression on the targets with this ridge, as a fraction of the mean of the kernel's
+    diagonal; its errors on the training and the test examples."""
+
+    @property
+    def most_draws(self) -> int:
+        """How many networks may be drawn."""
+        if self.draws is not None or self.method != "mean":
+            return self.draws or 1
+        return 10_000 if self.error else 100
 
     def references(self) -> References:
         return {"reference": Kernel}
@@ -69,28 +89,41 @@ class Kernel(StageSpec):
         if self.method == "analytic":
             yield from self._analytic_faults(model)
         else:
-            yield from self._empirical_faults(model)
+            yield from self._drawn_faults(model)
+        if self.error is not None and self.method != "mean":
+            message = "only a mean over draws has a standard error to ask for"
+            yield Fault("CE202", message, ("error",), "key", 'use method = "mean"')
+        if self.method == "mean" and self.draws == 1:
+            message = "a mean with a standard error needs at least two draws"
+            yield Fault("CE202", message, ("draws",), help="set draws to 2 or more")
         yield from self._shape_faults(document)
+        yield from self._tile_faults()
 
     def _shape_faults(self, document: "Document") -> Iterator[Fault]:
         help = 'use outputs = "mean"'
-        if self.outputs == "full" and (self.spectrum or self.reference):
-            key = "spectrum" if self.spectrum else "reference"
+        asked = ("spectrum", "reference", "alignment")
+        found = [key for key in asked if getattr(self, key)]
+        found += ["ridge"] if self.ridge is not None else []
+        if self.outputs == "full" and found:
+            key = found[0]
             yield Fault("CE202", f"{key} needs one number an entry", (key,), "key", help)
         reference = document.stages.get(self.reference or "")
         if isinstance(reference, Kernel) and reference.outputs == "full":
             message = f"the reference {self.reference!r} has more than one number an entry"
             yield Fault("CE202", message, ("reference",), help=f"{help} there")
 
+    def _tile_faults(self) -> Iterator[Fault]:
+        if self.tile is None:
+            return
+        if self.outputs == "full":
+            message = "tiles hold one number an entry"
+            yield Fault("CE202", message, ("tile",), "key", 'use outputs = "mean"')
+        if self.method == "mean" or self.most_draws > 1:
+            message = "tiles hold the kernel of one network, not of several draws"
+            yield Fault("CE202", message, ("tile",), "key", "leave tile out, or draw one network")
+
     def _analytic_faults(self, model: Model) -> Iterator[Fault]:
         member = member_of(model)
-        if member.activation not in CLOSED_KERNELS:
-            yield Fault(
-                "CE203",
-                f"no closed form of the infinite-width kernel for {member.activation}",
-                ("method",),
-                help=f'use method = "empirical", or the activation {" or ".join(CLOSED_KERNELS)}',
-            )
         if not member.finite and any(width != math.inf for width in member.widths):
             yield Fault(
                 "CE203",
@@ -98,7 +131,7 @@ class Kernel(StageSpec):
                 ("method",),
                 help="make all widths inf, or all finite: then the limit of all is taken",
             )
-        if self.draws > 1:
+        if self.most_draws > 1:
             yield Fault(
                 "CE202",
                 "an infinite-width kernel is not drawn",
@@ -114,7 +147,7 @@ class Kernel(StageSpec):
                 help='use outputs = "mean"',
             )
 
-    def _empirical_faults(self, model: Model) -> Iterator[Fault]:
+    def _drawn_faults(self, model: Model) -> Iterator[Fault]:
         if self.kind == "nngp":
             yield Fault(
                 "CE203",

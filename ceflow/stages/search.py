@@ -4,11 +4,8 @@ from ceflow import search
 from ceflow.compiler import Plan, ensemble_with, fan_in_sum, multiplicity_of
 from ceflow.search import Candidate, Optimum
 from ceflow.spec import Document, Kernel, Model, Search, Stage, member_of, tree_of
-from ceflow.stages.stage import Forecast, Job, Kind, Outcome, Values, Work
+from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, Job, Kind, Outcome, Values, Work
 from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table, number, widths_text
-
-TYPICAL_ALPHA = 3.4
-"""Stands in for a fitted alpha in forecasts; the optimum's costs hardly depend on it."""
 
 
 def forecast(stage: Search, plan: Plan, model: Model) -> Forecast:

@@ -16,6 +16,10 @@ from ceflow.store import RunDirectory
 if TYPE_CHECKING:
     import numpy as np
 
+TYPICAL_ALPHA = 3.4
+"""Stands in for a fitted alpha in forecasts (theory section 3): an optimum's costs hardly depend on
+it."""
+
 Values = dict[str, Any]
 """Plain numbers, strings, lists and dictionaries: what goes into results.json."""
 
@@ -49,10 +53,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage found: values for results.json, an array, documents to write."""
+    """What a stage found: values for results.json, arrays by the key that is to name their file,
+    documents to write."""
 
     values: Values
-    array: "np.ndarray | None" = None
+    arrays: "dict[str, np.ndarray]" = field(default_factory=dict)
     documents: dict[str, Document] = field(default_factory=dict)
 
 
@@ -73,12 +78,13 @@ class Work(NamedTuple):
 
 class Forecast(NamedTuple):
     """What a stage will need: bytes of memory and disk for its arrays, the key to change to need
-    less memory, and its work."""
+    less memory, its work, and what else could be done to need less memory."""
 
     memory: float = 0.0
     disk: float = 0.0
     key: str = ""
     work: Work = Work()
+    instead: str = ""
 
 
 class Kind(NamedTuple):

@@ -94,7 +94,7 @@ def _draw_weights(job: Job, member: Mlp, seed: Seed) -> "np.ndarray":
     import numpy as np
 
     diagonal = job.stage.entries == "diagonal"
-    inputs = int(job.plan.root.inputs)
+    inputs = job.plan.inputs
     with precision(job.plan):
         chunks = variance.draw_ntk(member, inputs, job.stage.draws, seed, diagonal=diagonal)
         return np.concatenate(list(chunks))

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ceflow.store.tiles import TileStore
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -25,9 +27,17 @@ def write_array(path: Path, array: "np.ndarray") -> None:
 
 
 def read_array(path: Path) -> "np.ndarray":
-    """Load a stored array."""
+    """Load a stored array; of a triangle of tiles (`ceflow.store.tiles`), mirrored, the whole."""
     import numpy as np
     import zarr
 
     array = zarr.open_array(str(path), mode="r")
-    return np.asarray(array[...])
+    if "tiles" not in array.attrs:
+        return np.asarray(array[...])
+    store = TileStore(path)
+    whole = np.empty((store.size, store.size), store.dtype)
+    for row, column in store.tiles:
+        above, beside = (slice(i * store.tile, (i + 1) * store.tile) for i in (row, column))
+        whole[above, beside] = block = store.read((row, column))
+        whole[beside, above] = block.T
+    return whole

@@ -46,11 +46,15 @@ class RunDirectory:
     def array_name(self, name: str) -> str:
         return f"arrays/{name}.zarr"
 
+    def array_path(self, name: str) -> Path:
+        return self.path / self.array_name(name)
+
     def has_array(self, name: str) -> bool:
-        return (self.path / self.array_name(name)).is_dir()
+        return self.array_path(name).is_dir()
 
     def read_array(self, name: str) -> "np.ndarray":
-        return read_array(self.path / self.array_name(name))
+        """An array; of a matrix in tiles, which are half of it, the whole."""
+        return read_array(self.array_path(name))
 
     def write_array(self, name: str, array: "np.ndarray") -> None:
-        write_array(self.path / self.array_name(name), array)
+        write_array(self.array_path(name), array)

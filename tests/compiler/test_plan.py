@@ -61,8 +61,8 @@ def test_parameters_are_the_arrays_of_the_module(name: str):
 def test_a_module_takes_the_inputs_and_gives_the_outputs_of_its_plan(name: str):
     plan = compile(Document(model=COUNTED[name][0]))
     module: Any = plan.module(KEY)
-    output = jax.eval_shape(module, jax.ShapeDtypeStruct((int(plan.root.inputs),), jnp.float32))
-    assert output.shape == (plan.root.outputs,)
+    output = jax.eval_shape(module, jax.ShapeDtypeStruct((plan.inputs,), jnp.float32))
+    assert output.shape == (plan.outputs,)
 
 
 def test_flops_are_those_of_the_compiled_program():

@@ -210,6 +210,137 @@ class Convolved(eqx.Module):
         return self.last(jax.nn.relu(self.convolution(x)).reshape(-1))
 
 
+class Scaled(Two):
+    """Weights scaled before they are used: by a number, by an array computed, by a quotient."""
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        h = jnp.tanh((0.5 * self.one) @ x)
+        return (jnp.sqrt(2.0 / len(x)) * self.two.T / 3.0) @ h
+
+
+class LearnedScale(eqx.Module):
+    """A weight times a scalar that is a parameter itself, and depends on the input."""
+
+    weight: jax.Array
+    scale: jax.Array
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return (self.weight * (self.scale * x.sum())) @ jnp.tanh(x)
+
+
+class ScaledByItself(Tied):
+    """Weight normalisation: the scalar comes from the weight."""
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return (self.weight / jnp.sqrt((self.weight**2).sum())) @ x
+
+
+class ScalarWeight(Tied):
+    """A parameter without axes, which multiplies everything."""
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jnp.tanh(self.weight * x)
+
+
+class Attention(eqx.Module):
+    """Embedded tokens that attend to each other, summed."""
+
+    embedding: eqx.nn.Embedding
+    attention: eqx.nn.MultiheadAttention
+
+    def __init__(self, key: jax.Array):
+        one, two = jax.random.split(key)
+        self.embedding = eqx.nn.Embedding(7, 4, key=one)
+        self.attention = eqx.nn.MultiheadAttention(2, 4, key=two)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        tokens = jax.vmap(self.embedding)((3 * jnp.abs(x)).astype(int) % 7)
+        tokens = jnp.tanh(tokens * (1 + x[:, None]))
+        return self.attention(tokens, tokens, tokens).sum(axis=0)
+
+
+class Recurrent(eqx.Module):
+    """A GRU scanned over a sequence."""
+
+    cell: eqx.nn.GRUCell
+    last: eqx.nn.Linear
+
+    def __init__(self, key: jax.Array):
+        one, two = jax.random.split(key)
+        self.cell, self.last = eqx.nn.GRUCell(2, 3, key=one), eqx.nn.Linear(3, 2, key=two)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        h, _ = jax.lax.scan(lambda h, step: (self.cell(step, h), None), jnp.zeros(3), x)
+        return self.last(h)
+
+
+class Residual(eqx.Module):
+    """A convolution, and around it the identity."""
+
+    convolution: eqx.nn.Conv1d
+
+    def __init__(self, key: jax.Array):
+        self.convolution = eqx.nn.Conv1d(3, 3, 3, padding="SAME", key=key)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return (x + self.convolution(jnp.tanh(x))).mean(axis=1)
+
+
+class TiedConvolution(Residual):
+    """One filter used twice."""
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.convolution(jnp.tanh(self.convolution(x))).mean(axis=1)
+
+
+class Frames(Residual):
+    """One convolution of several frames of one example, a batch axis of its own."""
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jnp.tanh(jax.vmap(self.convolution)(x)).mean(axis=(0, 2))
+
+
+class ChannelsLast(eqx.Module):
+    """A convolution over (height, width, channels), in layouts that Equinox never makes."""
+
+    weight: jax.Array
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = jax.lax.conv_general_dilated(
+            x[None],
+            2.0 * self.weight,
+            window_strides=(1, 2),
+            padding=[(1, -1), (2, 0)],
+            lhs_dilation=(2, 1),
+            rhs_dilation=(1, 2),
+            dimension_numbers=("NHWC", "WHOI", "HNWC"),
+            feature_group_count=2,
+        )
+        return jnp.tanh(y).sum(axis=(0, 2)).reshape(-1)
+
+
+def layers(*kinds: Any) -> Callable[[jax.Array], Any]:
+    """One after another, from their constructors, functions between them."""
+
+    def build(key: jax.Array) -> eqx.nn.Sequential:
+        keys = jax.random.split(key, len(kinds))
+        made = [kind(key=one) for kind, one in zip(kinds, keys, strict=True)]
+        return eqx.nn.Sequential(made)
+
+    return build
+
+
+def function(apply: Callable[[jax.Array], jax.Array]) -> Callable[..., Any]:
+    return lambda key: eqx.nn.Lambda(apply)
+
+
+TANH, FLAT = function(jnp.tanh), function(jnp.ravel)
+
+
+def convolution(kind: Any, *sizes: Any, **options: Any) -> Callable[..., Any]:
+    return lambda key: kind(*sizes, **options, key=key)
+
+
 class SquareOutput(Two):
     """Outputs that are a matrix."""
 
@@ -273,6 +404,67 @@ MODULES = {
     "unused": Case(Unused),
     "scan": Case(lambda key: Scanned(jax.random.normal(key, (3, 4, 4)) / 2)),
     "integers": Case(WithIntegers),
+    "scaled": Case(Scaled),
+    "learned scale": Case(lambda key: LearnedScale(square(key), jnp.array(0.7))),
+    "scaled by itself": Case(lambda key: ScaledByItself(square(key))),
+    "scalar weight": Case(lambda key: ScalarWeight(jnp.array(0.7))),
+    "attention": Case(Attention),
+    "GRU": Case(Recurrent, (3, 2)),
+    "residual": Case(Residual, (3, 5)),
+    "tied convolution": Case(TiedConvolution, (3, 5)),
+    "frames": Case(Frames, (2, 3, 5)),
+    "channels last": Case(
+        lambda key: ChannelsLast(jax.random.normal(key, (2, 3, 4, 2))), (5, 6, 4)
+    ),
+    "1-d convolution": Case(
+        layers(convolution(eqx.nn.Conv1d, 2, 3, 3, stride=2), TANH, FLAT), (2, 8)
+    ),
+    "grouped convolution": Case(
+        layers(
+            convolution(eqx.nn.Conv2d, 4, 6, 3, padding=1, groups=2),
+            TANH,
+            convolution(eqx.nn.Conv2d, 6, 2, (1, 2), groups=2, dilation=2, stride=(2, 1)),
+            FLAT,
+        ),
+        (4, 4, 4),
+    ),
+    "depthwise convolution": Case(
+        layers(convolution(eqx.nn.Conv2d, 3, 6, 2, groups=3), TANH, FLAT), (3, 3, 3)
+    ),
+    "3-d convolution": Case(
+        layers(convolution(eqx.nn.Conv3d, 1, 2, 2, padding=(0, 1, 0)), TANH, FLAT), (1, 2, 2, 3)
+    ),
+    "transposed convolution": Case(
+        layers(convolution(eqx.nn.ConvTranspose1d, 2, 3, 3, stride=2), TANH, FLAT), (2, 3)
+    ),
+    "convolution at one position": Case(
+        layers(convolution(eqx.nn.Conv2d, 2, 40, 3), TANH, FLAT, convolution(eqx.nn.Linear, 40, 2)),
+        (2, 3, 3),
+    ),
+    "ensemble of convolutions": Case(
+        lambda key: EnsembleModule(
+            layers(
+                convolution(eqx.nn.Conv1d, 2, 4, 3),
+                TANH,
+                convolution(eqx.nn.Conv1d, 4, 2, 2, groups=2),
+                FLAT,
+            ),
+            3,
+            key=key,
+        ),
+        (2, 5),
+    ),
+    "group and RMS norm": Case(
+        layers(
+            convolution(eqx.nn.Conv1d, 2, 4, 3),
+            lambda key: eqx.nn.GroupNorm(2, 4),
+            TANH,
+            FLAT,
+            lambda key: eqx.nn.RMSNorm(12),
+            convolution(eqx.nn.Linear, 12, 2),
+        ),
+        (2, 5),
+    ),
 }
 
 
@@ -333,7 +525,12 @@ def test_trace_is_the_sum_of_the_diagonal_over_outputs(name: str, x64: None):
     assert_close(empirical_ntk(module, x, trace=True), trace, DOUBLE)
 
 
-@pytest.mark.parametrize("name", MODULES)
+# what takes minutes on the whole table takes seconds on these; `make test-slow` does it all
+OFTEN = ["relu", "ensemble", "eqx.nn.MLP", "tied", "grouped convolution", "attention", "scaled"]
+SELDOM = [name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow) for name in MODULES]
+
+
+@pytest.mark.parametrize("name", SELDOM)
 def test_kernel_in_float32(name: str):
     module, x, expected = answer(name)
 
@@ -354,7 +551,30 @@ def test_answers_are_kernels_of_something(name: str):
     assert (np.trace(kernel, axis1=2, axis2=3).diagonal() > 0.01).all()
 
 
+@pytest.mark.parametrize("name", SELDOM)
+def test_products_of_the_kernel_with_vectors_are_its_rows(name: str, x64: None):
+    module, x, expected = answer(name)
+    kernel = empirical_ntk(module, x[:3], x[1:], method="products")
+    assert_close(kernel, expected[:3, 1:], DOUBLE)
+
+
 SOME = ["relu", "ensemble with biases", "convolution", "tied", "scan"]
+
+
+@pytest.mark.parametrize("name", [*SOME, "grouped convolution", "scaled"])
+@pytest.mark.parametrize("method", ["structured", "jacobian"])
+def test_other_methods(name: str, method: Any, x64: None):
+    module, x, expected = answer(name)
+    assert_close(empirical_ntk(module, x, method=method), expected, DOUBLE)
+    trace = empirical_ntk(module, x, x[1:], trace=True, method=method)
+    assert_close(trace, np.trace(expected, axis1=2, axis2=3)[:, 1:], DOUBLE)
+
+
+@pytest.mark.parametrize("name", ["relu", "tied convolution"])
+def test_trace_by_products(name: str, x64: None):
+    module, x, expected = answer(name)
+    trace = empirical_ntk(module, x, trace=True, method="products")
+    assert_close(trace, np.trace(expected, axis1=2, axis2=3), DOUBLE)
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -457,7 +677,23 @@ def made(kind: Callable[..., Any]) -> Any:
     return kind(jax.random.key(0))
 
 
+class WithBatch(eqx.Module):
+    """A module that multiplies whole batches."""
+
+    weight: jax.Array = eqx.field(default_factory=lambda: jnp.eye(4))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jnp.einsum("ni,io->no", x, self.weight)
+
+
+class IntegerParameters(WithBatch):
+    """Weights that are integers."""
+
+    weight: jax.Array = eqx.field(default_factory=lambda: jnp.eye(4, dtype=int))
+
+
 DENSE = Dense(4, 2, key=jax.random.key(0))
+NORM = eqx.nn.BatchNorm(4, axis_name="batch", mode="batch")
 
 
 @pytest.mark.parametrize(
@@ -472,9 +708,85 @@ DENSE = Dense(4, 2, key=jax.random.key(0))
         (DENSE, np.ones(4), None, "4 inputs was given"),
         (DENSE, np.ones(()), None, "examples"),
         (DENSE, np.ones((0, 4)), None, "examples"),
+        (DENSE, [[1, 1, 1, 1], [1, np.nan, 1, 1]], None, "row 1 of x1 holds NaN or infinity"),
+        (DENSE, np.ones((2, 4)), np.full((2, 4), np.inf), r"row 0 of x2 .*\(2 rows do\)"),
+        (WithBatch(), np.ones((2, 4)), None, "modules take one example, not a batch"),
+        (IntegerParameters(), np.ones((2, 4)), None, "hold no floats; convert"),
+        (Tied(jnp.eye(4) * 1j), np.ones((2, 4)), None, "complex parameters"),
+        (eqx.nn.Sequential([DENSE, eqx.nn.Dropout()]), np.ones((2, 4)), None, "a Dropout in train"),
+        (NORM, np.ones((2, 4)), None, "a BatchNorm in training mode; pass eqx.nn.inference_mode"),
+        (eqx.nn.inference_mode(NORM), np.ones((2, 4)), None, "its state as state="),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_has_no_kernel_is_refused(module: Any, x1: Any, x2: Any, says: str):
     with pytest.raises(ValueError, match=says):
         empirical_ntk(module, x1, x2)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"memory": 0}, "memory must be a number of bytes above 0, not 0"),
+        ({"memory": float("nan")}, "memory must be"),
+        ({"method": "fast"}, "one of auto, structured, jacobian, products"),
+        ({"where": lambda module: module.bias}, "where picks no parameters"),
+    ],
+    ids=["memory", "nan", "method", "where"],
+)
+def test_options_that_mean_nothing_are_refused(options: Any, says: str):
+    with pytest.raises(ValueError, match=says):
+        empirical_ntk(DENSE, np.ones((2, 4)), **options)
+
+
+# a subset of the parameters, and state
+
+
+def test_subsets_of_the_parameters_add_up(x64: None):
+    module, x, expected = answer("eqx.nn.MLP")
+    weights = empirical_ntk(module, x, where=lambda m: [layer.weight for layer in m.layers])
+    biases = empirical_ntk(module, x, where=lambda m: [layer.bias for layer in m.layers])
+    assert np.abs(biases).max() > 0.1
+    assert_close(weights + biases, expected, DOUBLE)
+
+
+def test_a_layer_is_a_subset(x64: None):
+    module, x, expected = answer("eqx.nn.MLP")
+    parts = [
+        empirical_ntk(module, x, where=lambda m, layer=layer: m.layers[layer]) for layer in range(3)
+    ]
+    assert_close(sum(parts[1:], parts[0]), expected, DOUBLE)
+
+
+class Normalised(eqx.Module):
+    """Linear, batch normalisation, linear."""
+
+    first: eqx.nn.Linear
+    norm: eqx.nn.BatchNorm
+    last: eqx.nn.Linear
+
+    def __init__(self, key: jax.Array):
+        one, two = jax.random.split(key)
+        self.first, self.last = eqx.nn.Linear(4, 6, key=one), eqx.nn.Linear(6, 3, key=two)
+        self.norm = eqx.nn.BatchNorm(6, axis_name="batch", mode="batch")
+
+    def __call__(self, x: jax.Array, state: eqx.nn.State) -> tuple[jax.Array, eqx.nn.State]:
+        h, state = self.norm(self.first(x), state)
+        return self.last(jnp.tanh(h)), state
+
+
+def test_batch_normalisation_with_its_state(x64: None):
+    module, state = eqx.nn.make_with_state(Normalised)(jax.random.key(3))
+    x = jax.random.normal(jax.random.key(4), (4, 4))
+    train = jax.vmap(module, in_axes=(0, None), out_axes=(0, None), axis_name="batch")
+    _, state = train(x, state)
+    still = eqx.nn.inference_mode(module)
+
+    class Alone(eqx.Module):
+        inner: Normalised
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return self.inner(x, state)[0]
+
+    expected = np.asarray(by_jacobians(Alone(still), x, x))
+    assert_close(empirical_ntk(still, x, state=state), expected, DOUBLE)

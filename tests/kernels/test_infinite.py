@@ -12,10 +12,7 @@ import pytest
 from mpmath import mp, mpf
 
 from ceflow.compiler import compile
-from ceflow.kernels import analytic, empirical_ntk
-from ceflow.kernels.angles import angles, safe_norm, safe_sqrt
-from ceflow.kernels.duals import DUALS, relu_angle, relu_slope
-from ceflow.nets import ACTIVATIONS
+from ceflow.kernels import analytic, block_kernel, empirical_ntk
 from ceflow.spec import Document, Ensemble, Mlp
 
 mp.dps = 60
@@ -39,7 +36,7 @@ def exact_angle(u: np.ndarray, v: np.ndarray) -> Any:
 
 
 def exact_kernels(spec: Mlp, u: np.ndarray, v: np.ndarray) -> tuple[Any, Any]:
-    """NNGP and NTK by the recursion of covariances, for ReLU and linear networks."""
+    """NNGP and NTK by the recursion of covariances."""
     size, b = len(u), mpf(spec.bias_variance)
     suu, suv, svv = (exact_dot(p, q) / size for p, q in ((u, u), (u, v), (v, v)))
     ntk = mpf(0)
@@ -48,13 +45,65 @@ def exact_kernels(spec: Mlp, u: np.ndarray, v: np.ndarray) -> tuple[Any, Any]:
         c = mpf(spec.last_variance if last else spec.weight_variance)
         suu, suv, svv = (c * s + b for s in (suu, suv, svv))
         ntk = suv + c * ntk
-        if last or spec.activation == "linear":
+        if last:
             continue
-        root = mpmath.sqrt(suu * svv)
-        t = exact_acos(suv / root) if root else mpf(0)
-        suv = root * (mpmath.sin(t) + (mp.pi - t) * mpmath.cos(t)) / (2 * mp.pi)
-        suu, svv, ntk = suu / 2, svv / 2, ntk * (mp.pi - t) / (2 * mp.pi)
+        dual = EXACT[spec.activation]
+        (suu, _), (suv, slope), (svv, _) = (
+            dual(suu, suu, suu),
+            dual(suu, suv, svv),
+            dual(svv, svv, svv),
+        )
+        ntk *= slope
     return suv, ntk
+
+
+def exact_kinked(below: float) -> Callable[..., tuple[Any, Any]]:
+    """`phi = (1 + a)/2 z + (1 - a)/2 |z|`; of |z|, the folded normal's covariance."""
+    a = mpf(below)
+
+    def dual(q1: Any, c: Any, q2: Any) -> tuple[Any, Any]:
+        root = mpmath.sqrt(q1 * q2)
+        t = exact_acos(c / root) if root else mpf(0)
+        folded = root * 2 / mp.pi * (mpmath.sin(t) + (mp.pi / 2 - t) * mpmath.cos(t))
+        odd, even = ((1 + a) / 2) ** 2, ((1 - a) / 2) ** 2
+        return odd * c + even * folded, odd + even * (1 - 2 * t / mp.pi)
+
+    return dual
+
+
+def exact_erf(q1: Any, c: Any, q2: Any) -> tuple[Any, Any]:
+    d = (1 + 2 * q1) * (1 + 2 * q2)
+    return 2 / mp.pi * mpmath.asin(2 * c / mpmath.sqrt(d)), 4 / mp.pi / mpmath.sqrt(d - 4 * c**2)
+
+
+def exact_gelu(q1: Any, c: Any, q2: Any) -> tuple[Any, Any]:
+    d = (1 + q1) * (1 + q2)
+    p, rest = mpf(1) / 4 + mpmath.asin(c / mpmath.sqrt(d)) / (2 * mp.pi), d - c**2
+    m = 1 / (2 * mp.pi * mpmath.sqrt(rest))
+    both = 1 / (1 + q1) + 1 / (1 + q2)
+    return c * p + m * (q1 * q2 + c**2 * (both - 1)), p + c * m * (both + 1 / rest)
+
+
+def exact_sin(q1: Any, c: Any, q2: Any) -> tuple[Any, Any]:
+    scale = mpmath.exp(-(q1 + q2) / 2)
+    return scale * mpmath.sinh(c), scale * mpmath.cosh(c)
+
+
+EXACT: dict[str, Callable[..., tuple[Any, Any]]] = {
+    "relu": exact_kinked(0.0),
+    "leaky-relu": exact_kinked(0.01),
+    "abs": exact_kinked(-1.0),
+    "linear": exact_kinked(1.0),
+    "erf": exact_erf,
+    "gelu": exact_gelu,
+    "sin": exact_sin,
+    "cos": lambda *q: exact_sin(*q)[::-1],
+}
+
+
+def both(spec: Mlp | Ensemble, x1: Any, x2: Any = None, **options: Any) -> tuple[Any, Any]:
+    kernels = analytic(spec, x1, x2, **options)
+    return kernels.nngp, kernels.ntk
 
 
 def pair_at(separation: float, opposite: bool, seed: int, size: int = 9) -> np.ndarray:
@@ -67,151 +116,6 @@ def pair_at(separation: float, opposite: bool, seed: int, size: int = 9) -> np.n
 
 def random_rows(count: int, size: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((count, size))
-
-
-# angles
-
-# An angle of at most pi is a float64 with spacing 4.4e-16 from 2 on; the units u, v are rounded to
-# some 1e-16 each, which turns them by as much.
-ANGLE_ERROR = {"float64": 1e-15, "float32": 5e-7}
-
-
-def angle_error(x1: np.ndarray, x2: np.ndarray) -> float:
-    """The largest absolute error over all pairs; the truth is that of the rounded vectors."""
-    found = np.asarray(jax.jit(angles)(x1, x2))
-    assert found.dtype == x1.dtype
-    return max(
-        abs(float(exact_angle(u, v) - mpf(float(found[i, j]))))
-        for i, u in enumerate(x1)
-        for j, v in enumerate(x2)
-    )
-
-
-@pytest.mark.parametrize("size", [1, 2, 10, 100])
-@pytest.mark.parametrize("dtype", ANGLE_ERROR)
-def test_angles_of_random_pairs(dtype: str, size: int):
-    x = random_rows(12, size, seed=size).astype(dtype)
-    with jax.enable_x64(dtype == "float64"):
-        assert angle_error(x[:6], x[6:]) <= ANGLE_ERROR[dtype]
-
-
-@pytest.mark.parametrize("opposite", [False, True])
-@pytest.mark.parametrize("separation", SEPARATIONS)
-@pytest.mark.parametrize("dtype", ANGLE_ERROR)
-def test_angles_near_zero_and_pi(dtype: str, separation: float, opposite: bool):
-    with jax.enable_x64(dtype == "float64"):
-        pairs = np.stack([pair_at(separation, opposite, seed) for seed in range(6)]).astype(dtype)
-        assert angle_error(pairs[:, 0], pairs[:, 1]) <= ANGLE_ERROR[dtype]
-
-
-@pytest.mark.parametrize("size", [1, 2, 7, 100])
-def test_angles_of_equal_and_opposite_rows_are_exact(size: int, x64: None):
-    x = jnp.asarray(random_rows(5, size, seed=3))
-    np.testing.assert_array_equal(jnp.diagonal(angles(x, x)), 0)
-    np.testing.assert_array_equal(jnp.diagonal(angles(x, -x)), math.pi)
-    np.testing.assert_array_equal(jnp.diagonal(angles(x, 4 * x)), 0)  # a power of two: exact
-
-
-def test_the_angle_with_a_zero_vector_is_zero(x64: None):
-    x = jnp.concatenate([jnp.zeros((1, 3)), random_rows(2, 3, seed=4)])
-    found = angles(x, x)
-    np.testing.assert_array_equal(found[0], 0)
-    np.testing.assert_array_equal(found[:, 0], 0)
-    assert found[1, 2] > 0
-
-
-@pytest.mark.parametrize("length", [1e-30, 1e-10, 1e10, 1e30])
-def test_angles_do_not_depend_on_lengths(length: float, x64: None):
-    x = jnp.asarray(random_rows(4, 3, seed=5))
-    np.testing.assert_allclose(angles(length * x, x), angles(x, x), rtol=0, atol=1e-15)
-
-
-def test_safe_roots_have_a_gradient_of_zero_at_zero(x64: None):
-    assert jax.grad(safe_sqrt)(0.0) == 0
-    assert safe_sqrt(jnp.float64(-1e-20)) == 0
-    np.testing.assert_array_equal(jax.grad(safe_norm)(jnp.zeros(3)), 0)
-    assert jax.grad(safe_sqrt)(4.0) == 0.25
-
-
-# dual activations
-
-RELU_ANGLES = [
-    0.0,
-    *(10.0**-k for k in range(1, 16)),
-    *np.linspace(0.01, 3.14, 60),
-    *np.nextafter(0.5, [0, 1]),
-    0.5,
-    *(math.pi - 10.0**-k for k in range(1, 16)),
-    math.pi,
-]
-
-
-def exact_relu_angle(angle: float) -> Any:
-    t = mpf(angle)
-    return exact_acos((mpmath.sin(t) + (mp.pi - t) * mpmath.cos(t)) / mp.pi)
-
-
-def relu_angle_errors(dtype: str) -> np.ndarray:
-    t = np.array(RELU_ANGLES, dtype)
-    found = np.asarray(relu_angle(jnp.asarray(t)))
-    assert found.dtype == t.dtype
-    return np.array(
-        [
-            abs(float(exact_relu_angle(float(a)) - mpf(float(b))))
-            for a, b in zip(t, found, strict=True)
-        ]
-    )
-
-
-@pytest.mark.parametrize("dtype", ANGLE_ERROR)
-def test_the_angle_after_relu(dtype: str):
-    with jax.enable_x64(dtype == "float64"):
-        assert relu_angle_errors(dtype).max() <= ANGLE_ERROR[dtype]
-
-
-def test_the_angle_after_relu_keeps_its_relative_digits_near_zero(x64: None):
-    t = np.array([10.0**-k for k in range(1, 16)])
-    exact = np.array([float(exact_relu_angle(v)) for v in t])
-    # about ten operations, each rounded to 1.1e-16
-    np.testing.assert_allclose(relu_angle(jnp.asarray(t)), exact, rtol=1e-15)
-
-
-def test_the_angle_after_relu_has_slope_one_at_zero_and_none_at_pi(x64: None):
-    slope = jax.jit(jax.vmap(jax.grad(relu_angle)))
-    # d cos t'/dt = -(pi - t) sin t / pi, t' = pi/2 at pi
-    t = jnp.array([0.0, 1e-9, 0.3, 0.5, 1.0, 3.0, math.pi])
-    after = relu_angle(t[2:])
-    expected = (math.pi - t[2:]) * jnp.sin(t[2:]) / (math.pi * jnp.sin(after))
-    # at 1e-9 the slope is 1 - O(t); elsewhere some ten roundings, magnified by 1/t
-    np.testing.assert_allclose(slope(t)[:2], 1, rtol=1e-8)
-    np.testing.assert_allclose(slope(t)[2:], expected, rtol=1e-13, atol=1e-15)
-
-
-@pytest.mark.parametrize("name", DUALS)
-def test_duals_are_gaussian_expectations(name: str, x64: None):
-    # By Gauss-Hermite in two dimensions for the linear one (exact for polynomials), by integration
-    # over the wedge where both are positive for ReLU: two ways round each formula.
-    q, t = 1.0, 0.8
-    if name == "linear":
-        z, w = np.polynomial.hermite_e.hermegauss(4)
-        z1, z2 = z[:, None], math.cos(t) * z[:, None] + math.sin(t) * z
-        weight = w[:, None] * w / (2 * math.pi)
-        moment, slope = (weight * z1 * z2).sum(), 1.0
-    else:
-        # z1 = r cos(a), z2 = r cos(a - t): both positive for t - pi/2 < a < pi/2; E[r^2] = 2
-        a, w = np.polynomial.legendre.leggauss(40)
-        half = (math.pi - t) / 2
-        a, w = half * a + t / 2, half * w
-        moment = 2 * (w * np.cos(a) * np.cos(a - t)).sum() / (2 * math.pi)
-        slope = w.sum() / (2 * math.pi)
-    dual = DUALS[name]
-    found = dual.gain * q * jnp.cos(dual.angle(jnp.array(t)))
-    assert float(found) == pytest.approx(moment, rel=1e-13)
-    assert float(dual.slope(jnp.array(t))) == pytest.approx(slope, rel=1e-13)
-
-
-def test_the_slope_of_relu_is_half_at_equal_and_none_at_opposite_inputs(x64: None):
-    np.testing.assert_array_equal(relu_slope(jnp.array([0.0, math.pi])), [0.5, 0.0])
 
 
 # kernels
@@ -260,7 +164,7 @@ def kernel_errors(spec: Mlp, x: np.ndarray) -> tuple[float, float]:
     """The largest errors of NNGP and NTK, relative to the diagonals."""
     exact = np.array([[exact_kernels(spec, u, v) for v in x] for u in x])
     errors = []
-    for found, truth in zip(analytic(spec, jnp.asarray(x)), np.moveaxis(exact, 2, 0), strict=True):
+    for found, truth in zip(both(spec, x), np.moveaxis(exact, 2, 0), strict=True):
         assert found.dtype == x.dtype
         difference = truth - np.vectorize(lambda k: mpf(float(k)), otypes=[object])(found)
         size = np.vectorize(lambda k: float(mpmath.sqrt(k)))(np.outer(*[truth.diagonal()] * 2))
@@ -283,10 +187,63 @@ def test_kernels_in_float32(name: str, inputs: str):
     assert max(kernel_errors(SPECS[name], x)) <= KERNEL_ERROR["float32"]
 
 
+@pytest.mark.parametrize("name", sorted(EXACT.keys() - {"relu", "linear"}))
+@pytest.mark.parametrize("dtype", KERNEL_ERROR)
+def test_kernels_of_other_activations(dtype: str, name: Any):
+    spec = Mlp(widths=(INF,) * 3, activation=name, bias_variance=0.2, weight_variance=1.3)
+    rows = [[1, 2], [1, 2], [-1, -2], [0, 0], [3, -1], [2, 4.001]]
+    with jax.enable_x64(dtype == "float64"):
+        assert max(kernel_errors(spec, padded(rows).astype(dtype))) <= KERNEL_ERROR[dtype]
+
+
+# bits
+
+
+BITS = {
+    "relu": Mlp(widths=(INF,) * 2, bias_variance=0.3),
+    "gelu": Mlp(widths=(INF,), activation="gelu"),
+    "tanh": Mlp(widths=(INF,), activation="tanh", bias_variance=0.3),
+}
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 20), ("float64", 9)])
+@pytest.mark.parametrize("name", BITS)
+def test_any_block_has_the_bits_of_the_whole(name: str, dtype: str, size: int):
+    x = np.abs(random_rows(300, size, seed=12))
+    x[5], x[200], x[10], x[150] = x[3], -x[3], 0, x[3] + 1e-3 * x[4]  # pairs done by differences
+    with jax.enable_x64(dtype == "float64"):
+        x = x.astype(dtype)
+        wholes, tiled = both(BITS[name], x), both(BITS[name], x, tile=100)
+        part = both(BITS[name], x[100:251], x[3:299], tile=192)
+        only = block_kernel(BITS[name], "ntk")(x[7:8], x[:201])
+        for whole, again, block in zip(wholes, tiled, part, strict=True):
+            np.testing.assert_array_equal(whole, whole.T)
+            np.testing.assert_array_equal(whole, again)
+            np.testing.assert_array_equal(whole[100:251, 3:299], block)
+        np.testing.assert_array_equal(wholes[1][7:8, :201], only)
+
+
+def test_one_kernel_alone_has_the_bits_of_both(x64: None):
+    x = INPUTS["random"]()
+    for name, kernel in zip(("nngp", "ntk"), both(SPECS["biases"], x), strict=True):
+        np.testing.assert_array_equal(block_kernel(SPECS["biases"], name)(x), kernel)
+
+
+def test_gradients_pass_through_many_blocks(x64: None):
+    x, weight = jnp.asarray(random_rows(130, 20, seed=15)), random_rows(130, 130, seed=16)
+
+    def total(x: jax.Array, tile: int) -> jax.Array:
+        return (weight * analytic(SPECS["two layers"], x, tile=tile).ntk).sum()
+
+    one, many = (jax.jit(jax.grad(total), static_argnums=1)(x, tile) for tile in (512, 64))
+    # sums of 130 terms in another order; half of each is of the mirrored block
+    np.testing.assert_allclose(one, many, rtol=0, atol=1e-13 * np.abs(one).max())
+
+
 @pytest.mark.parametrize("name", ["five layers", "odd with biases", "linear"])
 def test_two_batches_are_a_part_of_one(name: str, x64: None):
     x = INPUTS["random"]()
-    whole, part = analytic(SPECS[name], x), analytic(SPECS[name], x[:3], x[2:])
+    whole, part = both(SPECS[name], x), both(SPECS[name], x[:3], x[2:])
     for a, b in zip(whole, part, strict=True):
         np.testing.assert_allclose(a[:3, 2:], b, rtol=1e-14, atol=1e-15)
 
@@ -315,7 +272,7 @@ def test_a_linear_networks_kernels_are_inner_products(layers: int, x64: None):
 @pytest.mark.parametrize("name", SPECS)
 def test_kernels_are_symmetric_and_positive_semidefinite(name: str, x64: None):
     x = np.concatenate([INPUTS["random"]()[:3], -INPUTS["random"]()[1:3], np.zeros((1, 9))])
-    for kernel in analytic(SPECS[name], x):
+    for kernel in both(SPECS[name], x):
         # rounding alone may break either, by some 1e-16 of the largest
         np.testing.assert_allclose(kernel, kernel.T, rtol=0, atol=1e-14 * np.abs(kernel).max())
         eigenvalues = np.linalg.eigvalsh(np.asarray(kernel))
@@ -326,7 +283,7 @@ def test_kernels_are_symmetric_and_positive_semidefinite(name: str, x64: None):
 def test_an_ensemble_has_its_members_kernels(name: str, x64: None):
     x = INPUTS["random"]()
     ensemble = Ensemble(multiplicity=7, member=SPECS[name])
-    for a, b in zip(analytic(ensemble, x), analytic(SPECS[name], x), strict=True):
+    for a, b in zip(both(ensemble, x), both(SPECS[name], x), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -334,14 +291,8 @@ def test_the_widths_and_sizes_written_do_not_matter(x64: None):
     x = INPUTS["random"]()
     finite = Mlp(widths=(3, 17), inputs=9, outputs=4, bias_variance=0.2)
     infinite = Mlp(widths=(INF, INF), bias_variance=0.2)
-    for a, b in zip(analytic(finite, x), analytic(infinite, x), strict=True):
+    for a, b in zip(both(finite, x), both(infinite, x), strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-@pytest.mark.parametrize("name", sorted(ACTIVATIONS.keys() - DUALS.keys()))
-def test_an_activation_without_a_closed_form_is_refused(name: Any):
-    with pytest.raises(ValueError, match=f"{name}; use empirical_ntk"):
-        analytic(Mlp(widths=(INF,), activation=name), np.ones((2, 3)))
 
 
 @pytest.mark.parametrize(
@@ -462,3 +413,29 @@ def test_outputs_of_wide_networks_have_the_nngp_as_covariance(bias_variance: flo
     standard = draws.std(axis=0) / np.sqrt(len(draws))
     assert (error <= SIX * standard).all()
     assert (standard < 0.02).all()
+
+
+# what is refused
+
+
+def test_a_tile_below_one_is_refused():
+    with pytest.raises(ValueError, match="at least 1 row, not 0"):
+        analytic(SPECS["one layer"], np.ones((2, 3)), tile=0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_inputs_that_are_not_finite_are_refused(bad: float):
+    x = np.ones((2, 3))
+    with pytest.raises(ValueError, match="x2 holds NaN or infinity"):
+        analytic(SPECS["one layer"], x, np.where([[1], [0]], x, bad))
+
+
+def test_complex_inputs_are_refused():
+    with pytest.raises(ValueError, match="real numbers"):
+        analytic(SPECS["one layer"], np.ones((2, 3), complex))
+
+
+def test_whole_numbers_are_inputs_too():
+    x = np.array([[1, 2], [3, 4]])
+    whole, real = (analytic(SPECS["one layer"], v).ntk for v in (x, x + 0.0))
+    np.testing.assert_array_equal(whole, real)

@@ -115,7 +115,44 @@ FAULTY = {
         "key",
     ),
     "infinite blocks": ({"s": Kernel(outputs="full")}, {}, "CE202", "outputs", "value"),
-    "no dual activation": ({"s": EXACT}, {"model": TANH}, "CE203", "method", "value"),
+    "an error of one network": (
+        {"s": Kernel(method="empirical", error=0.1)},
+        {},
+        "CE202",
+        "error",
+        "key",
+    ),
+    "a mean of one draw": ({"s": Kernel(method="mean", draws=1)}, {}, "CE202", "draws", "value"),
+    "an NNGP of means": ({"s": Kernel(kind="nngp", method="mean")}, {}, "CE203", "kind", "value"),
+    "tiles of a mean": ({"s": Kernel(method="mean", tile=64)}, {}, "CE202", "tile", "key"),
+    "tiles of draws": (
+        {"s": Kernel(method="empirical", draws=2, tile=64)},
+        {},
+        "CE202",
+        "tile",
+        "key",
+    ),
+    "tiles of all outputs": (
+        {"s": Kernel(method="empirical", outputs="full", tile=64)},
+        {},
+        "CE202",
+        "tile",
+        "key",
+    ),
+    "a regression on all outputs": (
+        {"s": Kernel(method="empirical", outputs="full", ridge=0.0)},
+        {},
+        "CE202",
+        "ridge",
+        "key",
+    ),
+    "an alignment of all outputs": (
+        {"s": Kernel(method="empirical", outputs="full", alignment=True)},
+        {},
+        "CE202",
+        "alignment",
+        "key",
+    ),
     "an empirical NNGP": (
         {"s": Kernel(kind="nngp", method="empirical")},
         {},
@@ -199,9 +236,9 @@ def test_check_raises_all_the_faults():
     assert len(caught.value.faults) == 2
 
 
-def test_an_answer_of_a_network_without_closed_form_has_none_either():
-    stages = {"s": BEST, "k": Kernel(model="s.primal")}
-    assert found(stages, model=TANH) == [("CE203", ("stages", "k", "method"), "value")]
+def test_an_answer_of_an_infinite_network_is_as_infinite():
+    stages = {"s": BEST, "k": Kernel(model="s.primal", method="empirical")}
+    assert ("CE203", ("stages", "k", "method"), "value") in found(stages, model=INFINITE)
 
 
 @pytest.mark.parametrize(("model", "finite"), [(FINITE, True), (INFINITE, False), (ENSEMBLE, True)])

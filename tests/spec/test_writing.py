@@ -74,11 +74,15 @@ KEYS = {
     Kernel: {
         **MODEL_KEY,
         "kind": st.sampled_from(["ntk", "nngp"]),
-        "method": st.sampled_from(["analytic", "empirical"]),
+        "method": st.sampled_from(["analytic", "empirical", "mean"]),
         "outputs": st.sampled_from(["mean", "full"]),
-        "draws": COUNTS,
+        "draws": st.none() | COUNTS,
+        "error": st.none() | POSITIVE,
         "reference": st.none(),
+        "tile": st.none() | COUNTS,
         "spectrum": st.booleans(),
+        "alignment": st.booleans(),
+        "ridge": st.none() | NON_NEGATIVE,
     },
     Variance: {
         **MODEL_KEY,

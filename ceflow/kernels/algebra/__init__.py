@@ -1,0 +1,1 @@
+"""Linear algebra on kernels in memory or on disk: spectrum, regression, labels, distance."""

@@ -1,0 +1,141 @@
+"""The Cholesky factor of a kernel: in memory, or on disk where it does not fit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import disk_usage
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.linalg
+from jaxtyping import Float
+
+from ceflow.kernels.algebra.matrix import MEMORY, Matrix, fits, numbers
+from ceflow.store.tiles import TileStore, triangle
+
+
+class SingularError(ValueError):
+    """A kernel that has no Cholesky factor to rounding."""
+
+
+class Factor(Protocol):
+    """`U` with `K + ridge 1 = U^T U`."""
+
+    def solve(self, right: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "n ..."]:
+        """`(K + ridge 1)^{-1} right`."""
+        ...
+
+
+@contextmanager
+def factored(
+    kernel: Matrix, ridge: float = 0.0, *, memory: int = MEMORY, scratch: Path | None = None
+) -> Iterator[Factor]:
+    """The factor of `K + ridge 1` in float64, for as long as the block lasts.
+
+    Where three such matrices fit `memory` it is LAPACK's; else it lies in tiles in a temporary
+    folder of `scratch` (by default beside a kernel on disk) and takes 4 N^2 bytes there.
+
+    Raises `SingularError` where a pivot is not above the rounding of the kernel's own entries, and
+    `ValueError` where the kernel is not finite, `OSError` where the folder has too little room.
+    """
+    if fits(len(kernel), memory):
+        yield _Dense(kernel, ridge)
+        return
+    beside = getattr(kernel, "path", None)
+    folder = scratch or (beside.parent if beside is not None else None)
+    tile = max(64, min(2048, memory // (16 * len(kernel))))
+    with TemporaryDirectory(prefix=".cholesky-", dir=folder) as name:
+        _check_space(Path(name), 8 * tile**2 * len(triangle(len(kernel), tile)))
+        store = TileStore.create(Path(name, "factor"), len(kernel), tile, np.dtype(float))
+        yield _Tiled(kernel, ridge, store)
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    free = disk_usage(folder).free
+    if free < needed:
+        raise OSError(
+            f"a Cholesky factor takes {needed / 1e9:.1f} GB of disk, and {folder.parent} has"
+            f" {free / 1e9:.1f} GB; make room there, or give another folder as scratch"
+        )
+
+
+def rounding_ridge(kernel: Matrix) -> float:
+    """A ridge that lifts every eigenvalue of a kernel above rounding: `10 eps tr K`.
+
+    Entries are off by a few `eps sqrt(K_ii K_jj)`, which moves no eigenvalue by more than that of
+    the trace.
+    """
+    return 10 * float(np.finfo(kernel.dtype).eps) * float(kernel.diagonal().sum(dtype=float))
+
+
+class _Dense:
+    def __init__(self, kernel: Matrix, ridge: float):
+        matrix = numbers(kernel)
+        matrix[np.diag_indices_from(matrix)] += ridge
+        self._factor = _cholesky(matrix, matrix.diagonal(), kernel.dtype)
+
+    def solve(self, right: np.ndarray) -> np.ndarray:
+        return scipy.linalg.cho_solve((self._factor, False), right)
+
+
+class _Tiled:
+    """Left-looking: a row of tiles is read once, and what lies above it is taken off.
+
+    N^3/(6 tile) numbers are read; one row of tiles is in memory.
+    """
+
+    def __init__(self, kernel: Matrix, ridge: float, store: TileStore):
+        self._store, self._starts = store, range(0, len(kernel), store.tile)
+        for row in range(len(self._starts)):
+            self._add_row(kernel, ridge, row)
+
+    def _add_row(self, kernel: Matrix, ridge: float, row: int) -> None:
+        columns = range(row, len(self._starts))
+        panel = [numbers(kernel, self._span(row), self._span(column)) for column in columns]
+        panel[0][np.diag_indices_from(panel[0])] += ridge
+        diagonal = panel[0].diagonal().copy()
+        for above in range(row):
+            left = self._store.read((above, row))
+            for column in columns:
+                panel[column - row] -= left.T @ self._store.read((above, column))
+        factor = _cholesky(panel[0], diagonal, kernel.dtype)
+        self._store.write((row, row), factor)
+        for column in columns[1:]:
+            self._store.write((row, column), _solve(factor, panel[column - row], transposed=True))
+
+    def solve(self, right: np.ndarray) -> np.ndarray:
+        """Forward through `U^T`, then back through `U`: each tile is read twice."""
+        answer = np.array(right, float)
+        count = len(self._starts)
+        for row in range(count):
+            here = self._span(row)
+            answer[here] = _solve(self._store.read((row, row)), answer[here], transposed=True)
+            for column in range(row + 1, count):
+                answer[self._span(column)] -= self._store.read((row, column)).T @ answer[here]
+        for row in reversed(range(count)):
+            here = self._span(row)
+            for column in range(row + 1, count):
+                answer[here] -= self._store.read((row, column)) @ answer[self._span(column)]
+            answer[here] = _solve(self._store.read((row, row)), answer[here], transposed=False)
+        return answer
+
+    def _span(self, number: int) -> slice:
+        start = self._starts[number]
+        return slice(start, min(start + self._store.tile, self._store.size))
+
+
+def _cholesky(matrix: np.ndarray, diagonal: np.ndarray, dtype: Any) -> np.ndarray:
+    """`U`; `diagonal` is what the pivots were before anything was taken off."""
+    try:
+        factor = scipy.linalg.cholesky(matrix, check_finite=False)
+    except np.linalg.LinAlgError:
+        raise SingularError("the kernel is singular to rounding") from None
+    # A pivot is what an example's own row leaves unexplained: below this it is rounding alone.
+    if (factor.diagonal() ** 2 <= np.finfo(dtype).eps * diagonal).any():
+        raise SingularError("the kernel is singular to rounding")
+    return factor
+
+
+def _solve(factor: np.ndarray, right: np.ndarray, *, transposed: bool) -> np.ndarray:
+    return scipy.linalg.solve_triangular(factor, right, trans=int(transposed), check_finite=False)

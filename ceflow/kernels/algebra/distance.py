@@ -1,0 +1,28 @@
+"""How far kernels are from each other."""
+
+import math
+
+import numpy as np
+
+from ceflow.kernels.algebra.matrix import Matrix, row_blocks
+
+
+def relative_distance(kernel: Matrix, reference: Matrix) -> float:
+    """`|K - R|/|R|` in Frobenius norm, of kernels in memory or on disk.
+
+    Raises `ValueError` where R is 0 or of another shape.
+
+    >>> relative_distance(2 * np.eye(3), np.eye(3))
+    1.0
+    """
+    if kernel.shape != reference.shape:
+        raise ValueError(
+            f"a kernel of {kernel.shape} has no distance from one of {reference.shape}"
+        )
+    difference, norm = 0.0, 0.0
+    for rows, block in row_blocks(reference):
+        difference += float(np.square(kernel[rows, :] - block).sum(dtype=float))
+        norm += float(np.square(block).sum(dtype=float))
+    if norm == 0:
+        raise ValueError("the reference kernel is 0: are all inputs 0?")
+    return math.sqrt(difference / norm)

@@ -1,0 +1,75 @@
+"""How well a kernel, and what is predicted from it, go with labels."""
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+
+from ceflow.kernels.algebra.matrix import Matrix, row_blocks
+
+ROUNDING = 1e-14
+"""Of float64 sums over a few thousand rows, relative."""
+
+
+def alignment(
+    kernel: Matrix, targets: Float[np.ndarray, "n ..."], *, centred: bool = False
+) -> float:
+    """`<K, Y Y^T>_F / (|K|_F |Y Y^T|_F)`: the cosine between a kernel and that of the targets.
+
+    `centred` does the same with `H K H` and `H Y`, `H = 1 - 11^T/N` (Cortes, Mohri and
+    Rostamizadeh, JMLR 2012, eq. 1 and definition 4): a constant added to the kernel then changes
+    nothing. In float64; two passes over the kernel, three with `centred`.
+
+    Raises `ValueError` where the shapes disagree, or a side is 0: then there is no direction.
+
+    >>> alignment(np.outer([1.0, -1.0], [1.0, -1.0]), np.array([1.0, -1.0]))
+    1.0
+    """
+    y = np.asarray(targets, float).reshape(len(targets), -1)
+    size, length = len(kernel), float(np.linalg.norm(y))
+    if len(y) != size:
+        raise ValueError(f"{len(y)} targets do not go with a kernel of {size} rows")
+    means = kernel @ np.full(size, 1 / size) if centred else np.zeros(size)
+    y = y - y.mean(axis=0) if centred else y
+    product = float((y * (kernel @ y)).sum())  # <K, Y Y^T>, and <HKH, .> as HY is centred
+    one, two = _norm(kernel, means), float(np.linalg.norm(y.T @ y))
+    # What centring leaves of a constant is rounding.
+    if one <= ROUNDING * size * np.abs(means).max() or two <= ROUNDING * length**2:
+        centring = ", once centred" if centred else ""
+        raise ValueError(f"the kernel or the targets are 0{centring}: there is no alignment")
+    return product / (one * two)
+
+
+def accuracy(predictions: Float[np.ndarray, "n ..."], targets: Float[np.ndarray, "n ..."]) -> float:
+    """The fraction of examples whose class is predicted.
+
+    With several columns (one-hot targets) the class is the largest; in one column of -1 and 1 it is
+    the sign, in one column of class numbers the nearest whole number.
+
+    >>> accuracy(np.array([[0.2, 0.7], [0.6, 0.3]]), np.array([[0.0, 1.0], [0.0, 1.0]]))
+    0.5
+    >>> accuracy(np.array([0.3, -2.0]), np.array([1.0, -1.0]))
+    1.0
+    """
+    predictions, targets = np.asarray(predictions), np.asarray(targets)
+    if predictions.shape != targets.shape or not len(targets):
+        raise ValueError(
+            f"predictions of shape {predictions.shape} do not go with targets of {targets.shape}"
+        )
+    if targets.ndim > 1 and targets.shape[1] > 1:
+        hits = predictions.argmax(axis=1) == targets.argmax(axis=1)
+    elif np.isin(targets, (-1, 1)).all():
+        hits = np.sign(predictions) == targets
+    else:
+        hits = np.rint(predictions) == targets
+    return float(hits.mean())
+
+
+def _norm(kernel: Matrix, means: Float[np.ndarray, " n"]) -> float:
+    """`|K - r 1^T - 1 r^T + mean(r)|_F`."""
+    total = 0.0
+    for rows, block in row_blocks(kernel):
+        rest = block - (means[rows, None] - means.mean())
+        rest -= means
+        total += float(np.vdot(rest, rest))
+    return math.sqrt(total)

@@ -1,0 +1,48 @@
+"""What linear algebra asks of a kernel, be it on disk or in memory."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+MEMORY = 2**30
+"""Bytes that linear algebra on a kernel may take, unless a caller says otherwise."""
+
+
+class Matrix(Protocol):
+    """What a kernel has, on disk (`TiledKernel`) or in memory (a NumPy array)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> Any: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, key: Any, /) -> Any: ...
+    def __matmul__(self, other: Any, /) -> Any: ...
+    def diagonal(self) -> Any: ...
+
+
+def fits(size: int, memory: int) -> bool:
+    """Whether three float64 matrices of so many rows are within so many bytes."""
+    return 3 * 8 * size**2 <= memory
+
+
+def numbers(kernel: Matrix, *key: slice) -> Float[np.ndarray, "rows columns"]:
+    """A block of a kernel, or all of it, as a float64 array of its own; it must be finite."""
+    return finite(np.array(kernel[key or (slice(None), slice(None))], float))
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """The same; raises `ValueError` for NaN or infinity."""
+    if not np.isfinite(values).all():
+        raise ValueError("the kernel holds NaN or infinity: are its inputs too large?")
+    return values
+
+
+def row_blocks(kernel: Matrix) -> Iterator[tuple[slice, np.ndarray]]:
+    """A kernel, on disk or an array, a few rows at a time: which rows, and the numbers."""
+    rows = getattr(kernel, "tile", 512)
+    for start in range(0, len(kernel), rows):
+        block = slice(start, min(start + rows, len(kernel)))
+        yield block, kernel[block, :]

@@ -1,0 +1,1 @@
+"""Kernels of networks that are drawn: without weights, averaged, on several devices."""

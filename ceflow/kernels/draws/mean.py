@@ -1,0 +1,70 @@
+"""The neural mean kernel (NMK): the mean of the empirical NTK over initialisations."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float
+
+from ceflow.kernels.draws.average import KernelAverage
+from ceflow.seeding import Seed
+
+FEWEST = 16
+"""Draws before a standard error is trusted to end the drawing: its own error is 18 % then."""
+
+
+class MeanKernel(NamedTuple):
+    """A mean over draws: the kernel, the standard error of each entry, and of the whole.
+
+    `error` is relative, `sqrt(sum stderr_ij^2) / |mean|` in Frobenius norm.
+    """
+
+    mean: Float[np.ndarray, "..."]
+    stderr: Float[np.ndarray, "..."]
+    error: float
+    draws: int
+
+
+def mean_kernel(
+    draw: Callable[[Array], Float[Array, "..."]],
+    seed: Seed | int = 0,
+    *,
+    draws: int = 10_000,
+    error: float | None = None,
+) -> MeanKernel:
+    """The mean kernel `E[K]` over random weights (CE eq. 5), with its standard errors.
+
+    `draw` gives the kernel of one network from a JAX key; jit it, it is called up to `draws` times.
+    With `error` the drawing ends when the relative standard error of the mean is no more than that,
+    after 16 draws at the earliest; `error` of the result says what was reached. Draw i has the key
+    of `seed` folded with i, so more draws go on where fewer ended.
+
+    Raises `ValueError` for fewer than two draws, or an error that is not above 0.
+
+    >>> import jax
+    >>> from ceflow.kernels import conditional_ntk
+    >>> from ceflow.spec import Mlp
+    >>> x = np.array([[1.0, 1.0]])     # |x|^2 = d: the mean is H + 1 = 3 at any width
+    >>> draw = lambda key: conditional_ntk(Mlp(widths=[64] * 2), x, key=key)
+    >>> found = mean_kernel(draw, error=0.03)
+    >>> bool(abs(found.mean[0, 0] - 3) < 4 * found.stderr[0, 0]), found.error <= 0.03
+    (True, True)
+    """
+    if draws < 2:
+        raise ValueError("a mean with a standard error needs at least two draws")
+    if error is not None and not error > 0:
+        raise ValueError(f"error must be above 0, not {error}")
+    average = KernelAverage()
+    for kernel in _drawn(draw, seed, draws):
+        average.add(kernel)
+        if error is not None and average.count >= FEWEST and average.error <= error:
+            break
+    return MeanKernel(average.mean, average.stderr, average.error, average.count)
+
+
+def _drawn(
+    draw: Callable[[Array], Array], seed: Seed | int, draws: int
+) -> Iterator[Float[np.ndarray, "..."]]:
+    stream = seed if isinstance(seed, Seed) else Seed(seed)
+    for index in range(draws):
+        yield np.asarray(draw(stream.fold(index).jax()))

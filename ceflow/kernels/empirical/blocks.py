@@ -1,0 +1,134 @@
+"""A kernel in tiles, each from the features of its examples, within a bounded memory."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.lax import dynamic_slice_in_dim, dynamic_update_slice, fori_loop
+from jaxtyping import Array
+
+from ceflow.kernels.empirical.contractions import contract, symmetric, transposed
+from ceflow.kernels.empirical.convolutions import lowered
+from ceflow.kernels.empirical.features import Features, features_of
+from ceflow.kernels.empirical.networks import Network
+from ceflow.kernels.empirical.plans import Plan
+
+
+def structured(network: Network, plan: Plan, x1: Array, x2: Array | None, trace: bool) -> Array:
+    """The kernel by features and their contraction, `plan.tile` examples a side at once."""
+    batch = lowered(jax.vmap(features_of(network, list(plan.uses), plan.formed)))
+
+    def features(x: Array) -> Features:
+        return _mapped(batch, x, min(plan.chunk, len(x)))
+
+    if plan.tile >= max(len(x1), len(x1 if x2 is None else x2)):
+        return _whole(features, x1, x2, trace)
+    shape = () if trace else (network.outputs, network.outputs)
+    if x2 is None:
+        empty = jnp.zeros((len(x1), len(x1), *shape), network.dtype)
+        return _tiles_above(features, plan, x1, empty, trace)
+    empty = jnp.zeros((len(x1), len(x2), *shape), network.dtype)
+    return _tiles(features, plan, x1, x2, empty, trace)
+
+
+def _whole(
+    features: Callable[[Array], Features], x1: Array, x2: Array | None, trace: bool
+) -> Array:
+    """All at once: nothing loops, so that derivatives of any kind pass."""
+    one = features(x1)
+    if x2 is None:
+        return symmetric(contract(one, one, trace))
+    return contract(one, features(x2), trace)
+
+
+def _mapped(batch: Callable[[Array], Features], x: Array, chunk: int) -> Features:
+    """Features of all rows of x, `chunk` at once where that divides them."""
+    if len(x) % chunk or chunk == len(x):
+        return batch(x)
+    chunks = jax.lax.map(batch, x.reshape(-1, chunk, *x.shape[1:]))
+    return jax.tree.map(lambda each: each.reshape(-1, *each.shape[2:]), chunks)
+
+
+class _Cut:
+    """Rows in pieces of one size; the last is moved up where they do not divide."""
+
+    def __init__(self, x: Array, size: int):
+        self.x, self.size = x, min(size, len(x))
+        self.count = math.ceil(len(x) / self.size)
+
+    def start(self, index: Array) -> Array:
+        return jnp.minimum(index * self.size, len(self.x) - self.size)
+
+    def __getitem__(self, index: Array) -> Array:
+        return dynamic_slice_in_dim(self.x, self.start(index), self.size)
+
+
+def _tiles(
+    features: Callable[[Array], Features], plan: Plan, x1: Array, x2: Array, out: Array, trace: bool
+) -> Array:
+    """Every tile. The features of `plan.rows` tiles of x1 meet those of each tile of x2."""
+    one, two = _Cut(x1, plan.tile), _Cut(x2, plan.tile)
+    kept = _even(one.count, plan.rows)
+
+    def over_rows(step: Array, out: Array) -> Array:
+        first = jnp.minimum(step * kept, one.count - kept)
+        rows = jax.lax.map(lambda row: features(one[first + row]), jnp.arange(kept))
+
+        def over_columns(column: Array, out: Array) -> Array:
+            column_features = features(two[column])
+
+            def over_kept(row: Array, out: Array) -> Array:
+                tile = contract(jax.tree.map(lambda f: f[row], rows), column_features, trace)
+                return _put(out, tile, one.start(first + row), two.start(column))
+
+            return fori_loop(0, kept, over_kept, out)
+
+        return fori_loop(0, two.count, over_columns, out)
+
+    return fori_loop(0, math.ceil(one.count / kept), over_rows, out)
+
+
+def _tiles_above(
+    features: Callable[[Array], Features], plan: Plan, x: Array, out: Array, trace: bool
+) -> Array:
+    """Tiles on the diagonal and above, each put in twice.
+
+    The last tile on the diagonal comes last: it settles what the tiles before it, where the rows
+    do not divide, have put beside each other's mirror images.
+    """
+    cut = _Cut(x, plan.tile)
+    kept = _even(cut.count, plan.rows)
+
+    def over_rows(step: Array, out: Array) -> Array:
+        first = jnp.minimum(step * kept, cut.count - kept)
+        rows = jax.lax.map(lambda row: features(cut[first + row]), jnp.arange(kept))
+
+        def over_columns(column: Array, out: Array) -> Array:
+            own = column < first + kept
+            column_features = jax.lax.cond(
+                own,
+                lambda: jax.tree.map(lambda f: f[jnp.minimum(column - first, kept - 1)], rows),
+                lambda: features(cut[column]),
+            )
+
+            def over_kept(row: Array, out: Array) -> Array:
+                tile = contract(jax.tree.map(lambda f: f[row], rows), column_features, trace)
+                tile = jax.lax.cond(first + row == column, symmetric, lambda tile: tile, tile)
+                start, across = cut.start(first + row), cut.start(column)
+                return _put(_put(out, tile, start, across), transposed(tile), across, start)
+
+            return fori_loop(0, jnp.minimum(kept, column - first + 1), over_kept, out)
+
+        return fori_loop(first, cut.count, over_columns, out)
+
+    return fori_loop(0, math.ceil(cut.count / kept), over_rows, out)
+
+
+def _even(tiles: int, kept: int) -> int:
+    """Tiles kept at once, so that as few steps are about equally long."""
+    return math.ceil(tiles / math.ceil(tiles / kept))
+
+
+def _put(out: Array, tile: Array, row: Array, column: Array) -> Array:
+    return dynamic_update_slice(out, tile, (row, column, *[0] * (out.ndim - 2)))

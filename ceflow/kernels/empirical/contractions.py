@@ -1,0 +1,80 @@
+"""Contracting the features of two sets of examples to their kernel."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ceflow.kernels.empirical.features import Features
+
+
+def contract(one: Features, two: Features, trace: bool) -> Float[Array, "n1 n2 ..."]:
+    """The kernel of each example of `one` with each of `two`: (n1, n2[, outputs, outputs])."""
+    terms = [
+        _outer_products(h, delta, h2, delta2, trace)
+        for h, delta, h2, delta2 in zip(one.h, one.delta, two.h, two.delta, strict=True)
+    ]
+    terms += [_inner(a, b, trace) for a, b in zip(one.gradients, two.gradients, strict=True)]
+    total = sum(terms[1:], start=terms[0])
+    return total if trace else jnp.transpose(total, (0, 2, 1, 3))
+
+
+def symmetric(kernel: Float[Array, "n n ..."]) -> Float[Array, "n n ..."]:
+    """The upper half, diagonal blocks whole, mirrored: rounding must not break the symmetry."""
+    indices = jnp.arange(len(kernel)).reshape(-1, *[1] * (kernel.ndim - 1))
+    columns = jnp.swapaxes(indices, 0, 1)
+    upper = indices < columns
+    if kernel.ndim == 4:
+        output = jnp.arange(kernel.shape[2]).reshape(-1, 1)
+        upper |= (indices == columns) & (output <= output.T)
+    return jnp.where(upper, kernel, transposed(kernel))
+
+
+def transposed(kernel: Float[Array, "n m ..."]) -> Float[Array, "m n ..."]:
+    """`K(x', x)` from `K(x, x')`: examples and outputs change places."""
+    return jnp.transpose(kernel, (1, 0, 3, 2)[: kernel.ndim])
+
+
+def _outer_products(h: Array, delta: Array, h2: Array, delta2: Array, trace: bool) -> Array:
+    """`sum_b sum_pp' (h_bp.h'_bp')(delta_bp.delta'_bp')`, one pair of vectors at a time."""
+
+    def term(pair: tuple[Any, Any]) -> Array:
+        one, two = pair
+        inner = vectors[0][one] @ vectors[1][two].T
+        if trace:
+            return inner * _inner(gradients[0][one], gradients[1][two], trace)
+        return inner[:, None, :, None] * _inner(gradients[0][one], gradients[1][two], trace)
+
+    batch, _, free = h.shape[1:]
+    # (batch and free, examples, [outputs,] size)
+    vectors = [jnp.moveaxis(each, (1, 3), (0, 1)) for each in (h, h2)]
+    gradients = [jnp.moveaxis(each, (2, 4), (0, 1)) for each in (delta, delta2)]
+    vectors, gradients = (
+        [each.reshape(batch * free, *each.shape[2:]) for each in many]
+        for many in (vectors, gradients)
+    )
+    first, rest = _pairs(batch, free)
+    total = term(first)
+    if not len(rest[0]):
+        return total
+    return jax.lax.scan(lambda total, pair: (total + term(pair), None), total, rest)[0]
+
+
+def _pairs(batch: int, free: int) -> tuple[tuple[int, int], tuple[Any, Any]]:
+    """Indices of the vectors that meet: the first pair, and all others."""
+    index = np.arange(batch * free).reshape(batch, free)
+    one, two = (np.broadcast_to(each, (batch, free, free)).reshape(-1) for each in _crossed(index))
+    return (int(one[0]), int(two[0])), (one[1:], two[1:])
+
+
+def _crossed(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return index[:, :, None], index[:, None, :]
+
+
+def _inner(one: Array, two: Array, trace: bool) -> Array:
+    """(n1, outputs, size) with (n2, outputs, size): (n1, outputs, n2, outputs), or its trace."""
+    if trace:
+        return one.reshape(len(one), -1) @ two.reshape(len(two), -1).T
+    return jnp.einsum("nai,mbi->namb", one, two)

@@ -1,0 +1,105 @@
+"""What the ways to a kernel cost, in floating-point operations and bytes."""
+
+import math
+from typing import Any, NamedTuple
+
+from jax.extend import core
+
+from ceflow.kernels.empirical.layouts import Convolution, Product, Sizes, shape
+from ceflow.kernels.empirical.networks import Network
+
+
+class Shape(NamedTuple):
+    """Of the kernel that is asked for; `itself` where x2 is x1."""
+
+    n1: int
+    n2: int
+    outputs: int
+    trace: bool
+    itself: bool
+
+    @property
+    def pairs(self) -> int:
+        """Of outputs, in a block of the result."""
+        return self.outputs if self.trace else self.outputs**2
+
+    @property
+    def entries(self) -> int:
+        """Numbers for one pair of examples."""
+        return 1 if self.trace else self.outputs**2
+
+
+def forms_gradient(sizes: Sizes, asked: Shape) -> bool:
+    """Whether a weight's gradient is cheaper to form than to do without.
+
+    The alternative is a Gram matrix over positions, `(h_p.h'_p')(delta_p.delta'_p')`.
+    """
+    return _formed_flops(sizes, asked) < _outer_flops(sizes, asked)
+
+
+def _formed_flops(sizes: Sizes, asked: Shape) -> int:
+    size = sizes.batch * sizes.out * sizes.contracted
+    forming = (asked.n1 + asked.n2) * asked.outputs * size * sizes.free
+    return 2 * (forming + asked.n1 * asked.n2 * asked.pairs * size)
+
+
+def _outer_flops(sizes: Sizes, asked: Shape) -> int:
+    meeting = asked.n1 * asked.n2 * sizes.batch * sizes.free**2
+    return 2 * meeting * (sizes.contracted + asked.pairs * sizes.out + asked.entries)
+
+
+def structured_flops(network: Network, formed: set[int], asked: Shape) -> float:
+    """Of features and contractions."""
+    tapped = {use.leaf for use in network.uses}
+    total = (asked.n1 + asked.n2) * (1 + 2 * asked.outputs) * flops(network.closed.jaxpr)
+    for use in network.uses:
+        count = _formed_flops if use.leaf in formed else _outer_flops
+        total += count(use.layout.sizes, asked)
+    loose = sum(leaf.size for index, leaf in enumerate(network.leaves) if index not in tapped)
+    return total + 2 * asked.n1 * asked.n2 * asked.pairs * loose
+
+
+def products_flops(network: Network, asked: Shape) -> float:
+    """Of a gradient for each example and output of x1, and a tangent at all of x2 for each."""
+    passes = 3 * asked.n1 * asked.outputs * (1 + asked.n2)
+    return passes * flops(network.closed.jaxpr)
+
+
+def flops(jaxpr: core.Jaxpr) -> float:
+    """Of one evaluation; loops of unknown length count once."""
+    return sum(_equation_flops(equation) for equation in jaxpr.eqns)
+
+
+def _equation_flops(equation: core.JaxprEqn) -> float:
+    inner = [flops(each) for each in _functions_in(equation)]
+    if inner:
+        times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+        return times * max(inner)
+    if equation.primitive.name == "dot_general":
+        return _product_flops(Product.of(equation, 0).sizes)
+    if equation.primitive.name == "conv_general_dilated":
+        return _product_flops(Convolution.of(equation).sizes)
+    return sum(math.prod(shape(var)) for var in equation.outvars)
+
+
+def _product_flops(sizes: Sizes) -> float:
+    return 2.0 * math.prod(sizes)
+
+
+def size_of_values(jaxpr: core.Jaxpr) -> float:
+    """Numbers in all that one evaluation computes, loops unrolled."""
+    total = 0.0
+    for equation in jaxpr.eqns:
+        inner = [size_of_values(each) for each in _functions_in(equation)]
+        times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+        total += times * max(inner, default=0.0)
+        total += sum(math.prod(shape(var)) for var in equation.outvars)
+    return total
+
+
+def _functions_in(equation: core.JaxprEqn) -> list[core.Jaxpr]:
+    found: list[Any] = []
+    for parameter in equation.params.values():
+        each = parameter if isinstance(parameter, tuple | list) else [parameter]
+        found += [getattr(one, "jaxpr", one) for one in each]
+    return [one for one in found if isinstance(one, core.Jaxpr)]

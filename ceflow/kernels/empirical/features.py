@@ -1,0 +1,66 @@
+"""What of one example the kernel is contracted from, by one forward and one backward pass."""
+
+import math
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ceflow.kernels.empirical.evaluate import Evaluation
+from ceflow.kernels.empirical.networks import Network
+from ceflow.kernels.empirical.uses import Use, Where
+
+
+class Features(NamedTuple):
+    """Of each weight either the operands h and the gradients delta, or its own gradient."""
+
+    h: list[Float[Array, "*n batch contracted free"]]
+    delta: list[Float[Array, "*n outputs batch out free"]]
+    gradients: list[Float[Array, "*n outputs size"]]
+
+
+def features_of(
+    network: Network, uses: list[Use], formed: Collection[int]
+) -> Callable[[Array], Features]:
+    """The function from an example to its features.
+
+    Gradients of the leaves in `formed` are put together from h and delta, those of the leaves
+    that no use is given for come from the backward pass.
+    """
+    wanted = {use.where: 1 - use.side for use in uses}
+    wanted |= {scale.where: scale.side for use in uses for scale in use.scales}
+    tapped = {use.leaf for use in uses}
+    loose = {index: leaf for index, leaf in enumerate(network.leaves) if index not in tapped}
+    taps = {use.where: jnp.zeros(use.layout.output, network.leaves[use.leaf].dtype) for use in uses}
+
+    def features(x: Array) -> Features:
+        def run(
+            taps: dict[Where, Array], loose: dict[int, Array]
+        ) -> tuple[Array, dict[Where, Array]]:
+            leaves = [loose.get(index, leaf) for index, leaf in enumerate(network.leaves)]
+            evaluation = Evaluation(taps, wanted)
+            (output,) = evaluation(network.closed, [*leaves, x])
+            return output, evaluation.handed
+
+        output, pullback, handed = jax.vjp(run, taps, loose, has_aux=True)
+        deltas, others = jax.vmap(pullback)(jnp.eye(output.size, dtype=output.dtype))
+        found = Features([], [], [other.reshape(output.size, -1) for other in others.values()])
+        for use in uses:
+            h = use.layout.vectors(handed[use.where]) * _factor(use, handed)
+            delta = jax.vmap(use.layout.gradients)(deltas[use.where])
+            if use.leaf in formed:
+                gradient = jnp.einsum("bip,abop->aboi", h, delta)
+                found.gradients.append(gradient.reshape(output.size, -1))
+            else:
+                found.h.append(h)
+                found.delta.append(delta)
+        return found
+
+    return features
+
+
+def _factor(use: Use, handed: dict[Where, Array]) -> Array | float:
+    """The product of the scalars that multiplied the weight on its way."""
+    return math.prod(handed[scale.where] ** scale.power for scale in use.scales)

@@ -1,0 +1,172 @@
+"""How a weight meets the other operand of a product or of a convolution.
+
+Both are, for each of a number of batch indices (members, groups), the product of a matrix of
+weights (out, contracted) with vectors h (contracted, free): the gradient of the weights is
+`sum_p delta_op h_ip`, where delta is the gradient at the result and p runs over the free index
+(positions, tokens). A layout knows how to bring both into that form.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+from jaxtyping import Array, Float
+
+
+class Sizes(NamedTuple):
+    """Of the batched products that a use of a weight amounts to."""
+
+    batch: int
+    out: int
+    contracted: int
+    free: int
+
+
+@dataclass(frozen=True)
+class Product:
+    """A `dot_general`: the axes of the operand that is not the weight, and who stands where."""
+
+    weight_first: bool
+    other: tuple[int, ...]
+    output: tuple[int, ...]
+    batch: tuple[int, ...]
+    contracted: tuple[int, ...]
+
+    @classmethod
+    def of(cls, equation: core.JaxprEqn, side: int) -> "Product":
+        """The layout of an equation of which the weight is operand `side`."""
+        contracted, batch = (axes[1 - side] for axes in equation.params["dimension_numbers"])
+        other, output = shape(equation.invars[1 - side]), shape(equation.outvars[0])
+        return cls(side == 0, other, output, tuple(batch), tuple(contracted))
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        """Of the batched products."""
+        batch, contracted, free = (_size(self.other, axes) for axes in self._axes)
+        out = math.prod(self.output) // max(batch * free, 1)
+        return Sizes(batch, out, contracted, free)
+
+    def vectors(self, other: Array) -> Float[Array, "batch contracted free"]:
+        """The vectors h that the weight meets."""
+        moved = jnp.transpose(other, sum(self._axes, ()))
+        return moved.reshape(self.sizes.batch, self.sizes.contracted, self.sizes.free)
+
+    def gradients(self, delta: Array) -> Float[Array, "batch out free"]:
+        """The gradient at the output."""
+        batch, out, _, free = self.sizes
+        if self.weight_first:
+            return delta.reshape(batch, out, free)
+        return jnp.swapaxes(delta.reshape(batch, free, out), 1, 2)
+
+    @property
+    def _axes(self) -> tuple[tuple[int, ...], ...]:
+        given = (*self.batch, *self.contracted)
+        free = tuple(axis for axis in range(len(self.other)) if axis not in given)
+        return self.batch, self.contracted, free
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A `conv_general_dilated`, of which the weight is the right operand.
+
+    The specs order axes as (batch, feature, space...) of input and output, and as (out, in,
+    space...) of the weight. Groups are the batch index, positions the free one.
+    """
+
+    other: tuple[int, ...]
+    weight: tuple[int, ...]
+    output: tuple[int, ...]
+    specs: tuple[tuple[int, ...], ...]
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilations: tuple[tuple[int, ...], ...]
+    groups: int
+
+    @classmethod
+    def of(cls, equation: core.JaxprEqn) -> "Convolution":
+        """The layout of an equation."""
+        given = equation.params
+        return cls(
+            *(shape(var) for var in (*equation.invars, *equation.outvars)),
+            specs=tuple(given["dimension_numbers"]),
+            strides=tuple(given["window_strides"]),
+            padding=tuple(given["padding"]),
+            dilations=(tuple(given["lhs_dilation"]), tuple(given["rhs_dilation"])),
+            groups=given["feature_group_count"],
+        )
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        """Of the batched products."""
+        out = self.weight[self.specs[1][0]]
+        contracted = math.prod(self.weight) // out
+        free = math.prod(self.output) // out
+        return Sizes(self.groups, out // self.groups, contracted, free)
+
+    def vectors(self, other: Array) -> Float[Array, "groups contracted positions"]:
+        """The patches of the input that the filters meet."""
+        found = jnp.transpose(other, self.specs[0])
+        found = jax.lax.pad(found, jnp.zeros((), other.dtype), self._edges)
+        for axis, stride in enumerate(self.strides):
+            found = self._windows(found, axis, stride)
+        return self._grouped(found, self.sizes.contracted)
+
+    def gradients(self, delta: Array) -> Float[Array, "groups out positions"]:
+        """The gradient at the output."""
+        return self._grouped(jnp.transpose(delta, self.specs[2]), self.sizes.out)
+
+    def as_product(self, other: Array, weight: Array) -> Array:
+        """The convolution itself, as one matrix product a group."""
+        batch, out, contracted, _ = self.sizes
+        filters = jnp.transpose(weight, self.specs[1]).reshape(batch, out, contracted)
+        result = jnp.einsum("boi,bip->bop", filters, self.vectors(other))
+        ordered = [self.output[axis] for axis in self.specs[2]]
+        result = jnp.moveaxis(result.reshape(batch * out, ordered[0], *ordered[2:]), 1, 0)
+        return jnp.transpose(result, _inverse(self.specs[2]))
+
+    @property
+    def _edges(self) -> list[tuple[int, int, int]]:
+        space = zip(self.padding, self.dilations[0], strict=True)
+        return [(0, 0, 0)] * 2 + [(low, high, gap - 1) for (low, high), gap in space]
+
+    def _windows(self, found: Array, axis: int, stride: int) -> Array:
+        """Axis `axis` of space, as (kernel, positions); kernels come before positions.
+
+        Axes of one kind stay together: (batch, feature, kernels..., positions..., space left).
+        """
+        kernel = self.weight[self.specs[1][2 + axis]]
+        length = self.output[self.specs[2][2 + axis]]
+        starts = (offset * self.dilations[1][axis] for offset in range(kernel))
+        slices = [
+            jax.lax.slice_in_dim(
+                found, start, start + (length - 1) * stride + 1, stride, axis=2 + 2 * axis
+            )
+            for start in starts
+        ]
+        return jnp.stack(slices, axis=2 + axis)
+
+    def _grouped(self, found: Array, size: int) -> Array:
+        """(batch, feature..., positions...) as (groups, size, all positions)."""
+        found = found.reshape(len(found), self.groups, size, -1)
+        return jnp.moveaxis(found, 0, 2).reshape(self.groups, size, self.sizes.free)
+
+
+Layout = Product | Convolution
+
+
+def shape(var: Any) -> tuple[int, ...]:
+    """Of a variable or a literal of a jaxpr."""
+    return var.aval.shape
+
+
+def _size(of: Sequence[int], axes: Sequence[int]) -> int:
+    return math.prod(of[axis] for axis in axes)
+
+
+def _inverse(permutation: Sequence[int]) -> list[int]:
+    return sorted(range(len(permutation)), key=lambda axis: permutation[axis])

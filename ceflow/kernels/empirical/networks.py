@@ -1,0 +1,134 @@
+"""A module as the NTK sees it: its parameters, the rest of it, and its traced function."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend import core
+from jaxtyping import Array, PyTree
+
+from ceflow.kernels.empirical.evaluate import Evaluation
+from ceflow.kernels.empirical.uses import Use, find_uses
+
+PickLeaves = Callable[[Any], Any]
+
+
+def split(module: eqx.Module, where: PickLeaves | None) -> tuple[PyTree, PyTree]:
+    """The parameters of a module, and the rest of it.
+
+    `where` picks parameters as in `eqx.tree_at`; all floating-point arrays by default.
+    """
+    floats = jax.tree.map(eqx.is_inexact_array, module)
+    chosen = floats if where is None else jax.tree.map(min, floats, _picked(module, where))
+    parameters, rest = eqx.partition(module, chosen)
+    leaves = jax.tree.leaves(parameters)
+    if any(jnp.iscomplexobj(leaf) for leaf in leaves):
+        raise ValueError(
+            "the module has complex parameters; hold real and imaginary parts as arrays of floats"
+        )
+    if not leaves:
+        raise ValueError(_no_parameters(module, where))
+    return parameters, rest
+
+
+def _picked(module: eqx.Module, where: PickLeaves) -> PyTree:
+    """True at every leaf of the nodes that `where` picks."""
+
+    def everything(node: Any) -> Any:
+        return jax.tree.map(lambda _: True, node)
+
+    nothing = jax.tree.map(lambda _: False, module)
+    return eqx.tree_at(where, nothing, replace_fn=everything, is_leaf=lambda leaf: leaf is None)
+
+
+def _no_parameters(module: eqx.Module, where: PickLeaves | None) -> str:
+    if where is not None:
+        return "where picks no parameters; let it return arrays of floats of the module"
+    if any(eqx.is_array(leaf) for leaf in jax.tree.leaves(module)):
+        return "the module has no parameters: its arrays hold no floats; convert them with astype"
+    return "the module has no parameters: no floating-point array is in it"
+
+
+def refuse_training(module: eqx.Module, state: eqx.nn.State | None) -> None:
+    """Stateful layers need a state, and randomness or batch statistics have no kernel."""
+    for layer in _layers(module, (eqx.nn.BatchNorm, eqx.nn.Dropout, eqx.nn.SpectralNorm)):
+        idle = isinstance(layer, eqx.nn.Dropout) and layer.p == 0
+        if not idle and layer.inference is False:
+            raise ValueError(
+                f"the module holds a {type(layer).__name__} in training mode;"
+                " pass eqx.nn.inference_mode(module)"
+            )
+    if state is None and _layers(module, eqx.nn.StateIndex):
+        raise ValueError(
+            "the module holds stateful layers; pass eqx.nn.inference_mode(module), and its state"
+            " as state="
+        )
+
+
+def _layers(module: eqx.Module, kinds: Any) -> list[Any]:
+    nodes = jax.tree.leaves(module, is_leaf=lambda node: isinstance(node, kinds))
+    return [node for node in nodes if isinstance(node, kinds)]
+
+
+@dataclass(frozen=True)
+class Network:
+    """The traced function of parameters and one example, with a flat output."""
+
+    closed: core.ClosedJaxpr
+    leaves: list[Array]
+
+    @cached_property
+    def uses(self) -> list[Use]:
+        """The weights whose gradients are structured."""
+        return find_uses(self.closed.jaxpr, self.closed.jaxpr.invars[: len(self.leaves)])
+
+    @property
+    def outputs(self) -> int:
+        """How many the network has."""
+        return self.closed.out_avals[0].shape[0]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the output, so of the kernel."""
+        return self.closed.out_avals[0].dtype
+
+    def __call__(self, leaves: list[Array], x: Array) -> Array:
+        (output,) = Evaluation()(self.closed, [*leaves, x])
+        return output
+
+
+def trace(parameters: PyTree, rest: PyTree, state: eqx.nn.State | None, x: Array) -> Network:
+    """The network of a module that was split, for examples like x."""
+    leaves, structure = jax.tree.flatten(parameters)
+
+    def call(leaves: list[Array], x: Array) -> Array:
+        apply: Any = eqx.combine(jax.tree.unflatten(structure, leaves), rest)
+        return _flat(_called(apply, x, state))
+
+    return Network(jax.make_jaxpr(call)(leaves, x), leaves)
+
+
+def _called(apply: Any, x: Array, state: eqx.nn.State | None) -> Any:
+    try:
+        return apply(x) if state is None else apply(x, state)[0]
+    except Exception as error:
+        raise ValueError(
+            f"the module fails on one example, of shape {x.shape}: {_first_line(error)};"
+            " modules take one example, not a batch"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+
+
+def _flat(output: Any) -> Array:
+    if not eqx.is_inexact_array(output) or jnp.iscomplexobj(output):
+        kind = f"an array of {output.dtype}" if eqx.is_array(output) else type(output).__name__
+        raise ValueError(f"the module must return one array of floats, not {kind}")
+    return output.reshape(-1)

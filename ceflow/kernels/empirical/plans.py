@@ -1,0 +1,148 @@
+"""How a kernel is computed: by which method, and how much of it at once."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ceflow.kernels.empirical import costs
+from ceflow.kernels.empirical.costs import Shape
+from ceflow.kernels.empirical.networks import Network
+from ceflow.kernels.empirical.uses import Use
+
+Method = Literal["auto", "structured", "jacobian", "products"]
+METHODS = ("auto", "structured", "jacobian", "products")
+
+FLOOR, CEILING = 16e6, 1e9
+"""Bytes of the default budget: at least, and at most for the sake of full tiles."""
+
+TILES = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
+"""Examples a side of a tile.
+
+Multiples of 64 if there is room: XLA's matrix products on CPU then round the same way whatever
+the tile, so that kernels computed in different pieces are equal to the bit.
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Either structured: by `tile` examples a side, of which `rows` keep their features.
+
+    Or, with `tile` = 0, by NTK-vector products. `chunk` examples (or products) go at once through
+    a forward and backward pass; leaves in `formed` have their gradients put together.
+    """
+
+    uses: tuple[Use, ...]
+    formed: frozenset[int]
+    tile: int
+    rows: int
+    chunk: int
+
+
+def plan_for(network: Network, asked: Shape, method: Method, memory: float | None) -> Plan:
+    """The fastest plan whose temporaries fit into `memory` bytes, or the smallest."""
+    uses = () if method == "jacobian" else tuple(network.uses)
+    formed = frozenset(u.leaf for u in uses if costs.forms_gradient(u.layout.sizes, asked))
+    needs = _Needs(network, uses, formed, asked)
+    budget = needs.default() if memory is None else memory
+    cheaper = costs.products_flops(network, asked) < costs.structured_flops(
+        network, set(formed), asked
+    )
+    if method == "products" or (method == "auto" and cheaper):
+        return needs.products(budget)
+    fitting = next(needs.plans(budget), None)
+    if fitting is None and method == "auto":
+        return needs.products(budget)
+    return fitting or Plan(uses, formed, 1, 1, 1)
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """Bytes of temporaries, estimated from the jaxpr."""
+
+    network: Network
+    uses: tuple[Use, ...]
+    formed: frozenset[int]
+    asked: Shape
+
+    def default(self) -> float:
+        """A quarter of the result, or what full tiles take, within bounds."""
+        result = self.asked.n1 * self.asked.n2 * self.asked.entries * self._itemsize
+        return max(result / 4, FLOOR, min(self._least(64), CEILING))
+
+    def plans(self, budget: float) -> Iterator[Plan]:
+        """Those that fit, the best first."""
+        largest = max(self.asked.n1, self.asked.n2)
+        for tile in (largest, *(tile for tile in TILES if tile < largest)):
+            chunk = self._chunk(tile, budget / 3)
+            rows = self._rows(tile, budget - chunk * self._pass)
+            if rows >= 1:
+                yield Plan(self.uses, self.formed, tile, rows, chunk)
+
+    def products(self, budget: float) -> Plan:
+        """NTK-vector products, as many at once as fit."""
+        one = self._parameters + 3 * self._values * self._itemsize * self.asked.n2
+        return Plan((), frozenset(), 0, 0, _largest_part(self.asked.outputs, budget / one))
+
+    def _rows(self, tile: int, budget: float) -> int:
+        """Tiles whose features fit beside one more tile's and the contraction of two."""
+        left = budget - self._contraction(tile)
+        tiles = math.ceil(self.asked.n1 / tile)
+        if tile >= max(self.asked.n1, self.asked.n2):
+            both = 1 if self.asked.itself else 2
+            return int(left >= both * tile * self._features)
+        return min(int(left // (tile * self._features)) - 1, tiles)
+
+    def _chunk(self, tile: int, budget: float) -> int:
+        """Examples whose pass fits."""
+        return next((n for n in range(tile, 0, -1) if not tile % n and n * self._pass <= budget), 1)
+
+    def _least(self, tile: int) -> float:
+        tile = min(tile, max(self.asked.n1, self.asked.n2))
+        return (2 * self._features + self._pass) * tile + self._contraction(tile)
+
+    def _contraction(self, tile: int) -> float:
+        terms = len(self.network.leaves) + 2
+        one, two = min(tile, self.asked.n1), min(tile, self.asked.n2)
+        return terms * one * two * self.asked.entries * self._itemsize
+
+    @property
+    def _features(self) -> float:
+        """Of one example."""
+        total = sum(leaf.size for leaf in self.network.leaves) * self.asked.outputs
+        for use in self.uses:
+            if use.leaf not in self.formed:
+                batch, out, contracted, free = use.layout.sizes
+                total += batch * free * (contracted + self.asked.outputs * out)
+                total -= self.network.leaves[use.leaf].size * self.asked.outputs
+        return total * self._itemsize
+
+    @property
+    def _pass(self) -> float:
+        """Of one example: all values once, and the gradients at the uses for every output."""
+        deltas = sum(math.prod(use.layout.output) for use in self.uses)
+        widest = max((math.prod(use.layout.output) for use in self.uses), default=0)
+        patches = sum(
+            math.prod(use.layout.sizes) // use.layout.sizes.out
+            for use in self.uses
+            if use.leaf in self.formed
+        )
+        gradients = self.asked.outputs * (deltas + 2 * widest)
+        return (self._values + patches + gradients) * self._itemsize
+
+    @property
+    def _values(self) -> float:
+        return costs.size_of_values(self.network.closed.jaxpr)
+
+    @property
+    def _parameters(self) -> float:
+        return sum(leaf.size for leaf in self.network.leaves) * self._itemsize
+
+    @property
+    def _itemsize(self) -> int:
+        return self.network.dtype.itemsize
+
+
+def _largest_part(whole: int, most: float) -> int:
+    """The largest divisor that is at most `most`, or 1."""
+    return next((n for n in range(whole, 1, -1) if not whole % n and n <= most), 1)

@@ -1,0 +1,148 @@
+"""Finding, in any traced function, the products and convolutions that weights go through.
+
+A weight W that is used once, in W h, has the gradient delta h^T, where delta is the gradient at
+the product's output. Two such gradients have the inner product (h.h')(delta.delta'), so the NTK
+needs h and delta but never W's own gradient. This module finds those uses in the jaxpr of a
+function; no layer has to know of it.
+
+On its way to the product a weight may be transposed or reshaped, which leaves inner products of
+gradients alone, or multiplied by a scalar, which scales h.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from jax.extend import core
+
+from ceflow.kernels.empirical.layouts import Convolution, Layout, Product, shape
+
+Where = tuple[int, ...]
+"""The index of an equation, after those of the calls around it."""
+
+_CALLS = ("jit", "pjit", "closed_call", "core_call")
+_REARRANGES = ("transpose", "reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy", "neg")
+
+
+class Scale(NamedTuple):
+    """A multiplication by a scalar (power 1), or a division by one (-1): operand `side`."""
+
+    where: Where
+    side: int
+    power: int
+
+
+@dataclass(frozen=True)
+class Use:
+    """The only use of a weight, one product or convolution.
+
+    `leaf` numbers the weight, `side` says which operand of the equation at `where` it is, and
+    `scales` are what multiplied it on its way.
+    """
+
+    leaf: int
+    where: Where
+    side: int
+    layout: Layout
+    scales: tuple[Scale, ...]
+
+
+class _Origin(NamedTuple):
+    """What a variable is a rearrangement of."""
+
+    leaf: int
+    scales: tuple[Scale, ...] = ()
+
+
+_Found = list[tuple[int, Use | None]]
+"""Every use of every weight: its number, and the use where its gradient is structured."""
+
+
+def find_uses(jaxpr: core.Jaxpr, weights: list[core.Var]) -> list[Use]:
+    """The products and convolutions of weights that are used once and nowhere else."""
+    found: _Found = []
+    outputs = _walk(jaxpr, [_Origin(leaf) for leaf in range(len(weights))], (), found)
+    found.extend((origin.leaf, None) for origin in outputs if origin is not None)
+    counts = [sum(leaf == index for leaf, _ in found) for index in range(len(weights))]
+    return [use for leaf, use in found if use is not None and counts[leaf] == 1]
+
+
+def called(equation: core.JaxprEqn) -> core.ClosedJaxpr | None:
+    """The function that an equation merely calls."""
+    if equation.primitive.name in _CALLS:
+        return equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
+    return None
+
+
+def _walk(
+    jaxpr: core.Jaxpr, given: list[_Origin | None], above: Where, found: _Found
+) -> list[_Origin | None]:
+    """Note every use in a function, given what its first inputs are; what its outputs are."""
+    known = {
+        var: origin for var, origin in zip(jaxpr.invars, given, strict=False) if origin is not None
+    }
+
+    def origin_of(var: Any) -> _Origin | None:
+        return None if isinstance(var, core.Literal) else known.get(var)
+
+    for index, equation in enumerate(jaxpr.eqns):
+        where, origins = (*above, index), [origin_of(var) for var in equation.invars]
+        inner = called(equation)
+        if inner is not None:
+            outputs = _walk(inner.jaxpr, origins, where, found)
+        else:
+            outputs = [_passed_on(equation, origins, where)]
+            _note(equation, origins, outputs[0], where, found)
+        found_here = zip(equation.outvars, outputs, strict=False)
+        known |= {var: origin for var, origin in found_here if origin is not None}
+    return [origin_of(var) for var in jaxpr.outvars]
+
+
+def _note(
+    equation: core.JaxprEqn,
+    origins: list[_Origin | None],
+    passed: _Origin | None,
+    where: Where,
+    found: _Found,
+) -> None:
+    for side, origin in enumerate(origins):
+        if origin is not None and (passed is None or passed.leaf != origin.leaf):
+            layout = _layout(equation, side, origins)
+            use = layout and Use(origin.leaf, where, side, layout, origin.scales)
+            found.append((origin.leaf, use))
+
+
+def _layout(equation: core.JaxprEqn, side: int, origins: list[_Origin | None]) -> Layout | None:
+    name = equation.primitive.name
+    if sum(origin is not None for origin in origins) > 1:
+        return None
+    if name == "dot_general":
+        return Product.of(equation, side)
+    if name == "conv_general_dilated" and side == 1 and equation.params["batch_group_count"] == 1:
+        return Convolution.of(equation)
+    return None
+
+
+def _passed_on(
+    equation: core.JaxprEqn, origins: list[_Origin | None], where: Where
+) -> _Origin | None:
+    """The origin of what comes out, if that is a weight rearranged or times a scalar."""
+    name, output = equation.primitive.name, equation.outvars[0]
+    tensors = [side for side, var in enumerate(equation.invars) if shape(var)]
+    weights = [side for side in tensors if origins[side] is not None]
+    if len(weights) != 1 or not _keeps_entries(equation.invars[weights[0]], output):
+        return None
+    side, origin = weights[0], origins[weights[0]]
+    assert origin is not None
+    if name in _REARRANGES or name == "convert_element_type":
+        return origin
+    if (name == "mul" or (name == "div" and side == 0)) and not shape(equation.invars[1 - side]):
+        scale = Scale(where, 1 - side, 1 if name == "mul" else -1)
+        return _Origin(origin.leaf, (*origin.scales, scale))
+    return None
+
+
+def _keeps_entries(before: Any, after: Any) -> bool:
+    """Whether there are as many of them and of the same type."""
+    same_size = math.prod(before.aval.shape) == math.prod(after.aval.shape)
+    return same_size and before.aval.dtype == after.aval.dtype

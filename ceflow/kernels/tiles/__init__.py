@@ -1,0 +1,1 @@
+"""Kernels larger than memory: tiles of them, computed, on disk and read back."""

@@ -1,0 +1,80 @@
+"""A kernel computed tile by tile."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+from ceflow.store.tiles import Index, checked_tile, triangle
+
+Kernel = Callable[[Any, Any], Array | np.ndarray]
+"""From two batches of examples, (t1, ...) and (t2, ...), to the kernel between them, (t1, t2)."""
+
+
+def assemble(
+    kernel: Kernel, x: Float[ArrayLike, "n ..."], *, tile: int = 1024
+) -> Float[np.ndarray, "n n"]:
+    """The same numbers as `write_tiles` gives, bit for bit, in memory.
+
+    >>> x = np.arange(6.0).reshape(3, 2)
+    >>> bool((assemble(lambda a, b: a @ b.T, x, tile=2) == x @ x.T).all())
+    True
+    """
+    x = checked_examples(x)
+    tile = min(checked_tile(tile), len(x))
+    matrix: Any = None
+    for (row, column), block in blocks(kernel, x, tile, triangle(len(x), tile)):
+        matrix = np.empty((len(x), len(x)), block.dtype) if matrix is None else matrix
+        above, beside = (slice(start * tile, (start + 1) * tile) for start in (row, column))
+        matrix[above, beside] = block
+        matrix[beside, above] = block.T
+    return matrix
+
+
+def blocks(
+    kernel: Kernel, x: np.ndarray, tile: int, todo: Sequence[Index]
+) -> Iterator[tuple[Index, np.ndarray]]:
+    """Tiles in order, as many at a time as there are devices: all of them are under way before the
+    first is waited for. Each is a plain call of `kernel`: traced into something larger it would be
+    compiled otherwise, and lose its last bit."""
+    devices = jax.local_devices()
+    for start in range(0, len(todo), len(devices)):
+        batch = todo[start : start + len(devices)]
+        found = []
+        for device, index in zip(devices, batch, strict=False):
+            pair = tuple(_rows(x, number, tile) for number in index)
+            found.append(kernel(*(jax.device_put(pair, device) if len(devices) > 1 else pair)))
+        for index, block in zip(batch, found, strict=True):
+            yield index, _trimmed(np.asarray(block), index, tile, len(x))
+
+
+def _rows(x: np.ndarray, number: int, tile: int) -> np.ndarray:
+    """The examples of one tile; the last one repeats where they end."""
+    return x[np.minimum(np.arange(number * tile, (number + 1) * tile), len(x) - 1)]
+
+
+def _trimmed(block: np.ndarray, index: Index, tile: int, size: int) -> np.ndarray:
+    """Without the repeated examples, and symmetric to the last bit on the diagonal."""
+    if block.shape != (tile, tile):
+        raise ValueError(
+            f"a kernel of {tile} and {tile} examples must be an array of shape {(tile, tile)},"
+            f" not {block.shape}"
+        )
+    rows, columns = (min(tile, size - number * tile) for number in index)
+    block = block[:rows, :columns]
+    if index[0] == index[1]:
+        block = np.where(np.tri(rows, dtype=bool), block.T, block)
+    return np.ascontiguousarray(block)
+
+
+def checked_examples(x: Any) -> np.ndarray:
+    """Finite rows as a NumPy array."""
+    x = np.asarray(x)
+    if not x.ndim or not len(x):
+        raise ValueError(f"x must hold examples as rows, not be of shape {x.shape}")
+    finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)
+    if not finite.all():
+        raise ValueError(f"x must be finite, and example {int(np.argmin(finite))} is not")
+    return x

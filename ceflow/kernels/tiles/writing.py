@@ -1,0 +1,110 @@
+"""Kernels written to disk tile by tile."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from hashlib import blake2b
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import ArrayLike, Float
+
+from ceflow.kernels.tiles.computing import Kernel, blocks, checked_examples
+from ceflow.kernels.tiles.kernel import TiledKernel
+from ceflow.store.tiles import Index, TileStore, checked_tile, triangle
+
+
+def write_tiles(
+    path: str | Path,
+    kernel: Kernel,
+    x: Float[ArrayLike, "n ..."],
+    *,
+    tile: int = 1024,
+    identity: str = "",
+    order: Iterable[Index] | None = None,
+    observe: Callable[[int, int], object] | None = None,
+) -> TiledKernel:
+    """The N x N kernel of the examples `x`, tile by tile in a Zarr store at `path`.
+
+    `kernel(x1, x2)` is called with two batches of `tile` examples each (the last batch filled up
+    with its last example: one shape, compiled once) and gives the kernel between them, symmetric.
+    Only tiles on and above the diagonal are computed, and only those that `path` lacks: the same
+    call resumes where a process has ended. The `order` of tiles (pairs of row and column; row by
+    row by default) changes no digit, and a part of them leaves the rest for later. With several
+    devices one tile goes to each (`kernel` is then compiled for each, and gets arrays of JAX).
+
+    `identity` says what the kernel is of, beside `x`: a store with another identity or of other
+    examples is refused. `observe` is told how many tiles are done, and of how many. Memory: a
+    few tiles, and what `kernel` takes.
+
+    Raises `ValueError` for a tile below 1, examples that are not finite, a kernel that gives
+    another shape, or a `path` where something else is; `OSError` where the disk is full (the tiles
+    that are done are kept).
+
+    >>> import tempfile
+    >>> x = np.arange(6.0).reshape(3, 2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     K = write_tiles(f"{folder}/k", lambda a, b: a @ b.T, x, tile=2)
+    ...     print(K[0:3, 1:3])
+    [[ 3.  5.]
+     [13. 23.]
+     [23. 41.]]
+    """
+    path, x = Path(path), checked_examples(x)
+    tile = min(checked_tile(tile), len(x))
+    identity = f"{identity} {_fingerprint(x)}".strip()
+    store = TileStore.resume(path, len(x), tile, identity)
+    every = triangle(len(x), tile)
+    wanted = every if order is None else _ordered(order, every)
+    todo = [index for index in wanted if store is None or not store.has(index)]
+    tiles = blocks(kernel, x, tile, todo)
+    first = next(tiles, None)
+    if first is not None:  # its type of numbers is the store's
+        with _what_is_kept(path):
+            store = store or TileStore.create(path, len(x), tile, first[1].dtype, identity)
+            done = len(every) - len(store.missing)
+            for written, _ in enumerate(_overlapped(chain([first], tiles), store.write), 1):
+                if observe is not None:
+                    observe(done + written, len(every))
+    return TiledKernel(TileStore(path))
+
+
+def _ordered(order: Iterable[Index], every: list[Index]) -> list[Index]:
+    wanted = list(dict.fromkeys((int(row), int(column)) for row, column in order))
+    for index in set(wanted) - set(every):
+        raise ValueError(f"there is no tile {index}: tiles go from (0, 0) to {every[-1]}, i <= j")
+    return wanted
+
+
+def _overlapped(items: Iterable[tuple[Any, ...]], write: Callable[..., object]) -> Iterator[None]:
+    """Write each item while the next one is computed; one step whenever one is written."""
+    with ThreadPoolExecutor(1) as thread:
+        pending = None
+        for item in items:
+            if pending is not None:
+                pending.result()
+                yield
+            pending = thread.submit(write, *item)
+        if pending is not None:
+            pending.result()
+            yield
+
+
+@contextmanager
+def _what_is_kept(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"{path} could not be written: {error.strerror or error}; the tiles that are done are"
+            " kept, and the same run again adds only those that are missing"
+        ) from error
+
+
+def _fingerprint(x: np.ndarray) -> str:
+    """A hash of the examples."""
+    digest = blake2b(f"{x.dtype} {x.shape}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(x).data)
+    return digest.hexdigest()

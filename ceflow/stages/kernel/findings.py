@@ -1,0 +1,95 @@
+"""What is asked of a kernel: its distance, its spectrum, how it goes with the targets."""
+
+from typing import TYPE_CHECKING
+
+from ceflow import kernels
+from ceflow.data import Dataset
+from ceflow.spec import Circle
+from ceflow.stages.kernel.matrices import Found, reference_of
+from ceflow.stages.stage import Job, Values
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ROWS = 1024
+"""Test examples whose predictions are made at a time."""
+
+
+def findings(job: Job, dataset: Dataset, found: Found) -> Values:
+    """The numbers of a kernel stage, those of its method included."""
+    stage, values = job.stage, _described(job, found) | found.values
+    reference = reference_of(job)
+    if reference is not None:
+        values["reference"] = stage.reference
+        if "distance" not in values:
+            values["distance"] = kernels.relative_distance(found.matrix, reference)
+    if stage.spectrum:
+        values |= kernels.spectrum(found.matrix)._asdict()
+    if stage.alignment:
+        for key, centred in (("alignment", False), ("alignment_centred", True)):
+            values[key] = kernels.alignment(found.matrix, dataset.train.y, centred=centred)
+    if stage.ridge is not None:
+        values |= _regression(job, dataset, found)
+    if isinstance(job.plan.document.data, Circle):
+        values["profile"] = _profile(dataset, found)
+    return values
+
+
+def _described(job: Job, found: Found) -> Values:
+    import numpy as np
+
+    diagonal = found.matrix.diagonal()
+    if diagonal.ndim > 1:  # (outputs, outputs, N)
+        diagonal = np.trace(diagonal)
+    return {
+        "kind": job.stage.kind,
+        "method": job.stage.method,
+        "shape": list(found.matrix.shape),
+        "trace": float(diagonal.sum(dtype=float)),
+    }
+
+
+def _regression(job: Job, dataset: Dataset, found: Found) -> Values:
+    import numpy as np
+
+    ridge = job.stage.ridge * float(found.matrix.diagonal().mean(dtype=float))
+    coefficients = kernels.fit(found.matrix, dataset.train.y, ridge)
+    parts = {"train": (found.matrix @ coefficients, dataset.train.y)}
+    if len(dataset.test.x):
+        starts = range(0, len(dataset.test.x), ROWS)
+        blocks = [found.between(slice(start, start + ROWS)) @ coefficients for start in starts]
+        parts["test"] = np.concatenate(blocks), dataset.test.y
+    values: Values = {}
+    for part, (predictions, targets) in parts.items():
+        values[f"{part}_mse"] = float(np.square(predictions - targets).mean())
+        if _has_classes(job):
+            values[f"{part}_accuracy"] = kernels.accuracy(predictions, targets)
+    return values
+
+
+def _has_classes(job: Job) -> bool:
+    return getattr(job.plan.document.data, "targets", "raw") != "raw"
+
+
+def _profile(dataset: Dataset, found: Found) -> Values:
+    """The kernel of the circle's middle point with all, by the angle between them."""
+    import numpy as np
+
+    middle = len(dataset.train.x) // 2
+    angles = np.linspace(-np.pi, np.pi, len(dataset.train.x))
+    row = slice(middle, middle + 1)
+    values: Values = {
+        "angles": (angles - angles[middle]).tolist(),
+        "kernel": _row(found.matrix[row, :]),
+    }
+    if found.stderr is not None:
+        values["stderr"] = _row(found.stderr[row, :])
+    return values
+
+
+def _row(block: "np.ndarray") -> list[float]:
+    """One row of numbers; of a kernel over all outputs, its mean over them."""
+    import numpy as np
+
+    mean = block if block.ndim == 2 else np.trace(block, axis1=2, axis2=3) / block.shape[-1]
+    return mean[0].astype(float).tolist()

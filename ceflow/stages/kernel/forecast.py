@@ -1,0 +1,135 @@
+"""What a kernel stage will need."""
+
+import math
+
+from ceflow import kernels
+from ceflow.compiler import Plan, fan_in_sum, multiplicity_of, nodes
+from ceflow.spec import Circle, Kernel, Model, member_of
+from ceflow.stages.kernel.networks import without_weights
+from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, Work, number_size
+
+LOADING = 0.5
+"""Seconds to read the data and to write an array, libraries included."""
+
+TILED = "set tile = 1024, to keep the kernel on disk"
+
+
+def forecast(stage: Kernel, plan: Plan, model: Model) -> Forecast:
+    """The matrix with the temporaries it takes, the network, and the features of each example."""
+    assert plan.data is not None
+    by_method = _analytic if stage.method == "analytic" else _drawn
+    found = by_method(stage, plan, member_of(model) if stage.method == "mean" else model)
+    return found if stage.tile is None else _in_tiles(stage, plan, found)
+
+
+def _analytic(stage: Kernel, plan: Plan, model: Model) -> Forecast:
+    entries, size = _entries(stage, plan), number_size(plan)
+    layers = _layers(model)
+    traffic = size * entries * (2 * plan.inputs + 30 * layers)
+    work = Work(traffic=traffic, compilations=1 + layers / 3, seconds=LOADING)
+    return Forecast(6 * entries * size, entries * size, _largest(plan), work, TILED)
+
+
+def _drawn(stage: Kernel, plan: Plan, model: Model) -> Forecast:
+    if without_weights(stage, plan, model, _rows(stage, plan)):
+        return _without_weights(stage, plan, model)
+    entries, size, rows = _entries(stage, plan), number_size(plan), _rows(stage, plan)
+    root, outputs, layers = plan.expand(model), plan.outputs, _layers(model)
+    features = rows * _feature_numbers(root, outputs)
+    heavy = root.parameters > 3 * entries + features
+    contractions = rows**2 * _feature_numbers(
+        root, outputs**2 if stage.outputs == "full" else outputs
+    )
+    moved = 5 * features + 2 * layers * multiplicity_of(model) * entries
+    draws = _likely_draws(stage, model)
+    work = Work(
+        flops=draws * 2 * (contractions + rows * (outputs + 1) * root.parameters),
+        traffic=draws * size * moved,
+        normals=draws * root.parameters,
+        compilations=2 + layers / 3,
+        seconds=LOADING,
+    )
+    memory = size * (4 * entries + 2 * features + 2 * root.parameters)
+    key = "model.widths" if heavy else _largest(plan)
+    tiled = "" if heavy or stage.method == "mean" or stage.outputs == "full" else TILED
+    return Forecast(memory, _disk(stage, plan), key, work, tiled)
+
+
+def _without_weights(stage: Kernel, plan: Plan, model: Model) -> Forecast:
+    """Of each layer the columns that examples see, and two decompositions of as many columns."""
+    size, rows = number_size(plan), _rows(stage, plan)
+    columns = rows * (1 + plan.outputs)
+    units = sum(member_of(model).widths)
+    members = _likely_draws(stage, model) * multiplicity_of(model)
+    work = Work(
+        flops=members * units * (6 * rows**2 + 6 * columns**2),
+        traffic=members * size * 20 * units * columns,
+        normals=members * units * columns,
+        compilations=4 + _layers(model),
+        seconds=LOADING,
+    )
+    memory = size * (4 * rows**2 + 4 * units * columns)
+    return Forecast(memory, _disk(stage, plan), "model.widths", work)
+
+
+def _in_tiles(stage: Kernel, plan: Plan, whole: Forecast) -> Forecast:
+    """The work of half of the matrix, the memory of a few of its tiles; the inputs stay."""
+    assert plan.data is not None
+    assert stage.tile is not None
+    size, rows = number_size(plan), plan.data.train
+    share = min(1.0, stage.tile / rows)
+    memory = 8 * rows * plan.inputs + share**2 * whole.memory
+    if stage.spectrum or stage.alignment or stage.ridge is not None:
+        memory += min(kernels.MEMORY, 24 * rows**2)
+    return whole._replace(
+        memory=memory,
+        disk=size * rows**2 * (1 + share) / 2,
+        key="tile",
+        instead="",
+        work=whole.work._replace(flops=whole.work.flops / 2, traffic=whole.work.traffic / 2),
+    )
+
+
+def _likely_draws(stage: Kernel, model: Model) -> float:
+    """How many networks will be drawn: until the standard error is as asked for, by the law of the
+    variance (CE eq. 9) with an alpha like most."""
+    if stage.error is None:
+        return stage.most_draws
+    variance = math.expm1(min(TYPICAL_ALPHA * fan_in_sum(model), 50))
+    return min(stage.most_draws, max(kernels.FEWEST, variance / stage.error**2))
+
+
+def _rows(stage: Kernel, plan: Plan) -> int:
+    """The examples a kernel is drawn on: a regression predicts from the same draw."""
+    assert plan.data is not None
+    return plan.data.train + (plan.data.test if stage.ridge is not None else 0)
+
+
+def _entries(stage: Kernel, plan: Plan) -> int:
+    return _rows(stage, plan) ** 2 * (plan.outputs**2 if stage.outputs == "full" else 1)
+
+
+def _disk(stage: Kernel, plan: Plan) -> float:
+    assert plan.data is not None
+    kept = plan.data.train**2 * (plan.outputs**2 if stage.outputs == "full" else 1)
+    return kept * (16 if stage.method == "mean" else number_size(plan))  # the mean's errors too
+
+
+def _largest(plan: Plan) -> str:
+    """What decides how large the matrix is."""
+    return "data.points" if isinstance(plan.document.data, Circle) else "data.train"
+
+
+def _layers(model: Model) -> int:
+    return 2 * len(member_of(model).widths) + 1
+
+
+def _feature_numbers(node: nodes.Node, outputs: int) -> float:
+    """Numbers kept of one example: each dense layer's input, and a gradient for every output."""
+    if isinstance(node, nodes.Dense):
+        return node.inputs + outputs * node.outputs
+    if isinstance(node, nodes.Chain):
+        return math.fsum(_feature_numbers(layer, outputs) for layer in node.layers)
+    if isinstance(node, nodes.Ensemble):
+        return node.multiplicity * _feature_numbers(node.member, outputs)
+    return 0

@@ -1,0 +1,219 @@
+"""Infinitely wide convolutional networks, against networks of finite width, vectors and patches."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ceflow.compiler import nodes
+from ceflow.compiler.lowering import lower
+from ceflow.kernels import analytic, empirical_ntk
+from ceflow.spec import Mlp
+
+RELU = "relu"
+
+
+def convolution(
+    shape: nodes.Image, channels: float, kernel: int = 3, stride: int = 1, groups: int = 1, b=0.0
+) -> nodes.Convolution:
+    return nodes.Convolution(shape, channels, kernel, stride, groups, 2.0, b)
+
+
+def shallow(n: float, activation: str = RELU, pool: bool = True, b: float = 0.0) -> nodes.Chain:
+    """Convolution, activation, pooling or not, dense."""
+    image = (n, 4, 4)
+    head = nodes.AveragePool(image) if pool else nodes.Flatten(image)
+    return nodes.Chain(
+        (
+            convolution((3, 4, 4), n, b=b),
+            nodes.Activation(activation, image),
+            head,
+            nodes.Dense(n if pool else 16 * n, 1, 1.0, b),
+        )
+    )
+
+
+def residual(
+    n: float, activation: str = RELU, pool: bool = True, b: float = 0.0, groups: int = 1
+) -> nodes.Chain:
+    """A stem, a block as ResNeXt's with a projection, and a head."""
+    act = nodes.Activation
+    body = nodes.Chain(
+        (
+            convolution((n, 4, 4), n, 1, b=b),
+            act(activation, (n, 4, 4)),
+            convolution((n, 4, 4), n, 3, 2, groups, b),
+            act(activation, (n, 2, 2)),
+            convolution((n, 2, 2), n, 1, b=b),
+        )
+    )
+    return nodes.Chain(
+        (
+            convolution((3, 4, 4), n),
+            act(activation, (n, 4, 4)),
+            nodes.Residual(body, convolution((n, 4, 4), n, 1, 2)),
+            act(activation, (n, 2, 2)),
+            nodes.AveragePool((n, 2, 2)) if pool else nodes.Flatten((n, 2, 2)),
+            nodes.Dense(n if pool else 4 * n, 1, 1.0, b),
+        )
+    )
+
+
+def pooled_between(n: float) -> nodes.Chain:
+    """Pooling over windows, and layers above it."""
+    return nodes.Chain(
+        (
+            convolution((3, 4, 4), n),
+            nodes.Activation(RELU, (n, 4, 4)),
+            nodes.AveragePool((n, 4, 4), 2),
+            convolution((n, 2, 2), n, 3, b=0.1),
+            nodes.Activation("erf", (n, 2, 2)),
+            nodes.AveragePool((n, 2, 2)),
+            nodes.Dense(n, n, 2.0, 0.0),
+            nodes.Activation(RELU, n),
+            nodes.Dense(n, 1, 1.0, 0.0),
+        )
+    )
+
+
+def inputs() -> np.ndarray:
+    """Two unlike images, and one near the first."""
+    x = np.random.default_rng(0).standard_normal((3, 3, 4, 4))
+    x[2] = x[0] + 0.1 * x[2]
+    return x
+
+
+def draws_of(root: nodes.Chain, x: np.ndarray, count: int) -> np.ndarray:
+    def draw(key: jax.Array) -> jax.Array:
+        return empirical_ntk(lower(root, key), x, trace=True)
+
+    keys = jax.random.split(jax.random.key(3), count)
+    return np.asarray(jax.jit(lambda keys: jax.lax.map(draw, keys))(keys))
+
+
+@pytest.mark.parametrize("b", [0.0, 0.3])
+@pytest.mark.parametrize("pool", [True, False])
+@pytest.mark.parametrize("activation", ["relu", "erf"])
+def test_with_one_hidden_layer_the_mean_is_the_kernel_at_any_width(
+    activation: str, pool: bool, b: float, x64: None
+):
+    x = inputs()
+    draws = draws_of(shallow(16, activation, pool, b), x, 1500)
+    expected = analytic(shallow(16, activation, pool, b), x).ntk
+    standard = draws.std(axis=0) / np.sqrt(len(draws))
+    # six different entries in each of eight cases: five standard errors, 3e-5 by chance
+    assert (np.abs(draws.mean(axis=0) - expected) < 5 * standard).all()
+    assert (standard < 0.01 * jnp.max(expected)).all()  # so 5 % would be seen
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        residual,
+        lambda n: residual(n, pool=False),
+        lambda n: residual(n, "tanh", b=0.2, groups=4),
+        pooled_between,
+    ],
+    ids=["pooled", "flattened", "grouped with biases", "pooled between"],
+)
+def test_wide_networks_come_near_the_kernel(build: Any, x64: None):
+    x = inputs()
+    draws = draws_of(build(96), x, 60)
+    expected = analytic(build(float("inf")), x).ntk
+    # the mean at n channels is off by O(layers/n), 5/96; and five standard errors of the mean
+    allowed = 5 * draws.std(axis=0) / np.sqrt(60) + 5 / 96 * jnp.max(expected)
+    assert (np.abs(draws.mean(axis=0) - expected) < allowed).all()
+
+
+@pytest.mark.parametrize("head", [nodes.AveragePool, nodes.Flatten])
+def test_on_one_position_a_convolution_is_a_dense_layer(head: Any, x64: None):
+    x = np.random.default_rng(1).standard_normal((5, 4))
+    root = nodes.Chain(
+        (
+            nodes.Convolution((4, 1, 1), 8, 1, 1, 1, 2.0, 0.3),
+            nodes.Activation(RELU, (8, 1, 1)),
+            head((8, 1, 1)),
+            nodes.Dense(8, 8, 2.0, 0.3),
+            nodes.Activation(RELU, 8),
+            nodes.Dense(8, 1, 1.0, 0.3),
+        )
+    )
+    ours, vectors = (
+        analytic(root, x[..., None, None]),
+        analytic(Mlp(widths=(8, 8), bias_variance=0.3), x),
+    )
+    np.testing.assert_allclose(ours.ntk, vectors.ntk, rtol=1e-13)
+    np.testing.assert_allclose(ours.nngp, vectors.nngp, rtol=1e-13)
+
+
+def test_one_layer_is_the_mean_over_patches(x64: None):
+    # without pooling, and with: the kernel of patches as vectors, averaged
+    x = inputs()
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    patches = np.stack(
+        [padded[:, :, i : i + 3, j : j + 3].reshape(3, -1) for i in range(4) for j in range(4)], 1
+    ).reshape(48, 27)
+    every = np.asarray(analytic(Mlp(widths=(8,)), patches).ntk).reshape(3, 16, 3, 16)
+    flat, pooled = (analytic(shallow(8, pool=pool), x).ntk for pool in (False, True))
+    np.testing.assert_allclose(flat, np.einsum("apbp->ab", every) / 16, rtol=1e-12)
+    np.testing.assert_allclose(pooled, every.mean(axis=(1, 3)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("build", [shallow, pooled_between])
+def test_kernels_are_symmetric_and_positive_semidefinite(build: Any, x64: None):
+    x = inputs()
+    x = np.concatenate([x, x[:1], -x[:1], np.zeros((1, 3, 4, 4))])
+    for kernel in analytic(build(4), x)[:2]:
+        np.testing.assert_array_equal(kernel, kernel.T)
+        np.testing.assert_allclose(kernel[0], kernel[3], rtol=1e-12)  # equal images
+        assert np.isfinite(kernel).all()
+        eigenvalues = np.linalg.eigvalsh(np.asarray(kernel))
+        assert eigenvalues[0] > -1e-13 * eigenvalues[-1]
+
+
+def test_two_batches_give_a_block(x64: None):
+    x = inputs()
+    whole = analytic(shallow(4), x)
+    block = analytic(shallow(4), x[:1], x[1:])
+    np.testing.assert_array_equal(block.ntk, whole.ntk[:1, 1:])
+
+
+def test_float32_is_near_float64():
+    x = inputs()
+    with jax.enable_x64(True):
+        exact = np.asarray(analytic(residual(4), x).ntk)
+    kernel = analytic(residual(4), x.astype(np.float32)).ntk
+    assert kernel.dtype == jnp.float32
+    # some tens of roundings of 6e-8
+    np.testing.assert_allclose(kernel, exact, rtol=0, atol=2e-6 * exact.max())
+
+
+def test_gradients_are_finite_at_equal_and_zero_images(x64: None):
+    x = jnp.asarray(np.concatenate([inputs(), np.zeros((1, 3, 4, 4))]))
+    gradient = jax.grad(lambda other: analytic(shallow(4), x, other).ntk.sum())(x)
+    assert np.isfinite(gradient).all()
+    assert np.abs(gradient).max() > 0.01
+
+
+def test_an_activation_on_what_is_not_gaussian_is_refused():
+    image = (4, 4, 4)
+    root = nodes.Chain(
+        (
+            convolution((3, 4, 4), 4),
+            nodes.Activation(RELU, image),
+            nodes.Residual(convolution(image, 4)),
+            nodes.Activation(RELU, image),
+            nodes.AveragePool(image),
+            nodes.Dense(4, 1, 1.0, 0.0),
+        )
+    )
+    with pytest.raises(ValueError, match="relu acts on values that are not Gaussian"):
+        analytic(root, inputs())
+
+
+@pytest.mark.parametrize("shape", [(2, 48), (2, 3, 4, 5), (2, 4, 4, 4)])
+def test_inputs_of_another_shape_are_refused(shape: tuple[int, ...]):
+    with pytest.raises(ValueError, match=r"\(examples, 3, 4, 4\)"):
+        analytic(shallow(4), np.ones(shape))
