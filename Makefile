@@ -9,10 +9,10 @@ run: .venv/.installed
 	$(BIN)/ceflow run examples/quickstart.toml
 
 test: .venv/.installed-dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 test-slow: .venv/.installed-dev
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -n auto --dist loadfile -m slow
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ units, or the shape of an image.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -194,6 +195,15 @@ class Ensemble:
 
 
 Node = Dense | Convolution | Activation | AveragePool | Flatten | Residual | Chain | Ensemble
+
+
+def every(node: Node) -> Iterator[Node]:
+    """A tree's layers, those that hold others included."""
+    yield node
+    below = [*getattr(node, "layers", ())]
+    below += [getattr(node, key, None) for key in ("member", "body", "shortcut")]
+    for inner in filter(None, below):
+        yield from every(inner)
 
 
 def is_finite(node: Node) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
+    from ceflow.kernels.algebra.cholesky import SingularError, rounding_ridge
     from ceflow.kernels.algebra.distance import relative_distance
     from ceflow.kernels.algebra.eigenvalues import Spectrum, eigenvalue_max, spectrum
     from ceflow.kernels.algebra.labels import accuracy, alignment
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ceflow.kernels.draws.average import KernelAverage
     from ceflow.kernels.draws.conditional import conditional_ntk
     from ceflow.kernels.draws.devices import ensemble_ntk, spread
-    from ceflow.kernels.draws.mean import FEWEST, MeanKernel, mean_kernel
+    from ceflow.kernels.draws.mean import MeanKernel, mean_kernel
     from ceflow.kernels.empirical.ntk import empirical_ntk
     from ceflow.kernels.empirical.operator import ntk_operator
     from ceflow.kernels.infinite.limits import Kernels, analytic, block_kernel
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
     from ceflow.kernels.tiles.writing import write_tiles
 
 __all__ = [
-    "FEWEST",
     "MEMORY",
     "KernelAverage",
     "Kernels",
     "Matrix",
     "MeanKernel",
+    "SingularError",
     "Spectrum",
     "TiledKernel",
     "accuracy",
@@ -45,6 +46,7 @@ __all__ = [
     "ntk_operator",
     "open",
     "relative_distance",
+    "rounding_ridge",
     "row_blocks",
     "spectrum",
     "spread",
@@ -54,6 +56,7 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "ceflow.kernels.algebra.cholesky": ("SingularError", "rounding_ridge"),
         "ceflow.kernels.algebra.distance": ("relative_distance",),
         "ceflow.kernels.algebra.eigenvalues": ("Spectrum", "eigenvalue_max", "spectrum"),
         "ceflow.kernels.algebra.labels": ("accuracy", "alignment"),
@@ -62,7 +65,7 @@ __getattr__, __dir__ = lazy(
         "ceflow.kernels.draws.average": ("KernelAverage",),
         "ceflow.kernels.draws.conditional": ("conditional_ntk",),
         "ceflow.kernels.draws.devices": ("ensemble_ntk", "spread"),
-        "ceflow.kernels.draws.mean": ("FEWEST", "MeanKernel", "mean_kernel"),
+        "ceflow.kernels.draws.mean": ("MeanKernel", "mean_kernel"),
         "ceflow.kernels.empirical.ntk": ("empirical_ntk",),
         "ceflow.kernels.empirical.operator": ("ntk_operator",),
         "ceflow.kernels.infinite.limits": ("Kernels", "analytic", "block_kernel"),

@@ -8,12 +8,21 @@ from ceflow.spec.models import Ensemble, Mlp, Model
 from ceflow.spec.origin import Origin, placing, stack
 from ceflow.spec.reading import check, load, loads
 from ceflow.spec.schema import json_schema
-from ceflow.spec.stages import Kernel, Search, Stage, StageSpec, Variance, member_of
+from ceflow.spec.stages import (
+    FEWEST_DRAWS,
+    Kernel,
+    Search,
+    Stage,
+    StageSpec,
+    Variance,
+    member_of,
+)
 from ceflow.spec.sweep import Sweep, variants
 from ceflow.spec.text import Text
 from ceflow.spec.writing import dumps, dumps_origins, tree_of
 
 __all__ = [
+    "FEWEST_DRAWS",
     "VERSION",
     "Cifar10",
     "Circle",

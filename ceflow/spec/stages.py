@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
 
+FEWEST_DRAWS = 16
+"""Draws before a standard error is trusted to end the drawing: its own error is 18 % then."""
+
 References = dict[str, type[Spec]]
 """Keys of a stage whose value names an earlier stage, and the kind of stage that must be."""
 

@@ -35,7 +35,7 @@ def statistics(kernels: np.ndarray) -> np.ndarray:
     return np.concatenate([flat, flat**2, flat[:, :5] * flat[:, 7:12]], axis=1)
 
 
-@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("outputs", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", MODELS)
 def test_the_law_is_that_of_drawn_weights(name: str, outputs: int, x64: None):
     model = MODELS[name]
@@ -84,6 +84,15 @@ def test_in_float32_as_in_float64():
     kernel = conditional_ntk(MODELS["wider"], X.astype(np.float32), key=jax.random.key(3))
     assert kernel.dtype == jnp.float32
     assert np.isfinite(kernel).all()
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [(np.ones(3), "examples, inputs"), ([[1.0, np.nan]], "row 0 of x holds NaN"), ([], "rows")],
+)
+def test_inputs_that_are_no_rows_of_numbers_are_refused(x: Any, message: str):
+    with pytest.raises(ValueError, match=message):
+        conditional_ntk(MODELS["relu"], x, key=jax.random.key(0))
 
 
 def test_an_infinite_width_is_refused():

@@ -206,8 +206,17 @@ BITS = {
 }
 
 
-@pytest.mark.parametrize(("dtype", "size"), [("float32", 20), ("float64", 9)])
-@pytest.mark.parametrize("name", BITS)
+@pytest.mark.parametrize(
+    ("name", "dtype", "size"),
+    [
+        ("relu", "float32", 20),
+        ("tanh", "float64", 9),
+        pytest.param("relu", "float64", 9, marks=pytest.mark.slow),
+        pytest.param("tanh", "float32", 20, marks=pytest.mark.slow),
+        pytest.param("gelu", "float32", 20, marks=pytest.mark.slow),
+        pytest.param("gelu", "float64", 9, marks=pytest.mark.slow),
+    ],
+)
 def test_any_block_has_the_bits_of_the_whole(name: str, dtype: str, size: int):
     x = np.abs(random_rows(300, size, seed=12))
     x[5], x[200], x[10], x[150] = x[3], -x[3], 0, x[3] + 1e-3 * x[4]  # pairs done by differences
@@ -307,7 +316,7 @@ def test_inputs_of_a_wrong_shape_are_refused(x1: np.ndarray, x2: np.ndarray | No
 # gradients
 
 
-@pytest.mark.parametrize("which", ["nngp", "ntk"])
+@pytest.mark.parametrize("which", [pytest.param("nngp", marks=pytest.mark.slow), "ntk"])
 @pytest.mark.parametrize("name", ["two layers", "odd with biases"])
 def test_gradients_are_finite_at_equal_opposite_and_zero_inputs(name: str, which: str, x64: None):
     x = jnp.asarray(INPUTS["equal, opposite, zero"]())
@@ -320,7 +329,7 @@ def test_gradients_are_finite_at_equal_opposite_and_zero_inputs(name: str, which
         assert np.abs(gradient).max() > 0.01
 
 
-@pytest.mark.parametrize("which", ["nngp", "ntk"])
+@pytest.mark.parametrize("which", [pytest.param("nngp", marks=pytest.mark.slow), "ntk"])
 @pytest.mark.parametrize("name", ["odd with biases", "linear"])
 def test_gradients_are_those_of_differences(name: str, which: str, x64: None):
     spec, (u, v) = SPECS[name], random_rows(2, 3, seed=10)

@@ -112,8 +112,8 @@ def test_with_one_hidden_layer_the_mean_is_the_kernel_at_any_width(
     "build",
     [
         residual,
-        lambda n: residual(n, pool=False),
-        lambda n: residual(n, "tanh", b=0.2, groups=4),
+        pytest.param(lambda n: residual(n, pool=False), marks=pytest.mark.slow),
+        pytest.param(lambda n: residual(n, "tanh", b=0.2, groups=4), marks=pytest.mark.slow),
         pooled_between,
     ],
     ids=["pooled", "flattened", "grouped with biases", "pooled between"],
@@ -211,6 +211,44 @@ def test_an_activation_on_what_is_not_gaussian_is_refused():
     )
     with pytest.raises(ValueError, match="relu acts on values that are not Gaussian"):
         analytic(root, inputs())
+
+
+def test_branches_that_are_correlated_are_refused():
+    image = (4, 4, 4)
+    body = nodes.Chain((convolution(image, 4), nodes.Activation(RELU, image)))
+    root = nodes.Chain(
+        (
+            convolution((3, 4, 4), 4),
+            nodes.Residual(body),
+            nodes.AveragePool(image),
+            nodes.Dense(4, 1, 1.0, 0.0),
+        )
+    )
+    with pytest.raises(ValueError, match="neither branch of a residual connection"):
+        analytic(root, inputs())
+
+
+def test_a_function_in_place_of_the_activations_is_refused():
+    with pytest.raises(ValueError, match="in its layers"):
+        analytic(shallow(4), inputs(), activation=jnp.tanh)
+
+
+def test_the_error_of_quadrature_is_bounded(x64: None):
+    # one position: the bound is that of the network on vectors
+    x = np.random.default_rng(1).standard_normal((5, 4))
+    root = nodes.Chain(
+        (
+            nodes.Convolution((4, 1, 1), 8, 1, 1, 1, 2.0, 0.0),
+            nodes.Activation("tanh", (8, 1, 1)),
+            nodes.Flatten((8, 1, 1)),
+            nodes.Dense(8, 1, 1.0, 0.0),
+        )
+    )
+    ours = analytic(root, x[..., None, None])
+    vectors = analytic(Mlp(widths=(8,), activation="tanh"), x)
+    np.testing.assert_allclose(ours.ntk, vectors.ntk, rtol=1e-12)
+    assert float(ours.error) == pytest.approx(float(vectors.error), rel=1e-9)
+    assert analytic(shallow(4), inputs()).error == 0
 
 
 @pytest.mark.parametrize("shape", [(2, 48), (2, 3, 4, 5), (2, 4, 4, 4)])

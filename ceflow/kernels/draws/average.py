@@ -47,7 +47,12 @@ class KernelAverage:
         Of networks whose entries all vary alike this is the square root of `Var(K)/E[K]^2`, which
         CE eq. 9 and 11 give a law for. Raises `ValueError` for fewer than two kernels.
         """
-        return math.sqrt(self._variance().sum()) / float(np.linalg.norm(self.mean))
+        norm = float(np.linalg.norm(self.mean))
+        if norm == 0:
+            raise ValueError(
+                "all kernels drawn are 0: the networks are too narrow, or all inputs 0"
+            )
+        return math.sqrt(self._variance().sum()) / norm
 
     @property
     def error(self) -> float:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Key
 
 from ceflow import nets
+from ceflow.kernels.empirical.ntk import check_examples
 from ceflow.spec import Mlp
 
 
@@ -30,7 +31,7 @@ def conditional_ntk(
 
     Exact at any width, for any activation, with biases; a width below N costs as much as weights
     do. The draws are those of no module: the same key gives other numbers than `plan.module`.
-    Raises `ValueError` for an infinite width.
+    Raises `ValueError` for an infinite width, or inputs that are not rows of finite numbers.
 
     >>> from ceflow.spec import Mlp
     >>> x = jnp.array([[1.0, 1.0]])         # |x|^2 = d: the mean of K is H + 1 = 3
@@ -39,8 +40,13 @@ def conditional_ntk(
     True
     """
     if not model.finite:
-        raise ValueError("a network with an infinite layer cannot be drawn; use ceflow.analytic")
-    return _draw(model, jnp.asarray(x), outputs, key)
+        raise ValueError("a network with an infinite layer cannot be drawn; use kernels.analytic")
+    x = jnp.asarray(x)
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    check_examples("x", x)
+    if x.ndim != 2:
+        raise ValueError(f"x must be (examples, inputs), not {x.shape}")
+    return _draw(model, x, outputs, key)
 
 
 class _Layer(NamedTuple):

@@ -8,9 +8,7 @@ from jaxtyping import Array, Float
 
 from ceflow.kernels.draws.average import KernelAverage
 from ceflow.seeding import Seed
-
-FEWEST = 16
-"""Draws before a standard error is trusted to end the drawing: its own error is 18 % then."""
+from ceflow.spec import FEWEST_DRAWS
 
 
 class MeanKernel(NamedTuple):
@@ -57,7 +55,7 @@ def mean_kernel(
     average = KernelAverage()
     for kernel in _drawn(draw, seed, draws):
         average.add(kernel)
-        if error is not None and average.count >= FEWEST and average.error <= error:
+        if error is not None and average.count >= FEWEST_DRAWS and average.error <= error:
             break
     return MeanKernel(average.mean, average.stderr, average.error, average.count)
 

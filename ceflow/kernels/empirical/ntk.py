@@ -11,6 +11,7 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from ceflow.kernels.empirical import networks
 from ceflow.kernels.empirical.blocks import structured
+from ceflow.kernels.empirical.contractions import symmetric
 from ceflow.kernels.empirical.costs import Shape
 from ceflow.kernels.empirical.plans import METHODS, Method, plan_for
 from ceflow.kernels.empirical.vectors import products
@@ -112,4 +113,5 @@ def _kernel(
         kernel = structured(network, plan, x1, x2, total)
     else:
         kernel = products(network, x1, x1 if x2 is None else x2, total, plan.chunk)
+        kernel = symmetric(kernel) if x2 is None else kernel
     return kernel if trace else kernel.reshape(asked.n1, n2, network.outputs, network.outputs)

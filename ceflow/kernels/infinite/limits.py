@@ -71,6 +71,8 @@ def analytic(
     [[4.]]
     """
     if not isinstance(model, Mlp | Ensemble):
+        if activation is not None:
+            raise ValueError("the activations of a tree of layers are in its layers: change them")
         return Kernels(*image_kernels(model, *_checked(x1, x2, tile, _shape(model))))
     x1, x2 = _checked(x1, x2, tile)
     root = _root(model, x1.shape[1], activation)

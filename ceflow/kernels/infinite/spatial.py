@@ -1,4 +1,4 @@
-"""Infinitely wide convolutional networks: what `infinite` does for vectors, for images.
+"""Infinitely wide convolutional networks: what `recursion` does for vectors, for images.
 
 With infinitely many channels the values at two positions, of one image or of two, are Gaussians.
 Their covariances are followed up the layers: between every position of one image and every position
@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ceflow.compiler import nodes
-from ceflow.kernels.infinite.duals import dual
+from ceflow.kernels.infinite.duals import DUALS, dual
 from ceflow.kernels.infinite.moments import Moments, size
 from ceflow.kernels.infinite.polynomials import angle_of, half_angle_squares, safe_sqrt
 
@@ -31,29 +31,30 @@ COPIES = 16
 
 def image_kernels(
     root: nodes.Node, x1: Float[Array, "n1 c h w"], x2: Float[Array, "n2 c h w"] | None
-) -> tuple[Float[Array, "n1 n2"], Float[Array, "n1 n2"], Float[Array, ""]]:
+) -> tuple[Float[Array, "n1 n2"], Float[Array, "n1 n2"], Float[Array, ""] | float]:
     """NNGP and NTK of an infinitely wide network, and the bound on the error of its quadratures,
     relative to the NTK's largest diagonal entry.
 
     Without `x2` of `x1` with itself, and then each pair is done once.
     """
     require_gaussian(root)
-    return _of_pairs(root, x1, x2)
+    nngp, ntk = _of_pairs(root, x1, x2)
+    if activations(root) <= set(DUALS):
+        return nngp, ntk, 0.0
+    return nngp, ntk, _error(root, x1 if x2 is None else jnp.concatenate([x1, x2]))
 
 
 @eqx.filter_jit
-def _of_pairs(root: nodes.Node, x1: Array, x2: Array | None) -> tuple[Array, Array, Array]:
-    def pair(indices: Array) -> tuple[Array, Array, Array]:
+def _of_pairs(root: nodes.Node, x1: Array, x2: Array | None) -> tuple[Array, Array]:
+    def pair(indices: Array) -> tuple[Array, Array]:
         i, j = indices
         across = through(root, images(x1[i], other[j], root)).across
-        return across.covariance.squeeze(), across.ntk.squeeze(), across.error
+        return across.covariance.squeeze(), across.ntk.squeeze()
 
     other = x1 if x2 is None else x2
     rows, columns = np.triu_indices(len(x1)) if x2 is None else np.indices((len(x1), len(x2)))
     pairs = jnp.stack([jnp.ravel(rows), jnp.ravel(columns)], axis=1)
-    positions = math.prod(x1.shape[2:]) ** (2 if pools(root) else 1)
-    batch = max(1, min(len(pairs), BLOCK // (COPIES * x1.dtype.itemsize * positions)))
-    nngp, ntk, error = jax.lax.map(pair, pairs, batch_size=batch)
+    nngp, ntk = jax.lax.map(pair, pairs, batch_size=min(len(pairs), _at_once(root, x1)))
 
     def matrix(values: Array) -> Array:
         empty = jnp.zeros((len(x1), len(other)), values.dtype)
@@ -61,7 +62,25 @@ def _of_pairs(root: nodes.Node, x1: Array, x2: Array | None) -> tuple[Array, Arr
             empty = empty.at[pairs[:, 1], pairs[:, 0]].set(values)
         return empty.at[pairs[:, 0], pairs[:, 1]].set(values)
 
-    return matrix(nngp), matrix(ntk), jnp.max(error) / jnp.max(jnp.abs(ntk))
+    return matrix(nngp), matrix(ntk)
+
+
+@eqx.filter_jit
+def _error(root: nodes.Node, x: Array) -> Float[Array, ""]:
+    """From the diagonal: each entry's bound is at most the larger of those of its two images."""
+
+    def own(image: Array) -> tuple[Array, Array]:
+        across = through(root, images(image, image, root)).across
+        return across.ntk_error, across.ntk.squeeze()
+
+    errors, diagonal = jax.lax.map(own, x, batch_size=min(len(x), _at_once(root, x)))
+    return jnp.max(errors) / jnp.max(diagonal)
+
+
+def _at_once(root: nodes.Node, x: Array) -> int:
+    """How many pairs of images fit."""
+    positions = math.prod(x.shape[2:]) ** (2 if pools(root) else 1)
+    return max(1, BLOCK // (COPIES * x.dtype.itemsize * positions))
 
 
 class Between(NamedTuple):
@@ -81,7 +100,9 @@ class Between(NamedTuple):
     together: Array
     ntk: Array
     error: Array
-    """Of quadrature, as in `Moments`."""
+    """Bound on the error of all covariances, by quadrature."""
+    ntk_error: Array
+    """The same of the NTK."""
 
     @property
     def sides(self) -> tuple[Array, Array]:
@@ -91,7 +112,8 @@ class Between(NamedTuple):
     def moved(self, function: Callable[[Array], Array]) -> "Between":
         """The same linear map of positions for all moments."""
         q1, q2, covariance, apart, together, ntk = map(function, self[:6])
-        return Between(q1, q2, covariance, apart, together, ntk, self.error)
+        moved = (q1, q2, covariance, apart, together, ntk)
+        return Between(*moved, self.error, self.ntk_error)
 
     def plus(self, other: "Between") -> "Between":
         """The moments of a sum of uncorrelated values."""
@@ -116,11 +138,14 @@ def images(x1: Float[Array, "c h w"], x2: Float[Array, "c h w"], root: nodes.Nod
     return Images(*(_between(one, two, pools(root)) for one, two in pairs))
 
 
-def pools(node: nodes.Node) -> bool:
+def pools(root: nodes.Node) -> bool:
     """Whether a network mixes positions other than by convolution."""
-    below = [*getattr(node, "layers", ())]
-    below += filter(None, (getattr(node, key, None) for key in ("member", "body", "shortcut")))
-    return isinstance(node, nodes.AveragePool) or any(map(pools, below))
+    return any(isinstance(node, nodes.AveragePool) for node in nodes.every(root))
+
+
+def activations(root: nodes.Node) -> set[str]:
+    """The names of a network's activations."""
+    return {node.name for node in nodes.every(root) if isinstance(node, nodes.Activation)}
 
 
 def require_gaussian(node: nodes.Node, gaussian: bool = False) -> bool:
@@ -141,9 +166,15 @@ def require_gaussian(node: nodes.Node, gaussian: bool = False) -> bool:
                 )
             return False
         case nodes.Residual():
-            branches = [node.body, *([node.shortcut] if node.shortcut else [])]
-            found = [require_gaussian(branch, gaussian) for branch in branches]
-            return all(found) and (node.shortcut is not None or gaussian)
+            body = require_gaussian(node.body, gaussian)
+            straight = node.shortcut and require_gaussian(node.shortcut, gaussian)
+            if not any(_ends_in_weights(branch) for branch in (node.body, node.shortcut)):
+                raise ValueError(
+                    "neither branch of a residual connection ends in weights of its own, so that"
+                    " they are correlated: end the body or the shortcut in a dense layer or a"
+                    " convolution"
+                )
+            return body and bool(gaussian if straight is None else straight)
         case nodes.Chain():
             for layer in node.layers:
                 gaussian = require_gaussian(layer, gaussian)
@@ -154,14 +185,28 @@ def require_gaussian(node: nodes.Node, gaussian: bool = False) -> bool:
             return gaussian
 
 
+def _ends_in_weights(node: nodes.Node | None) -> bool:
+    match node:
+        case nodes.Dense() | nodes.Convolution():
+            return True
+        case nodes.Chain():
+            return _ends_in_weights(node.layers[-1])
+        case nodes.Ensemble():
+            return _ends_in_weights(node.member)
+        case nodes.Residual():
+            return _ends_in_weights(node.body) and _ends_in_weights(node.shortcut)
+        case _:
+            return False
+
+
 def _between(one: Array, two: Array, every: bool) -> Between:
     q1, q2 = (one**2).mean(axis=0), (two**2).mean(axis=0)
     one = one[:, :, :, None, None] if every else one
     two = two[:, None, None, :, :] if every else two
     both = one * two, (one - two) ** 2, (one + two) ** 2
     covariance, apart, together = (values.mean(axis=0) for values in both)
-    ntk, error = jnp.zeros_like(covariance), jnp.zeros((), covariance.dtype)
-    return Between(q1, q2, covariance, apart, together, ntk, error)
+    ntk, none = jnp.zeros_like(covariance), jnp.zeros((), covariance.dtype)
+    return Between(q1, q2, covariance, apart, together, ntk, none, none)
 
 
 @singledispatch
@@ -199,7 +244,7 @@ def _(node: nodes.AveragePool, state: Images) -> Images:
     sides = ((q1, q2), (q1, q1), (q2, q2))
     return Images(
         *(
-            _from_covariance(one, two, covariance, _pooled(pair.ntk, *window), pair.error)
+            _from_covariance(one, two, covariance, _pooled(pair.ntk, *window), pair)
             for (one, two), covariance, pair in zip(sides, covariances, state, strict=True)
         )
     )
@@ -247,6 +292,7 @@ def _weighted(pair: Between, c: float, b: float) -> Between:
         moved.together + 4 * b,
         moved.covariance + b + moved.ntk,
         c * pair.error,
+        c * (pair.error + pair.ntk_error),
     )
 
 
@@ -256,7 +302,10 @@ def _activated(pair: Between, name: str) -> Between:
     one = jnp.where(scale > 0, scale, 1.0)
     s, k = (jnp.maximum(a - unequal, 0.0) / one for a in (pair.apart, pair.together))
     angle = jnp.where(scale > 0, angle_of(s, k), 0.0)
-    after, slope, _ = dual(name, Moments(q1, q2, angle, pair.covariance, pair.error))
+    after, slope, slope_error = dual(name, Moments(q1, q2, angle, pair.covariance, pair.error))
+    ntk_error = jnp.max(slope) * pair.ntk_error + jnp.max(jnp.asarray(slope_error)) * (
+        jnp.max(pair.ntk) + pair.ntk_error
+    )
     s, k = half_angle_squares(after.angle)
     unequal = (safe_sqrt(after.q1) - safe_sqrt(after.q2)) ** 2
     scale = 4 * size(after.q1, after.q2)
@@ -268,6 +317,7 @@ def _activated(pair: Between, name: str) -> Between:
         unequal + scale * k,
         slope * pair.ntk,
         jnp.max(jnp.asarray(after.error)),
+        ntk_error,
     )
 
 
@@ -303,7 +353,10 @@ def _pooled(a: Array, height: int, width: int) -> Array:
     return cut.reshape(h, height, w, width, h, height, w, width).mean(axis=(1, 3, 5, 7))
 
 
-def _from_covariance(q1: Array, q2: Array, covariance: Array, ntk: Array, error: Array) -> Between:
+def _from_covariance(
+    q1: Array, q2: Array, covariance: Array, ntk: Array, before: Between
+) -> Between:
     total = q1[:, :, None, None] + q2
     apart, together = (jnp.maximum(total + sign * 2 * covariance, 0.0) for sign in (-1, 1))
-    return Between(q1, q2, covariance, apart, together, ntk, error)
+    errors = before.error, before.ntk_error
+    return Between(q1, q2, covariance, apart, together, ntk, *errors)

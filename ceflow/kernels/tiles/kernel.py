@@ -21,6 +21,8 @@ class TiledKernel:
     """
 
     ndim = 2
+    __array_ufunc__ = None  # `y @ K` must not load all of it unasked
+    __iter__ = None
 
     def __init__(self, store: TileStore):
         self._store = store
@@ -110,7 +112,7 @@ def open(path: str | Path) -> TiledKernel:
 
 def _bounds(part: Any, size: int) -> range:
     if not isinstance(part, slice) or part.step not in (None, 1):
-        raise IndexError(f"a kernel on disk is cut by slices without a step, not by {part!r}")
+        raise TypeError(f"a kernel on disk is cut by slices without a step, not by {part!r}")
     return range(*part.indices(size))
 
 

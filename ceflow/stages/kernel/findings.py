@@ -52,8 +52,15 @@ def _described(job: Job, found: Found) -> Values:
 def _regression(job: Job, dataset: Dataset, found: Found) -> Values:
     import numpy as np
 
-    ridge = job.stage.ridge * float(found.matrix.diagonal().mean(dtype=float))
-    coefficients = kernels.fit(found.matrix, dataset.train.y, ridge)
+    mean = float(found.matrix.diagonal().mean(dtype=float))
+    try:
+        coefficients = kernels.fit(found.matrix, dataset.train.y, job.stage.ridge * mean)
+    except kernels.SingularError:
+        least = kernels.rounding_ridge(found.matrix) / mean
+        raise ValueError(
+            f"the kernel is singular to rounding; set stages.{job.name}.ridge to {least:.1e} or"
+            " more"
+        ) from None
     parts = {"train": (found.matrix @ coefficients, dataset.train.y)}
     if len(dataset.test.x):
         starts = range(0, len(dataset.test.x), ROWS)

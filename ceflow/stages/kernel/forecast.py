@@ -4,7 +4,7 @@ import math
 
 from ceflow import kernels
 from ceflow.compiler import Plan, fan_in_sum, multiplicity_of, nodes
-from ceflow.spec import Circle, Kernel, Model, member_of
+from ceflow.spec import FEWEST_DRAWS, Circle, Kernel, Model, member_of
 from ceflow.stages.kernel.networks import without_weights
 from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, Work, number_size
 
@@ -19,7 +19,7 @@ def forecast(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     assert plan.data is not None
     by_method = _analytic if stage.method == "analytic" else _drawn
     found = by_method(stage, plan, member_of(model) if stage.method == "mean" else model)
-    return found if stage.tile is None else _in_tiles(stage, plan, found)
+    return found if stage.tile is None else _in_tiles(stage, plan, model, found)
 
 
 def _analytic(stage: Kernel, plan: Plan, model: Model) -> Forecast:
@@ -31,7 +31,7 @@ def _analytic(stage: Kernel, plan: Plan, model: Model) -> Forecast:
 
 
 def _drawn(stage: Kernel, plan: Plan, model: Model) -> Forecast:
-    if without_weights(stage, plan, model, _rows(stage, plan)):
+    if not stage.tile and without_weights(stage, plan, model, _rows(stage, plan)):
         return _without_weights(stage, plan, model)
     entries, size, rows = _entries(stage, plan), number_size(plan), _rows(stage, plan)
     root, outputs, layers = plan.expand(model), plan.outputs, _layers(model)
@@ -72,13 +72,14 @@ def _without_weights(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     return Forecast(memory, _disk(stage, plan), "model.widths", work)
 
 
-def _in_tiles(stage: Kernel, plan: Plan, whole: Forecast) -> Forecast:
+def _in_tiles(stage: Kernel, plan: Plan, model: Model, whole: Forecast) -> Forecast:
     """The work of half of the matrix, the memory of a few of its tiles; the inputs stay."""
     assert plan.data is not None
     assert stage.tile is not None
     size, rows = number_size(plan), plan.data.train
     share = min(1.0, stage.tile / rows)
-    memory = 8 * rows * plan.inputs + share**2 * whole.memory
+    weights = 0 if stage.method == "analytic" else 2 * size * plan.expand(model).parameters
+    memory = 8 * rows * plan.inputs + weights + share**2 * (whole.memory - weights)
     if stage.spectrum or stage.alignment or stage.ridge is not None:
         memory += min(kernels.MEMORY, 24 * rows**2)
     return whole._replace(
@@ -96,7 +97,7 @@ def _likely_draws(stage: Kernel, model: Model) -> float:
     if stage.error is None:
         return stage.most_draws
     variance = math.expm1(min(TYPICAL_ALPHA * fan_in_sum(model), 50))
-    return min(stage.most_draws, max(kernels.FEWEST, variance / stage.error**2))
+    return min(stage.most_draws, max(FEWEST_DRAWS, variance / stage.error**2))
 
 
 def _rows(stage: Kernel, plan: Plan) -> int:

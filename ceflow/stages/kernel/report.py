@@ -51,8 +51,8 @@ def _targets(values: Values) -> list[tuple[Any, ...]]:
     names = {
         "alignment": "alignment with the targets",
         "alignment_centred": "alignment, both centred",
-        "train_loss": "regression: training loss",
-        "test_loss": "regression: test loss",
+        "train_mse": "regression: training error, squared",
+        "test_mse": "regression: test error, squared",
         "train_accuracy": "regression: training accuracy",
         "test_accuracy": "regression: test accuracy",
     }
