@@ -13,7 +13,7 @@ from pathlib import Path
 
 IMAGES = Path("/usr/share/datasets/fashion-mnist")
 SIZES = (4000, 20_000)
-TILE = 1024
+TILE = 2048
 
 
 def images(count: int):

@@ -14,7 +14,7 @@ Kernel = Callable[[Any, Any], Array | np.ndarray]
 
 
 def assemble(
-    kernel: Kernel, x: Float[ArrayLike, "n ..."], *, tile: int = 1024
+    kernel: Kernel, x: Float[ArrayLike, "n ..."], *, tile: int = 2048
 ) -> Float[np.ndarray, "n n"]:
     """The same numbers as `write_tiles` gives, bit for bit, in memory.
 

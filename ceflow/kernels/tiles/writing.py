@@ -21,7 +21,7 @@ def write_tiles(
     kernel: Kernel,
     x: Float[ArrayLike, "n ..."],
     *,
-    tile: int = 1024,
+    tile: int = 2048,
     identity: str = "",
     order: Iterable[Index] | None = None,
     observe: Callable[[int, int], object] | None = None,
