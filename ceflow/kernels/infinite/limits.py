@@ -86,8 +86,9 @@ def block_kernel(
 ) -> Callable[..., Float[Array, "n1 n2"]]:
     """One of the two kernels as a function of `x1` and, unless it is `x1` again, `x2`.
 
-    The other is not computed. Any rows and columns of the kernel have the bits that they have in
-    the whole; arguments and errors are those of `analytic`. Compiled once for each shape.
+    The other is not computed, and of `kernel(x, x)` only half. Any rows and columns of the kernel
+    have the bits that they have in the whole; arguments and errors are those of `analytic`.
+    Compiled once for each shape.
 
     >>> from ceflow.spec import Mlp
     >>> kernel = block_kernel(Mlp(widths=[float("inf")] * 3), "ntk")
@@ -99,7 +100,7 @@ def block_kernel(
     def kernel(
         x1: Float[ArrayLike, "n1 d"], x2: Float[ArrayLike, "n2 d"] | None = None
     ) -> Float[Array, "n1 n2"]:
-        x1, x2 = _checked(x1, x2, tile)
+        x1, x2 = _checked(x1, None if x2 is x1 else x2, tile)
         return _kernels(_root(model, x1.shape[1], activation), x1, x2, (which,), tile)[0]
 
     return kernel

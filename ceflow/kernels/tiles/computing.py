@@ -44,10 +44,18 @@ def blocks(
         batch = todo[start : start + len(devices)]
         found = []
         for device, index in zip(devices, batch, strict=False):
-            pair = tuple(_rows(x, number, tile) for number in index)
-            found.append(kernel(*(jax.device_put(pair, device) if len(devices) > 1 else pair)))
+            row, column = index
+            one = _placed(_rows(x, row, tile), device)
+            # the same object on the diagonal: a kernel may then do half of the work
+            two = one if row == column else _placed(_rows(x, column, tile), device)
+            found.append(kernel(one, two))
         for index, block in zip(batch, found, strict=True):
             yield index, _trimmed(np.asarray(block), index, tile, len(x))
+
+
+def _placed(rows: np.ndarray, device: Any) -> Array | np.ndarray:
+    """On its device, where there are several."""
+    return jax.device_put(rows, device) if jax.local_device_count() > 1 else rows
 
 
 def _rows(x: np.ndarray, number: int, tile: int) -> np.ndarray:
