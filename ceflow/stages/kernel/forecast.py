@@ -113,7 +113,8 @@ def _entries(stage: Kernel, plan: Plan) -> int:
 def _disk(stage: Kernel, plan: Plan) -> float:
     assert plan.data is not None
     kept = plan.data.train**2 * (plan.outputs**2 if stage.outputs == "full" else 1)
-    return kept * (16 if stage.method == "mean" else number_size(plan))  # the mean's errors too
+    arrays = 2 if stage.method == "mean" else 1  # the mean's errors too
+    return kept * arrays * number_size(plan)
 
 
 def _largest(plan: Plan) -> str:

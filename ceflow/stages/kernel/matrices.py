@@ -85,7 +85,8 @@ def mean(job: Job, dataset: Dataset) -> Found:
             f"after {found.draws} draws the standard error is {found.error:.2g},"
             f" above the {stage.error:g} asked for: raise draws"
         ]
-    return Found(found.mean[inner], values, lambda rows: cross[rows], found.stderr[inner])
+    mean, stderr = (part[inner].astype(job.plan.document.precision) for part in found[:2])
+    return Found(mean, values, lambda rows: cross[rows], stderr)
 
 
 def reference_of(job: Job) -> "Matrix | None":
