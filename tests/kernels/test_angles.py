@@ -44,7 +44,9 @@ def images(count: int, size: int, seed: int) -> np.ndarray:
     return np.maximum(normal(count, size, seed), 0)
 
 
-def error_80_bits(x1: np.ndarray, x2: np.ndarray) -> float:
+def error_80_bits(
+    x1: np.ndarray, x2: np.ndarray, between: Callable[..., jax.Array] = between
+) -> float:
     """The largest error over all pairs; np.longdouble keeps 1e-19 of `2 atan2(|u-v|, |u+v|)`."""
     found = np.asarray(between(x1, x2))
     assert found.dtype == x1.dtype
@@ -138,6 +140,55 @@ def test_squared_lengths_keep_their_digits(dtype: str):
 def test_more_near_pairs_than_a_chunk_holds(x64: None):
     x = np.ones((40, 50)) + 1e-9 * normal(40, 50, 7)  # 1600 pairs, 512 to a chunk
     assert error_80_bits(x, x) <= ERROR["float64"]
+
+
+TRANSFORMED = {
+    "vmap": lambda u, v: jax.vmap(between)(u[None], v[None])[0],
+    "jvp": lambda u, v: jax.jvp(between, (u, v), (u, v))[0],
+    "vjp": lambda u, v: jax.vjp(between, u, v)[0],
+    "vmap of vjp": lambda u, v: jax.vmap(lambda u: jax.vjp(between, u, v)[0])(u[None])[0],
+    "scan": lambda u, v: jax.lax.scan(lambda _, u: (None, between(u, v)), None, u[None])[1][0],
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMED)
+def test_float32_products_are_float64_under_every_transformation(name: str):
+    # angles of about 0.03: a product in float32 would be wrong by some 6e-8/0.03 = 2e-6
+    u = normal(64, 100, 10)
+    v = (u + 0.03 * normal(64, 100, 11)).astype("float32")
+    u = u.astype("float32")
+    for transformed in (TRANSFORMED[name], jax.jit(TRANSFORMED[name])):
+        assert error_80_bits(u, v, transformed) <= ERROR["float32"]
+    assert jnp.arange(1.0).dtype == "float32"  # and float64 is nowhere else
+
+
+@jax.grad
+def slope(u: jax.Array, v: jax.Array) -> jax.Array:
+    return jnp.sin(20 * between(u, v)).sum()
+
+
+SLOPES = {
+    "grad": slope,
+    "vmap of grad": lambda u, v: jax.vmap(slope, (0, None))(u[None], v)[0],
+    "grad of checkpoint": jax.grad(
+        lambda u, v: jax.checkpoint(lambda u: jnp.sin(20 * between(u, v)).sum())(u)
+    ),
+    "grad of vmap": jax.grad(
+        lambda u, v: jnp.sin(20 * jax.vmap(between, (None, 0))(u, v[None])).sum()
+    ),
+    "jvp of grad": lambda u, v: jax.jvp(lambda u: slope(u, v), (u,), (jnp.cos(u),))[1],
+}
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_float32_derivatives_are_those_of_float64(name: str):
+    u, v = (normal(5, 100, seed).astype("float32") for seed in (12, 13))
+    found = jax.jit(SLOPES[name])(u, v)
+    assert found.dtype == "float32"
+    with jax.enable_x64(True):
+        exact = np.asarray(SLOPES[name](u.astype("float64"), v.astype("float64")))
+    # the argument of the sine, about 30, is rounded by 2e-6, and second derivatives have 20 of it
+    np.testing.assert_allclose(found, exact, rtol=0, atol=2e-5 * np.abs(exact).max())
 
 
 @pytest.mark.parametrize("size", [100])

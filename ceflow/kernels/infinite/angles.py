@@ -1,6 +1,6 @@
 """Angles between vectors, to the last digit, from matrix products."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +72,7 @@ def angles(one: Rows, two: Rows, same: Bool[Array, "n1 n2"] | None = None) -> Fl
     """
     differ = jnp.ones((), bool) if same is None else ~same
     differ &= (one.square > 0)[:, None] & (two.square > 0)
-    s, k = _by_products(one, two)
+    s, k = (_in_double if one.head.dtype == jnp.float32 else _by_products)(one, two)
     near = (jnp.minimum(s, k) < NEAR[s.dtype.name] ** 2 / 4) & differ
     s, k = jax.lax.cond(near.any(), _by_differences, lambda *given: given[3:], one, two, near, s, k)
     return angle_of(jnp.where(differ, s, 0.0), jnp.where(differ, k, 1.0))
@@ -89,6 +89,30 @@ def _by_products(one: Rows, two: Rows) -> tuple[Array, Array]:
     )
     correction = rounded((heads + tails) * (one.defect[:, None] + two.defect) / 2)
     return ((1 - heads) - tails + correction) / 2, ((1 + heads) + tails - correction) / 2
+
+
+@jax.custom_jvp
+def _in_double(one: Rows, two: Rows) -> tuple[Array, Array]:
+    """Of float32 by one product in float64, which costs two of float32 and not three.
+
+    In float64 also where JAX is set to do without. What follows from it in JAX, a derivative or
+    its transpose, would not be: the derivative is therefore that of a product in float32.
+    """
+    with jax.enable_x64(True):
+        cosine = _product(_unit(one), _unit(two))
+        return ((1 - cosine) / 2).astype(jnp.float32), ((1 + cosine) / 2).astype(jnp.float32)
+
+
+def _unit(part: Rows) -> Float[Array, "n d"]:
+    head, tail, defect, _ = (each.astype(jnp.float64) for each in part)
+    return (head + tail) * (1 - defect / 2)[:, None]
+
+
+@_in_double.defjvp
+def _(primals: tuple[Rows, Rows], tangents: tuple[Rows, Rows]) -> Any:
+    (u, v), (du, dv) = ([part.head + part.tail for part in pair] for pair in (primals, tangents))
+    change = (_product(du, v) + _product(u, dv)) / 2
+    return _in_double(*primals), (-change, change)
 
 
 def _by_differences(one: Rows, two: Rows, near: Array, s: Array, k: Array) -> tuple[Array, Array]:
@@ -114,8 +138,9 @@ def _by_differences(one: Rows, two: Rows, near: Array, s: Array, k: Array) -> tu
 
 
 def _product(a: Float[Array, "n1 d"], b: Float[Array, "n2 d"]) -> Float[Array, "n1 n2"]:
-    # In full precision on any device: some would round the operands to bfloat16.
-    return jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST)
+    # In full precision on any device: some would round the operands to bfloat16. `jnp.matmul` asks
+    # for a type of the result, and `vmap` would ask again, where there may be no float64.
+    return jax.lax.dot_general(a, b, (((1,), (1,)), ((), ())), precision=jax.lax.Precision.HIGHEST)
 
 
 def safe_norm(x: Float[Array, "... d"]) -> Float[Array, "..."]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.lax import dynamic_slice, dynamic_slice_in_dim, dynamic_update_slice
+from jax.lax import dynamic_slice_in_dim, dynamic_update_slice
 from jaxtyping import Array, Bool, Float
 
 from ceflow.kernels.infinite.angles import MULTIPLE
@@ -36,37 +36,43 @@ def pairwise(
         same = None if x2 is not None else one.indices(i)[:, None] == two.indices(j)
         return block(one.part(i), two.part(j), same)
 
-    results = at(0, 0) if len(starts) == 1 else _looped(at, starts, one, two)
-    if x2 is None and len(starts) > 1:
-        results = tuple(_mirrored(matrix, starts, one.size) for matrix in results)
+    shape = (max(one.count, one.size), max(two.count, two.size))
+    write = _written if x2 is not None else _mirrored
+    results = at(0, 0) if len(starts) == 1 else _looped(at, starts, shape, write)
     return tuple(matrix[: one.count, : two.count] for matrix in results)
 
 
 def _looped(
-    at: Callable[..., tuple[Array, ...]], starts: list[tuple[int, int]], one: "_Cut", two: "_Cut"
+    at: Callable[..., tuple[Array, ...]],
+    starts: list[tuple[int, int]],
+    shape: tuple[int, int],
+    write: Callable[[Array, Array, Array], Array],
 ) -> tuple[Array, ...]:
-    """The blocks at all starts, written into whole matrices."""
+    """The blocks at all starts, each written into whole matrices while the next is computed.
+
+    XLA gives a block that is written at once to a single thread, and computes it again to mirror.
+    """
     # A derivative recomputes a block rather than keep all of its steps.
     block = jax.checkpoint(at, prevent_cse=False)
 
-    def step(results: tuple[Array, ...], start: Array) -> tuple[tuple[Array, ...], None]:
-        found = block(start[0], start[1])
-        pairs = zip(results, found, strict=True)
-        return tuple(dynamic_update_slice(whole, part, start) for whole, part in pairs), None
+    def written(results: tuple[Array, ...], found: tuple[Array, ...], start: Array) -> Any:
+        return tuple(write(*pair, start) for pair in zip(results, found, strict=True))
 
-    shape = (max(one.count, one.size), max(two.count, two.size))
-    empty = tuple(jnp.zeros(shape, each.dtype) for each in jax.eval_shape(at, 0, 0))
-    return jax.lax.scan(step, empty, jnp.array(starts))[0]
+    def step(carry: tuple[Any, ...], start: Array) -> tuple[tuple[Any, ...], None]:
+        return (written(*carry), block(start[0], start[1]), start), None
+
+    kinds, order = jax.eval_shape(at, 0, 0), jnp.array(starts)
+    empty = tuple(jnp.zeros(shape, kind.dtype) for kind in kinds)
+    nothing = tuple(jnp.zeros(kind.shape, kind.dtype) for kind in kinds)
+    return written(*jax.lax.scan(step, (empty, nothing, order[0]), order)[0])
 
 
-def _mirrored(matrix: Array, starts: list[tuple[int, int]], size: int) -> Array:
-    """With the blocks transposed below the diagonal, read back: XLA would compute them twice."""
+def _written(matrix: Array, block: Array, start: Array) -> Array:
+    return dynamic_update_slice(matrix, block, start)
 
-    def step(matrix: Array, start: Array) -> tuple[Array, None]:
-        block = dynamic_slice(matrix, start, (size, size))
-        return dynamic_update_slice(matrix, block.T, start[::-1]), None
 
-    return jax.lax.scan(step, matrix, jnp.array(starts))[0]
+def _mirrored(matrix: Array, block: Array, start: Array) -> Array:
+    return _written(_written(matrix, block, start), block.T, start[::-1])
 
 
 class _Cut:
