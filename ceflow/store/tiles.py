@@ -5,6 +5,8 @@ import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ceflow.store.page_cache import release
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -19,7 +21,9 @@ class TileStore:
 
     A tile is done when its file is there with all its bytes. Files come into being by a rename, so
     a process that dies leaves whole tiles and at most one stray file; after a power failure a
-    short file counts as not done. One process may write at a time, any number may read.
+    short file counts as not done. One process may write at a time, any number may read. What was
+    written leaves the page cache, which tiles larger than memory would fill at the cost of all
+    else that is in it.
     """
 
     def __init__(self, path: Path):
@@ -39,6 +43,7 @@ class TileStore:
             raise ValueError(f"{path} is of format {format}, this ceflow reads format {FORMAT}")
         self.size, self.tile = self._array.shape[0], self._array.chunks[0]
         self.dtype: np.dtype = self._array.dtype
+        self._latest: Path | None = None
 
     @classmethod
     def create(
@@ -106,6 +111,7 @@ class TileStore:
                 " the same precision, or give another path"
             )
         self._array.set_block_selection(index, block)
+        self._release(self._file(index))
 
     def read(self, index: Index) -> "np.ndarray":
         """One tile. Raises `ValueError` where it is not done, and says how many are not."""
@@ -121,6 +127,13 @@ class TileStore:
         numbers = np.fromfile(self._file(index), self.dtype.newbyteorder("<"))
         rows, columns = (min(self.tile, self.size - number * self.tile) for number in index)
         return numbers.reshape(self.tile, self.tile)[:rows, :columns]
+
+    def _release(self, written: Path) -> None:
+        """Start its way to the disk; the tile before has arrived there meanwhile."""
+        release(written)
+        if self._latest is not None:
+            release(self._latest)
+        self._latest = written
 
     def _remove_strays(self) -> None:
         """Remove what a process that died in the middle of a tile has left."""
