@@ -1,11 +1,13 @@
 """From a document to shapes and costs (plain Python), and from those to modules (JAX)."""
 
+from ceflow.compiler.merging import merged
 from ceflow.compiler.models import (
     ensemble_with,
     fan_in_sum,
     member_with,
     multiplicity_of,
     ratio_widths,
+    sized,
 )
 from ceflow.compiler.plan import Plan, compile
 
@@ -15,6 +17,8 @@ __all__ = [
     "ensemble_with",
     "fan_in_sum",
     "member_with",
+    "merged",
     "multiplicity_of",
     "ratio_widths",
+    "sized",
 ]

@@ -11,36 +11,74 @@ from jaxtyping import Array, Key
 
 from ceflow import nets
 from ceflow.compiler import nodes
+from ceflow.nets.scales import initial
 from ceflow.spec import Fault, SpecError
 
 
 def lower(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
-    """The module of a tree of layers, its weights drawn from `key`."""
+    """The module of a tree of layers, its weights drawn from `key`: one example in, outputs out.
+
+    With batch normalisation it is the network at inference, with its initial statistics.
+    """
+    module, state = lower_with_state(root, key)
+    return nets.Frozen(module, state) if nets.is_stateful(module) else module
+
+
+def lower_with_state(root: nodes.Node, key: Key[Array, ""]) -> tuple[eqx.Module, eqx.nn.State]:
+    """The module in training mode, and its state."""
     if not nodes.is_finite(root):
         message = "a network with an infinite layer has no module"
         raise SpecError(Fault("CE203", message, ("model",), "key", "give it finite widths"))
-    return _drawn(root, key)
+    return eqx.nn.make_with_state(_drawn)(root, key)
+
+
+WEIGHTED = (nets.Dense, nets.Convolution)
+"""Modules whose arrays are drawn."""
 
 
 @eqx.filter_jit
 def _drawn(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
-    """In NTK parameterisation every parameter is standard normal, so one draw fills a network.
+    """All weights come from standard normals, so one draw fills a network.
 
     One, not one a layer: a generator costs JAX a third of a second to compile for each new shape.
     """
     if isinstance(root, nodes.Ensemble):
         return nets.Ensemble(lambda k: _drawn(root.member, k), root.multiplicity, key=key)
     empty = eqx.filter_eval_shape(_built, root, key)
-    slots, rest = eqx.partition(empty, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
+    slots, rest = eqx.partition(empty, _each(lambda layer: isinstance(layer, WEIGHTED), empty))
     shapes, structure = jax.tree.flatten(slots)
     ends = np.cumsum([shape.size for shape in shapes])
     numbers = jnp.split(jax.random.normal(key, (int(ends[-1]),)), ends[:-1])
     leaves = [part.reshape(shape.shape) for part, shape in zip(numbers, shapes, strict=True)]
-    return eqx.combine(jax.tree.unflatten(structure, leaves), rest)
+    return _each(_initial, eqx.combine(jax.tree.unflatten(structure, leaves), rest))
+
+
+def _each(function: Any, module: eqx.Module) -> Any:
+    """Layers with arrays replaced by a function of each."""
+    kinds = (*WEIGHTED, nets.BatchNorm)
+    return jax.tree.map(function, module, is_leaf=lambda part: isinstance(part, kinds))
+
+
+def _initial(layer: Any) -> Any:
+    """A layer as it starts, from standard normals or from nothing but shapes."""
+    if isinstance(layer, WEIGHTED):
+        return eqx.tree_at(_weights, layer, initial(layer), is_leaf=lambda leaf: leaf is None)
+    if isinstance(layer, nets.BatchNorm):
+        zeros, ones = (make(layer.weight.shape) for make in (jnp.zeros, jnp.ones))
+        return eqx.tree_at(_normalisation, layer, (ones, zeros, (zeros, ones)))
+    return layer
+
+
+def _weights(layer: Any) -> Any:
+    return layer.weight, layer.bias
+
+
+def _normalisation(layer: nets.BatchNorm) -> Any:
+    return layer.weight, layer.bias, layer.statistics.init
 
 
 @singledispatch
-def _built(node: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
+def _built(node: nodes.Node, key: Key[Array, ""]) -> Any:
     """A layer's module."""
     raise TypeError(f"no module is registered for the layer {type(node).__name__}")
 
@@ -52,6 +90,8 @@ def _(node: nodes.Dense, key: Key[Array, ""]) -> eqx.Module:
         int(node.outputs),
         weight_variance=node.weight_variance,
         bias_variance=node.bias_variance,
+        groups=node.groups,
+        standard=node.standard,
         key=key,
     )
 
@@ -64,10 +104,22 @@ def _(node: nodes.Convolution, key: Key[Array, ""]) -> eqx.Module:
         kernel=node.kernel,
         stride=node.stride,
         groups=node.groups,
+        padding=node.padding,
         weight_variance=node.weight_variance,
         bias_variance=node.bias_variance,
+        standard=node.standard,
         key=key,
     )
+
+
+@_built.register
+def _(node: nodes.BatchNorm, key: Key[Array, ""]) -> eqx.Module:
+    return nets.BatchNorm(int(node.inputs[0]))
+
+
+@_built.register
+def _(node: nodes.MaxPool, key: Key[Array, ""]) -> eqx.Module:
+    return eqx.nn.Lambda(partial(nets.max_pool, window=node.window, stride=node.stride))
 
 
 @_built.register
@@ -85,7 +137,7 @@ def _(node: nodes.Flatten, key: Key[Array, ""]) -> eqx.Module:
 @_built.register
 def _(node: nodes.Residual, key: Key[Array, ""]) -> eqx.Module:
     body, shortcut = jax.random.split(key)
-    straight = None if node.shortcut is None else _built(node.shortcut, shortcut)
+    straight = node.shortcut and _built(node.shortcut, shortcut)
     return nets.Residual(_built(node.body, body), straight)
 
 

@@ -3,19 +3,22 @@
 import math
 from functools import singledispatch
 from itertools import pairwise
+from typing import Any
 
 from ceflow.compiler import nodes
-from ceflow.spec import Ensemble, Mlp, Model, member_of
+from ceflow.compiler.resnext import resnext
+from ceflow.spec import Block, Ensemble, Member, Mlp, Model, Resnext, member_of
 
 
 @singledispatch
-def expand(model: Model, inputs: int, outputs: int) -> nodes.Node:
-    """The tree of layers of a model with so many inputs and outputs."""
+def expand(model: Model) -> nodes.Node:
+    """The tree of layers of a model whose inputs and outputs are known (`sized`)."""
     raise TypeError(f"no meaning is registered for the model {type(model).__name__}")
 
 
 @expand.register
-def _(model: Mlp, inputs: int, outputs: int) -> nodes.Node:
+def _(model: Mlp) -> nodes.Node:
+    inputs, outputs = _sizes(model)
     layers: list[nodes.Node] = []
     for fan_in, width in pairwise((inputs, *model.widths)):
         layers.append(nodes.Dense(fan_in, width, model.weight_variance, model.bias_variance))
@@ -25,22 +28,78 @@ def _(model: Mlp, inputs: int, outputs: int) -> nodes.Node:
 
 
 @expand.register
-def _(model: Ensemble, inputs: int, outputs: int) -> nodes.Node:
-    return nodes.Ensemble(model.multiplicity, expand(model.member, inputs, outputs))
+def _(model: Ensemble) -> nodes.Node:
+    return nodes.Ensemble(model.multiplicity, expand(model.member))
+
+
+@expand.register
+def _(model: Block) -> nodes.Node:
+    """On its patch, FLOPs those of one output position: neighbours share the first layer."""
+    first, second = (model.cardinality * width for width in model.widths)
+    outputs, c, last = model.outputs or model.channels, model.weight_variance, model.last_variance
+    patch, inner, middle = model.inputs, (first, 3, 3), (second, 1, 1)
+    layers = (
+        nodes.Convolution(patch, first, 1, 1, 1, c, 0.0, shared=9),
+        nodes.Activation(model.activation, inner),
+        nodes.Convolution(inner, second, 3, 1, model.cardinality, c, 0.0, padding=0),
+        nodes.Activation(model.activation, middle),
+        nodes.Convolution(middle, outputs, 1, 1, 1, last, 0.0),
+    )
+    end = nodes.Flatten(layers[-1].outputs)
+    if not model.projection:
+        return nodes.Chain((*layers, end))
+    # padded by -1, a 1x1 convolution sees the centre of the patch
+    centre = nodes.Convolution(patch, outputs, 1, 1, 1, last, 0.0, padding=-1)
+    return nodes.Chain((nodes.Residual(nodes.Chain(layers), centre), end))
+
+
+@expand.register
+def _(model: Resnext) -> nodes.Node:
+    return resnext(model, *_sizes(model))
+
+
+def _sizes(model: Mlp | Resnext) -> tuple[Any, int]:
+    if model.inputs is None or model.outputs is None:
+        raise ValueError("the inputs or outputs of the model are not known; give them by sized()")
+    return model.inputs, model.outputs
+
+
+def sized(model: Model, **sizes: object) -> Model:
+    """A model with its inputs and outputs as given.
+
+    >>> sized(Ensemble(multiplicity=2, member=Mlp(widths=[3])), inputs=4, outputs=1).member.inputs
+    4
+    """
+    if isinstance(model, Ensemble):
+        return model.model_copy(update={"member": sized(model.member, **sizes)})
+    return model.model_copy(update=sizes)
 
 
 def fan_in_sum(model: Model) -> float:
-    """S of the law Var(K) ~ exp(alpha S) - 1 (CE eq. 2): the sum of 1/n over the hidden widths.
+    """S of the law Var(K) ~ exp(alpha S) - 1 (CE eq. 2), of what is repeated.
+
+    Of an MLP the sum of 1/n over the hidden widths, of a block that of 1/fan-in over all of its
+    layers (CE section 4.2).
 
     >>> fan_in_sum(Mlp(widths=[20, 20, 10]))
     0.2
     """
-    return math.fsum(1 / width for width in member_of(model).widths)
+    member = member_of(model)
+    if isinstance(member, Block):
+        first, second = member.widths
+        return math.fsum((1 / member.channels, 1 / (9 * first), 1 / second))
+    return math.fsum(1 / width for width in member.widths)
 
 
 def multiplicity_of(model: Model) -> int:
-    """Number of members; 1 for a network that is no ensemble."""
-    return model.multiplicity if isinstance(model, Ensemble) else 1
+    """Number of members, or of groups; 1 for a network that is no ensemble.
+
+    >>> multiplicity_of(Resnext(blocks=[3, 3, 3], cardinality=8, base_width=64))
+    8
+    """
+    if isinstance(model, Ensemble):
+        return model.multiplicity
+    return 1 if isinstance(model, Mlp) else model.cardinality
 
 
 def ratio_widths(model: Model, ratio: float) -> tuple[int, ...]:
@@ -48,11 +107,18 @@ def ratio_widths(model: Model, ratio: float) -> tuple[int, ...]:
     return tuple(max(1, round(ratio * width)) for width in member_of(model).widths)
 
 
-def member_with(model: Model, widths: tuple[int, ...]) -> Mlp:
-    """One member of a model's family, at other widths."""
+def member_with(model: Model, widths: tuple[int, ...]) -> Member:
+    """What is repeated in a model's family, at other widths."""
     return member_of(model).model_copy(update={"widths": widths})
 
 
-def ensemble_with(model: Model, widths: tuple[int, ...], multiplicity: int) -> Ensemble:
-    """The ensemble of a model's family at other widths and multiplicity."""
-    return Ensemble(multiplicity=multiplicity, member=member_with(model, widths))
+def ensemble_with(model: Model, widths: tuple[int, ...], multiplicity: int) -> Model:
+    """The network of a model's family at other widths and multiplicity."""
+    if isinstance(model, Block):
+        return model.model_copy(update={"widths": widths, "cardinality": multiplicity})
+    if isinstance(model, Resnext):
+        update = {"base_width": widths[0], "cardinality": multiplicity}
+        return model.model_copy(update=update)
+    member = member_with(model, widths)
+    assert isinstance(member, Mlp)
+    return Ensemble(multiplicity=multiplicity, member=member)

@@ -21,6 +21,18 @@ def units(shape: Shape) -> float:
     return math.prod(shape) if isinstance(shape, tuple) else shape
 
 
+def image(shape: Shape) -> Image:
+    """A shape that is an image's."""
+    if not isinstance(shape, tuple):
+        raise TypeError(f"an image is needed, not {shape} units")
+    return shape
+
+
+def _divided(count: float, by: int) -> float:
+    """A count that `by` divides; whole numbers stay exact."""
+    return count / by if math.isinf(count) else count // by
+
+
 @dataclass(frozen=True)
 class Dense:
     """A dense layer (CE eq. 3)."""
@@ -29,15 +41,23 @@ class Dense:
     outputs: float
     weight_variance: float
     bias_variance: float
+    groups: int = 1
+    """Blocks on the diagonal of the weights: a group of outputs sees a group of inputs."""
+    standard: bool = False
+    """Whether the scale is in the initial weights, not in front of them."""
+
+    @property
+    def fan_in(self) -> float:
+        return _divided(self.inputs, self.groups)
 
     @property
     def parameters(self) -> float:
-        return self.inputs * self.outputs + (self.outputs if self.bias_variance else 0)
+        return self.fan_in * self.outputs + (self.outputs if self.bias_variance else 0)
 
     @property
     def flops(self) -> float:
         """Of one example forward: 2 x multiply-adds."""
-        return 2 * self.inputs * self.outputs
+        return 2 * self.fan_in * self.outputs
 
 
 @dataclass(frozen=True)
@@ -51,17 +71,23 @@ class Convolution:
     groups: int
     weight_variance: float
     bias_variance: float
+    padding: int | None = None
+    """Zeros on every side, in place of half of the kernel; below 0 the image is cut."""
+    shared: int = 1
+    """Outputs of the network that use each output of this layer: FLOPs are counted for one."""
+    standard: bool = False
+    """Whether the scale is in the initial weights, not in front of them."""
 
     @property
     def outputs(self) -> Image:
         _, *size = self.inputs
-        padding = 2 * (self.kernel // 2)
-        height, width = ((side + padding - self.kernel) // self.stride + 1 for side in size)
+        padding = self.kernel // 2 if self.padding is None else self.padding
+        height, width = ((side + 2 * padding - self.kernel) // self.stride + 1 for side in size)
         return self.channels, height, width
 
     @property
     def fan_in(self) -> float:
-        return self.kernel**2 * self.inputs[0] / self.groups
+        return _divided(self.kernel**2 * self.inputs[0], self.groups)
 
     @property
     def parameters(self) -> float:
@@ -70,7 +96,7 @@ class Convolution:
     @property
     def flops(self) -> float:
         """Of one example forward: 2 x multiply-adds."""
-        return 2 * self.fan_in * units(self.outputs)
+        return _divided(2 * self.fan_in * units(self.outputs), self.shared)
 
 
 @dataclass(frozen=True)
@@ -86,6 +112,42 @@ class Activation:
     @property
     def outputs(self) -> Shape:
         return self.inputs
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Each channel normalised over a batch and its positions, then scaled and shifted."""
+
+    inputs: Image
+
+    flops = 0
+
+    @property
+    def parameters(self) -> float:
+        return 2 * self.inputs[0]
+
+    @property
+    def outputs(self) -> Image:
+        return self.inputs
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """The maximum over windows at every stride, which reach out of the image by half a window."""
+
+    inputs: Image
+    window: int
+    stride: int
+
+    parameters = 0
+    flops = 0
+
+    @property
+    def outputs(self) -> Image:
+        channels, *size = self.inputs
+        padding = 2 * (self.window // 2)
+        height, width = ((side + padding - self.window) // self.stride + 1 for side in size)
+        return channels, height, width
 
 
 @dataclass(frozen=True)
@@ -194,7 +256,18 @@ class Ensemble:
         return self.multiplicity * self.member.flops
 
 
-Node = Dense | Convolution | Activation | AveragePool | Flatten | Residual | Chain | Ensemble
+Node = (
+    Dense
+    | Convolution
+    | Activation
+    | BatchNorm
+    | MaxPool
+    | AveragePool
+    | Flatten
+    | Residual
+    | Chain
+    | Ensemble
+)
 
 
 def every(node: Node) -> Iterator[Node]:
@@ -204,6 +277,18 @@ def every(node: Node) -> Iterator[Node]:
     below += [getattr(node, key, None) for key in ("member", "body", "shortcut")]
     for inner in filter(None, below):
         yield from every(inner)
+
+
+def leaves(node: Node, times: int = 1) -> Iterator[tuple[int, Node]]:
+    """A tree's layers that hold no others, and how often each is there."""
+    if isinstance(node, Ensemble):
+        yield from leaves(node.member, times * node.multiplicity)
+    elif isinstance(node, Chain | Residual):
+        branches = node.layers if isinstance(node, Chain) else (node.body, node.shortcut)
+        for inner in filter(None, branches):
+            yield from leaves(inner, times)
+    else:
+        yield times, node
 
 
 def is_finite(node: Node) -> bool:

@@ -2,25 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ceflow import data
 from ceflow.compiler import nodes
-from ceflow.compiler.models import expand
-from ceflow.spec import (
-    Circle,
-    Document,
-    Ensemble,
-    Fault,
-    Model,
-    SpecError,
-    member_of,
-    placing,
-)
+from ceflow.compiler.models import expand, sized
+from ceflow.compiler.sizes import sizes_of
+from ceflow.spec import Document, Model, SpecError, placing
 
 if TYPE_CHECKING:
     import equinox as eqx
-    from jaxtyping import Array, Key
+    from jaxtyping import Array, Float, Key
+    from numpy import ndarray
 
 
 @dataclass(frozen=True)
@@ -59,10 +52,45 @@ class Plan:
     def module(self, key: "Key[Array, '']") -> "eqx.Module":
         """The document's network with weights drawn from `key`.
 
-        One example in, its outputs out; `jax.vmap` makes the batch. Arrays are of JAX's default
-        float type (`jax.enable_x64` chooses). Raises `SpecError` where a width is infinite.
+        One example in, its outputs out; `jax.vmap` makes the batch. An example is as `examples`
+        shapes it. With batch normalisation (`resnext`) it is the network at inference, with its
+        initial statistics. Arrays are of JAX's default float type (`jax.enable_x64` chooses).
+        Raises `SpecError` where a width is infinite.
         """
         return self.module_of(self.model, key)
+
+    def module_and_state(self, key: "Key[Array, '']") -> "tuple[eqx.Module, eqx.nn.State]":
+        """The document's network in training mode, and its state, as `eqx.nn.make_with_state`.
+
+        It has state where it has batch normalisation, and is then called with it, in a batch:
+        `jax.vmap(module, axis_name="batch", in_axes=(0, None), out_axes=(0, None))(x, state)`
+        gives outputs and the new state. `ceflow.nets.Frozen(module, state)` makes of a trained
+        pair one example in, its outputs out. Raises `SpecError` where a width is infinite.
+
+        >>> import jax
+        >>> from ceflow.spec import Document, Resnext
+        >>> document = Document(model=Resnext(blocks=[1], base_width=2, inputs=[1, 4, 4]))
+        >>> module, state = compile(document).module_and_state(jax.random.key(0))
+        >>> batched = jax.vmap(module, axis_name="batch", in_axes=(0, None), out_axes=(0, None))
+        >>> jax.eval_shape(batched, jax.numpy.ones((2, 1, 4, 4)), state)[0].shape
+        (2, 10)
+        """
+        from ceflow.compiler.lowering import lower_with_state  # loads JAX
+
+        return lower_with_state(self.root, key)
+
+    def examples(self, x: "Float[ndarray, 'n inputs']") -> "Float[ndarray, 'n ...']":
+        """Rows of data in the shape in which the network takes an example: of an image, channel
+        first, then row, then column.
+
+        >>> import numpy as np
+        >>> from ceflow.spec import Block, Document
+        >>> plan = compile(Document(model=Block(channels=4, widths=[2, 2])))
+        >>> plan.examples(np.ones((5, 36))).shape
+        (5, 4, 3, 3)
+        """
+        inputs = self.root.inputs
+        return x.reshape(len(x), *map(int, inputs)) if isinstance(inputs, tuple) else x
 
     def module_of(self, model: Model, key: "Key[Array, '']") -> "eqx.Module":
         """The same for another model of the same inputs and outputs."""
@@ -72,7 +100,7 @@ class Plan:
 
     def expand(self, model: Model) -> nodes.Node:
         """The layers of another model of the same inputs and outputs."""
-        return expand(model, self.inputs, self.outputs)
+        return expand(model)
 
 
 def compile(document: Document, extent: data.Extent | None = None) -> Plan:
@@ -91,50 +119,16 @@ def compile(document: Document, extent: data.Extent | None = None) -> Plan:
         try:
             if document.data and not extent:
                 extent = data.extent(document.data, folder_of(document))
-            sizes = _sizes(document, extent)
+            sizes = sizes_of(document, extent)
         except SpecError as error:
             raise SpecError(*faults, *error.faults) from None
         if faults:
             raise SpecError(*faults)
-    member = member_of(document.model).model_copy(update=sizes)
-    model = _replace_member(document.model, member)
-    return Plan(document, model, expand(model, **sizes), extent)
+    model = sized(document.model, **sizes)
+    return Plan(document, model, expand(model), extent)
 
 
 def folder_of(document: Document) -> Path:
     """Where a relative path to data starts: the folder of the file that wrote it."""
     origin = document.origin
     return origin.writer(("data", "path")).text.folder if origin else Path()
-
-
-def _sizes(document: Document, extent: data.Extent | None) -> dict[str, int]:
-    return {
-        "inputs": _size("inputs", document, extent.inputs if extent else None),
-        "outputs": _size("outputs", document, extent.outputs if extent else None),
-    }
-
-
-def _replace_member(model: Model, member: Any) -> Model:
-    if isinstance(model, Ensemble):
-        return model.model_copy(update={"member": member})
-    return member
-
-
-def _size(key: str, document: Document, from_data: int | None) -> int:
-    """Number of inputs or outputs: from the model, from the data; both must agree."""
-    parent = ("model", "member") if isinstance(document.model, Ensemble) else ("model",)
-    written = getattr(member_of(document.model), key)
-    known = written or from_data
-    if known is None:
-        help = f"add {key} to [{'.'.join(parent)}], or a [data] table"
-        raise SpecError(Fault("CE204", f"the number of {key} is not known", parent, "key", help))
-    if None not in (written, from_data) and written != from_data and not _free(key, document):
-        message = f"the model has {written} {key}, the data have {from_data}"
-        help = f"leave {key} out: it comes from the data"
-        raise SpecError(Fault("CE204", message, (*parent, key), help=help))
-    return known
-
-
-def _free(key: str, document: Document) -> bool:
-    """A kernel over a circle needs no targets, so the model's outputs decide there."""
-    return key == "outputs" and isinstance(document.data, Circle)

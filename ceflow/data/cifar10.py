@@ -22,7 +22,7 @@ def extent(spec: Cifar10, folder: Path) -> Extent:
     training, testing = _batches(find(spec.path, folder))
     train = amount(spec.train, _available(training, numbers), "train")
     test = amount(spec.test, _available(testing, numbers), "test")
-    return Extent(PIXELS, target_size(spec.targets, len(numbers)), train, test)
+    return Extent(PIXELS, target_size(spec.targets, len(numbers)), train, test, (3, 32, 32))
 
 
 def load(spec: Cifar10, folder: Path, seed: Seed) -> Dataset:

@@ -18,13 +18,15 @@ class Extent:
     outputs: int
     train: int
     test: int
+    image: tuple[int, int, int] | None = None
+    """Channels, height and width, where the inputs are images."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs and targets, one row an example, float64."""
+    """Inputs and targets, one row an example, float64; sources give inputs as vectors."""
 
-    x: "Float[ndarray, 'examples inputs']"
+    x: "Float[ndarray, 'examples ...']"
     y: "Float[ndarray, 'examples outputs']"
 
 

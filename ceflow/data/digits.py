@@ -17,7 +17,7 @@ def extent(spec: Digits, folder: Path) -> Extent:
     available = sum(COUNTS[number] for number in numbers)
     train = amount(spec.train or available * 4 // 5, available, "train")
     test = amount(spec.test, available - train, "test")
-    return Extent(64, target_size(spec.targets, len(numbers)), train, test)
+    return Extent(64, target_size(spec.targets, len(numbers)), train, test, (1, 8, 8))
 
 
 def load(spec: Digits, folder: Path, seed: Seed) -> Dataset:

@@ -27,8 +27,9 @@ def extent(spec: Idx, folder: Path) -> Extent:
     numbers = class_numbers(spec.classes, _names(root))
     train = amount(spec.train, _available(root, "train", numbers), "train")
     test = amount(spec.test, _available(root, "t10k", numbers), "test")
-    _, *image = _header(_file(root, "train", "images", 3), IMAGES)
-    return Extent(math.prod(image), target_size(spec.targets, len(numbers)), train, test)
+    _, height, width = _header(_file(root, "train", "images", 3), IMAGES)
+    outputs = target_size(spec.targets, len(numbers))
+    return Extent(height * width, outputs, train, test, (1, height, width))
 
 
 def load(spec: Idx, folder: Path, seed: Seed) -> Dataset:

@@ -27,7 +27,8 @@ def extent(spec: Npz, folder: Path) -> Extent:
         outputs = math.prod(shapes["y"][1:])
     else:
         outputs = target_size(spec.targets, _class_count(path))
-    return Extent(math.prod(inputs), outputs, train, test)
+    image = (inputs[0], inputs[1], inputs[2]) if len(inputs) == 3 else None
+    return Extent(math.prod(inputs), outputs, train, test, image)
 
 
 def load(spec: Npz, folder: Path, seed: Seed) -> Dataset:

@@ -1,52 +1,79 @@
-"""The dense layer in NTK parameterisation."""
-
-import math
+"""The dense layer in NTK parameterisation, block-diagonal or not."""
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
+
+from ceflow.nets.scales import factors, initial
 
 
 class Dense(eqx.Module):
     """`h -> sqrt(c/fan_in) W h + sqrt(b) beta`, entries of W and beta iid N(0, 1) (CE eq. 3).
 
-    `c` is `weight_variance`, `b` is `bias_variance`; at b = 0 there is no bias.
+    `c` is `weight_variance`, `b` is `bias_variance`; at b = 0 there is no bias. With `groups` W is
+    block-diagonal: group i of the outputs sees group i of the inputs, `fan_in = inputs / groups`.
+    In `standard` parameterisation it computes `W h + beta`, and they start with the variances
+    `c/fan_in` and `b/fan_in`.
     One example in, one out: `jax.vmap` makes the batch. Arrays are of JAX's default float type.
 
-    >>> Dense(3, 2, key=jax.random.key(0))(jax.numpy.ones(3)).shape
-    (2,)
+    >>> Dense(6, 4, groups=2, key=jax.random.key(0))(jnp.ones(6)).shape
+    (4,)
     """
 
-    weight: Float[Array, "fan_out fan_in"]
-    bias: Float[Array, " fan_out"] | None
+    weight: Float[Array, "outputs fan_in"]
+    bias: Float[Array, " outputs"] | None
     weight_variance: float = eqx.field(static=True)
     bias_variance: float = eqx.field(static=True)
+    groups: int = eqx.field(static=True)
+    standard: bool = eqx.field(static=True)
 
     def __init__(
         self,
-        fan_in: int,
-        fan_out: int,
+        inputs: int,
+        outputs: int,
         *,
         weight_variance: float = 1.0,
         bias_variance: float = 0.0,
+        groups: int = 1,
+        standard: bool = False,
         key: Key[Array, ""],
     ):
+        if inputs % groups or outputs % groups:
+            raise ValueError(
+                f"{inputs} inputs and {outputs} outputs cannot be split into {groups} groups"
+            )
         weight_key, bias_key = jax.random.split(key)
-        self.weight = jax.random.normal(weight_key, (fan_out, fan_in))
-        self.bias = jax.random.normal(bias_key, (fan_out,)) if bias_variance else None
+        self.weight = jax.random.normal(weight_key, (outputs, inputs // groups))
+        self.bias = jax.random.normal(bias_key, (outputs,)) if bias_variance else None
         self.weight_variance = weight_variance
         self.bias_variance = bias_variance
+        self.groups = groups
+        self.standard = standard
+        self.weight, self.bias = initial(self)
+
+    @property
+    def fan_in(self) -> int:
+        """Inputs of one output."""
+        return self.weight.shape[-1]
 
     def __call__(
-        self, x: Float[Array, " fan_in"], *, key: Key[Array, ""] | None = None
-    ) -> Float[Array, " fan_out"]:
+        self, x: Float[Array, " inputs"], *, key: Key[Array, ""] | None = None
+    ) -> Float[Array, " outputs"]:
         """Apply the layer; `key` is ignored, and there for `equinox.nn.Sequential`."""
-        fan_in = self.weight.shape[1]
-        if x.shape != (fan_in,):
+        inputs = self.fan_in * self.groups
+        if x.shape != (inputs,):
             raise ValueError(
-                f"a dense layer of {fan_in} inputs was given an array of shape {x.shape};"
+                f"a dense layer of {inputs} inputs was given an array of shape {x.shape};"
                 " modules take one example, batch them with jax.vmap"
             )
         # The scale goes on the output: kernels find a layer by its bare product W h.
-        y = math.sqrt(self.weight_variance / fan_in) * (self.weight @ x)
-        return y if self.bias is None else y + math.sqrt(self.bias_variance) * self.bias
+        weight, bias = factors(self)
+        y = weight * self._product(x)
+        return y if self.bias is None else y + bias * self.bias
+
+    def _product(self, x: Array) -> Array:
+        if self.groups == 1:
+            return self.weight @ x
+        blocks = self.weight.reshape(self.groups, -1, self.fan_in)
+        return jnp.einsum("goi,gi->go", blocks, x.reshape(self.groups, -1)).reshape(-1)

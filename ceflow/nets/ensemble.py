@@ -2,16 +2,20 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float, Key
 
+from ceflow.nets.states import apply, is_stateful
 
-class Ensemble(eqx.Module):
+
+class Ensemble(eqx.nn.StatefulLayer):
     """`F(x) = (1/sqrt(m)) sum_j F_j(x)` over m independent members (CE eq. 4).
 
-    `members` is one module whose arrays carry a leading axis of length m.
+    `members` is one module whose arrays carry a leading axis of length m, and so do the arrays of
+    their state, if they have one.
 
     >>> from ceflow.nets import Dense
     >>> pair = Ensemble(lambda key: Dense(3, 2, key=key), 2, key=jax.random.key(0))
@@ -28,9 +32,22 @@ class Ensemble(eqx.Module):
         self.members = eqx.filter_vmap(member)(jax.random.split(key, multiplicity))
         self.multiplicity = multiplicity
 
+    def is_stateful(self) -> bool:
+        """Whether its members have state."""
+        return is_stateful(self.members)
+
     def __call__(
-        self, x: Float[Array, "..."], *, key: Key[Array, ""] | None = None
-    ) -> Float[Array, " outputs"]:
-        """The scaled sum of the members' outputs for one example."""
-        apply = eqx.filter_vmap(lambda member: member(x), in_axes=eqx.if_array(0))
-        return apply(self.members).sum(axis=0) / math.sqrt(self.multiplicity)
+        self,
+        x: Float[Array, "..."],
+        state: eqx.nn.State | None = None,
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> Any:
+        """The scaled sum of the members' outputs for one example, and the new state if any."""
+        own = None if state is None else state.substate(self.members)
+        each = eqx.filter_vmap(
+            lambda member, own: apply(member, x, own), in_axes=(eqx.if_array(0), 0)
+        )
+        outputs, own = each(self.members, own)
+        y = outputs.sum(axis=0) / math.sqrt(self.multiplicity)
+        return y if state is None else (y, state.update(own))

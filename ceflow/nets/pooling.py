@@ -1,6 +1,7 @@
-"""Average pooling, and from an image to a vector."""
+"""Pooling, and from an image to a vector."""
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
@@ -9,7 +10,6 @@ def average_pool(
 ) -> Float[Array, "channels height_out width_out"]:
     """The mean over windows side by side; what does not fill a window is left out.
 
-    >>> import jax.numpy as jnp
     >>> average_pool(jnp.arange(16.0).reshape(1, 4, 4), 2)[0]
     Array([[ 2.5,  4.5],
            [10.5, 12.5]], dtype=float32)
@@ -17,6 +17,21 @@ def average_pool(
     shape = (1, window, window)
     sums = jax.lax.reduce_window(x, 0.0, jax.lax.add, shape, shape, "VALID")
     return sums / window**2
+
+
+def max_pool(
+    x: Float[Array, "channels height width"], window: int, stride: int
+) -> Float[Array, "channels height_out width_out"]:
+    """The maximum over windows at every stride, which reach out of the image by half a window.
+
+    >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4), 3, 2)[0]
+    Array([[ 5.,  7.],
+           [13., 15.]], dtype=float32)
+    """
+    edge = (window // 2, window // 2)
+    shape, strides = (1, window, window), (1, stride, stride)
+    padding = ((0, 0), edge, edge)
+    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, shape, strides, padding)
 
 
 def global_average(x: Float[Array, "channels height width"]) -> Float[Array, " channels"]:

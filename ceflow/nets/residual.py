@@ -1,11 +1,17 @@
 """The residual connection."""
 
+from typing import Any
+
 import equinox as eqx
 from jaxtyping import Array, Float, Key
 
+from ceflow.nets.states import apply, is_stateful
 
-class Residual(eqx.Module):
+
+class Residual(eqx.nn.StatefulLayer):
     """`h -> shortcut(h) + body(h)`; the shortcut is the identity where it is None.
+
+    With state, as `equinox.nn.Sequential`, where a branch has one.
 
     >>> import jax
     >>> from ceflow.nets import Dense
@@ -14,11 +20,25 @@ class Residual(eqx.Module):
     """
 
     body: eqx.Module
-    shortcut: eqx.Module | None = None
+    shortcut: eqx.Module | None
+
+    def __init__(self, body: eqx.Module, shortcut: eqx.Module | None = None):
+        self.body = body
+        self.shortcut = shortcut
+
+    def is_stateful(self) -> bool:
+        """Whether a branch has state."""
+        return is_stateful(self.body) or is_stateful(self.shortcut)
 
     def __call__(
-        self, x: Float[Array, "..."], *, key: Key[Array, ""] | None = None
-    ) -> Float[Array, "..."]:
-        """Both branches, added; `key` is ignored, and there for `equinox.nn.Sequential`."""
-        straight = x if self.shortcut is None else self.shortcut(x)  # pyright: ignore[reportCallIssue]
-        return straight + self.body(x)  # pyright: ignore[reportCallIssue]
+        self,
+        x: Float[Array, "..."],
+        state: eqx.nn.State | None = None,
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> Any:
+        """Both branches, added, and the new state if any; `key` is ignored, and there for
+        `equinox.nn.Sequential`."""
+        straight, after = (x, state) if self.shortcut is None else apply(self.shortcut, x, state)
+        bent, after = apply(self.body, x, after)
+        return straight + bent if state is None else (straight + bent, after)

@@ -1,12 +1,13 @@
 """What a run will need of this machine: memory, disk and seconds, forecast stage by stage."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ceflow import stages
-from ceflow.compiler import Plan
+from ceflow.compiler import Plan, compile
 from ceflow.runs import machine
 from ceflow.runs.rates import Rates, rates
-from ceflow.spec import Fault, Model, SpecError, Stage, placing
+from ceflow.spec import Ensemble, Fault, Model, Resnext, SpecError, Stage, placing, variants
 from ceflow.stages import Forecast
 
 PLAIN = 80e6
@@ -21,9 +22,27 @@ class Needs(NamedTuple):
     seconds: float
 
 
+def runs_of(plan: Plan) -> dict[str, Plan]:
+    """The plan of every run that a document asks for: of a sweep by name, else the one of ''."""
+    if plan.document.sweep is None:
+        return {"": plan}
+    return {name: compile(variant) for name, variant in variants(plan.document).items()}
+
+
 def forecast_needs(plan: Plan) -> dict[str, Needs]:
-    """What each stage will need. The first on a machine measures its rates, for a few seconds."""
+    """What each stage will need; in a sweep the most over its runs.
+
+    The first forecast on a machine measures its rates, for a few seconds.
+    """
     known = rates() if plan.document.stages else Rates()
+    found = [_forecast_needs(each, known) for each in runs_of(plan).values()]
+    return {
+        name: Needs(*map(max, zip(*(needs[name] for needs in found), strict=True)))
+        for name in plan.document.stages
+    }
+
+
+def _forecast_needs(plan: Plan, known: Rates) -> dict[str, Needs]:
     needs, loaded = {}, False
     for name, stage in plan.document.stages.items():
         found = forecast(plan, stage)
@@ -36,17 +55,37 @@ def forecast_needs(plan: Plan) -> dict[str, Needs]:
 
 
 def require_memory(plan: Plan) -> None:
-    """Raise `SpecError` for each stage that would need more memory than the machine has."""
+    """Raise `SpecError` for each stage that would need more memory than the machine has.
+
+    Of a sweep for the first of its runs that would.
+    """
+    for run, each in runs_of(plan).items():
+        faults = list(_memory_faults(each, f" of the run {run!r}" if run else ""))
+        if faults:
+            with placing(plan.document.origin):
+                raise SpecError(*faults)
+
+
+def _memory_faults(plan: Plan, run: str) -> Iterator[Fault]:
     available = machine.memory()
-    forecasts = {name: forecast(plan, stage) for name, stage in plan.document.stages.items()}
-    faults = [
-        _too_large(name, found, available)
-        for name, found in forecasts.items()
-        if found.memory + PLAIN > available
-    ]
-    if faults:
-        with placing(plan.document.origin):
-            raise SpecError(*faults)
+    for name, stage in plan.document.stages.items():
+        found = forecast(plan, stage)
+        needed = found.memory + PLAIN
+        if needed > available:
+            need, there = (f"{size / 1e9:,.1f} GB" for size in (needed, available))
+            message = f"stage {name!r}{run} would need {need} of memory; this machine has {there}"
+            help = f"lower {_full(found.key, name, plan)}"
+            help += f", or {found.instead}" if found.instead else ""
+            yield Fault("CE401", message, ("stages", name), "key", help)
+
+
+def _full(key: str, stage: str, plan: Plan) -> str:
+    """The path of a key that a forecast names: of the stage, of [data], or of the model."""
+    if key == "model.widths":
+        return {Ensemble: "model.member.widths", Resnext: "model.base_width"}.get(
+            type(plan.model), key
+        )
+    return key if "." in key else f"stages.{stage}.{key}"
 
 
 def forecast(plan: Plan, stage: Stage) -> Forecast:
@@ -75,11 +114,3 @@ def _seconds(found: Forecast, plan: Plan, known: Rates) -> float:
         + work.compilations * known.compilation
         + work.seconds
     )
-
-
-def _too_large(name: str, found: Forecast, available: float) -> Fault:
-    need, there = (f"{size / 1e9:,.1f} GB" for size in (found.memory, available))
-    message = f"stage {name!r} would need {need} of memory; this machine has {there}"
-    key = found.key if "." in found.key else f"stages.{name}.{found.key}"
-    help = f"lower {key}" + (f", or {found.instead}" if found.instead else "")
-    return Fault("CE401", message, ("stages", name), "key", help)

@@ -69,6 +69,19 @@ Width = Annotated[
 ]
 """A layer width: a positive integer or `math.inf` (`inf` or `"inf"` in a document)."""
 
+
+def _duration(value: Any) -> Any:
+    return math.inf if value == "inf" else value
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_duration),
+    Field(gt=0),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": "inf"}]}),
+]
+"""A time: a number above 0, or `inf`."""
+
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
 Number = Annotated[int, Field(ge=0, le=LARGEST)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -79,6 +92,9 @@ Widths = Annotated[Sequence[Width], AfterValidator(tuple), Field(min_length=1)]
 Ratios = Annotated[
     Sequence[Annotated[float, Field(gt=0, le=1)]], AfterValidator(tuple), Field(min_length=1)
 ]
+Counts = Annotated[Sequence[Count], AfterValidator(tuple)]
+Image = Annotated[Sequence[Count], AfterValidator(tuple), Field(min_length=3, max_length=3)]
+"""Channels, height and width."""
 Names = Annotated[Sequence[str], AfterValidator(tuple), Field(min_length=1)]
 
 TAGS = ("type", "source")

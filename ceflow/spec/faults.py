@@ -98,9 +98,14 @@ def _expectation(kind: str, context: dict[str, Any], message: str) -> str:
         "finite_number": "must be finite",
         "string_pattern_mismatch": "must be letters, digits, - and _, a letter or digit first",
         "string_too_long": "must have at most {max_length} characters",
-        "too_short": "must have at least {min_length} entry",
+        "too_short": f"must have at least {_entries(context.get('min_length'))}",
+        "too_long": f"must have at most {_entries(context.get('max_length'))}",
     }
     return wanted.get(kind, message).format(**context)
+
+
+def _entries(count: int | None) -> str:
+    return f"{count} entry" if count == 1 else f"{count} entries"
 
 
 def _shown(value: Any) -> str:

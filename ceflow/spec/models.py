@@ -1,11 +1,11 @@
 """Models: what a network is. Its meaning (shapes, costs, modules) is in `ceflow.compiler`."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ceflow.spec.base import Count, NonNegative, Positive, Spec, Widths
+from ceflow.spec.base import Count, Counts, Image, NonNegative, Positive, Spec, Widths
 
 Activation = Literal[
     "relu",
@@ -73,4 +73,86 @@ class Ensemble(Spec):
         return self.member.finite
 
 
-Model = Annotated[Mlp | Ensemble, Field(discriminator="type")]
+class Block(Spec):
+    """The residual path of a ResNeXt block: 1x1, grouped 3x3 and 1x1 (CE section 4.2).
+
+    It acts on the patch of 3x3 positions that one output position sees. A skip without weights
+    has no part in the NTK, and is no part of the block.
+    """
+
+    type: Literal["block"] = "block"
+    """The residual path of a ResNeXt block."""
+    channels: Count = 256
+    """Channels in, and channels out where `outputs` does not say otherwise."""
+    widths: Annotated[Counts, Field(min_length=2, max_length=2)]
+    """Channels of one group behind the 1x1 and behind the 3x3 convolution."""
+    cardinality: Count = 1
+    """Number of groups, m: independent paths, their outputs summed over sqrt(m)."""
+    projection: bool = False
+    """Whether the skip is a 1x1 convolution of its own."""
+    outputs: Count | None = None
+    """Channels out; from the data where there is data, else as many as `channels`."""
+    activation: Activation = "relu"
+    """Applied after the 1x1 and after the 3x3 convolution."""
+    weight_variance: Positive = 2.0
+    """c of the first two convolutions: each computes sqrt(c / fan-in) W * h."""
+    last_variance: Positive = 1.0
+    """The same for the last one, and for the projection."""
+
+    finite: ClassVar = True
+    bias_variance: ClassVar = 0.0
+
+    @property
+    def inputs(self) -> tuple[int, int, int]:
+        """The patch that one output position sees."""
+        return self.channels, 3, 3
+
+    @property
+    def has_closed_moments(self) -> bool:
+        """Whether theory gives the moments of an NTK entry without drawing weights."""
+        return self.activation in CLOSED_MOMENTS
+
+
+class Resnext(Spec):
+    """A ResNet or ResNeXt with BatchNorm: stages of bottleneck blocks, grouped (CE section 4.2)."""
+
+    type: Literal["resnext"] = "resnext"
+    """A ResNet, or ResNeXt, of bottleneck blocks with BatchNorm."""
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    """`cifar`: 3x3; `imagenet`: 7x7 of stride 2, then a 3x3 max pooling of stride 2."""
+    blocks: Annotated[Counts, Field(min_length=1, max_length=8)]
+    """Blocks of each stage: [3, 3, 3] makes 29 layers, [3, 4, 6, 3] 50, [3, 4, 23, 3] 101."""
+    cardinality: Count = 1
+    """Number of groups of every 3x3 convolution, m."""
+    base_width: Count
+    """Channels of a group in the first stage, d; each stage has twice those of the one before."""
+    inputs: Image | None = None
+    """Channels, height and width; from the data where there is data, else 3 x 32 x 32 with the
+    cifar stem and 3 x 224 x 224 with the imagenet stem."""
+    outputs: Count | None = None
+    """Number of classes; from the data where there is data, else 10 with the cifar stem and 1000
+    with the imagenet stem."""
+
+    finite: ClassVar = True
+
+    @property
+    def block(self) -> Block:
+        """A group's path through a block of the first stage: what its variance is measured of."""
+        return Block(widths=(self.base_width, self.base_width))
+
+
+Model = Annotated[Mlp | Ensemble | Block | Resnext, Field(discriminator="type")]
+
+Member = Mlp | Block
+"""A network that is repeated."""
+
+
+def member_of(model: Model) -> Member:
+    """What is repeated: the member of an ensemble, one group of a block; else the model itself."""
+    if isinstance(model, Ensemble):
+        return model.member
+    if isinstance(model, Resnext):
+        return model.block
+    if isinstance(model, Block):
+        return model.model_copy(update={"cardinality": 1, "projection": False})
+    return model

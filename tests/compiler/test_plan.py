@@ -18,7 +18,20 @@ from ceflow.compiler import (
     multiplicity_of,
     ratio_widths,
 )
-from ceflow.spec import Circle, Data, Document, Ensemble, Gaussian, Mlp, Model, SpecError
+from ceflow.compiler.models import expand
+from ceflow.spec import (
+    Block,
+    Circle,
+    Data,
+    Digits,
+    Document,
+    Ensemble,
+    Gaussian,
+    Mlp,
+    Model,
+    Resnext,
+    SpecError,
+)
 
 KEY = jax.random.key(0)
 
@@ -104,6 +117,91 @@ def test_sizes_come_from_the_model_or_the_data(
     assert (plan.root.inputs, plan.root.outputs) == sizes
     member = plan.model.member if isinstance(plan.model, Ensemble) else plan.model
     assert (member.inputs, member.outputs) == sizes
+
+
+DIGITS = Digits()
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "sizes"),
+    [
+        (Resnext(blocks=[1], base_width=2), None, ((3, 32, 32), 10)),
+        (Resnext(blocks=[1], base_width=2, stem="imagenet"), None, ((3, 224, 224), 1000)),
+        (Resnext(blocks=[1], base_width=2, inputs=[1, 8, 9]), None, ((1, 8, 9), 10)),
+        (Resnext(blocks=[1], base_width=2), DIGITS, ((1, 8, 8), 10)),
+        (Resnext(blocks=[1], base_width=2), Gaussian(inputs=3072, outputs=2), ((3, 32, 32), 2)),
+        (
+            Resnext(blocks=[1], base_width=2, inputs=[1, 5, 1]),
+            GAUSSIAN,
+            ((1, 5, 1), 2),
+        ),
+        (Block(channels=4, widths=[2, 2]), None, ((4, 3, 3), 4)),
+        (Block(channels=4, widths=[2, 2], outputs=1), None, ((4, 3, 3), 1)),
+        (Block(channels=4, widths=[2, 2]), Gaussian(inputs=36, outputs=2), ((4, 3, 3), 2)),
+    ],
+)
+def test_images_come_from_the_model_or_the_data(
+    model: Model, data: Data | None, sizes: tuple[Any, int]
+):
+    plan = compile(Document(model=model, data=data))
+    assert (plan.root.inputs, plan.root.outputs) == sizes
+    x = np.arange(2.0 * plan.inputs).reshape(2, -1)
+    examples = plan.examples(x)
+    assert examples.shape == (2, *sizes[0])
+    np.testing.assert_array_equal(examples.reshape(2, -1), x)  # channel, row, column
+    again = compile(plan.resolved())
+    assert (again.model, again.root) == (plan.model, plan.root)
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "path", "message"),
+    [
+        (
+            Resnext(blocks=[1], base_width=2),
+            GAUSSIAN,
+            ("model", "inputs"),
+            "the model has 3 x 32 x 32 inputs, the data have 5",
+        ),
+        (
+            Resnext(blocks=[1], base_width=2, inputs=[1, 16, 4]),
+            DIGITS,
+            ("model", "inputs"),
+            "the model has 1 x 16 x 4 inputs, the data have 1 x 8 x 8",
+        ),
+        (
+            Resnext(blocks=[1], base_width=2, outputs=3),
+            DIGITS,
+            ("model", "outputs"),
+            "the model has 3 outputs, the data have 10",
+        ),
+        (
+            Block(widths=[2, 2]),
+            GAUSSIAN,
+            ("model", "channels"),
+            "the model has 256 x 3 x 3 inputs, the data have 5",
+        ),
+        (
+            Block(channels=4, widths=[2, 2], outputs=3),
+            Gaussian(inputs=36, outputs=2),
+            ("model", "outputs"),
+            "the model has 3 outputs, the data have 2",
+        ),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(
+    model: Model, data: Data, path: tuple[str, ...], message: str
+):
+    with pytest.raises(SpecError) as caught:
+        compile(Document(model=model, data=data))
+    (fault,) = caught.value.faults
+    assert (fault.code, fault.path, fault.message) == ("CE204", path, message)
+    assert fault.help
+
+
+def test_a_model_whose_sizes_are_not_known_has_no_layers():
+    for model in (Mlp(widths=[3]), Resnext(blocks=[1], base_width=2)):
+        with pytest.raises(ValueError, match=r"not known; give them by sized\(\)"):
+            expand(model)
 
 
 MEMBER = ("model", "member")
@@ -251,6 +349,9 @@ def test_a_plan_makes_modules_of_its_family():
         (mlp(2, math.inf), 0.5),
         (Ensemble(multiplicity=9, member=mlp(4, 4)), 0.5),
         (mlp(*[500] * 5), 0.01),
+        (Block(widths=[10, 10]), 1 / 256 + 1 / 90 + 1 / 10),
+        (Block(channels=4, widths=[2, 5], cardinality=7, projection=True), 1 / 4 + 1 / 18 + 1 / 5),
+        (Resnext(blocks=[3], cardinality=7, base_width=10), 1 / 256 + 1 / 90 + 1 / 10),
     ],
 )
 def test_fan_in_sum_is_over_hidden_widths_of_one_member(model: Model, expected: float):
@@ -277,3 +378,16 @@ def test_members_and_ensembles_keep_everything_but_the_widths():
     assert member_with(base, (3, 2)) == member
     assert ensemble_with(base, (3, 2), 7) == Ensemble(multiplicity=7, member=member)
     assert (multiplicity_of(base), multiplicity_of(member)) == (5, 1)
+
+
+def test_blocks_and_resnexts_have_groups_for_members():
+    block = Block(channels=4, widths=[8, 6], cardinality=5, projection=True, activation="erf")
+    one = Block(channels=4, widths=[3, 2], activation="erf")
+    assert member_with(block, (3, 2)) == one
+    many = block.model_copy(update={"widths": (3, 2), "cardinality": 7})
+    assert ensemble_with(block, (3, 2), 7) == many
+    network = Resnext(blocks=[3, 3], cardinality=5, base_width=8)
+    assert member_with(network, (3, 3)) == Block(widths=[3, 3])
+    assert ensemble_with(network, (3, 3), 7) == Resnext(blocks=[3, 3], cardinality=7, base_width=3)
+    assert (multiplicity_of(block), multiplicity_of(network)) == (5, 5)
+    assert ratio_widths(network, 0.5) == (4, 4)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +67,37 @@ def measured(dataset: Dataset) -> Extent:
     return Extent(inputs, outputs, train, test)
 
 
+def counted(given: Extent) -> Extent:
+    """Without the shape of an image, which rows do not tell."""
+    return replace(given, image=None)
+
+
+IMAGES = {"digits": (1, 8, 8), "idx": (1, 2, 3), "cifar10": (3, 32, 32), "npz": None}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_the_shape_of_images_is_known(name: str, folder: Path):
+    given = extent(SPECS[name], folder)
+    assert given.image == IMAGES[name]
+    assert given.image is None or np.prod(given.image) == given.inputs
+
+
+def test_arrays_of_four_axes_are_images(tmp_path: Path):
+    x = np.arange(120.0).reshape(5, 2, 3, 4)
+    np.savez(tmp_path / "a.npz", x=x, y=np.zeros((5, 1)))
+    given = extent(Npz(path="a.npz"), tmp_path)
+    assert (given.image, given.inputs) == ((2, 3, 4), 24)
+    rows = load(Npz(path="a.npz"), tmp_path, SEED).train.x
+    np.testing.assert_array_equal(rows.reshape(5, 2, 3, 4), x)
+
+
 def test_every_source_is_in_the_table():
     assert {type(spec) for spec in SPECS.values()} == set(READERS)
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_extent_is_what_load_gives(name: str, folder: Path):
-    assert measured(load(SPECS[name], folder, SEED)) == extent(SPECS[name], folder)
+    assert measured(load(SPECS[name], folder, SEED)) == counted(extent(SPECS[name], folder))
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -103,7 +128,10 @@ def test_extent_needs_no_numpy(folder: Path):
     )
     assert done.returncode == 0, done.stderr
     here = [extent(spec, folder) for spec in SPECS.values()]
-    assert [Extent(*sizes) for sizes in json.loads(done.stdout)] == here
+    # JSON has lists for tuples
+    read = json.loads(done.stdout)
+    there = [Extent(a, b, c, d, image and tuple(image)) for a, b, c, d, image in read]
+    assert there == here
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -152,7 +180,7 @@ def test_raw_targets_of_labelled_files_are_the_labels(folder: Path):
 
 
 def test_chosen_classes_are_counted_over_both_parts(folder: Path):
-    assert extent(Cifar10(path=".", classes=("cat",)), folder) == Extent(3072, 1, 4, 2)
+    assert extent(Cifar10(path=".", classes=("cat",)), folder) == Extent(3072, 1, 4, 2, (3, 32, 32))
 
 
 def test_targets_of_an_archive_are_taken_as_they_are(folder: Path):
@@ -254,7 +282,7 @@ def test_digits_are_counted_as_scikit_learn_has_them():
 
 
 def test_digits_split_in_four_fifths_and_the_rest():
-    assert extent(Digits(), Path()) == Extent(64, 10, 1437, 360)
+    assert extent(Digits(), Path()) == Extent(64, 10, 1437, 360, (1, 8, 8))
 
 
 def test_training_and_test_digits_are_different_examples():
@@ -280,14 +308,16 @@ def test_a_source_need_not_have_a_test_part(tmp_path: Path):
 def test_cifar_need_not_have_a_test_batch(write_cifar: Callable[..., Path]):
     folder = write_cifar("data_batch_1.bin", TRAIN_LABELS)
     spec = Cifar10(path=".")
-    assert measured(load(spec, folder, SEED)) == extent(spec, folder) == Extent(3072, 10, 8, 0)
+    given = extent(spec, folder)
+    assert measured(load(spec, folder, SEED)) == counted(given) == Extent(3072, 10, 8, 0)
 
 
 def test_a_class_may_be_absent_from_the_test_part(write_idx: Callable[..., Path]):
     write_idx("train", TRAIN_LABELS)
     folder = write_idx("t10k", [0, 0, 1])
     spec = Idx(path=".", classes=("3", "2"))
-    assert measured(load(spec, folder, SEED)) == extent(spec, folder) == Extent(6, 2, 4, 0)
+    given = extent(spec, folder)
+    assert measured(load(spec, folder, SEED)) == counted(given) == Extent(6, 2, 4, 0)
 
 
 # generated data

@@ -14,16 +14,21 @@ from jaxtyping import Array, PyTree
 
 from ceflow.kernels.empirical.evaluate import Evaluation
 from ceflow.kernels.empirical.uses import Use, find_uses
+from ceflow.nets import BatchNorm, Frozen
 
 PickLeaves = Callable[[Any], Any]
+
+TRAINED = (BatchNorm, eqx.nn.BatchNorm, eqx.nn.Dropout, eqx.nn.SpectralNorm)
+"""Layers that do something else in training."""
 
 
 def split(module: eqx.Module, where: PickLeaves | None) -> tuple[PyTree, PyTree]:
     """The parameters of a module, and the rest of it.
 
-    `where` picks parameters as in `eqx.tree_at`; all floating-point arrays by default.
+    `where` picks parameters as in `eqx.tree_at`; all floating-point arrays by default, but for
+    those of a state.
     """
-    floats = jax.tree.map(eqx.is_inexact_array, module)
+    floats = jax.tree.map(eqx.is_inexact_array, module, is_leaf=_is_state)
     chosen = floats if where is None else jax.tree.map(min, floats, _picked(module, where))
     parameters, rest = eqx.partition(module, chosen)
     leaves = jax.tree.leaves(parameters)
@@ -36,13 +41,17 @@ def split(module: eqx.Module, where: PickLeaves | None) -> tuple[PyTree, PyTree]
     return parameters, rest
 
 
+def _is_state(node: Any) -> bool:
+    return isinstance(node, eqx.nn.State)
+
+
 def _picked(module: eqx.Module, where: PickLeaves) -> PyTree:
     """True at every leaf of the nodes that `where` picks."""
 
     def everything(node: Any) -> Any:
-        return jax.tree.map(lambda _: True, node)
+        return jax.tree.map(lambda _: True, node, is_leaf=_is_state)
 
-    nothing = jax.tree.map(lambda _: False, module)
+    nothing = jax.tree.map(lambda _: False, module, is_leaf=_is_state)
     return eqx.tree_at(where, nothing, replace_fn=everything, is_leaf=lambda leaf: leaf is None)
 
 
@@ -56,14 +65,14 @@ def _no_parameters(module: eqx.Module, where: PickLeaves | None) -> str:
 
 def refuse_training(module: eqx.Module, state: eqx.nn.State | None) -> None:
     """Stateful layers need a state, and randomness or batch statistics have no kernel."""
-    for layer in _layers(module, (eqx.nn.BatchNorm, eqx.nn.Dropout, eqx.nn.SpectralNorm)):
+    for layer in _layers(module, TRAINED):
         idle = isinstance(layer, eqx.nn.Dropout) and layer.p == 0
         if not idle and layer.inference is False:
             raise ValueError(
                 f"the module holds a {type(layer).__name__} in training mode;"
                 " pass eqx.nn.inference_mode(module)"
             )
-    if state is None and _layers(module, eqx.nn.StateIndex):
+    if state is None and _layers(module, (eqx.nn.StateIndex,)):
         raise ValueError(
             "the module holds stateful layers; pass eqx.nn.inference_mode(module), and its state"
             " as state="
@@ -71,7 +80,9 @@ def refuse_training(module: eqx.Module, state: eqx.nn.State | None) -> None:
 
 
 def _layers(module: eqx.Module, kinds: Any) -> list[Any]:
-    nodes = jax.tree.leaves(module, is_leaf=lambda node: isinstance(node, kinds))
+    """Those of some kinds; what is frozen has its state."""
+    ends = (Frozen, *kinds)
+    nodes = jax.tree.leaves(module, is_leaf=lambda node: isinstance(node, ends))
     return [node for node in nodes if isinstance(node, kinds)]
 
 

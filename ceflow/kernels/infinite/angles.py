@@ -74,7 +74,7 @@ def angles(one: Rows, two: Rows, same: Bool[Array, "n1 n2"] | None = None) -> Fl
     differ &= (one.square > 0)[:, None] & (two.square > 0)
     s, k = (_in_double if one.head.dtype == jnp.float32 else _by_products)(one, two)
     near = (jnp.minimum(s, k) < NEAR[s.dtype.name] ** 2 / 4) & differ
-    s, k = jax.lax.cond(near.any(), _by_differences, lambda *given: given[3:], one, two, near, s, k)
+    s, k = jax.lax.cond(near.any(), by_differences, lambda *given: given[3:], one, two, near, s, k)
     return angle_of(jnp.where(differ, s, 0.0), jnp.where(differ, k, 1.0))
 
 
@@ -115,7 +115,7 @@ def _(primals: tuple[Rows, Rows], tangents: tuple[Rows, Rows]) -> Any:
     return _in_double(*primals), (-change, change)
 
 
-def _by_differences(one: Rows, two: Rows, near: Array, s: Array, k: Array) -> tuple[Array, Array]:
+def by_differences(one: Rows, two: Rows, near: Array, s: Array, k: Array) -> tuple[Array, Array]:
     """`s = |u - v|^2/4` and `k = |u + v|^2/4` of the near pairs, the others as they are.
 
     The near pairs are lined up and taken a chunk at a time, and only as many chunks as there are.

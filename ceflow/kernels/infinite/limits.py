@@ -1,5 +1,6 @@
 """NNGP and NTK of infinitely wide networks."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -10,14 +11,14 @@ from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 from ceflow.compiler import nodes
-from ceflow.compiler.models import expand
+from ceflow.compiler.models import expand, sized
 from ceflow.kernels.infinite.angles import Rows, angles, rows
 from ceflow.kernels.infinite.duals import DUALS
 from ceflow.kernels.infinite.moments import from_angle
 from ceflow.kernels.infinite.pairwise import pairwise
 from ceflow.kernels.infinite.recursion import through_layers
-from ceflow.kernels.infinite.spatial import image_kernels
-from ceflow.spec import Ensemble, Mlp, Model, member_of
+from ceflow.kernels.infinite.spatial import NO_KERNEL, image_kernels
+from ceflow.spec import Block, Ensemble, Mlp, Model, Resnext, member_of
 
 Activation = Callable[[Array], Array]
 Which = Literal["nngp", "ntk"]
@@ -58,12 +59,14 @@ def analytic(
     the same function again, not a new lambda, or all is compiled anew). `tile` rows are computed
     at once, beside which memory holds the inputs and the result; its bits do not depend on it.
 
-    In place of a model a tree of layers (`ceflow.compiler.nodes`) can be given, with convolutions,
-    average pooling and residual connections, and then images (n, channels, height, width). A pair
-    of images costs the square of the number of their positions where the network pools.
+    Of a `Block` the examples are patches, (n, channels, 3, 3) or as rows. In place of a model a
+    tree of layers (`ceflow.compiler.nodes`) can be given, with convolutions, average pooling and
+    residual connections, and then images (n, channels, height, width). A pair of images costs the
+    square of the number of their positions where the network pools.
 
     Raises `ValueError` for inputs that are not two batches of finite numbers of one shape, a tile
-    below 1, or an activation on values that are not Gaussian at infinite width.
+    below 1, or a network whose values are not Gaussian at infinite width: an activation on a sum
+    of unequals, batch normalisation, maxima.
 
     >>> from ceflow.spec import Mlp
     >>> x = jnp.ones((1, 4))     # |x|^2 = d: the NTK of a ReLU network is H + 1
@@ -73,7 +76,7 @@ def analytic(
     if not isinstance(model, Mlp | Ensemble):
         if activation is not None:
             raise ValueError("the activations of a tree of layers are in its layers: change them")
-        return Kernels(*image_kernels(model, *_checked(x1, x2, tile, _shape(model))))
+        return _of_images(model, x1, x2, tile)
     x1, x2 = _checked(x1, x2, tile)
     root = _root(model, x1.shape[1], activation)
     nngp, ntk = _kernels(root, x1, x2, ("nngp", "ntk"), tile)
@@ -86,8 +89,8 @@ def block_kernel(
 ) -> Callable[..., Float[Array, "n1 n2"]]:
     """One of the two kernels as a function of `x1` and, unless it is `x1` again, `x2`.
 
-    The other is not computed, and of `kernel(x, x)` only half. Any rows and columns of the kernel
-    have the bits that they have in the whole; arguments and errors are those of `analytic`.
+    The other is not computed, and of `kernel(x, x)` only half. Any rows and columns of an MLP's
+    kernel have the bits that they have in the whole; arguments and errors are those of `analytic`.
     Compiled once for each shape.
 
     >>> from ceflow.spec import Mlp
@@ -98,12 +101,30 @@ def block_kernel(
     """
 
     def kernel(
-        x1: Float[ArrayLike, "n1 d"], x2: Float[ArrayLike, "n2 d"] | None = None
+        x1: Float[ArrayLike, "n1 ..."], x2: Float[ArrayLike, "n2 ..."] | None = None
     ) -> Float[Array, "n1 n2"]:
+        if isinstance(model, Block):
+            return getattr(_of_images(model, x1, None if x2 is x1 else x2, tile), which)
         x1, x2 = _checked(x1, None if x2 is x1 else x2, tile)
         return _kernels(_root(model, x1.shape[1], activation), x1, x2, (which,), tile)[0]
 
     return kernel
+
+
+def _of_images(model: Block | Resnext | nodes.Node, x1: Any, x2: Any, tile: int) -> Kernels:
+    if isinstance(model, Resnext):
+        raise ValueError(NO_KERNEL.format("BatchNorm"))
+    if not isinstance(model, Block):
+        return Kernels(*image_kernels(model, *_checked(x1, x2, tile, _shape(model))))
+    root = expand(model)
+    shape = _shape(root)
+    one, two = _patches(x1, shape), None if x2 is None else _patches(x2, shape)
+    return Kernels(*image_kernels(root, *_checked(one, two, tile, shape)))
+
+
+def _patches(x: Any, shape: tuple[int, ...]) -> Any:
+    """Rows of a patch's numbers as patches."""
+    return jnp.reshape(x, (-1, *shape)) if np.shape(x)[1:] == (math.prod(shape),) else x
 
 
 def _shape(root: nodes.Node) -> tuple[int, ...]:
@@ -134,7 +155,7 @@ def _checked(
 def _root(model: Model, inputs: int, activation: Activation | None) -> nodes.Node:
     if activation is not None:
         model = member_of(model).model_copy(update={"activation": activation})
-    return expand(model, inputs, 1)
+    return expand(sized(model, inputs=inputs, outputs=1))
 
 
 @eqx.filter_jit

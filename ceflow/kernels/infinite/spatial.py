@@ -28,6 +28,11 @@ BLOCK = 2**28
 COPIES = 16
 """Arrays over the pairs of positions that are alive at once."""
 
+NO_KERNEL = (
+    "a network with {} has no kernel at infinite width here: its values are not Gaussian; draw"
+    " networks (empirical_ntk), or take a block without it"
+)
+
 
 def image_kernels(
     root: nodes.Node, x1: Float[Array, "n1 c h w"], x2: Float[Array, "n2 c h w"] | None
@@ -165,6 +170,8 @@ def require_gaussian(node: nodes.Node, gaussian: bool = False) -> bool:
                     " shortcut, or the activation at the head of the body)"
                 )
             return False
+        case nodes.BatchNorm() | nodes.MaxPool():
+            raise ValueError(NO_KERNEL.format(type(node).__name__))
         case nodes.Residual():
             body = require_gaussian(node.body, gaussian)
             straight = node.shortcut and require_gaussian(node.shortcut, gaussian)
@@ -225,7 +232,8 @@ def _(node: nodes.Convolution, state: Images) -> Images:
     """Groups change nothing: each has infinitely many channels of the same moments."""
 
     def convolved(pair: Between) -> Between:
-        near = _shared(_padded(pair, node.kernel // 2), node.kernel, node.stride)
+        padding = node.kernel // 2 if node.padding is None else node.padding
+        near = _shared(_padded(pair, padding), node.kernel, node.stride)
         return _weighted(near, node.weight_variance, node.bias_variance)
 
     return state.each(convolved)
@@ -322,7 +330,12 @@ def _activated(pair: Between, name: str) -> Between:
 
 
 def _padded(pair: Between, width: int) -> Between:
-    """With zeros around both images: what is inside one and outside the other is `q` apart."""
+    """With zeros around both images: what is inside one and outside the other is `q` apart.
+
+    Below 0 the images are cut.
+    """
+    if width < 0:
+        return pair.moved(lambda a: a[(slice(-width, width),) * a.ndim])
     padded = pair.moved(lambda a: jnp.pad(a, width))
     if pair.apart.ndim == 2:
         return padded

@@ -4,8 +4,9 @@ import math
 
 from ceflow import kernels
 from ceflow.compiler import Plan, fan_in_sum, multiplicity_of, nodes
-from ceflow.spec import FEWEST_DRAWS, Circle, Kernel, Model, member_of
-from ceflow.stages.kernel.networks import without_weights
+from ceflow.spec import FEWEST_DRAWS, Block, Circle, Kernel, Model, member_of
+from ceflow.stages.kernel.networks import of_one, without_weights
+from ceflow.stages.kernel.shares import Asked, compilations, passing_flops, share_of
 from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, Work, number_size
 
 LOADING = 0.5
@@ -18,14 +19,16 @@ def forecast(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     """The matrix with the temporaries it takes, the network, and the features of each example."""
     assert plan.data is not None
     by_method = _analytic if stage.method == "analytic" else _drawn
-    found = by_method(stage, plan, member_of(model) if stage.method == "mean" else model)
+    found = by_method(stage, plan, of_one(model) if stage.method == "mean" else model)
     return found if stage.tile is None else _in_tiles(stage, plan, model, found)
 
 
 def _analytic(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     entries, size = _entries(stage, plan), number_size(plan)
-    layers = _layers(model)
-    traffic = size * entries * (2 * plan.inputs + 30 * layers)
+    layers = _layers(plan.expand(model))
+    # a block's values are followed at each of its positions
+    positions = 9 if isinstance(model, Block) else 1
+    traffic = size * entries * (2 * plan.inputs + 30 * layers * positions)
     work = Work(traffic=traffic, compilations=1 + layers / 3, seconds=LOADING)
     return Forecast(6 * entries * size, entries * size, _largest(plan), work, TILED)
 
@@ -34,19 +37,20 @@ def _drawn(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     if not stage.tile and without_weights(stage, plan, model, _rows(stage, plan)):
         return _without_weights(stage, plan, model)
     entries, size, rows = _entries(stage, plan), number_size(plan), _rows(stage, plan)
-    root, outputs, layers = plan.expand(model), plan.outputs, _layers(model)
-    features = rows * _feature_numbers(root, outputs)
+    root = plan.expand(model)
+    layers, outputs = _layers(root), plan.outputs
+    asked = Asked(rows, outputs, outputs**2 if stage.outputs == "full" else outputs)
+    shares = [(times, share_of(node, asked)) for times, node in nodes.leaves(root)]
+    features = rows * math.fsum(times * share.features for times, share in shares)
+    contractions = math.fsum(times * share.flops for times, share in shares)
     heavy = root.parameters > 3 * entries + features
-    contractions = rows**2 * _feature_numbers(
-        root, outputs**2 if stage.outputs == "full" else outputs
-    )
     moved = 5 * features + 2 * layers * multiplicity_of(model) * entries
     draws = _likely_draws(stage, model)
     work = Work(
-        flops=draws * 2 * (contractions + rows * (outputs + 1) * root.parameters),
+        flops=draws * (contractions + rows * (outputs + 1) * passing_flops(root)),
         traffic=draws * size * moved,
         normals=draws * root.parameters,
-        compilations=2 + layers / 3,
+        compilations=2 + compilations(root),
         seconds=LOADING,
     )
     memory = size * (4 * entries + 2 * features + 2 * root.parameters)
@@ -65,7 +69,7 @@ def _without_weights(stage: Kernel, plan: Plan, model: Model) -> Forecast:
         flops=members * units * (6 * rows**2 + 6 * columns**2),
         traffic=members * size * 20 * units * columns,
         normals=members * units * columns,
-        compilations=4 + _layers(model),
+        compilations=4 + _layers(plan.expand(model)),
         seconds=LOADING,
     )
     memory = size * (4 * rows**2 + 4 * units * columns)
@@ -122,16 +126,6 @@ def _largest(plan: Plan) -> str:
     return "data.points" if isinstance(plan.document.data, Circle) else "data.train"
 
 
-def _layers(model: Model) -> int:
-    return 2 * len(member_of(model).widths) + 1
-
-
-def _feature_numbers(node: nodes.Node, outputs: int) -> float:
-    """Numbers kept of one example: each dense layer's input, and a gradient for every output."""
-    if isinstance(node, nodes.Dense):
-        return node.inputs + outputs * node.outputs
-    if isinstance(node, nodes.Chain):
-        return math.fsum(_feature_numbers(layer, outputs) for layer in node.layers)
-    if isinstance(node, nodes.Ensemble):
-        return node.multiplicity * _feature_numbers(node.member, outputs)
-    return 0
+def _layers(root: nodes.Node) -> int:
+    """Layers that are compiled: those of an ensemble's members are at once."""
+    return sum(1 for _ in nodes.leaves(root))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ceflow import kernels
 from ceflow.data import Dataset
-from ceflow.spec import Kernel, member_of
-from ceflow.stages.kernel.networks import block_of_network, drawer
+from ceflow.spec import Kernel
+from ceflow.stages.kernel.networks import block_of_network, drawer, of_one
 from ceflow.stages.stage import Job, Values
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ def empirical(job: Job, dataset: Dataset) -> Found:
 
 
 def mean(job: Job, dataset: Dataset) -> Found:
-    """The neural mean kernel; an ensemble's is its member's (CE eq. 5)."""
-    of_member = replace(job, model=member_of(job.model))
-    draw, train = drawer(of_member, _inputs(job, dataset)), len(dataset.train.x)
+    """The neural mean kernel; an ensemble's is its member's, a block's that of one group."""
+    small = replace(job, model=of_one(job.model))
+    draw, train = drawer(small, _inputs(job, dataset)), len(dataset.train.x)
     stage, done = job.stage, iter(range(1, job.stage.most_draws + 1))
 
     def told(key: "Array") -> "Array":

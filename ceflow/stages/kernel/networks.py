@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ceflow import kernels
 from ceflow.compiler import Plan, multiplicity_of
-from ceflow.spec import Kernel, Model, member_of
+from ceflow.spec import Block, Ensemble, Kernel, Mlp, Model, member_of
 from ceflow.stages.stage import Job
 
 if TYPE_CHECKING:
@@ -23,12 +23,22 @@ def without_weights(stage: Kernel, plan: Plan, model: Model, examples: int) -> b
     That takes one column of normal numbers for every example going up and for every output of
     every example coming back, in place of as many columns as the layer below is wide.
     """
-    narrowest = min(member_of(model).widths)
+    member = member_of(model)
+    if not isinstance(member, Mlp):
+        return False
+    narrowest = min(member.widths)
     fewer = examples * (1 + plan.outputs) < narrowest
     return stage.outputs == "mean" and narrowest >= WIDE and fewer
 
 
-def drawer(job: Job, x: "Float[np.ndarray, 'n inputs']") -> "Callable[[Array], Array]":
+def of_one(model: Model) -> Model:
+    """The smallest network of the same mean kernel (CE eq. 5): a member, or a group."""
+    if isinstance(model, Ensemble):
+        return model.member
+    return model.model_copy(update={"cardinality": 1}) if isinstance(model, Block) else model
+
+
+def drawer(job: Job, x: "Float[np.ndarray, 'n ...']") -> "Callable[[Array], Array]":
     """From a key to the kernel over `x` of a network drawn with it; compiled once."""
     import equinox as eqx
     import jax.numpy as jnp
@@ -57,6 +67,7 @@ def _conditional(job: Job, key: "Array", x: "Array") -> "Array":
     import jax.numpy as jnp
 
     member, outputs = member_of(job.model), job.plan.outputs
+    assert isinstance(member, Mlp)
 
     def add(total: "Array", key: "Array") -> "tuple[Array, None]":
         return total + kernels.conditional_ntk(member, x, outputs=outputs, key=key), None

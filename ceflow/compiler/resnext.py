@@ -1,0 +1,57 @@
+"""The layers of a ResNet or ResNeXt with batch normalisation (CE section 4.2)."""
+
+from ceflow.compiler import nodes
+from ceflow.spec import Resnext
+
+STEM = 64
+"""Channels behind the stem."""
+
+
+def resnext(model: Resnext, image: nodes.Image, outputs: int) -> nodes.Chain:
+    """Stem, stages of bottleneck blocks, mean over all positions, dense layer with biases.
+
+    Weights of convolutions start with variance 2/fan-in, as suits ReLU, weights and biases of the
+    dense layer with 1/(3 fan-in), which is that of PyTorch's uniform ones.
+    """
+    layers = _stem(model, image)
+    for stage, blocks in enumerate(model.blocks):
+        for index in range(blocks):
+            stride = 2 if stage and not index else 1
+            before = nodes.image(layers[-1].outputs)
+            layers.append(_bottleneck(model, before, stage, stride, projected=not index))
+            layers.append(nodes.Activation("relu", layers[-1].outputs))
+    last = nodes.image(layers[-1].outputs)
+    head = nodes.Dense(last[0], outputs, 1 / 3, 1 / 3, standard=True)
+    return nodes.Chain((*layers, nodes.AveragePool(last), head))
+
+
+def _stem(model: Resnext, image: nodes.Image) -> list[nodes.Node]:
+    kernel, stride = (3, 1) if model.stem == "cifar" else (7, 2)
+    convolution, norm = _normalised(image, STEM, kernel, stride)
+    pool = [] if model.stem == "cifar" else [nodes.MaxPool(norm.outputs, 3, 2)]
+    return [convolution, norm, nodes.Activation("relu", norm.outputs), *pool]
+
+
+def _bottleneck(
+    model: Resnext, image: nodes.Image, stage: int, stride: int, *, projected: bool
+) -> nodes.Residual:
+    """A bottleneck block; the stride is on the 3x3, as in torchvision and timm."""
+    outputs = model.block.channels * 2**stage
+    width = model.cardinality * model.base_width * 2**stage
+    first = _normalised(image, width, 1)
+    second = _normalised(first[1].outputs, width, 3, stride, model.cardinality)
+    third = _normalised(second[1].outputs, outputs, 1)
+    active = [nodes.Activation("relu", norm.outputs) for _, norm in (first, second)]
+    path = nodes.Chain((*first, active[0], *second, active[1], *third))
+    shortcut = nodes.Chain(_normalised(image, outputs, 1, stride)) if projected else None
+    return nodes.Residual(path, shortcut)
+
+
+def _normalised(
+    image: nodes.Image, channels: int, kernel: int, stride: int = 1, groups: int = 1
+) -> tuple[nodes.Convolution, nodes.BatchNorm]:
+    """A convolution and its batch normalisation."""
+    convolution = nodes.Convolution(
+        image, channels, kernel, stride, groups, 2.0, 0.0, standard=True
+    )
+    return convolution, nodes.BatchNorm(convolution.outputs)

@@ -1,0 +1,75 @@
+"""The inputs and outputs of a model: as it says, or as the data have them; both must agree."""
+
+from typing import Any
+
+from ceflow.compiler import nodes
+from ceflow.data import Extent
+from ceflow.spec import Block, Circle, Document, Ensemble, Fault, Mlp, Model, Resnext, SpecError
+
+
+def sizes_of(document: Document, extent: Extent | None) -> dict[str, Any]:
+    """What to fill in by `sized`. Raises `SpecError` where it is not known or does not agree."""
+    sizes = {key: _size(key, document, extent) for key in ("inputs", "outputs")}
+    if isinstance(document.model, Block):
+        del sizes["inputs"]  # which no block can be given
+    return sizes
+
+
+def _size(key: str, document: Document, extent: Extent | None) -> nodes.Shape:
+    parent = ("model", "member") if isinstance(document.model, Ensemble) else ("model",)
+    model = _holder(document.model)
+    known = getattr(model, key) or _there(key, model, extent) or _default(key, model)
+    if known is None:
+        help = f"add {key} to [{'.'.join(parent)}], or a [data] table"
+        raise SpecError(Fault("CE204", f"the number of {key} is not known", parent, "key", help))
+    if extent and not _free(key, document) and not _fits(key, known, extent):
+        there = extent.image if isinstance(known, tuple) and extent.image else getattr(extent, key)
+        message = f"the model has {_shown(known)} {key}, the data have {_shown(there)}"
+        raise SpecError(_contradiction(key, model, message, parent, extent))
+    return known
+
+
+def _holder(model: Model) -> Mlp | Block | Resnext:
+    """The part of a model that has the keys `inputs` and `outputs`."""
+    return model.member if isinstance(model, Ensemble) else model
+
+
+def _there(key: str, model: Model, extent: Extent | None) -> Any:
+    """What the data have, in the form that the model takes."""
+    image = key == "inputs" and isinstance(model, Resnext)
+    return extent and getattr(extent, "image" if image else key)
+
+
+def _default(key: str, model: Model) -> Any:
+    if isinstance(model, Resnext):
+        imagenet = model.stem == "imagenet"
+        side, classes = (224, 1000) if imagenet else (32, 10)
+        return (3, side, side) if key == "inputs" else classes
+    return model.channels if isinstance(model, Block) else None
+
+
+def _fits(key: str, known: nodes.Shape, extent: Extent) -> bool:
+    """An image must be the data's; of rows any image of as many numbers can be made."""
+    if isinstance(known, tuple) and extent.image:
+        return known == extent.image
+    return nodes.units(known) == getattr(extent, key)
+
+
+def _free(key: str, document: Document) -> bool:
+    """A kernel over a circle needs no targets, so the model's outputs decide there."""
+    return key == "outputs" and isinstance(document.data, Circle)
+
+
+def _contradiction(
+    key: str, model: Model, message: str, parent: tuple[str, ...], extent: Extent
+) -> Fault:
+    path, help = (*parent, key), f"leave {key} out: it comes from the data"
+    if key == "inputs" and isinstance(model, Block):
+        path, help = (*parent, "channels"), "a block takes patches, channels x 3 x 3 inputs"
+    elif key == "inputs" and isinstance(model, Resnext) and not extent.image:
+        help = "the data are no images: give inputs = [channels, height, width] that fit them"
+    return Fault("CE204", message, path, help=help)
+
+
+def _shown(size: nodes.Shape) -> str:
+    return " x ".join(map(str, size)) if isinstance(size, tuple) else str(size)

@@ -1,0 +1,92 @@
+"""Batch normalisation with running statistics."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from ceflow.nets.states import BATCH
+
+Moments = tuple[Float[Array, " channels"], Float[Array, " channels"]]
+"""Mean and variance of each channel."""
+
+
+class BatchNorm(eqx.nn.StatefulLayer):
+    """`h -> weight (h - mean) / sqrt(variance + eps) + bias`, each channel by itself.
+
+    In training mean and variance are those of the batch and of all positions of the image, and the
+    running ones move by the share `momentum` to them (the variance with n - 1, as in PyTorch). The
+    batch is the axis of `jax.vmap` that is named `"batch"`. In inference (`eqx.nn.inference_mode`)
+    the running ones are used; before any training they are 0 and 1. Equinox's own layer is not
+    used: its running variance starts at 1 but is corrected as if it had started at 0.
+
+    Raises `ValueError` in training outside of a batch, or where it holds one number a channel.
+
+    >>> norm, state = eqx.nn.make_with_state(BatchNorm)(2)
+    >>> batched = jax.vmap(norm, axis_name="batch", in_axes=(0, None), out_axes=(0, None))
+    >>> y, state = batched(jnp.arange(16.0).reshape(4, 2, 2, 1), state)
+    >>> print(y.mean(axis=(0, 2, 3)).round(3), (100 * state.get(norm.statistics)[0]).round())
+    [0. 0.] [65. 85.]
+    """
+
+    weight: Float[Array, " channels"]
+    bias: Float[Array, " channels"]
+    statistics: eqx.nn.StateIndex
+    inference: bool
+    eps: float = eqx.field(static=True)
+    momentum: float = eqx.field(static=True)
+
+    def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1):
+        self.weight = jnp.ones(channels)
+        self.bias = jnp.zeros(channels)
+        self.statistics = eqx.nn.StateIndex((jnp.zeros(channels), jnp.ones(channels)))
+        self.inference = False
+        self.eps = eps
+        self.momentum = momentum
+
+    def __call__(
+        self,
+        x: Float[Array, "channels *positions"],
+        state: eqx.nn.State,
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> tuple[Float[Array, "channels *positions"], eqx.nn.State]:
+        """Apply the layer; `key` is ignored, and there for `equinox.nn.Sequential`."""
+        running = state.get(self.statistics)
+        moments = running if self.inference else _moments(x)
+        if not self.inference:
+            state = state.set(self.statistics, self._moved(running, moments, x))
+        mean, variance = (_along(values, x) for values in moments)
+        normalised = (x - mean) / jnp.sqrt(variance + self.eps)
+        return _along(self.weight, x) * normalised + _along(self.bias, x), state
+
+    def _moved(self, running: Moments, batch: Moments, x: Array) -> Moments:
+        mean, variance = batch
+        count = x[0].size * jax.lax.axis_size(BATCH)
+        if count == 1:
+            raise ValueError(
+                "BatchNorm in training mode was given one number a channel, which has no variance;"
+                " give it a larger batch"
+            )
+        seen = mean, variance * (count / (count - 1))
+        share = self.momentum
+        old, new = ((1 - share) * a + share * b for a, b in zip(running, seen, strict=True))
+        return old, new
+
+
+def _moments(x: Array) -> Moments:
+    """Of the batch, the variance from differences: a difference of squares would lose digits."""
+    axes = tuple(range(1, x.ndim))
+    try:
+        mean = jax.lax.pmean(x.mean(axis=axes), BATCH)
+    except NameError:
+        raise ValueError(
+            f"BatchNorm in training mode needs a batch: jax.vmap(module, axis_name={BATCH!r},"
+            " in_axes=(0, None), out_axes=(0, None)), or eqx.nn.inference_mode(module)"
+        ) from None
+    return mean, jax.lax.pmean(((x - _along(mean, x)) ** 2).mean(axis=axes), BATCH)
+
+
+def _along(values: Float[Array, " channels"], x: Array) -> Array:
+    """One number a channel, to go with an image."""
+    return values.reshape(-1, *(1,) * (x.ndim - 1))

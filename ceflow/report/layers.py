@@ -1,0 +1,75 @@
+"""The layers of a network as branches of a tree."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from rich.tree import Tree
+
+from ceflow.compiler import nodes
+from ceflow.stages import number
+
+
+def costs(node: nodes.Node) -> str:
+    """Parameters and FLOPs, in words."""
+    return f"{number(node.parameters)} parameters, {number(node.flops)} FLOPs an example"
+
+
+def add_layers(tree: Tree, node: nodes.Node) -> None:
+    """Layers in order; equal ones in a row are shown once, with their number."""
+    if isinstance(node, nodes.Ensemble):
+        branch = tree.add(f"{number(node.multiplicity)} members, each {costs(node.member)}")
+        add_layers(branch, node.member)
+        return
+    layers = node.layers if isinstance(node, nodes.Chain) else (node,)
+    for (line, inside), alike in groupby(_lines(layers)):
+        count = len(list(alike))
+        branch = tree.add(f"{line}  x {count}" if count > 1 else line)
+        if inside:
+            branch.add(inside)
+
+
+def _lines(layers: tuple[nodes.Node, ...]) -> Iterator[tuple[str, str]]:
+    """A line a layer, and what is inside it; what keeps the shape is on the line before it."""
+    line, inside = "", ""
+    for layer in layers:
+        if line and isinstance(layer, nodes.Activation | nodes.BatchNorm):
+            line += f", {layer.name if isinstance(layer, nodes.Activation) else 'batchnorm'}"
+            continue
+        if line:
+            yield line, inside
+        line, inside = _line(layer), _branches(layer)
+    yield line, inside
+
+
+def _line(node: nodes.Node) -> str:
+    kind = type(node).__name__.lower()
+    if isinstance(node, nodes.Convolution):
+        kind += f" {_kernel(node)}"
+    return f"{kind} {_shape(node.inputs)} → {_shape(node.outputs)}"
+
+
+def _branches(node: nodes.Node) -> str:
+    """What is inside a residual connection, by its convolutions."""
+    if not isinstance(node, nodes.Residual):
+        return ""
+    shortcut = f"; shortcut {_kernels(node.shortcut)}" if node.shortcut else ""
+    return _kernels(node.body) + shortcut
+
+
+def _kernels(node: nodes.Node) -> str:
+    """Kernels and channels: 1x1 128, 3x3 128 in 32 groups, 1x1 256."""
+    convolutions = (one for _, one in nodes.leaves(node) if isinstance(one, nodes.Convolution))
+    return ", ".join(
+        f"{_kernel(one)} {number(one.channels)}"
+        + (f" in {number(one.groups)} groups" if one.groups > 1 else "")
+        for one in convolutions
+    )
+
+
+def _kernel(node: nodes.Convolution) -> str:
+    """Size and stride."""
+    return f"{node.kernel}x{node.kernel}" + (f"/{node.stride}" if node.stride > 1 else "")
+
+
+def _shape(shape: nodes.Shape) -> str:
+    return " x ".join(map(number, shape)) if isinstance(shape, tuple) else number(shape)

@@ -1,0 +1,46 @@
+"""Networks by name, in the notation of ResNeXt: `37x10d` is 37 members of width 10."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from ceflow.spec.base import LARGEST
+
+FORM = r"[0-9]{1,13}x[0-9]{1,13}(-[0-9]{1,13})*d?"
+
+
+def read_network(name: str) -> tuple[int, tuple[int, ...]]:
+    """Multiplicity and widths; one width stands for layers that all have it.
+
+    >>> read_network("37x10d"), read_network("4x60-30d")
+    ((37, (10,)), (4, (60, 30)))
+    """
+    multiplicity, widths = name.removesuffix("d").split("x")
+    return int(multiplicity), tuple(map(int, widths.split("-")))
+
+
+def network_name(multiplicity: int, widths: Sequence[int]) -> str:
+    """The name of a network.
+
+    >>> network_name(37, [10, 10]), network_name(4, [60, 30])
+    ('37x10d', '4x60-30d')
+    """
+    shown = widths[:1] if len(set(widths)) == 1 else widths
+    return f"{multiplicity}x{'-'.join(map(str, shown))}d"
+
+
+def _checked(name: str) -> str:
+    if re.fullmatch(FORM, name):
+        multiplicity, widths = read_network(name)
+        if all(1 <= count <= LARGEST for count in (multiplicity, *widths)):
+            return name
+    raise PydanticCustomError("network", "must be members x width, as 37x10d or 4x60-30d")
+
+
+NetworkName = Annotated[
+    str, AfterValidator(_checked), WithJsonSchema({"type": "string", "pattern": f"^{FORM}$"})
+]
+"""The name of a network in a document."""
