@@ -9,18 +9,21 @@ if TYPE_CHECKING:
     from ceflow.variance.estimates import Estimate, estimate_moments
     from ceflow.variance.exact import Moments, exact_moments
     from ceflow.variance.fit import Fit, fit_alpha
+    from ceflow.variance.inputs import draw_inputs
     from ceflow.variance.monte_carlo import draw_ntk
-    from ceflow.variance.sampler import sample_ntk
+    from ceflow.variance.sampler import sample_chunks, sample_ntk
 
 __all__ = [
     "Estimate",
     "Fit",
     "Moments",
     "chunk_size",
+    "draw_inputs",
     "draw_ntk",
     "estimate_moments",
     "exact_moments",
     "fit_alpha",
+    "sample_chunks",
     "sample_ntk",
 ]
 
@@ -41,6 +44,10 @@ __getattr__, __dir__ = lazy(
         ),
         "ceflow.variance.chunks": ("chunk_size",),
         "ceflow.variance.monte_carlo": ("draw_ntk",),
-        "ceflow.variance.sampler": ("sample_ntk",),
+        "ceflow.variance.inputs": ("draw_inputs",),
+        "ceflow.variance.sampler": (
+            "sample_chunks",
+            "sample_ntk",
+        ),
     },
 )

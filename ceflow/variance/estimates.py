@@ -1,41 +1,101 @@
 """Moments of K from draws, with their standard errors."""
 
+import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-BLOCKS = 50
-"""Blocks of the jackknife: enough for its own error to be 10 %."""
+FIRST = 1000
+"""Draws before a standard error is trusted to end the drawing."""
 
 
 class Estimate(NamedTuple):
-    """E[K] and `E[K^2]/E[K]^2` from draws."""
+    """E[K] and `E[K^2]/E[K]^2` from so many draws."""
 
     mean: float
     ratio: float
     ratio_stderr: float
+    draws: int
+
+    @property
+    def error(self) -> float:
+        """Standard error of `log(E[K^2]/E[K]^2)`, relative to it."""
+        log = math.log(self.ratio)
+        return self.ratio_stderr / self.ratio / log if log > 0 else math.inf
 
 
-def estimate_moments(draws: Float[np.ndarray, " draws"]) -> Estimate:
-    """The mean of K and the ratio `E[K^2]/E[K]^2`, its standard error by a blocked jackknife.
+def estimate_moments(
+    draws: Float[np.ndarray, " draws"] | Iterable[Float[np.ndarray, " chunk"]],
+    *,
+    error: float | None = None,
+) -> Estimate:
+    """The mean of K and the ratio `E[K^2]/E[K]^2`, its standard error by the delta method.
+
+    `draws` are an array, or chunks of one: those are added up and not kept, so memory does not
+    grow, and neither their sizes nor their order matter but to rounding. With `error` the drawing
+    ends when the standard error of the ratio's logarithm, relative to it, is no more than that;
+    it is looked at after the chunk that completes 1,000 draws, and whenever they have doubled: a
+    look at every chunk would favour the draws that happen to make it small.
 
     K has a heavy tail at small widths: there the ratio comes out low and its error too small, as
-    with any estimate from draws. Raises `ValueError` for fewer than three draws, and where K is 0
-    in all of them: every network drawn was dead.
+    with any estimate from draws. Raises `ValueError` for fewer than three draws, for an error that
+    is not above 0, and where K is 0 in all draws: every network drawn was dead.
 
     >>> estimate_moments(np.random.default_rng(0).standard_normal(100_000) + 3).ratio   # 1 + 1/9
     1.111...
     """
-    blocks = min(BLOCKS, len(draws))
-    if blocks < 3:
-        raise ValueError(f"a standard error needs at least 3 draws, not {len(draws)}")
-    if not draws.any():
-        raise ValueError("K is 0 in every draw: all networks were dead; use wider layers")
-    used = draws[: len(draws) // blocks * blocks].reshape(blocks, -1)
-    first, second = used.mean(axis=1), (used**2).mean(axis=1)
-    without = [(moment.sum() - moment) / (blocks - 1) for moment in (first, second)]
-    ratios = without[1] / without[0] ** 2
-    stderr = np.sqrt((blocks - 1) * np.mean((ratios - ratios.mean()) ** 2))
-    ratio = np.mean(draws**2) / np.mean(draws) ** 2
-    return Estimate(float(draws.mean()), float(ratio), float(stderr))
+    if error is not None and not error > 0:
+        raise ValueError(f"error must be above 0, not {error}")
+    sums, look = PowerSums(), FIRST
+    for chunk in [draws] if isinstance(draws, np.ndarray) else draws:
+        sums.add(chunk)
+        if error is not None and sums.count >= look:
+            look = 2 * sums.count
+            if sums.alive and sums.estimate().error <= error:
+                break
+    return sums.estimate()
+
+
+class PowerSums:
+    """Sums of the first four powers of draws, less the mean of the first ones lest they cancel."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.shift = 0.0
+        self.sums = np.zeros(4)
+
+    def add(self, draws: Float[np.ndarray, " chunk"]) -> None:
+        """Count draws in, in double precision."""
+        draws = np.asarray(draws, float)
+        if not self.count and len(draws):
+            self.shift = float(draws.mean())
+        less = draws - self.shift
+        self.sums += [(less**power).sum() for power in (1, 2, 3, 4)]
+        self.count += len(draws)
+
+    @property
+    def alive(self) -> bool:
+        """Whether any draw is not 0."""
+        return bool(self.shift or self.sums.any())
+
+    def estimate(self) -> Estimate:
+        """With m the mean and c_j central moments, the ratio is `1 + c_2/m^2`, of which a draw at
+        distance d from m has the influence `d^2/m^2 - 2 c_2 d/m^3`."""
+        if self.count < 3:
+            raise ValueError(f"a standard error needs at least 3 draws, not {self.count}")
+        if not self.alive:
+            raise ValueError("K is 0 in every draw: all networks were dead; use wider layers")
+        mean, (c2, c3, c4) = self._central()
+        influence = (c4 - c2**2) - 4 * c2 * c3 / mean + 4 * c2**3 / mean**2  # its variance, m^4
+        stderr = math.sqrt(max(influence, 0.0) / (self.count - 1)) / mean**2
+        return Estimate(mean, 1 + c2 / mean**2, stderr, self.count)
+
+    def _central(self) -> tuple[float, tuple[float, float, float]]:
+        first, second, third, fourth = (self.sums / self.count).tolist()
+        return self.shift + first, (
+            second - first**2,
+            third - 3 * first * second + 2 * first**3,
+            fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4,
+        )

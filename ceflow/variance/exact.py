@@ -1,11 +1,15 @@
-"""Moments of one NTK entry of a ReLU or linear MLP, in closed form and without sampling."""
+"""Moments of one NTK entry of a ReLU or linear MLP or block, in closed form, without sampling."""
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
-from ceflow.spec import Mlp
+from ceflow.spec import Block, Member, Mlp
+from ceflow.variance.block_moments import block_moments
+from ceflow.variance.inputs import mean_square, patch_positions
 
 
 class Moments(NamedTuple):
@@ -20,10 +24,11 @@ class Moments(NamedTuple):
         return self.second / self.mean**2
 
 
-def exact_moments(model: Mlp) -> Moments:
-    """E[K] and E[K^2] of one diagonal NTK entry, over the weights, at |x|^2 = inputs.
+def exact_moments(model: Member, x: Float[np.ndarray, "..."] | None = None) -> Moments:
+    """E[K] and E[K^2] of one diagonal NTK entry, over the weights, at one input x.
 
-    K is `K^aa(x, x)` for one output a. Conditioned on the forward signal, the gradient is a product
+    K is `K^aa(x, x)` for one output a. Of an MLP x is a vector, of which K's law depends on |x|^2
+    only; |x|^2 = inputs by default. Conditioned on the forward signal, the gradient is a product
     of independent random 3x3 matrices (theory, section 3):
 
         M_l = (c/n_{l-1}) [[X, 0, 0], [I, Y, 0], [I, Y, X]],   K = last entry of M_1 ... M_H s
@@ -32,14 +37,28 @@ def exact_moments(model: Mlp) -> Moments:
     Y ~ chi2(k - 1), I = 1{k > 0}, s = (xi^2, 1, 1)/n_H and xi ~ N(0, 1). So E[K] is a product of
     E[M_l], and E[K^2] of E[M_l kron M_l]; both are polynomials in n_l and 2^-n_l.
 
-    Raises `ValueError` for a bias, an infinite width, or another activation.
+    Of a block x is the patch (channels, 3, 3) that one output position sees; by default its
+    positions are orthogonal, of channels squared length. See `block_moments`.
 
-    >>> from ceflow.spec import Mlp
+    Raises `ValueError` for a bias, an infinite width, another activation, a block of several groups
+    or with a projection, and an x of another shape, not finite, or 0.
+
+    >>> from ceflow.spec import Block, Mlp
     >>> moments = exact_moments(Mlp(widths=[2, 3]))
     >>> round(moments.mean, 9), round(moments.second, 9)
     (3.0, 52.0)
+    >>> round(exact_moments(Block(widths=[10, 10])).mean, 9)
+    3.0
     """
     require_closed_form(model)
+    if isinstance(model, Block):
+        return Moments(*block_moments(model, patch_positions(model, x)))
+    scale = mean_square(model, x)
+    mean, second = _mlp_moments(model)
+    return Moments(scale * mean, scale**2 * second)
+
+
+def _mlp_moments(model: Mlp) -> tuple[float, float]:
     scales = layer_scales(model)
     top = scales[-1]
     first = top * np.ones(3)
@@ -48,13 +67,17 @@ def exact_moments(model: Mlp) -> Moments:
         mean, square = _layer_moments(int(width), model.activation)
         first = scale * mean @ first
         second = scale**2 * square @ second
-    return Moments(float(first[2]), float(second[8]))
+    return float(first[2]), float(second[8])
 
 
-def require_closed_form(model: Mlp) -> None:
-    """Raise `ValueError` where the 3x3 recursion does not hold."""
+def require_closed_form(model: Member) -> None:
+    """Raise `ValueError` where K's law is not known without drawing weights."""
     if not model.finite:
         raise ValueError("at infinite width the NTK has no variance")
+    if isinstance(model, Block) and (model.cardinality > 1 or model.projection):
+        raise ValueError(
+            "the closed form is of one group without projection: give it member_of(block)"
+        )
     if not model.has_closed_moments:
         what = "with biases" if model.bias_variance else f"for the activation {model.activation}"
         raise ValueError(f"no closed form {what}: use monte-carlo")
@@ -69,6 +92,7 @@ def layer_scales(model: Mlp) -> list[float]:
     return [model.weight_variance, *inner, model.last_variance / model.widths[-1]]
 
 
+@lru_cache(maxsize=4096)  # a search asks for the same widths in many networks
 def _layer_moments(width: int, activation: str) -> tuple[np.ndarray, np.ndarray]:
     """E[M] and E[M kron M], without the scale.
 

@@ -15,6 +15,7 @@ class Fit:
     - `stderr`, `interval`: standard error and 95 % confidence interval of alpha; None where one
       exact point leaves nothing to judge by.
     - `residuals`: measured minus fitted logarithm, a point each.
+    - `leverages`: how much of alpha a point decides, `w S^2` over the sum of it; they sum to 1.
     - `intercept`, `alpha_with_intercept`: what the fit would be with a constant term, which the law
       has not; None with fewer than three points.
     """
@@ -23,6 +24,7 @@ class Fit:
     stderr: float | None
     interval: tuple[float, float] | None
     residuals: tuple[float, ...]
+    leverages: tuple[float, ...]
     intercept: float | None
     alpha_with_intercept: float | None
 
@@ -60,6 +62,7 @@ def fit_alpha(
         stderr,
         _interval(alpha, stderr, freedom),
         tuple(residuals.tolist()),
+        tuple((weights * s**2 / curvature).tolist()),
         intercept,
         slope,
     )

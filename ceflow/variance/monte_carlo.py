@@ -1,48 +1,104 @@
-"""Draws of an NTK entry of any MLP by drawing all of its weights."""
+"""Draws of an NTK entry of any network by drawing all of its weights (CE Algorithm 1)."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, ArrayLike, Float, Key
 
-from ceflow.compiler import nodes
 from ceflow.compiler.lowering import lower
-from ceflow.compiler.models import expand
+from ceflow.compiler.models import expand, sized
 from ceflow.kernels import empirical_ntk
 from ceflow.seeding import Seed
-from ceflow.spec import Mlp
+from ceflow.spec import Block, Ensemble, Mlp, Model
 from ceflow.variance.chunks import chunk_size
+
+Network = Callable[[Key[Array, ""]], eqx.Module]
+"""Makes a network, its weights drawn from the key."""
 
 
 def draw_ntk(
-    model: Mlp, inputs: int, draws: int, seed: Seed, *, diagonal: bool = True
+    network: Network | Mlp | Ensemble | Block,
+    x1: Float[ArrayLike, "..."],
+    x2: Float[ArrayLike, "..."] | None = None,
+    *,
+    draws: int,
+    seed: Seed | int = 0,
+    output: int = 0,
 ) -> Iterator[Float[np.ndarray, " chunk"]]:
-    """Draws of `K^aa(x, x')` for random weights, chunk by chunk, `draws` in all.
+    """Draws of `K^aa(x1, x2)` for random weights, chunk by chunk, `draws` in all; a is `output`.
 
-    x is one standard normal vector scaled to |x|^2 = inputs, x' is x, or, off the diagonal, another
-    such. Chunks are of a size fixed by the model and `draws`, and keyed by their index, so a
-    chunk's numbers depend on nothing else but the seed.
+    x1 and x2 are single examples, and x2 is x1 where it is not given. `network` makes a module from
+    a key, with weights as they are to be drawn; or it is a model, of which one output is made.
+    Chunks are of a size fixed by the number of parameters and `draws`, and keyed by their index, so
+    a chunk's numbers depend on nothing else but the seed. One program is compiled for all of them.
+
+    Raises `ValueError` for fewer than one draw, an output that the network has not, and where
+    `empirical_ntk` does.
+
+    >>> from ceflow.nets import Dense
+    >>> dense = lambda key: Dense(3, 2, weight_variance=3.0, key=key)
+    >>> print(*draw_ntk(dense, jnp.ones(3), draws=4))   # c/fan_in |x|^2, whatever the weights
+    [3. 3. 3. 3.]
     """
-    root = expand(model, inputs, 1)
-    x1, x2 = _inputs(inputs, seed, diagonal)
-    size = chunk_size(root.parameters, draws)
+    if draws < 1:
+        raise ValueError(f"draws must be 1 or more, not {draws}")
+    stream = seed if isinstance(seed, Seed) else Seed(seed)
+    x1, x2 = jnp.asarray(x1, float), None if x2 is None else jnp.asarray(x2, float)
+    build = network if callable(network) else _of_model(network, x1)
+    parameters = _parameters(build, x1, output)
+    return _chunks(build, x1, x2, draws, stream, output, chunk_size(parameters, draws))
+
+
+def _of_model(model: Model, x: Array) -> Network:
+    sizes: dict[str, Any] = {} if isinstance(model, Block) else {"inputs": x.size}
+    return eqx.Partial(lower, expand(sized(model, outputs=1, **sizes)))
+
+
+def _parameters(build: Network, x: Array, output: int) -> int:
+    """How many numbers a network has; nothing is computed."""
+    module: Any = eqx.filter_eval_shape(build, jax.random.key(0))
+    outputs = eqx.filter_eval_shape(module, x).size
+    if not 0 <= output < outputs:
+        raise ValueError(f"there is no output {output}: the network has {outputs}, from 0")
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(module) if hasattr(leaf, "shape"))
+
+
+def _chunks(
+    build: Network,
+    x1: Array,
+    x2: Array | None,
+    draws: int,
+    seed: Seed,
+    output: int,
+    size: int,
+) -> Iterator[Float[np.ndarray, " chunk"]]:
     for index in range(-(-draws // size)):
         keys = jax.random.split(seed.fold(index).jax(), size)
-        yield np.asarray(_chunk(root, keys, x1, x2))[: draws - index * size]
-
-
-def _inputs(inputs: int, seed: Seed, diagonal: bool) -> tuple[Array, Array]:
-    drawn = jnp.asarray(seed.fold("inputs").numpy().standard_normal((2, inputs)))
-    x1, x2 = drawn * jnp.sqrt(inputs / (drawn**2).sum(axis=1, keepdims=True))
-    return x1, x1 if diagonal else x2
+        yield np.asarray(_chunk(build, keys, x1, x2, output))[: draws - index * size]
 
 
 @eqx.filter_jit
-def _chunk(root: nodes.Node, keys: Key[Array, " chunk"], x1: Array, x2: Array) -> Array:
+def _chunk(
+    build: Network, keys: Key[Array, " chunk"], x1: Array, x2: Array | None, output: int
+) -> Array:
     def draw(key: Array) -> Array:
-        return empirical_ntk(lower(root, key), x1[None], x2[None], trace=True)[0, 0]
+        module = _OneOutput(build(key), output)
+        second = None if x2 is None else x2[None]
+        return empirical_ntk(module, x1[None], second, trace=True)[0, 0]
 
     return jax.vmap(draw)(keys)
+
+
+class _OneOutput(eqx.Module):
+    """A network of which one output is looked at."""
+
+    network: Any
+    output: int = eqx.field(static=True)
+
+    def __call__(self, x: Array) -> Array:
+        return jnp.ravel(self.network(x))[self.output, None]

@@ -1,4 +1,4 @@
-"""Moments from draws with their standard errors, and alpha fitted to moments.
+"""Alpha fitted to moments.
 
 Statistical tests allow at least 5 standard errors of the statistic they look at: an error rate
 below 1e-6 each, and seeds are fixed.
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ceflow import variance
 from ceflow.spec import Mlp
-from ceflow.variance import Fit, estimate_moments, exact_moments, sample_ntk
+from ceflow.variance import Fit, exact_moments
 
 S = np.array([0.02, 0.05, 0.1, 0.2, 0.25])
 
@@ -19,56 +19,6 @@ def fit_alpha(s: ArrayLike, ratios: ArrayLike, stderrs: ArrayLike | None = None)
     """`ceflow.variance.fit_alpha` of arrays."""
     errors = None if stderrs is None else np.asarray(stderrs, float).tolist()
     return variance.fit_alpha(np.asarray(s).tolist(), np.asarray(ratios).tolist(), errors)
-
-
-def test_estimate_is_the_plain_moments():
-    draws = np.array([1.0, 2.0, 4.0, 5.0])
-    found = estimate_moments(draws)
-    assert found.mean == pytest.approx(3.0)
-    assert found.ratio == pytest.approx(np.mean(draws**2) / 9)
-
-
-def test_jackknife_agrees_with_brute_force_where_a_block_is_a_draw():
-    draws = np.random.default_rng(0).gamma(4.0, size=50)
-    without = [np.delete(draws, i) for i in range(50)]
-    ratios = np.array([np.mean(d**2) / np.mean(d) ** 2 for d in without])
-    expected = np.sqrt(49 / 50 * ((ratios - ratios.mean()) ** 2).sum())
-    assert estimate_moments(draws).ratio_stderr == pytest.approx(expected, rel=1e-10)  # rounding
-
-
-def test_jackknife_agrees_with_the_delta_method():
-    k = np.random.default_rng(1).gamma(5.0, size=500_000)
-    m1, m2 = k.mean(), (k**2).mean()
-    gradient = np.array([-2 * m2 / m1**3, 1 / m1**2])
-    expected = np.sqrt(gradient @ np.cov(k, k**2) @ gradient / len(k))
-    # 50 blocks: the jackknife's own relative error is 1/sqrt(98), 10 %; five times that.
-    assert estimate_moments(k).ratio_stderr == pytest.approx(expected, rel=0.5)
-
-
-def test_jackknife_error_is_calibrated_on_the_law_it_is_used_for():
-    model, random, repeats = Mlp(widths=(50, 50)), np.random.default_rng(2), 600
-    exact = exact_moments(model).ratio
-    found = [estimate_moments(sample_ntk(model, 5000, random)) for _ in range(repeats)]
-    z = np.array([(f.ratio - exact) / f.ratio_stderr for f in found])
-    # The deviation of 600 normals has a relative error of 2.9 %, the t-law of 50 blocks adds 2 %;
-    # the skewness of K adds a few per cent.
-    assert 0.83 < z.std() < 1.2
-    assert abs(z.mean()) < 0.25  # 5 standard errors, 0.2, and the bias of a ratio
-
-
-def test_estimate_uses_all_draws_that_blocks_leave_over():
-    draws = np.concatenate([np.ones(50), [101.0]])
-    assert estimate_moments(draws).mean == pytest.approx(151 / 51)
-
-
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_estimate_refuses_too_few_draws(count):
-    with pytest.raises(ValueError, match="at least 3 draws"):
-        estimate_moments(np.ones(count))
-
-
-def test_three_draws_are_enough():
-    assert estimate_moments(np.array([1.0, 3.0, 4.0])).ratio_stderr > 0
 
 
 @pytest.mark.parametrize("stderrs", [None, [0.1, 0.02, 0.3, 0.1, 0.5]], ids=["exact", "errors"])
@@ -160,6 +110,21 @@ def test_error_grows_where_the_law_does_not_hold():
     for fit in fits:
         assert fit.stderr == pytest.approx(scatter, rel=1e-9)
     assert scatter > 10 * 1e-3 / np.sqrt((S**2).sum())
+
+
+def test_leverage_is_what_moving_a_point_does_to_alpha():
+    ratios, stderrs = np.exp([0.1, 0.13, 0.4, 0.5, 0.8]), np.array([0.1, 0.2, 0.1, 0.3, 0.2])
+    fit = fit_alpha(S, ratios, stderrs)
+    assert sum(fit.leverages) == pytest.approx(1)
+    for i, leverage in enumerate(fit.leverages):
+        move = np.exp(0.01 * (np.arange(5) == i))  # of ratio and error, so that weights stay
+        moved = fit_alpha(S, ratios * move, stderrs * move)
+        # S dalpha/dy is the share of alpha: linear least squares, so exact
+        assert S[i] * (moved.alpha - fit.alpha) / 0.01 == pytest.approx(leverage, rel=1e-9)
+
+
+def test_exact_points_have_equal_leverage():
+    assert fit_alpha(S, np.exp(3 * S)).leverages == pytest.approx([0.2] * 5)
 
 
 def test_intercept_is_reported_as_what_a_constant_term_would_change():

@@ -16,9 +16,8 @@ from scipy.stats import ks_2samp
 
 import ceflow
 from ceflow.kernels import analytic, empirical_ntk
-from ceflow.seeding import Seed
 from ceflow.spec import Document, Ensemble, Mlp
-from ceflow.variance import chunks, draw_ntk, exact_moments, monte_carlo, sample_ntk
+from ceflow.variance import chunks, draw_inputs, draw_ntk, exact_moments, sample_ntk
 
 Z = 6.0
 REJECT = 1e-8
@@ -43,10 +42,15 @@ def z_score(values: np.ndarray, expected: float) -> float:
     return float((values.mean() - expected) / (values.std(ddof=1) / np.sqrt(len(values))))
 
 
+def given(inputs: int) -> np.ndarray:
+    """Two inputs of |x|^2 = inputs."""
+    return draw_inputs((inputs,), "iid", np.random.default_rng(5))
+
+
 @functools.cache
 def _drawn(key: str, draws: int, inputs: int) -> np.ndarray:
     model = Mlp.model_validate_json(key)
-    return np.concatenate(list(draw_ntk(model, inputs, draws, Seed(5))))
+    return np.concatenate(list(draw_ntk(model, given(inputs)[0], draws=draws, seed=5)))
 
 
 def drawn(model: Mlp, draws: int = 12_000, inputs: int = 3) -> np.ndarray:
@@ -118,19 +122,21 @@ def chunks_of_100(monkeypatch):
 
 
 def test_chunks_have_the_planned_size_and_sum_to_the_draws(chunks_of_100):
-    sizes = [len(chunk) for chunk in draw_ntk(chunks_of_100, 3, 250, Seed(0))]
+    sizes = [len(chunk) for chunk in draw_ntk(chunks_of_100, np.ones(3), draws=250)]
     assert sizes == [100, 100, 50]
 
 
 @pytest.mark.parametrize("draws", [100, 130, 260, 300])
 def test_numbers_do_not_depend_on_how_many_are_asked_for(chunks_of_100, draws):
-    many = np.concatenate(list(draw_ntk(chunks_of_100, 3, 300, Seed(0))))
-    few = np.concatenate(list(draw_ntk(chunks_of_100, 3, draws, Seed(0))))
+    many = np.concatenate(list(draw_ntk(chunks_of_100, np.ones(3), draws=300)))
+    few = np.concatenate(list(draw_ntk(chunks_of_100, np.ones(3), draws=draws)))
     np.testing.assert_array_equal(few, many[:draws])
 
 
 def test_every_chunk_and_every_seed_has_numbers_of_its_own(chunks_of_100):
-    draws = [k for seed in (0, 1) for k in draw_ntk(chunks_of_100, 3, 200, Seed(seed))]
+    one, draws = np.ones(3), []
+    for seed in (0, 1):
+        draws += draw_ntk(chunks_of_100, one, draws=200, seed=seed)
     alive = np.concatenate(draws)
     alive = alive[alive != 0]  # dead networks are all equal
     # Of 400 float32 draws a pair coincides by chance with probability of about 400^2/2 / 2^23.
@@ -156,9 +162,8 @@ def test_off_diagonal_entries_are_of_two_inputs(activation):
     # the infinite-width value.
     widths = (20,) if activation == "relu" else (20, 30)
     model = Mlp(widths=widths, activation=activation, weight_variance=2.0)
-    draws = np.concatenate(list(draw_ntk(model, 5, 20_000, Seed(3), diagonal=False)))
-    x1, x2 = monte_carlo._inputs(5, Seed(3), diagonal=False)
-    np.testing.assert_allclose((x1 @ x1, x2 @ x2), 5, rtol=1e-5)  # float32 rounding
+    x1, x2 = given(5)
+    draws = np.concatenate(list(draw_ntk(model, x1, x2, draws=20_000, seed=3)))
     expected = float(analytic(model, x1[None], x2[None]).ntk[0, 0])
     assert abs(z_score(draws, expected)) < Z
     assert abs(z_score(draws, exact_moments(model).mean)) > Z

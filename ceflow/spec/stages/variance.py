@@ -1,0 +1,88 @@
+"""The `variance` stage."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from ceflow.spec.base import LARGEST, Positive, Ratios
+from ceflow.spec.diagnostics import Fault
+from ceflow.spec.models import CLOSED_MOMENTS, Block, Model, Resnext, member_of
+from ceflow.spec.stages.stage import StageSpec
+
+if TYPE_CHECKING:
+    from ceflow.spec.document import Document
+
+
+InputsLaw = Literal["iid", "rectified", "data"]
+
+
+class Variance(StageSpec):
+    """The law of one NTK entry over widths, and alpha fitted to it (CE eq. 9, Algorithm 1)."""
+
+    type: Literal["variance"] = "variance"
+    """Moments of one NTK entry over widths, and alpha fitted to them."""
+    ratios: Ratios = (0.05, 0.1, 0.2, 0.5, 1.0)
+    """Widths to measure, as fractions of the model's."""
+    draws: Annotated[int, Field(ge=100, le=LARGEST)] | None = None
+    """Networks drawn at each width, 2,000 by default; with `error` the most that are drawn,
+    1,000,000 by default. The exact method needs none."""
+    error: Positive | None = None
+    """Draw until the standard error of log(E[K^2]/E[K]^2), relative to it, is no more than this at
+    each width."""
+    entries: Literal["diagonal", "off-diagonal"] = "diagonal"
+    """`diagonal`: K(x, x); `off-diagonal`: K(x, x') for two inputs."""
+    inputs_law: InputsLaw | None = None
+    """`iid`: standard normal inputs, `rectified`: their positive part, both scaled to |x|^2 =
+    inputs; `data`: the first example, off the diagonal the first two. By default `rectified` of a
+    block, whose inputs in a network come from a ReLU, else `iid`."""
+    method: Literal["auto", "exact", "sample", "monte-carlo"] = "auto"
+    """`exact`: closed form; `sample`: exact draws of K without drawing all weights; `monte-carlo`:
+    all weights are drawn; `auto`: exact where it applies, else monte-carlo."""
+
+    def inputs_law_of(self, model: Model) -> InputsLaw:
+        """Where the inputs come from."""
+        default = "rectified" if isinstance(member_of(model), Block) else "iid"
+        return self.inputs_law or default
+
+    @property
+    def most_draws(self) -> int:
+        """How many networks may be drawn at each width."""
+        return self.draws or (1_000_000 if self.error else 2000)
+
+    def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
+        if not model.finite:
+            yield Fault(
+                "CE203",
+                "at infinite width the NTK has no variance",
+                part="key",
+                help="give the [model] finite widths",
+            )
+        reason = self.why_drawn(model)
+        if self.method in ("exact", "sample") and reason:
+            message = f"method {self.method!r} is not for {reason}"
+            yield Fault("CE203", message, ("method",), help='use method = "monte-carlo"')
+        if self.method == "exact" and self.error is not None:
+            message = "exact moments have no error to ask for"
+            yield Fault("CE202", message, ("error",), "key", 'leave it out, or method = "sample"')
+        if self.inputs_law == "data":
+            yield from self._data_faults(document, model)
+
+    def _data_faults(self, document: "Document", model: Model) -> Iterator[Fault]:
+        if document.data is None:
+            message, help = "there are no data to take an input from", "add a [data] table"
+            yield Fault("CE202", message, ("inputs_law",), help=help)
+        if isinstance(model, Resnext):
+            message = "the block of a resnext acts on 256 channels, not on examples of the data"
+            yield Fault("CE202", message, ("inputs_law",), help='use inputs_law = "rectified"')
+
+    def why_drawn(self, model: Model) -> str | None:
+        """What keeps theory from giving K's law without drawing all weights; None if nothing."""
+        member = member_of(model)
+        if self.entries == "off-diagonal":
+            return "off-diagonal entries"
+        if member.activation not in CLOSED_MOMENTS:
+            return f"the activation {member.activation!r}, but for relu and linear"
+        if not member.has_closed_moments and model.finite:
+            return "networks with biases"
+        return None

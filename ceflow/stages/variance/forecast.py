@@ -1,0 +1,51 @@
+"""What a `variance` stage will need."""
+
+import math
+
+from ceflow import variance
+from ceflow.compiler import Plan, fan_in_sum, sized
+from ceflow.spec import Block, Member, Model, Variance
+from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, Work, number_size
+from ceflow.stages.variance.measuring import members_of, method_of
+
+LOADING = 0.3
+"""Seconds to load NumPy and SciPy."""
+
+SAMPLING = {"block": 18 / 7e7, "mlp": 1 / 4e6}
+"""Seconds of a draw without weights, for each channel of a block and for each layer of an MLP."""
+
+
+def forecast(stage: Variance, plan: Plan, model: Model) -> Forecast:
+    method, members = method_of(stage, model), [member for _, member in members_of(stage, model)]
+    if method == "exact":
+        return Forecast(work=Work(seconds=LOADING))
+    draws = [_likely_draws(stage, member) for member in members]
+    if method == "sample":
+        took = [count * _sampling(member) for count, member in zip(draws, members, strict=True)]
+        return Forecast(2e7, work=Work(seconds=LOADING + sum(took)))
+    sizes = [plan.expand(sized(member, outputs=1)).parameters for member in members]
+    chunk = max(size * variance.chunk_size(size, stage.most_draws) for size in sizes)
+    weights = sum(count * size for count, size in zip(draws, sizes, strict=True))
+    work = Work(
+        flops=6 * weights,
+        traffic=4 * number_size(plan) * weights,
+        normals=weights,
+        compilations=len(members) * (2 + len(members[0].widths) / 2),
+        seconds=LOADING,
+    )
+    return Forecast(3 * number_size(plan) * chunk, key="model.widths", work=work)
+
+
+def _sampling(member: Member) -> float:
+    """Seconds of one draw without weights."""
+    if isinstance(member, Block):
+        return SAMPLING["block"] * member.widths[0]
+    return SAMPLING["mlp"] * len(member.widths)
+
+
+def _likely_draws(stage: Variance, member: Member) -> float:
+    """How many networks will be drawn: with `error` as many as a lognormal K asks for, nearly."""
+    if stage.error is None:
+        return stage.most_draws
+    fourth = math.exp(min(4 * TYPICAL_ALPHA * fan_in_sum(member), 50))
+    return min(stage.most_draws, max(1000, 2 * fourth / stage.error**2))

@@ -1,0 +1,80 @@
+"""The moments of K at each width: which networks, at which inputs, by which method."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ceflow import variance
+from ceflow.compiler import fan_in_sum, member_with, ratio_widths
+from ceflow.seeding import Seed
+from ceflow.spec import Member, Model, Variance, member_of
+from ceflow.stages.stage import Job, Values, precision
+from ceflow.stages.summary import widths_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def method_of(stage: Variance, model: Model) -> str:
+    """The method that `auto` stands for."""
+    if stage.method != "auto":
+        return stage.method
+    return "monte-carlo" if stage.why_drawn(model) else "exact"
+
+
+def members_of(stage: Variance, model: Model) -> list[tuple[float, Member]]:
+    """The networks to measure, by ratio; ratios that round to the same widths count once."""
+    ratios: dict[tuple[int, ...], float] = {}
+    for ratio in sorted(stage.ratios):
+        ratios.setdefault(ratio_widths(model, ratio), ratio)
+    return [(ratio, member_with(model, widths)) for widths, ratio in ratios.items()]
+
+
+def inputs_of(job: Job) -> "np.ndarray":
+    """The inputs x and x', the same for every width."""
+    size = member_of(job.model).inputs
+    assert size is not None, "a plan knows the inputs"
+    shape = size if isinstance(size, tuple) else (size,)
+    law = job.stage.inputs_law_of(job.model)
+    if law == "data":
+        return _examples(job).reshape(-1, *shape)
+    return variance.draw_inputs(shape, law, job.seed.fold("inputs").numpy())
+
+
+def _examples(job: Job) -> "np.ndarray":
+    x = job.dataset().train.x[:2]
+    if len(x) < 2 and job.stage.entries == "off-diagonal":
+        raise ValueError("an off-diagonal entry needs two training examples; the data have one")
+    return x
+
+
+def measure(job: Job, method: str, member: Member, x: "np.ndarray") -> Values:
+    """E[K] and the moment ratio of one network, with its standard error where K is drawn."""
+    about = {"widths": list(member.widths), "fan_in_sum": fan_in_sum(member)}
+    try:
+        return about | _moments(job, method, member, x)
+    except ValueError as error:
+        raise ValueError(f"widths {widths_text(member.widths)}: {error}") from None
+
+
+def _moments(job: Job, method: str, member: Member, x: "np.ndarray") -> Values:
+    if method == "exact":
+        moments = variance.exact_moments(member, x[0])
+        return _values(moments.mean, moments.ratio, 0.0, 0)
+    seed = job.seed.fold(" ".join(map(str, member.widths)))  # whatever other widths there are
+    chunks = _sampled if method == "sample" else _drawn
+    found = variance.estimate_moments(chunks(job, member, seed, x), error=job.stage.error)
+    return _values(found.mean, found.ratio, found.ratio_stderr, found.draws)
+
+
+def _values(mean: float, ratio: float, stderr: float, draws: int) -> Values:
+    return {"mean": mean, "moment_ratio": ratio, "moment_ratio_stderr": stderr, "draws": draws}
+
+
+def _sampled(job: Job, member: Member, seed: Seed, x: "np.ndarray") -> "Iterator[np.ndarray]":
+    return variance.sample_chunks(member, job.stage.most_draws, seed, x[0])
+
+
+def _drawn(job: Job, member: Member, seed: Seed, x: "np.ndarray") -> "Iterator[np.ndarray]":
+    second = x[1] if job.stage.entries == "off-diagonal" else None
+    with precision(job.plan):
+        yield from variance.draw_ntk(member, x[0], second, draws=job.stage.most_draws, seed=seed)

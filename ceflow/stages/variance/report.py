@@ -1,0 +1,63 @@
+"""What a `variance` stage has to show: alpha, the points, and CE figure 8."""
+
+import math
+
+from ceflow.stages.stage import Values
+from ceflow.stages.summary import Block, Curve, Note, Series, Table, widths_text
+
+SUM = "S = Σ 1/fan-in"
+
+
+def describe(values: Values) -> list[Block]:
+    points = values["points"]
+    text = f"alpha = {values['alpha']:.4f}"
+    if values["interval"]:
+        low, high = values["interval"]
+        text += f" ± {values['alpha_stderr']:.2g} (95 % interval {low:.3f} to {high:.3f})"
+    text += f", method {values['method']}{_draws(points)}"
+    if values["intercept"] is not None:
+        text += f"; an intercept would make it {values['alpha_with_intercept']:.4f}"
+    rows = tuple(
+        (
+            widths_text(point["widths"]),
+            point["fan_in_sum"],
+            point["mean"],
+            f"{point['moment_ratio']:.5f}" + _error(point["moment_ratio_stderr"]),
+            f"{point['residual']:+.2g}",
+        )
+        for point in points
+    )
+    columns = ("widths", SUM, "E[K]", "E[K²]/E[K]²", "residual of log")
+    return [
+        Note(text),
+        Table(columns, rows),
+        *(Note(warning, warning=True) for warning in values["warnings"]),
+        _figure(values),
+    ]
+
+
+def _draws(points: list[Values]) -> str:
+    """How many networks were drawn at each width."""
+    least, most = (found(point["draws"] for point in points) for found in (min, max))
+    if not most:
+        return ""
+    return f", {most:,} draws" if least == most else f", {least:,} to {most:,} draws"
+
+
+def _error(stderr: float) -> str:
+    return f" ± {stderr:.2g}" if stderr else ""
+
+
+def _figure(values: Values) -> Curve:
+    sums = tuple(point["fan_in_sum"] for point in values["points"])
+    measured = tuple(math.log(point["moment_ratio"]) for point in values["points"])
+    law = tuple(values["alpha"] * s for s in sums)
+    return Curve(
+        "law",
+        "the law of the NTK's variance",
+        SUM,
+        "log E[K²]/E[K]²",
+        (Series("alpha S", sums, law), Series("measured", sums, measured, "points")),
+        log_x=True,
+        log_y=True,
+    )

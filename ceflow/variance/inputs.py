@@ -1,0 +1,62 @@
+"""The inputs at which an NTK entry is measured, and what of them its law depends on."""
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from ceflow.spec import Block, Mlp
+
+DrawnLaw = Literal["iid", "rectified"]
+
+
+def draw_inputs(
+    shape: tuple[int, ...], law: DrawnLaw, random: np.random.Generator, *, count: int = 2
+) -> Float[np.ndarray, "count ..."]:
+    """Independent inputs: iid standard normal, or their positive part, scaled to |x|^2 = size.
+
+    The positive part is what a ReLU leaves: its entries have a mean, so the positions of an image
+    are correlated, as they are behind a layer. The scale is a convention: without bias, K only
+    changes by a factor with it.
+
+    >>> x = draw_inputs((256, 3, 3), "rectified", np.random.default_rng(0))
+    >>> round(float((x[0] ** 2).sum())), bool((x >= 0).all())
+    (2304, True)
+    """
+    x = random.standard_normal((count, *shape))
+    x = np.maximum(x, 0) if law == "rectified" else x
+    squares = (x**2).sum(axis=tuple(range(1, x.ndim)), keepdims=True)
+    return x * np.sqrt(x[0].size / squares)
+
+
+def mean_square(model: Mlp, x: Float[np.ndarray, " inputs"] | None) -> float:
+    """|x|^2/inputs, which K of an MLP without bias is proportional to; 1 without an x."""
+    return 1.0 if x is None else float((_checked(x, (model.inputs,)) ** 2).mean())
+
+
+def patch_positions(
+    model: Block, x: Float[np.ndarray, "channels 3 3"] | None
+) -> Float[np.ndarray, "rows 9"]:
+    """The 9 positions of a patch, as columns of a triangular matrix: K of a block depends on their
+    products only.
+
+    Without an x they are orthogonal, of squared length `channels`: as iid inputs of very many
+    channels.
+    """
+    if x is None:
+        return np.sqrt(model.channels) * np.eye(9)
+    columns = _checked(x, model.inputs).reshape(model.channels, 9)
+    return np.asarray(np.linalg.qr(columns, mode="r"))
+
+
+def _checked(x: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
+    """An input as float64. Raises `ValueError` for another shape, and where K would be 0 or NaN."""
+    x = np.asarray(x, float)
+    if x.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, x.shape, strict=True)):
+        expected = " x ".join("n" if n is None else str(n) for n in shape)
+        raise ValueError(f"x must be one input of {expected} numbers, not of shape {x.shape}")
+    if not np.isfinite(x).all():
+        raise ValueError("x holds NaN or infinity; mend it or take another input")
+    if not x.any():
+        raise ValueError("x is 0, and so is the NTK of a network without biases; take another")
+    return x
