@@ -1,12 +1,44 @@
-"""The search for optimal ensembles: objectives, their optimum, and the near-optimal set."""
+"""The search for optimal ensembles: objectives, their optimum, and the near-optimal set.
 
-from ceflow.search.objectives import (
-    Candidate,
-    Cost,
-    Optimum,
-    nearest_multiplicity,
-    optimise,
-    relative_variance,
+What a search compares is a `Problem`: a baseline, the law of its members' variance (`laws`), and
+what networks cost (`costs`). `optimise` solves it along the baseline's ratio, `optimise_freely`
+over every width. Both are plain Python; `timing` measures latencies and loads JAX.
+"""
+
+from typing import TYPE_CHECKING
+
+from ceflow._lazy import lazy
+from ceflow.search.costs import Costs, counted, timed
+from ceflow.search.free import optimise_freely
+from ceflow.search.laws import Exact, Exponential, Law, Measured
+from ceflow.search.multiplicities import most_members, nearest_multiplicity
+from ceflow.search.optimum import Optimum, optimise
+from ceflow.search.problem import Candidate, Limit, Problem
+
+if TYPE_CHECKING:
+    from ceflow.search.timing import Timing, time_forward, time_in_turn
+
+__all__ = [
+    "Candidate",
+    "Costs",
+    "Exact",
+    "Exponential",
+    "Law",
+    "Limit",
+    "Measured",
+    "Optimum",
+    "Problem",
+    "Timing",
+    "counted",
+    "most_members",
+    "nearest_multiplicity",
+    "optimise",
+    "optimise_freely",
+    "time_forward",
+    "time_in_turn",
+    "timed",
+]
+
+__getattr__, __dir__ = lazy(
+    __name__, {"ceflow.search.timing": ("Timing", "time_forward", "time_in_turn")}
 )
-
-__all__ = ["Candidate", "Cost", "Optimum", "nearest_multiplicity", "optimise", "relative_variance"]

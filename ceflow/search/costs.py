@@ -1,0 +1,66 @@
+"""What networks cost: counted, or timed."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from ceflow.compiler import multiplicity_of, nodes
+from ceflow.search.interpolation import power_laws
+from ceflow.spec import Member, Model, member_of
+
+Cost = Callable[[Model], float]
+"""What a network costs."""
+Counted = Literal["parameters", "flops"]
+
+
+class Costs(NamedTuple):
+    """What is compared along the curve, and what a whole network costs.
+
+    m members cost m times `path`; a network also has parts that its members share, as a ResNeXt its
+    stem, shortcuts and last layer. `whole` is affine in the number of members.
+    """
+
+    path: Callable[[Member], float]
+    whole: Cost
+
+
+def counted(expand: Callable[[Model], nodes.Node], kind: Counted) -> Costs:
+    """Parameters (CE eq. 8) or FLOPs (CE eq. 15), of the layers that `expand` gives.
+
+    >>> from ceflow.compiler.models import expand
+    >>> from ceflow.spec import Ensemble, Mlp
+    >>> costs = counted(expand, "parameters")
+    >>> member = Mlp(widths=[4], inputs=3, outputs=2)
+    >>> costs.path(member), costs.whole(Ensemble(multiplicity=5, member=member))
+    (20, 100)
+    """
+    counts: dict[Model, float] = {}
+
+    def count(model: Model) -> float:
+        if model not in counts:
+            counts[model] = getattr(expand(model), kind)
+        return counts[model]
+
+    return Costs(count, count)
+
+
+def timed(widths: Sequence[int], seconds: Sequence[float]) -> Costs:
+    """Seconds of one member, by its largest width, interpolated between those measured.
+
+    inf outside of the range of `widths`. A network's seconds are its members'.
+
+    >>> from ceflow.spec import Ensemble, Mlp
+    >>> costs = timed([1, 4], [1e-3, 2e-3])
+    >>> round(costs.whole(Ensemble(multiplicity=10, member=Mlp(widths=[2, 2]))), 6)
+    0.014142
+    """
+    of_width = power_laws(widths, seconds)
+
+    def path(member: Member) -> float:
+        return of_width(max(member.widths))
+
+    def whole(model: Model) -> float:
+        seconds = path(member_of(model))
+        return multiplicity_of(model) * seconds if math.isfinite(seconds) else math.inf
+
+    return Costs(path, whole)

@@ -1,0 +1,118 @@
+"""Var(K)/E[K]^2 of one member at its widths: by the law, in closed form, or as measured."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from ceflow import variance
+from ceflow.compiler import fan_in_sum
+from ceflow.search.interpolation import power_laws
+from ceflow.spec import Member
+
+
+class Law(Protocol):
+    """The variance of one member relative to its mean squared; inf where it is not known."""
+
+    def __call__(self, member: Member) -> float: ...
+
+    def silence(self, member: Member) -> str:
+        """Why there is no finite variance of a member, and what to do."""
+        ...
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """`exp(alpha S) - 1` (CE eq. 9); inf past floats.
+
+    >>> from ceflow.spec import Mlp
+    >>> round(Exponential(3.0)(Mlp(widths=[20, 20])), 4)
+    0.3499
+    """
+
+    alpha: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < math.inf:
+            raise ValueError(
+                f"alpha = {self.alpha:.4g} says that narrow networks vary no more than wide ones,"
+                " and so there is nothing to search for; fit it to more draws, or give alpha"
+            )
+
+    def __call__(self, member: Member) -> float:
+        try:
+            return math.expm1(self.alpha * fan_in_sum(member))
+        except OverflowError:
+            return math.inf
+
+    def silence(self, member: Member) -> str:
+        return (
+            f"the law gives the baseline a variance past all numbers: alpha S ="
+            f" {self.alpha * fan_in_sum(member):.3g}; it holds for alpha S of order 1, so widen the"
+            " baseline or lower alpha"
+        )
+
+
+class Exact:
+    """The moments in closed form, of ReLU and linear networks (`variance.exact_moments`).
+
+    >>> from ceflow.spec import Mlp
+    >>> round(Exact()(Mlp(widths=[20, 20])), 4)
+    0.3536
+    """
+
+    def __call__(self, member: Member) -> float:
+        import numpy as np
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            ratio = float(variance.exact_moments(member).ratio)
+        return ratio - 1 if math.isfinite(ratio) else math.inf
+
+    def silence(self, member: Member) -> str:
+        return "the exact variance of the baseline is past all numbers; widen it"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The logarithm of the moment ratios measured, as a function of S and between its values.
+
+    `fan_in_sums` and `moment_ratios` are those of the points of a variance stage. By the law one is
+    proportional to the other, so that their logarithms are nearly on a line. Raises `ValueError`
+    where a ratio is not above 1, which is noise, or there are fewer than two points.
+
+    >>> from ceflow.spec import Mlp
+    >>> law = Measured((0.1, 0.4), (math.exp(0.3), math.exp(1.2)))
+    >>> round(math.log1p(law(Mlp(widths=[5]))), 9), law(Mlp(widths=[2]))
+    (0.6, inf)
+    """
+
+    fan_in_sums: Sequence[float]
+    moment_ratios: Sequence[float]
+
+    def __post_init__(self) -> None:
+        if len(self.fan_in_sums) < 2:
+            raise ValueError(
+                "a curve needs at least two widths; give the variance stage more ratios"
+            )
+        lowest = min(self.moment_ratios)
+        if lowest <= 1:
+            raise ValueError(
+                f"a measured E[K^2]/E[K]^2 of {lowest:.6g} is no variance but noise; raise the"
+                " draws of the variance stage, or leave out its widest networks"
+            )
+
+    @cached_property
+    def _logarithm(self) -> Callable[[float], float]:
+        return power_laws(self.fan_in_sums, [math.log(ratio) for ratio in self.moment_ratios])
+
+    def __call__(self, member: Member) -> float:
+        logarithm = self._logarithm(fan_in_sum(member))
+        return math.expm1(logarithm) if logarithm < 700 else math.inf
+
+    def silence(self, member: Member) -> str:
+        low, high = min(self.fan_in_sums), max(self.fan_in_sums)
+        return (
+            f"the variance was measured for S from {low:.4g} to {high:.4g}, and the baseline's is"
+            f" {fan_in_sum(member):.4g}; let the variance stage measure the ratio 1.0 too"
+        )

@@ -1,0 +1,138 @@
+"""What a search is to solve, and the point that each width vector is on its curves."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from ceflow.compiler import ensemble_with, fan_in_sum, member_with, multiplicity_of
+from ceflow.search.costs import Cost, Costs
+from ceflow.search.laws import Law
+from ceflow.search.multiplicities import ROUNDING, most_members, whole_members
+from ceflow.spec import Model, member_of
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The most that a whole network may cost, of one kind."""
+
+    name: str
+    cost: Cost
+    most: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One width vector on the objective curves, with the multiplicities the theory gives it.
+
+    - `single`: the variance of one member, Var(K)/E[K]^2.
+    - `share`: members that cost as much as the baseline (CE eq. 12).
+    - `primal_multiplicity`: the same; with a budget, members that it buys.
+    - `dual_multiplicity`: members that vary as little as the baseline (CE eq. 14).
+
+    The multiplicities are real numbers here; the objectives are the curves of CE figure 3.
+    """
+
+    widths: tuple[int, ...]
+    fan_in_sum: float
+    single: float
+    share: float
+    primal_multiplicity: float
+    dual_multiplicity: float
+
+    @property
+    def variance(self) -> float:
+        """The primal objective, CE eq. 11 at the primal multiplicity."""
+        return self.single / self.primal_multiplicity
+
+    @property
+    def efficiency(self) -> float:
+        """The dual objective: the baseline's cost over the ensemble's (CE eq. 8 and 15)."""
+        return self.share / self.dual_multiplicity
+
+    @property
+    def smooth(self) -> float:
+        """The variance at the baseline's cost, to be least; inf where that buys less than one."""
+        return self.single / self.share if self.share >= 1 else math.inf
+
+    @property
+    def compact(self) -> float:
+        """The cost at the baseline's variance over the baseline's, to be least; inf where that
+        needs less than one member."""
+        enough = self.dual_multiplicity >= 1 - ROUNDING and self.share >= 1
+        return self.dual_multiplicity / self.share if enough else math.inf
+
+    @property
+    def affordable(self) -> float:
+        """The variance of as many whole members as the budget buys, to be least."""
+        members = whole_members(self.primal_multiplicity) if self.primal_multiplicity > 0 else 0
+        return self.single / members if members else math.inf
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A baseline, how its members vary, and what networks cost.
+
+    `limits` are those of a budget; without any, the primal is held to the baseline's cost.
+    """
+
+    baseline: Model
+    law: Law
+    costs: Costs
+    limits: tuple[Limit, ...] = ()
+
+    @property
+    def baseline_widths(self) -> tuple[int, ...]:
+        return tuple(int(width) for width in member_of(self.baseline).widths)
+
+    @cached_property
+    def cost(self) -> float:
+        """The baseline's, of its paths."""
+        return multiplicity_of(self.baseline) * self.costs.path(member_of(self.baseline))
+
+    @cached_property
+    def variance(self) -> float:
+        """The baseline's. Raises `ValueError` where it is not finite."""
+        member = member_of(self.baseline)
+        single = self.law(member)
+        if not math.isfinite(single):
+            raise ValueError(self.law.silence(member))
+        return single / multiplicity_of(self.baseline)
+
+    def candidate(self, widths: tuple[int, ...]) -> Candidate:
+        """The point of one width vector on the curves."""
+        member = member_with(self.baseline, widths)
+        single, share = self.law(member), self.cost / self.costs.path(member)
+        return Candidate(
+            widths=widths,
+            fan_in_sum=fan_in_sum(member),
+            single=single,
+            share=share,
+            primal_multiplicity=self._bought(widths) if self.limits else share,
+            dual_multiplicity=single / self.variance,
+        )
+
+    def primal_objective(self, candidate: Candidate) -> float:
+        """What the primal makes least; inf where there is no such network."""
+        return candidate.affordable if self.limits else candidate.smooth
+
+    def _bought(self, widths: tuple[int, ...]) -> float:
+        """How many members are within every limit, as whole networks."""
+        return min(self._within(limit, widths) for limit in self.limits)
+
+    def _within(self, limit: Limit, widths: tuple[int, ...]) -> float:
+        return most_members(limit.most, lambda m: limit.cost(self._network(widths, m)))
+
+    def _network(self, widths: tuple[int, ...], multiplicity: int) -> Model:
+        return ensemble_with(self.baseline, widths, multiplicity)
+
+    def require_affordable(self) -> None:
+        """Raise `ValueError` where not even the smallest network is within the limits."""
+        smallest = self._network((1,) * len(self.baseline_widths), 1)
+        over = [limit for limit in self.limits if limit.cost(smallest) > limit.most]
+        if over:
+            has = " and ".join(f"{limit.cost(smallest):,.0f} {limit.name}" for limit in over)
+            asked = " and ".join(f"{limit.most:,.0f}" for limit in over)
+            raise ValueError(
+                f"no network is within the budget of {asked}: the smallest, one member of width 1,"
+                f" has {has}; raise the budget"
+            )

@@ -1,0 +1,133 @@
+"""The `search` stage."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator
+
+from ceflow.spec.base import NonNegative, Positive, Spec
+from ceflow.spec.diagnostics import Fault
+from ceflow.spec.models import Model, Resnext, member_of
+from ceflow.spec.notation import NetworkName, read_network
+from ceflow.spec.stages.stage import References, StageSpec
+from ceflow.spec.stages.variance import Variance
+
+if TYPE_CHECKING:
+    from ceflow.spec.document import Document
+
+MOST_FREE = 6
+"""Layers whose widths a search varies freely: the last step tries all neighbours, 3^layers."""
+
+
+class Budget(Spec):
+    """What the whole network may cost at most."""
+
+    parameters: Positive | None = None
+    """Parameters."""
+    flops: Positive | None = None
+    """FLOPs of one example forward."""
+
+    def faults(self) -> list[Fault]:
+        if self.parameters or self.flops:
+            return []
+        help = "budget = {parameters = 5e6}"
+        return [Fault("CE102", "a budget needs parameters or flops", part="key", help=help)]
+
+
+class Search(StageSpec):
+    """The optimal ensemble for a baseline: primal and dual (CE eq. 10 to 14, Algorithm 2)."""
+
+    type: Literal["search"] = "search"
+    """The optimally smooth (primal) and optimally compact (dual) ensembles."""
+    variance: str | None = None
+    """An earlier variance stage whose alpha, or measured points, to use."""
+    alpha: Positive | None = None
+    """The constant of CE eq. 9, in place of a variance stage."""
+    using: Literal["law", "exact", "curve"] = "law"
+    """The variance of a member. `law`: exp(alpha S) - 1; `exact`: in closed form, of relu or linear
+    networks; `curve`: as the variance stage measured it, and between its points."""
+    cost: Literal["parameters", "flops", "latency"] = "parameters"
+    """What the primal holds fixed and the dual makes small (CE eq. 8 and 15); `latency` is measured
+    on this machine."""
+    budget: Budget | None = None
+    """The primal is then the least variance within it, not at the baseline's cost."""
+    space: Literal["ratio", "free"] = "ratio"
+    """`ratio`: the baseline's widths times a ratio; `free`: every width by itself."""
+    tolerance: NonNegative = 0.02
+    """Members of the near-optimal set have an objective within this fraction of the best."""
+    compare: Annotated[Sequence[NetworkName], AfterValidator(tuple)] = ()
+    """Other networks of the family to list beside the answers, as `"3x64d"`: members x width."""
+
+    def references(self) -> References:
+        return {"variance": Variance}
+
+    def faults(self) -> list[Fault]:
+        faults = [fault.below("budget") for fault in self.budget.faults()] if self.budget else []
+        return faults + {"law": self._law, "exact": self._exact, "curve": self._curve}[self.using]()
+
+    def _law(self) -> list[Fault]:
+        given = self._given()
+        if len(given) == 1:
+            return []
+        help = 'variance = "a variance stage", or alpha = 3.4'
+        if given:
+            return [
+                Fault("CE202", "variance and alpha exclude each other", ("alpha",), "key", help)
+            ]
+        return [Fault("CE102", "a search needs alpha", part="key", help=help)]
+
+    def _exact(self) -> list[Fault]:
+        message, help = "exact moments need no alpha", "leave it out"
+        return [Fault("CE202", message, (key,), "key", help) for key in self._given()]
+
+    def _curve(self) -> list[Fault]:
+        if self.alpha is not None:
+            message, help = "a curve needs no alpha", "leave it out"
+            return [Fault("CE202", message, ("alpha",), "key", help)]
+        if self.variance is None:
+            message, help = "a curve needs a variance stage", 'variance = "a variance stage"'
+            return [Fault("CE102", message, part="key", help=help)]
+        return []
+
+    def _given(self) -> list[str]:
+        return [key for key in ("variance", "alpha") if getattr(self, key) is not None]
+
+    def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
+        if not model.finite:
+            yield Fault(
+                "CE203",
+                "a baseline with an infinite layer has no cost to match",
+                part="key",
+                help="give the [model] finite widths",
+            )
+        elif self.using == "exact" and not member_of(model).has_closed_moments:
+            message = "exact moments are known of relu and linear networks without bias only"
+            yield Fault("CE203", message, ("using",), help='use using = "law" or "curve"')
+        if self.space == "free":
+            yield from self._free_faults(model)
+        yield from self._compare_faults(model)
+
+    def _free_faults(self, model: Model) -> Iterator[Fault]:
+        message, layers = "", len(member_of(model).widths)
+        if isinstance(model, Resnext):
+            message = "a resnext has one width, base_width"
+        elif layers > MOST_FREE:
+            message = f"a free search is for at most {MOST_FREE} layers, not {layers}"
+        elif self.using == "curve":
+            message = "a curve is measured along the ratio only"
+        elif self.cost == "latency":
+            message = "latency is measured along the ratio only"
+        if message:
+            yield Fault("CE202", message, ("space",), help='use space = "ratio"')
+
+    def _compare_faults(self, model: Model) -> Iterator[Fault]:
+        layers = 1 if isinstance(model, Resnext) else len(member_of(model).widths)
+        for index, name in enumerate(self.compare):
+            widths = len(read_network(name)[1])
+            if widths not in (1, layers):
+                message = f"{name!r} has {widths} widths, the network {layers}"
+                help = "give one width for all layers, or one for each"
+                yield Fault("CE202", message, ("compare", index), help=help)
+
+    offers: ClassVar = ("primal", "dual")
+    """Names of the models that later stages can act on."""

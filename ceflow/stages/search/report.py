@@ -1,0 +1,138 @@
+"""What a search has to show: the networks side by side, the near-optimal set, CE figure 3."""
+
+from ceflow.spec import network_name
+from ceflow.stages.stage import Values
+from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table, widths_text
+
+SHOWN = 9
+"""Near-optimal candidates in the table; results hold all."""
+UNITS = {"parameters": "parameters", "flops": "FLOPs", "latency": "latency"}
+
+
+def describe(values: Values) -> list[Block]:
+    return [
+        Note(_asked(values)),
+        _networks(values),
+        *(Note(text, warning=True) for text in values["warnings"]),
+        *_near_optimal(values),
+        Note(_duality(values["duality"])),
+        *_latencies(values),
+        *_figures(values),
+    ]
+
+
+def _asked(values: Values) -> str:
+    by = {"exact": "variance by exact moments", "curve": "variance as measured"}.get(
+        values["using"], f"alpha = {values['alpha'] or 0:.4f}"
+    )
+    budget = values["budget"] or {}
+    within = " and ".join(f"{most:,.0f} {UNITS[name]}" for name, most in budget.items())
+    parts = [by, f"cost = {values['cost']}"] + ([f"within {within}"] if within else [])
+    if values["widths_interval"]:
+        low, high = map(widths_text, values["widths_interval"])
+        parts.append(f"over the interval of alpha the best widths are {low} to {high}")
+    return ", ".join(parts)
+
+
+def _networks(values: Values) -> Table:
+    timed = "latency" in values
+    columns = ("", "network", "m on the curve", "parameters", "FLOPs", "ρ", "Var/E²")
+    names = {"primal": "primal: optimally smooth", "dual": "dual: optimally compact"}
+    shown = [(names.get(part, part), values[part]) for part in ("baseline", *names)]
+    shown += [("compare", network) for network in values["compare"]]
+    if not timed:
+        return Table(columns, tuple(_row(name, network) for name, network in shown))
+    rows = ((*_row(name, network), network.get("seconds", "")) for name, network in shown)
+    return Table((*columns, "seconds"), tuple(rows))
+
+
+def _row(name: str, network: Values) -> tuple[Cell, ...]:
+    """A network in whole members, with the real number that the curve gives beside it."""
+    exact, efficiency = network.get("multiplicity_exact"), network["efficiency"]
+    return (
+        name,
+        network_name(network["multiplicity"], network["widths"]),
+        "" if exact is None else f"{exact:.1f}",
+        network["parameters"],
+        network["flops"],
+        "" if efficiency is None else f"{efficiency:.2f}",
+        "" if network["variance"] is None else network["variance"],
+    )
+
+
+def _near_optimal(values: Values) -> list[Block]:
+    points = values["near_optimal"]
+    columns = ("near-optimal", "over the best", "parameters", "FLOPs", "dual")
+    rows = tuple(
+        (
+            network_name(point["primal_multiplicity"], point["widths"]),
+            f"{point['objective_ratio']:.4f}",
+            point["parameters"],
+            point["flops"],
+            network_name(point["dual_multiplicity"], point["widths"]),
+        )
+        for point in _thinned(points)
+    )
+    left = len(points) - len(rows)
+    rest = [Note(f"{left} more near-optimal candidates are in results.json")] if left else []
+    return [Table(columns, rows), *rest]
+
+
+def _thinned(points: list[Values]) -> list[Values]:
+    """Some of the points, evenly spaced, both ends and the best among them."""
+    if len(points) <= SHOWN:
+        return points
+    last, best = len(points) - 1, min(points, key=lambda point: point["objective_ratio"])
+    kept = {round(i * last / (SHOWN - 2)) for i in range(SHOWN - 1)} | {points.index(best)}
+    return [points[index] for index in sorted(kept)]
+
+
+def _duality(found: Values) -> str:
+    widths = [widths_text(found[f"{part}_widths"]) for part in ("primal", "dual")]
+    if found["holds"]:
+        return f"strong duality holds: both problems, solved apart, end at {widths[0]}"
+    return (
+        f"strong duality fails by {found['gap']:.2%}: the primal ends at {widths[0]}, the dual at"
+        f" {widths[1]}"
+    )
+
+
+def _latencies(values: Values) -> list[Table]:
+    if "latency" not in values:
+        return []
+    measured = values["latency"]
+    columns = (f"forward pass of {measured['batch']}", "seconds", "spread", "repeats")
+    rows = tuple(
+        (
+            network_name(point["multiplicity"], point["widths"]),
+            point["seconds"],
+            f"{point['spread']:.1%}",
+            point["repeats"],
+        )
+        for point in sorted(measured["points"], key=lambda point: max(point["widths"]))
+    )
+    return [Table(columns, rows)]
+
+
+def _figures(values: Values) -> list[Curve]:
+    """CE figure 3: the objectives over the largest width, and the optimum on each."""
+    smooth = _figure(values, "primal", "variance", "primal: variance at the baseline's cost")
+    compact = _figure(values, "dual", "efficiency", "dual: efficiency at the baseline's variance")
+    return [smooth, compact]
+
+
+def _figure(values: Values, part: str, key: str, title: str) -> Curve:
+    budget, primal = values["budget"], part == "primal"
+    if budget and primal:
+        title = "primal: variance within the budget"
+    points = [point for point in values["curve"] if not primal or point["primal_multiplicity"] >= 1]
+    x, y = ([pick(point) for point in points] for pick in (_width, lambda point: point[key]))
+    best = Series("optimum", (_width(values[part]),), (values[part][key],), "points")
+    grouped = values["primal"]["model"]["type"] in ("block", "resnext")
+    x_label, y_label = "width n of a group" if grouped else "width n", "Var/E²" if primal else "ρ"
+    series = (Series("objective", tuple(x), tuple(y)), best)
+    return Curve(part, title, x_label, y_label, series, log_x=True, log_y=primal)
+
+
+def _width(network: Values) -> float:
+    return float(max(network["widths"]))

@@ -1,0 +1,84 @@
+"""The search stage at work."""
+
+from dataclasses import replace
+from typing import Any
+
+from ceflow import search
+from ceflow.search import Optimum
+from ceflow.stages.search import answers
+from ceflow.stages.search.documents import document_of
+from ceflow.stages.search.latency import measure, time_networks
+from ceflow.stages.search.problem import counts, law_of, problem_of, solve
+from ceflow.stages.search.warnings import GAP, warnings
+from ceflow.stages.stage import Job, Outcome, Values, resolve_tree
+
+LEAST_ALPHA = 1e-6
+"""Where an interval of alpha ends that reaches 0: the optimum has a limit there."""
+
+
+def run(job: Job) -> Outcome:
+    law, latency = law_of(job), None
+    if job.stage.cost == "latency":
+        costs, latency = measure(job, law)
+    else:
+        costs = counts(job.plan, job.stage.cost)
+    optimum = solve(job.stage, problem_of(job.stage, job.plan, job.model, law, costs))
+    values = _values(job, optimum)
+    if latency is not None:
+        values |= {"latency": latency}
+        _time_answers(job, values)
+    values["warnings"] = warnings(job, optimum, latency)
+    documents = {part: document_of(job, part, values[part]["model"]) for part in job.stage.offers}
+    return Outcome(values, documents=documents)
+
+
+def _values(job: Job, optimum: Optimum) -> Values:
+    stage, primal, dual = job.stage, optimum.primal, optimum.dual
+    smooth = answers.primal_members(optimum, primal)
+    compact = answers.dual_members(optimum, dual)
+    return {
+        "alpha": getattr(optimum.problem.law, "alpha", None),
+        "using": stage.using,
+        "cost": stage.cost,
+        "space": stage.space,
+        "budget": stage.budget and stage.budget.model_dump(exclude_none=True),
+        "baseline": answers.baseline(job, optimum),
+        "primal": answers.answer(job, optimum, primal, primal.primal_multiplicity, smooth),
+        "dual": answers.answer(job, optimum, dual, dual.dual_multiplicity, compact),
+        "duality": _duality(optimum),
+        "widths_interval": _widths_interval(job, optimum),
+        "near_optimal": [
+            answers.near(job, optimum, near) for near in optimum.near_optimal(stage.tolerance)
+        ],
+        "compare": [answers.compared(job, optimum, name) for name in stage.compare],
+        "curve": [answers.point(candidate) for candidate in optimum.curve],
+    }
+
+
+def _duality(optimum: Optimum) -> Values:
+    return {
+        "primal_widths": list(optimum.smooth.widths),
+        "dual_widths": list(optimum.dual.widths),
+        "gap": optimum.gap,
+        "holds": optimum.gap <= GAP,
+    }
+
+
+def _widths_interval(job: Job, optimum: Optimum) -> list[list[int]] | None:
+    """The primal's widths at both ends of the interval of a fitted alpha."""
+    if job.stage.using != "law" or job.stage.variance is None:
+        return None
+    ends = job.results[job.stage.variance]["interval"]
+    if ends is None:
+        return None
+    laws = (search.Exponential(max(alpha, LEAST_ALPHA)) for alpha in ends)
+    found = (solve(job.stage, replace(optimum.problem, law=law)) for law in laws)
+    return [list(each.primal.widths) for each in found]
+
+
+def _time_answers(job: Job, values: Values) -> None:
+    """The baseline and the answers in turn, as a check on what was interpolated."""
+    found = [job.model, *(resolve_tree(values[part]["model"]) for part in job.stage.offers)]
+    parts: Any = ("baseline", *job.stage.offers)
+    for part, timing in zip(parts, time_networks(job, found), strict=True):
+        values[part] |= {"seconds": timing.seconds, "spread": timing.spread}

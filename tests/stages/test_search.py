@@ -1,0 +1,263 @@
+"""What a search stage finds, warns of and refuses, read back from its results."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ceflow
+from ceflow import stages
+from ceflow.compiler import ensemble_with
+from ceflow.compiler.models import expand
+from ceflow.spec import (
+    Block,
+    Budget,
+    Document,
+    Ensemble,
+    Mlp,
+    Model,
+    Resnext,
+    Search,
+    Variance,
+    load,
+    read_network,
+)
+
+MLP = Mlp(widths=(60, 40), inputs=8, outputs=3)
+RESNEXT = Resnext(blocks=[1, 1], base_width=48)
+FIT = Variance(ratios=[0.1, 0.3, 0.6, 1.0])
+ROUNDING = 1e-12
+"""A dozen operations in double precision."""
+
+
+def results(path: Path, model: Model, **specs: Any) -> Any:
+    return ceflow.run(Document(model=model, stages=specs), path / "run").results
+
+
+def found(path: Path, model: Model, **keys: Any) -> dict[str, Any]:
+    return results(path, model, fit=FIT, best=Search(**keys))["best"]
+
+
+ASKED: dict[str, tuple[Model, dict[str, Any]]] = {
+    "law": (MLP, {"variance": "fit"}),
+    "exact": (MLP, {"using": "exact"}),
+    "curve": (MLP, {"using": "curve", "variance": "fit"}),
+    "free": (MLP, {"alpha": 3.0, "space": "free"}),
+    "budget": (MLP, {"alpha": 3.0, "budget": Budget(parameters=700, flops=1200)}),
+    "ensemble": (Ensemble(multiplicity=5, member=MLP), {"alpha": 3.0, "cost": "flops"}),
+    "block": (Block(channels=64, widths=[32, 32]), {"alpha": 3.0}),
+    "free block": (Block(channels=64, widths=[32, 32]), {"using": "exact", "space": "free"}),
+    "resnext": (RESNEXT, {"alpha": 3.0, "compare": ["3x20d", "8x8d"]}),
+    "resnext budget": (RESNEXT, {"alpha": 3.0, "budget": Budget(parameters=2e5)}),
+}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("searches")
+    runs = {
+        name: ceflow.run(
+            Document(model=model, stages={"fit": FIT, "best": Search(**keys)}), folder / name
+        )
+        for name, (model, keys) in ASKED.items()
+    }
+    return {name: (run.path, run.results["best"]) for name, run in runs.items()}
+
+
+@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("part", ["primal", "dual"])
+def test_answers_are_counted_as_the_networks_in_their_documents(done, name, part):
+    path, values = done[name]
+    answer = values[part]
+    document = load(path / ("optimal.toml" if part == "primal" else "optimal-dual.toml"))
+    plan = ceflow.compile(document)
+    assert (plan.root.parameters, plan.root.flops) == (answer["parameters"], answer["flops"])
+    baseline = ceflow.compile(Document(model=ASKED[name][0])).model
+    model = ensemble_with(baseline, tuple(answer["widths"]), answer["multiplicity"])
+    assert plan.model == model
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_formulas_of_the_answers(done, name):
+    _, values = done[name]
+    for part in ("primal", "dual"):
+        answer = values[part]
+        single = answer["variance"] * answer["multiplicity_exact"]
+        assert answer["rounded"]["variance"] == pytest.approx(single / answer["multiplicity"])
+        whole = {"parameters": "parameters", "flops": "flops"}[values["cost"]]
+        share = values["baseline"][whole] / answer[whole]
+        assert answer["rounded"]["efficiency"] == pytest.approx(share, rel=ROUNDING)
+        assert abs(answer["multiplicity"] - answer["multiplicity_exact"]) < 1 or part == "primal"
+    assert values["dual"]["variance"] == pytest.approx(values["baseline"]["variance"])
+    assert values["duality"]["holds"]
+    assert values["duality"]["gap"] < ROUNDING
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_near_optimal_set_holds_the_primal_and_counts_whole_networks(done, name):
+    _, values = done[name]
+    near = {tuple(point["widths"]): point for point in values["near_optimal"]}
+    best = near[tuple(values["primal"]["widths"])]
+    assert best["objective_ratio"] == min(point["objective_ratio"] for point in near.values()) == 1
+    assert best["primal_multiplicity"] == values["primal"]["multiplicity"]
+    assert best["parameters"] == values["primal"]["parameters"]
+    assert all(point["objective_ratio"] <= 1.02 for point in near.values())
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_every_search_has_tables_and_both_figures_to_show(done, name):
+    blocks = stages.KINDS[Search].describe(done[name][1])
+    curves = [block for block in blocks if isinstance(block, stages.Curve)]
+    assert [curve.name for curve in curves] == ["primal", "dual"]
+    for block in blocks:
+        if isinstance(block, stages.Table):
+            assert {len(row) for row in block.rows} == {len(block.columns)}
+    assert all(len(series.x) == len(series.y) > 0 for curve in curves for series in curve.series)
+
+
+def test_budget_is_kept_by_the_networks_emitted(done):
+    values = done["budget"][1]
+    assert values["primal"]["parameters"] <= 700
+    assert values["primal"]["flops"] <= 1200
+    assert all(point["parameters"] <= 700 for point in values["near_optimal"])
+    assert done["resnext budget"][1]["primal"]["parameters"] <= 2e5
+
+
+def test_alpha_is_what_was_used_and_null_where_none_was(done):
+    assert 2.5 < done["law"][1]["alpha"] < 3.3  # theory section 3, of two layers
+    assert done["exact"][1]["alpha"] is None
+    assert done["curve"][1]["alpha"] is None
+
+
+def test_exact_moments_and_the_curve_of_a_fine_fit_agree(done):
+    exact, curve = done["exact"][1], done["curve"][1]
+    # Four points measured, and a valley that is flat.
+    ratio = exact["primal"]["variance"] / curve["primal"]["variance"]
+    assert ratio == pytest.approx(1, rel=0.01)
+    widths = [max(point["widths"]) for point in curve["curve"]]
+    assert (min(widths), max(widths)) == (6, 60)
+
+
+def test_interval_of_alpha_gives_an_interval_of_widths(done):
+    low, high = done["law"][1]["widths_interval"]
+    assert low <= done["law"][1]["primal"]["widths"] <= high
+    assert done["exact"][1]["widths_interval"] is None
+
+
+def test_networks_that_are_named_are_listed_with_their_own_numbers(done):
+    values = done["resnext"][1]
+    baseline = ceflow.compile(Document(model=RESNEXT)).model
+    assert [row["name"] for row in values["compare"]] == ["3x20d", "8x8d"]
+    for row in values["compare"]:
+        members, (n,) = read_network(row["name"])
+        root = expand(ensemble_with(baseline, (n, n), members))
+        assert (row["parameters"], row["flops"]) == (root.parameters, root.flops)
+        law = math.expm1(3.0 * (1 / 256 + 1 / (9 * n) + 1 / n)) / members
+        assert row["variance"] == pytest.approx(law, rel=ROUNDING)
+        share = values["baseline"]["parameters"] / root.parameters
+        assert row["efficiency"] == pytest.approx(share, rel=ROUNDING)
+
+
+def test_latency_is_measured_and_listed(tmp_path):
+    values = found(tmp_path, MLP, alpha=3.0, cost="latency")
+    measured = values["latency"]
+    assert measured["batch"] == 64
+    assert 2 <= len(measured["points"]) <= 10
+    assert all(point["seconds"] > 0 and point["repeats"] >= 5 for point in measured["points"])
+    assert [60, 40] in [point["widths"] for point in measured["points"]]
+    for part in ("baseline", "primal", "dual"):
+        assert values[part]["seconds"] > 0
+    assert any(
+        isinstance(block, stages.Table) and "forward pass of 64" in block.columns
+        for block in stages.KINDS[Search].describe(values)
+    )
+
+
+# what may be wrong
+
+
+def warned(values: dict[str, Any], text: str) -> bool:
+    return any(text in warning for warning in values["warnings"])
+
+
+def test_a_good_search_has_no_warnings(done):
+    assert done["free"][1]["warnings"] == []
+
+
+def test_baseline_that_is_optimal_already_is_said(tmp_path):
+    even = MLP.model_copy(update={"widths": (60, 60)})  # whose ratio line the answer is on
+    best = found(tmp_path, even, alpha=3.0)["primal"]
+    again = Ensemble(
+        multiplicity=best["multiplicity"],
+        member=MLP.model_copy(update={"widths": tuple(best["widths"])}),
+    )
+    values = found(tmp_path / "again", again, alpha=3.0)
+    assert values["primal"]["widths"] == best["widths"]
+    assert warned(values, "the baseline is optimal already")
+
+
+def test_warnings_of_the_variance_stage_are_passed_on(tmp_path):
+    two = Variance(ratios=[0.5, 1.0])
+    values = results(tmp_path, MLP, two=two, best=Search(variance="two"))["best"]
+    assert warned(values, "two: alpha is of two points")
+
+
+def test_optimum_at_the_edge_of_what_was_measured_is_said(tmp_path):
+    narrow = Variance(ratios=[0.6, 0.8, 1.0])
+    curve = Search(using="curve", variance="fit")
+    values = results(tmp_path, MLP, fit=narrow, best=curve)["best"]
+    assert values["primal"]["widths"] == [36, 24]
+    assert warned(values, "the primal is at the edge of the widths measured")
+
+
+def test_optimum_of_width_one_is_said(tmp_path):
+    values = found(tmp_path, Mlp(widths=[30, 30], inputs=1, outputs=1), alpha=1e-3)
+    assert values["primal"]["widths"] == [1, 1]
+    assert warned(values, "the primal has a layer of width 1")
+
+
+def test_optimum_at_the_widest_that_is_affordable_is_said(tmp_path):
+    narrow = Ensemble(multiplicity=3, member=Mlp(widths=[2, 2], inputs=1, outputs=1))
+    values = found(tmp_path, narrow, alpha=20.0)
+    assert warned(values, "the primal is at the edge of the widths searched: no wider network than")
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"alpha": 3.0, "budget": Budget(parameters=5)}, "no network is within the budget of 5"),
+        ({"alpha": 1e6}, "widen the baseline or lower alpha"),
+    ],
+)
+def test_what_has_no_answer_fails_in_a_sentence(tmp_path, keys, message):
+    with pytest.raises(ValueError, match=message):
+        found(tmp_path, MLP, **keys)
+
+
+def test_curve_that_misses_the_baseline_fails_in_a_sentence(tmp_path):
+    part = Variance(ratios=[0.2, 0.5])
+    with pytest.raises(ValueError, match=r"measure the ratio 1\.0 too"):
+        results(tmp_path, MLP, fit=part, best=Search(using="curve", variance="fit"))
+
+
+def test_forecast_of_a_latency_counts_its_compilations():
+    plan = ceflow.compile(Document(model=MLP))
+    kind = stages.KINDS[Search]
+    by = {
+        cost: kind.forecast(Search(alpha=3.0, cost=cost), plan, plan.model).work.compilations
+        for cost in ("parameters", "latency")
+    }
+    assert by["latency"] > by["parameters"] == 0
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_networks_expected_of_a_search_are_those_found_by_the_law(done, name):
+    model, keys = ASKED[name]
+    plan = ceflow.compile(Document(model=model))
+    expect = stages.KINDS[Search].expect
+    assert expect is not None
+    found = expect(Search(**keys), plan, plan.model)
+    for part, network in found.items():
+        # alpha, the law and the space are guesses: the size is all that forecasts need
+        assert 0.5 < plan.expand(network).parameters / done[name][1][part]["parameters"] < 4
