@@ -1,0 +1,49 @@
+"""`ceflow export`: the network of a spec for other tools."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ceflow.cli.failures import explained, fail
+from ceflow.cli.settings import settings
+
+if TYPE_CHECKING:
+    from ceflow.exports import Format
+
+
+@click.command("export")
+@click.argument("spec")
+@click.option(
+    "--to",
+    required=True,
+    type=click.Choice(["equinox", "timm", "stablehlo"]),
+    help="equinox: a Python file; timm: a Python expression; stablehlo: a module.",
+)
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="By default stdout.")
+@settings
+def command(spec: str, to: "Format", out: Path | None, settings: tuple[str, ...]) -> None:
+    """Write the network of SPEC as code or as a module; notes on it go to stderr.
+
+    StableHLO is text in a FILE that ends in .mlir and on stdout, else JAX's serialised form.
+    """
+    from ceflow.compiler import compile
+    from ceflow.exports import export
+    from ceflow.spec import load
+
+    if out and out.exists():
+        fail(f"{out} exists already; remove it, or name another file", 2)
+    with explained("the export"):
+        made = export(compile(load(spec, settings)), to, out.suffix if out else "")
+        _write(made.content, out)
+    for note in made.notes:
+        click.echo(note, err=True)
+
+
+def _write(content: str | bytes, out: Path | None) -> None:
+    from ceflow.store.atomic import write_bytes
+
+    if out is None:
+        click.echo(content, nl=False)
+    else:
+        write_bytes(out, content.encode() if isinstance(content, str) else content)

@@ -1,0 +1,162 @@
+"""A self-contained Python file with a network as an Equinox module."""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import singledispatch
+from importlib.metadata import version
+from importlib.resources import files
+from itertools import groupby
+from string import Template
+from typing import Any
+
+from ceflow.compiler import Plan
+from ceflow.compiler.nodes import units
+from ceflow.spec import Block, Ensemble, Mlp, Model, Resnext
+
+WIDEST = 100
+"""Characters of a line."""
+
+ACTIVATIONS = {
+    "relu": "jax.nn.relu(x)",
+    "leaky-relu": "jax.nn.leaky_relu(x)",
+    "abs": "abs(x)",
+    "linear": "x",
+    "erf": "jax.scipy.special.erf(x)",
+    "gelu": "jax.nn.gelu(x, approximate=False)",
+    "sin": "jnp.sin(x)",
+    "cos": "jnp.cos(x)",
+    "tanh": "jnp.tanh(x)",
+    "softplus": "jax.nn.softplus(x)",
+    "silu": "jax.nn.silu(x)",
+}
+"""The activations of the language as expressions."""
+
+
+def equinox_file(plan: Plan) -> str:
+    """The text of a module that imports `equinox`, `jax` and `math` alone.
+
+    It holds the class of the network, `Mlp`, `Ensemble`, `Block` or `Resnext`, made by
+    `__init__(*, key)`, with the numbers of the document as constants above it. The same plan gives
+    the same text. Its weights are drawn by the law of `Plan.module`, but not the same ones.
+
+    >>> from ceflow.compiler import compile
+    >>> from ceflow.spec import Document
+    >>> text = equinox_file(compile(Document(model=Mlp(widths=[20], inputs=3, outputs=1))))
+    >>> "WIDTHS = (3, 20, 1)" in text
+    True
+    """
+    model = plan.model
+    template = (files("ceflow.exports") / "templates" / f"{model.type}.txt").read_text("utf-8")
+    text = "\n".join(_kept(template.splitlines(), _options(model)))
+    return Template(text).substitute(_header(plan), **_constants(model)) + "\n"
+
+
+def _kept(lines: Sequence[str], options: set[str]) -> Iterator[str]:
+    """The lines of a template without those that end in `#? OPTION`, an option not taken."""
+    for line in lines:
+        code, _, option = line.partition("#? ")
+        if not option or option in options:
+            yield code.rstrip()
+
+
+def _header(plan: Plan) -> dict[str, str]:
+    document = plan.document
+    return {
+        "parameters": f"{plan.root.parameters:,.0f}",
+        "inputs": " x ".join(map(str, _sides(plan.root.inputs))),
+        "outputs": str(int(units(plan.root.outputs))),
+        "source": f"the document {document.name!r}",
+        "version": version("ceflow"),
+    }
+
+
+def _sides(shape: Any) -> tuple[int, ...]:
+    return shape if isinstance(shape, tuple) else (shape,)
+
+
+@singledispatch
+def _options(model: Model) -> set[str]:
+    """Which of the lines of a template that are optional are kept."""
+    raise TypeError(f"no Equinox file is registered for the model {type(model).__name__}")
+
+
+@_options.register
+def _(model: Mlp) -> set[str]:
+    library = "numpy" if "jnp" in ACTIVATIONS[model.activation] else "no numpy"
+    return {"bias" if model.bias_variance else "no bias", library}
+
+
+@_options.register
+def _(model: Ensemble) -> set[str]:
+    return _options(model.member)
+
+
+@_options.register
+def _(model: Block) -> set[str]:
+    return {"projection" if model.projection else "no projection"}
+
+
+@_options.register
+def _(model: Resnext) -> set[str]:
+    return {model.stem}
+
+
+@singledispatch
+def _constants(model: Model) -> dict[str, str]:
+    """The numbers of a model, as they are written at the head of its file."""
+    raise TypeError(f"no Equinox file is registered for the model {type(model).__name__}")
+
+
+@_constants.register
+def _(model: Mlp) -> dict[str, str]:
+    widths = _tuple("WIDTHS", (model.inputs or 0, *model.widths, model.outputs or 0))
+    return {"widths": widths, "bias_variance": str(model.bias_variance), **_layers(model)}
+
+
+@_constants.register
+def _(model: Ensemble) -> dict[str, str]:
+    return {"multiplicity": str(model.multiplicity), **_constants(model.member)}
+
+
+@_constants.register
+def _(model: Block) -> dict[str, str]:
+    counts = {"channels": model.channels, "cardinality": model.cardinality}
+    widths = _tuple("WIDTHS", model.widths)
+    return {key: str(count) for key, count in counts.items()} | {"widths": widths, **_layers(model)}
+
+
+@_constants.register
+def _(model: Resnext) -> dict[str, str]:
+    assert model.inputs, "sized before"
+    return {
+        "channels": str(model.inputs[0]),
+        "cardinality": str(model.cardinality),
+        "base_width": str(model.base_width),
+        "blocks": _tuple("BLOCKS", model.blocks),
+    }
+
+
+def _layers(model: Mlp | Block) -> dict[str, str]:
+    return {
+        "activation": ACTIVATIONS[model.activation],
+        "weight_variance": str(model.weight_variance),
+        "last_variance": str(model.last_variance),
+    }
+
+
+def _tuple(name: str, values: Sequence[float]) -> str:
+    """An assignment of a tuple; a run of equal values as one entry, over lines if it is long.
+
+    >>> _tuple("WIDTHS", (784, *[500] * 98, 10))
+    'WIDTHS = (784, *(500,) * 98, 10)'
+    """
+    parts = [part for value, run in groupby(values) for part in _run(value, len([*run]))]
+    line = f"{name} = ({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+    if len(line) <= WIDEST:
+        return line
+    return "\n    ".join([f"{name} = (", *(f"{part}," for part in parts)]) + "\n)"
+
+
+def _run(value: float, count: int) -> list[str]:
+    assert math.isfinite(value)
+    return [str(value)] * count if count < 4 else [f"*({value},) * {count}"]

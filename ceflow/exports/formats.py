@@ -1,0 +1,80 @@
+"""Formats by name: what each makes of a plan, and what it has to say about it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, NamedTuple
+
+from ceflow.compiler import Plan
+from ceflow.compiler.nodes import is_finite
+from ceflow.exports.equinox import equinox_file
+from ceflow.exports.timm import timm_line, timm_notes
+from ceflow.spec import Fault, SpecError, placing
+
+Format = Literal["equinox", "timm", "stablehlo"]
+
+
+class Artefact(NamedTuple):
+    """What is exported, and what its reader should know of it, a sentence each."""
+
+    content: str | bytes
+    notes: list[str]
+
+
+def export(plan: Plan, to: Format, suffix: str = "") -> Artefact:
+    """A plan's network in a format.
+
+    `suffix` is the ending of the file's name: StableHLO is text in `.mlir` and without an ending,
+    else JAX's serialised form. Only StableHLO loads JAX.
+
+    Raises `SpecError` where a width is infinite, or the format has no such network.
+
+    >>> from ceflow.compiler import compile
+    >>> from ceflow.spec import Document, Resnext
+    >>> model = Resnext(stem="imagenet", blocks=[3, 4, 6, 3], cardinality=12, base_width=10)
+    >>> export(compile(Document(model=model)), "timm").content
+    'ResNet(Bottleneck, [3, 4, 6, 3], cardinality=12, base_width=10)\\n'
+    """
+    with _faults_placed(plan):
+        return _WRITERS[to](plan, suffix)
+
+
+@contextmanager
+def _faults_placed(plan: Plan) -> Iterator[None]:
+    with placing(plan.document.origin):
+        if not is_finite(plan.root):
+            message = "a network with an infinite layer cannot be exported"
+            raise SpecError(Fault("CE203", message, ("model",), "key", "give it finite widths"))
+        yield
+
+
+def _timm(plan: Plan, suffix: str) -> Artefact:
+    return Artefact(timm_line(plan) + "\n", [_parameters(plan), *timm_notes(plan)])
+
+
+def _equinox(plan: Plan, suffix: str) -> Artefact:
+    return Artefact(equinox_file(plan), [_parameters(plan)])
+
+
+def _stablehlo(plan: Plan, suffix: str) -> Artefact:
+    from ceflow.exports.stablehlo import stablehlo_text, weight_notes, written  # loads JAX
+
+    exported = written(plan)
+    notes = weight_notes(plan)
+    if suffix in ("", ".mlir"):
+        return Artefact(stablehlo_text(plan, exported), notes)
+    try:
+        return Artefact(bytes(exported.serialize()), notes)
+    except ImportError:
+        message = "JAX writes its serialised form with flatbuffers, which is not installed"
+        raise ValueError(f"{message}; pip install 'ceflow[export]', or name a .mlir file") from None
+
+
+def _parameters(plan: Plan) -> str:
+    return f"{plan.root.parameters:,.0f} parameters"
+
+
+_WRITERS: dict[Format, Callable[[Plan, str], Artefact]] = {
+    "equinox": _equinox,
+    "timm": _timm,
+    "stablehlo": _stablehlo,
+}

@@ -1,0 +1,87 @@
+"""A ResNeXt as one Python expression that builds it with timm's `ResNet`.
+
+timm's class takes stages, cardinality, base width and classes as arguments. It has no argument for
+a 3x3 stem without pooling, and calls four stages whatever it holds: those parts are replaced.
+"""
+
+from collections.abc import Iterator
+
+from ceflow.compiler import Plan
+from ceflow.spec import Fault, Resnext, SpecError
+
+STAGES = 4
+"""Stages of timm's ResNet."""
+DEFAULTS = {"num_classes": 1000, "in_chans": 3, "cardinality": 1, "base_width": 64}
+"""Of timm's ResNet."""
+NOTHING = "type(net.layer1)()"
+"""An empty `torch.nn.Sequential`, which gives what it takes."""
+
+
+def timm_line(plan: Plan) -> str:
+    """The expression; it needs no names but `ResNet` and `Bottleneck` of `timm.models.resnet`.
+
+    Raises `SpecError` for a model that is no ResNeXt, and for one that timm's class cannot build.
+
+    >>> from ceflow.compiler import compile
+    >>> from ceflow.spec import Document
+    >>> model = Resnext(stem="imagenet", blocks=[3, 4, 23, 3], base_width=64)
+    >>> timm_line(compile(Document(model=model)))
+    'ResNet(Bottleneck, [3, 4, 23, 3])'
+    """
+    model = _required(plan)
+    network = f"ResNet({', '.join(_arguments(model))})"
+    parts = [f'net.add_module("{name}", {part})' for name, part in _replaced(model)]
+    if not parts:
+        return network
+    # add_module and init_weights return None, so that the last of the chain is the value
+    steps = " or ".join([*parts, "net.init_weights()", "net"])
+    return steps.replace("net.", f"(net := {network}).", 1)
+
+
+def timm_notes(plan: Plan) -> list[str]:
+    """What the reader of the line should know."""
+    notes = ["names: from timm.models.resnet import Bottleneck, ResNet"]
+    if any(_replaced(_required(plan))):
+        notes.append(
+            "timm's ResNet has no argument for such a network: the line replaces the parts"
+            " that differ, then draws the weights by timm's own init_weights"
+        )
+    return notes
+
+
+def _arguments(model: Resnext) -> Iterator[str]:
+    yield "Bottleneck"
+    yield str(list(model.blocks))
+    assert model.inputs, "sized before"
+    values = (model.outputs, model.inputs[0], model.cardinality, model.base_width)
+    for (name, default), value in zip(DEFAULTS.items(), values, strict=True):
+        if value != default:
+            yield f"{name}={value}"
+    if len(model.blocks) < STAGES:
+        yield f"channels={[64 * 2**stage for stage in range(len(model.blocks))]}"
+
+
+def _replaced(model: Resnext) -> Iterator[tuple[str, str]]:
+    """Parts that the arguments do not reach, and what to put there."""
+    assert model.inputs, "sized before"
+    if model.stem == "cifar":
+        yield "conv1", f"type(net.conv1)({model.inputs[0]}, 64, 3, padding=1, bias=False)"
+        yield "maxpool", NOTHING
+    for stage in range(len(model.blocks), STAGES):
+        yield f"layer{stage + 1}", NOTHING
+
+
+def _required(plan: Plan) -> Resnext:
+    """The plan's model, if timm's class can build it."""
+    model = plan.model
+    if not isinstance(model, Resnext):
+        message = f"timm has no network of the type {model.type}, only resnext"
+        help = "export it to equinox or to stablehlo"
+        raise SpecError(Fault("CE203", message, ("model", "type"), help=help))
+    if len(model.blocks) > STAGES:
+        message = f"timm's ResNet has at most {STAGES} stages, this one {len(model.blocks)}"
+        raise SpecError(Fault("CE203", message, ("model", "blocks")))
+    if sum(model.blocks) == 1:
+        message = "timm's ResNet cannot be built with one block alone"
+        raise SpecError(Fault("CE203", message, ("model", "blocks")))
+    return model
