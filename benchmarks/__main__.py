@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-ALL = ("startup", "variance", "kernels", "kernels_analytic", "tiles", "forecasts")
+ALL = ("startup", "variance", "kernels", "kernels_analytic", "tiles", "dynamics", "forecasts")
 
 for name in sys.argv[1:] or ALL:
     print(f"== {name}")

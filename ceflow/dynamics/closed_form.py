@@ -1,0 +1,89 @@
+"""Training at a constant kernel in closed form, from one eigendecomposition."""
+
+import numpy as np
+import scipy.linalg
+from jaxtyping import ArrayLike, Float
+
+from ceflow.dynamics.losses import Reduction
+from ceflow.kernels.algebra.matrix import Matrix, numbers
+
+Kernel = Float[ArrayLike, "m n ..."]
+Rows = Float[ArrayLike, "n outputs"]
+Outputs = Float[np.ndarray, "n outputs"]
+
+
+class ConstantKernel:
+    """`exp(-K t)` and what follows from it, for flow on `L = 1/2 |F - y|^2`; t is mu t.
+
+    `kernel` is (n, n), or (n, n, outputs, outputs). All in float64. Eigenvalues no larger than the
+    rounding of the kernel's own entries, `n eps lambda_max`, are taken as 0: along their vectors
+    nothing moves, at any time, and nothing is divided by them. With `reduction = "mean"` the loss
+    is divided by n, so t counts n times less.
+
+    Raises `ValueError` where the kernel is not square, or not finite.
+
+    >>> frozen = ConstantKernel(np.diag([1.0, 0.0]))
+    >>> frozen.train(np.log(2), np.zeros((2, 1)), np.ones((2, 1))).T
+    array([[0.5, 0. ]])
+    """
+
+    def __init__(self, kernel: Matrix, reduction: Reduction = "sum"):
+        matrix = _flat(numbers(kernel))
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+            raise ValueError(f"a kernel of training points is square, not {kernel.shape}")
+        eigenvalues, self.vectors = scipy.linalg.eigh(matrix, driver="evr", check_finite=False)
+        kind = np.dtype(kernel.dtype)
+        eps = np.finfo(kind if kind.kind == "f" else float).eps
+        null = eigenvalues <= len(matrix) * eps * np.abs(eigenvalues).max()
+        self.eigenvalues = np.where(null, 0, eigenvalues)
+        self.weight = 1 / len(kernel) if reduction == "mean" else 1.0
+
+    def decay(self, t: float, v: np.ndarray) -> np.ndarray:
+        """`exp(-K t) v`; at t = inf the projection on the null space."""
+        exponents = np.zeros_like(self.eigenvalues)
+        moving = self.eigenvalues > 0
+        exponents[moving] = -self.eigenvalues[moving] * _time(t) * self.weight
+        return self._function(np.exp(exponents), v)
+
+    def response(self, t: float, v: np.ndarray) -> np.ndarray:
+        """`K^+ (1 - exp(-K t)) v`, with the pseudo-inverse: the integral of `exp(-K s) v` over s,
+        outside of the null space."""
+        moving = self.eigenvalues > 0
+        values = self.eigenvalues[moving]
+        factors = np.zeros_like(self.eigenvalues)
+        factors[moving] = -np.expm1(-values * _time(t) * self.weight) / values
+        return self._function(factors, v)
+
+    def train(self, t: float, initial: Rows, targets: Rows) -> Outputs:
+        """`F(t) = y + exp(-K t)(F_0 - y)`; t = inf included."""
+        initial, targets = np.asarray(initial, float), np.asarray(targets, float)
+        return targets + self.decay(t, initial - targets)
+
+    def test(
+        self, t: float, cross: Kernel, start: Rows, initial: Rows, targets: Rows
+    ) -> Float[np.ndarray, "m outputs"]:
+        """`F*(t) = F*_0 + K* K^+ (1 - exp(-K t))(y - F_0)`, from `start` = F*_0 on test points and
+        `initial` = F_0 on training points; at t = inf kernel regression."""
+        moved = self.response(t, np.asarray(targets, float) - np.asarray(initial, float))
+        rows = _flat(np.asarray(cross, float))
+        start = np.asarray(start, float)
+        return start + (rows @ moved.reshape(rows.shape[1], -1)).reshape(start.shape)
+
+    def _function(self, factors: np.ndarray, v: np.ndarray) -> np.ndarray:
+        columns = np.asarray(v, float).reshape(len(factors), -1)
+        result = self.vectors @ (factors[:, None] * (self.vectors.T @ columns))
+        return result.reshape(np.shape(v))
+
+
+def _flat(kernel: np.ndarray) -> Float[np.ndarray, "rows columns"]:
+    """With axes of outputs, as one matrix over examples and outputs."""
+    if kernel.ndim != 4:
+        return kernel
+    m, n, outputs, _ = kernel.shape
+    return kernel.transpose(0, 2, 1, 3).reshape(m * outputs, n * outputs)
+
+
+def _time(t: float) -> float:
+    if not t >= 0:
+        raise ValueError(f"a time mu t is 0 or more, not {t}")
+    return t

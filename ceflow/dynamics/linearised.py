@@ -1,0 +1,72 @@
+"""Gradient flow of a network that is linearised in its parameters."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from ceflow.dynamics.losses import Loss
+
+
+class Linearised(eqx.Module):
+    """A network's outputs on given examples to first order in its parameters,
+    `F(delta) = F_0 + J delta` with `delta = Theta - Theta_0`.
+
+    J is never formed: what one forward pass leaves is kept, and products with J and its transpose
+    take a forward and a backward pass each.
+    """
+
+    initial: Float[Array, "n outputs"]
+    product: Any  # delta -> J delta
+    structure: PyTree = eqx.field(static=True)
+
+    def __init__(self, module: eqx.Module, x: Float[Array, "n ..."]):
+        parameters, rest = eqx.partition(module, eqx.is_inexact_array)
+
+        def outputs(parameters: PyTree) -> Array:
+            apply: Any = eqx.combine(parameters, rest)
+            return jax.vmap(apply)(x)
+
+        self.initial, self.product = jax.linearize(outputs, parameters)
+        self.structure = jax.tree.map(_shape, parameters)
+
+    def __call__(self, delta: PyTree) -> Float[Array, "n outputs"]:
+        """F."""
+        return self.initial + self.product(delta)
+
+    def transposed(self, v: Float[Array, "n outputs"]) -> PyTree:
+        """`J^T v`."""
+        (back,) = jax.linear_transpose(self.product, self.structure)(v)
+        return back
+
+    def start(self) -> PyTree:
+        """delta = 0."""
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self.structure)
+
+
+def _shape(leaf: Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+
+
+class LinearisedFlow(eqx.Module):
+    """`d delta/dt = -J^T chi(F_0 + J delta)`, t being mu t: the flow of a network at its kernel of
+    t = 0, as its width goes to infinity (Lee et al., NeurIPS 2019, section 2.2).
+
+    The state is delta, from `model.start()`; `model(delta)` are the outputs.
+
+    >>> from ceflow.nets import Dense
+    >>> from ceflow.dynamics import SquaredError, integrate
+    >>> model = Linearised(Dense(2, 1, key=jax.random.key(0)), jnp.eye(2))
+    >>> flow = LinearisedFlow(model, jnp.ones((2, 1)), SquaredError())
+    >>> model(integrate(flow, model.start(), [0.0, 30.0]).state).round(3).T
+    Array([[1., 1.]], dtype=float32)
+    """
+
+    model: Linearised
+    targets: Float[Array, "n outputs"]
+    loss: Loss
+
+    def __call__(self, t: Any, delta: PyTree) -> PyTree:
+        return self.model.transposed(-self.loss.chi(self.model(delta), self.targets))

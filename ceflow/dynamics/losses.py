@@ -1,0 +1,92 @@
+"""Losses, and their derivatives by the outputs."""
+
+from abc import abstractmethod
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Reduction = Literal["sum", "mean"]
+
+
+class Loss(eqx.Module):
+    """A loss over examples, and `chi = dL/dF`.
+
+    `reduction` is over examples; the papers' is "sum". With "mean", loss and chi are those of the
+    sum divided by the number of examples, so a flow takes that many times as long.
+    """
+
+    reduction: Reduction = eqx.field(static=True, default="sum")
+
+    def __check_init__(self):
+        if self.reduction not in ("sum", "mean"):
+            raise ValueError(f'a reduction is "sum" or "mean", not {self.reduction!r}')
+
+    @abstractmethod
+    def each(
+        self, outputs: Float[Array, "n outputs"], targets: Float[Array, "n outputs"]
+    ) -> Float[Array, " n"]:
+        """The loss of each example."""
+
+    @abstractmethod
+    def slopes(
+        self, outputs: Float[Array, "n outputs"], targets: Float[Array, "n outputs"]
+    ) -> Float[Array, "n outputs"]:
+        """Its derivative by the outputs of that example."""
+
+    def weight(self, n: int) -> float:
+        """That of one of n examples."""
+        return 1.0 if self.reduction == "sum" else 1.0 / n
+
+    def __call__(
+        self, outputs: Float[Array, "n outputs"], targets: Float[Array, "n outputs"]
+    ) -> Float[Array, ""]:
+        """L."""
+        return self.weight(len(targets)) * self.each(outputs, targets).sum()
+
+    def chi(
+        self, outputs: Float[Array, "n outputs"], targets: Float[Array, "n outputs"]
+    ) -> Float[Array, "n outputs"]:
+        """`dL/dF`."""
+        return self.weight(len(targets)) * self.slopes(outputs, targets)
+
+
+class SquaredError(Loss):
+    """`L = 1/2 |F - y|^2` (CE section 2), so `chi = F - y`.
+
+    >>> loss = SquaredError()
+    >>> float(loss(jnp.array([[3.0, 0.0]]), jnp.array([[1.0, 0.0]])))
+    2.0
+    """
+
+    def each(self, outputs: Array, targets: Array) -> Array:
+        return 0.5 * jnp.square(outputs - targets).sum(axis=-1)
+
+    def slopes(self, outputs: Array, targets: Array) -> Array:
+        return outputs - targets
+
+
+class CrossEntropy(Loss):
+    """`L = -sum_a y_a log softmax(F)_a`, so `chi = softmax(F) - y`; targets add up to 1.
+
+    With one output and targets of -1 and 1 it is the logistic loss `log(1 + exp(-y F))`.
+
+    >>> round(float(CrossEntropy()(jnp.zeros((3, 1)), jnp.ones((3, 1)))), 4)   # 3 log 2
+    2.0794
+    """
+
+    def each(self, outputs: Array, targets: Array) -> Array:
+        if outputs.shape[-1] == 1:
+            return jax.nn.softplus(-targets * outputs)[..., 0]
+        return -(targets * jax.nn.log_softmax(outputs)).sum(axis=-1)
+
+    def slopes(self, outputs: Array, targets: Array) -> Array:
+        if outputs.shape[-1] == 1:
+            return -targets * jax.nn.sigmoid(-targets * outputs)
+        return targets.sum(axis=-1, keepdims=True) * jax.nn.softmax(outputs) - targets
+
+
+LOSSES: dict[str, type[Loss]] = {"mse": SquaredError, "cross-entropy": CrossEntropy}
+"""By their names in the language."""

@@ -1,0 +1,1 @@
+"""Ordinary differential equations: the one package that calls diffrax."""

@@ -1,0 +1,67 @@
+"""Gradient flow of a network's parameters."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PyTree
+
+from ceflow.dynamics.losses import Loss
+
+
+class ParameterFlow(eqx.Module):
+    """`dTheta/dt = -dL/dTheta` on all examples at once (CE eq. 21); t is mu t.
+
+    `rest` is what of a module is not its parameters: see `parameter_flow`.
+    """
+
+    rest: PyTree
+    x: Float[Array, "n ..."]
+    targets: Float[Array, "n outputs"]
+    loss: Loss
+
+    def outputs(self, parameters: PyTree) -> Float[Array, "n outputs"]:
+        """The network's, for all examples."""
+        return jax.vmap(self.network(parameters))(self.x)
+
+    def network(self, parameters: PyTree) -> Any:
+        """The module with these parameters."""
+        return eqx.combine(parameters, self.rest)
+
+    def __call__(self, t: Any, parameters: PyTree) -> PyTree:
+        outputs, pull = jax.vjp(self.outputs, parameters)
+        (slope,) = pull(-self.loss.chi(outputs, self.targets))
+        return slope
+
+
+def parameter_flow(
+    module: eqx.Module,
+    x: Float[ArrayLike, "n ..."],
+    targets: Float[ArrayLike, "n outputs"],
+    loss: Loss,
+) -> tuple[ParameterFlow, PyTree]:
+    """The gradient flow of a module that takes one example, and the parameters it starts from.
+
+    Its floating-point arrays are its parameters; an ensemble's members, stacked, flow together.
+    For replicas stack the parameters of several modules and integrate with `replicas=True`. The
+    data are brought to the precision of the parameters. Raises `ValueError` where the module has
+    no parameters, or its outputs are not of the targets' shape.
+
+    >>> from ceflow.nets import Dense
+    >>> from ceflow.dynamics import SquaredError, integrate
+    >>> dense = Dense(2, 1, key=jax.random.key(0))
+    >>> flow, start = parameter_flow(dense, jnp.eye(2), jnp.ones((2, 1)), SquaredError())
+    >>> flow.outputs(integrate(flow, start, [0.0, 30.0]).state).round(3).T
+    Array([[1., 1.]], dtype=float32)
+    """
+    parameters, rest = eqx.partition(module, eqx.is_inexact_array)
+    leaves = jax.tree.leaves(parameters)
+    if not leaves:
+        raise ValueError("the module has no parameters: no floating-point array is in it")
+    x, targets = (jnp.asarray(part, leaves[0].dtype) for part in (x, targets))
+    flow = ParameterFlow(rest, x, targets, loss)
+    shape = jax.eval_shape(flow.outputs, parameters).shape
+    if shape != targets.shape:
+        raise ValueError(f"outputs of shape {shape} have no loss with targets of {targets.shape}")
+    return flow, parameters

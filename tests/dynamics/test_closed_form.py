@@ -1,0 +1,142 @@
+"""The closed forms of a constant kernel, and the trained Gaussian process."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+from ceflow.dynamics import ConstantKernel, trained_gaussian
+from ceflow.kernels import Kernels, analytic
+from ceflow.spec import Mlp
+
+RANDOM = np.random.default_rng(0)
+POINTS = RANDOM.normal(size=(9, 12))
+JOINT = POINTS @ POINTS.T
+K, CROSS, OWN = JOINT[:6, :6], JOINT[6:, :6], JOINT[6:, 6:]
+Y, F0, TEST0 = (RANDOM.normal(size=(size, 2)) for size in (6, 6, 3))
+
+
+@pytest.mark.parametrize("t", [0.0, 1e-8, 0.1, 3.0])
+def test_training_points_by_the_matrix_exponential(t):
+    expected = Y + scipy.linalg.expm(-K * t) @ (F0 - Y)
+    np.testing.assert_allclose(ConstantKernel(K).train(t, F0, Y), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("t", [1e-8, 0.1, 3.0])
+def test_test_points_by_the_matrix_exponential(t):
+    factor = CROSS @ np.linalg.solve(K, np.eye(6) - scipy.linalg.expm(-K * t))
+    expected = TEST0 + factor @ (Y - F0)
+    np.testing.assert_allclose(ConstantKernel(K).test(t, CROSS, TEST0, F0, Y), expected, atol=1e-12)
+
+
+def test_infinite_time_is_kernel_regression():
+    frozen = ConstantKernel(K)
+    np.testing.assert_allclose(frozen.train(np.inf, F0, Y), Y, atol=1e-12)
+    expected = TEST0 + CROSS @ np.linalg.solve(K, Y - F0)
+    np.testing.assert_allclose(frozen.test(np.inf, CROSS, TEST0, F0, Y), expected, atol=1e-10)
+
+
+def test_nothing_moves_at_time_0():
+    frozen = ConstantKernel(K)
+    np.testing.assert_allclose(frozen.train(0, F0, Y), F0, atol=1e-14)
+    assert frozen.test(0, CROSS, TEST0, F0, Y).tolist() == TEST0.tolist()
+
+
+@pytest.mark.parametrize("t", [0.0, 1.0, 1e300, np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_null_space_stays_where_it_is(t, dtype):
+    doubled = np.array([0, 0, 1, 2])  # a point twice: targets that disagree cannot be met
+    kernel, cross = K[np.ix_(doubled, doubled)].astype(dtype), CROSS[:, doubled]
+    frozen = ConstantKernel(kernel)
+    y, f0 = Y[:4], F0[doubled]
+    train, test = frozen.train(t, f0, y), frozen.test(t, cross, TEST0, f0, y)
+    once = ConstantKernel(K[:3, :3] * np.array([2, 1, 1]) ** 0.5 * np.array([[2], [1], [1]]) ** 0.5)
+    root = np.array([[2], [1], [1]]) ** 0.5
+    merged = np.stack([(y[0] + y[1]) / 2, y[2], y[3]])
+    expected = once.train(t, root * f0[1:], root * merged) / root
+    # Eigenvalues of a float32 kernel are off by its rounding.
+    tolerance = 1e-10 if dtype == np.float64 else 1e-4
+    np.testing.assert_allclose(train[1:], expected, atol=tolerance)
+    np.testing.assert_allclose(train[0], train[1], atol=tolerance)
+    assert np.isfinite(test).all()
+
+
+def test_no_division_by_a_zero_eigenvalue():
+    frozen = ConstantKernel(np.diag([2.0, 0.0]))
+    assert frozen.response(np.inf, np.ones((2, 1))).tolist() == [[0.5], [0.0]]
+    assert frozen.decay(np.inf, np.ones((2, 1))).tolist() == [[0.0], [1.0]]
+
+
+def test_kernels_with_axes_of_outputs():
+    mixing = np.array([[2.0, 0.5], [0.5, 1.0]])
+    kernel = np.einsum("ij,ab->ijab", K, mixing)
+    cross = np.einsum("ij,ab->ijab", CROSS, mixing)
+    values, vectors = np.linalg.eigh(mixing)
+    ours = ConstantKernel(kernel)
+    train, test = ours.train(0.2, F0, Y), ours.test(0.2, cross, TEST0, F0, Y)
+    for value, vector in zip(values, vectors.T, strict=True):
+        one = ConstantKernel(value * K)
+        np.testing.assert_allclose(train @ vector, one.train(0.2, F0 @ vector, Y @ vector))
+        expected = one.test(0.2, value * CROSS, TEST0 @ vector, F0 @ vector, Y @ vector)
+        np.testing.assert_allclose(test @ vector, expected, atol=1e-12)
+
+
+def test_the_mean_counts_time_by_the_examples():
+    summed, mean = ConstantKernel(K), ConstantKernel(K, "mean")
+    np.testing.assert_allclose(summed.train(0.5, F0, Y), mean.train(3.0, F0, Y), atol=1e-13)
+    one, two = (k.test(t, CROSS, TEST0, F0, Y) for k, t in ((summed, 0.5), (mean, 3.0)))
+    np.testing.assert_allclose(one, two, atol=1e-12)
+
+
+def test_what_is_no_kernel_is_refused():
+    with pytest.raises(ValueError, match="square, not"):
+        ConstantKernel(CROSS)
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        ConstantKernel(np.array([[np.nan]]))
+    with pytest.raises(ValueError, match="0 or more, not -1"):
+        ConstantKernel(K).train(-1.0, F0, Y)
+
+
+# The trained Gaussian process.
+def kernels(nngp, ntk) -> list[Any]:
+    whole: Any = np.asarray(nngp), np.asarray(ntk)
+    return [Kernels(*(part[rows] for part in whole)) for rows in
+            (np.s_[:6, :6], np.s_[6:, :6], np.s_[6:, 6:])]  # fmt: skip
+
+
+MLP = Mlp(widths=[50, 50], activation="erf")
+WIDE = analytic(MLP, RANDOM.normal(size=(9, 4)))
+
+
+def test_at_time_0_it_is_the_nngp():
+    train, cross, test = kernels(WIDE.nngp, WIDE.ntk)
+    law = trained_gaussian(ConstantKernel(train.ntk), Y, 0.0, train, cross, test)
+    assert law.mean.tolist() == np.zeros((3, 2)).tolist()
+    np.testing.assert_array_equal(law.covariance, test.nngp)
+
+
+def test_where_both_kernels_are_one_it_is_the_posterior():
+    train, cross, test = kernels(JOINT, JOINT)
+    law = trained_gaussian(ConstantKernel(K), Y, np.inf, train, cross, test)
+    np.testing.assert_allclose(law.mean, CROSS @ np.linalg.solve(K, Y), atol=1e-10)
+    posterior = OWN - CROSS @ np.linalg.solve(K, CROSS.T)
+    np.testing.assert_allclose(law.covariance, posterior, atol=1e-10)
+
+
+@pytest.mark.parametrize("t", [0.5, np.inf])
+def test_the_law_is_that_of_functions_drawn_and_trained(t):
+    train, cross, test = kernels(WIDE.nngp, WIDE.ntk)
+    frozen = ConstantKernel(train.ntk)
+    law = trained_gaussian(frozen, Y[:, :1], t, train, cross, test)
+    draws = 40_000
+    prior = np.asarray(WIDE.nngp, float)
+    values, vectors = np.linalg.eigh(prior)
+    f = (vectors * np.sqrt(np.maximum(values, 0))) @ RANDOM.normal(size=(9, draws))
+    trained = frozen.test(t, np.asarray(cross.ntk), f[6:], f[:6], np.repeat(Y[:, :1], draws, 1))
+    # 5 standard errors of a mean and of a covariance: wrong once in 10^5 seeds.
+    spread = 5 * np.sqrt(np.diag(law.covariance) / draws)
+    assert (np.abs(trained.mean(axis=1) - law.mean[:, 0]) < spread).all()
+    scale = np.sqrt(np.diag(law.covariance))
+    difference = np.abs(np.cov(trained) - law.covariance) / np.outer(scale, scale)
+    assert difference.max() < 5 * (2 / draws) ** 0.5

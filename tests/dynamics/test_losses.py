@@ -1,0 +1,53 @@
+"""Losses: their derivatives, their reductions, and the two forms of cross-entropy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ceflow.dynamics import LOSSES, CrossEntropy, SquaredError
+
+OUTPUTS = jax.random.normal(jax.random.key(0), (5, 3))
+TARGETS = {
+    "one-hot": jax.nn.one_hot(jnp.array([0, 2, 1, 1, 0]), 3),
+    "signed": jnp.array([[1.0], [-1.0], [1.0], [1.0], [-1.0]]),
+}
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("name", LOSSES)
+def test_chi_is_the_derivative(name, kind, reduction):
+    loss, targets = LOSSES[name](reduction), TARGETS[kind]
+    outputs = OUTPUTS[:, : targets.shape[1]]
+    expected = jax.grad(loss)(outputs, targets)
+    # Two float32 sums of numbers of size 1.
+    np.testing.assert_allclose(loss.chi(outputs, targets), expected, atol=1e-6)
+
+
+def test_mse_is_half_of_the_square():
+    assert SquaredError()(jnp.full((2, 3), 2.0), jnp.zeros((2, 3))) == 12
+    assert SquaredError("mean")(jnp.full((2, 3), 2.0), jnp.zeros((2, 3))) == 6
+
+
+def test_cross_entropy_of_equal_outputs_is_the_logarithm_of_the_classes():
+    value = CrossEntropy("mean")(jnp.zeros((5, 3)), TARGETS["one-hot"])
+    assert float(value) == pytest.approx(np.log(3), rel=1e-6)  # float32
+
+
+def test_logistic_loss_is_cross_entropy_of_two_classes():
+    signed, f = TARGETS["signed"], OUTPUTS[:, :1]
+    two = jnp.concatenate([f / 2, -f / 2], axis=1)
+    one_hot = jnp.concatenate([signed > 0, signed < 0], axis=1).astype(float)
+    np.testing.assert_allclose(CrossEntropy()(f, signed), CrossEntropy()(two, one_hot), rtol=1e-6)
+
+
+def test_large_outputs_do_not_overflow():
+    outputs, targets = jnp.array([[500.0], [-500.0]]), jnp.array([[-1.0], [-1.0]])
+    assert CrossEntropy()(outputs, targets) == 500
+    assert jnp.isfinite(CrossEntropy().chi(outputs, targets)).all()
+
+
+def test_an_unknown_reduction_is_refused():
+    with pytest.raises(ValueError, match='"sum" or "mean", not \'max\''):
+        SquaredError("max")  # pyright: ignore
