@@ -16,11 +16,12 @@ class StageStarted:
 
 @dataclass(frozen=True)
 class Progress:
-    """A stage has done so many of its steps."""
+    """A stage has done so many of its steps, or so much of what `unit` measures."""
 
     stage: str
-    done: int
-    total: int
+    done: float
+    total: float
+    unit: str = ""
 
 
 @dataclass(frozen=True)

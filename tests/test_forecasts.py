@@ -13,11 +13,13 @@ from ceflow.spec import Cifar10, Document, Idx, dumps, load, variants
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").rglob("*.toml"))
+RUN = [path for path in EXAMPLES if not path.stem.endswith("-paper")]
+"""Those that are for a machine like this."""
 
 
 def single_runs() -> Iterator[tuple[str, Document]]:
     """Every example by its name; of a sweep the first run and the last."""
-    for path in EXAMPLES:
+    for path in RUN:
         document = load(path)
         named = {path.stem: document}
         if document.sweep:

@@ -35,9 +35,11 @@ LAYERS = [
     {"compiler"},
     {"kernels"},
     {"variance"},  # beside kernels, and the one that may import the other
+    {"dynamics"},
+    {"bottlenecks"},
     {"search"},
     {"stages"},
-    {"runs"},
+    {"runs", "exports"},
     {"ceflow"},  # what the root offers: `from ceflow import load`
     {"report"},
     {"cli"},
@@ -216,16 +218,18 @@ BLOCK = nodes.Residual(
     nodes.Convolution((2, 2, 2), 2, 3, 1, 1, 1.0, 0.0),
     nodes.Convolution((2, 2, 2), 2, 1, 1, 1, 1.0, 0.0),
 )
-EVERY = nodes.Chain(
-    (
-        nodes.Convolution((1, 2, 2), 2, 3, 1, 1, 1.0, 0.0),
-        nodes.Activation("relu", (2, 2, 2)),
-        BLOCK,
-        nodes.AveragePool((2, 2, 2), 2),
-        nodes.Flatten((2, 1, 1)),
-        expand(Ensemble(multiplicity=2, member=Mlp(widths=(2,))), 2, 1),
-    )
+PAIR = Ensemble(multiplicity=2, member=Mlp(widths=(2,), inputs=2, outputs=1))
+LAYERED = (
+    nodes.Convolution((1, 2, 2), 2, 3, 1, 1, 1.0, 0.0),
+    nodes.Activation("relu", (2, 2, 2)),
+    BLOCK,
+    nodes.AveragePool((2, 2, 2), 2),
+    nodes.Flatten((2, 1, 1)),
+    expand(PAIR),
 )
+DRAWN = (nodes.BatchNorm((1, 2, 2)), nodes.MaxPool((1, 2, 2), 3, 1))
+"""Layers that have no kernel at infinite width."""
+EVERY = nodes.Chain((*DRAWN, *LAYERED))
 """A network that holds every kind of layer."""
 
 
@@ -238,8 +242,11 @@ def test_every_layer_has_its_module():
     assert module(jnp.ones((1, 2, 2))).shape == (1,)  # pyright: ignore
 
 
-def test_every_layer_has_its_infinite_kernel():
-    assert kernels.analytic(EVERY, jnp.ones((3, 1, 2, 2))).ntk.shape == (3, 3)
+def test_every_layer_has_its_infinite_kernel_or_is_refused():
+    assert kernels.analytic(nodes.Chain(LAYERED), jnp.ones((3, 1, 2, 2))).ntk.shape == (3, 3)
+    for layer in DRAWN:
+        with pytest.raises(ValueError, match="no kernel at infinite width"):
+            kernels.analytic(nodes.Chain((layer, *LAYERED)), jnp.ones((3, 1, 2, 2)))
 
 
 @pytest.mark.parametrize(("union", "tag"), [(Model, "type"), (Stage, "type"), (Data, "source")])

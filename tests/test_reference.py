@@ -14,9 +14,11 @@ import pytest
 import ceflow
 from ceflow.runs import require_memory
 from ceflow.spec import (
+    Budget,
     Cifar10,
     Circle,
     Document,
+    Flow,
     Idx,
     Kernel,
     Mlp,
@@ -175,7 +177,16 @@ def tag_of(table: dict[str, Any]) -> str | None:
 
 def section_of(name: str) -> str:
     """The one section that describes a table of the language."""
-    title = tag_of(TABLES[name]) or {"Document": "A document", "Sweep": "[sweep]"}[name]
+    title = (
+        tag_of(TABLES[name])
+        or {
+            "Document": "A document",
+            "Sweep": "[sweep]",
+            "Budget": "budget",
+            "Collect": "[collect]",
+            "Stop": "stop",
+        }[name]
+    )
     every = [sections_of(chapter) for chapter in CHAPTERS]
     (section,) = [sections[title] for sections in every if title in sections]
     return section
@@ -220,11 +231,24 @@ EVERY_KIND = Document(
     model=Mlp(widths=[16, 16]),
     stages={
         "alpha": Variance(ratios=[0.25, 0.5, 1.0]),
-        "best": Search(variance="alpha"),
+        "best": Search(
+            variance="alpha",
+            cost="latency",
+            budget=Budget(parameters=100, flops=200),
+            compare=["3x8d"],
+        ),
         "infinite": Kernel(),
         "drawn": Kernel(method="empirical", draws=2, reference="infinite", spectrum=True),
         "mean": Kernel(method="mean", draws=2, error=1e-6, reference="infinite"),
         "tiles": Kernel(tile=2, alignment=True, ridge=0.1),
+        "flow": Flow(
+            time=1.0,
+            points=2,
+            record=["drift", "kernel", "alignment", "spectrum", "derivatives"],
+            replicas=4,
+            steps=5,
+        ),
+        "entries": Flow(time=1.0, points=1, entries=[[0, 1]], start="flow", replicas=4),
     },
 )
 """A run of it has every result that there is."""

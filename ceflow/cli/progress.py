@@ -5,7 +5,6 @@ import time
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -28,7 +27,7 @@ class Watcher:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[done]}"),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         )
         self.bars = Bars(*columns, console=self.console, transient=True)
@@ -49,10 +48,13 @@ class Watcher:
             self.started = time.perf_counter()
             self.title = f"[{event.index}/{event.total}] {event.stage}"
             if self.console.is_terminal:
-                self.task = self.bars.add_task(self.title, total=None, visible=True)
+                self.task = self.bars.add_task(self.title, total=None, visible=True, done="")
         elif isinstance(event, Progress) and self.console.is_terminal:
             late = time.perf_counter() - self.started > PATIENCE
-            self.bars.update(self.task, completed=event.done, total=event.total, visible=late)
+            done = f"{event.unit} {event.done:.4g}/{event.total:.4g}".strip()
+            self.bars.update(
+                self.task, completed=event.done, total=event.total, visible=late, done=done
+            )
         elif isinstance(event, StageFinished):
             if self.console.is_terminal:
                 self.bars.remove_task(self.task)

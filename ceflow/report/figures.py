@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from ceflow.compiler import Plan, compile
+from ceflow.report.collected import collected_curve
+from ceflow.report.courses import with_course
 from ceflow.spec import variants
 from ceflow.stages import Curve, kind_of
 from ceflow.store import RunDirectory
@@ -26,14 +28,20 @@ def write_figures(directory: RunDirectory, plan: Plan) -> None:
         for name, curve in _curves(below, its_plan):
             alike.setdefault(name, {})[run] = curve
     together = ((name, _overlaid(curves)) for name, curves in alike.items())
-    for name, curve in [*_curves(directory, plan), *together]:
-        directory.write_text(f"figures/{name}.svg", draw_svg(curve))
+    collected = directory.read_json("results.json").get("collect", {})
+    gathered = (
+        (f"collect-{name}", collected_curve(name, each)) for name, each in collected.items()
+    )
+    for name, curve in [*_curves(directory, plan), *together, *gathered]:
+        if curve is not None:
+            directory.write_text(f"figures/{name}.svg", draw_svg(curve))
 
 
 def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
     """Every curve that the stages of a run have to show, by the name of its file."""
     for name, values in directory.read_json("results.json")["stages"].items():
-        for block in kind_of(plan.document.stages[name]).describe(values):
+        shown = with_course(directory, name, values)
+        for block in kind_of(plan.document.stages[name]).describe(shown):
             if isinstance(block, Curve):
                 yield f"{name}-{block.name}", block
 

@@ -1,7 +1,6 @@
 """A run in the terminal: the plan as a tree, each stage's findings, where the files are."""
 
 from collections.abc import Iterator, Mapping
-from itertools import groupby
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -11,7 +10,10 @@ from rich.table import Table as RichTable
 from rich.text import Text
 from rich.tree import Tree
 
-from ceflow.compiler import Plan, nodes
+from ceflow.compiler import Plan
+from ceflow.report.collected import collected_blocks
+from ceflow.report.courses import with_course
+from ceflow.report.layers import add_layers, costs
 from ceflow.report.plot import draw
 from ceflow.report.text import seconds, size
 from ceflow.runs import Needs
@@ -31,12 +33,12 @@ def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
         counts = f"{number(extent.train)} training and {number(extent.test)} test examples"
         shape = f"{number(extent.inputs)} inputs, {number(extent.outputs)} outputs"
         tree.add(Text.assemble("data  ", (document.data.source, "cyan"), f"  {counts}, {shape}"))
-    model = tree.add(Text.assemble("model  ", (plan.model.type, "cyan"), f"  {_costs(plan.root)}"))
-    _add_layers(model, plan.root)
+    model = tree.add(Text.assemble("model  ", (plan.model.type, "cyan"), f"  {costs(plan.root)}"))
+    add_layers(model, plan.root)
     if document.sweep:
         names = list(variants(document))
         shown = [*names[:8], *(["..."] if len(names) > 8 else [])]
-        runs = tree.add(f"sweep  {len(names)} runs, each with its needs as below")
+        runs = tree.add(f"sweep  {len(names)} runs; below is the most that one of them needs")
         for name in shown:
             runs.add(name)
     if document.stages:
@@ -44,46 +46,6 @@ def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
         for name, stage in document.stages.items():
             branch.add(_stage_line(name, stage, (needs or {}).get(name)))
     return tree
-
-
-def _costs(node: nodes.Node) -> str:
-    return f"{number(node.parameters)} parameters, {number(node.flops)} FLOPs an example"
-
-
-def _add_layers(tree: Tree, node: nodes.Node) -> None:
-    """Layers in order; equal ones in a row are shown once, with their number."""
-    if isinstance(node, nodes.Ensemble):
-        branch = tree.add(f"{number(node.multiplicity)} members, each {_costs(node.member)}")
-        _add_layers(branch, node.member)
-        return
-    if not isinstance(node, nodes.Chain):
-        tree.add(_layer_line(node))
-        return
-    for line, alike in groupby(_layer_lines(node)):
-        count = len(list(alike))
-        tree.add(f"{line}  x {count}" if count > 1 else line)
-
-
-def _layer_lines(chain: nodes.Chain) -> Iterator[str]:
-    """A line a layer; an activation stands on that of the layer before it."""
-    line = ""
-    for layer in chain.layers:
-        if isinstance(layer, nodes.Activation):
-            line += f", {layer.name}"
-            continue
-        if line:
-            yield line
-        line = _layer_line(layer)
-    yield line
-
-
-def _layer_line(node: nodes.Node) -> str:
-    kind = type(node).__name__.lower()
-    return f"{kind} {_shape(node.inputs)} → {_shape(node.outputs)}"
-
-
-def _shape(shape: nodes.Shape) -> str:
-    return " x ".join(map(number, shape)) if isinstance(shape, tuple) else number(shape)
 
 
 def _stage_line(name: str, stage: Stage, needs: Needs | None) -> Text:
@@ -127,14 +89,20 @@ def _table(table: Table) -> RichTable:
 def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
     """Everything a run found, from its directory alone."""
     if plan.document.sweep:
-        yield _sweep_table(directory.read_json("results.json").get("runs", {}))
+        found = directory.read_json("results.json")
+        yield _sweep_table(found.get("runs", {}))
         yield ""
+        for name, values in found.get("collect", {}).items():
+            yield _section(
+                Text.assemble((name, "bold"), "  collect"), collected_blocks(name, values)
+            )
+            yield ""
     results = directory.read_json("results.json")["stages"]
     state = directory.read_json("run.json")
     for name, stage in plan.document.stages.items():
         if name in results:
             took = state["stages"].get(name, {}).get("seconds")
-            yield stage_section(name, stage, results[name], took)
+            yield stage_section(name, stage, with_course(directory, name, results[name]), took)
             yield ""
     for kind in dict.fromkeys(map(kind_of, plan.document.stages.values())):
         alike = {

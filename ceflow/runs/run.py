@@ -1,17 +1,19 @@
 """From a document to its results: one run, or the many of a sweep."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ceflow.compiler import Plan, compile
 from ceflow.data import Extent
 from ceflow.events import Event, Observer, ignore
+from ceflow.runs.collecting import collect
 from ceflow.runs.directories import choose_directory
 from ceflow.runs.loop import Loop, begin
 from ceflow.runs.needs import require_memory
 from ceflow.spec import Document, Fault, SpecError, dumps, load, variants
+from ceflow.stages import Values
 from ceflow.store import RunDirectory
 
 if TYPE_CHECKING:
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
 class Run:
     """A finished run: `results["alpha"]` are the values of the stage named alpha.
 
-    Of a sweep: `results["widths=50-50"]["alpha"]`, by the names of its runs first.
+    Of a sweep: `results["widths=50-50"]["alpha"]`, by the names of its runs first, and `collected`
+    what was gathered over them.
     """
 
     path: Path
     results: Mapping[str, dict[str, Any]]
+    collected: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     def array(self, stage: str) -> "np.ndarray":
         """The array of a stage, such as a kernel; of a sweep's run, `"widths=50-50/kernel"`.
@@ -61,14 +65,13 @@ def run(document: Document, out: str | Path | None = None, *, observe: Observer 
     """
     plan = compile(document)
     swept = variants(document) if document.sweep else {}
-    for each in [compile(variant) for variant in swept.values()] or [plan]:
-        require_memory(each)
+    require_memory(plan)
     resolved = dumps(plan.resolved(), defaults=True)
     directory = choose_directory(out, document.name, resolved)
     if not directory.exists:
         begin(directory, plan, resolved)
     if swept:
-        return _run_each(swept, directory, observe)
+        return _run_each(plan, swept, directory, observe)
     return Run(directory.path, Loop(plan, directory, observe).run())
 
 
@@ -79,10 +82,15 @@ def reopen(directory: RunDirectory) -> Plan:
         raise SpecError(Fault("CE501", message))
     extent = directory.read_json("run.json")["data"]
     document = load(directory.path / "resolved.toml")
-    return compile(document, Extent(**extent) if extent else None)
+    if extent is None:
+        return compile(document)
+    image = extent.get("image")
+    return compile(document, Extent(**extent | {"image": image and tuple(image)}))
 
 
-def _run_each(swept: dict[str, Document], directory: RunDirectory, observe: Observer) -> Run:
+def _run_each(
+    plan: Plan, swept: dict[str, Document], directory: RunDirectory, observe: Observer
+) -> Run:
     """The runs of a sweep, one after another; their results together in the sweep's own."""
     results: dict[str, Any] = {}
     state = directory.read_json("run.json")
@@ -90,13 +98,20 @@ def _run_each(swept: dict[str, Document], directory: RunDirectory, observe: Obse
         for name, document in swept.items():
             done = run(document, directory.path / name, observe=_named(observe, name))
             results[name] = done.results
-            directory.write_json("results.json", {"stages": {}, "runs": results})
+            _write_results(directory, results)
+        collected = collect(plan, results)
+        _write_results(directory, results, collected)
     except BaseException as error:
         stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         directory.write_json("run.json", state | {"state": stopped})
         raise
     directory.write_json("run.json", state | {"state": "done"})
-    return Run(directory.path, results)
+    return Run(directory.path, results, collected)
+
+
+def _write_results(directory: RunDirectory, runs: Values, collected: Values | None = None) -> None:
+    written = {"stages": {}, "runs": runs}
+    directory.write_json("results.json", written | ({"collect": collected} if collected else {}))
 
 
 def _named(observe: Observer, run: str) -> Observer:

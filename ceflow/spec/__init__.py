@@ -1,21 +1,25 @@
 """The language: what a document may say, and how it is read and written. Never imports JAX."""
 
 from ceflow.spec.base import Spec
+from ceflow.spec.collect import Collect, at_path
 from ceflow.spec.data import Cifar10, Circle, Data, Digits, Gaussian, Idx, Npz
 from ceflow.spec.diagnostics import Fault, Place, SpecError
 from ceflow.spec.document import VERSION, Document
-from ceflow.spec.models import Ensemble, Mlp, Model
+from ceflow.spec.models import Block, Ensemble, Member, Mlp, Model, Resnext, member_of
+from ceflow.spec.notation import network_name, read_network
 from ceflow.spec.origin import Origin, placing, stack
 from ceflow.spec.reading import check, load, loads
 from ceflow.spec.schema import json_schema
 from ceflow.spec.stages import (
     FEWEST_DRAWS,
+    Budget,
+    Flow,
     Kernel,
     Search,
     Stage,
     StageSpec,
+    Stop,
     Variance,
-    member_of,
 )
 from ceflow.spec.sweep import Sweep, variants
 from ceflow.spec.text import Text
@@ -24,29 +28,37 @@ from ceflow.spec.writing import dumps, dumps_origins, tree_of
 __all__ = [
     "FEWEST_DRAWS",
     "VERSION",
+    "Block",
+    "Budget",
     "Cifar10",
     "Circle",
+    "Collect",
     "Data",
     "Digits",
     "Document",
     "Ensemble",
     "Fault",
+    "Flow",
     "Gaussian",
     "Idx",
     "Kernel",
+    "Member",
     "Mlp",
     "Model",
     "Npz",
     "Origin",
     "Place",
+    "Resnext",
     "Search",
     "Spec",
     "SpecError",
     "Stage",
     "StageSpec",
+    "Stop",
     "Sweep",
     "Text",
     "Variance",
+    "at_path",
     "check",
     "dumps",
     "dumps_origins",
@@ -54,7 +66,9 @@ __all__ = [
     "load",
     "loads",
     "member_of",
+    "network_name",
     "placing",
+    "read_network",
     "stack",
     "tree_of",
     "variants",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PrivateAttr
 
 from ceflow.spec.base import Spec
+from ceflow.spec.collect import Collect
 from ceflow.spec.data import Data
 from ceflow.spec.diagnostics import MOST, Fault, SpecError
 from ceflow.spec.models import Model
@@ -44,6 +45,8 @@ class Document(Spec):
     """What is done, in the order written; the key names the stage."""
     sweep: Sweep | None = None
     """Many runs from this one document."""
+    collect: dict[Name, Collect] = Field(default_factory=dict)
+    """What is gathered over the runs of the sweep; the key names its table and figure."""
 
     _origin: Origin | None = PrivateAttr(None)
 
@@ -70,7 +73,7 @@ class Document(Spec):
             if len(faults) >= MOST:
                 break
             earlier[name] = stage
-        return faults or self._sweep_faults()
+        return faults or self._sweep_faults() or self._collect_faults()
 
     def _sweep_faults(self) -> list[Fault]:
         if self.sweep is None:
@@ -82,6 +85,13 @@ class Document(Spec):
         except SpecError as error:
             faults += error.faults
         return faults
+
+    def _collect_faults(self) -> list[Fault]:
+        return [
+            fault.below("collect", name)
+            for name, collect in self.collect.items()
+            for fault in collect.faults_in(self)
+        ]
 
 
 def _reference_faults(

@@ -76,6 +76,8 @@ def _faults_beside(faults: tuple[Fault, ...], tree: dict[str, Any]) -> list[Faul
         swept = fault.path[:1] == ("sweep",)
         remove(rest, fault.path[:2] if whole else ("sweep",) if swept else fault.path)
         gone |= set(fault.path[1:2]) if whole else set()
+    if "sweep" not in rest:
+        rest.pop("collect", None)  # has nothing to stand on
     if any(fault.path[:1] == ("data",) and fault.code != "CE101" for fault in faults):
         rest["data"] = {"source": "gaussian", "inputs": 1}  # stands in: stages ask for some data
     if isinstance(rest.get("model"), dict):
@@ -94,7 +96,7 @@ def _referred_to(fault: Fault, tree: dict[str, Any]) -> str | None:
     value: Any = tree
     for step in fault.path:
         value = child(value, step)
-    return str(value).partition(".")[0]
+    return str(value).removeprefix("stages.").partition(".")[0]
 
 
 def check(document: Document) -> None:

@@ -59,7 +59,7 @@ class Sweep(Spec):
         if len(lengths) > MOST_PATHS:
             return [Fault("CE104", f"a sweep over more than {MOST_PATHS} paths", part="key")]
         for path in lengths:
-            if path.partition(".")[0] in ("sweep", "name", "extends", "ceflow"):
+            if path.partition(".")[0] in ("sweep", "collect", "name", "extends", "ceflow"):
                 return [Fault("CE206", f"{cut(path, 60)} cannot be swept", (path,), "key")]
         if sum(1 for _ in itertools.islice(self.combinations(), MOST_RUNS + 1)) > MOST_RUNS:
             return [Fault("CE104", f"a sweep of more than {MOST_RUNS} runs", part="key")]
@@ -91,7 +91,7 @@ def variants(document: "Document") -> dict[str, "Document"]:
     from ceflow.spec.writing import tree_of
 
     assert document.sweep is not None
-    base = tree_of(document.model_copy(update={"sweep": None}))
+    base = tree_of(document.model_copy(update={"sweep": None, "collect": {}}))
     runs = min(MOST_RUNS, math.prod(map(len, document.sweep.paths.values())))
     if runs * _size(base) > MOST_VALUES:
         raise SpecError(Fault("CE104", "so many runs of so large a document", ("sweep",), "key"))

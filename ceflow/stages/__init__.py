@@ -1,11 +1,13 @@
 """Kinds of stage, one file each: what it will need, how it is done, what it has to show."""
 
-from ceflow.spec import Kernel, Search, Stage, Variance
-from ceflow.stages import kernel, search, variance
+from ceflow.spec import Flow, Kernel, Search, Stage, Variance
+from ceflow.stages import flow, kernel, search, variance
+from ceflow.stages.flow.problem import KINKED
 from ceflow.stages.stage import Forecast, Job, Kind, Outcome, Values, Work, resolve_model
 from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table, number
 
 KINDS: dict[type, Kind] = {
+    Flow: flow.KIND,
     Kernel: kernel.KIND,
     Search: search.KIND,
     Variance: variance.KIND,
@@ -19,6 +21,7 @@ def kind_of(stage: Stage) -> Kind:
 
 __all__ = [
     "KINDS",
+    "KINKED",
     "Block",
     "Cell",
     "Curve",

@@ -42,13 +42,15 @@ class Job:
         return Seed(self.plan.document.seed).fold("stages").fold(self.name)
 
     def dataset(self) -> data.Dataset:
-        """The document's data."""
+        """The document's data, inputs in the shape in which the network takes them."""
         document = self.plan.document
         assert document.data is not None, "the spec of a stage that needs data asks for it"
-        return data.load(document.data, self.plan.folder, Seed(document.seed).fold("data"))
+        rows = data.load(document.data, self.plan.folder, Seed(document.seed).fold("data"))
+        shaped = (data.Examples(self.plan.examples(p.x), p.y) for p in (rows.train, rows.test))
+        return data.Dataset(*shaped)
 
-    def progress(self, done: int, total: int) -> None:
-        self.observe(Progress(self.name, done, total))
+    def progress(self, done: float, total: float, unit: str = "") -> None:
+        self.observe(Progress(self.name, done, total, unit))
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,12 @@ def resolve_model(stage: Stage, plan: Plan, results: Mapping[str, Values]) -> Mo
     if stage.answer is None:
         return plan.model
     name, part = stage.answer
-    tree = {"model": results[name][part]["model"]}
-    return Document.model_validate(tree).model
+    return resolve_tree(results[name][part]["model"])
+
+
+def resolve_tree(tree: Values) -> Model:
+    """The network that a `[model]` table says."""
+    return Document.model_validate({"model": tree}).model
 
 
 def number_size(plan: Plan) -> int:

@@ -1,6 +1,7 @@
 """A run directory: where its files are, and what state it is in."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,23 @@ class RunDirectory:
     def write_json(self, name: str, content: Any) -> None:
         """Write plain numbers; a number that is not finite has no place in a result."""
         self.write_text(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+    def metrics_name(self, name: str) -> str:
+        return f"metrics/{name}.jsonl"
+
+    def write_metrics(self, name: str, lines: list[dict[str, Any]]) -> None:
+        """Write a line of plain numbers for each moment or step."""
+        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+        self.write_text(self.metrics_name(name), text)
+
+    def read_metrics(self, name: str) -> list[dict[str, Any]]:
+        """Its lines, none where there is no such file; a last line that is cut off is left out."""
+        if not (self.path / self.metrics_name(name)).is_file():
+            return []
+        *lines, rest = self.read_text(self.metrics_name(name)).split("\n")
+        with suppress(json.JSONDecodeError):
+            return [json.loads(line) for line in [*lines, rest] if line]
+        return [json.loads(line) for line in lines if line]
 
     def array_name(self, name: str) -> str:
         return f"arrays/{name}.zarr"

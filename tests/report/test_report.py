@@ -13,7 +13,16 @@ from ceflow.report.figures import draw_svg
 from ceflow.report.plot import POINT, draw
 from ceflow.report.text import seconds, size
 from ceflow.runs import forecast_needs
-from ceflow.spec import Document, Ensemble, Gaussian, Kernel, Mlp, Search, Variance
+from ceflow.spec import (
+    Document,
+    Ensemble,
+    Gaussian,
+    Kernel,
+    Mlp,
+    Search,
+    Variance,
+    network_name,
+)
 from ceflow.stages import Curve, Series
 from ceflow.store import RunDirectory
 
@@ -246,7 +255,8 @@ def test_report_shows_what_every_stage_found(done):
         "method exact",
         "primal: optimally smooth",
         f"{primal['parameters']:,}",
-        f"{primal['multiplicity']:,} ({primal['multiplicity_exact']:.1f})",
+        network_name(primal["multiplicity"], primal["widths"]),
+        f"{primal['multiplicity_exact']:.1f}",
         "analytic NTK",
         "4 x 4",
         "condition number",
@@ -262,7 +272,7 @@ def test_report_shows_what_every_stage_found(done):
 def test_report_shows_warnings(done):
     # Widths of 1 and 40: the law cannot hold for both.
     assert done.results["alpha"]["warnings"]
-    assert "warning: the law exp(alpha S) misses a point" in report_of(done)
+    assert "warning: the law exp(alpha S) misses widths" in report_of(done)
 
 
 def test_report_of_an_unfinished_run_says_so_and_shows_what_there_is(tmp_path):

@@ -196,6 +196,20 @@ FAULTY = {
         "method",
         "value",
     ),
+    "exact moments with an error": (
+        {"s": Variance(method="exact", error=0.1)},
+        {},
+        "CE202",
+        "error",
+        "key",
+    ),
+    "inputs from no data": (
+        {"s": Variance(inputs_law="data")},
+        {"data": None, "model": Mlp(widths=(8,), inputs=2, outputs=1)},
+        "CE202",
+        "inputs_law",
+        "value",
+    ),
 }
 
 

@@ -1,14 +1,13 @@
-"""Stages: what is done with a network. How each is done is in `ceflow.stages`."""
+"""The `kernel` stage."""
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
-from ceflow.spec.base import LARGEST, Count, NonNegative, Positive, Ratios, Spec
+from ceflow.spec.base import Count, NonNegative, Positive
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Ensemble, Mlp, Model
+from ceflow.spec.models import Model, Resnext, member_of
+from ceflow.spec.stages.stage import References, StageSpec
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -16,33 +15,6 @@ if TYPE_CHECKING:
 
 FEWEST_DRAWS = 16
 """Draws before a standard error is trusted to end the drawing: its own error is 18 % then."""
-
-References = dict[str, type[Spec]]
-"""Keys of a stage whose value names an earlier stage, and the kind of stage that must be."""
-
-
-class StageSpec(Spec):
-    """What every stage can be asked for."""
-
-    model: str | None = None
-    """The network to act on: a search's answer, as `"best.primal"`; by default the [model] of the
-    document."""
-
-    @property
-    def answer(self) -> tuple[str, str] | None:
-        """The search whose answer the stage acts on, and which of its answers."""
-        if self.model is None:
-            return None
-        name, _, part = self.model.partition(".")
-        return name, part
-
-    def references(self) -> References:
-        """The keys that name earlier stages."""
-        return {}
-
-    def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
-        """What is wrong with this stage in its document; `model` is the one it acts on."""
-        yield from ()
 
 
 class Kernel(StageSpec):
@@ -126,6 +98,13 @@ class Kernel(StageSpec):
             yield Fault("CE202", message, ("tile",), "key", "leave tile out, or draw one network")
 
     def _analytic_faults(self, model: Model) -> Iterator[Fault]:
+        if isinstance(model, Resnext):
+            yield Fault(
+                "CE203",
+                "a network with batch normalisation has no kernel at infinite width here",
+                ("method",),
+                help='use method = "empirical", or the kernel of a block',
+            )
         member = member_of(model)
         if not member.finite and any(width != math.inf for width in member.widths):
             yield Fault(
@@ -165,89 +144,3 @@ class Kernel(StageSpec):
                 ("method",),
                 help='use method = "analytic", or finite widths',
             )
-
-
-class Variance(StageSpec):
-    """The law of one NTK entry over widths, and alpha fitted to it (CE eq. 9, Algorithm 1)."""
-
-    type: Literal["variance"] = "variance"
-    """Moments of one NTK entry over widths, and alpha fitted to them."""
-    ratios: Ratios = (0.05, 0.1, 0.2, 0.5, 1.0)
-    """Widths to measure, as fractions of the model's."""
-    draws: Annotated[int, Field(ge=100, le=LARGEST)] = 2000
-    """Networks drawn at each width; the exact method needs none."""
-    entries: Literal["diagonal", "off-diagonal"] = "diagonal"
-    """`diagonal`: K(x, x); `off-diagonal`: K(x, x') for two independent inputs."""
-    method: Literal["auto", "exact", "sample", "monte-carlo"] = "auto"
-    """`exact`: closed form; `sample`: exact draws of K without drawing weights; `monte-carlo`: all
-    weights are drawn; `auto`: exact where it applies, else monte-carlo."""
-
-    def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
-        if not model.finite:
-            yield Fault(
-                "CE203",
-                "at infinite width the NTK has no variance",
-                part="key",
-                help="give the [model] finite widths",
-            )
-        if self.method in ("exact", "sample") and not self.has_closed_form(model):
-            yield Fault(
-                "CE203",
-                f"method {self.method!r} needs a relu or linear MLP without bias"
-                " and entries = 'diagonal'",
-                ("method",),
-                help='use method = "monte-carlo"',
-            )
-
-    def has_closed_form(self, model: Model) -> bool:
-        """Whether theory allows the moments of K without drawing weights."""
-        return self.entries == "diagonal" and member_of(model).has_closed_moments
-
-
-class Search(StageSpec):
-    """The optimal ensemble for a baseline: primal and dual (CE eq. 10 to 14, Algorithm 2)."""
-
-    type: Literal["search"] = "search"
-    """The optimally smooth (primal) and optimally compact (dual) ensembles."""
-    variance: str | None = None
-    """An earlier variance stage whose alpha to use."""
-    alpha: Positive | None = None
-    """The constant of CE eq. 9, in place of a variance stage."""
-    cost: Literal["parameters", "flops"] = "parameters"
-    """What the primal holds fixed and the dual makes small (CE eq. 8 and 15)."""
-    tolerance: NonNegative = 0.02
-    """Members of the near-optimal set have an objective within this fraction of the best."""
-
-    def references(self) -> References:
-        return {"variance": Variance}
-
-    def faults(self) -> list[Fault]:
-        given = [key for key in ("variance", "alpha") if getattr(self, key) is not None]
-        if len(given) == 1:
-            return []
-        help = 'variance = "a variance stage", or alpha = 3.4'
-        if given:
-            return [
-                Fault("CE202", "variance and alpha exclude each other", ("alpha",), "key", help)
-            ]
-        return [Fault("CE102", "a search needs alpha", part="key", help=help)]
-
-    def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
-        if not model.finite:
-            yield Fault(
-                "CE203",
-                "a baseline with an infinite layer has no cost to match",
-                part="key",
-                help="give the [model] finite widths",
-            )
-
-    offers: ClassVar = ("primal", "dual")
-    """Names of the models that later stages can act on."""
-
-
-Stage = Annotated[Kernel | Variance | Search, Field(discriminator="type")]
-
-
-def member_of(model: Model) -> Mlp:
-    """The network that is repeated: the member of an ensemble, else the model itself."""
-    return model.member if isinstance(model, Ensemble) else model

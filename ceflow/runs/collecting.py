@@ -1,0 +1,117 @@
+"""What a sweep's runs show together: one number against another, and the power law between them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ceflow.compiler import Plan
+from ceflow.spec import Collect, Document, Flow, at_path, member_of, tree_of, variants
+from ceflow.stages import KINKED, Values
+
+MOVES = ("drift", "derivative_1", "derivative_2", "derivative_3")
+"""Results of a flow that theorem 1 of CE is about."""
+
+Runs = Mapping[str, dict[str, Values]]
+"""The results of each run of a sweep."""
+
+
+def collect(plan: Plan, runs: Runs) -> dict[str, Values]:
+    """For each [collect] table of a document its points, and the fit of each of its curves."""
+    documents = variants(plan.document)
+    return {
+        name: _collected(asked, documents, runs) for name, asked in plan.document.collect.items()
+    }
+
+
+def _collected(asked: Collect, documents: Mapping[str, Document], runs: Runs) -> Values:
+    points = list(_points(asked, documents, runs))
+    values: Values = {"x": asked.x, "y": asked.y, "points": points}
+    warnings = [*_lacking(asked, points, runs), *_kinks(asked, documents)]
+    if asked.fit == "power":
+        values["fits"], unfitted = _fits(points)
+        warnings += unfitted
+    return values | ({"warnings": warnings} if warnings else {})
+
+
+def _points(asked: Collect, documents: Mapping[str, Document], runs: Runs) -> Iterator[Values]:
+    """In the order of the runs."""
+    y = ".".join(asked.result)
+    for run, document in documents.items():
+        tree = tree_of(document, defaults=True)
+        point: Values = {"run": run, "x": _number(at_path(tree, asked.x))}
+        if asked.by is not None:
+            point["by"] = _label(at_path(tree, asked.by))
+        point["y"] = _number(at_path(runs[run], y))
+        stderr = _number(at_path(runs[run], f"{y}_stderr"))
+        yield point | ({} if stderr is None else {"stderr": stderr})
+
+
+def _number(value: Any) -> float | None:
+    """A number, or the one that a list repeats; None where there is none."""
+    if isinstance(value, list | tuple) and value and all(item == value[0] for item in value):
+        value = value[0]
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _label(value: Any) -> str:
+    if not isinstance(value, list | tuple):
+        return str(value)
+    one = _number(value)
+    return str(one) if one is not None else " ".join(map(str, value))
+
+
+def _fits(points: list[Values]) -> tuple[list[Values], list[str]]:
+    """The power law of each curve of several x, and a sentence for what has none."""
+    curves: dict[str, list[Values]] = {}
+    for point in points:
+        if point["x"] is not None and point["y"] is not None:
+            curves.setdefault(point.get("by", ""), []).append(point)
+    long = {by: curve for by, curve in curves.items() if len({p["x"] for p in curve}) > 1}
+    if not long:
+        return [], ["a power law needs two different x: there is no fit"]
+    fits, unfitted = [], []
+    for by, curve in long.items():
+        try:
+            fits.append(({"by": by} if by else {}) | _power(curve))
+        except ValueError as error:
+            unfitted.append(f"{by + ': ' if by else ''}{error}")
+    return fits, unfitted
+
+
+def _power(curve: list[Values]) -> Values:
+    """The slope of log y over log x, weighted where each y has a standard error."""
+    from ceflow.dynamics import power_law
+
+    x, y = ([point[key] for point in curve] for key in ("x", "y"))
+    errors = [point["stderr"] for point in curve if point.get("stderr")]
+    fit = asdict(power_law(x, y, errors if len(errors) == len(y) else None))
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in fit.items()}
+
+
+def _lacking(asked: Collect, points: list[Values], runs: Runs) -> Iterator[str]:
+    """What is said of runs without the number that was asked for."""
+    stage = asked.result[0]
+    without = [point["run"] for point in points if point["y"] is None]
+    if without:
+        found = at_path(runs[without[0]], stage) or {}
+        numbers = ", ".join(key for key, value in found.items() if _number(value) is not None)
+        yield (
+            f"{len(without)} of {len(points)} runs have no number {asked.y}; {stage!r} has the"
+            f" numbers {numbers}"
+        )
+    without = [point["run"] for point in points if point["x"] is None]
+    if without:
+        yield f"{asked.x} is no number, nor one repeated, in {len(without)} of {len(points)} runs"
+
+
+def _kinks(asked: Collect, documents: Mapping[str, Document]) -> Iterator[str]:
+    """Theorem 1 where it does not hold."""
+    if asked.fit != "power" or asked.result[-1] not in MOVES:
+        return
+    of_flow = [d for d in documents.values() if isinstance(d.stages[asked.result[0]], Flow)]
+    used = {getattr(member_of(document.model), "activation", "") for document in of_flow}
+    for activation in sorted(used & set(KINKED)):
+        yield (
+            f"theorem 1 assumes an analytic activation, which {activation} is not: the slope need"
+            " not be -1"
+        )

@@ -1,0 +1,195 @@
+"""The `flow` stage."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from ceflow.spec.base import Count, Duration, NonNegative, Number, Positive, Spec
+from ceflow.spec.diagnostics import Fault
+from ceflow.spec.models import Mlp, Model, Resnext, member_of
+from ceflow.spec.stages.kernel import Kernel
+from ceflow.spec.stages.stage import References, StageSpec
+
+if TYPE_CHECKING:
+    from ceflow.spec.document import Document
+
+Engine = Literal["parameters", "linearised", "kernel", "closed-form"]
+Recorded = Literal["drift", "kernel", "alignment", "spectrum", "derivatives"]
+
+Pair = Annotated[Sequence[Number], AfterValidator(tuple), Field(min_length=2, max_length=2)]
+Pairs = Annotated[Sequence[Pair], AfterValidator(tuple), Field(min_length=1)]
+Times = Annotated[
+    Sequence[Annotated[float, Field(ge=0, allow_inf_nan=False)]],
+    AfterValidator(tuple),
+    Field(min_length=1),
+]
+
+OF_WEIGHTS = ("parameters", "linearised")
+"""Engines whose state are weights."""
+
+
+class Stop(Spec):
+    """When to end before the time is over."""
+
+    train_loss: Positive
+    """At this training loss; the time when it is reached is found."""
+
+
+class Flow(StageSpec):
+    """Gradient flow in continuous time, of parameters or of functions (CE eq. 21)."""
+
+    type: Literal["flow"] = "flow"
+    """Gradient flow in continuous time."""
+    engine: Engine | None = None
+    """`parameters`: of the network's weights; `linearised`: of the network linearised in them;
+    `kernel`: of the function under a fixed kernel; `closed-form`: the same solved exactly, for mse.
+    By default `parameters` of a finite network, else `closed-form` for mse without `stop`, else
+    `kernel`."""
+    kernel: str | None = None
+    """An earlier kernel stage that drives the engines `kernel` and `closed-form`; by default the
+    NTK of the limit where the network is infinite, else that of the network as drawn."""
+    start: str | None = None
+    """An earlier flow stage, to start from the networks it drew; by default others are drawn."""
+    time: Duration
+    """How long: mu t, in units of one over the learning rate; `inf` for `closed-form`."""
+    points: Count = 50
+    """Moments after the start at which quantities are recorded, evenly spaced."""
+    times: Times | None = None
+    """Record at these moments, and at the start and the end, in place of evenly spaced ones."""
+    loss: Literal["mse", "cross-entropy"] = "mse"
+    """`mse`: L = 1/2 |F - y|^2; `cross-entropy`: of the softmax, of one signed output the
+    logistic."""
+    reduction: Literal["sum", "mean"] = "sum"
+    """Of the loss over the examples; the paper's is a sum."""
+    record: Annotated[Sequence[Recorded], AfterValidator(tuple)] = ()
+    """Of the NTK, beside losses and accuracies: its `drift` from the start, the `kernel` itself,
+    its `alignment` with the targets, its largest and smallest eigenvalue (`spectrum`), its first
+    three time `derivatives` at the start (CE eq. 42)."""
+    entries: Pairs | None = None
+    """Pairs of training examples, from 0: the NTK is watched at these only. By default all."""
+    replicas: Count = 1
+    """Networks drawn and followed; what is recorded is their median."""
+    stop: Stop | None = None
+    """When to end before the time is over."""
+    solver: Literal["auto", "tsit5", "dopri8", "kvaerno5", "rkc"] = "auto"
+    """`tsit5`, `dopri8`: explicit, of order 5 and 8; `kvaerno5`: implicit, for stiff flows of few
+    numbers; `rkc`: stabilised explicit, for stiff flows of many; `auto`: by the kernel's largest
+    eigenvalue."""
+    rtol: Annotated[float, Field(ge=1e-14, lt=1)] | None = None
+    """Relative tolerance of a step; by default 1e-6, in float32 1e-4."""
+    atol: NonNegative | None = None
+    """Absolute tolerance of a step; by default a thousandth of `rtol`."""
+    steps: Count = 100_000
+    """The most steps that may be tried."""
+
+    def engine_of(self, model: Model) -> Engine:
+        """The engine that is used."""
+        if self.engine is not None:
+            return self.engine
+        if model.finite and self.kernel is None:
+            return "parameters"
+        return "closed-form" if self.loss == "mse" and self.stop is None else "kernel"
+
+    def moments(self) -> list[float]:
+        """When quantities are recorded, start and end included."""
+        if self.times is not None:
+            return sorted({0.0, *self.times, self.time})
+        if self.time == math.inf:
+            return [0.0, math.inf]
+        return [*(self.time * i / self.points for i in range(self.points)), self.time]
+
+    def references(self) -> References:
+        return {"kernel": Kernel, "start": Flow}
+
+    def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
+        engine = self.engine_of(model)
+        if document.data is None:
+            yield Fault("CE202", "a flow needs examples", part="key", help="add a [data] table")
+        yield from self._engine_faults(engine, model)
+        yield from self._kernel_faults(engine, model, document)
+        yield from self._time_faults(engine)
+        yield from self._record_faults(engine)
+        yield from self._entry_faults(document)
+        yield from self._start_faults(model, document)
+        if self.loss == "cross-entropy" and getattr(document.data, "targets", "raw") == "raw":
+            message = "cross-entropy is of classes, and the targets are none"
+            help = 'use loss = "mse", or targets = "one-hot" or "signed" in [data]'
+            yield Fault("CE202", message, ("loss",), help=help)
+
+    def _engine_faults(self, engine: Engine, model: Model) -> Iterator[Fault]:
+        if not model.finite and engine in OF_WEIGHTS:
+            message = "a network with an infinite layer has no weights to follow"
+            help = 'use engine = "closed-form" or "kernel", or finite widths'
+            yield Fault("CE203", message, ("engine",), help=help)
+        if isinstance(model, Resnext):
+            message = "a network with batch normalisation has no gradient flow here"
+            yield Fault("CE203", message, part="key", help="use another model")
+        if engine == "closed-form" and self.loss != "mse":
+            message = "only the mse has a flow in closed form"
+            yield Fault("CE203", message, ("engine",), help='use engine = "kernel"')
+        if not model.finite and self.replicas > 1:
+            message = "the limit of infinite width is not drawn"
+            yield Fault("CE202", message, ("replicas",), "key", "leave replicas out")
+
+    def _kernel_faults(self, engine: Engine, model: Model, document: "Document") -> Iterator[Fault]:
+        driving = document.stages.get(self.kernel or "")
+        if self.kernel and engine in OF_WEIGHTS:
+            message = f"the engine {engine!r} goes by a kernel of its own"
+            yield Fault("CE202", message, ("kernel",), "key", 'use engine = "kernel"')
+        if isinstance(driving, Kernel) and (driving.outputs == "full" or driving.kind == "nngp"):
+            message = f"{self.kernel!r} is not the NTK with one number an entry"
+            yield Fault("CE202", message, ("kernel",), help="name another kernel stage")
+        member = member_of(model)
+        mixed = isinstance(member, Mlp) and len({width == math.inf for width in member.widths}) > 1
+        if mixed and not self.kernel and engine not in OF_WEIGHTS:
+            message = "a finite layer among infinite ones has no deterministic kernel"
+            help = "make all widths inf, or all finite"
+            yield Fault("CE203", message, ("engine",) if self.engine else (), "key", help)
+
+    def _time_faults(self, engine: Engine) -> Iterator[Fault]:
+        if self.time == math.inf and engine != "closed-form":
+            message = "only the closed form reaches infinite time"
+            yield Fault("CE203", message, ("time",), help="give a finite time")
+        if self.times and list(self.times) != sorted(set(self.times)):
+            yield Fault("CE104", "times must rise", ("times",), help="sort them")
+        elif self.times and self.times[-1] > self.time:
+            message = f"times go beyond time = {self.time:g}"
+            yield Fault("CE202", message, ("times",), help="raise time, or leave those out")
+        if self.stop and engine == "closed-form":
+            message = "a closed form takes no steps that could stop"
+            yield Fault("CE202", message, ("stop",), "key", 'use engine = "kernel"')
+        if self.stop and self.replicas > 1:
+            message = "replicas end together, so none can stop at a loss of its own"
+            yield Fault("CE202", message, ("stop",), "key", "leave stop or replicas out")
+
+    def _record_faults(self, engine: Engine) -> Iterator[Fault]:
+        if engine == "parameters":
+            return
+        for key in ("record", "entries"):
+            if getattr(self, key):
+                message = f"under the engine {engine!r} the NTK does not move"
+                yield Fault("CE202", message, (key,), "key", 'use engine = "parameters"')
+
+    def _entry_faults(self, document: "Document") -> Iterator[Fault]:
+        whole = [name for name in ("kernel", "alignment", "spectrum") if name in self.record]
+        if self.entries and whole:
+            message = f"{whole[0]} needs the whole NTK"
+            yield Fault("CE202", message, ("entries",), "key", "leave entries out")
+        count = getattr(document.data, "train", getattr(document.data, "points", None))
+        last = max((max(pair) for pair in self.entries or ()), default=0)
+        if count is not None and last >= count:
+            message = f"there is no training example {last}: they are 0 to {count - 1}"
+            yield Fault("CE202", message, ("entries",))
+
+    def _start_faults(self, model: Model, document: "Document") -> Iterator[Fault]:
+        first = document.stages.get(self.start or "")
+        if not isinstance(first, Flow):
+            return
+        if not model.finite:
+            message = "the limit of infinite width starts from no network"
+            yield Fault("CE202", message, ("start",), "key", "leave start out")
+        elif (first.model, first.replicas) != (self.model, self.replicas):
+            message = f"{self.start!r} has another model, or other replicas"
+            yield Fault("CE202", message, ("start",), help="make them the same")

@@ -1,0 +1,39 @@
+"""What every stage has in common."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ceflow.spec.base import Spec
+from ceflow.spec.diagnostics import Fault
+from ceflow.spec.models import Model
+
+if TYPE_CHECKING:
+    from ceflow.spec.document import Document
+
+
+References = dict[str, type[Spec]]
+"""Keys of a stage whose value names an earlier stage, and the kind of stage that must be."""
+
+
+class StageSpec(Spec):
+    """What every stage can be asked for."""
+
+    model: str | None = None
+    """The network to act on: a search's answer, as `"best.primal"`; by default the [model] of the
+    document."""
+
+    @property
+    def answer(self) -> tuple[str, str] | None:
+        """The search whose answer the stage acts on, and which of its answers."""
+        if self.model is None:
+            return None
+        name, _, part = self.model.partition(".")
+        return name, part
+
+    def references(self) -> References:
+        """The keys that name earlier stages."""
+        return {}
+
+    def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
+        """What is wrong with this stage in its document; `model` is the one it acts on."""
+        yield from ()

@@ -1,0 +1,85 @@
+"""What a flow stage compiles. Loads JAX: imported only when a stage runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PyTree
+
+from ceflow.dynamics import Linearised, Loss, ParameterFlow, ntk_derivatives
+from ceflow.kernels import empirical_ntk
+
+
+class LossAbove(eqx.Module):
+    """`log(L/level)` of the training loss, to stop at 0."""
+
+    outputs: Callable[[PyTree], Float[Array, "n outputs"]]
+    targets: Float[Array, "n outputs"]
+    loss: Loss
+    level: float = eqx.field(static=True)
+
+    def __call__(self, t: Array, state: PyTree) -> Float[Array, ""]:
+        return jnp.log(self.loss(self.outputs(state), self.targets) / self.level)
+
+
+@eqx.filter_jit
+def network_outputs(
+    flow: ParameterFlow, parameters: PyTree, x: Float[ArrayLike, "n ..."]
+) -> Float[Array, "replicas n outputs"]:
+    """Of stacked networks."""
+    return jax.vmap(lambda each: jax.vmap(flow.network(each))(x))(parameters)
+
+
+@eqx.filter_jit
+def network_kernels(
+    flow: ParameterFlow, parameters: PyTree, points: Float[Array, "n ..."]
+) -> Float[Array, "replicas n n"]:
+    """The mean over outputs a of K^aa, of stacked networks one after the other."""
+
+    def one(each: PyTree) -> Array:
+        return empirical_ntk(flow.network(each), points, trace=True) / flow.targets.shape[1]
+
+    return jax.lax.map(one, parameters)
+
+
+@eqx.filter_jit
+def entry_derivatives(
+    flow: ParameterFlow, parameters: PyTree, points: Float[Array, "n ..."], pairs: tuple[Any, Any]
+) -> Float[Array, "replicas 3 pairs"]:
+    """The first three of entries of that kernel in time, at the start."""
+
+    def one(each: PyTree) -> Array:
+        found = ntk_derivatives(flow, each, points, 3, trace=True)
+        return found[:, *pairs] / flow.targets.shape[1]
+
+    return jax.lax.map(one, parameters)
+
+
+@eqx.filter_jit
+def linearise(module: eqx.Module, x: Float[ArrayLike, "n ..."]) -> Linearised:
+    """Compiled once for networks of the same shapes, and so are the flows of what it gives."""
+    return Linearised(module, jnp.asarray(x))
+
+
+@eqx.filter_jit
+def linear_outputs(model: Linearised, delta: PyTree) -> Float[Array, "n outputs"]:
+    """Of a linearised network."""
+    return model(delta)
+
+
+@eqx.filter_jit
+def losses(loss: Loss, outputs: ArrayLike, targets: ArrayLike) -> Float[Array, " replicas"]:
+    """Of outputs (replicas, n, outputs) of several networks, with the same targets."""
+    return jax.vmap(loss, in_axes=(0, None))(jnp.asarray(outputs), jnp.asarray(targets))
+
+
+@eqx.filter_jit
+def outputs(module: Any, x: Float[ArrayLike, "n ..."]) -> Float[Array, "n outputs"]:
+    """Of one network."""
+    return jax.vmap(module)(x)
+
+
+network_ntk = eqx.filter_jit(empirical_ntk)
+"""Of one network, compiled once a shape."""

@@ -1,0 +1,108 @@
+"""What a flow stage will need."""
+
+from ceflow.compiler import Plan, nodes
+from ceflow.spec import Flow, Model
+from ceflow.stages.flow.weights import COPIES, MEMORY, together
+from ceflow.stages.stage import Forecast, Work, number_size
+
+LOADING = 1.0
+"""Seconds to read the data, and to load diffrax."""
+
+EVALUATIONS = 400
+"""Of a flow's right side: what flows to most of their loss take, more or less."""
+
+PASSES = 6
+"""FLOPs of one evaluation for each parameter and example: forward, and back twice."""
+
+CUBIC = 12
+"""FLOPs of an eigendecomposition, for each row cubed, by the time it takes."""
+
+
+def forecast(stage: Flow, plan: Plan, model: Model) -> Forecast:
+    """The states of the replicas that flow together, or the kernel; and what is kept of it."""
+    engine = stage.engine_of(model)
+    of_weights = engine in ("parameters", "linearised")
+    found = (_of_weights if of_weights else _of_functions)(stage, plan, model)
+    kept = _kept(stage, plan)
+    return found._replace(memory=found.memory + 2 * kept, disk=_disk(stage, plan, model))
+
+
+def _of_weights(stage: Flow, plan: Plan, model: Model) -> Forecast:
+    root, size = plan.expand(model), number_size(plan)
+    replicas = stage.replicas if stage.engine_of(model) == "parameters" else 1
+    flying = together(size * root.parameters, replicas)
+    values = sum(times * nodes.units(node.outputs) for times, node in nodes.leaves(root))
+    passing = 4 * size * _examples(plan) * values
+    memory = flying * (COPIES * size * root.parameters + passing)
+    watched = _watched(stage, plan) * plan.outputs * root.parameters
+    watching = (len(stage.moments()) if stage.record or stage.entries else 0) + 3
+    evaluations = EVALUATIONS * stage.replicas
+    work = Work(
+        flops=PASSES * root.parameters * (_train(plan) * evaluations + watching * stage.replicas)
+        + watching * stage.replicas * watched,
+        traffic=COPIES * size * root.parameters * evaluations,
+        normals=root.parameters * stage.replicas,
+        compilations=10 + 2 * sum(1 for _ in nodes.leaves(root)),
+        seconds=LOADING,
+    )
+    if "derivatives" in stage.record:
+        memory += 5 * size * watched
+    key = "model.widths" if memory < 2 * MEMORY or flying == 1 else "replicas"
+    return Forecast(memory, key=key, work=work)
+
+
+def _of_functions(stage: Flow, plan: Plan, model: Model) -> Forecast:
+    full = model.finite and stage.kernel is None
+    pairs, size = plan.outputs**2 if full else 1, number_size(plan)
+    n, rows = _train(plan), _examples(plan)
+    side = n * (plan.outputs if full else 1)
+    solved = stage.engine_of(model) == "closed-form"
+    memory = size * pairs * n * rows * 4 + (8 * 5 * side**2 if solved else 0)
+    if not model.finite:  # and its covariances
+        memory += 8 * 4 * (rows - n) * rows
+    each = CUBIC * side**3 if solved else EVALUATIONS * 2 * side * rows * plan.outputs
+    work = Work(
+        flops=stage.replicas * (each + 2 * side * rows * plan.outputs * len(stage.moments())),
+        traffic=size * pairs * n * rows * 30,
+        compilations=8 + sum(1 for _ in nodes.leaves(plan.expand(model))) / 3,
+        seconds=LOADING,
+    )
+    return Forecast(memory, key="data.train", work=work)
+
+
+def _train(plan: Plan) -> int:
+    assert plan.data is not None
+    return plan.data.train
+
+
+def _examples(plan: Plan) -> int:
+    assert plan.data is not None
+    return plan.data.train + plan.data.test
+
+
+def _watched(stage: Flow, plan: Plan) -> int:
+    """Examples whose NTK is computed."""
+    if stage.entries is None:
+        return _train(plan)
+    return len({index for pair in stage.entries for index in pair})
+
+
+def _pairs(stage: Flow, plan: Plan) -> int:
+    n = _train(plan)
+    return len(stage.entries) if stage.entries is not None else n * (n - 1) // 2
+
+
+def _kept(stage: Flow, plan: Plan) -> float:
+    """Bytes of what is seen of all replicas until the end."""
+    watches = stage.entries is not None or "drift" in stage.record
+    entries = stage.replicas * len(stage.moments()) * _pairs(stage, plan) if watches else 0
+    kernels = len(stage.moments()) * _train(plan) ** 2 if "kernel" in stage.record else 0
+    return number_size(plan) * (entries + kernels)
+
+
+def _disk(stage: Flow, plan: Plan, model: Model) -> float:
+    outputs = stage.replicas * _examples(plan) * plan.outputs
+    kernels = len(stage.moments()) * _train(plan) ** 2 if "kernel" in stage.record else 0
+    limit = not model.finite and stage.kernel is None
+    covariance = (_examples(plan) - _train(plan)) ** 2 if limit else 0
+    return number_size(plan) * (outputs + kernels) + 8 * covariance

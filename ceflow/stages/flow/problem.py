@@ -1,0 +1,148 @@
+"""What a flow stage is to solve: examples, loss, moments, and the networks it starts from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ceflow import data, dynamics
+from ceflow.seeding import Seed
+from ceflow.spec import Flow, member_of
+from ceflow.stages.stage import Job
+
+if TYPE_CHECKING:
+    import equinox as eqx
+    import numpy as np
+    from jaxtyping import Array, Float, PyTree
+
+    from ceflow.stages.flow.compiled import LossAbove
+
+KINKED = ("relu", "leaky-relu", "abs")
+"""Activations that are not analytic."""
+
+RTOL = {"float32": 1e-4, "float64": 1e-6}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A job with its examples, at the document's precision. All of it is to be used within
+    `ceflow.stages.stage.precision`."""
+
+    job: Job
+    dataset: data.Dataset
+
+    @property
+    def stage(self) -> Flow:
+        return self.job.stage
+
+    @property
+    def engine(self) -> str:
+        return self.stage.engine_of(self.job.model)
+
+    @cached_property
+    def x(self) -> "Float[np.ndarray, 'n ...']":
+        """Training inputs, then test inputs."""
+        import numpy as np
+
+        both = np.concatenate([self.dataset.train.x, self.dataset.test.x])
+        return both.astype(self.job.plan.document.precision)
+
+    @cached_property
+    def y(self) -> "Float[np.ndarray, 'n outputs']":
+        """Training targets."""
+        return self.dataset.train.y.astype(self.job.plan.document.precision)
+
+    @property
+    def train(self) -> int:
+        """How many of `x` are training inputs."""
+        return len(self.dataset.train.x)
+
+    @property
+    def outputs(self) -> int:
+        return self.y.shape[1]
+
+    @property
+    def loss(self) -> "dynamics.Loss":
+        return dynamics.LOSSES[self.stage.loss](self.stage.reduction)
+
+    @property
+    def tolerances(self) -> dict[str, float]:
+        rtol = self.stage.rtol or RTOL[self.job.plan.document.precision]
+        atol = rtol / 1000 if self.stage.atol is None else self.stage.atol
+        return {"rtol": rtol, "atol": atol}
+
+    @property
+    def seed(self) -> Seed:
+        """That the networks are drawn from: of the first stage in a line of `start`."""
+        document, name, stage = self.job.plan.document, self.job.name, self.stage
+        while stage.start is not None:
+            name = stage.start
+            first = document.stages[name]
+            assert isinstance(first, Flow), "the spec lets start name a flow stage only"
+            stage = first
+        return Seed(document.seed).fold("stages").fold(name)
+
+    def network(self, index: int) -> "eqx.Module":
+        """Replica `index`, as drawn."""
+        return self.job.plan.module_of(self.job.model, self.seed.fold(index).jax())
+
+    def networks(self, first: int, count: int) -> "PyTree":
+        """The parameters of some replicas, stacked."""
+        import equinox as eqx
+        import jax
+        import jax.numpy as jnp
+
+        def drawn(index: "Array", key: "Array") -> "PyTree":
+            module = self.job.plan.module_of(self.job.model, jax.random.fold_in(key, index))
+            return eqx.filter(module, eqx.is_inexact_array)
+
+        indices = jnp.arange(first, first + count)
+        return jax.jit(jax.vmap(drawn, in_axes=(0, None)))(indices, self.seed.jax())
+
+    def solver(self, size: int, kernel: "Callable[[], np.ndarray]") -> str:
+        """The one asked for; else by the NTK at the start, and the numbers in the state."""
+        if self.stage.solver != "auto":
+            return self.stage.solver
+        import numpy as np
+
+        from ceflow.kernels import eigenvalue_max
+
+        matrix = kernel()
+        if not np.isfinite(matrix).all():
+            return "tsit5"  # which will say so
+        weight = 1 if self.stage.reduction == "sum" else 1 / self.train
+        return dynamics.default_solver(
+            eigenvalue_max(matrix) * self.stage.time * weight,
+            size=size,
+            smooth=member_of(self.job.model).activation not in KINKED,
+            rtol=self.tolerances["rtol"],
+        )
+
+    def ntk(self, module: "eqx.Module") -> "Float[np.ndarray, 'n n']":
+        """Of the training examples: the mean over outputs a of K^aa."""
+        import numpy as np
+
+        from ceflow.stages.flow.compiled import network_ntk
+
+        kernel = network_ntk(module, self.x[: self.train], trace=True)
+        return np.asarray(kernel) / self.outputs
+
+    def stop(self, outputs: "Callable[[PyTree], Array]") -> "LossAbove | None":
+        """What ends an integration whose state has these outputs on training examples."""
+        if self.stage.stop is None:
+            return None
+        import jax.numpy as jnp
+
+        from ceflow.stages.flow.compiled import LossAbove
+
+        return LossAbove(outputs, jnp.asarray(self.y), self.loss, self.stage.stop.train_loss)
+
+    def options(self, solver: str, part: int = 0, parts: int = 1) -> dict[str, Any]:
+        """Of `dynamics.integrate`, for one of several parts of the replicas."""
+
+        def tell(time: float) -> None:
+            whole = self.stage.time
+            self.job.progress((part * whole + time) / parts, whole, "mu t")
+
+        steps = {"max_steps": self.stage.steps, "observe": tell}
+        return {"solver": solver, **steps, **self.tolerances}

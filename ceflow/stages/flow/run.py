@@ -1,0 +1,93 @@
+"""The flow stage at work: its engine, then what is kept of what it saw."""
+
+from typing import TYPE_CHECKING
+
+from ceflow.stages.flow import functions, lines, weights
+from ceflow.stages.flow.flown import Flown
+from ceflow.stages.flow.problem import Problem
+from ceflow.stages.stage import Job, Outcome, Values, precision
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ceflow.dynamics import Ending
+
+ENGINES = {
+    "parameters": weights.parameters,
+    "linearised": weights.linearised,
+    "kernel": functions.kernel,
+    "closed-form": functions.closed_form,
+}
+
+
+def run(job: Job) -> Outcome:
+    problem = Problem(job, job.dataset())
+    with precision(job.plan):
+        found = ENGINES[problem.engine](problem)
+        rows = lines.lines(job.stage, found)
+        arrays = _arrays(problem, found)
+        values = _values(problem, found, rows) | _distance(problem, arrays["predictions"])
+    job.directory.write_metrics(job.name, rows)
+    return Outcome(values, arrays)
+
+
+def _values(problem: Problem, found: Flown, rows: list[Values]) -> Values:
+    values: Values = {
+        "engine": problem.engine,
+        "solver": found.solver,
+        "replicas": problem.stage.replicas,
+        **(problem.tolerances if found.solver else {}),
+        "steps": {"accepted": found.accepted, "rejected": found.rejected},
+        "ended": found.ending.reason or found.ending.how,
+        **rows[-1],
+        **lines.derivatives(found),
+        "metrics": problem.job.directory.metrics_name(problem.job.name),
+    }
+    warnings = [*found.warnings, *_trouble(problem, found, rows)]
+    return values | ({"warnings": warnings} if warnings else {})
+
+
+def _trouble(problem: Problem, found: Flown, rows: list[Values]) -> list[str]:
+    """What went wrong, and what to change."""
+    if not found.ending:
+        return [advised(found.ending, problem.stage.time)]
+    if any(value is None for row in rows for value in row.values()):
+        return ['some numbers are not finite, and left out; try precision = "float64"']
+    return []
+
+
+NAMES = {"float64": 'precision = "float64"'}
+"""Advice of `dynamics.Ending` in the language's words, where its own are others."""
+
+
+def advised(ending: "Ending", time: float) -> str:
+    """Of an integration through `time` that failed: how far it came, why, and what to change."""
+    advice = [NAMES.get(each, each) for each in ending.advice]
+    said = f"the flow ended at mu t = {ending.time:g} of {time:g}"
+    return f"{said}: {ending.message}; try {' or '.join(advice)}"
+
+
+def _arrays(problem: Problem, found: Flown) -> "dict[str, np.ndarray]":
+    """Outputs at the end; of one network the NTK at each moment, and the covariance at the end."""
+    outputs = found.outputs if problem.stage.replicas > 1 else found.outputs[0]
+    arrays = {"predictions": outputs.astype(problem.x.dtype)}
+    if "kernel" in found.seen:
+        arrays["kernel"] = found.seen["kernel"][:, 0]
+    if "covariance" in found.seen:
+        arrays["covariance"] = found.seen["covariance"][-1, 0]
+    return arrays
+
+
+def _distance(problem: Problem, outputs: "np.ndarray") -> Values:
+    """From the outputs of the stage that drew the networks, relative in Frobenius norm: the median
+    over replicas."""
+    import numpy as np
+
+    start, job = problem.stage.start, problem.job
+    if start is None or job.results[start]["time"] != problem.stage.time:
+        return {}
+    theirs = job.directory.read_array(f"{start}.predictions")
+    ours = outputs.reshape(problem.stage.replicas, -1)
+    theirs = theirs.reshape(problem.stage.replicas, -1)[:, : ours.shape[1]]
+    norms = np.linalg.norm(ours - theirs, axis=1) / np.linalg.norm(theirs, axis=1)
+    return {"distance": lines.written(np.median(norms))}

@@ -1,0 +1,32 @@
+"""The layers of a network in the tree of `ceflow plan`."""
+
+from rich.console import Console
+
+from ceflow.compiler import compile
+from ceflow.report import plan_tree
+from ceflow.spec import Block, Document, Model, Resnext
+
+
+def lines_of(model: Model) -> list[str]:
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(plan_tree(compile(Document(model=model)), {}))
+    return captured.get().splitlines()
+
+
+def test_equal_blocks_of_a_stage_are_shown_once():
+    model = Resnext(stem="imagenet", blocks=[3, 4, 23, 3], cardinality=32, base_width=8)
+    text = "\n".join(lines := lines_of(model))
+    assert "resnext  88,791,336 parameters, 32,828,030,976 FLOPs an example" in text
+    # the name, the model, a stem of two, a mean, a dense layer; two kinds of block a stage
+    assert len(lines) == 2 + 2 + 2 * 4 * 2 + 2
+    assert "convolution 7x7/2 3 x 224 x 224 → 64 x 112 x 112, batchnorm, relu" in text
+    assert "residual 1,024 x 14 x 14 → 1,024 x 14 x 14, relu  x 22" in text
+    assert "1x1 512, 3x3/2 512 in 32 groups, 1x1 512; shortcut 1x1/2 512" in text
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_a_block_is_shown_on_its_patch():
+    text = "\n".join(lines_of(Block(channels=4, widths=[5, 6], cardinality=3, outputs=2)))
+    assert "convolution 1x1 4 x 3 x 3 → 15 x 3 x 3, relu" in text
+    assert "convolution 3x3 15 x 3 x 3 → 18 x 1 x 1, relu" in text

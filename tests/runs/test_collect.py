@@ -1,0 +1,158 @@
+"""What is gathered over the runs of a sweep."""
+
+import json
+from typing import Any
+
+import pytest
+
+import ceflow
+from ceflow import stages
+from ceflow.report import run_report, write_figures
+from ceflow.runs import reopen
+from ceflow.spec import Collect, Document, Ensemble, Flow, Gaussian, Mlp, Sweep, Variance
+from ceflow.stages import Outcome
+from ceflow.store import RunDirectory
+
+ENSEMBLE = Ensemble(multiplicity=1, member=Mlp(widths=[8, 8], activation="erf"))
+
+
+@pytest.fixture
+def law(monkeypatch):
+    """Flow stages that find `drift = 3/(m n)` and its error, and that the slow one is missing."""
+    kind = stages.KINDS[Flow]
+
+    def found(job):
+        m, n = job.model.multiplicity, job.model.member.widths[0]
+        values: dict[str, Any] = {"drift": 3 / (m * n), "drift_stderr": 0.1 / (m * n), "nought": 0}
+        return Outcome(values | {"text": "no number"} | ({"rare": 1.0} if m < 4 else {}))
+
+    monkeypatch.setitem(stages.KINDS, Flow, kind._replace(run=found, describe=lambda values: []))
+
+
+def swept(
+    collect: dict[str, Collect], model=ENSEMBLE, mode: Any = "grid", **paths: list[Any]
+) -> Document:
+    named = {key.replace("__", "."): values for key, values in paths.items()}
+    return Document(
+        data=Gaussian(train=3, inputs=2),
+        model=model,
+        stages={"flow": Flow(time=1.0)},
+        sweep=Sweep(mode=mode, **named),
+        collect=collect,
+    )
+
+
+def drift(**keys: Any) -> Collect:
+    asked: dict[str, Any] = {"x": "model.multiplicity", "y": "stages.flow.drift", "fit": "power"}
+    return Collect(**(asked | keys))
+
+
+def test_an_exact_law_is_found_and_kept_with_the_results(law, tmp_path):
+    document = swept({"drift": drift()}, model__multiplicity=[1, 2, 4])
+    run = ceflow.run(document, tmp_path / "out")
+    found = run.collected["drift"]
+    assert [(p["x"], p["y"]) for p in found["points"]] == [(m, 3 / (8 * m)) for m in (1, 2, 4)]
+    (fit,) = found["fits"]
+    assert fit["slope"] == pytest.approx(-1, abs=1e-12)  # sums of three logarithms
+    assert fit["factor"] == pytest.approx(3 / 8, rel=1e-12)
+    # errors of 1/30 each, weighted alike: 1/30 over the root of the sum of squares of log x
+    assert fit["stderr"] == pytest.approx(1 / 30 / (2 * 0.693147**2) ** 0.5, rel=1e-5)
+    low, high = fit["interval"]
+    assert low < -1 < high
+    assert "warnings" not in found
+    stored = json.loads((run.path / "results.json").read_text())
+    assert stored["collect"] == run.collected
+    assert ceflow.run(document, tmp_path / "out").collected == run.collected
+
+
+def test_there_is_a_curve_for_each_value_of_by_and_no_fit_of_one_point(law, tmp_path):
+    collect = {"by": drift(by="model.member.widths")}
+    widths, multiplicities = [[8, 8], [8, 8], [8, 8], [16, 16]], [1, 2, 4, 1]
+    document = swept(
+        collect, mode="zip", model__multiplicity=multiplicities, model__member__widths=widths
+    )
+    found = ceflow.run(document, tmp_path / "out").collected["by"]
+    assert [point["by"] for point in found["points"]] == ["8", "8", "8", "16"]
+    assert [fit["by"] for fit in found["fits"]] == ["8"]
+
+
+def test_widths_that_are_equal_count_as_one_number(law, tmp_path):
+    collect = {"n": drift(x="model.member.widths")}
+    document = swept(collect, model__member__widths=[[8, 8], [16, 16]])
+    found = ceflow.run(document, tmp_path / "out").collected["n"]
+    assert [point["x"] for point in found["points"]] == [8, 16]
+
+
+WARNED = {
+    "a key that is not there": (
+        {"y": "stages.flow.drfit"},
+        {},
+        "3 of 3 runs have no number stages.flow.drfit; 'flow' has the numbers drift, drift_stderr,"
+        " nought, rare",
+    ),
+    "a key that some have": ({"y": "stages.flow.rare"}, {}, "1 of 3 runs have no number"),
+    "what is no number": ({"y": "stages.flow.text"}, {}, "3 of 3 runs have no number"),
+    "nothing to take a logarithm of": ({"y": "stages.flow.nought"}, {}, "no logarithm of y"),
+    "a kink": (
+        {},
+        {"model": ENSEMBLE.model_copy(update={"member": Mlp(widths=[8, 8])})},
+        "theorem 1 assumes an analytic activation, which relu is not: the slope need not be -1",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WARNED)
+def test_what_there_is_to_say_is_said(law, tmp_path, case):
+    keys, rest, said = WARNED[case]
+    document = swept({"c": drift(**keys)}, **rest, model__multiplicity=[1, 2, 4])
+    warnings = ceflow.run(document, tmp_path / "out").collected["c"]["warnings"]
+    assert any(said in warning for warning in warnings), warnings
+
+
+def test_an_x_that_is_no_number_is_said(law, tmp_path):
+    collect = {"c": drift(x="model.member.widths")}
+    document = swept(collect, model__member__widths=[[8, 8], [8, 4]])
+    found = ceflow.run(document, tmp_path / "out").collected["c"]
+    assert "is no number, nor one repeated, in 1 of 2 runs" in found["warnings"][0]
+    assert found["fits"] == []
+
+
+def test_theorem_1_is_no_one_elses(law, tmp_path):
+    relu = ENSEMBLE.model_copy(update={"member": Mlp(widths=[8, 8])})
+    document = swept({"c": drift(y="stages.flow.rare")}, relu, model__multiplicity=[1, 2])
+    assert "warnings" not in ceflow.run(document, tmp_path / "out").collected["c"]
+
+
+def test_other_stages_are_collected_too(tmp_path):
+    widths: dict[str, Any] = {"model.widths": [[8, 8], [16, 16]]}
+    document = Document(
+        model=Mlp(widths=[8, 8], inputs=2, outputs=1),
+        stages={"alpha": Variance(ratios=[0.5, 1.0])},
+        sweep=Sweep(**widths),
+        collect={"a": Collect(x="model.widths", y="stages.alpha.alpha")},
+    )
+    found = ceflow.run(document, tmp_path / "out").collected["a"]
+    assert len(found["points"]) == 2
+    assert "stderr" in found["points"][0]
+    assert "fits" not in found
+
+
+def test_the_report_has_a_table_a_fit_and_a_figure(law, tmp_path, capsys):
+    from rich.console import Console
+
+    collect = {"drift": drift(), "odd": drift(y="stages.flow.drfit")}
+    document = swept(collect, model__multiplicity=[1, 2, 4])
+    run = ceflow.run(document, tmp_path / "out")
+    directory = RunDirectory(run.path)
+    plan = reopen(directory)
+    console = Console(width=120)
+    for part in run_report(directory, plan):
+        console.print(part)
+    shown = capsys.readouterr().out
+    assert "drift  collect" in shown
+    assert "0.375 ± 0.013" in shown
+    assert "drift = 0.375 x^-1.000, slope -1.000 (95 %:" in shown
+    assert "warning: 3 of 3 runs have no number stages.flow.drfit" in shown
+    write_figures(directory, plan)
+    assert "slope -1.00" in (run.path / "figures" / "collect-drift.svg").read_text()
+    assert not (run.path / "figures" / "collect-odd.svg").exists()
