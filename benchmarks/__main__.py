@@ -3,7 +3,25 @@
 import sys
 from importlib import import_module
 
-ALL = ("startup", "variance", "kernels", "kernels_analytic", "tiles", "dynamics", "forecasts")
+ALL = (
+    "startup",
+    "variance",
+    "kernels",
+    "kernels_analytic",
+    "tiles",
+    "dynamics",
+    "bottlenecks",
+    "forecasts",
+)
+    "startup",
+    "variance",
+    "kernels",
+    "kernels_analytic",
+    "tiles",
+    "dynamics",
+    "bottlenecks",
+    "forecasts",
+)
 
 for name in sys.argv[1:] or ALL:
     print(f"== {name}")

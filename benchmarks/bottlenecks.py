@@ -1,0 +1,156 @@
+"""Infinitely wide networks with a bottleneck: speed of the two engines, memory, and acceleration.
+
+A part alone: `python -c "from benchmarks import bottlenecks; bottlenecks.features()"`. MNIST is
+read from the folder that CEFLOW_DATA names, and left out without one.
+"""
+
+import os
+import resource
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.timing import in_turns, seconds
+from ceflow import data
+from ceflow.bottlenecks import Batches, Bottleneck, Simulation, deep_gaussian_process, relu, sample
+from ceflow.bottlenecks.kernels.past import Past, past_sums
+from ceflow.dynamics import SquaredError
+from ceflow.seeding import Seed
+from ceflow.spec import Idx
+
+SEED = Seed(0)
+BATCH = 20
+PAST = 40_960
+"""Divides into batches and into blocks."""
+ACCELERATION = {2: None, 5: 0.025, 10: 0.019, 30: 0.039, 100: 0.083, inf: 0.33}
+"""Training loss after 4,000 steps, by the size of the bottleneck: theory.md, section 6."""
+
+
+def main() -> None:
+    """Everything; about ten minutes."""
+    features()
+    mnist()
+    history()
+    acceleration()
+
+
+def gaussian(n: int = 2000) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs of 20 numbers, and targets of one."""
+    random = np.random.default_rng(0)
+    return random.normal(size=(n, 20)), random.normal(size=(n, 1))
+
+
+def simulation(x: Any, y: Any, d: float = 10, **options: Any) -> Simulation:
+    network = Bottleneck(relu(), relu(), d)
+    initial = sample(network, x.shape[1], y.shape[1], SEED)
+    return Simulation(network, initial, x, y, **options)
+
+
+def spans(simulated: Simulation, ends: tuple[int, ...]) -> list[float]:
+    """Seconds from each of these steps to the next, after 256 that compile."""
+    batches = Batches(len(simulated.x), BATCH, SEED)
+    rate = 0.1 * simulated.largest_rate(batches)
+    state = simulated.train(rate, batches, 256).state
+    found, first = [], 0
+    for end in ends:
+
+        def go(state: Any = state, first: int = first, end: int = end) -> Any:
+            nonlocal course
+            course = simulated.train(rate, batches, end - first, state=state, first=first)
+
+        course: Any = None
+        found.append(seconds(go))
+        state, first = course.state, end
+    return found
+
+
+def features() -> None:
+    """n = 10,000, d = 10, N = 2,000, Theta kept."""
+    first, _, last = spans(simulation(*gaussian()), (1000, 9000, 10_000))
+    print(f"  features, Theta kept: {1000 / first:.0f} steps/s, {1000 / last:.0f} after 9,000")
+    print(f"  features, steps 9,001-10,000 by 1-1,000: {last / first:.2f}")
+
+
+def mnist() -> None:
+    """10,000 images, rows of Theta made as needed; then one bottleneck of 1,000, and memory."""
+    folder = os.environ.get("CEFLOW_DATA")
+    if not folder:
+        return
+    source = Idx(source="idx", path=f"{folder}/mnist", train=10_000, test=10)
+    train = data.load(source, Path(), SEED).train
+    for d, steps in ((10, 1000), (1000, 100)):
+        simulated = simulation(train.x, train.y, d, memory=0)
+        (taken,) = spans(simulated, (steps,))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"  MNIST, rows made, d = {d}: {steps / taken:.0f} steps/s, peak {peak:.2f} GB")
+
+
+def history() -> None:
+    """d = 10, N = 2,000: 5,000 steps, and the sums of one step beside plain NumPy loops."""
+    simulated = simulation(*gaussian(), engine="history")
+    (taken,) = spans(simulated, (5000,))
+    print(f"  history, 5,000 steps: {taken:.0f} s")
+    sums()
+
+
+def sums() -> None:
+    """K and Xi of 20 points with 40,960 past ones, beside NumPy in a loop over batches of 20."""
+    random = np.random.default_rng(0)
+    x, past, chi = (random.normal(size=(n, d)) for n, d in ((20, 10), (PAST, 10), (PAST, 1)))
+    network = Bottleneck(relu(), relu(), 10)
+    wide = Past(jnp.asarray(past), jnp.asarray(chi), jnp.asarray(len(past)))
+    ours = eqx.filter_jit(past_sums)
+
+    def mine() -> float:
+        return seconds(lambda: jax.block_until_ready(ours(network, jnp.asarray(x), wide)))
+
+    def plain() -> float:
+        return seconds(lambda: numpy_sums(x, past, chi))
+
+    found = ours(network, jnp.asarray(x), wide)
+    outputs, jacobian = numpy_sums(x, past, chi)
+    apart = np.linalg.norm(found.jacobian[:, 0] - jacobian) / np.linalg.norm(jacobian)
+    assert np.allclose(found.outputs, outputs, atol=1e-2)
+    one, other, ratio = in_turns(plain, mine, 5)
+    times = f"NumPy loops {one * 1e3:.0f} ms, here {other * 1e3:.1f}, {ratio:.0f} x"
+    print(f"  sums of a step: {times}; J apart by {apart:.0e}")
+
+
+def numpy_sums(x: np.ndarray, past: np.ndarray, chi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """BN eq. 43 to 46 as they are printed, in float32, one past batch after the other."""
+    x, past, chi = (each.astype("float32") for each in (x, past, chi))
+    d, own = x.shape[1], np.square(x).sum(1)[:, None]
+    outputs, jacobian = np.zeros((len(x), 1), "float32"), np.zeros_like(x)
+    for y, c in zip(past.reshape(-1, BATCH, d), chi.reshape(-1, BATCH, 1), strict=True):
+        size, product = np.sqrt(own * np.square(y).sum(1)), x @ y.T
+        cosine = (product / size).clip(-1, 1)
+        slope, sine = (np.pi - np.arccos(cosine)) / (2 * np.pi), np.sqrt(1 - cosine**2)
+        sigma = size / d * (cosine * slope + sine / (2 * np.pi))
+        along = y / size[..., None] - (cosine / own)[..., None] * x[:, None]
+        turn = product / (2 * np.pi * d * sine) + size / d * slope
+        xi = slope[..., None] * y / d + turn[..., None] * along
+        xi += (sigma / own)[..., None] * x[:, None]
+        outputs += (sigma + product / d * slope) @ c
+        jacobian += np.einsum("bsd,s->bd", xi, c[:, 0])
+    return outputs, jacobian
+
+
+def acceleration() -> None:
+    """Deep-GP targets, N = 1,000, 4,000 steps at rate 0.5 on the sum over a batch; inputs x 0.1."""
+    x = np.random.default_rng(0).normal(size=(1000, 20))
+    y = deep_gaussian_process(x, 1, SEED)
+    y = (y - y.mean()) / y.std()
+    for d, expected in ACCELERATION.items():
+        simulated = simulation(0.1 * x, y, d, loss=SquaredError("mean"))
+        course = simulated.train(0.5, Batches(1000, BATCH, SEED), 4000)
+        loss = 2 * simulated.loss_of(course.state)
+        print(f"  acceleration, d = {d}: mean squared error {loss:.3f} (expected {expected})")
+
+
+if __name__ == "__main__":
+    main()

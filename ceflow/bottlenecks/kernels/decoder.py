@@ -1,0 +1,69 @@
+"""Kernels of the decoder, and their derivatives by the bottleneck's values."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+from ceflow.bottlenecks.kernels import kinked, smooth
+from ceflow.bottlenecks.kernels.pairs import pairs
+from ceflow.bottlenecks.network import Bottleneck
+from ceflow.kernels import block_kernel
+from ceflow.nets import ACTIVATIONS
+
+
+class DecoderKernels:
+    """Kernels of `f(x) = sqrt(b/n) v phi(sqrt(c/d) u x)` as n goes to infinity, for one output.
+
+    Of rows x (n1, d) and x' (n2, d), which are points of the bottleneck. In closed form for relu,
+    leaky-relu, abs and linear, which are safe at equal, opposite and zero points, where a kink has
+    derivative 0; by quadrature for the others. Memory for derivatives is n1 n2 d numbers, and
+    n1 n2 d^2 for mixed ones.
+
+    >>> from ceflow.bottlenecks import Bottleneck, relu
+    >>> kernels = DecoderKernels(Bottleneck(relu(), relu(), 2))
+    >>> x = jnp.array([[1.0, 1.0]])
+    >>> kernels.ntk(x, x).round(4), kernels.ntk_slope(x, x)[0, 0].round(4)   # (BN eq. 46)
+    (Array([[1.]], dtype=float32), Array([0.5, 0.5], dtype=float32))
+    """
+
+    def __init__(self, network: Bottleneck):
+        if not network.finite:
+            raise ValueError("an infinite bottleneck has no points, and its decoder no kernels")
+        self.network = network
+
+    def nngp(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2"]:
+        """Sigma, the covariance of `f(x)` and `f(x')` (BN eq. 4)."""
+        return block_kernel(self.network.decoder, "nngp")(one, two)
+
+    def ntk(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2"]:
+        """`K(x, x')` (BN section 2.1)."""
+        return block_kernel(self.network.decoder, "ntk")(one, two)
+
+    def nngp_slope(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d"]:
+        """`dSigma/dx'`, the covariance of `f(x)` and `J(x')` (BN eq. 10)."""
+        return _scaled("nngp_slope", self.network, one, two)
+
+    def nngp_mixed(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d d"]:
+        """`d2 Sigma/(dx dx')`, the covariance of `J(x)` and `J(x')` (BN eq. 11)."""
+        return _scaled("nngp_mixed", self.network, one, two)
+
+    def ntk_slope(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d"]:
+        """`Xi = dK/dx` (BN theorem 3.2, eq. 46)."""
+        return _scaled("ntk_slope", self.network, one, two)
+
+
+@eqx.filter_jit
+def _scaled(name: str, network: Bottleneck, one: Any, two: Any) -> Array:
+    """Of `f(x) = sqrt b f1(sqrt(c/d) x)`, f1 the one without scales."""
+    one, two = (jnp.asarray(each) for each in (one, two))
+    decoder, scale = network.decoder, network.decoder_scale
+    root = scale**0.5
+    if decoder.activation in kinked.SLOPES:
+        # Of degree 2 in x and x': a root each is a factor, and the difference x' - x stays exact.
+        a = kinked.SLOPES[decoder.activation]
+        return decoder.last_variance * scale * getattr(kinked, name)(pairs(one, two), a)
+    power = scale if name == "nngp_mixed" else root
+    found = getattr(smooth, name)(root * one, root * two, ACTIVATIONS[decoder.activation])
+    return decoder.last_variance * power * found

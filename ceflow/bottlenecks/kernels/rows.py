@@ -1,0 +1,132 @@
+"""Rows of a kernel between training points and all points, kept in memory or made as needed."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from ceflow.bottlenecks.kernels.encoder import EncoderKernel
+from ceflow.kernels.infinite.angles import Rows, by_differences, rows
+from ceflow.kernels.infinite.polynomials import angle_of
+
+BLOCK = 256
+"""Rows that are made at once where all of them are asked for."""
+
+NEAR = {"float32": 2.0**-4, "float64": 2.0**-10}
+"""The angle below which a pair is compared by differences: at it one matrix product is off by 2e-6
+(2e-13)."""
+
+
+class KernelRows(eqx.Module):
+    """A kernel (n, m) of n training points, which are the first of m points."""
+
+    @abstractmethod
+    def __call__(self, batch: Int[Array, " b"]) -> Float[Array, "b m"]:
+        """The rows of some training points."""
+
+    @abstractmethod
+    def product(self, v: Float[Array, "n k"]) -> Float[Array, "m k"]:
+        """`kernel^T v`."""
+
+
+class KeptRows(KernelRows):
+    """All of it, in memory."""
+
+    matrix: Float[Array, "n m"]
+
+    def __call__(self, batch: Int[Array, " b"]) -> Float[Array, "b m"]:
+        return self.matrix[batch]
+
+    def product(self, v: Float[Array, "n k"]) -> Float[Array, "m k"]:
+        return self.matrix.T @ v
+
+
+class Points(eqx.Module):
+    """Vectors, ready to have angles measured."""
+
+    split: Rows
+    unit: Float[Array, "m d"]
+
+    def __getitem__(self, index: Int[Array, " b"] | slice) -> "Points":
+        return jax.tree.map(lambda part: part[index], self)
+
+    @property
+    def q(self) -> Float[Array, " m"]:
+        """`|x|^2/d`."""
+        return self.split.square / self.unit.shape[1]
+
+
+@eqx.filter_jit
+def points_of(x: Float[Array, "m d"]) -> Points:
+    """Split and normalised."""
+    split = rows(x)
+    return Points(split, split.head + split.tail)
+
+
+def angles(one: Points, two: Points, same: Bool[Array, "b m"]) -> Float[Array, "b m"]:
+    """By one product in the points' own precision, and by differences where that is too little.
+
+    `same` says which pairs are one vector; their angle is 0, as it is at zero vectors.
+    """
+    cosine = jax.lax.dot_general(
+        one.unit, two.unit, (((1,), (1,)), ((), ())), precision=jax.lax.Precision.HIGHEST
+    )
+    differ = ~same & (one.split.square > 0)[:, None] & (two.split.square > 0)
+    s, k = (1 - cosine) / 2, (1 + cosine) / 2
+    near = (jnp.minimum(s, k) < NEAR[s.dtype.name] ** 2 / 4) & differ
+    s, k = jax.lax.cond(
+        near.any(), by_differences, lambda *given: given[3:], one.split, two.split, near, s, k
+    )
+    return angle_of(jnp.where(differ, s, 0.0), jnp.where(differ, k, 1.0))
+
+
+class MadeRows(KernelRows):
+    """Made from the points."""
+
+    kernel: EncoderKernel
+    points: Points
+    train: int = eqx.field(static=True)
+
+    def __call__(self, batch: Int[Array, " b"]) -> Float[Array, "b m"]:
+        some, same = self.points[batch], batch[:, None] == jnp.arange(len(self.points.unit))
+        return self.kernel(some.q[:, None], self.points.q, angles(some, self.points, same))
+
+    def product(self, v: Float[Array, "n k"]) -> Float[Array, "m k"]:
+        def add(total: Array, start: Array) -> tuple[Array, None]:
+            batch = start + jnp.arange(BLOCK)
+            inside = (batch < self.train)[:, None]
+            return total + self(batch).T @ jnp.where(inside, v[batch], 0), None
+
+        empty = jnp.zeros((len(self.points.unit), v.shape[1]), v.dtype)
+        return jax.lax.scan(add, empty, jnp.arange(0, self.train, BLOCK))[0]
+
+    def with_others(self, others: Float[Array, "k d"]) -> Float[Array, "n k"]:
+        """Of the training points with points that are none of these."""
+        two = points_of(others)
+
+        def block(start: Array) -> Array:
+            one = self.points[start + jnp.arange(BLOCK)]
+            same = jnp.zeros((), bool)
+            return self.kernel(one.q[:, None], two.q, angles(one, two, same))
+
+        return _stacked(block, self.train)
+
+
+def kernel_rows(made: MadeRows, memory: int) -> KernelRows:
+    """The same rows, kept if they take at most so many bytes."""
+    n, m = made.train, len(made.points.unit)
+    return KeptRows(_assembled(made)) if n * m * made.points.unit.dtype.itemsize <= memory else made
+
+
+@eqx.filter_jit
+def _assembled(made: MadeRows) -> Float[Array, "n m"]:
+    return _stacked(lambda start: made(start + jnp.arange(BLOCK)), made.train)
+
+
+def _stacked(block: Callable[[Array], Array], count: int) -> Array:
+    """Blocks of rows on each other; indices beyond the last row repeat it."""
+    blocks = jax.lax.map(block, jnp.arange(0, count, BLOCK))
+    return blocks.reshape(-1, blocks.shape[-1])[:count]

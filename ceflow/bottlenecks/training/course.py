@@ -1,0 +1,100 @@
+"""A training from step to step: what is recorded, and what went wrong."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from ceflow.bottlenecks.training.batches import Batches
+from ceflow.bottlenecks.training.steps import Dynamics, State, advance
+
+ROWS = 2**24
+"""Bytes that the rows of the kernel may take that are made at once."""
+STEPS = 256
+"""Steps at once, at most."""
+GROWN = 100.0
+"""By this factor the loss of a batch may exceed the mean at the start."""
+
+
+@dataclass(frozen=True)
+class Instability:
+    """A training whose loss grew beyond all bounds."""
+
+    step: int
+    loss: float
+    rate: float
+    """The largest stable learning rate at the start."""
+
+    @property
+    def message(self) -> str:
+        """In one sentence."""
+        what = f"grew to {self.loss:.3g}" if np.isfinite(self.loss) else "stopped being finite"
+        return (
+            f"the learning rate is too large: the loss {what} at step {self.step}; the largest"
+            f" stable rate, at the start, is {self.rate:.3g}"
+        )
+
+
+@dataclass(frozen=True)
+class Course:
+    """What came of a training; steps are those before which something was recorded."""
+
+    steps: list[int]
+    records: list[Any]
+    losses: Float[np.ndarray, " steps"]
+    """The mean loss of each batch, before its step."""
+    state: State
+    instability: Instability | None = None
+
+
+def run(
+    dynamics: Dynamics,
+    state: State,
+    batches: Batches,
+    steps: range,
+    *,
+    moments: Collection[int],
+    record: Callable[[int, State], Any],
+    observe: Callable[[int], None],
+    reference: float,
+    largest: Callable[[], float],
+) -> Course:
+    """All steps, so many at once as rows of the kernel fit; one program whatever the moments."""
+    length = _length(dynamics, state, batches.size, len(steps))
+    ends = sorted({*moments, steps.stop} - {steps.start})
+    seen, kept, losses, now = [], [], [], steps.start
+    if now in moments:
+        seen, kept = [now], [record(now, state)]
+    for end in ends:
+        while now < end:
+            count = min(length, end - now)
+            memory = dynamics.engine.room(state.memory, length * batches.size)
+            some = jnp.asarray(batches.some(now, length))
+            state, found = advance(
+                dynamics, state._replace(memory=memory), some, jnp.asarray(count)
+            )
+            losses.append(np.asarray(found)[:count])
+            wrong = _grown(losses[-1], reference)
+            if wrong is not None:
+                trouble = Instability(now + wrong, float(losses[-1][wrong]), largest())
+                return Course(seen, kept, np.concatenate(losses), state, trouble)
+            now += count
+            observe(now)
+        if end in moments:
+            seen, kept = [*seen, end], [*kept, record(end, state)]
+    return Course(seen, kept, np.concatenate(losses) if losses else np.zeros(0), state)
+
+
+def _length(dynamics: Dynamics, state: State, batch: int, steps: int) -> int:
+    points = state.points
+    fit = ROWS // (batch * len(points) * points.dtype.itemsize)
+    return max(1, min(fit, STEPS, steps))
+
+
+def _grown(losses: np.ndarray, reference: float) -> int | None:
+    """The first loss that is too large."""
+    wrong = ~(losses <= GROWN * max(reference, float(np.finfo(np.float32).tiny)))
+    return int(np.argmax(wrong)) if wrong.any() else None

@@ -1,0 +1,138 @@
+"""Decoders in training, each by another memory of it."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from ceflow.bottlenecks.kernels.past import BLOCK, Past, past_sums
+from ceflow.bottlenecks.network import Bottleneck
+from ceflow.bottlenecks.wide import WideDecoder
+
+Chi = Callable[[Float[Array, "b outputs"]], Float[Array, "b outputs"]]
+"""From outputs to the loss's derivative by them."""
+
+
+class Engine(eqx.Module):
+    """A decoder whose outputs on moving points are asked for, and which learns from them."""
+
+    @abstractmethod
+    def start(self) -> PyTree:
+        """Its memory at first."""
+
+    @abstractmethod
+    def outputs(self, memory: PyTree, points: Float[Array, "b d"]) -> Float[Array, "b outputs"]:
+        """`f_t(points)`."""
+
+    @abstractmethod
+    def learn(
+        self, memory: PyTree, points: Float[Array, "b d"], chi: Chi, rate: Float[Array, ""]
+    ) -> tuple[PyTree, Float[Array, "b d"], Float[Array, "b outputs"]]:
+        """The memory after a step of gradient descent; `J^T chi` and the outputs before it."""
+
+    def room(self, memory: PyTree, examples: int) -> PyTree:
+        """The memory with room for so many examples more."""
+        return memory
+
+
+class Markovian(Engine):
+    """One whose memory is of a fixed size, and has a derivative by time."""
+
+    @abstractmethod
+    def gradients(
+        self, memory: PyTree, points: Float[Array, "b d"], chi: Chi
+    ) -> tuple[Float[Array, "b outputs"], PyTree, Float[Array, "b d"]]:
+        """The outputs, the loss's derivative by the memory, and `J^T chi`."""
+
+    def learn(self, memory: PyTree, points: Array, chi: Chi, rate: Array) -> tuple[Any, ...]:
+        outputs, change, pull = self.gradients(memory, points, chi)
+        return jax.tree.map(lambda m, c: m - rate * c, memory, change), pull, outputs
+
+
+class Features(Markovian):
+    """A wide sampled decoder whose weights move by `du` and `dv`, its gradients exact.
+
+    O(n d) a step for ever. It is off by n^-1/2, and not linearised: the derivative of a mask, Xi's
+    second term, comes from weights that move through it.
+    """
+
+    decoder: WideDecoder
+
+    def start(self) -> tuple[Array, Array]:
+        return jnp.zeros_like(self.decoder.u), jnp.zeros_like(self.decoder.v)
+
+    def outputs(self, memory: PyTree, points: Array) -> Array:
+        return self.moved(memory)(points)
+
+    def gradients(self, memory: PyTree, points: Array, chi: Chi) -> tuple[Array, PyTree, Array]:
+        outputs, back = jax.vjp(self.outputs, memory, points)
+        return (outputs, *back(chi(outputs)))
+
+    def moved(self, memory: tuple[Array, Array]) -> WideDecoder:
+        """The decoder of weights `u + du` and `v + dv`: sums of small changes keep their digits."""
+        du, dv = memory
+        weights = (self.decoder.u + du, self.decoder.v + dv)
+        return eqx.tree_at(lambda d: (d.u, d.v), self.decoder, weights)
+
+
+class Identity(Markovian):
+    """No decoder: the points are the outputs, for an infinite bottleneck and its one kernel."""
+
+    def start(self) -> Array:
+        return jnp.zeros(0)
+
+    def outputs(self, memory: PyTree, points: Array) -> Array:
+        return points
+
+    def gradients(self, memory: PyTree, points: Array, chi: Chi) -> tuple[Array, PyTree, Array]:
+        return points, memory, chi(points)
+
+
+class History(Engine):
+    """Exact kernels over the whole past (BN eq. 43 and 44), f_0 and J_0 those of a sampled decoder
+    at the points as they are now: `f_t(x) = f_0(x) - mu sum_s K(x, g_s) chi_s`.
+
+    A step costs as many pairs as there are past examples, times the batch.
+    """
+
+    decoder: WideDecoder
+    network: Bottleneck = eqx.field(static=True)
+
+    def start(self) -> Past:
+        (outputs, _), (_, d) = self.decoder.v.shape, self.decoder.u.shape
+        dtype = self.decoder.u.dtype
+        return Past(
+            jnp.zeros((BLOCK, d), dtype), jnp.zeros((BLOCK, outputs), dtype), jnp.zeros((), int)
+        )
+
+    def outputs(self, memory: Past, points: Array) -> Array:
+        return self.decoder(points) - past_sums(self.network, points, memory).outputs
+
+    def learn(self, memory: Past, points: Array, chi: Chi, rate: Array) -> tuple[Any, ...]:
+        sums = past_sums(self.network, points, memory)
+        outputs = self.decoder(points) - sums.outputs
+        jacobian = self.decoder.jacobian(points) - sums.jacobian
+        slope = chi(outputs)
+        pull = jnp.einsum("bod,bo->bd", jacobian, slope)
+        return _appended(memory, points, rate * slope), pull, outputs
+
+    def room(self, memory: Past, examples: int) -> Past:
+        """Buffers are doubled, so that few sizes are ever compiled; what is unused is 0."""
+        size = needed = len(memory.chi)
+        while needed < int(memory.count) + examples:
+            needed *= 2
+        if needed == size:
+            return memory
+        points, chi = (jnp.pad(each, [(0, needed - size), (0, 0)]) for each in memory[:2])
+        return Past(points, chi, memory.count)
+
+
+def _appended(past: Past, points: Array, chi: Array) -> Past:
+    """With `mu chi` for chi: rates may change."""
+    at = past.count
+    write = jax.lax.dynamic_update_slice_in_dim
+    return Past(write(past.points, points, at, 0), write(past.chi, chi, at, 0), at + len(points))

@@ -1,0 +1,179 @@
+"""An infinitely wide network with a bottleneck, in training on data."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ceflow.bottlenecks.kernels.encoder import ComposedKernel, EncoderKernel
+from ceflow.bottlenecks.kernels.past import pieces_of
+from ceflow.bottlenecks.kernels.rows import MadeRows, kernel_rows, points_of
+from ceflow.bottlenecks.network import Bottleneck
+from ceflow.bottlenecks.training import steps
+from ceflow.bottlenecks.training.batches import Batches
+from ceflow.bottlenecks.training.checks import checked
+from ceflow.bottlenecks.training.course import Course, run
+from ceflow.bottlenecks.training.engines import Engine, Features, History, Identity
+from ceflow.bottlenecks.training.rates import BATCHES, largest_factor
+from ceflow.bottlenecks.training.steps import Dynamics, Rates, State
+from ceflow.bottlenecks.wide import WideNetwork
+from ceflow.dynamics import Loss, SquaredError
+
+MEMORY = 2**30
+"""Bytes that Theta may take; beyond, its rows are made as they are needed."""
+
+EngineName = Literal["features", "history"]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What is trained, on what, from which initial functions, and by which engine.
+
+    `shares` multiply the learning rate, for the encoder's and for the decoder's weights (BN lemma
+    4.1). The loss's `reduction` is over the examples of a batch. Outputs on test inputs are carried
+    along. With an infinite bottleneck the network's one NTK does all, and `engine` says nothing.
+
+    Arrays are computed at the precision of JAX's default float type. Raises `ValueError` for data
+    that do not fit each other or the initial network, and an engine that does not know the
+    activation.
+
+    >>> from ceflow.bottlenecks import Bottleneck, Simulation, relu, sample
+    >>> from ceflow.seeding import Seed
+    >>> network, x, y = Bottleneck(relu(), relu(), 2), jnp.eye(3), jnp.ones((3, 1))
+    >>> simulation = Simulation(network, sample(network, 3, 1, Seed(0), width=2000), x, y)
+    >>> course = simulation.train(1.0, Batches(3, 3), 200)
+    >>> bool(course.losses[-1] < course.losses[0] / 10)
+    True
+    """
+
+    network: Bottleneck
+    initial: WideNetwork
+    x: Float[Any, "n inputs"]
+    y: Float[Any, "n outputs"]
+    x_test: Float[Any, "k inputs"] | None = None
+    loss: Loss = field(default_factory=lambda: SquaredError("mean"))
+    engine: EngineName = "features"
+    shares: Rates = field(default_factory=lambda: Rates(1.0, 1.0))
+    memory: int = MEMORY
+
+    def __post_init__(self):
+        checked(self.x, self.y, self.x_test, self.initial)
+        if self.engine not in ("features", "history"):
+            raise ValueError(f"an engine is features or history, not {self.engine!r}")
+        if self.engine == "history" and self.network.finite:
+            pieces_of(self.network)
+
+    @property
+    def train_count(self) -> int:
+        """How many of all points are training examples; they come first."""
+        return len(self.x)
+
+    @cached_property
+    def inputs(self) -> Float[Array, "m inputs"]:
+        """Of training, then of test examples."""
+        both = [self.x] if self.x_test is None else [self.x, self.x_test]
+        return jnp.concatenate([jnp.asarray(each, jnp.zeros(()).dtype) for each in both])
+
+    @cached_property
+    def points(self) -> Float[Array, "m d"]:
+        """`g_0` of all inputs; with an infinite bottleneck the outputs themselves."""
+        return self._first_points(self.inputs)
+
+    @cached_property
+    def made(self) -> MadeRows:
+        """The kernel, to be made anywhere."""
+        if self.network.finite:
+            kernel = EncoderKernel(self.network)
+        else:
+            encoder, decoder = map(float, self.shares)
+            kernel = ComposedKernel(self.network, (encoder, decoder))
+        return MadeRows(kernel, points_of(self.inputs), self.train_count)
+
+    @cached_property
+    def dynamics(self) -> Dynamics:
+        """At a rate of 1."""
+        y = jnp.asarray(self.y, self.inputs.dtype)
+        rows = kernel_rows(self.made, self.memory)
+        return Dynamics(rows, self._engine(), y, self.loss, self._rates(1.0))
+
+    def at(self, rate: float) -> Dynamics:
+        """At a learning rate."""
+        return eqx.tree_at(lambda dynamics: dynamics.rates, self.dynamics, self._rates(rate))
+
+    def start(self) -> State:
+        """Before the first step."""
+        return self.dynamics.start(self.points)
+
+    def outputs(self, state: State) -> Float[Array, "m outputs"]:
+        """`F_t` on training inputs, then on test inputs."""
+        return steps.outputs(self.dynamics.engine, state.memory, state.points)
+
+    def loss_of(self, state: State) -> float:
+        """The mean loss of training examples."""
+        on_training = self.outputs(state)[: self.train_count]
+        return float(self.loss.each(on_training, self.dynamics.targets).mean())
+
+    def evaluate(self, state: State, x: Float[Any, "k inputs"]) -> Float[Array, "k outputs"]:
+        """`F_t` on any inputs, which need not have been carried along."""
+        x = jnp.asarray(x, self.inputs.dtype)
+        moved = eqx.filter_jit(self.made.with_others)(x).T @ state.coefficients
+        points = self._first_points(x) - moved
+        return steps.outputs(self.dynamics.engine, state.memory, points)
+
+    def largest_rate(self, batches: Batches) -> float:
+        """The largest stable learning rate (`rates.largest_factor`)."""
+        some = batches.some(0, 1 if batches.full else BATCHES)
+        return largest_factor(self.network, self.initial, self.dynamics, self.points, some)
+
+    def train(
+        self,
+        rate: float,
+        batches: Batches,
+        count: int,
+        *,
+        state: State | None = None,
+        first: int = 0,
+        record_at: Sequence[int] = (),
+        record: Callable[[int, State], Any] = lambda step, state: None,
+        observe: Callable[[int], None] = lambda step: None,
+    ) -> Course:
+        """`count` steps of SGD from a state, the first of them number `first` (BN eq. 42 to 44).
+
+        `record(step, state)` is called before the steps of `record_at`, and may be after the last;
+        `observe(step)` is told how far it has come. A rate that is too large is no exception:
+        `Course.instability` says where the loss grew, and what rate would do.
+        """
+        if not rate > 0:
+            raise ValueError(f"a learning rate is above 0, not {rate}")
+        state = self.start() if state is None else state
+        moments = {step for step in record_at if first <= step <= first + count}
+        reference = self.loss_of(self.start())
+        return run(
+            self.at(rate),
+            state,
+            batches,
+            range(first, first + count),
+            moments=moments,
+            record=record,
+            observe=observe,
+            reference=reference,
+            largest=lambda: self.largest_rate(batches),
+        )
+
+    def _rates(self, rate: float) -> Rates:
+        shares = self.shares if self.network.finite else Rates(1.0, 1.0)
+        return Rates(*(jnp.asarray(rate * share, self.inputs.dtype) for share in shares))
+
+    def _engine(self) -> Engine:
+        if not self.network.finite:
+            return Identity()
+        if self.engine == "features":
+            return Features(self.initial.decoder)
+        return History(self.initial.decoder, self.network)
+
+    def _first_points(self, x: Float[Array, "k inputs"]) -> Array:
+        return self.initial.embed(x) if self.network.finite else self.initial(x)

@@ -1,0 +1,104 @@
+"""Steps of stochastic gradient descent in function space (BN eq. 42 to 44)."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
+
+from ceflow.bottlenecks.kernels.rows import KernelRows
+from ceflow.bottlenecks.training.engines import Engine
+from ceflow.dynamics import Loss
+
+CHUNK = 512
+"""Points whose outputs are computed at once."""
+
+
+class Rates(NamedTuple):
+    """Learning rates of encoder and decoder (BN lemma 4.1)."""
+
+    encoder: Any
+    decoder: Any
+
+    def times(self, factor: float) -> "Rates":
+        """Both, in the same proportion."""
+        return Rates(factor * self.encoder, factor * self.decoder)
+
+
+class State(NamedTuple):
+    """All that the next step depends on."""
+
+    points: Float[Array, "m d"]
+    """`g_t` of training and test inputs."""
+    coefficients: Float[Array, "n d"]
+    """`g_t(x) = g_0(x) - sum_i Theta(x, x_i) coefficients_i` at any x."""
+    memory: PyTree
+    """The decoder's (`Engine`)."""
+
+
+class Dynamics(eqx.Module):
+    """What does not change in training, but for the rates."""
+
+    kernel: KernelRows
+    engine: Engine
+    targets: Float[Array, "n outputs"]
+    loss: Loss
+    rates: Rates
+
+    def start(self, points: Float[Array, "m d"]) -> State:
+        """Before the first step, where the encoder maps all inputs to these points."""
+        empty = jnp.zeros((len(self.targets), points.shape[1]), points.dtype)
+        return State(points, empty, self.engine.start())
+
+    def step(
+        self, state: State, batch: Int[Array, " b"], rows: Float[Array, "b m"]
+    ) -> tuple[State, Float[Array, ""]]:
+        """The state after a step on a batch, and the mean loss of its examples before.
+
+        Everything is taken at time t: `chi`, and `f_t` and `J_t` at the points `g_t`.
+        """
+        targets = self.targets[batch]
+        memory, pull, outputs = self.engine.learn(
+            state.memory,
+            state.points[batch],
+            lambda outputs: self.loss.chi(outputs, targets),
+            self.rates.decoder,
+        )
+        pull = self.rates.encoder * pull
+        points = state.points - rows.T @ pull
+        moved = State(points, state.coefficients.at[batch].add(pull), memory)
+        return moved, self.loss.each(outputs, targets).mean()
+
+
+@eqx.filter_jit
+def advance(
+    dynamics: Dynamics, state: State, batches: Int[Array, "steps b"], count: Int[Array, ""]
+) -> tuple[State, Float[Array, " steps"]]:
+    """The state after the first `count` of these batches, and the loss on each, NaN of the others.
+
+    Rows of the kernel are made for all batches at once: the inputs are then read once.
+    """
+    width = batches.shape[1]
+    rows = dynamics.kernel(batches.reshape(-1))
+
+    def step(index: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
+        state, losses = carry
+        here = jax.lax.dynamic_slice_in_dim(rows, index * width, width)
+        state, loss = dynamics.step(state, batches[index], here)
+        return state, losses.at[index].set(loss)
+
+    losses = jnp.full(len(batches), jnp.nan, state.points.dtype)
+    return jax.lax.fori_loop(0, count, step, (state, losses))
+
+
+@eqx.filter_jit
+def outputs(
+    engine: Engine, memory: PyTree, points: Float[Array, "m d"]
+) -> Float[Array, "m outputs"]:
+    """Of any points, some at a time."""
+    count = -(-len(points) // CHUNK) * CHUNK if len(points) > CHUNK else len(points)
+    padded = jnp.pad(points, [(0, count - len(points)), (0, 0)])
+    parts = padded.reshape(-1, min(count, CHUNK), points.shape[1])
+    found = jax.lax.map(lambda part: engine.outputs(memory, part), parts)
+    return found.reshape(count, -1)[: len(points)]

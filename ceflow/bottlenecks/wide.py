@@ -1,0 +1,135 @@
+"""Wide networks with a bottleneck: the functions that infinitely wide ones start from, and the
+finite networks that they are the limits of."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+from ceflow.bottlenecks.network import Bottleneck
+from ceflow.bottlenecks.sampling import Features, normal_rows
+from ceflow.compiler.lowering import lower
+from ceflow.compiler.models import expand, sized
+from ceflow.nets import ACTIVATIONS, Dense
+from ceflow.seeding import Seed
+
+CHUNK = 512
+"""Examples at once: an example takes as many numbers as a layer has units."""
+
+LARGE = 1000
+"""Units of the bottleneck of a sampled network, where it should have infinitely many."""
+
+
+class WideDecoder(eqx.Module):
+    """`f(x) = sqrt(b/n) v phi(sqrt(c/d) u x)` (BN eq. 1), of one point or of many."""
+
+    u: Float[Array, "n d"]
+    v: Float[Array, "outputs n"]
+    activation: Callable[[Array], Array] = eqx.field(static=True)
+    weight_variance: float = eqx.field(static=True)
+    last_variance: float = eqx.field(static=True)
+
+    @property
+    def scales(self) -> tuple[float, float]:
+        """`sqrt(c/d)` and `sqrt(b/n)`."""
+        n, d = self.u.shape
+        return math.sqrt(self.weight_variance / d), math.sqrt(self.last_variance / n)
+
+    def __call__(self, points: Float[ArrayLike, "*b d"]) -> Float[Array, "*b outputs"]:
+        first, last = self.scales
+        return last * self.activation(first * (jnp.asarray(points) @ self.u.T)) @ self.v.T
+
+    def jacobian(self, points: Float[Array, "b d"]) -> Float[Array, "b outputs d"]:
+        """`J(x) = df/dx` (BN eq. 15), exactly; b outputs n numbers of memory."""
+        first, last = self.scales
+        before = first * (points @ self.u.T)
+        slope = jax.jvp(self.activation, (before,), (jnp.ones_like(before),))[1]
+        return first * last * ((slope[:, None] * self.v) @ self.u)
+
+
+class WideNetwork(eqx.Module):
+    """`F = f o g` of finite width n, of batches: g_0, f_0 and J_0 at any point."""
+
+    encoder: Any
+    decoder: WideDecoder
+
+    def embed(self, x: Float[Array, "b inputs"]) -> Float[Array, "b d"]:
+        """`g`, the values in the bottleneck."""
+        return _by_chunks(self.encoder, x)
+
+    def decode(self, points: Float[Array, "b d"]) -> Float[Array, "b outputs"]:
+        """`f`."""
+        return _by_chunks(self.decoder, points)
+
+    def __call__(self, x: Float[Array, "b inputs"]) -> Float[Array, "b outputs"]:
+        return self.decode(self.embed(x))
+
+
+def sample(
+    network: Bottleneck,
+    inputs: int,
+    outputs: int,
+    seed: Seed,
+    *,
+    width: int = 10_000,
+    features: Features = "iid",
+) -> WideNetwork:
+    """A network of n = `width` units in every hidden layer, with standard normal weights.
+
+    `features` says how the rows of the first layers of encoder and decoder are drawn: orthogonal
+    and quasi-random ones bring the kernels of the sampled network nearer to their limits. Other
+    weights are independent, so that g_0 and f_0 keep their laws. Weights are reproducible from
+    the seed, and those of one layer do not depend on any other. An infinite bottleneck is sampled
+    with 1,000 units.
+
+    Raises `ValueError` for a width below 1, or below the size of the bottleneck.
+
+    >>> from ceflow.bottlenecks import Bottleneck, relu
+    >>> net = sample(Bottleneck(relu(), relu(), 3), 4, 2, Seed(0), width=50)
+    >>> x = jnp.ones((5, 4))
+    >>> net.embed(x).shape, net(x).shape, net.decoder.jacobian(net.embed(x)).shape
+    ((5, 3), (5, 2), (5, 2, 3))
+    """
+    size = int(network.size) if network.finite else LARGE
+    if width < (size if network.finite else 1):
+        raise ValueError(
+            f"a bottleneck of {size} units needs a network at least as wide around it, not of"
+            f" width {width}: its kernels would be far from their limits"
+        )
+    decoder = network.decoder
+    return WideNetwork(
+        _encoder(network, inputs, size, width, features, seed.fold("encoder")),
+        WideDecoder(
+            normal_rows(features, width, size, seed.fold("u")),
+            normal_rows("iid", outputs, width, seed.fold("v")),
+            ACTIVATIONS[decoder.activation],
+            decoder.weight_variance,
+            decoder.last_variance,
+        ),
+    )
+
+
+def _encoder(
+    network: Bottleneck, inputs: int, size: int, width: int, features: Features, seed: Seed
+) -> Any:
+    model = network.encoder.model_copy(update={"widths": (width,) * len(network.encoder.widths)})
+    module: Any = lower(expand(sized(model, inputs=inputs, outputs=size)), seed.jax())
+    if features == "iid":
+        return module
+    first = normal_rows(features, width, inputs, seed.fold("features"))
+    return eqx.tree_at(lambda whole: _dense(whole)[0].weight, module, first)
+
+
+def _dense(module: Any) -> list[Dense]:
+    """Its dense layers, first to last."""
+    leaves = jax.tree.leaves(module, is_leaf=lambda leaf: isinstance(leaf, Dense))
+    return [leaf for leaf in leaves if isinstance(leaf, Dense)]
+
+
+@eqx.filter_jit
+def _by_chunks(function: Any, x: Float[Array, "b ..."]) -> Array:
+    return jax.lax.map(function, x, batch_size=CHUNK)

@@ -1,0 +1,82 @@
+"""What cannot be trained, and what should be said about data."""
+
+import numpy as np
+import pytest
+
+from ceflow.bottlenecks import (
+    Batches,
+    Bottleneck,
+    Simulation,
+    deep_gaussian_process,
+    mlp,
+    relu,
+    remarks,
+    sample,
+)
+from ceflow.seeding import Seed
+
+X, Y = np.eye(3), np.ones((3, 1))
+
+
+def simulation(x=X, y=Y, activation="relu", **options):
+    network = Bottleneck(relu(), mlp(activation), 2)
+    return Simulation(network, sample(network, 3, 1, Seed(0), width=20), x, y, **options)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x": np.ones(3)}, "x is .examples, numbers., not of shape .3,."),
+        ({"x": X * np.nan}, "x holds NaN or infinity"),
+        ({"y": Y[:2]}, "3 inputs and 2 targets"),
+        ({"y": np.ones((3, 2))}, "1 outputs, and targets have 2"),
+        ({"x_test": np.ones((2, 4))}, "inputs have 3 numbers, and test inputs 4"),
+        ({"engine": "exact"}, "features or history, not 'exact'"),
+        (
+            {"engine": "history", "activation": "softplus"},
+            'kernels of softplus are known by quadrature only: take the engine "features"',
+        ),
+    ],
+)
+def test_what_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        simulation(**changes)
+
+
+def test_rates_and_batches_that_cannot_be():
+    with pytest.raises(ValueError, match="a learning rate is above 0, not 0"):
+        simulation().train(0, Batches(3, 3), 1)
+    with pytest.raises(ValueError, match="a batch of 4 examples cannot be drawn from 3"):
+        Batches(3, 4)
+
+
+def test_batches_are_epochs_wherever_one_begins():
+    batches = Batches(10, 4, Seed(3))
+    whole = batches.some(0, 25).ravel()
+    assert all(sorted(epoch) == list(range(10)) for epoch in whole.reshape(10, 10))
+    assert (batches.some(7, 5) == batches.some(0, 12)[7:]).all()
+    assert (whole[:10] != whole[10:20]).any()
+
+
+def test_remarks():
+    x = np.vstack([X, X[:1], np.zeros((2, 3))])
+    assert remarks(X, Y) == []
+    zero, equal = remarks(x, np.arange(6.0)[:, None])
+    assert zero.startswith("2 of the training inputs are zero")
+    assert equal == (
+        "training inputs 0 and 3 are equal and their targets are not (pairs in all: 2):"
+        " the training loss cannot reach 0"
+    )
+    assert remarks(X[:1], Y[:1]) == [
+        "there is one training example: all else that outputs do is extrapolation"
+    ]
+
+
+def test_targets_of_a_deep_gaussian_process():
+    """Over 400 functions the variance at each input is 1 within 6 standard errors."""
+    x = np.random.default_rng(0).normal(size=(8, 3))
+    y = deep_gaussian_process(x, 400, Seed(0), hidden=5)
+    assert abs(np.square(y).mean(1) - 1).max() < 6 * np.sqrt(2 / 400)
+    assert (deep_gaussian_process(x, 400, Seed(0), hidden=5) == y).all()
+    with pytest.raises(ValueError, match="1 layer, function and output or more"):
+        deep_gaussian_process(x, 1, Seed(0), layers=0)
