@@ -13,15 +13,6 @@ ALL = (
     "bottlenecks",
     "forecasts",
 )
-    "startup",
-    "variance",
-    "kernels",
-    "kernels_analytic",
-    "tiles",
-    "dynamics",
-    "bottlenecks",
-    "forecasts",
-)
 
 for name in sys.argv[1:] or ALL:
     print(f"== {name}")
