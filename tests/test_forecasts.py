@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").rglob("*.toml"))
 RUN = [path for path in EXAMPLES if not path.stem.endswith("-paper")]
 """Those that are for a machine like this."""
+SLOW = ("fig9-ntk-evolution", "lemma-1", "linearised", "theorem-1")
 
 
 def single_runs() -> Iterator[tuple[str, Document]]:
@@ -41,7 +42,13 @@ def ceflow(*arguments: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module", params=RUNS, ids=[name for name, _ in RUNS])
+CASES = [
+    pytest.param(run, id=run[0], marks=pytest.mark.slow if run[0].split()[0] in SLOW else ())
+    for run in RUNS
+]
+
+
+@pytest.fixture(scope="module", params=CASES)
 def used(request, tmp_path_factory):
     """The forecast of each stage, and what its run says that it used."""
     name, document = request.param

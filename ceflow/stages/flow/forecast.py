@@ -103,6 +103,6 @@ def _kept(stage: Flow, plan: Plan) -> float:
 def _disk(stage: Flow, plan: Plan, model: Model) -> float:
     outputs = stage.replicas * _examples(plan) * plan.outputs
     kernels = len(stage.moments()) * _train(plan) ** 2 if "kernel" in stage.record else 0
-    limit = not model.finite and stage.kernel is None
+    limit = stage.engine_of(model) == "closed-form" and not model.finite and stage.kernel is None
     covariance = (_examples(plan) - _train(plan)) ** 2 if limit else 0
     return number_size(plan) * (outputs + kernels) + 8 * covariance
