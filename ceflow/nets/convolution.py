@@ -83,7 +83,7 @@ class Convolution(eqx.Module):
         return y if self.bias is None else y + bias * self.bias[:, None, None]
 
     def _convolve(self, x: Array) -> Array:
-        # XLA's grouped convolution on CPU runs at 0.1 to 0.4 GFLOP/s (theory section 7).
+        # XLA's grouped convolution on CPU runs at 0.1 to 0.4 GFLOP/s.
         if self.groups > 1 and jax.default_backend() == "cpu":
             return self._as_products(x)
         return jax.lax.conv_general_dilated(

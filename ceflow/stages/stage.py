@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 TYPICAL_ALPHA = 3.4
-"""Stands in for a fitted alpha in forecasts (theory section 3): an optimum's costs hardly depend on
-it."""
+"""Stands in for a fitted alpha in forecasts: an optimum's costs hardly depend on it."""
 
 Values = dict[str, Any]
 """Plain numbers, strings, lists and dictionaries: what goes into results.json."""

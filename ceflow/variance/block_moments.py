@@ -27,7 +27,7 @@ class Pairs(NamedTuple):
 
 
 def block_moments(model: Block, positions: Float[np.ndarray, "rows 9"]) -> tuple[float, float]:
-    """E[K] and E[K^2] of one group of a block (theory, section 3), one output position and output.
+    """E[K] and E[K^2] of one group of a block (spec/semantics.md), one output position and output.
 
     x are the columns of `positions`, G is their Gram matrix; n units stand behind the 1x1 and n'
     behind the 3x3 convolution. Let h (n, 9) be the values of the first, s = |h|^2, and A the sum

@@ -21,7 +21,7 @@ def draw_block(
     draws: int,
     random: np.random.Generator,
 ) -> Float[np.ndarray, " draws"]:
-    """Draws of K of one group, one output position and one output (theory, section 3).
+    """Draws of K of one group, one output position and one output (spec/semantics.md).
 
     The columns of `positions` are x, G their Gram matrix, n and n' the widths. The values z (n, 9)
     of the first layer are rows of N(0, c G/channels). Of the 3x3 layer's weights only their product

@@ -29,7 +29,7 @@ def exact_moments(model: Member, x: Float[np.ndarray, "..."] | None = None) -> M
 
     K is `K^aa(x, x)` for one output a. Of an MLP x is a vector, of which K's law depends on |x|^2
     only; |x|^2 = inputs by default. Conditioned on the forward signal, the gradient is a product
-    of independent random 3x3 matrices (theory, section 3):
+    of independent random 3x3 matrices (spec/semantics.md):
 
         M_l = (c/n_{l-1}) [[X, 0, 0], [I, Y, 0], [I, Y, X]],   K = last entry of M_1 ... M_H s
 

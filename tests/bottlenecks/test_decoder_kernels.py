@@ -25,7 +25,9 @@ def differences(function, x, step=1e-5):
     return np.stack([(function(x + e) - function(x - e)) / (2 * step) for e in unit], axis=-1)
 
 
-@pytest.mark.parametrize("activation", [*CLOSED, "softplus", "erf"])
+@pytest.mark.parametrize(
+    "activation", [*CLOSED, "softplus", pytest.param("erf", marks=pytest.mark.slow)]
+)
 def test_derivatives_are_those_of_the_kernels(x64, activation):
     kernels = DecoderKernels(network(activation))
     slope, mixed, xi = (

@@ -52,8 +52,15 @@ def rate_of(simulated, share=0.3):
     return share * simulated.largest_rate(Batches(len(simulated.x), len(simulated.x)))
 
 
-@pytest.mark.parametrize("activation", ["relu", "leaky-relu", "linear"])
-@pytest.mark.parametrize("loss", [SquaredError("sum"), CrossEntropy("mean")])
+@pytest.mark.parametrize(
+    ("activation", "loss"),
+    [
+        ("relu", SquaredError("sum")),
+        ("leaky-relu", CrossEntropy("mean")),
+        pytest.param("linear", SquaredError("sum"), marks=pytest.mark.slow),
+        pytest.param("relu", CrossEntropy("mean"), marks=pytest.mark.slow),
+    ],
+)
 def test_history_is_the_plain_sums(x64, activation, loss):
     """Of eq. 42 to 44, with kernels pair by pair; blocks and products add in another order."""
     y = np.eye(3)[np.arange(16) % 3]
@@ -189,8 +196,9 @@ def test_buffers_of_the_past_are_doubled():
     assert len(engine.room(past._replace(count=4000), 9000).chi) == 16384
 
 
-@pytest.mark.parametrize("d", [3.0, math.inf])
-@pytest.mark.parametrize("loss", [SquaredError("mean"), CrossEntropy("sum")])
+@pytest.mark.parametrize(
+    ("d", "loss"), [(3.0, SquaredError("mean")), (math.inf, CrossEntropy("sum"))]
+)
 def test_a_rate_that_is_too_large_is_named(d, loss):
     """Twice the largest rate grows on squared errors; 0.9 of it does not."""
     y = np.eye(2)[np.arange(16) % 2]

@@ -40,7 +40,13 @@ def moved(model: Ensemble, ensemble: Any) -> Any:
     return eqx.tree_at(lambda one: [layer.bias for layer in dense_layers(one)], chain, biases)
 
 
-@pytest.mark.parametrize("model", [MODEL, BIASED], ids=["no biases", "biases"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(MODEL, id="no biases", marks=pytest.mark.slow),
+        pytest.param(BIASED, id="biases"),
+    ],
+)
 def test_the_function_and_the_ntk_are_the_ensembles(model: Ensemble, x64: None):
     ensemble: Any = lower(expand(model), jax.random.key(0))
     chain = moved(model, ensemble)

@@ -110,7 +110,7 @@ def test_nothing_stands_in_front_of_standard_weights():
     np.testing.assert_allclose(bias, np.sqrt(0.5 / 4) * normals, rtol=1e-6)
 
 
-@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("bits", [32, pytest.param(64, marks=pytest.mark.slow)])
 def test_a_step_of_training_lowers_the_loss_and_moves_the_statistics(bits: int):
     with jax.enable_x64(bits == 64):
         module, state = plan_of(SMALL).module_and_state(jax.random.key(0))

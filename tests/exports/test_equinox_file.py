@@ -84,7 +84,8 @@ def test_every_activation_is_that_of_the_language(activation, x64):
 
 
 @pytest.mark.parametrize(
-    ("name", "inference"), [("cifar", True), ("cifar", False), ("imagenet", True)]
+    ("name", "inference"),
+    [("cifar", True), pytest.param("cifar", False, marks=pytest.mark.slow), ("imagenet", True)],
 )
 def test_resnexts_compute_the_same_in_both_modes(name, inference, x64):
     plan = plan_of(RESNEXTS[name])

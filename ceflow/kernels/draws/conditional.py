@@ -4,7 +4,7 @@ A Gaussian matrix W meets the N hidden vectors H going up, and the N errors E co
 only W Q is seen, Q an orthonormal basis of H: so many standard normal columns. Coming back, the
 part of W orthogonal to Q is independent of all that happened above, and of it only R' E is seen:
 so many normal columns again. A layer costs 2 N n numbers in place of n^2, which makes a width of
-100,000 as easy as one of 1,000 (theory section 3 has the same for one input and ReLU).
+100,000 as easy as one of 1,000 (`ceflow.variance` has the same for one input and ReLU).
 """
 
 import math

@@ -1,8 +1,8 @@
 """Convolutions as XLA's CPU backend computes them fast.
 
-It runs grouped convolutions at 0.1 to 0.4 GFLOP/s (theory section 7): batched matrix products on
-patches do the same a hundred times faster. Others it runs fast only with features last, into which
-it brings them itself except within loops, where they take a hundred times as long.
+It runs grouped convolutions at 0.1 to 0.4 GFLOP/s: batched matrix products on patches do the same a
+hundred times faster. Others it runs fast only with features last, into which it brings them itself
+except within loops, where they take a hundred times as long.
 """
 
 from collections.abc import Callable
