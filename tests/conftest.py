@@ -11,6 +11,17 @@ import numpy as np
 import pytest
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_compiled() -> Iterator[None]:
+    """Let go of what a file's tests have compiled.
+
+    Each program takes memory maps, of which Linux gives a process 65,530: a worker that keeps all
+    of them is killed by XLA near the end of the suite.
+    """
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def x64() -> Iterator[None]:
     """Float64 arrays for one test."""
