@@ -96,24 +96,38 @@ def integrate(
             observe(float(carry.t.min()))
         return carry
 
-    carry, kept, reached = first(stepper, moments[0], state), [], False
-    for until in moments:
-        carry = forward(carry, until)
-        reached, here = bool((carry.t >= until).all()), float(carry.t.min())
-        if reached or (here > kept[-1][0] and not replicas):
-            kept.append((here, jax.tree.map(np.asarray, record(here, carry.state))))
-        if not reached:
-            break
-    moments, records = zip(*kept, strict=True)
+    carry = first(stepper, moments[0], state)
+    carry, kept, finished = _walked(carry, moments, forward, record, not replicas)
+    reached, records = zip(*kept, strict=True)
     return Trajectory(
-        np.array(moments),
+        np.array(reached),
         jax.tree.map(lambda *each: np.stack(each), *records),
         carry.state,
-        _ending(carry, reached, solver, dtype),
+        _ending(carry, finished, solver, dtype),
         np.asarray(carry.accepted)[()],
         np.asarray(carry.rejected)[()],
         steps,
     )
+
+
+def _walked(
+    carry: Carry,
+    moments: list[Array],
+    forward: Callable[[Carry, Array], Carry],
+    record: Callable[[float, PyTree], PyTree],
+    midway: bool,
+) -> tuple[Carry, list[tuple[float, PyTree]], bool]:
+    """Through all moments or as far as it goes: where that is, what was recorded when, and whether
+    the last was reached. `midway` says whether a place between two moments is recorded too."""
+    kept: list[tuple[float, PyTree]] = []
+    for until in moments:
+        carry = forward(carry, until)
+        reached, here = bool((carry.t >= until).all()), float(carry.t.min())
+        if reached or (midway and here > kept[-1][0]):
+            kept.append((here, jax.tree.map(np.asarray, record(here, carry.state))))
+        if not reached:
+            return carry, kept, False
+    return carry, kept, True
 
 
 def _floats(state: PyTree) -> tuple[PyTree, Any]:
