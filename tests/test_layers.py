@@ -37,6 +37,7 @@ LAYERS = [
     {"variance"},  # beside kernels, and the one that may import the other
     {"dynamics"},
     {"bottlenecks"},
+    {"claims"},
     {"search"},
     {"stages"},
     {"runs", "exports"},
@@ -178,7 +179,10 @@ def test_what_is_loaded_is_seen():
     assert "jax" in loaded("import ceflow.nets")
 
 
-PURE = ["data", "compiler", "search", "stages", "runs", "cli", "kernels", "variance", "store"]
+PURE = [
+    *("data", "compiler", "search", "stages", "runs", "cli", "kernels", "variance", "store"),
+    *("dynamics", "bottlenecks"),
+]
 
 
 def test_the_packages_that_describe_load_no_library_that_computes():

@@ -2,6 +2,7 @@
 out, and the types, choices and defaults in its tables are those of the schema."""
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterator
@@ -14,17 +15,23 @@ import pytest
 import ceflow
 from ceflow.runs import require_memory
 from ceflow.spec import (
+    Bottleneck,
     Budget,
     Cifar10,
     Circle,
     Document,
+    Ensemble,
     Flow,
+    Gaussian,
     Idx,
     Kernel,
+    LearningRates,
     Mlp,
     Npz,
     Search,
+    Train,
     Variance,
+    Verify,
     json_schema,
 )
 from ceflow.spec.codes import CODES
@@ -185,6 +192,7 @@ def section_of(name: str) -> str:
             "Budget": "budget",
             "Collect": "[collect]",
             "Stop": "stop",
+            "LearningRates": "learning_rate",
         }[name]
     )
     every = [sections_of(chapter) for chapter in CHAPTERS]
@@ -251,12 +259,42 @@ EVERY_KIND = Document(
         "entries": Flow(time=1.0, points=1, entries=[[0, 1]], start="flow", replicas=4),
     },
 )
-"""A run of it has every result that there is."""
+"""A run of it has every result that there is of networks without a bottleneck."""
+OF_ENSEMBLES = ("lemma-1", "theorem-1")
+OF_BOTTLENECKS = ("lemma-3.1", "theorem-3.2", "lemma-4.1", "eq-5", "eq-6", "eq-41")
+WIDE = Mlp(widths=[math.inf], weight_variance=1.0)
+EVERY_BOTTLENECK = Document(
+    data=Gaussian(inputs=3, train=5, test=2),
+    model=Bottleneck(size=2, encoder=WIDE, decoder=WIDE),
+    stages={
+        "train": Train(steps=2, width=20, record=["drift", "embedding"]),
+        "rates": Train(steps=2, width=20, learning_rate=LearningRates(encoder=99.0, decoder=1.0)),
+        "functions": Flow(time=1.0, points=1, width=20),
+        "verify": Verify(claims=OF_BOTTLENECKS, width=20, draws=20, points=3, steps=2),
+    },
+)
+"""A run of it has every result that there is of networks with one."""
+EVERY_ENSEMBLE = Document(
+    model=Ensemble(multiplicity=1, member=Mlp(widths=[8], activation="erf", inputs=2, outputs=1)),
+    stages={"ensembles": Verify(claims=OF_ENSEMBLES, draws=20, points=3, steps=2)},
+)
+"""The same of ensembles."""
+EVERY = (EVERY_KIND, EVERY_BOTTLENECK, EVERY_ENSEMBLE)
+STAGES = [(every, name) for every in EVERY for name in every.stages]
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> ceflow.Run:
     return ceflow.run(EVERY_KIND, tmp_path_factory.mktemp("reference") / "run")
+
+
+@pytest.fixture(scope="module")
+def results(done: ceflow.Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Of all stages of all."""
+    found = dict(done.results)
+    for every in EVERY[1:]:
+        found |= ceflow.run(every, tmp_path_factory.mktemp("reference") / "run").results
+    return found
 
 
 def keys_in(values: Any) -> set[str]:
@@ -269,14 +307,14 @@ def keys_in(values: Any) -> set[str]:
     return set(values).union(*inner)
 
 
-@pytest.mark.parametrize("stage", EVERY_KIND.stages)
-def test_every_key_of_a_result_is_described(done, stage):
-    section = sections_of("run-directory")[f"{EVERY_KIND.stages[stage].type} results"]
-    assert keys_in(done.results[stage]) <= set(re.findall(r"`(\w+)`", section))
+@pytest.mark.parametrize(("every", "stage"), STAGES, ids=[name for _, name in STAGES])
+def test_every_key_of_a_result_is_described(results, every, stage):
+    section = sections_of("run-directory")[f"{every.stages[stage].type} results"]
+    assert keys_in(results[stage]) <= set(re.findall(r"`([\w.-]+)`", section))
 
 
 def test_every_kind_of_stage_is_run_for_its_results():
-    assert {type(stage) for stage in EVERY_KIND.stages.values()} == set(KINDS)
+    assert {type(every.stages[name]) for every, name in STAGES} == set(KINDS)
 
 
 def test_every_key_of_the_state_is_described(done):

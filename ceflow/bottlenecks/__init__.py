@@ -4,26 +4,26 @@ space, discrete and continuous, and the finite networks that they are the limits
 from typing import TYPE_CHECKING
 
 from ceflow._lazy import lazy
-from ceflow.bottlenecks.network import Bottleneck, mlp, relu
+from ceflow.bottlenecks.budget import MEMORY
+from ceflow.bottlenecks.network import limit_of, mlp, relu
 
 if TYPE_CHECKING:
     from ceflow.bottlenecks.continuous import BottleneckFlow, flow
     from ceflow.bottlenecks.finite import FiniteCourse, descend
     from ceflow.bottlenecks.kernels.decoder import DecoderKernels
     from ceflow.bottlenecks.kernels.encoder import ComposedKernel, EncoderKernel
+    from ceflow.bottlenecks.ntk import composed_ntk
     from ceflow.bottlenecks.sampling import normal_rows
-    from ceflow.bottlenecks.targets import deep_gaussian_process
     from ceflow.bottlenecks.training.batches import Batches
     from ceflow.bottlenecks.training.checks import remarks
     from ceflow.bottlenecks.training.course import Course, Instability
-    from ceflow.bottlenecks.training.simulation import MEMORY, Simulation
+    from ceflow.bottlenecks.training.simulation import Simulation
     from ceflow.bottlenecks.training.steps import Rates, State
     from ceflow.bottlenecks.wide import WideDecoder, WideNetwork, sample
 
 __all__ = [
     "MEMORY",
     "Batches",
-    "Bottleneck",
     "BottleneckFlow",
     "ComposedKernel",
     "Course",
@@ -36,9 +36,10 @@ __all__ = [
     "State",
     "WideDecoder",
     "WideNetwork",
-    "deep_gaussian_process",
+    "composed_ntk",
     "descend",
     "flow",
+    "limit_of",
     "mlp",
     "normal_rows",
     "relu",
@@ -53,12 +54,12 @@ __getattr__, __dir__ = lazy(
         "ceflow.bottlenecks.finite": ("FiniteCourse", "descend"),
         "ceflow.bottlenecks.kernels.decoder": ("DecoderKernels",),
         "ceflow.bottlenecks.kernels.encoder": ("ComposedKernel", "EncoderKernel"),
+        "ceflow.bottlenecks.ntk": ("composed_ntk",),
         "ceflow.bottlenecks.sampling": ("normal_rows",),
-        "ceflow.bottlenecks.targets": ("deep_gaussian_process",),
         "ceflow.bottlenecks.training.batches": ("Batches",),
         "ceflow.bottlenecks.training.checks": ("remarks",),
         "ceflow.bottlenecks.training.course": ("Course", "Instability"),
-        "ceflow.bottlenecks.training.simulation": ("MEMORY", "Simulation"),
+        "ceflow.bottlenecks.training.simulation": ("Simulation",),
         "ceflow.bottlenecks.training.steps": ("Rates", "State"),
         "ceflow.bottlenecks.wide": ("WideDecoder", "WideNetwork", "sample"),
     },

@@ -1,5 +1,6 @@
 """Gradient flow (BN theorem 3.2), on a Markovian state."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,6 +27,11 @@ class BottleneckFlow(eqx.Module):
     points: Float[Array, "m d"]
     """`g_0` of training and test inputs."""
 
+    @classmethod
+    def of(cls, simulation: Simulation) -> "BottleneckFlow":
+        """That of a simulation, at a learning rate of 1."""
+        return cls(simulation.dynamics, simulation.points)
+
     def __call__(self, t: Any, state: FlowState) -> FlowState:
         engine, here, y = self.dynamics.engine, self.state(state), self.dynamics.targets
         assert isinstance(engine, Markovian)
@@ -40,6 +46,11 @@ class BottleneckFlow(eqx.Module):
         coefficients, memory = state
         moved = self.dynamics.kernel.product(coefficients)
         return State(self.points - moved, coefficients, memory)
+
+    def outputs(self, state: FlowState) -> Float[Array, "n outputs"]:
+        """`F_t` on training inputs."""
+        here = self.state(state)
+        return self.dynamics.engine.outputs(here.memory, here.points[: len(self.dynamics.targets)])
 
 
 def flow(
@@ -56,13 +67,24 @@ def flow(
     jumps in its derivatives, errors do not follow rtol below about 1e-5.
 
     Raises `ValueError` for the engine "history", whose memory has no derivative.
+
+    >>> import jax.numpy as jnp
+    >>> from ceflow.spec import Bottleneck
+    >>> from ceflow.bottlenecks import mlp, relu, sample
+    >>> from ceflow.seeding import Seed
+    >>> network = Bottleneck(size=2, encoder=relu(), decoder=mlp("softplus"))
+    >>> initial = sample(network, 3, 1, Seed(0), width=100)
+    >>> simulation = Simulation(network, initial, jnp.eye(3), jnp.ones((3, 1)))
+    >>> loss = lambda t, state: simulation.loss_of(state)
+    >>> before, after = flow(simulation, [0.0, 10.0], record=loss).records
+    >>> bool(after < before / 2)
+    True
     """
-    if simulation.engine == "history" and simulation.network.finite:
+    if simulation.engine == "history" and simulation.network.size < math.inf:
         raise ValueError(
             'a flow needs the engine "features": the past of "history" is one of steps'
         )
-    dynamics = simulation.dynamics
-    field = BottleneckFlow(dynamics, simulation.points)
+    field = BottleneckFlow.of(simulation)
     start = simulation.start()
     return integrate(
         field,

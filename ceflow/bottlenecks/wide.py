@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from ceflow.bottlenecks.network import Bottleneck
+from ceflow.bottlenecks.network import limit_of
 from ceflow.bottlenecks.sampling import Features, normal_rows
 from ceflow.compiler.lowering import lower
 from ceflow.compiler.models import expand, sized
 from ceflow.nets import ACTIVATIONS, Dense
 from ceflow.seeding import Seed
+from ceflow.spec import Bottleneck
 
 CHUNK = 512
 """Examples at once: an example takes as many numbers as a layer has units."""
@@ -88,14 +89,16 @@ def sample(
 
     Raises `ValueError` for a width below 1, or below the size of the bottleneck.
 
-    >>> from ceflow.bottlenecks import Bottleneck, relu
-    >>> net = sample(Bottleneck(relu(), relu(), 3), 4, 2, Seed(0), width=50)
+    >>> from ceflow.spec import Bottleneck
+    >>> from ceflow.bottlenecks import relu
+    >>> net = sample(Bottleneck(size=3, encoder=relu(), decoder=relu()), 4, 2, Seed(0), width=50)
     >>> x = jnp.ones((5, 4))
     >>> net.embed(x).shape, net(x).shape, net.decoder.jacobian(net.embed(x)).shape
     ((5, 3), (5, 2), (5, 2, 3))
     """
-    size = int(network.size) if network.finite else LARGE
-    if width < (size if network.finite else 1):
+    network = limit_of(network)
+    size = int(network.size) if network.size < math.inf else LARGE
+    if width < (size if network.size < math.inf else 1):
         raise ValueError(
             f"a bottleneck of {size} units needs a network at least as wide around it, not of"
             f" width {width}: its kernels would be far from their limits"

@@ -7,7 +7,7 @@ import click
 
 from ceflow.cli.failures import fail
 
-KINDS = ("search", "resnext", "kernel", "variance", "flow")
+KINDS = ("search", "resnext", "kernel", "variance", "flow", "bottleneck")
 
 
 @click.command("init")

@@ -4,6 +4,7 @@ from ceflow.compiler.merging import merged
 from ceflow.compiler.models import (
     ensemble_with,
     fan_in_sum,
+    halves_of,
     member_with,
     multiplicity_of,
     ratio_widths,
@@ -16,6 +17,7 @@ __all__ = [
     "compile",
     "ensemble_with",
     "fan_in_sum",
+    "halves_of",
     "member_with",
     "merged",
     "multiplicity_of",

@@ -7,7 +7,17 @@ from typing import Any
 
 from ceflow.compiler import nodes
 from ceflow.compiler.resnext import resnext
-from ceflow.spec import Block, Ensemble, Member, Mlp, Model, Resnext, member_of
+from ceflow.spec import (
+    Block,
+    Bottleneck,
+    Ensemble,
+    Member,
+    Mlp,
+    Model,
+    Resnext,
+    member_of,
+    widths_of,
+)
 
 
 @singledispatch
@@ -18,13 +28,17 @@ def expand(model: Model) -> nodes.Node:
 
 @expand.register
 def _(model: Mlp) -> nodes.Node:
+    return nodes.Chain(_mlp(model))
+
+
+def _mlp(model: Mlp) -> tuple[nodes.Node, ...]:
     inputs, outputs = _sizes(model)
     layers: list[nodes.Node] = []
     for fan_in, width in pairwise((inputs, *model.widths)):
         layers.append(nodes.Dense(fan_in, width, model.weight_variance, model.bias_variance))
         layers.append(nodes.Activation(model.activation, width))
     last = nodes.Dense(model.widths[-1], outputs, model.last_variance, model.bias_variance)
-    return nodes.Chain((*layers, last))
+    return (*layers, last)
 
 
 @expand.register
@@ -58,6 +72,17 @@ def _(model: Resnext) -> nodes.Node:
     return resnext(model, *_sizes(model))
 
 
+@expand.register
+def _(model: Bottleneck) -> nodes.Node:
+    return nodes.Chain(tuple(layer for half in halves_of(model) for layer in _mlp(half)))
+
+
+def halves_of(model: Bottleneck) -> tuple[Mlp, Mlp]:
+    """Encoder and decoder, with as many units between them as the bottleneck has."""
+    encoder = model.encoder.model_copy(update={"outputs": model.size})
+    return encoder, model.decoder.model_copy(update={"inputs": model.size})
+
+
 def _sizes(model: Mlp | Resnext) -> tuple[Any, int]:
     if model.inputs is None or model.outputs is None:
         raise ValueError("the inputs or outputs of the model are not known; give them by sized()")
@@ -72,6 +97,15 @@ def sized(model: Model, **sizes: object) -> Model:
     """
     if isinstance(model, Ensemble):
         return model.model_copy(update={"member": sized(model.member, **sizes)})
+    if isinstance(model, Bottleneck):
+        ends = {"encoder": "inputs", "decoder": "outputs"}
+        given = {half: key for half, key in ends.items() if key in sizes}
+        return model.model_copy(
+            update={
+                half: sized(getattr(model, half), **{key: sizes[key]})
+                for half, key in given.items()
+            }
+        )
     return model.model_copy(update=sizes)
 
 
@@ -84,11 +118,10 @@ def fan_in_sum(model: Model) -> float:
     >>> fan_in_sum(Mlp(widths=[20, 20, 10]))
     0.2
     """
-    member = member_of(model)
-    if isinstance(member, Block):
+    if not isinstance(model, Bottleneck) and isinstance(member := member_of(model), Block):
         first, second = member.widths
         return math.fsum((1 / member.channels, 1 / (9 * first), 1 / second))
-    return math.fsum(1 / width for width in member.widths)
+    return math.fsum(1 / width for width in widths_of(model))
 
 
 def multiplicity_of(model: Model) -> int:
@@ -99,7 +132,7 @@ def multiplicity_of(model: Model) -> int:
     """
     if isinstance(model, Ensemble):
         return model.multiplicity
-    return 1 if isinstance(model, Mlp) else model.cardinality
+    return 1 if isinstance(model, Mlp | Bottleneck) else model.cardinality
 
 
 def ratio_widths(model: Model, ratio: float) -> tuple[int, ...]:

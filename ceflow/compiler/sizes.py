@@ -4,7 +4,19 @@ from typing import Any
 
 from ceflow.compiler import nodes
 from ceflow.data import Extent
-from ceflow.spec import Block, Circle, Document, Ensemble, Fault, Mlp, Model, Resnext, SpecError
+from ceflow.spec import (
+    Block,
+    Bottleneck,
+    Circle,
+    Descent,
+    Document,
+    Ensemble,
+    Fault,
+    Mlp,
+    Model,
+    Resnext,
+    SpecError,
+)
 
 
 def sizes_of(document: Document, extent: Extent | None) -> dict[str, Any]:
@@ -16,8 +28,7 @@ def sizes_of(document: Document, extent: Extent | None) -> dict[str, Any]:
 
 
 def _size(key: str, document: Document, extent: Extent | None) -> nodes.Shape:
-    parent = ("model", "member") if isinstance(document.model, Ensemble) else ("model",)
-    model = _holder(document.model)
+    parent, model = _holder(key, document.model)
     known = getattr(model, key) or _there(key, model, extent) or _default(key, model)
     if known is None:
         help = f"add {key} to [{'.'.join(parent)}], or a [data] table"
@@ -29,9 +40,14 @@ def _size(key: str, document: Document, extent: Extent | None) -> nodes.Shape:
     return known
 
 
-def _holder(model: Model) -> Mlp | Block | Resnext:
-    """The part of a model that has the keys `inputs` and `outputs`."""
-    return model.member if isinstance(model, Ensemble) else model
+def _holder(key: str, model: Model) -> tuple[tuple[str, ...], Mlp | Block | Resnext]:
+    """The table of a model that has the key `inputs` or `outputs`, and what it says."""
+    if isinstance(model, Ensemble):
+        return ("model", "member"), model.member
+    if isinstance(model, Bottleneck):
+        half = "encoder" if key == "inputs" else "decoder"
+        return ("model", half), getattr(model, half)
+    return ("model",), model
 
 
 def _there(key: str, model: Model, extent: Extent | None) -> Any:
@@ -57,7 +73,8 @@ def _fits(key: str, known: nodes.Shape, extent: Extent) -> bool:
 
 def _free(key: str, document: Document) -> bool:
     """A kernel over a circle needs no targets, so the model's outputs decide there."""
-    return key == "outputs" and isinstance(document.data, Circle)
+    descends = any(isinstance(stage, Descent) for stage in document.stages.values())
+    return key == "outputs" and isinstance(document.data, Circle) and not descends
 
 
 def _contradiction(

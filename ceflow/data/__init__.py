@@ -5,15 +5,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ceflow.data import cifar10, digits, generated, idx, npz
+from ceflow.data import cifar10, deep_gp, digits, generated, idx, npz
 from ceflow.data.dataset import Dataset, Examples, Extent
+from ceflow.data.deep_gp import deep_gaussian_process
 from ceflow.seeding import Seed
-from ceflow.spec import Cifar10, Circle, Data, Digits, Gaussian, Idx, Npz
+from ceflow.spec import Cifar10, Circle, Data, DeepGp, Digits, Gaussian, Idx, Npz
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["READERS", "Dataset", "Examples", "Extent", "Reader", "anchored", "extent", "load"]
+__all__ = [
+    "READERS",
+    "Dataset",
+    "Examples",
+    "Extent",
+    "Reader",
+    "anchored",
+    "deep_gaussian_process",
+    "extent",
+    "load",
+]
 
 
 class Reader(NamedTuple):
@@ -29,6 +40,7 @@ READERS: dict[type, Reader] = {
     Cifar10: Reader(cifar10.extent, cifar10.load),
     Npz: Reader(npz.extent, npz.load),
     Gaussian: Reader(generated.gaussian_extent, generated.gaussian),
+    DeepGp: Reader(deep_gp.extent, deep_gp.load),
     Circle: Reader(generated.circle_extent, generated.circle),
 }
 

@@ -9,9 +9,9 @@ from itertools import groupby
 from string import Template
 from typing import Any
 
-from ceflow.compiler import Plan
+from ceflow.compiler import Plan, halves_of
 from ceflow.compiler.nodes import units
-from ceflow.spec import Block, Ensemble, Mlp, Model, Resnext
+from ceflow.spec import Block, Bottleneck, Ensemble, Mlp, Model, Resnext
 
 WIDEST = 100
 """Characters of a line."""
@@ -35,9 +35,9 @@ ACTIVATIONS = {
 def equinox_file(plan: Plan) -> str:
     """The text of a module that imports `equinox`, `jax` and `math` alone.
 
-    It holds the class of the network, `Mlp`, `Ensemble`, `Block` or `Resnext`, made by
-    `__init__(*, key)`, with the numbers of the document as constants above it. The same plan gives
-    the same text. Its weights are drawn by the law of `Plan.module`, but not the same ones.
+    It holds the class of the network, `Mlp`, `Ensemble`, `Block`, `Resnext` or `Bottleneck`, made
+    by `__init__(*, key)`, with the numbers of the document as constants above it. The same plan
+    gives the same text. Its weights are drawn by the law of `Plan.module`, but not the same ones.
 
     >>> from ceflow.compiler import compile
     >>> from ceflow.spec import Document
@@ -92,6 +92,11 @@ def _(model: Ensemble) -> set[str]:
 
 
 @_options.register
+def _(model: Bottleneck) -> set[str]:
+    return _options(model.encoder) | _options(model.decoder)
+
+
+@_options.register
 def _(model: Block) -> set[str]:
     return {"projection" if model.projection else "no projection"}
 
@@ -134,6 +139,18 @@ def _(model: Resnext) -> dict[str, str]:
         "base_width": str(model.base_width),
         "blocks": _tuple("BLOCKS", model.blocks),
     }
+
+
+@_constants.register
+def _(model: Bottleneck) -> dict[str, str]:
+    constants = {"size": str(model.size)}
+    for name, half in zip(("encoder", "decoder"), halves_of(model), strict=True):
+        widths = (half.inputs or 0, *half.widths, half.outputs or 0)
+        variances = (half.weight_variance, half.last_variance, half.bias_variance)
+        constants[f"{name}_widths"] = _tuple(f"{name.upper()}_WIDTHS", widths)
+        constants[f"{name}_variances"] = ", ".join(map(str, variances))
+        constants[f"{name}_activation"] = ACTIVATIONS[half.activation]
+    return constants
 
 
 def _layers(model: Mlp | Block) -> dict[str, str]:

@@ -7,11 +7,29 @@ from ceflow import stages
 from ceflow.compiler import Plan, compile
 from ceflow.runs import machine
 from ceflow.runs.rates import Rates, rates
-from ceflow.spec import Ensemble, Fault, Model, Resnext, SpecError, Stage, placing, variants
+from ceflow.spec import (
+    Bottleneck,
+    Ensemble,
+    Fault,
+    Model,
+    Resnext,
+    SpecError,
+    Stage,
+    placing,
+    variants,
+)
 from ceflow.stages import Forecast
 
 PLAIN = 80e6
 """Bytes of a process that has loaded NumPy but not JAX."""
+
+
+WIDTHS: dict[type, str] = {
+    Bottleneck: "model.encoder.widths",
+    Ensemble: "model.member.widths",
+    Resnext: "model.base_width",
+}
+"""Where a model says its widths, if not in `model.widths`."""
 
 
 class Needs(NamedTuple):
@@ -82,9 +100,7 @@ def _memory_faults(plan: Plan, run: str) -> Iterator[Fault]:
 def _full(key: str, stage: str, plan: Plan) -> str:
     """The path of a key that a forecast names: of the stage, of [data], or of the model."""
     if key == "model.widths":
-        return {Ensemble: "model.member.widths", Resnext: "model.base_width"}.get(
-            type(plan.model), key
-        )
+        return WIDTHS.get(type(plan.model), key)
     return key if "." in key else f"stages.{stage}.{key}"
 
 

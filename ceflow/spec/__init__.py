@@ -1,11 +1,23 @@
 """The language: what a document may say, and how it is read and written. Never imports JAX."""
 
 from ceflow.spec.base import Spec
-from ceflow.spec.collect import Collect, at_path
-from ceflow.spec.data import Cifar10, Circle, Data, Digits, Gaussian, Idx, Npz
+from ceflow.spec.collect import Collect, at_path, course_path
+from ceflow.spec.courses import recorded
+from ceflow.spec.data import Cifar10, Circle, Data, DeepGp, Digits, Gaussian, Idx, Npz
 from ceflow.spec.diagnostics import Fault, Place, SpecError
 from ceflow.spec.document import VERSION, Document
-from ceflow.spec.models import Block, Ensemble, Member, Mlp, Model, Resnext, member_of
+from ceflow.spec.models import (
+    Block,
+    Bottleneck,
+    Ensemble,
+    Member,
+    Mlp,
+    Model,
+    Resnext,
+    activations_of,
+    member_of,
+    widths_of,
+)
 from ceflow.spec.notation import network_name, read_network
 from ceflow.spec.origin import Origin, placing, stack
 from ceflow.spec.reading import check, load, loads
@@ -13,13 +25,18 @@ from ceflow.spec.schema import json_schema
 from ceflow.spec.stages import (
     FEWEST_DRAWS,
     Budget,
+    Claim,
+    Descent,
     Flow,
     Kernel,
+    LearningRates,
     Search,
     Stage,
     StageSpec,
     Stop,
+    Train,
     Variance,
+    Verify,
 )
 from ceflow.spec.sweep import Sweep, variants
 from ceflow.spec.text import Text
@@ -29,11 +46,15 @@ __all__ = [
     "FEWEST_DRAWS",
     "VERSION",
     "Block",
+    "Bottleneck",
     "Budget",
     "Cifar10",
     "Circle",
+    "Claim",
     "Collect",
     "Data",
+    "DeepGp",
+    "Descent",
     "Digits",
     "Document",
     "Ensemble",
@@ -42,6 +63,7 @@ __all__ = [
     "Gaussian",
     "Idx",
     "Kernel",
+    "LearningRates",
     "Member",
     "Mlp",
     "Model",
@@ -57,9 +79,13 @@ __all__ = [
     "Stop",
     "Sweep",
     "Text",
+    "Train",
     "Variance",
+    "Verify",
+    "activations_of",
     "at_path",
     "check",
+    "course_path",
     "dumps",
     "dumps_origins",
     "json_schema",
@@ -69,7 +95,9 @@ __all__ = [
     "network_name",
     "placing",
     "read_network",
+    "recorded",
     "stack",
     "tree_of",
     "variants",
+    "widths_of",
 ]

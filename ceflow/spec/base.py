@@ -97,5 +97,9 @@ Image = Annotated[Sequence[Count], AfterValidator(tuple), Field(min_length=3, ma
 """Channels, height and width."""
 Names = Annotated[Sequence[str], AfterValidator(tuple), Field(min_length=1)]
 
+UNTOLD = "$"
+"""What the names begin with of those kinds of value that are told apart by their form, by no key
+of the document."""
+
 TAGS = ("type", "source")
 """The keys that say which kind of model, stage or data a table describes."""

@@ -96,6 +96,29 @@ class Gaussian(Source):
     """Number of test examples."""
 
 
+class DeepGp(Source):
+    """A regression that is hard enough: standard normal inputs, and targets from one draw of a deep
+    Gaussian process (BN appendix D.4.1), of mean 0 and variance 1 over the training examples."""
+
+    source: Literal["deep-gp"] = "deep-gp"
+    """Targets drawn from a deep Gaussian process."""
+    inputs: Count = 20
+    """Dimension of the inputs."""
+    outputs: Count = 1
+    """Dimension of the targets."""
+    train: Count = 2000
+    """Number of training examples."""
+    test: Number = 2000
+    """Number of test examples."""
+    layers: Count = 2
+    """Gaussian processes, each of the values of the one before."""
+    hidden: Count = 20
+    """Functions in each but the last."""
+    length: Positive = 2.0
+    """How far a function stays the same: the covariance is exp(-|x - x'|^2/(2 length^2 d)), d the
+    numbers in x."""
+
+
 class Circle(Spec):
     """Points (cos t, sin t) at equal steps of the angle t over [-pi, pi], as in CE figure 2."""
 
@@ -109,4 +132,6 @@ class Circle(Spec):
     """Radius of the circle."""
 
 
-Data = Annotated[Digits | Idx | Cifar10 | Npz | Gaussian | Circle, Field(discriminator="source")]
+Data = Annotated[
+    Digits | Idx | Cifar10 | Npz | Gaussian | DeepGp | Circle, Field(discriminator="source")
+]

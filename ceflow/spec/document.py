@@ -62,7 +62,7 @@ class Document(Spec):
         return self._origin
 
     def faults(self) -> list[Fault]:
-        faults: list[Fault] = []
+        faults = [fault.below("model") for fault in self.model.faults()]
         earlier: dict[str, Stage] = {}
         for name, stage in self.stages.items():
             found = [*stage.faults(), *_reference_faults(stage, earlier, self.stages)]

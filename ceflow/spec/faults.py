@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ceflow.spec.base import TAGS, Spec, Steps
+from ceflow.spec.base import TAGS, UNTOLD, Spec, Steps
 from ceflow.spec.diagnostics import MOST, Fault, cut, dotted
 from ceflow.spec.suggest import did_you_mean
 from ceflow.spec.trees import child
@@ -136,6 +136,8 @@ def _path(location: tuple[int | str, ...], tree: Any) -> Steps:
     """A pydantic location without the tags of unions that it goes through."""
     path: list[int | str] = []
     for position, step in enumerate(location):
+        if str(step).startswith(UNTOLD):
+            continue
         last = position == len(location) - 1
         here = step in tree if isinstance(tree, dict) else isinstance(step, int)
         if here:

@@ -1,11 +1,23 @@
 """Models: what a network is. Its meaning (shapes, costs, modules) is in `ceflow.compiler`."""
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ceflow.spec.base import Count, Counts, Image, NonNegative, Positive, Spec, Widths
+from ceflow.spec.base import (
+    Count,
+    Counts,
+    Image,
+    NonNegative,
+    Positive,
+    Spec,
+    Steps,
+    Width,
+    Widths,
+)
+from ceflow.spec.diagnostics import Fault
 
 Activation = Literal[
     "relu",
@@ -141,7 +153,77 @@ class Resnext(Spec):
         return Block(widths=(self.base_width, self.base_width))
 
 
-Model = Annotated[Mlp | Ensemble | Block | Resnext, Field(discriminator="type")]
+class Bottleneck(Spec):
+    """A network with a narrow layer in its middle, `F = f o g` (BN section 2): an encoder `g` onto
+    `size` units, linear at its end, and a decoder `f` behind them.
+
+    With finite widths an ordinary network. With infinitely wide halves the bottleneck alone is
+    finite, and the kernels move (BN theorem 3.2); if `size` too is infinite, they do not.
+
+    >>> wide = Mlp(widths=[math.inf], weight_variance=1.0)
+    >>> Bottleneck(size=10, encoder=wide, decoder=wide).decoder_scale   # c/d
+    0.1
+    """
+
+    type: Literal["bottleneck"] = "bottleneck"
+    """A network with a narrow layer in its middle."""
+    size: Width
+    """Units of the bottleneck, d; `inf` for none."""
+    encoder: Mlp
+    """The network in front of the bottleneck, whose outputs are its values."""
+    decoder: Mlp
+    """The network behind; infinitely wide, it has one hidden layer and no bias."""
+
+    @property
+    def widths(self) -> tuple[float, ...]:
+        """Of all hidden layers, the bottleneck included."""
+        return (*self.encoder.widths, self.size, *self.decoder.widths)
+
+    @property
+    def finite(self) -> bool:
+        """Whether no layer is infinitely wide."""
+        return all(width != math.inf for width in self.widths)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether both halves are infinitely wide, and the bottleneck is not."""
+        return not self.finite and self.size != math.inf
+
+    @property
+    def decoder_scale(self) -> float:
+        """What stands before `x.x'` in the decoder's first covariance: c/size."""
+        return self.decoder.weight_variance / self.size
+
+    def faults(self) -> list[Fault]:
+        return [*self._size_faults(), *self._width_faults()]
+
+    def _size_faults(self) -> Iterator[Fault]:
+        ends = {("encoder", "outputs"): self.encoder.outputs}
+        ends |= {("decoder", "inputs"): self.decoder.inputs}
+        for path, given in ends.items():
+            if given is not None and given != self.size:
+                message = f"the {path[0]} has {given} {path[1]}, the bottleneck {self.size} units"
+                yield Fault("CE204", message, path, help="leave it out")
+
+    def _width_faults(self) -> Iterator[Fault]:
+        outer = (*self.encoder.widths, *self.decoder.widths)
+        if self.size == math.inf and math.inf not in outer:
+            message = "an infinite bottleneck between finite layers"
+            yield Fault("CE203", message, ("size",), help="give it a number of units")
+        elif math.inf in outer and len({width == math.inf for width in outer}) > 1:
+            message = "one layer beside the bottleneck is infinitely wide, another is not"
+            help = "make the widths of encoder and decoder all inf, or all finite"
+            yield Fault("CE203", message, ("encoder", "widths"), help=help)
+        elif math.inf in outer and len(self.decoder.widths) > 1:
+            message = "the kernels of an infinitely wide decoder are known for one hidden layer"
+            yield Fault("CE203", message, ("decoder", "widths"), help="use widths = [inf]")
+        elif math.inf in outer and self.decoder.bias_variance:
+            message = "the kernels of an infinitely wide decoder are known without bias"
+            path: Steps = ("decoder", "bias_variance")
+            yield Fault("CE203", message, path, help="leave it out")
+
+
+Model = Annotated[Mlp | Ensemble | Block | Resnext | Bottleneck, Field(discriminator="type")]
 
 Member = Mlp | Block
 """A network that is repeated."""
@@ -153,6 +235,22 @@ def member_of(model: Model) -> Member:
         return model.member
     if isinstance(model, Resnext):
         return model.block
+    if isinstance(model, Bottleneck):
+        raise TypeError("a network with a bottleneck repeats nothing")
     if isinstance(model, Block):
         return model.model_copy(update={"cardinality": 1, "projection": False})
     return model
+
+
+def activations_of(model: Model) -> set[str]:
+    """The activations in a network."""
+    if isinstance(model, Bottleneck):
+        return {model.encoder.activation, model.decoder.activation}
+    if isinstance(model, Ensemble):
+        return {model.member.activation}
+    return {"relu" if isinstance(model, Resnext) else model.activation}
+
+
+def widths_of(model: Model) -> tuple[float, ...]:
+    """The hidden widths of a network, or of what it repeats."""
+    return tuple((model if isinstance(model, Bottleneck) else member_of(model)).widths)

@@ -38,6 +38,10 @@ def _for_editors(node: Any, tables: dict[str, Any]) -> Any:
         node = _chosen_by_tag(node, tables)
     if {"type": "null"} in node.get("anyOf", []):
         node = _without_null(node)
+    if isinstance(node.get("default"), dict):
+        node["default"] = {
+            key: value for key, value in node["default"].items() if value is not None
+        }
     if node.get("anyOf", [{}])[-1] == {"const": "inf"}:
         # TOML's own inf: editors pass it on as a number past all others, or as null.
         node["anyOf"] += [{"type": "number", "minimum": sys.float_info.max}, {"type": "null"}]

@@ -1,16 +1,18 @@
 """Kinds of stage, one file each: what it will need, how it is done, what it has to show."""
 
-from ceflow.spec import Flow, Kernel, Search, Stage, Variance
-from ceflow.stages import flow, kernel, search, variance
+from ceflow.spec import Flow, Kernel, Search, Stage, Train, Variance, Verify
+from ceflow.stages import flow, kernel, search, train, variance, verify
 from ceflow.stages.flow.problem import KINKED
 from ceflow.stages.stage import Forecast, Job, Kind, Outcome, Values, Work, resolve_model
-from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table, number
+from ceflow.stages.summary import Block, Cell, Curve, Drawing, Heatmap, Note, Series, Table, number
 
 KINDS: dict[type, Kind] = {
     Flow: flow.KIND,
     Kernel: kernel.KIND,
     Search: search.KIND,
+    Train: train.KIND,
     Variance: variance.KIND,
+    Verify: verify.KIND,
 }
 
 
@@ -25,7 +27,9 @@ __all__ = [
     "Block",
     "Cell",
     "Curve",
+    "Drawing",
     "Forecast",
+    "Heatmap",
     "Job",
     "Kind",
     "Note",

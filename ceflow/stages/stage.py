@@ -1,5 +1,6 @@
 """What a stage is given, and what it gives back."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,21 @@ TYPICAL_ALPHA = 3.4
 
 Values = dict[str, Any]
 """Plain numbers, strings, lists and dictionaries: what goes into results.json."""
+
+
+def finite(number: Any) -> float | None:
+    """A number as JSON has it, where it has it."""
+    number = float(number)
+    return number if math.isfinite(number) else None
+
+
+def written(number: Any) -> float | str | None:
+    """The same of one that may well be infinite, which is written as the language does.
+
+    >>> written(0.5), written(math.inf), written(math.nan)
+    (0.5, 'inf', None)
+    """
+    return "inf" if number == math.inf else finite(number)
 
 
 @dataclass(frozen=True)

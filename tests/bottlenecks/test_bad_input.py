@@ -5,21 +5,20 @@ import pytest
 
 from ceflow.bottlenecks import (
     Batches,
-    Bottleneck,
     Simulation,
-    deep_gaussian_process,
     mlp,
     relu,
     remarks,
     sample,
 )
 from ceflow.seeding import Seed
+from ceflow.spec import Bottleneck
 
 X, Y = np.eye(3), np.ones((3, 1))
 
 
 def simulation(x=X, y=Y, activation="relu", **options):
-    network = Bottleneck(relu(), mlp(activation), 2)
+    network = Bottleneck(size=2, encoder=relu(), decoder=mlp(activation))
     return Simulation(network, sample(network, 3, 1, Seed(0), width=20), x, y, **options)
 
 
@@ -67,16 +66,10 @@ def test_remarks():
         "training inputs 0 and 3 are equal and their targets are not (pairs in all: 2):"
         " the training loss cannot reach 0"
     )
+    assert remarks(np.vstack([X, X[1:]]), np.ones((5, 1))) == [
+        "training inputs 1 and 3 are equal, and so are their targets (pairs in all: 2): such an"
+        " example has the weight of two"
+    ]
     assert remarks(X[:1], Y[:1]) == [
         "there is one training example: all else that outputs do is extrapolation"
     ]
-
-
-def test_targets_of_a_deep_gaussian_process():
-    """Over 400 functions the variance at each input is 1 within 6 standard errors."""
-    x = np.random.default_rng(0).normal(size=(8, 3))
-    y = deep_gaussian_process(x, 400, Seed(0), hidden=5)
-    assert abs(np.square(y).mean(1) - 1).max() < 6 * np.sqrt(2 / 400)
-    assert (deep_gaussian_process(x, 400, Seed(0), hidden=5) == y).all()
-    with pytest.raises(ValueError, match="1 layer, function and output or more"):
-        deep_gaussian_process(x, 1, Seed(0), layers=0)

@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ceflow.bottlenecks import Bottleneck, DecoderKernels, mlp, normal_rows, relu, sample
+from ceflow.bottlenecks import DecoderKernels, mlp, normal_rows, relu, sample
 from ceflow.kernels import analytic
 from ceflow.seeding import Seed
+from ceflow.spec import Bottleneck
 
 KINDS = ["iid", "orthogonal", "quasi-random"]
-NETWORK = Bottleneck(relu(2), relu(), 3)
+NETWORK = Bottleneck(size=3, encoder=relu(2), decoder=relu())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -33,7 +34,7 @@ def test_orthogonal_rows_are_orthogonal_and_keep_their_lengths():
 def test_quasi_random_features_bring_the_kernel_nearer():
     """Of the NNGP at n = 4096, median of 5 draws: the standard errors differ tenfold."""
     points = jnp.asarray(np.random.default_rng(0).normal(size=(6, 2)))
-    network = Bottleneck(relu(), relu(), 2)
+    network = Bottleneck(size=2, encoder=relu(), decoder=relu())
     exact = DecoderKernels(network).nngp(points, points)
 
     def error(kind, seed):
@@ -47,7 +48,7 @@ def test_quasi_random_features_bring_the_kernel_nearer():
 def test_g_has_the_law_of_the_encoder():
     """Covariance over 4,000 units of the bottleneck of width 4,000, within 6 standard errors."""
     x = np.random.default_rng(1).normal(size=(4, 5))
-    net = sample(Bottleneck(relu(), relu(), 4000), 5, 1, Seed(1), width=4000)
+    net = sample(Bottleneck(size=4000, encoder=relu(), decoder=relu()), 5, 1, Seed(1), width=4000)
     g = np.asarray(net.embed(jnp.asarray(x)))
     exact = np.asarray(analytic(relu(), x).nngp)
     spread = np.sqrt(np.outer(exact.diagonal(), exact.diagonal()) + exact**2)
@@ -57,7 +58,9 @@ def test_g_has_the_law_of_the_encoder():
 
 @pytest.mark.parametrize("activation", ["relu", "softplus"])
 def test_the_jacobian_is_exact(x64, activation):
-    net = sample(Bottleneck(relu(), mlp(activation), 3), 4, 2, Seed(0), width=30)
+    net = sample(
+        Bottleneck(size=3, encoder=relu(), decoder=mlp(activation)), 4, 2, Seed(0), width=30
+    )
     points = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)))
     exact = jax.vmap(jax.jacfwd(net.decoder))(points)
     np.testing.assert_allclose(net.decoder.jacobian(points), exact, atol=1e-13)
@@ -81,7 +84,7 @@ def test_outputs_do_not_depend_on_how_many_are_asked_for():
 
 def test_what_cannot_be_drawn():
     with pytest.raises(ValueError, match="at least as wide"):
-        sample(Bottleneck(relu(), relu(), 100), 4, 1, Seed(0), width=50)
+        sample(Bottleneck(size=100, encoder=relu(), decoder=relu()), 4, 1, Seed(0), width=50)
     with pytest.raises(ValueError, match="iid, orthogonal or quasi-random"):
         normal_rows("sobol", 3, 3, Seed(0))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="at most 21201 inputs"):

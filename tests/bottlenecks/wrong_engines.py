@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ceflow.bottlenecks import Bottleneck, Rates, Simulation
+from ceflow.bottlenecks import Rates, Simulation
 from ceflow.bottlenecks.kernels.kinked import SLOPES
 from ceflow.bottlenecks.kernels.past import past_sums
 from ceflow.bottlenecks.training.engines import Features, History, _appended
 from ceflow.kernels import analytic
+from ceflow.spec import Bottleneck
 
 
 def plain_kernels(x: np.ndarray, past: np.ndarray, network: Bottleneck) -> tuple[Any, Any]:

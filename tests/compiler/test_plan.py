@@ -31,6 +31,7 @@ from ceflow.spec import (
     Model,
     Resnext,
     SpecError,
+    member_of,
 )
 
 KEY = jax.random.key(0)
@@ -115,7 +116,7 @@ def test_sizes_come_from_the_model_or_the_data(
 ):
     plan = compile(Document(model=model, data=data))
     assert (plan.root.inputs, plan.root.outputs) == sizes
-    member = plan.model.member if isinstance(plan.model, Ensemble) else plan.model
+    member = member_of(plan.model)
     assert (member.inputs, member.outputs) == sizes
 
 

@@ -17,7 +17,7 @@ import pytest
 from ceflow.data import READERS, Dataset, Extent, anchored, extent, load
 from ceflow.data import digits as digits_source
 from ceflow.seeding import Seed
-from ceflow.spec import Cifar10, Circle, Data, Digits, Gaussian, Idx, Npz
+from ceflow.spec import Cifar10, Circle, Data, DeepGp, Digits, Gaussian, Idx, Npz
 
 SEED = Seed(0)
 TRAIN_LABELS = [3, 0, 1, 3, 2, 1, 0, 3]
@@ -38,6 +38,8 @@ SPECS: dict[str, Data] = {
     "npz, signed": Npz(path="signed.npz", targets="signed"),
     "npz, no test": Npz(path="signed.npz", test=0),
     "gaussian": Gaussian(inputs=3, outputs=2, train=5, test=4),
+    "deep-gp": DeepGp(inputs=3, outputs=2, train=5, test=4),
+    "deep-gp, no test": DeepGp(inputs=3, train=5, test=0, layers=3, hidden=2, length=1.0),
     "circle": Circle(points=7, outputs=2),
 }
 

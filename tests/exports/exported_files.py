@@ -10,7 +10,13 @@ import jax.numpy as jnp
 from ceflow.compiler import Plan
 from ceflow.exports import equinox_file
 
-CLASSES = {"mlp": "Mlp", "ensemble": "Ensemble", "block": "Block", "resnext": "Resnext"}
+CLASSES = {
+    "mlp": "Mlp",
+    "ensemble": "Ensemble",
+    "block": "Block",
+    "resnext": "Resnext",
+    "bottleneck": "Bottleneck",
+}
 
 
 def network_class(plan: Plan) -> Any:

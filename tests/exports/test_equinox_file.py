@@ -19,7 +19,7 @@ from ceflow.compiler import Plan, compile
 from ceflow.compiler.lowering import lower_with_state
 from ceflow.exports import equinox_file
 from ceflow.nets import ACTIVATIONS
-from ceflow.spec import Block, Document, Ensemble, Mlp, Model, Resnext
+from ceflow.spec import Block, Bottleneck, Document, Ensemble, Mlp, Model, Resnext
 
 
 def mlp(**fields: Any) -> Mlp:
@@ -36,6 +36,11 @@ STATELESS: dict[str, Model] = {
     "ensemble with biases": Ensemble(multiplicity=5, member=mlp(bias_variance=0.3)),
     "block": Block(channels=6, widths=[3, 4], cardinality=5, **SCALED),
     "projection": Block(channels=6, widths=[3, 4], cardinality=5, projection=True, outputs=2),
+    "bottleneck": Bottleneck(
+        size=2,
+        encoder=Mlp(widths=[6, 5], inputs=4, activation="erf", weight_variance=1.3),
+        decoder=Mlp(widths=[7], outputs=3, last_variance=0.4, bias_variance=0.3),
+    ),
 }
 RESNEXTS: dict[str, Model] = {
     "cifar": Resnext(blocks=[2, 1], cardinality=3, base_width=4, inputs=[1, 8, 8], outputs=5),
@@ -125,7 +130,9 @@ def test_a_resnext_learns():
     assert all(moved)
 
 
-@pytest.mark.parametrize("name", ["mlp", "biases", "ensemble with biases", "projection", "cifar"])
+@pytest.mark.parametrize(
+    "name", ["mlp", "biases", "ensemble with biases", "projection", "bottleneck", "cifar"]
+)
 def test_weights_start_by_the_law_of_the_plan(name, x64):
     """The mean square of all parameters against that of 20 draws of the plan."""
     plan = plan_of(MODELS[name])

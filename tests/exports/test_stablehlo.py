@@ -10,11 +10,14 @@ from numpy.testing import assert_allclose
 from ceflow.compiler import Plan, compile
 from ceflow.exports import export
 from ceflow.exports.stablehlo import weights_of
-from ceflow.spec import Block, Document, Ensemble, Mlp, Model, Resnext
+from ceflow.spec import Block, Bottleneck, Document, Ensemble, Mlp, Model, Resnext
 
 MODELS: dict[str, Model] = {
     "mlp": Mlp(widths=[7, 5], inputs=4, outputs=3, activation="erf", bias_variance=0.2),
     "ensemble": Ensemble(multiplicity=3, member=Mlp(widths=[5, 6], inputs=4, outputs=2)),
+    "bottleneck": Bottleneck(
+        size=2, encoder=Mlp(widths=[7], inputs=4), decoder=Mlp(widths=[5], outputs=3)
+    ),
     "block": Block(channels=6, widths=[3, 4], cardinality=2, projection=True),
     "resnext": Resnext(blocks=[1, 1], cardinality=2, base_width=4, inputs=[3, 8, 8]),
 }

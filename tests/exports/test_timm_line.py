@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 from ceflow.compiler import Plan, compile
 from ceflow.exports import export, timm_line
-from ceflow.spec import Document, Mlp, Resnext, SpecError
+from ceflow.spec import Bottleneck, Document, Mlp, Resnext, SpecError
 
 PEER = Path(__file__).parents[2] / "benchmarks" / "peers" / "timm_network.py"
 VARIABLE = "CEFLOW_PEER_TIMM"
@@ -142,6 +142,12 @@ def test_published_networks_have_their_published_counts(plan, parameters):
     ("model", "message"),
     [
         (Mlp(widths=[3], inputs=2, outputs=1), "timm has no network of the type mlp, only resnext"),
+        (
+            Bottleneck(
+                size=1, encoder=Mlp(widths=[3], inputs=2), decoder=Mlp(widths=[3], outputs=1)
+            ),
+            "timm has no network of the type bottleneck, only resnext",
+        ),
         (Resnext(blocks=[1] * 5, base_width=4), "timm's ResNet has at most 4 stages, this one 5"),
         (Resnext(blocks=[1], base_width=4), "timm's ResNet cannot be built with one block alone"),
     ],

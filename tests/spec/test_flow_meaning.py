@@ -82,7 +82,7 @@ def test_moments_are_the_start_the_end_and_what_was_asked_for():
 
 K = {"k": Kernel(kind="nngp")}
 FAULTY = {
-    "no data": (Flow(**END), {"data": None}, "CE202", (), "a flow needs examples"),
+    "no data": (Flow(**END), {"data": None}, "CE202", (), "a flow stage needs examples"),
     "no weights": (
         Flow(**END, engine="parameters"),
         {"model": INFINITE},

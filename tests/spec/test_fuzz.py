@@ -58,6 +58,19 @@ DOCUMENTS = {
         "model": {"type": "mlp", "widths": ["inf", "inf"], "outputs": 1},
         "stages": {"k": {"type": "kernel", "outputs": "mean"}},
     },
+    "a bottleneck": {
+        "data": {"source": "deep-gp", "inputs": 3, "train": 6, "test": 2, "length": 3.0},
+        "model": {
+            "type": "bottleneck",
+            "size": 2,
+            "encoder": {"widths": ["inf", "inf"]},
+            "decoder": {"widths": ["inf"], "activation": "erf"},
+        },
+        "stages": {
+            "f": {"type": "flow", "time": 1.0, "width": 20, "features": "orthogonal"},
+            "t": {"type": "train", "steps": 2, "learning_rate": {"relative": 0.5}},
+        },
+    },
     "a grid": {
         **BASE,
         "sweep": {"model.widths": [[5, 5], [8]], "seed": [0, 1], "stages.v.draws": [100, 300]},
@@ -99,6 +112,7 @@ PATHS = [
 NAMES = [
     "mlp",
     "ensemble",
+    "bottleneck",
     "kernel",
     "search",
     "variance",

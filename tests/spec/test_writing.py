@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from ceflow.spec import (
     Block,
+    Bottleneck,
     Budget,
     Cifar10,
     Circle,
     Data,
+    DeepGp,
     Digits,
     Document,
     Ensemble,
@@ -21,6 +23,7 @@ from ceflow.spec import (
     Gaussian,
     Idx,
     Kernel,
+    LearningRates,
     Mlp,
     Model,
     Npz,
@@ -28,7 +31,9 @@ from ceflow.spec import (
     Search,
     Stage,
     Stop,
+    Train,
     Variance,
+    Verify,
     dumps,
     loads,
     tree_of,
@@ -59,7 +64,24 @@ MLP = {
     "last_variance": POSITIVE,
     "bias_variance": NON_NEGATIVE,
 }
+HALF = {
+    "widths": st.just([math.inf]) | st.lists(COUNTS, min_size=1, max_size=3),
+    "activation": MLP["activation"],
+    "weight_variance": POSITIVE,
+    "bias_variance": st.just(0.0) | POSITIVE,
+}
+"""Keys of a half of a network with a bottleneck; most of such are right."""
 MODEL_KEY = {"model": st.none()}  # what they refer to is drawn with the document
+DESCENT = {
+    "loss": st.sampled_from(["mse", "cross-entropy"]),
+    "reduction": st.sampled_from(["sum", "mean"]),
+    "width": COUNTS,
+    "features": st.sampled_from(["iid", "orthogonal", "quasi-random"]),
+    "stop": st.none() | st.builds(Stop, train_loss=POSITIVE),
+}
+RATES = st.builds(LearningRates, relative=POSITIVE) | st.builds(
+    LearningRates, encoder=POSITIVE, decoder=POSITIVE
+)
 KEYS = {
     Digits: {**SOURCE, "targets": TARGETS, "classes": CLASSES},
     Idx: {**FILES, "classes": CLASSES},
@@ -72,6 +94,16 @@ KEYS = {
         "test": st.integers(0, 10**9),
         "inputs": COUNTS,
         "outputs": COUNTS,
+    },
+    DeepGp: {
+        **SOURCE,
+        "train": COUNTS,
+        "test": st.integers(0, 10**9),
+        "inputs": COUNTS,
+        "outputs": COUNTS,
+        "layers": COUNTS,
+        "hidden": COUNTS,
+        "length": POSITIVE,
     },
     Circle: {"points": COUNTS, "outputs": COUNTS, "scale": POSITIVE},
     Mlp: MLP,
@@ -94,6 +126,11 @@ KEYS = {
         "outputs": st.none() | COUNTS,
     },
     Ensemble: {"multiplicity": COUNTS, "member": st.deferred(lambda: pieces(Mlp))},
+    Bottleneck: {
+        "size": st.just(math.inf) | COUNTS,
+        "encoder": st.deferred(lambda: pieces(Mlp, HALF)),
+        "decoder": st.deferred(lambda: pieces(Mlp, HALF)),
+    },
     Kernel: {
         **MODEL_KEY,
         "kind": st.sampled_from(["ntk", "nngp"]),
@@ -120,18 +157,16 @@ KEYS = {
     },
     Flow: {
         **MODEL_KEY,
-        "engine": st.sampled_from([None, "parameters", "linearised", "kernel", "closed-form"]),
+        **DESCENT,
+        "engine": st.sampled_from([None, "parameters", "linearised", "kernel", "features"]),
         "kernel": st.none(),
         "start": st.none(),
         "time": st.just(math.inf) | POSITIVE,
         "points": COUNTS,
         "times": st.none(),
-        "loss": st.sampled_from(["mse", "cross-entropy"]),
-        "reduction": st.sampled_from(["sum", "mean"]),
         "record": st.lists(st.sampled_from(["drift", "kernel", "spectrum"]), max_size=2),
         "entries": st.none() | st.just([(0, 0)]),
         "replicas": COUNTS,
-        "stop": st.none() | st.builds(Stop, train_loss=POSITIVE),
         "solver": st.sampled_from(["auto", "tsit5", "dopri8", "kvaerno5", "rkc"]),
         "rtol": st.none() | st.floats(1e-14, 0.5),
         "atol": st.none() | NON_NEGATIVE,
@@ -148,6 +183,26 @@ KEYS = {
         "tolerance": NON_NEGATIVE,
         "compare": st.lists(st.sampled_from(["3x64d", "12x7", "2x5-6d"]), max_size=2),
     },
+    Train: {
+        **MODEL_KEY,
+        **DESCENT,
+        "engine": st.sampled_from([None, "features", "history", "kernel"]),
+        "steps": st.none() | COUNTS,
+        "epochs": st.none() | st.floats(0.01, 1e6),
+        "batch": st.none() | COUNTS,
+        "learning_rate": POSITIVE | RATES,
+        "points": COUNTS,
+        "moments": st.none() | st.lists(COUNTS, min_size=1, max_size=3),
+        "record": st.lists(st.sampled_from(["drift", "embedding"]), max_size=2),
+    },
+    Verify: {
+        **MODEL_KEY,
+        "claims": st.lists(st.sampled_from(["lemma-3.1", "eq-5", "lemma-1"]), min_size=1),
+        "width": COUNTS,
+        "draws": COUNTS,
+        "points": COUNTS,
+        "steps": COUNTS,
+    },
 }
 TAGS = {"type", "source"}
 
@@ -157,10 +212,10 @@ def members(union):
     return get_args(get_args(union)[0])
 
 
-def pieces(kind):
+def pieces(kind, keys=None):
     """Values of a class: keys that must be there, and any of the others."""
     required = {key for key, field in kind.model_fields.items() if field.is_required()}
-    keys = KEYS[kind]
+    keys = keys or KEYS[kind]
     return st.fixed_dictionaries(
         {key: keys[key] for key in keys if key in required},
         optional={key: keys[key] for key in keys if key not in required},
@@ -190,7 +245,10 @@ def stages(draw, model, data):
 
 @st.composite
 def documents(draw):
-    model = draw(st.one_of(*map(pieces, members(Model))))
+    models = st.one_of(*map(pieces, members(Model)))
+    model = draw(
+        models.filter(lambda model: not (isinstance(model, Bottleneck) and model.faults()))
+    )
     data = draw(st.none() | st.one_of(*map(pieces, members(Data))))
     return Document(
         name=draw(NAMES),

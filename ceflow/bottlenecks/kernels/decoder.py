@@ -1,5 +1,6 @@
 """Kernels of the decoder, and their derivatives by the bottleneck's values."""
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -8,9 +9,10 @@ from jaxtyping import Array, ArrayLike, Float
 
 from ceflow.bottlenecks.kernels import kinked, smooth
 from ceflow.bottlenecks.kernels.pairs import pairs
-from ceflow.bottlenecks.network import Bottleneck
+from ceflow.bottlenecks.network import limit_of
 from ceflow.kernels import block_kernel
 from ceflow.nets import ACTIVATIONS
+from ceflow.spec import Bottleneck
 
 
 class DecoderKernels:
@@ -21,24 +23,28 @@ class DecoderKernels:
     derivative 0; by quadrature for the others. Memory for derivatives is n1 n2 d numbers, and
     n1 n2 d^2 for mixed ones.
 
-    >>> from ceflow.bottlenecks import Bottleneck, relu
-    >>> kernels = DecoderKernels(Bottleneck(relu(), relu(), 2))
+    Raises `SpecError` for a decoder of several hidden layers or with a bias, and `ValueError` for
+    an infinite bottleneck.
+
+    >>> from ceflow.spec import Bottleneck
+    >>> from ceflow.bottlenecks import relu
+    >>> kernels = DecoderKernels(Bottleneck(size=2, encoder=relu(), decoder=relu()))
     >>> x = jnp.array([[1.0, 1.0]])
     >>> kernels.ntk(x, x).round(4), kernels.ntk_slope(x, x)[0, 0].round(4)   # (BN eq. 46)
     (Array([[1.]], dtype=float32), Array([0.5, 0.5], dtype=float32))
     """
 
     def __init__(self, network: Bottleneck):
-        if not network.finite:
+        if network.size == math.inf:
             raise ValueError("an infinite bottleneck has no points, and its decoder no kernels")
-        self.network = network
+        self.network = limit_of(network)
 
     def nngp(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2"]:
         """Sigma, the covariance of `f(x)` and `f(x')` (BN eq. 4)."""
         return block_kernel(self.network.decoder, "nngp")(one, two)
 
     def ntk(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2"]:
-        """`K(x, x')` (BN section 2.1)."""
+        """`K(x, x') = Sigma + (b c/d) x.x' E[phi' phi']` (BN eq. 45, of ReLU)."""
         return block_kernel(self.network.decoder, "ntk")(one, two)
 
     def nngp_slope(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d"]:

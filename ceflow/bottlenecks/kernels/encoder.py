@@ -3,18 +3,18 @@
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from ceflow.bottlenecks.network import Bottleneck
 from ceflow.compiler import nodes
 from ceflow.compiler.models import expand, sized
 from ceflow.kernels.infinite.moments import Moments, from_angle
 from ceflow.kernels.infinite.recursion import through_layers
-from ceflow.spec import Mlp
+from ceflow.spec import Bottleneck, Mlp
 
 Pairs = Float[Array, "..."]
 
 
 class EncoderKernel(eqx.Module):
-    """`Theta` of pairs of inputs: the NTK of an infinitely wide MLP of any depth.
+    """`Theta` of pairs of inputs: the NTK of an infinitely wide MLP of any depth (BN eq. 45, of one
+    layer of ReLU).
 
     From `|x|^2/d_0` of both and the angle between them, arrays that broadcast.
     """

@@ -1,9 +1,15 @@
 """Sums of K and Xi over many pairs, by matrix products: the past of the history engine.
 
-Of point x and past point x' with `cos t = e.e'` of the unit vectors, the part of x' perpendicular
-to x is `(e' - cos t e)/sin t`, so a sum of Xi is one of multiples of e' and one of e. For nearly
-parallel pairs the two cancel: those products, and the cosine, are in float64 also where all else is
-in float32 (and JAX is set to do without), and both sums have the same multiples, to the last bit.
+With `e = x/|x|` of a point, `e' = x'/|x'|` of a past one, t the angle between them and
+`w = |x'| chi`, BN eq. 45 and 46 (of ReLU) summed over the past are
+
+    sum chi K(x, x')  = |x| (T + e.S)                 T = sum w sin t/(2 pi)
+    sum chi Xi(x, x') = S + (C - (C.e) e) + T e       S = sum w (pi - t)/pi e'
+                                                      C = sum w cot t/(2 pi) e'
+
+so a pair costs three numbers, and one projection removes what all parts of past points along x add
+up to. For nearly parallel pairs C is large and nearly along e: it, and the cosine, are in float64
+also where all else is in float32 (and JAX is set to do without).
 """
 
 import math
@@ -15,9 +21,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ceflow.bottlenecks.kernels.kinked import SLOPES, mixture
-from ceflow.bottlenecks.network import Bottleneck
-from ceflow.kernels.infinite.angles import safe_norm
 from ceflow.kernels.infinite.polynomials import angle_of, safe_sqrt
+from ceflow.spec import Bottleneck
 
 BLOCK = 4096
 """Past points at once: intermediates of a batch then stay in the processor's caches."""
@@ -39,11 +44,11 @@ class Sums(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """Of a block of pairs: K, and Xi as multiples of the unit vectors e' and e."""
+    """Of a block of pairs: the weights of w in T, and of `w e'` in S and in C."""
 
-    ntk: Float[Array, "b p"]
-    other: Float[Array, "b p"]
-    own: Float[Array, "b p"]
+    sine: Float[Array, "b p"]
+    slope: Float[Array, "b p"]
+    cotangent: Float[Array, "b p"]
 
 
 def past_sums(network: Bottleneck, points: Float[Array, "b d"], past: Past) -> Sums:
@@ -51,20 +56,20 @@ def past_sums(network: Bottleneck, points: Float[Array, "b d"], past: Past) -> S
 
     Raises `ValueError` for an activation without closed forms of K and Xi.
     """
-    pieces = pieces_of(network)
+    pieces, (size, e) = pieces_of(network), _directions(points)
     d, outputs = points.shape[1], past.chi.shape[1]
-    size1, e1 = _directions(points)
 
     def add(index: Array, sums: Sums) -> Sums:
         block, chi = (jax.lax.dynamic_slice_in_dim(each, index * BLOCK, BLOCK) for each in past[:2])
         size2, e2 = _directions(block)
+        w = size2[:, None] * chi
         with jax.enable_x64(True):
-            found = pieces(size1[:, None], size2, e1 @ e2.T)
-            weighed = (chi.astype(e2.dtype)[:, :, None] * e2[:, None]).reshape(BLOCK, -1)
-            jacobian = (found.other @ weighed).reshape(-1, outputs, d)
-            jacobian += (found.own @ chi.astype(e1.dtype))[:, :, None] * e1[:, None]
-            moved = Sums(found.ntk @ chi, jacobian.astype(points.dtype))
-        return jax.tree.map(jnp.add, sums, moved)
+            found = pieces(e @ e2.T, size[:, None])
+            directed = (w.astype(e2.dtype)[:, :, None] * e2[:, None]).reshape(BLOCK, -1)
+            slope, cotangent = (
+                (each.astype(e2.dtype) @ directed).reshape(-1, outputs, d) for each in found[1:]
+            )
+            return jax.tree.map(jnp.add, sums, _summed(size, e, found.sine @ w, slope, cotangent))
 
     empty = Sums(
         jnp.zeros((len(points), outputs), points.dtype),
@@ -73,17 +78,31 @@ def past_sums(network: Bottleneck, points: Float[Array, "b d"], past: Past) -> S
     return jax.lax.fori_loop(0, -(-past.count // BLOCK), add, empty)
 
 
+def _summed(size: Array, e: Array, t: Array, s: Array, c: Array) -> Sums:
+    """From T, S and C."""
+
+    def along(vectors: Array) -> Array:
+        return jnp.einsum("bod,bd->bo", vectors, e)
+
+    jacobian = s + c + (t - along(c))[:, :, None] * e[:, None]
+    outputs = size[:, None] * (t + along(s))
+    return Sums(outputs.astype(t.dtype), jacobian.astype(t.dtype))
+
+
 def _directions(x: Float[Array, "b d"]) -> tuple[Float[Array, " b"], Float[Array, "b d"]]:
     """Lengths, and unit vectors in float64."""
-    size = safe_norm(x)
     with jax.enable_x64(True):
         wide = x.astype(jnp.float64)
-        length = safe_norm(wide)[:, None]
-        return size, wide / jnp.where(length > 0, length, 1.0)
+        size = safe_sqrt(jnp.square(wide).sum(axis=1))
+        return size.astype(x.dtype), wide / jnp.where(size > 0, size, 1.0)[:, None]
 
 
-def pieces_of(network: Bottleneck) -> Callable[[Array, Array, Array], Pieces]:
-    """The closed forms of an activation, of `|x|`, `|x'|` and the cosine in float64."""
+def pieces_of(network: Bottleneck) -> Callable[[Array, Array], Pieces]:
+    """The closed forms of an activation, of the cosine in float64 and `|x|`, in whose precision
+    they are computed.
+
+    The identity adds to the slope alone, and does so at x = 0 too, where it has no kink.
+    """
     activation = network.decoder.activation
     if activation not in SLOPES:
         known = ", ".join(SLOPES)
@@ -91,37 +110,21 @@ def pieces_of(network: Bottleneck) -> Callable[[Array, Array, Array], Pieces]:
             f"the history engine sums kernels in closed form, of {known}; the kernels of"
             f' {activation} are known by quadrature only: take the engine "features"'
         )
-    linear, relu = mixture(SLOPES[activation])
     scale = network.decoder.last_variance * network.decoder_scale
+    linear, relu = (scale * weight for weight in mixture(SLOPES[activation]))
 
-    def pieces(size1: Array, size2: Array, cosine: Array) -> Pieces:
-        parts = [_linear(size1, size2, cosine)] if linear else []
-        parts += [_relu(size1, size2, cosine)] if relu else []
-        weights = [scale * weight for weight in (linear, relu) if weight]
-
-        def mixed(*same: Array) -> Array:
-            return sum(weight * each for weight, each in zip(weights, same, strict=True))  # pyright: ignore[reportReturnType]
-
-        return Pieces(*map(mixed, *parts))
+    def pieces(cosine: Array, size: Array) -> Pieces:
+        found = _relu(cosine, size.dtype)
+        slope = 2 * linear + relu * jnp.where(size > 0, found.slope, 0.0)
+        return Pieces(relu * found.sine, slope, relu * found.cotangent)
 
     return pieces
 
 
-def _linear(size1: Array, size2: Array, cosine: Array) -> Pieces:
-    ntk = 2 * size1 * size2 * cosine.astype(size1.dtype)
-    other = jnp.broadcast_to(2 * size2, cosine.shape).astype(cosine.dtype)
-    return Pieces(ntk, other, jnp.zeros_like(cosine))
-
-
-def _relu(size1: Array, size2: Array, cosine: Array) -> Pieces:
-    """`Xi = (pi - t)/pi x' + |x'|/(2 pi) (cos t/sin t (e' - cos t e) + sin t e)`."""
-    narrow = size1.dtype
-    s, k = ((1 - cosine) / 2).astype(narrow), ((1 + cosine) / 2).astype(narrow)
-    sine, c = 2 * safe_sqrt(s * k), k - s
-    slope = jnp.where((size1 > 0) & (size2 > 0), (math.pi - angle_of(s, k)) / math.pi, 0.0)
-    slope, sine = jax.lax.optimization_barrier((slope, sine))  # else made again for each piece
-    ntk = size1 * size2 * (sine / (2 * math.pi) + slope * c)
-    part = jnp.where(sine > 0, c / jnp.where(sine > 0, sine, 1.0), 0.0) * size2 / (2 * math.pi)
-    part = part.astype(cosine.dtype)
-    other = (slope * size2).astype(cosine.dtype) + part
-    return Pieces(ntk, other, (sine * size2 / (2 * math.pi)).astype(cosine.dtype) - part * cosine)
+def _relu(cosine: Array, dtype: Any) -> Pieces:
+    sine = safe_sqrt((1 - cosine**2).astype(dtype))
+    sine = jax.lax.optimization_barrier(sine)  # else made again for each piece
+    s, k, c = (each.astype(dtype) for each in ((1 - cosine) / 2, (1 + cosine) / 2, cosine))
+    cotangent = jnp.where(sine > 0, c / jnp.where(sine > 0, sine, 1.0), 0.0)
+    slope = (math.pi - angle_of(s, k)) / math.pi
+    return Pieces(sine / (2 * math.pi), slope, cotangent / (2 * math.pi))

@@ -13,7 +13,7 @@ class Batches:
     """Mini-batches of `size` out of n examples, or all of them: any of them, whenever asked for.
 
     Epochs are random orders of the examples, one behind the other, so a batch may hold the end of
-    one and the beginning of the next.
+    one and the beginning of the next. Raises `ValueError` for a size that is not within 1 and n.
 
     >>> batches = Batches(4, 2, Seed(0))
     >>> sorted(batches.some(2, 2).ravel().tolist())   # an epoch

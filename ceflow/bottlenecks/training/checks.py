@@ -34,31 +34,46 @@ def checked(x: Any, y: Any, x_test: Any, initial: WideNetwork) -> None:
 def remarks(x: Any, y: Any) -> list[str]:
     """A sentence for each thing about training data that a reader of the results should know.
 
+    Inputs that are zero, inputs that are equal, and a single example.
+
     >>> remarks(np.array([[1.0], [0.0]]), np.ones((2, 1)))[0][:33]
     '1 of the training inputs is zero:'
     """
     x, y = np.asarray(x), np.asarray(y)
-    found = []
+    return [*_of_zeros(x), *_of_one(x), *_of_equals(x, y)]
+
+
+def _of_zeros(x: np.ndarray) -> list[str]:
     zeros = int((~x.any(axis=1)).sum())
-    if zeros:
-        found.append(
-            f"{zeros} of the training inputs {'is' if zeros == 1 else 'are'} zero: without biases"
-            " their outputs never move"
-        )
-    if len(x) == 1:
-        found.append("there is one training example: all else that outputs do is extrapolation")
-    pairs = _contradictions(x, y)
+    verb = "is" if zeros == 1 else "are"
+    said = f"{zeros} of the training inputs {verb} zero: without biases their outputs never move"
+    return [said] if zeros else []
+
+
+def _of_one(x: np.ndarray) -> list[str]:
+    said = "there is one training example: all else that outputs do is extrapolation"
+    return [said] if len(x) == 1 else []
+
+
+def _of_equals(x: np.ndarray, y: np.ndarray) -> list[str]:
+    """Where some contradict each other, of those alone."""
+    pairs = _equal_pairs(x)
+    against = [(a, b) for a, b in pairs if (y[a] != y[b]).any()]
+    if against:
+        what = f"are equal and their targets are not (pairs in all: {len(against)})"
+        return [_of_pair(against[0], f"{what}: the training loss cannot reach 0")]
     if pairs:
-        one, two = pairs[0]
-        found.append(
-            f"training inputs {one} and {two} are equal and their targets are not (pairs in all:"
-            f" {len(pairs)}): the training loss cannot reach 0"
-        )
-    return found
+        what = f"are equal, and so are their targets (pairs in all: {len(pairs)})"
+        return [_of_pair(pairs[0], f"{what}: such an example has the weight of two")]
+    return []
 
 
-def _contradictions(x: np.ndarray, y: np.ndarray) -> list[tuple[int, int]]:
-    """Examples whose input was seen before, with another target."""
+def _of_pair(pair: tuple[int, int], what: str) -> str:
+    return f"training inputs {pair[0]} and {pair[1]} {what}"
+
+
+def _equal_pairs(x: np.ndarray) -> list[tuple[int, int]]:
+    """Each input that was seen before, behind the first one."""
     seen: dict[bytes, int] = {}
     first = [seen.setdefault(row.tobytes(), index) for index, row in enumerate(x + 0.0)]
-    return [(a, b) for b, a in enumerate(first) if a != b and (y[a] != y[b]).any()]
+    return [(a, b) for b, a in enumerate(first) if a != b]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import jax.numpy as jnp
@@ -58,17 +59,21 @@ def run(
     *,
     moments: Collection[int],
     record: Callable[[int, State], Any],
+    until: Callable[[Any], bool],
     observe: Callable[[int], None],
     reference: float,
     largest: Callable[[], float],
 ) -> Course:
     """All steps, so many at once as rows of the kernel fit; one program whatever the moments."""
-    length = _length(dynamics, state, batches.size, len(steps))
     ends = sorted({*moments, steps.stop} - {steps.start})
+    longest = max((b - a for a, b in pairwise([steps.start, *ends])), default=1)
+    length = _length(dynamics, state, batches.size, longest)
     seen, kept, losses, now = [], [], [], steps.start
     if now in moments:
         seen, kept = [now], [record(now, state)]
     for end in ends:
+        if kept and until(kept[-1]):
+            break
         while now < end:
             count = min(length, end - now)
             memory = dynamics.engine.room(state.memory, length * batches.size)

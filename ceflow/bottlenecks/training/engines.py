@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ceflow.bottlenecks.kernels.past import BLOCK, Past, past_sums
-from ceflow.bottlenecks.network import Bottleneck
 from ceflow.bottlenecks.wide import WideDecoder
+from ceflow.spec import Bottleneck
 
 Chi = Callable[[Float[Array, "b outputs"]], Float[Array, "b outputs"]]
 """From outputs to the loss's derivative by them."""
@@ -27,6 +27,10 @@ class Engine(eqx.Module):
     @abstractmethod
     def outputs(self, memory: PyTree, points: Float[Array, "b d"]) -> Float[Array, "b outputs"]:
         """`f_t(points)`."""
+
+    @abstractmethod
+    def jacobian(self, memory: PyTree, points: Float[Array, "b d"]) -> Float[Array, "b outputs d"]:
+        """`J_t(points)`."""
 
     @abstractmethod
     def learn(
@@ -68,6 +72,9 @@ class Features(Markovian):
     def outputs(self, memory: PyTree, points: Array) -> Array:
         return self.moved(memory)(points)
 
+    def jacobian(self, memory: PyTree, points: Array) -> Array:
+        return self.moved(memory).jacobian(points)
+
     def gradients(self, memory: PyTree, points: Array, chi: Chi) -> tuple[Array, PyTree, Array]:
         outputs, back = jax.vjp(self.outputs, memory, points)
         return (outputs, *back(chi(outputs)))
@@ -87,6 +94,10 @@ class Identity(Markovian):
 
     def outputs(self, memory: PyTree, points: Array) -> Array:
         return points
+
+    def jacobian(self, memory: PyTree, points: Array) -> Array:
+        unit = jnp.eye(points.shape[1], dtype=points.dtype)
+        return jnp.broadcast_to(unit, (len(points), *unit.shape))
 
     def gradients(self, memory: PyTree, points: Array, chi: Chi) -> tuple[Array, PyTree, Array]:
         return points, memory, chi(points)
@@ -111,6 +122,9 @@ class History(Engine):
 
     def outputs(self, memory: Past, points: Array) -> Array:
         return self.decoder(points) - past_sums(self.network, points, memory).outputs
+
+    def jacobian(self, memory: Past, points: Array) -> Array:
+        return self.decoder.jacobian(points) - past_sums(self.network, points, memory).jacobian
 
     def learn(self, memory: Past, points: Array, chi: Chi, rate: Array) -> tuple[Any, ...]:
         sums = past_sums(self.network, points, memory)

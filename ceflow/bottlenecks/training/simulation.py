@@ -1,5 +1,6 @@
 """An infinitely wide network with a bottleneck, in training on data."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,10 +10,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ceflow.bottlenecks.budget import MEMORY
 from ceflow.bottlenecks.kernels.encoder import ComposedKernel, EncoderKernel
 from ceflow.bottlenecks.kernels.past import pieces_of
 from ceflow.bottlenecks.kernels.rows import MadeRows, kernel_rows, points_of
-from ceflow.bottlenecks.network import Bottleneck
 from ceflow.bottlenecks.training import steps
 from ceflow.bottlenecks.training.batches import Batches
 from ceflow.bottlenecks.training.checks import checked
@@ -22,9 +23,7 @@ from ceflow.bottlenecks.training.rates import BATCHES, largest_factor
 from ceflow.bottlenecks.training.steps import Dynamics, Rates, State
 from ceflow.bottlenecks.wide import WideNetwork
 from ceflow.dynamics import Loss, SquaredError
-
-MEMORY = 2**30
-"""Bytes that Theta may take; beyond, its rows are made as they are needed."""
+from ceflow.spec import Bottleneck
 
 EngineName = Literal["features", "history"]
 
@@ -41,9 +40,11 @@ class Simulation:
     that do not fit each other or the initial network, and an engine that does not know the
     activation.
 
-    >>> from ceflow.bottlenecks import Bottleneck, Simulation, relu, sample
+    >>> from ceflow.spec import Bottleneck
+    >>> from ceflow.bottlenecks import Simulation, relu, sample
     >>> from ceflow.seeding import Seed
-    >>> network, x, y = Bottleneck(relu(), relu(), 2), jnp.eye(3), jnp.ones((3, 1))
+    >>> network = Bottleneck(size=2, encoder=relu(), decoder=relu())
+    >>> x, y = jnp.eye(3), jnp.ones((3, 1))
     >>> simulation = Simulation(network, sample(network, 3, 1, Seed(0), width=2000), x, y)
     >>> course = simulation.train(1.0, Batches(3, 3), 200)
     >>> bool(course.losses[-1] < course.losses[0] / 10)
@@ -64,7 +65,7 @@ class Simulation:
         checked(self.x, self.y, self.x_test, self.initial)
         if self.engine not in ("features", "history"):
             raise ValueError(f"an engine is features or history, not {self.engine!r}")
-        if self.engine == "history" and self.network.finite:
+        if self.engine == "history" and self.network.size < math.inf:
             pieces_of(self.network)
 
     @property
@@ -86,7 +87,7 @@ class Simulation:
     @cached_property
     def made(self) -> MadeRows:
         """The kernel, to be made anywhere."""
-        if self.network.finite:
+        if self.network.size < math.inf:
             kernel = EncoderKernel(self.network)
         else:
             encoder, decoder = map(float, self.shares)
@@ -127,7 +128,7 @@ class Simulation:
     def largest_rate(self, batches: Batches) -> float:
         """The largest stable learning rate (`rates.largest_factor`)."""
         some = batches.some(0, 1 if batches.full else BATCHES)
-        return largest_factor(self.network, self.initial, self.dynamics, self.points, some)
+        return largest_factor(self.network, self.dynamics, self.start(), some)
 
     def train(
         self,
@@ -139,12 +140,14 @@ class Simulation:
         first: int = 0,
         record_at: Sequence[int] = (),
         record: Callable[[int, State], Any] = lambda step, state: None,
+        until: Callable[[Any], bool] = lambda found: False,
         observe: Callable[[int], None] = lambda step: None,
     ) -> Course:
         """`count` steps of SGD from a state, the first of them number `first` (BN eq. 42 to 44).
 
         `record(step, state)` is called before the steps of `record_at`, and may be after the last;
-        `observe(step)` is told how far it has come. A rate that is too large is no exception:
+        training ends early where `until` is true of what it gives. `observe(step)` is told how far
+        it has come. A rate that is too large is no exception:
         `Course.instability` says where the loss grew, and what rate would do.
         """
         if not rate > 0:
@@ -159,21 +162,22 @@ class Simulation:
             range(first, first + count),
             moments=moments,
             record=record,
+            until=until,
             observe=observe,
             reference=reference,
             largest=lambda: self.largest_rate(batches),
         )
 
     def _rates(self, rate: float) -> Rates:
-        shares = self.shares if self.network.finite else Rates(1.0, 1.0)
+        shares = self.shares if self.network.size < math.inf else Rates(1.0, 1.0)
         return Rates(*(jnp.asarray(rate * share, self.inputs.dtype) for share in shares))
 
     def _engine(self) -> Engine:
-        if not self.network.finite:
+        if self.network.size == math.inf:
             return Identity()
         if self.engine == "features":
             return Features(self.initial.decoder)
         return History(self.initial.decoder, self.network)
 
     def _first_points(self, x: Float[Array, "k inputs"]) -> Array:
-        return self.initial.embed(x) if self.network.finite else self.initial(x)
+        return self.initial.embed(x) if self.network.size < math.inf else self.initial(x)

@@ -1,5 +1,6 @@
 """Steps of stochastic gradient descent in function space (BN eq. 42 to 44)."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,6 +14,8 @@ from ceflow.dynamics import Loss
 
 CHUNK = 512
 """Points whose outputs are computed at once."""
+FEWER = 64
+"""Points whose Jacobians are."""
 
 
 class Rates(NamedTuple):
@@ -97,8 +100,21 @@ def outputs(
     engine: Engine, memory: PyTree, points: Float[Array, "m d"]
 ) -> Float[Array, "m outputs"]:
     """Of any points, some at a time."""
-    count = -(-len(points) // CHUNK) * CHUNK if len(points) > CHUNK else len(points)
+    return _by_chunks(lambda part: engine.outputs(memory, part), points, CHUNK)
+
+
+@eqx.filter_jit
+def jacobian(
+    engine: Engine, memory: PyTree, points: Float[Array, "m d"]
+) -> Float[Array, "m outputs d"]:
+    """Of any points, some at a time."""
+    return _by_chunks(lambda part: engine.jacobian(memory, part), points, FEWER)
+
+
+def _by_chunks(
+    function: Callable[[Array], Array], points: Float[Array, "m d"], size: int
+) -> Float[Array, "m ..."]:
+    count = -(-len(points) // size) * size if len(points) > size else len(points)
     padded = jnp.pad(points, [(0, count - len(points)), (0, 0)])
-    parts = padded.reshape(-1, min(count, CHUNK), points.shape[1])
-    found = jax.lax.map(lambda part: engine.outputs(memory, part), parts)
-    return found.reshape(count, -1)[: len(points)]
+    found = jax.lax.map(function, padded.reshape(-1, min(count, size), points.shape[1]))
+    return found.reshape(count, *found.shape[2:])[: len(points)]

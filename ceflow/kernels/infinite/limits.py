@@ -18,10 +18,15 @@ from ceflow.kernels.infinite.moments import from_angle
 from ceflow.kernels.infinite.pairwise import pairwise
 from ceflow.kernels.infinite.recursion import through_layers
 from ceflow.kernels.infinite.spatial import NO_KERNEL, image_kernels
-from ceflow.spec import Block, Ensemble, Mlp, Model, Resnext, member_of
+from ceflow.spec import Block, Bottleneck, Ensemble, Mlp, Model, Resnext, activations_of, member_of
 
 Activation = Callable[[Array], Array]
 Which = Literal["nngp", "ntk"]
+
+BOTTLENECK = (
+    "a network with a bottleneck has a kernel at infinite width where its size is infinite, of the"
+    " activations that its halves have: change the model's {}"
+)
 
 
 class Kernels(NamedTuple):
@@ -51,7 +56,8 @@ def analytic(
     The layer recursion with dual activations, in NTK parameterisation with the model's variances:
     a dense layer maps the covariance S to `c S + b` and the NTK to `c S + b + c NTK`; an activation
     maps S to `E[phi phi]` and the NTK to `E[phi' phi'] NTK`. An ensemble has its member's kernels
-    (CE section 2). Stable at equal, opposite and zero inputs, and differentiable there.
+    (CE section 2); a `Bottleneck` has those of encoder and decoder in a row, where its size too is
+    infinite. Stable at equal, opposite and zero inputs, and differentiable there.
 
     `x2` is `x1` by default, and then only half of the matrix is computed. Of relu, leaky-relu, abs,
     linear, erf, gelu, sin and cos by closed forms; of others by a Hermite series, whose error
@@ -65,23 +71,23 @@ def analytic(
     square of the number of their positions where the network pools.
 
     Raises `ValueError` for inputs that are not two batches of finite numbers of one shape, a tile
-    below 1, or a network whose values are not Gaussian at infinite width: an activation on a sum
-    of unequals, batch normalisation, maxima.
+    below 1, or a network whose values are not Gaussian at infinite width: a finite bottleneck, an
+    activation on a sum of unequals, batch normalisation, maxima.
 
     >>> from ceflow.spec import Mlp
     >>> x = jnp.ones((1, 4))     # |x|^2 = d: the NTK of a ReLU network is H + 1
     >>> print(analytic(Mlp(widths=[float("inf")] * 3), x).ntk)
     [[4.]]
     """
-    if not isinstance(model, Mlp | Ensemble):
+    if not isinstance(model, Mlp | Ensemble | Bottleneck):
         if activation is not None:
             raise ValueError("the activations of a tree of layers are in its layers: change them")
         return _of_images(model, x1, x2, tile)
     x1, x2 = _checked(x1, x2, tile)
     root = _root(model, x1.shape[1], activation)
     nngp, ntk = _kernels(root, x1, x2, ("nngp", "ntk"), tile)
-    name = activation or member_of(model).activation
-    return Kernels(nngp, ntk, 0.0 if name in DUALS else _error(root, x1, x2))
+    used = {activation} if activation is not None else activations_of(model)
+    return Kernels(nngp, ntk, 0.0 if used <= DUALS.keys() else _error(root, x1, x2))
 
 
 def block_kernel(
@@ -153,7 +159,10 @@ def _checked(
 
 
 def _root(model: Model, inputs: int, activation: Activation | None) -> nodes.Node:
-    if activation is not None:
+    if isinstance(model, Bottleneck):
+        if activation is not None or model.size != math.inf:
+            raise ValueError(BOTTLENECK.format("activation" if activation else "size"))
+    elif activation is not None:
         model = member_of(model).model_copy(update={"activation": activation})
     return expand(sized(model, inputs=inputs, outputs=1))
 

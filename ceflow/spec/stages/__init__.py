@@ -4,22 +4,30 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ceflow.spec.stages.flow import Flow, Stop
+from ceflow.spec.stages.descent import Descent, Stop
+from ceflow.spec.stages.flow import Flow
 from ceflow.spec.stages.kernel import FEWEST_DRAWS, Kernel
 from ceflow.spec.stages.search import Budget, Search
 from ceflow.spec.stages.stage import StageSpec
+from ceflow.spec.stages.train import LearningRates, Train
 from ceflow.spec.stages.variance import Variance
+from ceflow.spec.stages.verify import Claim, Verify
 
 __all__ = [
     "FEWEST_DRAWS",
     "Budget",
+    "Claim",
+    "Descent",
     "Flow",
     "Kernel",
+    "LearningRates",
     "Search",
     "Stage",
     "StageSpec",
     "Stop",
+    "Train",
     "Variance",
+    "Verify",
 ]
 
-Stage = Annotated[Kernel | Variance | Search | Flow, Field(discriminator="type")]
+Stage = Annotated[Kernel | Variance | Search | Flow | Train | Verify, Field(discriminator="type")]

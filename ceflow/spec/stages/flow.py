@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from ceflow.spec.base import Count, Duration, NonNegative, Number, Positive, Spec
+from ceflow.spec.base import Count, Duration, NonNegative, Number
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Mlp, Model, Resnext, member_of
+from ceflow.spec.models import Bottleneck, Model, Resnext, widths_of
+from ceflow.spec.stages.descent import Descent
 from ceflow.spec.stages.kernel import Kernel
-from ceflow.spec.stages.stage import References, StageSpec
+from ceflow.spec.stages.stage import References
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
-Engine = Literal["parameters", "linearised", "kernel", "closed-form"]
+Engine = Literal["parameters", "linearised", "kernel", "closed-form", "features"]
 Recorded = Literal["drift", "kernel", "alignment", "spectrum", "derivatives"]
 
 Pair = Annotated[Sequence[Number], AfterValidator(tuple), Field(min_length=2, max_length=2)]
@@ -29,24 +30,21 @@ Times = Annotated[
 OF_WEIGHTS = ("parameters", "linearised")
 """Engines whose state are weights."""
 
-
-class Stop(Spec):
-    """When to end before the time is over."""
-
-    train_loss: Positive
-    """At this training loss; the time when it is reached is found."""
+OF_KERNELS = ("kernel", "closed-form")
+"""Engines that go by one kernel."""
 
 
-class Flow(StageSpec):
+class Flow(Descent):
     """Gradient flow in continuous time, of parameters or of functions (CE eq. 21)."""
 
     type: Literal["flow"] = "flow"
     """Gradient flow in continuous time."""
     engine: Engine | None = None
     """`parameters`: of the network's weights; `linearised`: of the network linearised in them;
-    `kernel`: of the function under a fixed kernel; `closed-form`: the same solved exactly, for mse.
-    By default `parameters` of a finite network, else `closed-form` for mse without `stop`, else
-    `kernel`."""
+    `kernel`: of the function under a fixed kernel; `closed-form`: the same solved exactly, for mse;
+    `features`: of the functions of an infinitely wide network with a bottleneck (BN theorem 3.2),
+    its default. By default `parameters` of a finite network, else `closed-form` for mse without
+    `stop`, else `kernel`."""
     kernel: str | None = None
     """An earlier kernel stage that drives the engines `kernel` and `closed-form`; by default the
     NTK of the limit where the network is infinite, else that of the network as drawn."""
@@ -58,11 +56,6 @@ class Flow(StageSpec):
     """Moments after the start at which quantities are recorded, evenly spaced."""
     times: Times | None = None
     """Record at these moments, and at the start and the end, in place of evenly spaced ones."""
-    loss: Literal["mse", "cross-entropy"] = "mse"
-    """`mse`: L = 1/2 |F - y|^2; `cross-entropy`: of the softmax, of one signed output the
-    logistic."""
-    reduction: Literal["sum", "mean"] = "sum"
-    """Of the loss over the examples; the paper's is a sum."""
     record: Annotated[Sequence[Recorded], AfterValidator(tuple)] = ()
     """Of the NTK, beside losses and accuracies: its `drift` from the start, the `kernel` itself,
     its `alignment` with the targets, its largest and smallest eigenvalue (`spectrum`), its first
@@ -71,8 +64,6 @@ class Flow(StageSpec):
     """Pairs of training examples, from 0: the NTK is watched at these only. By default all."""
     replicas: Count = 1
     """Networks drawn and followed; what is recorded is their median."""
-    stop: Stop | None = None
-    """When to end before the time is over."""
     solver: Literal["auto", "tsit5", "dopri8", "kvaerno5", "rkc"] = "auto"
     """`tsit5`, `dopri8`: explicit, of order 5 and 8; `kvaerno5`: implicit, for stiff flows of few
     numbers; `rkc`: stabilised explicit, for stiff flows of many; `auto`: by the kernel's largest
@@ -90,6 +81,8 @@ class Flow(StageSpec):
             return self.engine
         if model.finite and self.kernel is None:
             return "parameters"
+        if _is_wide(model) and self.kernel is None:
+            return "features"
         return "closed-form" if self.loss == "mse" and self.stop is None else "kernel"
 
     def moments(self) -> list[float]:
@@ -105,47 +98,58 @@ class Flow(StageSpec):
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         engine = self.engine_of(model)
-        if document.data is None:
-            yield Fault("CE202", "a flow needs examples", part="key", help="add a [data] table")
+        yield from self.loss_faults(document)
+        yield from self.width_faults(model)
+        yield from self._sample_faults(model)
         yield from self._engine_faults(engine, model)
         yield from self._kernel_faults(engine, model, document)
         yield from self._time_faults(engine)
-        yield from self._record_faults(engine)
+        yield from self._record_faults(engine, model)
         yield from self._entry_faults(document)
         yield from self._start_faults(model, document)
-        if self.loss == "cross-entropy" and getattr(document.data, "targets", "raw") == "raw":
-            message = "cross-entropy is of classes, and the targets are none"
-            help = 'use loss = "mse", or targets = "one-hot" or "signed" in [data]'
-            yield Fault("CE202", message, ("loss",), help=help)
 
     def _engine_faults(self, engine: Engine, model: Model) -> Iterator[Fault]:
         if not model.finite and engine in OF_WEIGHTS:
             message = "a network with an infinite layer has no weights to follow"
-            help = 'use engine = "closed-form" or "kernel", or finite widths'
+            known = '"features"' if _is_wide(model) else '"closed-form" or "kernel"'
+            help = f"use engine = {known}, or finite widths"
             yield Fault("CE203", message, ("engine",), help=help)
+        if engine == "features" and not _is_wide(model):
+            message = (
+                "the engine 'features' is for infinitely wide halves about a finite bottleneck"
+            )
+            yield Fault("CE203", message, ("engine",), help="leave engine out")
         if isinstance(model, Resnext):
             message = "a network with batch normalisation has no gradient flow here"
             yield Fault("CE203", message, part="key", help="use another model")
         if engine == "closed-form" and self.loss != "mse":
             message = "only the mse has a flow in closed form"
             yield Fault("CE203", message, ("engine",), help='use engine = "kernel"')
-        if not model.finite and self.replicas > 1:
+        if not model.finite and engine != "features" and self.replicas > 1:
             message = "the limit of infinite width is not drawn"
             yield Fault("CE202", message, ("replicas",), "key", "leave replicas out")
 
+    def _sample_faults(self, model: Model) -> Iterator[Fault]:
+        if isinstance(model, Bottleneck):  # of any widths: a sweep may go over them
+            return
+        for key in ("width", "features"):
+            if getattr(self, key) != type(self).model_fields[key].default:
+                message = f"{key} is of the network that a bottleneck's functions are sampled from"
+                yield Fault("CE202", message, (key,), "key", "leave it out")
+
     def _kernel_faults(self, engine: Engine, model: Model, document: "Document") -> Iterator[Fault]:
         driving = document.stages.get(self.kernel or "")
-        if self.kernel and engine in OF_WEIGHTS:
+        if self.kernel and engine not in OF_KERNELS:
             message = f"the engine {engine!r} goes by a kernel of its own"
             yield Fault("CE202", message, ("kernel",), "key", 'use engine = "kernel"')
         if isinstance(driving, Kernel) and (driving.outputs == "full" or driving.kind == "nngp"):
             message = f"{self.kernel!r} is not the NTK with one number an entry"
             yield Fault("CE202", message, ("kernel",), help="name another kernel stage")
-        member = member_of(model)
-        mixed = isinstance(member, Mlp) and len({width == math.inf for width in member.widths}) > 1
-        if mixed and not self.kernel and engine not in OF_WEIGHTS:
+        infinite = [width == math.inf for width in widths_of(model)]
+        if any(infinite) and not all(infinite) and not self.kernel and engine in OF_KERNELS:
             message = "a finite layer among infinite ones has no deterministic kernel"
             help = "make all widths inf, or all finite"
+            help = 'use engine = "features", or size = inf' if _is_wide(model) else help
             yield Fault("CE203", message, ("engine",) if self.engine else (), "key", help)
 
     def _time_faults(self, engine: Engine) -> Iterator[Fault]:
@@ -164,13 +168,17 @@ class Flow(StageSpec):
             message = "replicas end together, so none can stop at a loss of its own"
             yield Fault("CE202", message, ("stop",), "key", "leave stop or replicas out")
 
-    def _record_faults(self, engine: Engine) -> Iterator[Fault]:
-        if engine == "parameters":
+    def _record_faults(self, engine: Engine, model: Model) -> Iterator[Fault]:
+        if engine == "features" and "derivatives" in self.record:
+            message = "under the engine 'features' the NTK has no derivatives by weights"
+            yield Fault("CE202", message, ("record",), help='leave "derivatives" out')
+        if engine in ("parameters", "features"):
             return
         for key in ("record", "entries"):
             if getattr(self, key):
                 message = f"under the engine {engine!r} the NTK does not move"
-                yield Fault("CE202", message, (key,), "key", 'use engine = "parameters"')
+                help = 'use engine = "parameters"' if model.finite else f"leave {key} out"
+                yield Fault("CE202", message, (key,), "key", help)
 
     def _entry_faults(self, document: "Document") -> Iterator[Fault]:
         whole = [name for name in ("kernel", "alignment", "spectrum") if name in self.record]
@@ -193,3 +201,7 @@ class Flow(StageSpec):
         elif (first.model, first.replicas) != (self.model, self.replicas):
             message = f"{self.start!r} has another model, or other replicas"
             yield Fault("CE202", message, ("start",), help="make them the same")
+
+
+def _is_wide(model: Model) -> bool:
+    return isinstance(model, Bottleneck) and model.is_wide

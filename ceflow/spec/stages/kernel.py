@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ceflow.spec.base import Count, NonNegative, Positive
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Model, Resnext, member_of
+from ceflow.spec.models import Bottleneck, Model, Resnext, widths_of
 from ceflow.spec.stages.stage import References, StageSpec
 
 if TYPE_CHECKING:
@@ -105,8 +105,15 @@ class Kernel(StageSpec):
                 ("method",),
                 help='use method = "empirical", or the kernel of a block',
             )
-        member = member_of(model)
-        if not member.finite and any(width != math.inf for width in member.widths):
+        infinite = [width == math.inf for width in widths_of(model)]
+        if isinstance(model, Bottleneck) and model.size != math.inf:
+            yield Fault(
+                "CE203",
+                "with a finite bottleneck the kernel depends on the weights that are drawn",
+                ("method",),
+                help='set size = inf, or use finite widths and method = "empirical"',
+            )
+        elif any(infinite) and not all(infinite):
             yield Fault(
                 "CE203",
                 "a finite layer among infinite ones has no deterministic kernel",

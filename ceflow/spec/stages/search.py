@@ -7,7 +7,7 @@ from pydantic import AfterValidator
 
 from ceflow.spec.base import NonNegative, Positive, Spec
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Model, Resnext, member_of
+from ceflow.spec.models import Bottleneck, Model, Resnext, member_of
 from ceflow.spec.notation import NetworkName, read_network
 from ceflow.spec.stages.stage import References, StageSpec
 from ceflow.spec.stages.variance import Variance
@@ -93,6 +93,10 @@ class Search(StageSpec):
         return [key for key in ("variance", "alpha") if getattr(self, key) is not None]
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
+        if isinstance(model, Bottleneck):
+            message = "optimal ensembles are found for networks without a bottleneck"
+            yield Fault("CE203", message, part="key", help='use a model of type "mlp"')
+            return
         if not model.finite:
             yield Fault(
                 "CE203",

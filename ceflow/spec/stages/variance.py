@@ -7,7 +7,7 @@ from pydantic import Field
 
 from ceflow.spec.base import LARGEST, Positive, Ratios
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import CLOSED_MOMENTS, Block, Model, Resnext, member_of
+from ceflow.spec.models import CLOSED_MOMENTS, Block, Bottleneck, Model, Resnext, member_of
 from ceflow.spec.stages.stage import StageSpec
 
 if TYPE_CHECKING:
@@ -51,6 +51,10 @@ class Variance(StageSpec):
         return self.draws or (1_000_000 if self.error else 2000)
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
+        if isinstance(model, Bottleneck):
+            message = "the variance of an NTK entry is fitted for networks without a bottleneck"
+            yield Fault("CE203", message, part="key", help='use a model of type "mlp"')
+            return
         if not model.finite:
             yield Fault(
                 "CE203",

@@ -70,12 +70,6 @@ def linear_outputs(model: Linearised, delta: PyTree) -> Float[Array, "n outputs"
 
 
 @eqx.filter_jit
-def losses(loss: Loss, outputs: ArrayLike, targets: ArrayLike) -> Float[Array, " replicas"]:
-    """Of outputs (replicas, n, outputs) of several networks, with the same targets."""
-    return jax.vmap(loss, in_axes=(0, None))(jnp.asarray(outputs), jnp.asarray(targets))
-
-
-@eqx.filter_jit
 def outputs(module: Any, x: Float[ArrayLike, "n ..."]) -> Float[Array, "n outputs"]:
     """Of one network."""
     return jax.vmap(module)(x)

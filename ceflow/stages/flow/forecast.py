@@ -1,7 +1,8 @@
 """What a flow stage will need."""
 
+from ceflow import bottlenecks
 from ceflow.compiler import Plan, nodes
-from ceflow.spec import Flow, Model
+from ceflow.spec import Bottleneck, Flow, Model
 from ceflow.stages.flow.weights import COPIES, MEMORY, together
 from ceflow.stages.stage import Forecast, Work, number_size
 
@@ -14,15 +15,25 @@ EVALUATIONS = 400
 PASSES = 6
 """FLOPs of one evaluation for each parameter and example: forward, and back twice."""
 
+PASSED = 6
+"""Numbers of each example and unit of a sampled decoder, that an evaluation holds at once."""
+
+NTK = 4
+"""Copies of an NTK that is computed, in float64."""
+
+PROGRAMS = 180e6
+"""Bytes that a dozen compiled programs take, and libraries loaded for them."""
+
+COVARIANCE = 8
+"""FLOPs of a covariance of trained outputs, for each test example and two training examples."""
+
 CUBIC = 12
 """FLOPs of an eigendecomposition, for each row cubed, by the time it takes."""
 
 
 def forecast(stage: Flow, plan: Plan, model: Model) -> Forecast:
     """The states of the replicas that flow together, or the kernel; and what is kept of it."""
-    engine = stage.engine_of(model)
-    of_weights = engine in ("parameters", "linearised")
-    found = (_of_weights if of_weights else _of_functions)(stage, plan, model)
+    found = BY_ENGINE[stage.engine_of(model)](stage, plan, model)
     kept = _kept(stage, plan)
     return found._replace(memory=found.memory + 2 * kept, disk=_disk(stage, plan, model))
 
@@ -61,6 +72,8 @@ def _of_functions(stage: Flow, plan: Plan, model: Model) -> Forecast:
     if not model.finite:  # and its covariances
         memory += 8 * 4 * (rows - n) * rows
     each = CUBIC * side**3 if solved else EVALUATIONS * 2 * side * rows * plan.outputs
+    if solved and not model.finite and stage.kernel is None:  # the covariance at each moment
+        each += COVARIANCE * (rows - n) * n**2 * len(stage.moments())
     work = Work(
         flops=stage.replicas * (each + 2 * side * rows * plan.outputs * len(stage.moments())),
         traffic=size * pairs * n * rows * 30,
@@ -68,6 +81,44 @@ def _of_functions(stage: Flow, plan: Plan, model: Model) -> Forecast:
         seconds=LOADING,
     )
     return Forecast(memory, key="data.train", work=work)
+
+
+def _of_features(stage: Flow, plan: Plan, model: Model) -> Forecast:
+    """Theta, the sampled network with its state, and what the decoder computes of all examples."""
+    assert isinstance(model, Bottleneck)
+    n, rows, width, size = _train(plan), _examples(plan), stage.width, number_size(plan)
+    d, depth = int(model.size), len(model.encoder.widths)
+    decoder = width * (d + plan.outputs)
+    encoder = width * (plan.inputs + d + (depth - 1) * width)
+    theta = size * n * rows
+    state = n * d + decoder
+    watched = _watched(stage, plan) if stage.record or stage.entries else 0
+    ntk = max(watched, n if stage.solver == "auto" else 0)
+    of_width = size * (COPIES * decoder + 2 * encoder + PASSED * n * width)
+    of_examples = 2 * min(theta, bottlenecks.MEMORY) + COPIES * size * n * d
+    of_examples += 8 * (NTK * ntk**2 + 2 * ntk * plan.outputs * d)
+    evaluations = EVALUATIONS * stage.replicas
+    seen = stage.replicas * len(stage.moments())
+    work = Work(
+        flops=evaluations * (PASSES * n * decoder + 2 * n * rows * d)
+        + 2 * seen * (rows * decoder + watched**2 * plan.outputs * d),
+        traffic=size * (evaluations * (PASSED * n * width + COPIES * state) + seen * rows * width)
+        + 30 * depth * theta * (stage.replicas if theta <= bottlenecks.MEMORY else evaluations),
+        normals=stage.replicas * (encoder + decoder),
+        compilations=25,
+        seconds=LOADING,
+    )
+    key = "width" if of_width > of_examples else "data.train"
+    return Forecast(PROGRAMS + of_width + of_examples, key=key, work=work)
+
+
+BY_ENGINE = {
+    "parameters": _of_weights,
+    "linearised": _of_weights,
+    "kernel": _of_functions,
+    "closed-form": _of_functions,
+    "features": _of_features,
+}
 
 
 def _train(plan: Plan) -> int:

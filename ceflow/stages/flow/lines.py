@@ -1,12 +1,11 @@
 """From what was seen of all replicas to numbers: a line a moment, and the final values."""
 
-import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ceflow import dynamics
 from ceflow.spec import Flow
 from ceflow.stages.flow.flown import Flown
-from ceflow.stages.stage import Values
+from ceflow.stages.stage import Values, finite, written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,12 +29,12 @@ def _line(stage: Flow, found: Flown, index: int) -> Values:
     values: Values = {"time": written(found.times[index])}
     for key, each in found.seen.items():
         if key not in ARRAYS:
-            values[key] = written(np.median(each[index]))
+            values[key] = finite(np.median(each[index]))
     if "drift" in stage.record:
         entries = found.seen["entries"]
         values |= _median("drift", entries[index], entries[0])
     if stage.entries is not None:
-        values["entries"] = [written(k) for k in np.median(found.seen["entries"][index], axis=0)]
+        values["entries"] = [finite(k) for k in np.median(found.seen["entries"][index], axis=0)]
     return values
 
 
@@ -63,14 +62,6 @@ def _median(
 
     if len(now) < FEWEST:
         drifts = np.median(dynamics.entry_drift(now, start), axis=0)
-        return {key: written(np.median(drifts))}
+        return {key: finite(np.median(drifts))}
     value, stderr = dynamics.median_drift(now, start)
-    return {key: written(np.median(value)), f"{key}_stderr": written(np.median(stderr))}
-
-
-def written(number: Any) -> float | str | None:
-    """A number as JSON has it: infinite time as the language writes it, and no other infinity."""
-    number = float(number)
-    if number == math.inf:
-        return "inf"
-    return number if math.isfinite(number) else None
+    return {key: finite(np.median(value)), f"{key}_stderr": finite(np.median(stderr))}

@@ -6,31 +6,22 @@ from ceflow import kernels
 from ceflow.stages.flow.problem import Problem
 
 if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Float, PyTree
+    from collections.abc import Callable
 
-    from ceflow.dynamics import ParameterFlow
+    import numpy as np
+    from jaxtyping import Float, Int
+
+    Kernels = Callable[[Any, Int[np.ndarray, " k"]], Float[np.ndarray, "replicas k k"]]
+    """Of a state, over some training examples."""
 
 
 def measured(
     problem: Problem, outputs: "Float[np.ndarray, 'replicas n outputs']"
 ) -> dict[str, Any]:
     """Loss and, of classes, accuracy of each replica on training and on test examples."""
-    import numpy as np
+    from ceflow.stages.losses import losses_and_accuracies
 
-    from ceflow.stages.flow.compiled import losses
-
-    parts = {"train": (outputs[:, : problem.train], problem.dataset.train.y)}
-    if len(problem.dataset.test.x):
-        parts["test"] = (outputs[:, problem.train :], problem.dataset.test.y)
-    found: dict[str, Any] = {
-        f"{part}_loss": losses(problem.loss, *both) for part, both in parts.items()
-    }
-    for part, (predicted, targets) in parts.items():
-        if getattr(problem.job.plan.document.data, "targets", "raw") != "raw":
-            each = [kernels.accuracy(np.asarray(one), targets) for one in predicted]
-            found[f"{part}_accuracy"] = np.array(each)
-    return found
+    return losses_and_accuracies(problem.job.plan, problem.loss, problem.dataset, outputs)
 
 
 class Watch:
@@ -39,11 +30,11 @@ class Watch:
     Of several replicas each has its own; entries are kept of all, the whole kernel of the first.
     """
 
-    def __init__(self, problem: Problem, flow: "ParameterFlow"):
+    def __init__(self, problem: Problem, kernels_of: "Kernels"):
         import numpy as np
 
         stage = problem.stage
-        self.flow, self.asked = flow, set(stage.record)
+        self.kernels_of, self.asked = kernels_of, set(stage.record)
         self.entries = stage.entries is not None
         self.targets, self.initial = problem.y, None
         chosen = None if stage.entries is None else np.array(stage.entries)
@@ -52,17 +43,15 @@ class Watch:
         else:
             seen, pairs = np.unique(chosen, return_inverse=True)
             pairs = tuple(pairs.reshape(chosen.shape).T)
-        self.points, self.pairs = flow.x[seen], pairs
+        self.examples, self.pairs = seen, pairs
 
-    def __call__(self, parameters: "PyTree") -> dict[str, Any]:
-        """What there is to see of the NTK at these parameters, stacked over replicas."""
+    def __call__(self, state: Any) -> dict[str, Any]:
+        """What there is to see of the NTK in a state, stacked over replicas."""
         import numpy as np
-
-        from ceflow.stages.flow.compiled import network_kernels
 
         if not self.entries and not self.asked - {"derivatives"}:
             return {}
-        found, now = {}, np.asarray(network_kernels(self.flow, parameters, self.points))
+        found, now = {}, self.kernels_of(state, self.examples)
         self.initial = now if self.initial is None else self.initial
         if self.entries or "drift" in self.asked:
             found["entries"] = now[:, *self.pairs]
@@ -78,11 +67,3 @@ class Watch:
         if "kernel" in self.asked:
             found["kernel"] = now[:1]
         return found
-
-    def derivatives(self, parameters: "PyTree") -> "Float[np.ndarray, 'replicas 3 pairs']":
-        """Of the entries in time, of each replica (dynamics.ntk_derivatives)."""
-        import numpy as np
-
-        from ceflow.stages.flow.compiled import entry_derivatives
-
-        return np.asarray(entry_derivatives(self.flow, parameters, self.points, self.pairs))

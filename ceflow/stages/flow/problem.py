@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ceflow import data, dynamics
 from ceflow.seeding import Seed
-from ceflow.spec import Flow, member_of
+from ceflow.spec import Bottleneck, Flow, activations_of
 from ceflow.stages.stage import Job
 
 if TYPE_CHECKING:
@@ -66,6 +66,14 @@ class Problem:
         return dynamics.LOSSES[self.stage.loss](self.stage.reduction)
 
     @property
+    def activations(self) -> set[str]:
+        """Those through which the flow goes: an infinitely wide encoder's is in its kernel."""
+        model = self.job.model
+        if self.engine == "features" and isinstance(model, Bottleneck):
+            return {model.decoder.activation}
+        return activations_of(model)
+
+    @property
     def tolerances(self) -> dict[str, float]:
         rtol = self.stage.rtol or RTOL[self.job.plan.document.precision]
         atol = rtol / 1000 if self.stage.atol is None else self.stage.atol
@@ -114,7 +122,7 @@ class Problem:
         return dynamics.default_solver(
             eigenvalue_max(matrix) * self.stage.time * weight,
             size=size,
-            smooth=member_of(self.job.model).activation not in KINKED,
+            smooth=not self.activations & set(KINKED),
             rtol=self.tolerances["rtol"],
         )
 

@@ -1,13 +1,11 @@
 """What a flow stage has to show."""
 
+from ceflow.stages.courses import LOSS, MEASURED, Drawn, curves, numbers
 from ceflow.stages.stage import Values
-from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table
+from ceflow.stages.summary import Block, Note, Table, number
 
 ROWS = {
-    "train_loss": "training loss",
-    "test_loss": "test loss",
-    "train_accuracy": "training accuracy",
-    "test_accuracy": "test accuracy",
+    **MEASURED,
     "test_stddev": "standard deviation on test examples",
     "distance": "distance of the outputs from those of `start`",
     "drift": "drift of the NTK",
@@ -25,46 +23,26 @@ ROWS = {
 def describe(values: Values) -> list[Block]:
     """A table of how it ended and the final values; of the course of it see `course`."""
     rows = [("flow", _how(values)), ("ended at mu t", _ended(values))]
-    rows += [(text, _value(key, values)) for key, text in ROWS.items() if key in values]
+    rows += numbers(values, ROWS)
+    drawn = curves(values.get("course", []), "time", "mu t", FIGURES)
     warnings = [Note(text, warning=True) for text in values.get("warnings", ())]
-    return [Table(("", ""), tuple(rows)), *_curves(values.get("course", [])), *warnings]
+    return [Table(("", ""), tuple(rows)), *drawn, *warnings]
 
 
-CURVES = {
-    "loss": ("loss", {"train_loss": "training", "test_loss": "test"}),
-    "drift": ("median of |K(t) - K(0)|", {"drift": "drift of the NTK"}),
+FIGURES = {
+    "loss": LOSS,
+    "drift": Drawn("median of |K(t) - K(0)|", {"drift": "drift of the NTK"}),
 }
-
-
-def _curves(course: list[Values]) -> list[Curve]:
-    """Losses, and the drift of the NTK, over time."""
-    found = []
-    for name, (label, keys) in CURVES.items():
-        series = [_series(course, key, text) for key, text in keys.items()]
-        drawn = tuple(each for each in series if len(each.x) > 2)
-        if drawn:
-            title = f"{label} by time"
-            found.append(Curve(name, title, "mu t", label, drawn, log_y=True))
-    return found
-
-
-def _series(course: list[Values], key: str, label: str) -> Series:
-    """The moments at which there is something to draw on a logarithmic axis."""
-    points = [
-        (line["time"], line[key])
-        for line in course
-        if isinstance(line["time"], float) and (line.get(key) or 0) > 0
-    ]
-    x, y = zip(*points, strict=True) if points else ((), ())
-    return Series(label, x, y)
 
 
 def _how(values: Values) -> str:
     if values["solver"] is None:
         return values["engine"]
-    steps = values["steps"]
+    steps, engine = values["steps"], values["engine"]
+    if "width" in values:
+        engine = f"{values['features']} {engine} of width {number(values['width'])}"
     return (
-        f"{values['engine']}, by {values['solver']}: {steps['accepted']} steps"
+        f"{engine}, by {values['solver']}: {steps['accepted']} steps"
         f" and {steps['rejected']} rejected"
     )
 
@@ -72,10 +50,3 @@ def _how(values: Values) -> str:
 def _ended(values: Values) -> str:
     time = values["time"]
     return f"{time if isinstance(time, str) else format(time, '.4g')} ({values['ended']})"
-
-
-def _value(key: str, values: Values) -> Cell:
-    value, error = values[key], values.get(f"{key}_stderr")
-    if value is None:
-        return "not finite"
-    return value if error is None else f"{value:.4g} ± {error:.2g}"

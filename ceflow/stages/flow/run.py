@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from ceflow.stages.flow import functions, lines, weights
+from ceflow.stages.flow import features, functions, lines, weights
 from ceflow.stages.flow.flown import Flown
 from ceflow.stages.flow.problem import Problem
-from ceflow.stages.stage import Job, Outcome, Values, precision
+from ceflow.stages.stage import Job, Outcome, Values, finite, precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +17,7 @@ ENGINES = {
     "linearised": weights.linearised,
     "kernel": functions.kernel,
     "closed-form": functions.closed_form,
+    "features": features.features,
 }
 
 
@@ -36,6 +37,7 @@ def _values(problem: Problem, found: Flown, rows: list[Values]) -> Values:
         "engine": problem.engine,
         "solver": found.solver,
         "replicas": problem.stage.replicas,
+        **_sampled(problem),
         **(problem.tolerances if found.solver else {}),
         "steps": {"accepted": found.accepted, "rejected": found.rejected},
         "ended": found.ending.reason or found.ending.how,
@@ -45,6 +47,13 @@ def _values(problem: Problem, found: Flown, rows: list[Values]) -> Values:
     }
     warnings = [*found.warnings, *_trouble(problem, found, rows)]
     return values | ({"warnings": warnings} if warnings else {})
+
+
+def _sampled(problem: Problem) -> Values:
+    """The network whose functions it started from, where it was one that was sampled."""
+    if problem.engine != "features":
+        return {}
+    return {"width": problem.stage.width, "features": problem.stage.features}
 
 
 def _trouble(problem: Problem, found: Flown, rows: list[Values]) -> list[str]:
@@ -90,4 +99,4 @@ def _distance(problem: Problem, outputs: "np.ndarray") -> Values:
     ours = outputs.reshape(problem.stage.replicas, -1)
     theirs = theirs.reshape(problem.stage.replicas, -1)[:, : ours.shape[1]]
     norms = np.linalg.norm(ours - theirs, axis=1) / np.linalg.norm(theirs, axis=1)
-    return {"distance": lines.written(np.median(norms))}
+    return {"distance": finite(np.median(norms))}

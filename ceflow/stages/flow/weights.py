@@ -58,16 +58,20 @@ def _group(
     import jax
     import numpy as np
 
-    from ceflow.stages.flow.compiled import network_outputs
+    from ceflow.stages.flow import compiled
 
     several = problem.stage.replicas > 1
-    watch = Watch(problem, flow)
+
+    def kernels(state: "PyTree", examples: "np.ndarray") -> "np.ndarray":
+        return np.asarray(compiled.network_kernels(flow, state, flow.x[examples]))
+
+    watch = Watch(problem, kernels)
 
     def stacked(state: "PyTree") -> "PyTree":
         return state if several else jax.tree.map(lambda leaf: leaf[None], state)
 
     def outputs(state: "PyTree") -> "np.ndarray":
-        return np.asarray(network_outputs(flow, stacked(state), problem.x))
+        return np.asarray(compiled.network_outputs(flow, stacked(state), problem.x))
 
     result = dynamics.integrate(
         flow,
@@ -81,7 +85,9 @@ def _group(
     found = flown(result, outputs(result.state), options["solver"])
     if "derivatives" not in problem.stage.record:
         return found
-    return replace(found, derivatives=watch.derivatives(starts))
+    points = flow.x[watch.examples]
+    derivatives = compiled.entry_derivatives(flow, starts, points, watch.pairs)
+    return replace(found, derivatives=np.asarray(derivatives))
 
 
 def linearised(problem: Problem) -> Flown:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ceflow import kernels
 from ceflow.compiler import Plan, multiplicity_of
-from ceflow.spec import Block, Ensemble, Kernel, Mlp, Model, member_of
+from ceflow.spec import Block, Bottleneck, Ensemble, Kernel, Mlp, Model, member_of
 from ceflow.stages.stage import Job
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def without_weights(stage: Kernel, plan: Plan, model: Model, examples: int) -> b
     That takes one column of normal numbers for every example going up and for every output of
     every example coming back, in place of as many columns as the layer below is wide.
     """
-    member = member_of(model)
+    member = None if isinstance(model, Bottleneck) else member_of(model)
     if not isinstance(member, Mlp):
         return False
     narrowest = min(member.widths)

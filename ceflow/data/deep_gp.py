@@ -1,23 +1,54 @@
 """Synthetic regression: targets from a deep Gaussian process (BN appendix D.4.1)."""
 
-import numpy as np
-from jaxtyping import Float
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ceflow.data.dataset import Dataset, Examples, Extent
 from ceflow.seeding import Seed
+from ceflow.spec import DeepGp
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
 
 JITTER = 1e-9
 """Added to variances of 1, for the Cholesky factor."""
 
 
+def extent(spec: DeepGp, folder: Path) -> Extent:
+    return Extent(spec.inputs, spec.outputs, spec.train, spec.test)
+
+
+def load(spec: DeepGp, folder: Path, seed: Seed) -> Dataset:
+    """Inputs are drawn before the targets, so they do not depend on the function.
+
+    Targets are given mean 0 and variance 1 over the training examples: a function drawn with
+    length 2 is its own mean for 95 % of its variance, and that is learned in a hundred steps.
+    """
+    x = seed.fold("inputs").numpy().standard_normal((spec.train + spec.test, spec.inputs))
+    shape = {"hidden": spec.hidden, "layers": spec.layers, "length": spec.length}
+    y = deep_gaussian_process(x, spec.outputs, seed.fold("targets"), **shape)
+    train, test = slice(spec.train), slice(spec.train, None)
+    y = _standard(y, y[train])
+    return Dataset(Examples(x[train], y[train]), Examples(x[test], y[test]))
+
+
+def _standard(
+    y: "Float[np.ndarray, 'n outputs']", train: "Float[np.ndarray, 'k outputs']"
+) -> "Float[np.ndarray, 'n outputs']":
+    deviation = train.std(axis=0)
+    return (y - train.mean(axis=0)) / (deviation + (deviation == 0))
+
+
 def deep_gaussian_process(
-    x: Float[np.ndarray, "n d"],
+    x: "Float[np.ndarray, 'n d']",
     outputs: int,
     seed: Seed,
     *,
     hidden: int = 20,
     layers: int = 2,
     length: float = 2.0,
-) -> Float[np.ndarray, "n outputs"]:
+) -> "Float[np.ndarray, 'n outputs']":
     """A function drawn from a deep Gaussian process, at these inputs.
 
     `layers` Gaussian processes, each of the last one's values, with `hidden` functions in each but
@@ -27,10 +58,13 @@ def deep_gaussian_process(
 
     Training and test targets come from one draw: give all inputs at once.
 
+    >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(50, 3))
     >>> deep_gaussian_process(x, 2, Seed(0)).shape
     (50, 2)
     """
+    import numpy as np
+
     if layers < 1 or hidden < 1 or outputs < 1 or not length > 0:
         raise ValueError(
             "a deep Gaussian process has 1 layer, function and output or more, and a length above 0"
@@ -44,7 +78,9 @@ def deep_gaussian_process(
     return values
 
 
-def _covariance(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n n"]:
+def _covariance(x: "Float[np.ndarray, 'n d']") -> "Float[np.ndarray, 'n n']":
+    import numpy as np
+
     squares = np.square(x).sum(1)
     apart = np.maximum(squares[:, None] + squares - 2 * x @ x.T, 0)
     return np.exp(-apart / (2 * x.shape[1])) + JITTER * np.eye(len(x))

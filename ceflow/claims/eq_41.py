@@ -1,0 +1,145 @@
+"""BN eq. 31 to 41: the derivative of the decoder's empirical NTK approaches Xi, term by term."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ceflow.bottlenecks import DecoderKernels, WideDecoder
+from ceflow.claims.trial import Trial
+from ceflow.claims.verdict import Part, Verdict, noise_bound
+from ceflow.nets import ACTIVATIONS
+from ceflow.spec import Bottleneck
+from ceflow.spec.stages.verify import KINKED
+
+TERMS = ("eq-31", "eq-39", "eq-40", "eq-41")
+"""The three terms of eq. 30, and their sum."""
+
+
+class Means(NamedTuple):
+    """Of the terms, over units: the mean, and the covariance of that."""
+
+    mean: Float[Array, "pairs terms d"]
+    noise: Float[Array, "pairs terms d d"]
+
+
+def kernel_derivative(trial: Trial, kernels: type[DecoderKernels] = DecoderKernels) -> Verdict:
+    """At `points` pairs x, x' of standard normal points, each with a decoder of its own, of width n
+    and with one output.
+
+    Each part is the relative deviation of a term of eq. 30 from its limit, over all pairs; `eq-41`
+    that of dK_n/dx from Xi. Terms are means over n independent units, whose scatter gives the
+    tolerance. At a kink phi'' is no function: at any n the derivative of a mask is 0 almost
+    everywhere, and its limit is not. `eq-39` is then the difference quotient of phi' over
+    x +- n^-1/5 e_k, which is what footnote 5 does with softplus(m x)/m: first n to infinity. Its
+    bias of h^2, known from the limit, is in the tolerance.
+    """
+    network, n = trial.bottleneck, trial.width
+    pairs = trial.normal("pairs", trial.points, 2, int(network.size))
+    pairs = jnp.asarray(pairs, jnp.zeros(()).dtype)
+    step = n**-0.2 if network.decoder.activation in KINKED else None
+    means = terms(network, n, trial.seed.fold("units").jax(), pairs, step)
+    mean, noise = (np.asarray(each, float) for each in means)
+    limit = kernels(network)
+    expected = np.asarray(limits(limit, pairs), float)
+    bias = np.zeros_like(expected)
+    if step is not None:
+        whole, half = (np.asarray(quotients(limit, pairs, h)) for h in (step, step / 2))
+        bias[:, 1] = bias[:, 3] = 4 / 3 * (whole - half)  # of h^2, so of h/2 a quarter
+    offs = mean - expected
+    parts = {
+        name: _part(offs[:, i], noise[:, i], expected[:, i], bias[:, i])
+        for i, name in enumerate(TERMS)
+    }
+    return Verdict(parts, {} if step is None else {"step": step})
+
+
+def _part(off: np.ndarray, noise: np.ndarray, expected: np.ndarray, bias: np.ndarray) -> Part:
+    size = float(np.linalg.norm(expected))
+    variances = np.linalg.eigvalsh(noise).ravel().clip(0)
+    away = float(np.linalg.norm(bias)) + noise_bound(variances, len(TERMS))
+    return Part(float(np.linalg.norm(off)) / size, 0.0, away / size)
+
+
+@eqx.filter_jit
+def terms(
+    network: Bottleneck,
+    width: int,
+    key: Array,
+    pairs: Float[Array, "p 2 d"],
+    step: float | None,
+) -> Means:
+    """`dK_n/dx` of each pair, term by term; memory is some dozen times n d numbers."""
+    model, d = network.decoder, pairs.shape[-1]
+    activation = ACTIVATIONS[model.activation]
+
+    def one(item: tuple[Array, Array]) -> Means:
+        index, pair = item
+        weights = jax.random.normal(jax.random.fold_in(key, index), (width, d + 1))
+        u, v = weights[:, :d], weights[None, :, d]
+        decoder = WideDecoder(u, v, activation, model.weight_variance, model.last_variance)
+        every = unit_terms(decoder, pair, step)
+        mean = every.mean(1)
+        off = every - mean[:, None]
+        return Means(mean, jnp.einsum("tnd,tne->tde", off, off) / float(width) ** 2)
+
+    return jax.lax.map(one, (jnp.arange(len(pairs)), pairs))
+
+
+def unit_terms(
+    decoder: WideDecoder, pair: Float[Array, "2 d"], step: float | None
+) -> Float[Array, "terms n d"]:
+    """What each unit has of them, times n: `dK_n/dx` is the mean."""
+    x, other = pair
+    (scale, last), u, phi = decoder.scales, decoder.u, decoder.activation
+    squares, size = jnp.square(decoder.v[0]), len(u) * last**2
+    a, b = scale * u @ x, scale * u @ other
+
+    def slope(at: Array) -> Array:
+        return jax.jvp(phi, (at,), (jnp.ones_like(at),))[1]
+
+    if step is None:
+        curve = jax.jvp(slope, (a,), (jnp.ones_like(a),))[1]
+        turning = scale * curve[:, None] * u
+    else:
+        by = step * scale * u
+        turning = (slope(a[:, None] + by) - slope(a[:, None] - by)) / (2 * step)
+    each = [
+        size * scale**2 * (squares * slope(a) * slope(b))[:, None] * other,
+        size * scale**2 * (x @ other) * (squares * slope(b))[:, None] * turning,
+        size * scale * (slope(a) * phi(b))[:, None] * u,
+    ]
+    return jnp.stack([*each, sum(each, jnp.zeros_like(u))])
+
+
+def limits(kernels: DecoderKernels, pairs: Float[Array, "p 2 d"]) -> Float[Array, "p terms d"]:
+    """Of the terms: `x'/d E[phi' phi']`, what is left, `dSigma/dx`, and Xi."""
+    x, other, each = pairs[:, 0], pairs[:, 1], jnp.arange(len(pairs))
+    whole = kernels.ntk_slope(x, other)[each, each]
+    own = kernels.nngp_slope(other, x)[each, each]
+    first = _slopes(kernels, x, other)[each, each, None] * other
+    return jnp.stack([first, whole - first - own, own, whole], axis=1)
+
+
+def quotients(
+    kernels: DecoderKernels, pairs: Float[Array, "p 2 d"], step: float
+) -> Float[Array, "p d"]:
+    """The limit of the difference quotient in place of the second term."""
+    x, other, each = pairs[:, 0], pairs[:, 1], jnp.arange(len(pairs))
+    shape, unit = (*x.shape, len(x)), step * jnp.eye(x.shape[1], dtype=x.dtype)
+    ahead, behind = (
+        _slopes(kernels, (x[:, None] + by).reshape(-1, x.shape[1]), other).reshape(shape)
+        for by in (unit, -unit)
+    )
+    found = (ahead - behind)[each, :, each] / (2 * step)
+    return (x * other).sum(1, keepdims=True) * found
+
+
+def _slopes(
+    kernels: DecoderKernels, x: Float[Array, "m d"], other: Float[Array, "p d"]
+) -> Float[Array, "m p"]:
+    """`c b/d E[phi' phi']`: what K has beside Sigma, over `x.x'`."""
+    return (kernels.ntk(x, other) - kernels.nngp(x, other)) / (x @ other.T)

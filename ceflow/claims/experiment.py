@@ -1,0 +1,73 @@
+"""A network of finite width and its limit, about to be trained on the same examples."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ceflow.bottlenecks import Batches, Rates, Simulation, WideNetwork, sample
+from ceflow.bottlenecks.kernels.kinked import SLOPES
+from ceflow.claims.followed import Followed, Halves, follow, relative
+from ceflow.claims.trial import Trial
+from ceflow.dynamics import SquaredError
+from ceflow.spec import Bottleneck
+
+STEP = 0.01
+"""The learning rate, over the largest stable one: small, to come near a flow."""
+
+TRAJECTORY = 8
+"""What F's error, times sqrt(n), may be: its median over networks is 1.7, the largest of 60 was
+4.9."""
+
+
+class Experiment(NamedTuple):
+    """Examples, the network where it starts, function space, and learning rates of the halves."""
+
+    x: Float[Array, "n inputs"]
+    y: Float[Array, "n outputs"]
+    initial: WideNetwork
+    simulated: Simulation
+    rate: float
+    rates: Rates
+
+    def descend(self, steps: int) -> Followed:
+        """The network through so many steps on all examples."""
+        halves = Halves(self.initial.encoder, self.initial.decoder)
+        return follow(halves, self.x, self.y, self.rates, steps)
+
+    def errors(self, followed: Followed) -> Float[np.ndarray, " steps"]:
+        """Relative ones of F, of a network followed against function space, before each step and
+        after the last."""
+        count, steps = len(self.x), len(followed.outputs) - 1
+        course = self.simulated.train(
+            self.rate,
+            Batches(count, count),
+            steps,
+            record_at=range(steps + 1),
+            record=lambda step, state: np.asarray(self.simulated.outputs(state), float),
+        )
+        outputs = np.asarray(followed.outputs, float)[: len(course.records)]
+        return relative(outputs, np.stack(course.records))
+
+
+def experiment(
+    trial: Trial,
+    network: Bottleneck,
+    simulation: type[Simulation] = Simulation,
+    shares: Rates | None = None,
+) -> Experiment:
+    """At width n, under a rate of 1/100 of the largest stable one.
+
+    Function space goes by exact kernels (`history`) where they have a closed form, else by
+    `features`.
+    """
+    x, y = (jnp.asarray(part, jnp.zeros(()).dtype) for part in trial.examples())
+    initial = sample(network, *trial.sizes, trial.seed.fold("network"), width=trial.width)
+    shares = shares or Rates(1.0, 1.0)
+    engine = "history" if network.decoder.activation in SLOPES else "features"
+    loss = SquaredError("sum")
+    simulated = simulation(network, initial, x, y, loss=loss, engine=engine, shares=shares)
+    rate = STEP * simulated.largest_rate(Batches(len(x), len(x)))
+    rates = Rates(*(jnp.asarray(rate * share, x.dtype) for share in shares))
+    return Experiment(x, y, initial, simulated, rate, rates)

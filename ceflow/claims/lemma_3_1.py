@@ -1,0 +1,126 @@
+"""BN lemma 3.1: f and its Jacobian are jointly Gaussian at the start (BN figure 11)."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ceflow.bottlenecks import DecoderKernels, WideDecoder
+from ceflow.claims.trial import Trial
+from ceflow.claims.verdict import Part, Verdict, noise_reach
+from ceflow.nets import ACTIVATIONS
+from ceflow.spec import Bottleneck
+
+CALLS = 20
+"""In so many calls of one program are the networks drawn."""
+
+
+class Moments(NamedTuple):
+    """Means over draws, of pairs and z = (f(x), f(x'), J(x), J(x'))."""
+
+    second: Float[Array, "pairs k k"]
+    """`E[z z^T]`."""
+    fourth: Float[Array, "pairs k"]
+    """`E[z^4]`."""
+
+
+def covariances(trial: Trial, kernels: type[DecoderKernels] = DecoderKernels) -> Verdict:
+    """Over `draws` decoders with one output, at pairs of standard normal points.
+
+    `JJ`, `ff`, `Jf`: relative Frobenius deviations of the covariances of J(x), J(x') (BN eq. 8), of
+    f (eq. 4) and of f with J (eq. 9), root mean square over pairs. At any width they are exact in
+    the mean: what remains is the noise of so many draws. `kurtosis`: the mean excess of f and of
+    the components of J, which is 0 of Gaussians and O(1/n) at width n.
+    """
+    network = trial.bottleneck
+    d = int(network.size)
+    pairs = jnp.asarray(trial.normal("pairs", trial.points, 2, d), jnp.zeros(()).dtype)
+    found = drawn_moments(trial, network, pairs)
+    expected = np.asarray(theory(kernels(network), pairs), float)
+    blocks = {"JJ": (slice(2, None),) * 2, "ff": (slice(2),) * 2, "Jf": (slice(2, None), slice(2))}
+    parts, deviations = {}, {}
+    for name, block in blocks.items():
+        parts[name], deviations[name] = _deviation(found.second, expected, block, trial.draws)
+    parts["kurtosis"] = _kurtosis(found, trial.draws)
+    return Verdict(parts, {"deviations": deviations})
+
+
+def _deviation(
+    found: Array, expected: np.ndarray, block: tuple[slice, slice], draws: int
+) -> tuple[Part, list[float]]:
+    """Of one block, and that of each pair. Of Gaussians `Var z_a z_b = C_aa C_bb + C_ab^2`."""
+    rows, columns = block
+    diagonal = np.diagonal(expected, axis1=1, axis2=2)
+    squares = diagonal[:, rows, None] * diagonal[:, None, columns]
+    true = expected[:, rows, columns]
+    size = np.square(true).sum((1, 2))
+    noise = (squares + np.square(true)).sum((1, 2)) / draws / size
+    deviation = np.square(np.asarray(found)[:, rows, columns] - true).sum((1, 2)) / size
+    reach = noise_reach(4) * float(np.sqrt(noise.mean()))
+    return Part(float(np.sqrt(deviation.mean())), 0.0, reach), np.sqrt(deviation).tolist()
+
+
+def _kurtosis(found: Moments, draws: int) -> Part:
+    """All components hear the same draws: their mean has at most the noise of one, 24/draws."""
+    variance = np.diagonal(np.asarray(found.second), axis1=1, axis2=2)
+    excess = np.asarray(found.fourth) / variance**2 - 3
+    return Part(float(excess.mean()), 0.0, noise_reach(4) * (24 / draws) ** 0.5)
+
+
+def theory(kernels: DecoderKernels, pairs: Float[Array, "p 2 d"]) -> Float[Array, "p k k"]:
+    """The covariance of z (BN eq. 4, 8 and 9)."""
+
+    def one(points: Float[Array, "2 d"]) -> Float[Array, "k k"]:
+        d = points.shape[1]
+        ff, fj = kernels.nngp(points, points), kernels.nngp_slope(points, points).reshape(2, 2 * d)
+        jj = kernels.nngp_mixed(points, points).transpose(0, 2, 1, 3).reshape(2 * d, 2 * d)
+        return jnp.block([[ff, fj], [fj.T, jj]])
+
+    return jax.lax.map(one, pairs)
+
+
+def drawn_moments(trial: Trial, network: Bottleneck, pairs: Float[Array, "p 2 d"]) -> Moments:
+    """One network after the other, so that memory does not grow with their number."""
+    count = -(-trial.draws // CALLS)
+    key, total = trial.seed.fold("decoders").jax(), None
+    for call in range(CALLS):
+        indices = call * count + jnp.arange(count)
+        sums = _sums(network, trial.width, key, indices, trial.draws, pairs)
+        total = sums if total is None else jax.tree.map(jnp.add, total, sums)
+        trial.observe(call + 1, CALLS)
+    return jax.tree.map(lambda each: each / trial.draws, total)
+
+
+@eqx.filter_jit
+def _sums(
+    network: Bottleneck, width: int, key: Array, indices: Int[Array, " k"], draws: int, pairs: Array
+) -> Moments:
+    """Over the networks of these indices that are below `draws`."""
+    points = pairs.reshape(-1, pairs.shape[-1])
+    model = network.decoder
+
+    def add(total: Moments, index: Array) -> tuple[Moments, None]:
+        first, last = jax.random.split(jax.random.fold_in(key, index))
+        u = jax.random.normal(first, (width, points.shape[1]))
+        v = jax.random.normal(last, (1, width))
+        decoder = WideDecoder(
+            u, v, ACTIVATIONS[model.activation], model.weight_variance, model.last_variance
+        )
+        z = _values(decoder, points)
+        moments = Moments(z[:, :, None] * z[:, None], z**4)
+        counted = jax.tree.map(lambda all, m: all + jnp.where(index < draws, m, 0), total, moments)
+        return counted, None
+
+    k = 2 * (1 + points.shape[1])
+    empty = Moments(jnp.zeros((len(pairs), k, k)), jnp.zeros((len(pairs), k)))
+    return jax.lax.scan(add, empty, indices)[0]
+
+
+def _values(decoder: WideDecoder, points: Float[Array, "m d"]) -> Float[Array, "p k"]:
+    """z of each pair."""
+    f = decoder(points).reshape(len(points) // 2, 2)
+    slopes = decoder.jacobian(points).reshape(len(f), -1)
+    return jnp.concatenate([f, slopes], axis=1)

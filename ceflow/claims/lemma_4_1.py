@@ -1,0 +1,160 @@
+"""BN lemma 4.1: a deep linear network with a bottleneck is a two-layer one (BN figures 13, 14)."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ceflow.bottlenecks import Rates
+from ceflow.claims.experiment import TRAJECTORY, Experiment, experiment
+from ceflow.claims.followed import (
+    FACTOR,
+    Followed,
+    Halves,
+    Limit,
+    Residuals,
+    follow,
+    relative,
+    residuals,
+    typical,
+)
+from ceflow.claims.trial import Trial
+from ceflow.claims.verdict import Part, Verdict
+from ceflow.nets import Dense
+from ceflow.spec import Bottleneck, Mlp
+
+SHARES = Rates(1.0, 0.5)
+"""The encoder's learning rate and the decoder's: not the same."""
+
+ROUNDINGS = 10
+"""A residual, or a step, is off by so many times the rounding of its result at most."""
+
+
+class Networks(NamedTuple):
+    """The network of width n and that of two layers, followed."""
+
+    wide: Followed
+    effective: Followed
+
+
+def two_layers(trial: Trial, depths: tuple[int, int] | None = None) -> Verdict:
+    """The model with its activations made linear, of L_g and L_f layers (`depths`).
+
+    `wide.f`, `wide.g`, `wide.J`: median residuals of its evolution at width n with Theta = L_g
+    xi.xi'/d_0 and K = L_f x.x'/d (figure 13). `effective.f`, `.g`, `.J`: those of `w_eff theta_eff
+    xi` with L = 1 at the rates L_g e_g, L_f e_f (figure 14): rounding, and of f what a finite step
+    leaves, which is known. `wide.trajectory`: the largest relative error of F between the two.
+    `function-space`: that between the two layers and the dynamics of the limit, rounding.
+    """
+    network = linear(trial.bottleneck)
+    tried = experiment(trial, network, shares=SHARES)
+    deep = depths or (len(network.encoder.widths) + 1, len(network.decoder.widths) + 1)
+    raised = Rates(*(depth * each for depth, each in zip(deep, tried.rates, strict=True)))
+    trial.observe(1, 4)
+    two = follow(effective(network, tried), tried.x, tried.y, raised, trial.steps)
+    seen = Networks(tried.descend(trial.steps), two)
+    trial.observe(2, 4)
+    settings = ((seen.wide, deep, tried.rates), (seen.effective, (1, 1), raised))
+    found = [
+        residuals(_limit(network, tried.x, layers, rates), followed, tried.y)
+        for followed, layers, rates in settings
+    ]
+    trial.observe(3, 4)
+    errors = _errors(tried, seen)
+    parts = _wide(trial, found[0]) | _effective(found[1]) | _trajectories(trial, tried, errors)
+    details = {"learning_rate": tried.rate, "depths": list(deep)}
+    return Verdict(parts, details, _courses(found, errors))
+
+
+def linear(network: Bottleneck) -> Bottleneck:
+    """The same without activations and biases."""
+
+    def half(model: Mlp) -> Mlp:
+        return model.model_copy(update={"activation": "linear", "bias_variance": 0.0})
+
+    halves = {"encoder": half(network.encoder), "decoder": half(network.decoder)}
+    return network.model_copy(update=halves)
+
+
+def effective(network: Bottleneck, tried: Experiment) -> Halves:
+    """Two layers that compute what the wide network does."""
+    inputs, d = tried.x.shape[1], int(network.size)
+    matrices = (
+        jax.jacfwd(tried.initial.encoder)(jnp.zeros(inputs)),
+        tried.initial.decoder.jacobian(jnp.zeros((1, d)))[0],
+    )
+    made = []
+    for matrix, scale in zip(matrices, _scales(network, inputs), strict=True):
+        outputs, fan_in = matrix.shape
+        dense = Dense(fan_in, outputs, weight_variance=scale * fan_in, key=jax.random.key(0))
+        made.append(eqx.tree_at(lambda whole: whole.weight, dense, matrix / scale**0.5))
+    return Halves(*made)
+
+
+def _scales(network: Bottleneck, inputs: int) -> tuple[float, float]:
+    """What stands before `xi.xi'` and `x.x'`: all variances of a half over its number of inputs."""
+    fans = (inputs, int(network.size))
+    first, last = (
+        half.weight_variance ** len(half.widths) * half.last_variance / fan
+        for half, fan in zip((network.encoder, network.decoder), fans, strict=True)
+    )
+    return first, last
+
+
+def _limit(
+    network: Bottleneck, x: Float[Array, "n inputs"], depths: tuple[int, int], rates: Rates
+) -> Limit:
+    scales = _scales(network, x.shape[1])
+    theta, ntk = (scale * depth for scale, depth in zip(scales, depths, strict=True))
+
+    def slope(one: Array, two: Array) -> Array:
+        return jnp.broadcast_to(ntk * two, (len(one), *two.shape))
+
+    return Limit(theta * x @ x.T, lambda one, two: ntk * one @ two.T, slope, rates)
+
+
+def _errors(tried: Experiment, seen: Networks) -> dict[str, Float[np.ndarray, " steps"]]:
+    wide, two = (np.asarray(each.outputs, float) for each in seen)
+    return {
+        "wide.trajectory": relative(wide, two),
+        "function-space": tried.errors(seen.effective),
+    }
+
+
+def _wide(trial: Trial, found: Residuals) -> dict[str, Part]:
+    noise = FACTOR * typical(int(trial.bottleneck.size), trial.sizes[1], trial.width)
+    finite = {"f": float(np.median(found.discrete))}
+    return {
+        f"wide.{name}": Part(float(np.median(each)), 0.0, noise + finite.get(name, 0.0))
+        for name, each in found.steps.items()
+    }
+
+
+def _effective(found: Residuals) -> dict[str, Part]:
+    finite = {"f": float(np.median(found.discrete))}
+    return {
+        f"effective.{name}": Part(
+            float(np.median(each)), finite.get(name, 0.0), ROUNDINGS * found.rounding[name]
+        )
+        for name, each in found.steps.items()
+    }
+
+
+def _trajectories(
+    trial: Trial, tried: Experiment, errors: dict[str, np.ndarray]
+) -> dict[str, Part]:
+    exact = ROUNDINGS * trial.steps * float(jnp.finfo(tried.x.dtype).eps)
+    bounds = {"wide.trajectory": TRAJECTORY * trial.width**-0.5, "function-space": exact}
+    return {name: Part(float(each.max()), 0.0, bounds[name]) for name, each in errors.items()}
+
+
+def _courses(found: list[Residuals], errors: dict[str, np.ndarray]) -> dict[str, Any]:
+    steps = {
+        f"{name}.{key}": each
+        for name, residual in zip(Networks._fields, found, strict=True)
+        for key, each in residual.steps.items()
+    }
+    return steps | {name: each[1:] for name, each in errors.items()}

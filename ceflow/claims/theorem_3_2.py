@@ -1,0 +1,74 @@
+"""BN theorem 3.2: the evolution equations, on a finite network in training (BN figure 12)."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from ceflow.bottlenecks import DecoderKernels, Simulation
+from ceflow.bottlenecks.kernels.kinked import SLOPES
+from ceflow.claims.experiment import TRAJECTORY, experiment
+from ceflow.claims.followed import FACTOR, Limit, Residuals, norms, residuals, typical
+from ceflow.claims.trial import Trial
+from ceflow.claims.verdict import Part, Verdict
+from ceflow.kernels import analytic
+from ceflow.spec.stages.verify import KINKED
+
+SWITCHED = 2
+"""How many times what is expected of units that switch J's residual may be."""
+
+
+def evolution(
+    trial: Trial,
+    kernels: type[DecoderKernels] = DecoderKernels,
+    simulation: type[Simulation] = Simulation,
+) -> Verdict:
+    """A network of width n descends, all examples at once, `steps` small steps.
+
+    `f`, `g`: the median over steps of the residual of BN eq. 14 and 12 with the limit's kernels
+    (figure 12). `J`: that of eq. 13 at the points g_0; of an activation with a kink that of all
+    steps together, for masks switch one by one and leave noise of n^-1/4, which in single steps
+    drowns the rest. `trajectory`: the largest relative error of F over the steps, against function
+    space from the same initial functions.
+    """
+    tried = experiment(trial, trial.bottleneck, simulation)
+    trial.observe(1, 4)
+    followed = tried.descend(trial.steps)
+    trial.observe(2, 4)
+    decoder = kernels(trial.bottleneck)
+    theta = jnp.asarray(analytic(trial.bottleneck.encoder, np.asarray(tried.x)).ntk)
+    limit = Limit(theta, decoder.ntk, decoder.ntk_slope, tried.rates)
+    found = residuals(limit, followed, tried.y)
+    trial.observe(3, 4)
+    errors = tried.errors(followed)
+    courses = {**found.steps, "J, all steps": found.sums["J"], "trajectory": errors[1:]}
+    return Verdict(_parts(trial, found, errors), {"learning_rate": tried.rate}, courses)
+
+
+def _parts(trial: Trial, found: Residuals, errors: Float[np.ndarray, " steps"]) -> dict[str, Part]:
+    network, n = trial.bottleneck, trial.width
+    noise = FACTOR * typical(int(network.size), trial.sizes[1], n)
+    f, g, jacobian = (float(np.median(found.steps[name])) for name in "fgJ")
+    finite = float(np.median(found.discrete))
+    parts = {"f": Part(f, 0.0, noise + finite), "g": Part(g, 0.0, noise)}
+    parts["J"] = Part(jacobian, 0.0, noise)
+    if network.decoder.activation in KINKED:
+        switched = SWITCHED * switching(trial, found)
+        parts["J"] = Part(float(found.sums["J"][-1]), 0.0, noise + switched)
+    return parts | {"trajectory": Part(float(errors.max()), 0.0, TRAJECTORY * n**-0.5)}
+
+
+def switching(trial: Trial, found: Residuals) -> float:
+    """What units that switch, one by one, leave in J over all steps, root mean square, relative.
+
+    At x a unit's pre-activation moves by `v.W/sqrt n` with W about df = dJ x, so that
+    `|W| sqrt(n d)/(pi |x|)` of them pass 0, and each changes J by `jump v u^T/sqrt(n d)` with u
+    perpendicular to x: in all, squared, `jump^2 (outputs + 1)(d - 1) |W|/(pi |x| sqrt(n d))`.
+    """
+    network, d = trial.bottleneck, int(trial.bottleneck.size)
+    decoder = network.decoder
+    size = (decoder.weight_variance * decoder.last_variance) ** 0.5
+    jump = size * (1 - SLOPES[decoder.activation])
+    moved = np.einsum("nod,nd->no", found.turned, found.start)
+    ratio = (norms(moved) / norms(found.start)).sum() / size
+    each = (trial.sizes[1] + 1) * (d - 1) / (np.pi * (trial.width * d) ** 0.5)
+    return float(jump * (each * ratio) ** 0.5 / np.linalg.norm(found.turned))

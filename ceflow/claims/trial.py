@@ -1,0 +1,60 @@
+"""What claims are put to the test on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ceflow.seeding import Seed
+from ceflow.spec import Bottleneck, Ensemble, Model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A network, and how large an experiment is made of it.
+
+    The model knows its inputs and outputs. `width` is n of networks with a bottleneck, `draws` how
+    many networks are drawn, `points` how many inputs there are and `steps` those of gradient
+    descent. `observe(done, total)` is told how far a claim has come.
+    """
+
+    model: Model
+    seed: Seed
+    width: int = 10_000
+    draws: int = 1000
+    points: int = 16
+    steps: int = 100
+    observe: Callable[[float, float], None] = lambda done, total: None
+
+    @property
+    def bottleneck(self) -> Bottleneck:
+        assert isinstance(self.model, Bottleneck), "the spec has such claims of bottlenecks only"
+        return self.model
+
+    @property
+    def ensemble(self) -> Ensemble:
+        assert isinstance(self.model, Ensemble), "the spec has such claims of ensembles only"
+        return self.model
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of inputs and outputs."""
+        model: Any = self.model
+        if isinstance(model, Ensemble):
+            return model.member.inputs, model.member.outputs  # pyright: ignore[reportReturnType]
+        return model.encoder.inputs, model.decoder.outputs
+
+    def examples(self) -> "tuple[Float[np.ndarray, 'n inputs'], Float[np.ndarray, 'n outputs']]":
+        """Standard normal inputs, and as targets a fixed random projection of them."""
+        import numpy as np
+
+        inputs, outputs = self.sizes
+        x = self.normal("inputs", self.points, inputs)
+        return x, x @ self.normal("targets", inputs, outputs) / np.sqrt(inputs)
+
+    def normal(self, name: str, *shape: int) -> "Float[np.ndarray, '...']":
+        """Standard normal numbers of a stream of their own."""
+        return self.seed.fold(name).numpy().normal(size=shape)

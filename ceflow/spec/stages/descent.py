@@ -1,0 +1,54 @@
+"""What stages can be asked for that lower a loss, in steps or in continuous time."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+from ceflow.spec.base import Count, Positive, Spec
+from ceflow.spec.diagnostics import Fault
+from ceflow.spec.models import Bottleneck, Model
+from ceflow.spec.stages.stage import StageSpec
+
+if TYPE_CHECKING:
+    from ceflow.spec.document import Document
+
+
+class Stop(Spec):
+    """When to end early."""
+
+    train_loss: Positive
+    """At this training loss: a flow finds the time when it is reached, a training ends at the first
+    of its moments at which it is."""
+
+
+class Descent(StageSpec):
+    """A stage that lowers a training loss."""
+
+    loss: Literal["mse", "cross-entropy"] = "mse"
+    """`mse`: L = 1/2 |F - y|^2; `cross-entropy`: of the softmax, of one signed output the
+    logistic."""
+    reduction: Literal["sum", "mean"] = "sum"
+    """Of the loss over the examples, in a training over those of a batch; the papers' is a sum."""
+    width: Count = 10_000
+    """Of an infinitely wide network with a bottleneck: width n of the sampled network whose
+    functions it starts from, and by which the engine `features` goes on."""
+    features: Literal["iid", "orthogonal", "quasi-random"] = "iid"
+    """How the first weights of that network's halves are drawn: `iid`; `orthogonal`, with less
+    noise in means over them; `quasi-random`, with much less where there are few inputs."""
+    stop: Stop | None = None
+    """When to end early."""
+
+    def loss_faults(self, document: "Document") -> Iterator[Fault]:
+        """What is wrong with the data or the loss."""
+        if document.data is None:
+            message = f"a {type(self).__name__.lower()} stage needs examples"
+            yield Fault("CE202", message, part="key", help="add a [data] table")
+        if self.loss == "cross-entropy" and getattr(document.data, "targets", "raw") == "raw":
+            message = "cross-entropy is of classes, and the targets are none"
+            help = 'use loss = "mse", or targets = "one-hot" or "signed" in [data]'
+            yield Fault("CE202", message, ("loss",), help=help)
+
+    def width_faults(self, model: Model) -> Iterator[Fault]:
+        """What is wrong with the width of the sampled network."""
+        if isinstance(model, Bottleneck) and model.is_wide and model.size > self.width:
+            message = f"a bottleneck of {model.size} units in a sampled network of {self.width}"
+            yield Fault("CE202", message, ("width",), help="give a width far above the size")

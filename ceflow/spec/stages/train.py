@@ -1,0 +1,160 @@
+"""The `train` stage."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+
+from ceflow.spec.base import LARGEST, UNTOLD, Count, Number, Positive, Spec
+from ceflow.spec.diagnostics import Fault
+from ceflow.spec.models import Bottleneck, Model
+from ceflow.spec.stages.descent import Descent
+
+if TYPE_CHECKING:
+    from ceflow.spec.document import Document
+
+Engine = Literal["features", "history", "kernel"]
+Recorded = Literal["drift", "embedding"]
+
+SUMMED = ("relu", "leaky-relu", "abs", "linear")
+"""Activations of a decoder whose past the engine `history` can sum: their kernels are closed."""
+
+
+class LearningRates(Spec):
+    """A learning rate that is no number: of the largest stable one, or one for each half."""
+
+    relative: Positive | None = None
+    """As a fraction of the largest stable one at the start."""
+    encoder: Positive | None = None
+    """Of the encoder's weights."""
+    decoder: Positive | None = None
+    """Of the decoder's weights."""
+
+    def faults(self) -> list[Fault]:
+        given = [key for key in type(self).model_fields if getattr(self, key) is not None]
+        if given in (["relative"], ["encoder", "decoder"]):
+            return []
+        help = "{relative = 0.3}, or {encoder = 0.1, decoder = 0.2}"
+        if "relative" in given:
+            message = f"relative is the rate of both halves, and {given[1]} that of one"
+            return [Fault("CE202", message, (given[1],), "key", help)]
+        message = "a learning rate is relative, or of encoder and decoder each"
+        return [Fault("CE102", message, part="key", help=help)]
+
+
+def _form(value: Any) -> str:
+    return UNTOLD + ("rates" if isinstance(value, dict | LearningRates) else "number")
+
+
+LearningRate = Annotated[
+    Annotated[Positive, Tag(UNTOLD + "number")] | Annotated[LearningRates, Tag(UNTOLD + "rates")],
+    Discriminator(_form),
+]
+
+Epochs = Annotated[float, Field(gt=0, le=LARGEST)]
+Moments = Annotated[Sequence[Number], AfterValidator(tuple), Field(min_length=1)]
+
+
+class Train(Descent):
+    """Stochastic gradient descent in function space, of an infinitely wide network with a
+    bottleneck (BN eq. 42 to 44)."""
+
+    type: Literal["train"] = "train"
+    """Stochastic gradient descent in discrete steps."""
+    engine: Engine | None = None
+    """`features`: a wide sampled decoder whose weights move, as fast for ever; `history`: exact
+    kernels over all steps before, slower with every step; `kernel`: the one NTK of an infinite
+    bottleneck. By default `features`, and `kernel` where the bottleneck is infinite."""
+    steps: Count | None = None
+    """How many steps; or give `epochs`."""
+    epochs: Epochs | None = None
+    """How many times all training examples are seen; or give `steps`."""
+    batch: Count | None = None
+    """Examples of a step; by default all of them."""
+    learning_rate: LearningRate = LearningRates(relative=0.3)
+    """A number, the fraction `{relative = 0.3}` of the largest stable one at the start, or one for
+    each half, `{encoder = 0.1, decoder = 0.2}`."""
+    points: Count = 50
+    """Moments after the start at which quantities are recorded, evenly spaced."""
+    moments: Moments | None = None
+    """Record after these numbers of steps, and at the start and the end, in place of evenly spaced
+    ones."""
+    record: Annotated[Sequence[Recorded], AfterValidator(tuple)] = ()
+    """Beside losses and accuracies: the `drift` of the NTK from the start, the `embedding`, the
+    values in the bottleneck of all examples."""
+
+    @property
+    def halves(self) -> tuple[float, float] | None:
+        """The learning rates of encoder and decoder, where each has its own."""
+        given = self.learning_rate
+        if not isinstance(given, LearningRates) or given.encoder is None or given.decoder is None:
+            return None
+        return given.encoder, given.decoder
+
+    def engine_of(self, model: Model) -> Engine:
+        """The engine that is used."""
+        infinite = isinstance(model, Bottleneck) and model.size == math.inf
+        return self.engine or ("kernel" if infinite else "features")
+
+    def steps_of(self, examples: int) -> int:
+        """How many steps."""
+        if self.steps is not None:
+            return self.steps
+        return max(1, round((self.epochs or 1) * examples / (self.batch or examples)))
+
+    def moments_of(self, steps: int) -> list[int]:
+        """After how many steps quantities are recorded, start and end included."""
+        if self.moments is not None:
+            return sorted({0, *self.moments, steps})
+        count = min(self.points, steps)
+        return [steps * i // count for i in range(count + 1)]
+
+    def faults(self) -> list[Fault]:
+        faults = []
+        if self.steps is None and self.epochs is None:
+            message = "how long to train is not said"
+            faults.append(Fault("CE102", message, part="key", help="add steps, or epochs"))
+        if self.steps is not None and self.epochs is not None:
+            message, help = "steps and epochs both say how long to train", "leave one of them out"
+            faults.append(Fault("CE202", message, ("epochs",), "key", help))
+        if self.moments and list(self.moments) != sorted(set(self.moments)):
+            faults.append(Fault("CE104", "moments must rise", ("moments",), help="sort them"))
+        if isinstance(self.learning_rate, LearningRates):
+            faults += [fault.below("learning_rate") for fault in self.learning_rate.faults()]
+        return faults
+
+    def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
+        yield from self.loss_faults(document)
+        if not isinstance(model, Bottleneck) or model.finite:
+            message = "training is of infinitely wide networks with a bottleneck"
+            help = 'use a flow stage, or a model of type "bottleneck" with widths = [inf]'
+            yield Fault("CE203", message, part="key", help=help)
+            return
+        yield from self._engine_faults(model)
+        yield from self.width_faults(model)
+        yield from self._length_faults(document)
+
+    def _engine_faults(self, model: Bottleneck) -> Iterator[Fault]:
+        engine = self.engine_of(model)
+        if (engine == "kernel") != (model.size == math.inf):
+            known = '"kernel"' if model.size == math.inf else '"features" or "history"'
+            message = f"the engine {engine!r} is not for a bottleneck of size {model.size}"
+            yield Fault("CE203", message, ("engine",), help=f"use engine = {known}")
+        elif engine == "history" and model.decoder.activation not in SUMMED:
+            message = f"the past of {model.decoder.activation} has no closed form to be summed in"
+            yield Fault("CE203", message, ("engine",), help='use engine = "features"')
+        if engine == "kernel" and "embedding" in self.record:
+            message = "an infinite bottleneck has no values to record"
+            yield Fault("CE202", message, ("record",), help='leave "embedding" out')
+
+    def _length_faults(self, document: "Document") -> Iterator[Fault]:
+        train = getattr(document.data, "train", getattr(document.data, "points", None))
+        if self.batch and train is not None and self.batch > train:
+            message = f"a batch of {self.batch} examples out of {train}"
+            yield Fault("CE202", message, ("batch",), help=f"set batch to {train} or less")
+        steps = self.steps_of(train) if self.epochs and train else self.steps
+        if self.moments and steps and max(self.moments) > steps:
+            message = f"moments go beyond the last step, {steps}"
+            help = "train for longer, or leave those out"
+            yield Fault("CE202", message, ("moments",), help=help)

@@ -1,0 +1,85 @@
+"""The `verify` stage."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from ceflow.spec.base import Count
+from ceflow.spec.diagnostics import Fault
+from ceflow.spec.models import Bottleneck, Ensemble, Model, activations_of
+from ceflow.spec.stages.stage import StageSpec
+
+if TYPE_CHECKING:
+    from ceflow.spec.document import Document
+
+Claim = Literal[
+    "lemma-1", "theorem-1", "lemma-3.1", "theorem-3.2", "lemma-4.1", "eq-5", "eq-6", "eq-41"
+]
+
+OF_ENSEMBLES = ("lemma-1", "theorem-1")
+"""Claims of CE; the others are of BN, and of bottlenecks."""
+
+OF_DRAWS = (*OF_ENSEMBLES, "lemma-3.1")
+"""Claims about many networks."""
+
+KINKED = ("relu", "leaky-relu", "abs")
+"""Activations that are not analytic."""
+
+FEWEST_DRAWS = 20
+"""Of which a standard error says anything."""
+
+
+class Verify(StageSpec):
+    """Claims of the papers, put to the test on networks of finite width."""
+
+    type: Literal["verify"] = "verify"
+    """Claims of the papers, each with a number and a verdict."""
+    claims: Annotated[Sequence[Claim], AfterValidator(tuple), Field(min_length=1)]
+    """Of an `ensemble`: `lemma-1`, its NTK is as far from the mean kernel as m^-1/2; `theorem-1`,
+    its NTK moves by O(1/m). Of a `bottleneck`: `lemma-3.1`, the covariances of f and J;
+    `theorem-3.2`, the evolution equations; `lemma-4.1`, linear networks, as two layers; `eq-5` and
+    `eq-6`, the evolution at finite width; `eq-41`, dK_n/dx approaches Xi."""
+    width: Count = 10_000
+    """Width n of the networks with a bottleneck; an ensemble's members have their own."""
+    draws: Count = 1000
+    """Networks drawn, where a claim is about all of them."""
+    points: Count = 16
+    """Inputs, standard normal; of `lemma-3.1` and `eq-41` pairs of points of the bottleneck."""
+    steps: Count = 100
+    """Steps of gradient descent that a network is followed for."""
+
+    def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
+        for index, claim in enumerate(self.claims):
+            for message, help in self._claim_faults(claim, model):
+                yield Fault("CE203", message, ("claims", index), help=help)
+        if len(set(self.claims)) < len(self.claims):
+            yield Fault("CE104", "a claim is named twice", ("claims",), help="name each once")
+        if isinstance(model, Bottleneck) and model.is_wide and model.size > self.width:
+            message = f"a bottleneck of {model.size} units in networks of width {self.width}"
+            yield Fault("CE202", message, ("width",), help="give a width far above the size")
+        yield from self._size_faults()
+
+    def _claim_faults(self, claim: str, model: Model) -> Iterator[tuple[str, str]]:
+        """Of a claim about other networks than the model: what is wrong, and what to do."""
+        ensemble = claim in OF_ENSEMBLES
+        if not isinstance(model, Ensemble if ensemble else Bottleneck):
+            kind = "ensemble" if ensemble else "bottleneck"
+            yield f"{claim} is about {kind}s", f'give the [model] type = "{kind}"'
+        elif ensemble and not model.finite:
+            yield f"{claim} is about members of finite width", "give them finite widths"
+        elif claim == "theorem-1" and (kinked := activations_of(model) & set(KINKED)):
+            message = f"theorem 1 assumes an analytic activation, which {min(kinked)} is not"
+            yield message, 'use activation = "erf", "tanh" or another smooth one'
+        elif isinstance(model, Bottleneck) and not model.is_wide:
+            message = f"{claim} is about a finite bottleneck between infinitely wide layers"
+            yield message, "make the widths inf and the size a number; `width` says n"
+
+    def _size_faults(self) -> Iterator[Fault]:
+        """Of experiments too small to say anything."""
+        if self.draws < FEWEST_DRAWS and set(self.claims) & set(OF_DRAWS):
+            message = f"{self.draws} draws say too little of the noise"
+            yield Fault("CE202", message, ("draws",), help=f"draw {FEWEST_DRAWS} or more")
+        if self.points < 2 and "theorem-1" in self.claims:
+            message = "theorem 1 is tested at pairs of two inputs"
+            yield Fault("CE202", message, ("points",), help="give two points or more")

@@ -1,0 +1,64 @@
+"""What a stage told from moment to moment: its last numbers, and curves."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from ceflow.stages.stage import Values
+from ceflow.stages.summary import Cell, Curve, Series
+
+MEASURED = {
+    "train_loss": "training loss",
+    "test_loss": "test loss",
+    "train_accuracy": "training accuracy",
+    "test_accuracy": "test accuracy",
+}
+"""Results that any descent has, in the order shown."""
+
+
+def numbers(values: Values, texts: Mapping[str, str]) -> list[tuple[str, Cell]]:
+    """A row for each of these results that there is, with its standard error."""
+    return [(text, _cell(key, values)) for key, text in texts.items() if key in values]
+
+
+def _cell(key: str, values: Values) -> Cell:
+    value, error = values[key], values.get(f"{key}_stderr")
+    if value is None:
+        return "not finite"
+    return value if error is None else f"{value:.4g} ± {error:.2g}"
+
+
+class Drawn(NamedTuple):
+    """One figure: the label of its axis, and the keys of its series with their labels."""
+
+    label: str
+    keys: Mapping[str, str]
+    log: bool = True
+
+
+LOSS = Drawn("loss", {"train_loss": "training", "test_loss": "test"})
+
+
+def curves(
+    course: Sequence[Values], x: str, x_label: str, figures: Mapping[str, Drawn]
+) -> list[Curve]:
+    """By name those figures that have something to draw, over the key `x` of the lines."""
+    found = []
+    for name, drawn in figures.items():
+        several = [_series(course, x, key, drawn, text) for key, text in drawn.keys.items()]
+        series = tuple(each for each in several if len(each.x) > 2)
+        if series:
+            title = f"{drawn.label} by {x}"
+            found.append(Curve(name, title, x_label, drawn.label, series, log_y=drawn.log))
+    return found
+
+
+def _series(course: Sequence[Values], x: str, key: str, drawn: Drawn, label: str) -> Series:
+    """The moments that are finite, and on a logarithmic axis those above 0."""
+    points = [
+        (line[x], line[key])
+        for line in course
+        if not isinstance(line[x], str) and line.get(key) is not None
+        if not drawn.log or line[key] > 0
+    ]
+    xs, ys = zip(*points, strict=True) if points else ((), ())
+    return Series(label, xs, ys)

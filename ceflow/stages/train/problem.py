@@ -1,0 +1,90 @@
+"""What a train stage is to do: examples, initial functions, batches, learning rates."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ceflow import bottlenecks, data, dynamics
+from ceflow.spec import Bottleneck, LearningRates, Train
+from ceflow.stages.stage import Job
+
+if TYPE_CHECKING:
+    from ceflow.bottlenecks import Batches, Rates, Simulation, WideNetwork
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A job with its examples. All of it is to be used within `ceflow.stages.stage.precision`."""
+
+    job: Job
+    dataset: data.Dataset
+
+    @property
+    def stage(self) -> Train:
+        return self.job.stage
+
+    @property
+    def engine(self) -> str:
+        return self.stage.engine_of(self.network)
+
+    @property
+    def network(self) -> Bottleneck:
+        assert isinstance(self.job.model, Bottleneck), "the spec lets nothing else be trained"
+        return self.job.model
+
+    @property
+    def train(self) -> int:
+        """How many training examples there are."""
+        return len(self.dataset.train.x)
+
+    @property
+    def steps(self) -> int:
+        return self.stage.steps_of(self.train)
+
+    @cached_property
+    def batches(self) -> "Batches":
+        size = self.stage.batch or self.train
+        return bottlenecks.Batches(self.train, size, self.job.seed.fold("batches"))
+
+    @cached_property
+    def simulation(self) -> "Simulation":
+        train, test = self.dataset.train, self.dataset.test
+        options: Any = {"engine": "history"} if self.engine == "history" else {}
+        return bottlenecks.Simulation(
+            self.network,
+            self._initial(),
+            train.x,
+            train.y,
+            x_test=test.x if len(test.x) else None,
+            loss=dynamics.LOSSES[self.stage.loss](self.stage.reduction),
+            shares=self.shares,
+            **options,
+        )
+
+    def _initial(self) -> "WideNetwork":
+        stage, seed = self.stage, self.job.seed.fold(0)
+        x, y = self.dataset.train.x, self.dataset.train.y
+        options: Any = {"width": stage.width, "features": stage.features}
+        return bottlenecks.sample(self.network, x.shape[1], y.shape[1], seed, **options)
+
+    @property
+    def shares(self) -> "Rates":
+        """Of encoder and decoder in the learning rate; the larger is 1."""
+        encoder, decoder = self.stage.halves or (1.0, 1.0)
+        return bottlenecks.Rates(encoder, decoder).times(1 / max(encoder, decoder))
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest stable learning rate at the start."""
+        return self.simulation.largest_rate(self.batches)
+
+    @cached_property
+    def rate(self) -> float:
+        """The learning rate: of two the larger. Where nothing can move any will do."""
+        given = self.stage.learning_rate
+        if not isinstance(given, LearningRates):
+            return given
+        if given.relative is None:
+            return max(self.stage.halves or ())
+        return given.relative * (self.largest if self.largest < math.inf else 1.0)

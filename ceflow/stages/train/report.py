@@ -1,0 +1,47 @@
+"""What a train stage has to show."""
+
+from ceflow.stages.courses import LOSS, MEASURED, Drawn, curves, numbers
+from ceflow.stages.stage import Values
+from ceflow.stages.summary import Block, Note, Table, number
+
+ROWS = {
+    **MEASURED,
+    "drift": "drift of the NTK",
+    "drift_relative": "drift of the NTK, relative",
+}
+"""Results in the order shown."""
+
+FIGURES = {
+    "loss": LOSS,
+    "accuracy": Drawn(
+        "accuracy", {"train_accuracy": "training", "test_accuracy": "test"}, log=False
+    ),
+    "drift": Drawn("median of |K(t) - K(0)|", {"drift": "drift of the NTK"}),
+}
+
+ENDED = {
+    "steps": "all of them",
+    "stop": "the training loss is as low as asked for",
+    "unstable": "the loss grew without bound",
+}
+
+
+def describe(values: Values) -> list[Block]:
+    """A table of how it ended and the final values; of the course of it see `course`."""
+    rows = [
+        ("training", f"{values['engine']}, width {number(values['width'])}, {values['features']}"),
+        ("learning rate", _rate(values["learning_rate"])),
+        ("largest stable at the start", _rate(values["largest_learning_rate"])),
+        ("steps", f"{number(values['steps'])} of {number(values['batch'])} examples"),
+        ("ended", ENDED[values["ended"]]),
+        *numbers(values, ROWS),
+    ]
+    drawn = curves(values.get("course", []), "step", "step", FIGURES)
+    warnings = [Note(text, warning=True) for text in values.get("warnings", ())]
+    return [Table(("", ""), tuple(rows)), *drawn, *warnings]
+
+
+def _rate(rate: float | str | Values) -> str:
+    if isinstance(rate, dict):
+        return ", ".join(f"{half} {_rate(each)}" for half, each in rate.items())
+    return number(rate)

@@ -1,0 +1,141 @@
+"""What a verify stage will need: memory of all claims together, and work one after the other."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ceflow.compiler import Plan
+from ceflow.spec import Bottleneck, Ensemble, Model, Verify
+from ceflow.stages.stage import Forecast, Work, number_size
+
+LOADING = 0.5
+"""Seconds to load NumPy and SciPy, and to write metrics."""
+
+PROGRAM = 5.5e6
+"""Bytes that a small function's worth of compiling leaves in memory."""
+
+COPIES = 8
+"""Of the weights: a network, where it started, its gradient, and what a loop holds twice."""
+
+MULTIPLICITIES = (1, 2, 4, 8)
+"""Of the model's, at which a claim on ensembles draws networks."""
+
+
+class Needs(NamedTuple):
+    """Of one claim, in numbers, not bytes: what is held, and moved; and its other work."""
+
+    held: float
+    moved: float
+    flops: float = 0.0
+    normals: float = 0.0
+    compilations: float = 0.0
+
+
+def forecast(stage: Verify, plan: Plan, model: Model) -> Forecast:
+    """Of the networks at the stage's width, or of the ensembles with 8 times as many members."""
+    needs = [NEEDS[claim](stage, plan, model) for claim in stage.claims]
+    size, compilations = number_size(plan), sum(each.compilations for each in needs)
+    work = Work(
+        flops=sum(each.flops for each in needs),
+        traffic=size * sum(each.moved for each in needs),
+        normals=sum(each.normals for each in needs),
+        compilations=compilations,
+        seconds=LOADING,
+    )
+    memory = size * max(each.held for each in needs) + PROGRAM * compilations
+    key = "width" if isinstance(model, Bottleneck) else "model.widths"
+    return Forecast(memory, key=key, work=work)
+
+
+def _parameters(stage: Verify, plan: Plan, model: Model) -> float:
+    """Of a network with a bottleneck, at the stage's width."""
+    assert isinstance(model, Bottleneck), "the spec lets such claims act on nothing else"
+    n, deep = stage.width, len(model.encoder.widths)
+    return n * (plan.inputs + 2 * model.size + plan.outputs + (deep - 1) * n)
+
+
+def _descent(stage: Verify, plan: Plan, model: Model) -> Needs:
+    """Weights, hidden layers of all examples and their slopes by each output, in each step; the
+    kernels of points and their past; what was seen."""
+    weights = _parameters(stage, plan, model)
+    n, points, outputs = stage.width, stage.points, plan.outputs
+    d = float(model.size) if isinstance(model, Bottleneck) else 1.0
+    hidden = 4 * points * outputs * n
+    seen = stage.steps * points * d * (2 * outputs + 1) + 40 * points * 4096
+    pairs = (stage.steps * points) ** 2
+    moved = stage.steps * (4 * weights + 2 * hidden) + 50 * pairs
+    flops = 12 * stage.steps * points * (1 + outputs) * weights
+    return Needs(COPIES * weights + hidden + 4 * seen, moved, flops, weights, 30)
+
+
+def _derivative(stage: Verify, plan: Plan, model: Model) -> Needs:
+    """Eq. 5, in float64 at any precision."""
+    weights = _parameters(stage, plan, model)
+    double = 8 / number_size(plan)
+    hidden = 6 * stage.points * stage.width
+    held = double * (COPIES * weights + hidden)
+    return Needs(held, 10 * held, 20 * stage.points * weights, weights, 8)
+
+
+def _kernels(stage: Verify, plan: Plan, model: Model) -> Needs:
+    """Eq. 6: slopes of all examples by each output of a half."""
+    weights = _parameters(stage, plan, model)
+    d = float(model.size) if isinstance(model, Bottleneck) else 1.0
+    slopes = 4 * stage.points * (d + plan.outputs) * stage.width
+    products = 2 * stage.points**2 * (d**2 + plan.outputs**2) * stage.width
+    return Needs(COPIES * weights + slopes, 4 * slopes, products, weights, 11)
+
+
+def _units(stage: Verify, plan: Plan, model: Model) -> Needs:
+    """Eq. 41: terms of each unit, one pair of points after the other."""
+    d = float(model.size) if isinstance(model, Bottleneck) else 1.0
+    held = 20 * d * stage.width
+    return Needs(held, 2 * held * stage.points, 0, stage.points * stage.width * (d + 1), 10)
+
+
+def _covariances(stage: Verify, plan: Plan, model: Model) -> Needs:
+    """One decoder after the other, at both points of all pairs."""
+    d = float(model.size) if isinstance(model, Bottleneck) else 1.0
+    hidden, pairs = 2 * stage.points * stage.width, stage.points * (2 + 2 * d) ** 2
+    moved = stage.draws * (7 * hidden + 4 * pairs)
+    normals = stage.draws * stage.width * (d + 1)
+    return Needs(6 * hidden + 8 * pairs, moved, 2 * stage.draws * hidden * 2 * d, normals, 8)
+
+
+def _members(stage: Verify, plan: Plan, model: Model) -> Needs:
+    """Lemma 1: kernels of ensembles, one after the other."""
+    assert isinstance(model, Ensemble), "the spec lets such claims act on nothing else"
+    member, units = plan.expand(model.member).parameters, sum(model.member.widths)
+    largest, drawn = (
+        function(MULTIPLICITIES) * model.multiplicity * times
+        for function, times in ((max, 1), (sum, stage.draws))
+    )
+    each = member + 6 * stage.points * units * plan.outputs
+    kernels = len(MULTIPLICITIES) * stage.draws * stage.points**2
+    products = 2 * stage.points**2 * units * plan.outputs
+    held = 4 * largest * each + 6 * kernels
+    return Needs(held, 4 * drawn * each, drawn * products, drawn * member, 20)
+
+
+def _trained_members(stage: Verify, plan: Plan, model: Model) -> Needs:
+    """Theorem 1: the same, and each member's steps between."""
+    drawn = _members(stage, plan, model)
+    assert isinstance(model, Ensemble), "the spec lets such claims act on nothing else"
+    count = sum(MULTIPLICITIES) * model.multiplicity * stage.draws
+    units, member = sum(model.member.widths), plan.expand(model.member).parameters
+    moved = count * stage.steps * (4 * member + 8 * stage.points * units)
+    flops = 6 * count * stage.steps * stage.points * member
+    return drawn._replace(
+        moved=2 * drawn.moved + moved, flops=2 * drawn.flops + flops, compilations=30
+    )
+
+
+NEEDS: dict[str, Callable[[Verify, Plan, Model], Needs]] = {
+    "lemma-1": _members,
+    "theorem-1": _trained_members,
+    "lemma-3.1": _covariances,
+    "theorem-3.2": _descent,
+    "lemma-4.1": _descent,
+    "eq-5": _derivative,
+    "eq-6": _kernels,
+    "eq-41": _units,
+}

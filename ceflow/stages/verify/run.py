@@ -1,0 +1,75 @@
+"""The verify stage at work: one claim after the other, and what is kept of each."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ceflow import claims
+from ceflow.spec import Verify
+from ceflow.stages.stage import Job, Outcome, Values, finite, precision
+from ceflow.stages.summary import number
+
+
+def run(job: Job) -> Outcome:
+    with precision(job.plan):
+        found = {
+            name: claims.CLAIMS[name](_trial(job, index))
+            for index, name in enumerate(job.stage.claims)
+        }
+    values: Values = {name: _values(verdict) for name, verdict in found.items()}
+    lines = [line for name, verdict in found.items() for line in _lines(name, verdict)]
+    if lines:
+        job.directory.write_metrics(job.name, lines)
+        values["metrics"] = job.directory.metrics_name(job.name)
+    warnings = [_sentence(name, verdict) for name, verdict in found.items() if not verdict.holds]
+    return Outcome(values | ({"warnings": warnings} if warnings else {}))
+
+
+def _trial(job: Job, index: int) -> claims.Trial:
+    """Of the claim of this number; each has a random stream of its own."""
+    stage: Verify = job.stage
+    count = len(stage.claims)
+
+    def observe(done: float, total: float) -> None:
+        job.progress(index + done / total, count, "claims")
+
+    return claims.Trial(
+        job.model,
+        job.seed.fold(stage.claims[index]),
+        width=stage.width,
+        draws=stage.draws,
+        points=stage.points,
+        steps=stage.steps,
+        observe=observe,
+    )
+
+
+def _values(verdict: claims.Verdict) -> Values:
+    """The numbers of the worst part are those of the claim."""
+    parts = [{"name": name, **_numbers(part)} for name, part in verdict.parts.items()]
+    worst = _numbers(verdict.parts[verdict.worst])
+    return {**worst, "part": verdict.worst, "parts": parts, **verdict.details}
+
+
+def _numbers(part: claims.Part) -> Values:
+    return {
+        "value": finite(part.value),
+        "expected": part.expected,
+        "tolerance": finite(part.tolerance),
+        "holds": part.holds,
+    }
+
+
+def _lines(name: str, verdict: claims.Verdict) -> Iterator[dict[str, Any]]:
+    """A line for each step that there is something to say of."""
+    columns = {key: each.tolist() for key, each in verdict.courses.items()}
+    for step in range(max(map(len, columns.values()), default=0)):
+        row = {key: finite(each[step]) for key, each in columns.items() if step < len(each)}
+        yield {"claim": name, "step": step, **row}
+
+
+def _sentence(name: str, verdict: claims.Verdict) -> str:
+    part = verdict.parts[verdict.worst]
+    return (
+        f"{name} does not hold: {verdict.worst} is {number(part.value)}, expected"
+        f" {number(part.expected)} to within {number(part.tolerance)}"
+    )

@@ -1,0 +1,126 @@
+"""The `verify` stage: what is kept of claims, what is shown, what is forecast."""
+
+import math
+from typing import Any
+
+import pytest
+
+import ceflow
+from ceflow import claims
+from ceflow.report import run_report
+from ceflow.runs import forecast_needs
+from ceflow.spec import Bottleneck, Document, Ensemble, Mlp, Stage, Verify
+from ceflow.stages import Curve, Note, Table, kind_of
+
+HALF = {"widths": [math.inf], "weight_variance": 1.0}
+WIDE = Bottleneck(size=2, encoder=Mlp(inputs=3, **HALF), decoder=Mlp(outputs=1, **HALF))
+SMALL: dict[str, Any] = {"width": 200, "draws": 40, "points": 3, "steps": 4}
+
+
+def document(*names: Any, seed: int = 0, **keys: Any) -> Document:
+    stages: dict[str, Stage] = {"v": Verify(claims=names, **{**SMALL, **keys})}
+    return Document(model=WIDE, seed=seed, stages=stages)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    spec = document("lemma-3.1", "lemma-4.1", "eq-6")
+    return ceflow.run(spec, tmp_path_factory.mktemp("verify") / "run")
+
+
+def shown(run) -> list[Any]:
+    stage = Verify(claims=["eq-6"])
+    return kind_of(stage).describe(run.results["v"] | {"course": course(run)})
+
+
+def course(run) -> list[Any]:
+    from ceflow.store import RunDirectory
+
+    return RunDirectory(run.path).read_metrics("v")
+
+
+def test_each_claim_has_a_number_and_a_verdict(done):
+    found = done.results["v"]
+    assert list(found) == ["lemma-3.1", "lemma-4.1", "eq-6", "metrics"]
+    for claim in list(found)[:3]:
+        each = found[claim]
+        for part in (each, *each["parts"]):
+            deviation = abs(part["value"] - part["expected"])
+            assert part["holds"] is (deviation <= part["tolerance"])
+        worst = max(each["parts"], key=lambda p: abs(p["value"] - p["expected"]) / p["tolerance"])
+        assert each["part"] == worst["name"]
+        assert worst.items() <= {**each, "name": each["part"]}.items()
+
+
+def test_residuals_are_kept_step_by_step(done):
+    lines = course(done)
+    assert [line["step"] for line in lines] == [0, 1, 2, 3]
+    assert {line["claim"] for line in lines} == {"lemma-4.1"}
+    assert {"wide.f", "effective.J", "function-space"} <= set(lines[0])
+
+
+def test_what_is_shown(done):
+    table, *rest = shown(done)
+    assert isinstance(table, Table)
+    assert [row[0] for row in table.rows if row[0]] == ["lemma-3.1", "lemma-4.1", "eq-6"]
+    assert {row[-1] for row in table.rows} == {"holds"}
+    curves = [block.name for block in rest if isinstance(block, Curve)]
+    assert curves == ["lemma-3.1-covariances", "lemma-4.1-residuals"]
+
+
+def test_a_claim_that_does_not_hold_is_a_warning(tmp_path, monkeypatch):
+    """And not an exit status; a number that is not finite is null."""
+    found = {
+        "eq-5": claims.Verdict({"derivative": claims.Part(0.5, 0.0, 0.1)}),
+        "eq-6": claims.Verdict({"derivative": claims.Part(math.nan, 0.0, 0.1)}),
+    }
+    table = {name: lambda trial, name=name: found[name] for name in found}
+    monkeypatch.setattr("ceflow.claims.table.CLAIMS", table)
+    monkeypatch.setattr(claims, "CLAIMS", table, raising=False)
+    run = ceflow.run(document("eq-5", "eq-6"), tmp_path / "run")
+    values = run.results["v"]
+    assert [values[name]["holds"] for name in found] == [False, False]
+    assert values["eq-6"]["value"] is None
+    assert values["warnings"] == [
+        "eq-5 does not hold: derivative is 0.5, expected 0 to within 0.1",
+        "eq-6 does not hold: derivative is nan, expected 0 to within 0.1",
+    ]
+    notes = [block for block in shown(run) if isinstance(block, Note)]
+    assert [note.warning for note in notes] == [True, True]
+    assert "does not hold" in str(shown(run)[0].rows)
+    assert list(run_report_of(run))
+
+
+def run_report_of(run):
+    from ceflow.store import RunDirectory
+
+    return run_report(RunDirectory(run.path), ceflow.compile(document("eq-5", "eq-6")))
+
+
+def test_a_claim_has_its_own_random_numbers(done, tmp_path):
+    """Whatever other claims there are; and others with another seed."""
+    again = ceflow.run(document("eq-6", "eq-5"), tmp_path / "again").results["v"]
+    assert again["eq-6"] == done.results["v"]["eq-6"]
+    other = ceflow.run(document("eq-5", seed=1), tmp_path / "other").results["v"]
+    assert other["eq-5"]["value"] != again["eq-5"]["value"]
+
+
+@pytest.mark.parametrize("claim", ["lemma-3.1", "theorem-3.2", "lemma-4.1", "eq-6", "eq-41"])
+def test_wide_networks_are_forecast_to_take_more(claim):
+    few, many = (
+        forecast_needs(ceflow.compile(document(claim, width=width, draws=1000)))["v"]
+        for width in (1000, 1_000_000)
+    )
+    assert many.memory > few.memory + 1e7
+    assert many.seconds > few.seconds
+
+
+def test_more_members_are_forecast_to_take_more():
+    member = Mlp(widths=[32], activation="erf", inputs=2, outputs=1)
+
+    def needs(multiplicity: int) -> Any:
+        stages: dict[str, Stage] = {"v": Verify(claims=["lemma-1", "theorem-1"])}
+        model = Ensemble(multiplicity=multiplicity, member=member)
+        return forecast_needs(ceflow.compile(Document(model=model, stages=stages)))["v"]
+
+    assert needs(1000).seconds > 2 * needs(10).seconds
