@@ -2,18 +2,80 @@
 
 from collections.abc import Sequence
 
-from ceflow.stages import Block, Cell, Curve, Note, Series, Table, Values, number
+from ceflow.stages import (
+    Block,
+    Cell,
+    Curve,
+    Drawing,
+    Heatmap,
+    Note,
+    Series,
+    Table,
+    Values,
+    number,
+)
 
 
 def collected_blocks(name: str, values: Values) -> list[Block]:
-    """Points, fits, the curve and the warnings of one [collect] table."""
-    curve = collected_curve(name, values)
+    """Points and fits, or the x at which a level was reached, then the figure and the warnings of
+    one [collect] table."""
+    drawn = collected_drawing(name, values)
     warnings = [Note(text, warning=True) for text in values.get("warnings", ())]
-    notes = [Note(_fit_text(values, fit)) for fit in values.get("fits", ())]
-    return [_table(values), *notes, *([curve] if curve else []), *warnings]
+    found = _reached(values) if "curves" in values else _numbers(values)
+    return [*found, *([drawn] if drawn else []), *warnings]
 
 
-def collected_curve(name: str, values: Values) -> Curve | None:
+def collected_drawing(name: str, values: Values) -> Drawing | None:
+    """What is drawn of one [collect] table; None where there is nothing."""
+    return _courses(name, values) if "curves" in values else _points(name, values)
+
+
+def _courses(name: str, values: Values) -> Drawing | None:
+    """A curve or a row for each run, in the order of `by`."""
+    series = tuple(
+        Series(curve.get("by", curve["run"]), tuple(curve["x"]), tuple(curve["y"]))
+        for curve in values["curves"]
+    )
+    if not series:
+        return None
+    x, y = (values[key].removeprefix("stages.") for key in ("x", "y"))
+    legend = values.get("by", "run")
+    title = f"{y} by {x}"
+    if values["view"] == "heatmap":
+        rows = tuple(_in_order(each) for each in series if len(set(each.x)) > 1)
+        return Heatmap(name, title, x, y, rows, legend) if rows else None
+    clock = x.endswith((".time", ".step"))  # else a loss over a loss: axes alike
+    log = all(value > 0 for each in series for value in (each.y if clock else each.x + each.y))
+    return Curve(name, title, x, y, series, log_x=log and not clock, log_y=log, legend=legend)
+
+
+def _in_order(series: Series) -> Series:
+    """By x, of which each cell of a heatmap is a stretch."""
+    x, y = zip(*sorted(zip(series.x, series.y, strict=True)), strict=True)
+    return Series(series.label, x, y)
+
+
+def _reached(values: Values) -> list[Block]:
+    """Where each curve came to the level that was asked for."""
+    if "level" not in values:
+        return []
+    x, y = (values[key].rpartition(".")[2] for key in ("x", "y"))
+    rows = [(found.get("by", found["run"]), _reached_at(found, x)) for found in values["reached"]]
+    head = f"first {x} at which {y} comes to {number(values['level'])}"
+    return [Table((values.get("by", "run"), head), tuple(rows))]
+
+
+def _reached_at(found: Values, x: str) -> Cell:
+    if found["x"] is None:
+        return f"not reached by {x} {number(found['last'])}"
+    return found["x"]
+
+
+def _numbers(values: Values) -> list[Block]:
+    return [_table(values), *(Note(_fit_text(values, fit)) for fit in values.get("fits", ()))]
+
+
+def _points(name: str, values: Values) -> Curve | None:
     """The points of each curve, and its fit as a line; on logarithmic axes where there is one."""
     series = tuple(each for by in _curves(values) for each in _series(values, by))
     log = "fits" in values

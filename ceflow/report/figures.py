@@ -1,19 +1,30 @@
-"""The curves of a run as SVG figures."""
+"""The curves and heatmaps of a run as SVG figures."""
 
 import io
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from ceflow.compiler import Plan, compile
-from ceflow.report.collected import collected_curve
+from ceflow.report.collected import collected_drawing
 from ceflow.report.courses import with_course
 from ceflow.spec import variants
-from ceflow.stages import Curve, kind_of
+from ceflow.stages import Curve, Drawing, Heatmap, kind_of
 from ceflow.store import RunDirectory
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LONG = 30
 """Characters of a label that does not stand inside the axes."""
+
+MANY = 5
+"""Labels that fit inside the axes."""
+
+CELLS = 5000
+"""Of a heatmap, that are drawn one by one; more become an image."""
 
 
 def write_figures(directory: RunDirectory, plan: Plan) -> None:
@@ -30,11 +41,11 @@ def write_figures(directory: RunDirectory, plan: Plan) -> None:
     together = ((name, _overlaid(curves)) for name, curves in alike.items())
     collected = directory.read_json("results.json").get("collect", {})
     gathered = (
-        (f"collect-{name}", collected_curve(name, each)) for name, each in collected.items()
+        (f"collect-{name}", collected_drawing(name, each)) for name, each in collected.items()
     )
-    for name, curve in [*_curves(directory, plan), *together, *gathered]:
-        if curve is not None:
-            directory.write_text(f"figures/{name}.svg", draw_svg(curve))
+    for name, drawing in [*_curves(directory, plan), *together, *gathered]:
+        if drawing is not None:
+            directory.write_text(f"figures/{name}.svg", draw_svg(drawing))
 
 
 def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
@@ -52,8 +63,8 @@ def _overlaid(curves: dict[str, Curve]) -> Curve:
     return replace(next(iter(curves.values())), series=series)
 
 
-def draw_svg(curve: Curve) -> str:
-    """One curve as the text of an SVG; the same curve gives the same text."""
+def draw_svg(drawing: Drawing) -> str:
+    """One drawing as the text of an SVG; the same drawing gives the same text."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -61,16 +72,53 @@ def draw_svg(curve: Curve) -> str:
     with mpl.rc_context(style):
         figure = Figure(figsize=(6, 3.6), layout="constrained")
         axes = figure.add_subplot()
-        for series in curve.series:
-            marks: Any = {"linestyle": "none", "marker": "o"} if series.style == "points" else {}
-            axes.plot(series.x, series.y, label=series.label, **marks)
-        axes.set(title=curve.title, xlabel=curve.x_label, ylabel=curve.y_label)
-        axes.set_xscale("log" if curve.log_x else "linear")
-        axes.set_yscale("log" if curve.log_y else "linear")
-        if max(len(series.label) for series in curve.series) > LONG:
-            figure.legend(frameon=False, loc="outside lower left", fontsize="small")
+        axes.set(title=drawing.title, xlabel=drawing.x_label)
+        if isinstance(drawing, Heatmap):
+            _draw_heatmap(figure, axes, drawing)
         else:
-            axes.legend(frameon=False)
+            _draw_curve(figure, axes, drawing)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()
+
+
+def _draw_curve(figure: "Figure", axes: "Axes", curve: Curve) -> None:
+    for index, series in enumerate(curve.series):
+        marks: Any = {"linestyle": "none", "marker": "o"} if series.style == "points" else {}
+        if curve.legend:
+            marks["color"] = _of_sequence(index, len(curve.series))
+        axes.plot(series.x, series.y, label=series.label, **marks)
+    axes.set(ylabel=curve.y_label)
+    axes.set_xscale("log" if curve.log_x else "linear")
+    axes.set_yscale("log" if curve.log_y else "linear")
+    if max(len(series.label) for series in curve.series) > LONG:
+        figure.legend(frameon=False, loc="outside lower left", fontsize="small")
+    elif len(curve.series) > MANY:
+        figure.legend(title=curve.legend, frameon=False, loc="outside right upper")
+    else:
+        axes.legend(title=curve.legend, frameon=False)
+
+
+def _of_sequence(index: int, count: int) -> Any:
+    """A colour of a map from dark to bright; its end is too bright for a line."""
+    import matplotlib as mpl
+
+    return mpl.colormaps["viridis"](0.9 * index / max(count - 1, 1))
+
+
+def _draw_heatmap(figure: "Figure", axes: "Axes", heatmap: Heatmap) -> None:
+    """A row for each series, the first on top; each colour reaches half-way to the next x."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    every = [y for series in heatmap.series for y in series.y]
+    norm = (LogNorm if heatmap.log else Normalize)(min(every), max(every))
+    for row, series in enumerate(heatmap.series):
+        edges = [series.x[0], *((a + b) / 2 for a, b in pairwise(series.x)), series.x[-1]]
+        mesh = axes.pcolormesh(edges, [row, row + 1], [series.y], norm=norm)
+        mesh.set_rasterized(len(every) > CELLS)
+        if row == 0:
+            figure.colorbar(mesh, label=heatmap.y_label)
+    labels = [series.label for series in heatmap.series]
+    axes.set_yticks([row + 0.5 for row in range(len(labels))], labels)
+    axes.set(ylabel=heatmap.legend)
+    axes.invert_yaxis()

@@ -5,13 +5,24 @@ from itertools import groupby
 
 from rich.tree import Tree
 
-from ceflow.compiler import nodes
+from ceflow.compiler import Plan, halves_of, nodes
+from ceflow.spec import Bottleneck
 from ceflow.stages import number
 
 
 def costs(node: nodes.Node) -> str:
     """Parameters and FLOPs, in words."""
     return f"{number(node.parameters)} parameters, {number(node.flops)} FLOPs an example"
+
+
+def add_network(tree: Tree, plan: Plan) -> None:
+    """The layers of a plan's network; of one with a bottleneck those on either side of it."""
+    if not isinstance(plan.model, Bottleneck):
+        add_layers(tree, plan.root)
+        return
+    for name, half in zip(("encoder", "decoder"), halves_of(plan.model), strict=True):
+        node = plan.expand(half)
+        add_layers(tree.add(f"{name}  {costs(node)}"), node)
 
 
 def add_layers(tree: Tree, node: nodes.Node) -> None:

@@ -1,8 +1,9 @@
 """Curves drawn with characters: each braille character is a grid of 2 x 4 dots."""
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import cycle, pairwise
+from string import ascii_letters
 
 from ceflow.stages import Curve, Series, number
 
@@ -10,10 +11,19 @@ DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each dot, by row and column."""
 
 POINT = "●"
+POINTS = (POINT, "○", "◆", "◇", "■", "□", "▲", "△")
+"""Of several series of points each its own."""
+
+LINE = "⠤⠤"
+"""In the legend, the only line."""
+
+LETTERS = 3
+"""Of each line that is one of several, how many of its characters are a letter."""
 
 
 def draw(curve: Curve, width: int = 64, height: int = 12) -> list[str]:
-    """The lines of a plot: title, canvas with its axes' ends, label of x.
+    """The lines of a plot: title, canvas with its axes' ends, label of x, and a legend of several
+    series: lines carry letters then.
 
     >>> from ceflow.stages import Curve, Series
     >>> line = Series("y", (0.0, 1.0), (0.0, 1.0))
@@ -27,15 +37,22 @@ def draw(curve: Curve, width: int = 64, height: int = 12) -> list[str]:
     """
     x_axis = _Axis([x for series in curve.series for x in series.x], curve.log_x, 2 * width)
     y_axis = _Axis([y for series in curve.series for y in series.y], curve.log_y, 4 * height)
+    signs = _signs(curve.series)
     canvas = [[0] * width for _ in range(height)]
-    marks = {}
-    for series in curve.series:
+    letters, points = {}, {}
+    for index, (series, sign) in enumerate(zip(curve.series, signs, strict=True)):
         dots = _dots(series, x_axis, y_axis)
         if series.style == "points":
-            marks |= {(height - 1 - y // 4, x // 2): POINT for x, y in dots}
-        for x, y in _joined(dots) if series.style == "line" else ():
+            points |= {_cell(dot, height): sign for dot in dots}
+            continue
+        joined = _joined(dots)
+        for x, y in joined:
             row, below = divmod(4 * height - 1 - y, 4)
             canvas[row][x // 2] |= DOTS[below][x % 2]
+        if sign != LINE:
+            spots = _spread(joined, index / len(curve.series))
+            letters |= {_cell(dot, height): sign for dot in spots}
+    marks = letters | points
     rows = [
         "".join(
             marks.get((i, j)) or (chr(0x2800 + bits) if bits else " ")
@@ -43,7 +60,38 @@ def draw(curve: Curve, width: int = 64, height: int = 12) -> list[str]:
         )
         for i, line in enumerate(canvas)
     ]
-    return _framed(curve, rows, x_axis, y_axis, width)
+    return _framed(curve, rows, x_axis, y_axis, _legend(curve, signs, width))
+
+
+def _signs(every: Sequence[Series]) -> list[str]:
+    """What tells each series from the others: a letter, of points a mark."""
+    lines = sum(series.style == "line" for series in every)
+    letters, points = cycle(ascii_letters if lines > 1 else (LINE,)), cycle(POINTS)
+    return [next(points if series.style == "points" else letters) for series in every]
+
+
+def _cell(dot: tuple[int, int], height: int) -> tuple[int, int]:
+    """Row and column of the character that has a dot."""
+    return height - 1 - dot[1] // 4, dot[0] // 2
+
+
+def _spread(dots: list[tuple[int, int]], shift: float) -> Iterator[tuple[int, int]]:
+    """A few dots of a line, evenly spaced, shifted by a part of their distance."""
+    return (dots[int((k + shift) / LETTERS * len(dots))] for k in range(LETTERS) if dots)
+
+
+def _legend(curve: Curve, signs: list[str], width: int) -> list[str]:
+    """Which sign is which series, in as many lines as it takes."""
+    if len(signs) < 2:
+        return []
+    every = [f"{sign} {each.label}" for sign, each in zip(signs, curve.series, strict=True)]
+    lines = [f"{curve.legend}: {every[0]}" if curve.legend else every[0]]
+    for entry in every[1:]:
+        if len(lines[-1]) + len(entry) + 3 > width:
+            lines.append(entry)
+        else:
+            lines[-1] += f"   {entry}"
+    return lines
 
 
 class _Axis:
@@ -79,9 +127,11 @@ def _joined(dots: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
-def _framed(curve: Curve, rows: list[str], x_axis: _Axis, y_axis: _Axis, width: int) -> list[str]:
+def _framed(
+    curve: Curve, rows: list[str], x_axis: _Axis, y_axis: _Axis, legend: list[str]
+) -> list[str]:
     top, bottom = number(y_axis.high), number(y_axis.low)
-    margin = max(len(top), len(bottom), 4)
+    margin, width = max(len(top), len(bottom), 4), len(rows[0])
     labels = [top, *[""] * (len(rows) - 2), bottom] if len(rows) > 1 else [top]
     left, right = number(x_axis.low), number(x_axis.high)
     ends = left + right.rjust(width - len(left))
@@ -90,6 +140,5 @@ def _framed(curve: Curve, rows: list[str], x_axis: _Axis, y_axis: _Axis, width: 
         curve.title,
         *(f"{label:>{margin}} ┤{row}" for label, row in zip(labels, rows, strict=True)),
         f"{pad} └{'─' * width}",
-        f"{pad}  {ends}",
-        f"{pad}  {curve.x_label}",
+        *(f"{pad}  {line}" for line in (ends, curve.x_label, *legend)),
     ]

@@ -13,12 +13,13 @@ from rich.tree import Tree
 from ceflow.compiler import Plan
 from ceflow.report.collected import collected_blocks
 from ceflow.report.courses import with_course
-from ceflow.report.layers import add_layers, costs
+from ceflow.report.heatmap import draw_heatmap
+from ceflow.report.layers import add_network, costs
 from ceflow.report.plot import draw
 from ceflow.report.text import seconds, size
 from ceflow.runs import Needs
 from ceflow.spec import Stage, variants
-from ceflow.stages import Block, Curve, Note, Table, Values, kind_of, number
+from ceflow.stages import Block, Curve, Heatmap, Note, Table, Values, kind_of, number
 from ceflow.store import RunDirectory
 
 
@@ -34,7 +35,7 @@ def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
         shape = f"{number(extent.inputs)} inputs, {number(extent.outputs)} outputs"
         tree.add(Text.assemble("data  ", (document.data.source, "cyan"), f"  {counts}, {shape}"))
     model = tree.add(Text.assemble("model  ", (plan.model.type, "cyan"), f"  {costs(plan.root)}"))
-    add_layers(model, plan.root)
+    add_network(model, plan)
     if document.sweep:
         names = list(variants(document))
         shown = [*names[:8], *(["..."] if len(names) > 8 else [])]
@@ -72,8 +73,15 @@ def _block(block: Block) -> RenderableType:
     if isinstance(block, Note):
         return Text(f"warning: {block.text}", style="yellow") if block.warning else Text(block.text)
     if isinstance(block, Curve):
-        return Group("", *(Text(line, no_wrap=True, overflow="crop") for line in draw(block)))
+        return Group("", *map(_cropped, draw(block)))
+    if isinstance(block, Heatmap):
+        return Group("", *map(_cropped, draw_heatmap(block)))
     return _table(block)
+
+
+def _cropped(line: str | Text) -> Text:
+    """A line of a drawing, which is not to be broken."""
+    return Text.assemble(line, no_wrap=True, overflow="crop")
 
 
 def _table(table: Table) -> RichTable:

@@ -5,8 +5,19 @@ from dataclasses import asdict
 from typing import Any
 
 from ceflow.compiler import Plan
-from ceflow.spec import Collect, Document, Flow, at_path, member_of, tree_of, variants
+from ceflow.runs.curves import curves, label
+from ceflow.spec import (
+    Collect,
+    Document,
+    Flow,
+    activations_of,
+    at_path,
+    course_path,
+    tree_of,
+    variants,
+)
 from ceflow.stages import KINKED, Values
+from ceflow.store import RunDirectory
 
 MOVES = ("drift", "derivative_1", "derivative_2", "derivative_3")
 """Results of a flow that theorem 1 of CE is about."""
@@ -15,15 +26,23 @@ Runs = Mapping[str, dict[str, Values]]
 """The results of each run of a sweep."""
 
 
-def collect(plan: Plan, runs: Runs) -> dict[str, Values]:
-    """For each [collect] table of a document its points, and the fit of each of its curves."""
+def collect(plan: Plan, runs: Runs, directory: RunDirectory) -> dict[str, Values]:
+    """For each [collect] table of a document its points, and the fit of each of its curves; or the
+    curves of what the runs in the sweep's directory recorded."""
     documents = variants(plan.document)
-    return {
-        name: _collected(asked, documents, runs) for name, asked in plan.document.collect.items()
-    }
+    found = {}
+    for name, asked in plan.document.collect.items():
+        if asked.of_courses(plan.document):
+            stage = course_path(asked.x)[0]
+            below = {run: RunDirectory(directory.path / run) for run in documents}
+            courses = {run: each.read_metrics(stage) for run, each in below.items()}
+            found[name] = curves(asked, documents, courses)
+        else:
+            found[name] = _numbers(asked, documents, runs)
+    return found
 
 
-def _collected(asked: Collect, documents: Mapping[str, Document], runs: Runs) -> Values:
+def _numbers(asked: Collect, documents: Mapping[str, Document], runs: Runs) -> Values:
     points = list(_points(asked, documents, runs))
     values: Values = {"x": asked.x, "y": asked.y, "points": points}
     warnings = [*_lacking(asked, points, runs), *_kinks(asked, documents)]
@@ -40,7 +59,7 @@ def _points(asked: Collect, documents: Mapping[str, Document], runs: Runs) -> It
         tree = tree_of(document, defaults=True)
         point: Values = {"run": run, "x": _number(at_path(tree, asked.x))}
         if asked.by is not None:
-            point["by"] = _label(at_path(tree, asked.by))
+            point["by"] = label(at_path(tree, asked.by))
         point["y"] = _number(at_path(runs[run], y))
         stderr = _number(at_path(runs[run], f"{y}_stderr"))
         yield point | ({} if stderr is None else {"stderr": stderr})
@@ -51,13 +70,6 @@ def _number(value: Any) -> float | None:
     if isinstance(value, list | tuple) and value and all(item == value[0] for item in value):
         value = value[0]
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _label(value: Any) -> str:
-    if not isinstance(value, list | tuple):
-        return str(value)
-    one = _number(value)
-    return str(one) if one is not None else " ".join(map(str, value))
 
 
 def _fits(points: list[Values]) -> tuple[list[Values], list[str]]:
@@ -109,7 +121,7 @@ def _kinks(asked: Collect, documents: Mapping[str, Document]) -> Iterator[str]:
     if asked.fit != "power" or asked.result[-1] not in MOVES:
         return
     of_flow = [d for d in documents.values() if isinstance(d.stages[asked.result[0]], Flow)]
-    used = {getattr(member_of(document.model), "activation", "") for document in of_flow}
+    used = set().union(*(activations_of(document.model) for document in of_flow))
     for activation in sorted(used & set(KINKED)):
         yield (
             f"theorem 1 assumes an analytic activation, which {activation} is not: the slope need"

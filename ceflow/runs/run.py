@@ -99,7 +99,7 @@ def _run_each(
             done = run(document, directory.path / name, observe=_named(observe, name))
             results[name] = done.results
             _write_results(directory, results)
-        collected = collect(plan, results)
+        collected = collect(plan, results, directory)
         _write_results(directory, results, collected)
     except BaseException as error:
         stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"

@@ -1,52 +1,127 @@
 """What is gathered over the runs of a sweep."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ceflow.spec.base import Spec
+from pydantic import Field
+
+from ceflow.spec.base import Count, Spec
+from ceflow.spec.courses import recorded
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
+OF_COURSES = ("view", "smooth", "level")
+"""Keys that say something of what is recorded from moment to moment only."""
+
 
 class Collect(Spec):
-    """One number of every run of a sweep against another: a table, a fit and a figure."""
+    """Of every run of a sweep one number against another, or the course of one."""
 
     x: str
-    """A swept path, as `"model.multiplicity"`; widths that are all equal count as that number."""
+    """A swept path, as `"model.multiplicity"`; widths that are all equal count as that number. Or
+    what a stage records from moment to moment, as `"stages.train.step"`."""
     y: str
-    """A number that a stage finds: `"stages.NAME.KEY"`."""
+    """A number that a stage finds, `"stages.NAME.KEY"`; of courses, one that the stage of x
+    records."""
     by: str | None = None
-    """Another swept path: a curve, and a fit, for each of its values."""
+    """Another swept path: a curve, and a fit, for each of its values; of courses, what names each
+    run's."""
     fit: Literal["none", "power"] = "none"
     """`power`: y = factor x^exponent, by least squares of log y on log x."""
+    view: Literal["curves", "heatmap"] = "curves"
+    """Of courses: `curves` over common axes, or a `heatmap` with a row a run, x to the right, y as
+    a colour."""
+    smooth: Count | None = None
+    """Of courses: y at evenly spaced x over the range of all runs, then the mean of both over so
+    many neighbours (BN appendix D.4)."""
+    level: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """Of courses: a table of the first x at which each comes to this y."""
 
     @property
     def result(self) -> tuple[str, ...]:
         """Stage and keys of y among the results."""
         return tuple(self.y.split(".")[1:])
 
+    def of_courses(self, document: "Document") -> bool:
+        """Whether it gathers what is recorded from moment to moment."""
+        swept = document.sweep.paths if document.sweep else ()
+        return self.x.startswith("stages.") and self.x not in swept
+
     def faults_in(self, document: "Document") -> list[Fault]:
         """What is wrong with it in its document."""
         if document.sweep is None:
             message = "there is nothing to collect without a sweep"
             return [Fault("CE202", message, part="key", help="add a [sweep] table")]
-        swept = list(document.sweep.paths)
-        faults = []
-        for key in ("x", "by"):
+        faults = [*self._swept_faults(document), *self._stage_faults(document)]
+        if self.of_courses(document):
+            return faults or [*self._recorded_faults(document), *self._course_faults()]
+        return [*faults, *self._number_faults()]
+
+    def _swept_faults(self, document: "Document") -> Iterator[Fault]:
+        swept = list(document.sweep.paths) if document.sweep else []
+        for key in ("by",) if self.of_courses(document) else ("x", "by"):
             path = getattr(self, key)
             if path is not None and path not in swept:
                 message = f"{path!r} is not swept"
-                faults.append(Fault("CE201", message, (key,), help=did_you_mean(path, swept)))
+                yield Fault("CE201", message, (key,), help=did_you_mean(path, swept))
+
+    def _stage_faults(self, document: "Document") -> Iterator[Fault]:
         names = list(document.stages)
-        if self.y.split(".")[0] != "stages" or len(self.result) < 2:
-            help = f'as "stages.{names[0] if names else "NAME"}.KEY"'
-            faults.append(Fault("CE104", "y must name a number of a stage", ("y",), help=help))
-        elif self.result[0] not in names:
-            help = did_you_mean(self.result[0], names) or "there is none"
-            faults.append(Fault("CE201", f"{self.result[0]!r} is no stage", ("y",), help=help))
-        return faults
+        for key in ("x", "y") if self.of_courses(document) else ("y",):
+            root, *rest = getattr(self, key).split(".")
+            if root != "stages" or len(rest) < 2:
+                help = f'as "stages.{names[0] if names else "NAME"}.KEY"'
+                yield Fault("CE104", f"{key} must name a number of a stage", (key,), help=help)
+            elif rest[0] not in names:
+                help = did_you_mean(rest[0], names) or "there is none"
+                yield Fault("CE201", f"{rest[0]!r} is no stage", (key,), help=help)
+
+    def _recorded_faults(self, document: "Document") -> Iterator[Fault]:
+        """What is wrong with the quantities whose courses these would be."""
+        assert document.sweep is not None
+        (of_x, _), (of_y, _) = (course_path(path) for path in (self.x, self.y))
+        if of_x != of_y:
+            message = f"x is of the stage {of_x!r}, y of {of_y!r}"
+            yield Fault("CE202", message, ("y",), help=f'as "stages.{of_x}.KEY"')
+            return
+        known = recorded(document.stages[of_x])
+        if not known:
+            message = f"the stage {of_x!r} records nothing from moment to moment"
+            yield Fault("CE202", message, ("x",), help="name a flow or a train stage")
+        elif f"stages.{of_x}.record" not in document.sweep.paths:
+            for key in ("x", "y"):
+                name = course_path(getattr(self, key))[1]
+                if name not in known:
+                    message = f"{of_x!r} does not record {name!r}"
+                    yield Fault("CE201", message, (key,), help=did_you_mean(name, known))
+
+    def _course_faults(self) -> Iterator[Fault]:
+        if self.fit != "none":
+            message = "a power law is fitted to one number a run, not to courses"
+            yield Fault("CE202", message, ("fit",), "key", "leave fit out, or let x be swept")
+        if self.smooth and self.level is not None:
+            message = "a level is looked for in what was recorded, not in what was smoothed"
+            yield Fault("CE202", message, ("smooth",), "key", "leave one of them out")
+
+    def _number_faults(self) -> Iterator[Fault]:
+        for key in OF_COURSES:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                message = f"{key} is of courses, and x is one number a run"
+                help = 'let x be what a stage records, as "stages.train.step"'
+                yield Fault("CE202", message, (key,), "key", help)
+
+
+def course_path(path: str) -> tuple[str, str]:
+    """Stage and quantity.
+
+    >>> course_path("stages.train.step")
+    ('train', 'step')
+    """
+    _, stage, key = path.split(".", 2)
+    return stage, key
 
 
 def at_path(tree: Any, path: str) -> Any:

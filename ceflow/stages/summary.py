@@ -45,9 +45,31 @@ class Curve:
     series: tuple[Series, ...]
     log_x: bool = False
     log_y: bool = False
+    legend: str = ""
+    """What the labels of the series are values of, where they are in order."""
 
 
-Block = Note | Table | Curve
+@dataclass(frozen=True)
+class Heatmap:
+    """A row for each series, x to the right and y as a colour, logarithmic where all are above 0;
+    `name` is the figure's file."""
+
+    name: str
+    title: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    legend: str
+    """What the labels of the rows are values of."""
+
+    @property
+    def log(self) -> bool:
+        """Whether the colours are logarithmic."""
+        return all(y > 0 for series in self.series for y in series.y)
+
+
+Drawing = Curve | Heatmap
+Block = Note | Table | Drawing
 
 
 def widths_text(widths: Sequence[float]) -> str:

@@ -1,10 +1,12 @@
 """The layers of a network in the tree of `ceflow plan`."""
 
+import math
+
 from rich.console import Console
 
 from ceflow.compiler import compile
 from ceflow.report import plan_tree
-from ceflow.spec import Block, Document, Model, Resnext
+from ceflow.spec import Block, Bottleneck, Document, Mlp, Model, Resnext
 
 
 def lines_of(model: Model) -> list[str]:
@@ -30,3 +32,25 @@ def test_a_block_is_shown_on_its_patch():
     text = "\n".join(lines_of(Block(channels=4, widths=[5, 6], cardinality=3, outputs=2)))
     assert "convolution 1x1 4 x 3 x 3 → 15 x 3 x 3, relu" in text
     assert "convolution 3x3 15 x 3 x 3 → 18 x 1 x 1, relu" in text
+
+
+def test_a_bottleneck_is_shown_between_its_halves():
+    encoder, decoder = Mlp(widths=[6, 6], inputs=4), Mlp(widths=[7], outputs=2)
+    lines = lines_of(Bottleneck(size=3, encoder=encoder, decoder=decoder))
+    assert [line.strip("│├└─ ") for line in lines[2:]] == [
+        "encoder  78 parameters, 156 FLOPs an example",
+        "dense 4 → 6, relu",
+        "dense 6 → 6, relu",
+        "dense 6 → 3",
+        "decoder  35 parameters, 70 FLOPs an example",
+        "dense 3 → 7, relu",
+        "dense 7 → 2",
+    ]
+
+
+def test_an_infinite_bottleneck_is_shown_too():
+    encoder = Mlp(widths=[math.inf], inputs=4)
+    decoder = Mlp(widths=[math.inf], outputs=2)
+    text = "\n".join(lines_of(Bottleneck(size=math.inf, encoder=encoder, decoder=decoder)))
+    assert "dense inf → inf\n" in text
+    assert "bottleneck  inf parameters" in text

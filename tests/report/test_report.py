@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 import ceflow
 from ceflow.report import plan_tree, run_report, write_figures
 from ceflow.report.figures import draw_svg
-from ceflow.report.plot import POINT, draw
+from ceflow.report.plot import LETTERS, POINT, POINTS, draw
 from ceflow.report.text import seconds, size
 from ceflow.runs import forecast_needs
 from ceflow.spec import (
@@ -36,7 +36,7 @@ def curve(*series: Series, **keys: Any) -> Curve:
 def canvas(drawn: Curve, width: int = WIDTH, height: int = HEIGHT) -> list[str]:
     """The rows of the plot itself, without labels; all of one width."""
     lines = draw(drawn, width, height)
-    assert len(lines) == height + 4
+    assert len(lines) == height + 4 + (len(drawn.series) > 1)  # a legend of several
     rows = [line.split("┤", 1)[1] for line in lines[1 : height + 1]]
     assert {len(row) for row in rows} == {width}
     return rows
@@ -116,6 +116,21 @@ def test_points_lie_over_lines():
     line = Series("y", (0.0, 1.0), (0.0, 1.0))
     rows = canvas(curve(line, Series("best", (0.0,), (0.0,), "points")))
     assert rows[-1][0] == POINT
+
+
+def test_lines_carry_the_letters_of_a_legend():
+    low, high = (Series(label, (0.0, 1.0), (y, y)) for label, y in (("below", 0.0), ("over", 1.0)))
+    lines = draw(curve(low, high, legend="the by"), WIDTH, HEIGHT)
+    assert lines[1].count("b") == lines[HEIGHT].count("a") == LETTERS
+    assert "".join(lines[-2:]).split() == ["the", "by:", "a", "below", "b", "over"]
+
+
+def test_several_series_of_points_have_marks_of_their_own():
+    one, two = (Series(f"m = {y}", (0.0, 1.0), (y, y), "points") for y in (0.0, 1.0))
+    line = Series("slope", (0.0, 1.0), (0.5, 0.5))
+    lines = draw(curve(one, two, line), 40, HEIGHT)
+    assert (lines[1].count(POINTS[1]), lines[HEIGHT].count(POINTS[0])) == (2, 2)
+    assert lines[-1].split("   ")[-3:] == ["● m = 0.0", "○ m = 1.0", "⠤⠤ slope"]
 
 
 @pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])

@@ -1,0 +1,84 @@
+"""Heatmaps drawn with characters: shades where there are no colours."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from ceflow.stages import Heatmap, Series, number
+
+SHADES = "░▒▓█"
+"""Low to high."""
+
+LONGEST = 30
+"""Characters of a row's label."""
+
+VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
+"""Colours at even distances of the map that the figures use, dark to bright."""
+
+
+def draw_heatmap(heatmap: Heatmap, width: int = 64) -> list[Text]:
+    """Title, a row of cells for each series, ends and label of x, and the legend of the colours.
+
+    A cell is y at its middle, by linear interpolation; it is empty where the series does not reach.
+    """
+    scale = _Scale([y for series in heatmap.series for y in series.y], heatmap.log)
+    every = [x for series in heatmap.series for x in series.x]
+    low, high = min(every), max(every)
+    middles = [low + (high - low) * (column + 0.5) / width for column in range(width)]
+    margin = min(LONGEST, max(len(series.label) for series in heatmap.series))
+    pad = " " * margin
+    left, right = number(low), number(high)
+    return [
+        Text(heatmap.title),
+        *(_row(series, middles, margin, scale) for series in heatmap.series),
+        Text(f"{pad} └{'─' * width}"),
+        Text(f"{pad}  {left}{right:>{width - len(left)}}"),
+        Text(f"{pad}  {heatmap.x_label}, by {heatmap.legend}"),
+        Text.assemble(f"{pad}  {heatmap.y_label}  {number(scale.low)} ", scale.ramp(16)).append(
+            f" {number(scale.high)}{', logarithmic' if heatmap.log else ''}"
+        ),
+    ]
+
+
+class _Scale:
+    """From values to cells."""
+
+    def __init__(self, values: Sequence[float], log: bool):
+        self.log, self.low, self.high = log, min(values), max(values)
+
+    def cell(self, value: float | None) -> Text:
+        if value is None:
+            return Text(" ")
+        low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        return _shade((at - low) / (high - low or 1.0))
+
+    def ramp(self, count: int) -> Text:
+        """All that there are, in order."""
+        return Text("").join(_shade(k / (count - 1)) for k in range(count))
+
+
+def _shade(part: float) -> Text:
+    """Of a number from 0 to 1 a shade, and a colour that hides it."""
+    shade = SHADES[min(int(part * len(SHADES)), len(SHADES) - 1)]
+    index = min(int(part * (len(VIRIDIS) - 1)), len(VIRIDIS) - 2)
+    rest = part * (len(VIRIDIS) - 1) - index
+    ends = zip(VIRIDIS[index], VIRIDIS[index + 1], strict=True)
+    colour = "rgb({},{},{})".format(*(round(a + (b - a) * rest) for a, b in ends))
+    return Text(shade, f"{colour} on {colour}")
+
+
+def _row(series: Series, middles: list[float], margin: int, scale: _Scale) -> Text:
+    cells = (scale.cell(_interpolated(series, x)) for x in middles)
+    label = series.label if len(series.label) <= margin else f"{series.label[: margin - 1]}…"
+    return Text.assemble(f"{label:>{margin}} ┤", *cells)
+
+
+def _interpolated(series: Series, x: float) -> float | None:
+    """y at x, between the points on either side; None outside of them."""
+    at = bisect_right(series.x, x)
+    if not 0 < at < len(series.x):
+        return None
+    (x0, x1), (y0, y1) = series.x[at - 1 : at + 1], series.y[at - 1 : at + 1]
+    return y0 + (y1 - y0) * (x - x0) / (x1 - x0)

@@ -1,0 +1,110 @@
+"""What a sweep's runs recorded from moment to moment, as curves beside each other."""
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+from ceflow.spec import Collect, Document, at_path, course_path, tree_of
+from ceflow.stages import Values
+
+RESAMPLED = 200
+"""Points of x over the range of all curves."""
+
+Courses = Mapping[str, list[Values]]
+"""Of each run the lines of its stage's metrics."""
+
+
+def curves(asked: Collect, documents: Mapping[str, Document], courses: Courses) -> Values:
+    """The curves of a [collect] table, what is asked of them, and what is wrong with them."""
+    found = sorted(_curves(asked, documents, courses), key=_rank)
+    values: Values = {"x": asked.x, "y": asked.y, "view": asked.view}
+    values |= {"by": asked.by} if asked.by is not None else {}
+    warnings = list(_lacking(asked, found, courses))
+    found = [curve for curve in found if curve["x"]]
+    if asked.level is not None:
+        values |= {"level": asked.level, "reached": [_reached(c, asked.level) for c in found]}
+    if asked.smooth and found:
+        found, unsmoothed = _smoothed(found, asked.smooth)
+        warnings += unsmoothed
+    values["curves"] = found
+    return values | ({"warnings": warnings} if warnings else {})
+
+
+def label(value: Any) -> str:
+    """A swept value in few characters; a list of equal ones is that one."""
+    if not isinstance(value, list | tuple):
+        return str(value)
+    one = len(set(map(str, value))) == 1
+    return str(value[0]) if one else " ".join(map(str, value))
+
+
+def _curves(
+    asked: Collect, documents: Mapping[str, Document], courses: Courses
+) -> Iterator[Values]:
+    """In the order of the runs; moments without both numbers are left out."""
+    keys = [course_path(path)[1] for path in (asked.x, asked.y)]
+    for run, document in documents.items():
+        pairs = [[line.get(key) for key in keys] for line in courses[run]]
+        known = [pair for pair in pairs if all(isinstance(each, int | float) for each in pair)]
+        of: Values = {"run": run}
+        if asked.by is not None:
+            of["by"] = label(at_path(tree_of(document, defaults=True), asked.by))
+        yield of | {"x": [x for x, _ in known], "y": [y for _, y in known]}
+
+
+def _rank(curve: Values) -> float:
+    """By growing values of `by`, inf last; what is no number comes after, in the runs' order."""
+    try:
+        return float(curve.get("by", "inf"))
+    except ValueError:
+        return math.inf
+
+
+def _reached(curve: Values, level: float) -> Values:
+    """The first x at which y is at a level, coming from where it starts: on the straight line
+    between two moments. None where it never is, and then `last`, how far it went."""
+    named = {key: curve[key] for key in ("run", "by") if key in curve}
+    x, above = curve["x"], [y - level for y in curve["y"]]
+    if above[0] == 0:
+        return named | {"x": x[0]}
+    for (x0, y0), (x1, y1) in pairwise(zip(x, above, strict=True)):
+        if (y1 > 0) != (y0 > 0) or y1 == 0:
+            return named | {"x": x0 + (x1 - x0) * y0 / (y0 - y1)}
+    return named | {"x": None, "last": x[-1]}
+
+
+def _smoothed(found: list[Values], over: int) -> tuple[list[Values], list[str]]:
+    """Each curve at evenly spaced x over the range of all, by linear interpolation between its
+    points in the order of x; then means of so many neighbours (BN appendix D.4). Beyond its own
+    range a curve has no points."""
+    import numpy as np
+
+    every = [x for curve in found for x in curve["x"]]
+    grid = np.linspace(min(every), max(every), RESAMPLED)
+    kept, short = [], []
+    for curve in found:
+        order = np.argsort(curve["x"], kind="stable")
+        x, y = (np.array(curve[key], float)[order] for key in ("x", "y"))
+        own = grid[(x[0] <= grid) & (grid <= x[-1])]
+        if len(own) < over:
+            short.append(curve["run"])
+            continue
+        window = np.ones(over) / over
+        pair = (np.convolve(each, window, "valid") for each in (own, np.interp(own, x, y)))
+        kept.append(curve | dict(zip("xy", map(np.ndarray.tolist, pair), strict=True)))
+    said = f"{', '.join(short)}: fewer than {over} of {RESAMPLED} points lie in the curve's range"
+    return kept, [said] if short else []
+
+
+def _lacking(asked: Collect, found: list[Values], courses: Courses) -> Iterator[str]:
+    """What is said of runs without the numbers that were asked for."""
+    without = [curve["run"] for curve in found if not curve["x"]]
+    if without:
+        stage = course_path(asked.x)[0]
+        lines = courses[without[0]]
+        numbers = (key for line in lines[-1:] for key in line if isinstance(line[key], int | float))
+        yield (
+            f"{len(without)} of {len(found)} runs have no course of {asked.y} over {asked.x};"
+            f" {stage!r} has recorded {', '.join(numbers)}"
+        )

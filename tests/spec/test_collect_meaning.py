@@ -1,0 +1,116 @@
+"""Meaning of [collect] tables over courses: each fault with its place and its sentence."""
+
+from typing import Any
+
+import pytest
+
+from ceflow.spec import Collect, Document, Flow, Gaussian, Kernel, Mlp, Sweep, dumps, loads
+
+TIME, LOSS = "stages.f.time", "stages.f.train_loss"
+
+
+def document(collect: Collect, **paths: list[Any]) -> Document:
+    swept = {key.replace("__", "."): values for key, values in paths.items()}
+    return Document(
+        data=Gaussian(train=3, inputs=2),
+        model=Mlp(widths=[8, 8]),
+        stages={
+            "f": Flow(time=1.0, record=["alignment"]),
+            "g": Flow(time=1.0),
+            "k": Kernel(),
+        },
+        sweep=Sweep(**(swept or {"model.widths": [[8, 8], [16, 16]]})),  # pyright: ignore
+        collect={"c": collect},
+    )
+
+
+FAULTS = {
+    "another stage": (
+        {"y": "stages.g.train_loss"},
+        ("CE202", ("y",), "x is of the stage 'f', y of 'g'", 'as "stages.f.KEY"'),
+    ),
+    "no stage": ({"x": "stages.h.time"}, ("CE201", ("x",), "'h' is no stage", "one of f, g, k")),
+    "no quantity": (
+        {"x": "stages.f"},
+        ("CE104", ("x",), "x must name a number of a stage", 'as "stages.f.KEY"'),
+    ),
+    "a stage without moments": (
+        {"x": "stages.k.time", "y": "stages.k.trace"},
+        ("CE202", ("x",), "the stage 'k' records nothing", "name a flow or a train stage"),
+    ),
+    "a quantity misspelt": (
+        {"y": "stages.f.trian_loss"},
+        ("CE201", ("y",), "'f' does not record 'trian_loss'", "did you mean train_loss?"),
+    ),
+    "one that nothing is like": (
+        {"x": "stages.f.xyz"},
+        ("CE201", ("x",), "'f' does not record 'xyz'", "one of time, train_loss, test_loss,"),
+    ),
+    "what record does not ask for": (
+        {"y": "stages.f.drift"},
+        ("CE201", ("y",), "'f' does not record 'drift'", "one of time"),
+    ),
+    "steps of a flow": (
+        {"x": "stages.f.step"},
+        ("CE201", ("x",), "'f' does not record 'step'", "one of time"),
+    ),
+    "by what is not swept": ({"by": "seed"}, ("CE201", ("by",), "'seed' is not swept", "one of")),
+    "a fit": ({"fit": "power"}, ("CE202", ("fit",), "fitted to one number a run", "leave fit out")),
+    "a level of what is smooth": (
+        {"smooth": 5, "level": 0.1},
+        ("CE202", ("smooth",), "in what was recorded, not in what was smoothed", "leave one"),
+    ),
+    "a heatmap of numbers": (
+        {"x": "model.widths", "view": "heatmap"},
+        ("CE202", ("view",), "view is of courses, and x is one number a run", "stages.train.step"),
+    ),
+    "numbers to be smoothed": (
+        {"x": "model.widths", "smooth": 5},
+        ("CE202", ("smooth",), "smooth is of courses", "stages.train.step"),
+    ),
+    "a level of numbers": (
+        {"x": "model.widths", "level": 0.0},
+        ("CE202", ("level",), "level is of courses", "stages.train.step"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_a_fault_is_said_where_it_is(case):
+    keys, (code, path, message, help) = FAULTS[case]
+    collect = Collect(**({"x": TIME, "y": LOSS} | keys))
+    (fault,) = document(collect).faults()
+    assert (fault.code, fault.path) == (code, ("collect", "c", *path))
+    assert message in fault.message
+    assert help in fault.help
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"x": TIME, "y": LOSS, "view": "heatmap", "by": "model.widths"},
+        {"x": LOSS, "y": "stages.f.test_loss", "smooth": 5},
+        {"x": TIME, "y": "stages.f.alignment", "level": -0.5},
+    ],
+)
+def test_what_is_sound_has_no_fault_and_survives_writing(keys):
+    sound = document(Collect(**keys))
+    assert not sound.faults()
+    assert loads(dumps(sound)) == sound
+
+
+def test_a_path_of_a_stage_that_is_swept_is_a_number():
+    swept = document(Collect(x=TIME, y=LOSS, fit="power"), stages__f__time=[1.0, 2.0])
+    assert not swept.faults()
+    assert not swept.collect["c"].of_courses(swept)
+
+
+def test_what_is_recorded_is_not_judged_where_it_is_swept():
+    records = [["drift"], ["drift", "spectrum"]]
+    assert not document(Collect(x=TIME, y="stages.f.drift"), stages__f__record=records).faults()
+
+
+@pytest.mark.parametrize("keys", [{"view": "map"}, {"smooth": 0}, {"level": float("inf")}])
+def test_a_wrong_value_is_refused(keys):
+    with pytest.raises(ValueError, match="CE10"):
+        Collect(x=TIME, y=LOSS, **keys)
