@@ -10,14 +10,19 @@ import jax
 import numpy as np
 import pytest
 
+QUICKLY = ("compiler", "exports", "nets")
+"""Folders whose tests hold formulas, on small arrays: compiling takes them longest."""
+
 
 @pytest.fixture(scope="module", autouse=True)
-def forget_compiled() -> Iterator[None]:
-    """Let go of what a file's tests have compiled.
+def compiled(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compile for some folders with few optimisations, and let go of what a file's tests compile.
 
-    Each program takes memory maps, of which Linux gives a process 65,530: a worker that keeps all
-    of them is killed by XLA near the end of the suite.
+    Where bits, memory or whole runs are tested all is compiled as it is for users. Each program
+    takes memory maps, of which Linux gives a process 65,530: a worker that keeps all of them is
+    killed by XLA near the end of the suite.
     """
+    jax.config.update("jax_disable_most_optimizations", request.path.parent.name in QUICKLY)
     yield
     jax.clear_caches()
 

@@ -1,6 +1,7 @@
 """Every spec in examples/ runs to its end, and says what it is there to say."""
 
 import json
+import math
 import os
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,15 @@ SPECS = sorted(str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.tom
 LARGE = "-paper.toml"
 """What the names of examples end with that are checked, and not run."""
 SLOW = {
-    f"dynamics/{name}.toml" for name in ("fig9-ntk-evolution", "lemma-1", "linearised", "theorem-1")
+    *(
+        f"dynamics/{name}.toml"
+        for name in ("fig9-ntk-evolution", "lemma-1", "linearised", "theorem-1")
+    ),
+    *(
+        f"bottlenecks/{name}.toml"
+        for name in ("fig2-synthetic", "fig2-no-acceleration", "fig5-mnist", "fig8-cifar10")
+    ),
+    "bottlenecks/linear-acceleration.toml",
 }
 RUN = [
     pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
@@ -208,7 +217,7 @@ def test_quickstart_shows_the_smooth_ensemble_smoother_and_the_compact_one_as_sm
 @pytest.mark.parametrize("name", [name for name in SPECS if name.endswith(LARGE)])
 def test_large_examples_are_sound(name):
     document = ceflow.load(EXAMPLES / name)
-    if isinstance(document.data, Idx) and "CEFLOW_DATA" not in os.environ:
+    if isinstance(document.data, Idx | Cifar10) and "CEFLOW_DATA" not in os.environ:
         pytest.skip(f"{name} needs data: set CEFLOW_DATA")
     ceflow.compile(document)
 
@@ -268,3 +277,37 @@ def test_an_infinite_network_in_closed_form_and_by_integration(example):
     assert integrated["test_loss"] == pytest.approx(closed["test_loss"], abs=1e-7)
     assert run.results["trained"]["train_loss"] < 1e-12
     assert run.results["trained"]["test_accuracy"] > 0.9
+
+
+def steps_to_level(run: ceflow.Run, name: str = "speed") -> dict[str, float]:
+    """Of each size of the bottleneck; infinite where the level is not reached."""
+    found = run.collected[name]["reached"]
+    return {each["by"]: math.inf if each["x"] is None else each["x"] for each in found}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fig2-synthetic", "fig5-mnist", "fig8-cifar10"])
+def test_bottlenecks_accelerate(example, name):
+    run = example(f"bottlenecks/{name}.toml")
+    steps = steps_to_level(run)
+    assert 5 * steps["10"] < steps["inf"]
+    assert steps["10"] < steps["50" if "50" in steps else "100"]
+    if name != "fig8-cifar10":  # of one output
+        assert steps["10"] < steps["2"]
+    assert not any("warnings" in each["train"] for each in run.results.values())
+
+
+@pytest.mark.slow
+def test_bottlenecks_do_not_accelerate_where_the_start_is_large(example):
+    steps = steps_to_level(example("bottlenecks/fig2-no-acceleration.toml"))
+    assert steps["inf"] < 1.5 * steps["10"]
+
+
+@pytest.mark.slow
+def test_linear_bottlenecks_accelerate(example):
+    """A bottleneck of 2 cannot do what has rank 5; with equal rates of lemma 4.1 it is the same."""
+    run = example("bottlenecks/linear-acceleration.toml")
+    for name in ("one-rate", "even"):
+        steps = steps_to_level(run, name)
+        assert steps["10"] < steps["50"] < steps["inf"] / 2
+        assert steps["2"] == math.inf
