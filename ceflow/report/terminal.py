@@ -135,8 +135,7 @@ def _sweep_table(runs: dict[str, dict[str, Values]]) -> RichTable:
         name: {
             f"{stage}.{key}": value
             for stage, values in results.items()
-            for key, value in values.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
+            for key, value in _numbers(values)
         }
         for name, results in runs.items()
     }
@@ -144,6 +143,16 @@ def _sweep_table(runs: dict[str, dict[str, Values]]) -> RichTable:
     shown = [key for key in keys if len({found.get(key) for found in numbers.values()}) > 1][:8]
     rows = [(name, *(found.get(key, "") for key in shown)) for name, found in numbers.items()]
     return _table(Table(("run", *shown), tuple(rows)))
+
+
+def _numbers(values: Values) -> Iterator[tuple[str, float]]:
+    """Those of a stage, and behind them those of its tables."""
+    for key, value in values.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            yield key, value
+    for name, table in values.items():
+        if isinstance(table, dict):
+            yield from ((f"{name}.{key}", value) for key, value in _numbers(table))
 
 
 def files_line(path: Path) -> Text:

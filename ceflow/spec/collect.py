@@ -125,11 +125,16 @@ def course_path(path: str) -> tuple[str, str]:
 
 
 def at_path(tree: Any, path: str) -> Any:
-    """The value at a dotted path of a tree; None where there is none.
+    """The value at a dotted path of a tree; None where there is none. Keys may have dots in them.
 
     >>> at_path({"model": {"widths": [3]}}, "model.widths")
     [3]
+    >>> at_path({"theorem-3.2": {"value": 0.1}}, "theorem-3.2.value")
+    0.1
     """
-    for step in path.split("."):
-        tree = tree.get(step) if isinstance(tree, dict) else None
-    return tree
+    if not path:
+        return tree
+    for key in tree if isinstance(tree, dict) else ():
+        if f"{path}.".startswith(f"{key}."):
+            return at_path(tree[key], path[len(key) + 1 :])
+    return None
