@@ -157,8 +157,8 @@ def numpy_sums(x: np.ndarray, past: np.ndarray, chi: np.ndarray) -> tuple[np.nda
 def acceleration() -> None:
     """Steps to a fifth of the loss at the start; ten deep-GP targets, N = 2,000, inputs times 0.1.
 
-    Where theory.md (section 6) says that a bottleneck accelerates; one of 2 cannot carry ten
-    targets.
+    Where the initial function is small beside the targets a bottleneck accelerates; one of 2 cannot
+    carry ten targets.
     """
     source = DeepGp(inputs=20, outputs=10, train=2000, test=0, length=4.0, scale=0.1)
     train = data.load(source, Path(), SEED).train

@@ -10,8 +10,12 @@ import jax
 import numpy as np
 import pytest
 
-QUICKLY = ("compiler", "exports", "nets")
-"""Folders whose tests hold formulas, on small arrays: compiling takes them longest."""
+QUICKLY = {
+    *("claims", "cli", "compiler", "exports", "nets", "test_documents", "test_reference"),
+    *("test_bottlenecks", "test_composed_ntk", "test_continuous", "test_decoder_kernels"),
+    *("test_train", "test_width_limits"),
+}
+"""Folders and files whose tests hold formulas or words, on small arrays: they mostly compile."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -22,7 +26,8 @@ def compiled(request: pytest.FixtureRequest) -> Iterator[None]:
     takes memory maps, of which Linux gives a process 65,530: a worker that keeps all of them is
     killed by XLA near the end of the suite.
     """
-    jax.config.update("jax_disable_most_optimizations", request.path.parent.name in QUICKLY)
+    quickly = bool({request.path.stem, request.path.parent.name} & QUICKLY)
+    jax.config.update("jax_disable_most_optimizations", quickly)
     yield
     jax.clear_caches()
 

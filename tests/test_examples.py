@@ -29,6 +29,9 @@ SLOW = {
         for name in ("fig2-synthetic", "fig2-no-acceleration", "fig5-mnist", "fig8-cifar10")
     ),
     "bottlenecks/linear-acceleration.toml",
+    "bottlenecks/verify.toml",
+    "collegial/fig2-neural-mean-kernel.toml",
+    "dynamics/infinite.toml",
 }
 RUN = [
     pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
@@ -185,6 +188,7 @@ def test_figure_8_of_the_paper(example):
     assert 3.0 < alphas["rectified"] < 3.2
 
 
+@pytest.mark.slow
 def test_figure_2_of_the_paper(example):
     *narrow, wide = example("collegial/fig2-neural-mean-kernel.toml").results.values()
     distances = [results["ensemble"]["distance"] for results in narrow]
@@ -270,6 +274,7 @@ def test_linearised_and_kernel_flow_are_one_and_parameter_flow_tends_to_them(exa
         assert fit["slope"] == pytest.approx(-1, abs=0.25)
 
 
+@pytest.mark.slow
 def test_an_infinite_network_in_closed_form_and_by_integration(example):
     run = example("dynamics/infinite.toml")
     closed, integrated = (run.results[name] for name in ("closed", "integrated"))

@@ -15,7 +15,14 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").rglob("*.toml"))
 RUN = [path for path in EXAMPLES if not path.stem.endswith("-paper")]
 """Those that are for a machine like this."""
-SLOW = {"fig9-ntk-evolution", "lemma-1", "linearised", "theorem-1"}
+SLOW = {
+    "fig2-neural-mean-kernel",
+    "infinite",
+    "fig9-ntk-evolution",
+    "lemma-1",
+    "linearised",
+    "theorem-1",
+}
 SLOW |= {path.stem for path in RUN if path.parent.name == "bottlenecks"}
 
 

@@ -15,14 +15,17 @@ import pytest
 
 import ceflow
 from ceflow import kernels
+from ceflow.bottlenecks.kernels.kinked import SLOPES
+from ceflow.claims.table import CLAIMS
 from ceflow.compiler import lowering, nodes
 from ceflow.compiler.models import expand
 from ceflow.data import READERS
 from ceflow.kernels.infinite.duals import DUALS
 from ceflow.nets import ACTIVATIONS
-from ceflow.spec import Data, Ensemble, Mlp, Model, Stage
-from ceflow.spec.models import Activation
+from ceflow.spec import Claim, Data, Ensemble, Mlp, Model, Stage
+from ceflow.spec.models import KINKED, PIECEWISE_LINEAR, Activation
 from ceflow.stages import KINDS
+from ceflow.stages.verify.forecast import NEEDS
 
 ROOT = Path(inspect.getfile(ceflow)).parent
 REPOSITORY = Path(__file__).parents[1]
@@ -181,7 +184,7 @@ def test_what_is_loaded_is_seen():
 
 PURE = [
     *("data", "compiler", "search", "stages", "runs", "cli", "kernels", "variance", "store"),
-    *("dynamics", "bottlenecks"),
+    *("dynamics", "bottlenecks", "claims"),
 ]
 
 
@@ -216,6 +219,20 @@ def test_every_activation_has_its_function_and_every_function_its_name():
 
 def test_every_closed_form_is_of_an_activation():
     assert set(DUALS) <= set(get_args(Activation))
+
+
+def test_every_slope_is_of_an_activation_that_the_language_knows_as_piecewise_linear():
+    assert set(SLOPES) == set(PIECEWISE_LINEAR) <= set(get_args(Activation))
+    assert {name for name, below in SLOPES.items() if below != 1} == set(KINKED)
+
+
+def test_every_claim_is_computed_forecast_and_documented_and_no_other():
+    """That it is in the right one of the language's sets: tests/stages/test_verify.py."""
+    claims = set(get_args(Claim))
+    assert set(CLAIMS) == claims
+    assert set(NEEDS) == claims
+    chapter = (REPOSITORY / "spec" / "stages.md").read_text(encoding="utf-8")
+    assert all(f'`"{name}"`' in chapter for name in claims)
 
 
 BLOCK = nodes.Residual(

@@ -9,14 +9,13 @@ from ceflow.bottlenecks.network import limit_of, mlp, relu
 
 if TYPE_CHECKING:
     from ceflow.bottlenecks.continuous import BottleneckFlow, flow
-    from ceflow.bottlenecks.finite import FiniteCourse, descend
     from ceflow.bottlenecks.kernels.decoder import DecoderKernels
     from ceflow.bottlenecks.kernels.encoder import ComposedKernel, EncoderKernel
-    from ceflow.bottlenecks.ntk import composed_ntk
     from ceflow.bottlenecks.sampling import normal_rows
     from ceflow.bottlenecks.training.batches import Batches
     from ceflow.bottlenecks.training.checks import remarks
     from ceflow.bottlenecks.training.course import Course, Instability
+    from ceflow.bottlenecks.training.ntk import composed_ntk
     from ceflow.bottlenecks.training.simulation import Simulation
     from ceflow.bottlenecks.training.steps import Rates, State
     from ceflow.bottlenecks.wide import WideDecoder, WideNetwork, sample
@@ -29,7 +28,6 @@ __all__ = [
     "Course",
     "DecoderKernels",
     "EncoderKernel",
-    "FiniteCourse",
     "Instability",
     "Rates",
     "Simulation",
@@ -37,7 +35,6 @@ __all__ = [
     "WideDecoder",
     "WideNetwork",
     "composed_ntk",
-    "descend",
     "flow",
     "limit_of",
     "mlp",
@@ -51,14 +48,13 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "ceflow.bottlenecks.continuous": ("BottleneckFlow", "flow"),
-        "ceflow.bottlenecks.finite": ("FiniteCourse", "descend"),
         "ceflow.bottlenecks.kernels.decoder": ("DecoderKernels",),
         "ceflow.bottlenecks.kernels.encoder": ("ComposedKernel", "EncoderKernel"),
-        "ceflow.bottlenecks.ntk": ("composed_ntk",),
         "ceflow.bottlenecks.sampling": ("normal_rows",),
         "ceflow.bottlenecks.training.batches": ("Batches",),
         "ceflow.bottlenecks.training.checks": ("remarks",),
         "ceflow.bottlenecks.training.course": ("Course", "Instability"),
+        "ceflow.bottlenecks.training.ntk": ("composed_ntk",),
         "ceflow.bottlenecks.training.simulation": ("Simulation",),
         "ceflow.bottlenecks.training.steps": ("Rates", "State"),
         "ceflow.bottlenecks.wide": ("WideDecoder", "WideNetwork", "sample"),

@@ -10,19 +10,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from ceflow.bottlenecks.budget import CHUNK, LARGE
+from ceflow.bottlenecks.chunks import by_chunks
 from ceflow.bottlenecks.network import limit_of
 from ceflow.bottlenecks.sampling import Features, normal_rows
 from ceflow.compiler.lowering import lower
 from ceflow.compiler.models import expand, sized
 from ceflow.nets import ACTIVATIONS, Dense
 from ceflow.seeding import Seed
-from ceflow.spec import Bottleneck
-
-CHUNK = 512
-"""Examples at once: an example takes as many numbers as a layer has units."""
-
-LARGE = 1000
-"""Units of the bottleneck of a sampled network, where it should have infinitely many."""
+from ceflow.spec import Bottleneck, Mlp
 
 
 class WideDecoder(eqx.Module):
@@ -33,6 +29,12 @@ class WideDecoder(eqx.Module):
     activation: Callable[[Array], Array] = eqx.field(static=True)
     weight_variance: float = eqx.field(static=True)
     last_variance: float = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, model: Mlp, u: Float[Array, "n d"], v: Float[Array, "outputs n"]) -> "WideDecoder":
+        """Of these weights, with the model's activation and variances."""
+        activation = ACTIVATIONS[model.activation]
+        return cls(u, v, activation, model.weight_variance, model.last_variance)
 
     @property
     def scales(self) -> tuple[float, float]:
@@ -58,13 +60,15 @@ class WideNetwork(eqx.Module):
     encoder: Any
     decoder: WideDecoder
 
+    @eqx.filter_jit
     def embed(self, x: Float[Array, "b inputs"]) -> Float[Array, "b d"]:
         """`g`, the values in the bottleneck."""
-        return _by_chunks(self.encoder, x)
+        return by_chunks(jax.vmap(self.encoder), x, CHUNK)
 
+    @eqx.filter_jit
     def decode(self, points: Float[Array, "b d"]) -> Float[Array, "b outputs"]:
         """`f`."""
-        return _by_chunks(self.decoder, points)
+        return by_chunks(self.decoder, points, CHUNK)
 
     def __call__(self, x: Float[Array, "b inputs"]) -> Float[Array, "b outputs"]:
         return self.decode(self.embed(x))
@@ -103,15 +107,12 @@ def sample(
             f"a bottleneck of {size} units needs a network at least as wide around it, not of"
             f" width {width}: its kernels would be far from their limits"
         )
-    decoder = network.decoder
     return WideNetwork(
         _encoder(network, inputs, size, width, features, seed.fold("encoder")),
-        WideDecoder(
+        WideDecoder.of(
+            network.decoder,
             normal_rows(features, width, size, seed.fold("u")),
             normal_rows("iid", outputs, width, seed.fold("v")),
-            ACTIVATIONS[decoder.activation],
-            decoder.weight_variance,
-            decoder.last_variance,
         ),
     )
 
@@ -131,8 +132,3 @@ def _dense(module: Any) -> list[Dense]:
     """Its dense layers, first to last."""
     leaves = jax.tree.leaves(module, is_leaf=lambda leaf: isinstance(leaf, Dense))
     return [leaf for leaf in leaves if isinstance(leaf, Dense)]
-
-
-@eqx.filter_jit
-def _by_chunks(function: Any, x: Float[Array, "b ..."]) -> Array:
-    return jax.lax.map(function, x, batch_size=CHUNK)

@@ -8,14 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from ceflow.claims.budget import MULTIPLES
 from ceflow.claims.trial import Trial
 from ceflow.compiler.lowering import lower
 from ceflow.compiler.models import expand
 from ceflow.kernels import empirical_ntk
 from ceflow.spec import Ensemble
-
-MULTIPLES = (1, 2, 4, 8)
-"""Of the model's multiplicity."""
 
 PARTS = 5
 """In so many parts are the networks of one multiplicity drawn."""

@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ceflow.bottlenecks import DecoderKernels, WideDecoder
+from ceflow.claims.tolerances import noise_bound
 from ceflow.claims.trial import Trial
-from ceflow.claims.verdict import Part, Verdict, noise_bound
-from ceflow.nets import ACTIVATIONS
+from ceflow.claims.verdict import Part, Verdict
 from ceflow.spec import Bottleneck
-from ceflow.spec.stages.verify import KINKED
+from ceflow.spec.models import KINKED
 
 TERMS = ("eq-31", "eq-39", "eq-40", "eq-41")
 """The three terms of eq. 30, and their sum."""
@@ -39,7 +39,6 @@ def kernel_derivative(trial: Trial, kernels: type[DecoderKernels] = DecoderKerne
     """
     network, n = trial.bottleneck, trial.width
     pairs = trial.normal("pairs", trial.points, 2, int(network.size))
-    pairs = jnp.asarray(pairs, jnp.zeros(()).dtype)
     step = n**-0.2 if network.decoder.activation in KINKED else None
     means = terms(network, n, trial.seed.fold("units").jax(), pairs, step)
     mean, noise = (np.asarray(each, float) for each in means)
@@ -73,14 +72,12 @@ def terms(
     step: float | None,
 ) -> Means:
     """`dK_n/dx` of each pair, term by term; memory is some dozen times n d numbers."""
-    model, d = network.decoder, pairs.shape[-1]
-    activation = ACTIVATIONS[model.activation]
+    d = pairs.shape[-1]
 
     def one(item: tuple[Array, Array]) -> Means:
         index, pair = item
         weights = jax.random.normal(jax.random.fold_in(key, index), (width, d + 1))
-        u, v = weights[:, :d], weights[None, :, d]
-        decoder = WideDecoder(u, v, activation, model.weight_variance, model.last_variance)
+        decoder = WideDecoder.of(network.decoder, weights[:, :d], weights[None, :, d])
         every = unit_terms(decoder, pair, step)
         mean = every.mean(1)
         off = every - mean[:, None]

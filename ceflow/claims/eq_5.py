@@ -5,11 +5,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ceflow.claims.descent import Start, started
+from ceflow.claims.gradient import Start, started
 from ceflow.claims.trial import Trial
 from ceflow.claims.verdict import Part, Verdict
 from ceflow.spec import activations_of
-from ceflow.spec.stages.verify import KINKED
+from ceflow.spec.models import KINKED
 
 EPS = 2.0**-52
 

@@ -4,13 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ceflow.claims.descent import Start, started
+from ceflow.claims.gradient import Start, started
+from ceflow.claims.tolerances import ROUNDINGS
 from ceflow.claims.trial import Trial
 from ceflow.claims.verdict import Part, Verdict
 from ceflow.kernels import empirical_ntk
-
-ROUNDINGS = 10
-"""Sums over n units and their rounding: sqrt(n) eps, so many times."""
 
 
 def by_kernels(trial: Trial) -> Verdict:

@@ -16,10 +16,6 @@ from ceflow.spec import Bottleneck
 STEP = 0.01
 """The learning rate, over the largest stable one: small, to come near a flow."""
 
-TRAJECTORY = 8
-"""What F's error, times sqrt(n), may be: its median over networks is 1.7, the largest of 60 was
-4.9."""
-
 
 class Experiment(NamedTuple):
     """Examples, the network where it starts, function space, and learning rates of the halves."""
@@ -33,8 +29,7 @@ class Experiment(NamedTuple):
 
     def descend(self, steps: int) -> Followed:
         """The network through so many steps on all examples."""
-        halves = Halves(self.initial.encoder, self.initial.decoder)
-        return follow(halves, self.x, self.y, self.rates, steps)
+        return follow(Halves.of(self.initial), self.x, self.y, self.rates, steps)
 
     def errors(self, followed: Followed) -> Float[np.ndarray, " steps"]:
         """Relative ones of F, of a network followed against function space, before each step and
@@ -62,7 +57,7 @@ def experiment(
     Function space goes by exact kernels (`history`) where they have a closed form, else by
     `features`.
     """
-    x, y = (jnp.asarray(part, jnp.zeros(()).dtype) for part in trial.examples())
+    x, y = trial.examples()
     initial = sample(network, *trial.sizes, trial.seed.fold("network"), width=trial.width)
     shares = shares or Rates(1.0, 1.0)
     engine = "history" if network.decoder.activation in SLOPES else "features"

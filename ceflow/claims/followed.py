@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ceflow.bottlenecks import Rates
+from ceflow.bottlenecks import Rates, WideNetwork
 
 
 class Halves(eqx.Module):
@@ -18,6 +18,11 @@ class Halves(eqx.Module):
 
     encoder: Any
     decoder: Any
+
+    @classmethod
+    def of(cls, network: WideNetwork) -> "Halves":
+        """Those of a network of batches."""
+        return cls(network.encoder, network.decoder)
 
     def __call__(self, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
         return self.decoder(self.encoder(x))
@@ -139,18 +144,3 @@ def relative(found: np.ndarray, expected: np.ndarray) -> Float[np.ndarray, " ste
 def norms(each: np.ndarray) -> Float[np.ndarray, " steps"]:
     """Frobenius norms along the first axis."""
     return np.linalg.norm(each.reshape(len(each), -1), axis=1)
-
-
-def typical(d: int, outputs: int, width: int) -> float:
-    """What residuals of f and g come to at width n, in the median over networks: `c n^-1/2`.
-
-    `c^2 = 4 + 0.4 max(d, outputs)`: each component of g (of F) hears the noise of the kernel's
-    entries with all others. Measured with ReLU at d from 1 to 30, 1 to 10 outputs, 2 to 64
-    examples, one and two hidden layers, n of 1,000 and 10,000: of 70 networks one was more than 2.3
-    times as far off, 4.6 times. Of erf and linear networks it is less.
-    """
-    return ((4 + 0.4 * max(d, outputs)) / width) ** 0.5
-
-
-FACTOR = 5
-"""How many times as large as is typical a residual may be."""

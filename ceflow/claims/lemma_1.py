@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ceflow.claims.ensembles import MULTIPLES, in_parts, of_multiplicity, start_kernels
+from ceflow.claims.budget import MULTIPLES
+from ceflow.claims.ensembles import in_parts, of_multiplicity, start_kernels
+from ceflow.claims.tolerances import noise_reach
 from ceflow.claims.trial import Trial
-from ceflow.claims.verdict import Part, Verdict, noise_reach
+from ceflow.claims.verdict import Part, Verdict
 from ceflow.dynamics import power_law
 
 
@@ -38,7 +39,6 @@ def deviation_slope(trial: Trial) -> Verdict:
 def _drawn(trial: Trial, index: int, multiplicity: int) -> Float[np.ndarray, "draws n n"]:
     """Kernels of ensembles of so many members, the mean over outputs."""
     model, (x, _) = of_multiplicity(trial, multiplicity), trial.examples()
-    x = jnp.asarray(x, jnp.zeros(()).dtype)
     seed = trial.seed.fold(multiplicity)
     parts: Iterator = (start_kernels(model, seed.jax(), some, x) for some in in_parts(trial, index))
     return np.concatenate([np.asarray(part, float) for part in parts])[: trial.draws]

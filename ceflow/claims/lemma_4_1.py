@@ -9,9 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ceflow.bottlenecks import Rates
-from ceflow.claims.experiment import TRAJECTORY, Experiment, experiment
+from ceflow.claims.experiment import Experiment, experiment
 from ceflow.claims.followed import (
-    FACTOR,
     Followed,
     Halves,
     Limit,
@@ -19,8 +18,8 @@ from ceflow.claims.followed import (
     follow,
     relative,
     residuals,
-    typical,
 )
+from ceflow.claims.tolerances import FACTOR, ROUNDINGS, TRAJECTORY, typical
 from ceflow.claims.trial import Trial
 from ceflow.claims.verdict import Part, Verdict
 from ceflow.nets import Dense
@@ -28,9 +27,6 @@ from ceflow.spec import Bottleneck, Mlp
 
 SHARES = Rates(1.0, 0.5)
 """The encoder's learning rate and the decoder's: not the same."""
-
-ROUNDINGS = 10
-"""A residual, or a step, is off by so many times the rounding of its result at most."""
 
 
 class Networks(NamedTuple):

@@ -3,9 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 
-from ceflow.claims.ensembles import MULTIPLES, in_parts, moved_kernels, of_multiplicity
+from ceflow.claims.budget import MULTIPLES
+from ceflow.claims.ensembles import in_parts, moved_kernels, of_multiplicity
+from ceflow.claims.tolerances import noise_reach
 from ceflow.claims.trial import Trial
-from ceflow.claims.verdict import Part, Verdict, noise_reach
+from ceflow.claims.verdict import Part, Verdict
 from ceflow.dynamics import median_drift, power_law
 
 TIME = 8.0
@@ -35,7 +37,7 @@ def drift_slope(trial: Trial) -> Verdict:
 def _drift(trial: Trial, index: int, multiplicity: int) -> tuple[float, float]:
     """And its standard error, that of a pair in the middle."""
     model = of_multiplicity(trial, multiplicity)
-    x, y = (jnp.asarray(part, jnp.zeros(()).dtype) for part in trial.examples())
+    x, y = trial.examples()
     key, rate = trial.seed.fold(multiplicity).jax(), TIME / len(x) / trial.steps
     found = []
     for some in in_parts(trial, index):

@@ -6,12 +6,13 @@ from jaxtyping import Float
 
 from ceflow.bottlenecks import DecoderKernels, Simulation
 from ceflow.bottlenecks.kernels.kinked import SLOPES
-from ceflow.claims.experiment import TRAJECTORY, experiment
-from ceflow.claims.followed import FACTOR, Limit, Residuals, norms, residuals, typical
+from ceflow.claims.experiment import experiment
+from ceflow.claims.followed import Limit, Residuals, norms, residuals
+from ceflow.claims.tolerances import FACTOR, TRAJECTORY, typical
 from ceflow.claims.trial import Trial
 from ceflow.claims.verdict import Part, Verdict
 from ceflow.kernels import analytic
-from ceflow.spec.stages.verify import KINKED
+from ceflow.spec.models import KINKED
 
 SWITCHED = 2
 """How many times what is expected of units that switch J's residual may be."""

@@ -9,7 +9,7 @@ from ceflow.spec import Bottleneck, Ensemble, Model
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float
+    from jaxtyping import Array, Float
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,23 @@ class Trial:
             return model.member.inputs, model.member.outputs  # pyright: ignore[reportReturnType]
         return model.encoder.inputs, model.decoder.outputs
 
-    def examples(self) -> "tuple[Float[np.ndarray, 'n inputs'], Float[np.ndarray, 'n outputs']]":
+    def examples(self) -> "tuple[Float[Array, 'n inputs'], Float[Array, 'n outputs']]":
         """Standard normal inputs, and as targets a fixed random projection of them."""
-        import numpy as np
-
         inputs, outputs = self.sizes
-        x = self.normal("inputs", self.points, inputs)
-        return x, x @ self.normal("targets", inputs, outputs) / np.sqrt(inputs)
+        x = self._drawn("inputs", self.points, inputs)
+        y = x @ self._drawn("targets", inputs, outputs) / inputs**0.5
+        return _array(x), _array(y)
 
-    def normal(self, name: str, *shape: int) -> "Float[np.ndarray, '...']":
+    def normal(self, name: str, *shape: int) -> "Float[Array, '...']":
         """Standard normal numbers of a stream of their own."""
+        return _array(self._drawn(name, *shape))
+
+    def _drawn(self, name: str, *shape: int) -> "Float[np.ndarray, '...']":
         return self.seed.fold(name).numpy().normal(size=shape)
+
+
+def _array(numbers: "np.ndarray") -> "Array":
+    """At the precision of JAX's default float type."""
+    import jax.numpy as jnp
+
+    return jnp.asarray(numbers, float)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 
 class Median(NamedTuple):
@@ -11,6 +11,17 @@ class Median(NamedTuple):
 
     value: Float[np.ndarray, "..."]
     stderr: Float[np.ndarray, "..."]
+
+
+def drift_pairs(count: int) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
+    """The entries over which the drift of a kernel of so many examples is taken: all i < j, and of
+    one example i = j.
+
+    >>> [each.tolist() for each in drift_pairs(3)], [each.tolist() for each in drift_pairs(1)]
+    ([[0, 0, 1], [1, 2, 2]], [[0], [0]])
+    """
+    rows, columns = np.triu_indices(count, 1 if count > 1 else 0)
+    return rows, columns
 
 
 def entry_drift(

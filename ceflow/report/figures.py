@@ -38,7 +38,7 @@ def write_figures(directory: RunDirectory, plan: Plan) -> None:
         write_figures(below, its_plan)
         for name, curve in _curves(below, its_plan):
             alike.setdefault(name, {})[run] = curve
-    together = ((name, _overlaid(curves)) for name, curves in alike.items())
+    together = ((name, overlaid(curves)) for name, curves in alike.items())
     collected = directory.read_json("results.json").get("collect", {})
     gathered = (
         (f"collect-{name}", collected_drawing(name, each)) for name, each in collected.items()
@@ -57,10 +57,18 @@ def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
                 yield f"{name}-{block.name}", block
 
 
-def _overlaid(curves: dict[str, Curve]) -> Curve:
-    """The same curve of several runs as one: of each its first series, under the run's name."""
-    series = tuple(replace(curve.series[0], label=run) for run, curve in curves.items())
-    return replace(next(iter(curves.values())), series=series)
+def overlaid(curves: dict[str, Curve]) -> Curve:
+    """The same curve of several runs as one: of each its first series, under the run's name. Which
+    of several that is the axis says, or where runs differ each label."""
+    whole = next(iter(curves.values()))
+    firsts = {run: curve.series[0] for run, curve in curves.items()}
+    label, *others = dict.fromkeys(each.label for each in firsts.values())
+    series = tuple(
+        replace(each, label=f"{run}, {each.label}" if others else run)
+        for run, each in firsts.items()
+    )
+    said = len(whole.series) > 1 and not others
+    return replace(whole, series=series, y_label=whole.y_label + (f" ({label})" if said else ""))
 
 
 def draw_svg(drawing: Drawing) -> str:

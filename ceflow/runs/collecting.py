@@ -16,7 +16,8 @@ from ceflow.spec import (
     tree_of,
     variants,
 )
-from ceflow.stages import KINKED, Values
+from ceflow.spec.models import KINKED
+from ceflow.stages import Values
 from ceflow.store import RunDirectory
 
 MOVES = ("drift", "derivative_1", "derivative_2", "derivative_3")

@@ -1,6 +1,5 @@
 """What a sweep's runs recorded from moment to moment, as curves beside each other."""
 
-import math
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -53,12 +52,12 @@ def _curves(
         yield of | {"x": [x for x, _ in known], "y": [y for _, y in known]}
 
 
-def _rank(curve: Values) -> float:
+def _rank(curve: Values) -> tuple[bool, float]:
     """By growing values of `by`, inf last; what is no number comes after, in the runs' order."""
     try:
-        return float(curve.get("by", "inf"))
+        return False, float(curve.get("by", ""))
     except ValueError:
-        return math.inf
+        return True, 0.0
 
 
 def _reached(curve: Values, level: float) -> Values:

@@ -57,7 +57,7 @@ class Collect(Spec):
             return [Fault("CE202", message, part="key", help="add a [sweep] table")]
         faults = [*self._swept_faults(document), *self._stage_faults(document)]
         if self.of_courses(document):
-            return faults or [*self._recorded_faults(document), *self._course_faults()]
+            return faults or list(self._recorded_faults(document)) or list(self._course_faults())
         return [*faults, *self._number_faults()]
 
     def _swept_faults(self, document: "Document") -> Iterator[Fault]:
@@ -80,23 +80,25 @@ class Collect(Spec):
                 yield Fault("CE201", f"{rest[0]!r} is no stage", (key,), help=help)
 
     def _recorded_faults(self, document: "Document") -> Iterator[Fault]:
-        """What is wrong with the quantities whose courses these would be."""
-        assert document.sweep is not None
-        (of_x, _), (of_y, _) = (course_path(path) for path in (self.x, self.y))
-        if of_x != of_y:
-            message = f"x is of the stage {of_x!r}, y of {of_y!r}"
-            yield Fault("CE202", message, ("y",), help=f'as "stages.{of_x}.KEY"')
-            return
-        known = recorded(document.stages[of_x])
+        """What is wrong with the quantities whose courses these would be, of x first: it may be a
+        swept path that is misspelt."""
+        swept = document.sweep.paths if document.sweep else ()
+        (stage, x), (of_y, y) = (course_path(path) for path in (self.x, self.y))
+        known, judged = recorded(document.stages[stage]), f"stages.{stage}.record" not in swept
+        settings = [course_path(path)[1] for path in swept if path.startswith(f"stages.{stage}.")]
         if not known:
-            message = f"the stage {of_x!r} records nothing from moment to moment"
-            yield Fault("CE202", message, ("x",), help="name a flow or a train stage")
-        elif f"stages.{of_x}.record" not in document.sweep.paths:
-            for key in ("x", "y"):
-                name = course_path(getattr(self, key))[1]
-                if name not in known:
-                    message = f"{of_x!r} does not record {name!r}"
-                    yield Fault("CE201", message, (key,), help=did_you_mean(name, known))
+            message = f"the stage {stage!r} records nothing from moment to moment"
+            help = did_you_mean(x, settings) or "name a flow or a train stage"
+            yield Fault("CE202", message, ("x",), help=help)
+        elif judged and x not in known:
+            message = f"{stage!r} does not record {x!r}"
+            yield Fault("CE201", message, ("x",), help=did_you_mean(x, [*known, *settings]))
+        elif stage != of_y:
+            message = f"x is of the stage {stage!r}, y of {of_y!r}"
+            yield Fault("CE202", message, ("y",), help=f'as "stages.{stage}.KEY"')
+        elif judged and y not in known:
+            message = f"{stage!r} does not record {y!r}"
+            yield Fault("CE201", message, ("y",), help=did_you_mean(y, known))
 
     def _course_faults(self) -> Iterator[Fault]:
         if self.fit != "none":

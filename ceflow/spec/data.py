@@ -135,3 +135,10 @@ class Circle(Spec):
 Data = Annotated[
     Digits | Idx | Cifar10 | Npz | Gaussian | DeepGp | Circle, Field(discriminator="source")
 ]
+
+
+def train_count(data: Data | None) -> int | None:
+    """How many training examples there are, as far as a document says."""
+    if data is None:
+        return None
+    return data.points if isinstance(data, Circle) else data.train

@@ -34,6 +34,12 @@ Activation = Literal[
 ]
 """A leaky ReLU has slope 0.01 below 0; gelu is the exact one, x Phi(x)."""
 
+KINKED = ("relu", "leaky-relu", "abs")
+"""Activations that are not analytic."""
+
+PIECEWISE_LINEAR = (*KINKED, "linear")
+"""Activations of one slope below 0 and one above: a decoder's kernels have closed forms."""
+
 CLOSED_MOMENTS = ("relu", "linear")
 """Activations whose NTK has moments in closed form (`ceflow.variance.exact`)."""
 

@@ -2,7 +2,6 @@
 
 from ceflow.spec import Flow, Kernel, Search, Stage, Train, Variance, Verify
 from ceflow.stages import flow, kernel, search, train, variance, verify
-from ceflow.stages.flow.problem import KINKED
 from ceflow.stages.stage import Forecast, Job, Kind, Outcome, Values, Work, resolve_model
 from ceflow.stages.summary import Block, Cell, Curve, Drawing, Heatmap, Note, Series, Table, number
 
@@ -23,7 +22,6 @@ def kind_of(stage: Stage) -> Kind:
 
 __all__ = [
     "KINDS",
-    "KINKED",
     "Block",
     "Cell",
     "Curve",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from ceflow.compiler import Plan
 from ceflow.stages.stage import Values
 from ceflow.stages.summary import Cell, Curve, Series
 
@@ -27,6 +28,18 @@ def _cell(key: str, values: Values) -> Cell:
     return value if error is None else f"{value:.4g} ± {error:.2g}"
 
 
+FEWEST = 3
+"""Moments of which there is a curve."""
+
+
+def lacking(course: Sequence[Values], plan: Plan) -> list[str]:
+    """What is said of moments whose numbers are not all finite, and what may help."""
+    if all(value is not None for line in course for value in line.values()):
+        return []
+    help = "" if plan.document.precision == "float64" else '; try precision = "float64"'
+    return [f"some numbers are not finite, and left out{help}"]
+
+
 class Drawn(NamedTuple):
     """One figure: the label of its axis, and the keys of its series with their labels."""
 
@@ -44,21 +57,21 @@ def curves(
     """By name those figures that have something to draw, over the key `x` of the lines."""
     found = []
     for name, drawn in figures.items():
-        several = [_series(course, x, key, drawn, text) for key, text in drawn.keys.items()]
-        series = tuple(each for each in several if len(each.x) > 2)
-        if series:
+        several = [series(course, x, key, text, log=drawn.log) for key, text in drawn.keys.items()]
+        enough = tuple(each for each in several if len(each.x) >= FEWEST)
+        if enough:
             title = f"{drawn.label} by {x}"
-            found.append(Curve(name, title, x_label, drawn.label, series, log_y=drawn.log))
+            found.append(Curve(name, title, x_label, drawn.label, enough, log_y=drawn.log))
     return found
 
 
-def _series(course: Sequence[Values], x: str, key: str, drawn: Drawn, label: str) -> Series:
+def series(course: Sequence[Values], x: str, key: str, label: str, *, log: bool) -> Series:
     """The moments that are finite, and on a logarithmic axis those above 0."""
     points = [
         (line[x], line[key])
         for line in course
         if not isinstance(line[x], str) and line.get(key) is not None
-        if not drawn.log or line[key] > 0
+        if not log or line[key] > 0
     ]
     xs, ys = zip(*points, strict=True) if points else ((), ())
     return Series(label, xs, ys)

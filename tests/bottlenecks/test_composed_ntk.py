@@ -6,13 +6,13 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from finite_networks import descend
 
 from ceflow.bottlenecks import (
     Batches,
     Rates,
     Simulation,
     composed_ntk,
-    descend,
     mlp,
     relu,
     sample,
@@ -48,7 +48,7 @@ def of_network(network, x=X):
     return np.asarray(empirical_ntk(OfOne(network), jnp.asarray(x), trace=True)) / 2
 
 
-@pytest.mark.parametrize("engine", ["features", "history"])
+@pytest.mark.parametrize("engine", ["history", pytest.param("features", marks=pytest.mark.slow)])
 def test_it_is_the_ntk_of_a_wide_network_that_was_trained(x64, engine):
     """At n = 2,500, n^-1/2 = 0.02: off by 5 % in training (3 % at n = 40,000), which moves it by
     over half."""
@@ -63,7 +63,7 @@ def test_it_is_the_ntk_of_a_wide_network_that_was_trained(x64, engine):
     assert relative(first, last) > 0.5
 
 
-@pytest.mark.parametrize("activation", ["softplus", "linear"])
+@pytest.mark.parametrize("activation", ["linear", pytest.param("softplus", marks=pytest.mark.slow)])
 def test_of_some_examples_it_is_a_part(x64, activation):
     simulated = simulation(activation=activation)
     some = np.array([5, 0, 2])

@@ -40,7 +40,7 @@ def stepped(simulated, steps):
     return np.asarray(simulated.outputs(simulated.train(TIME / steps, batches, steps).state))
 
 
-@pytest.mark.parametrize("d", [3, math.inf])
+@pytest.mark.parametrize("d", [3, pytest.param(math.inf, marks=pytest.mark.slow)])
 def test_small_steps_approach_the_flow_in_first_order(x64, d):
     """Slope of log error in log step; what is left of the second order is a few per cent."""
     simulated = simulation(d=d)
@@ -50,6 +50,7 @@ def test_small_steps_approach_the_flow_in_first_order(x64, d):
     assert slope == pytest.approx(-1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_the_error_follows_the_tolerance(x64):
     """Of softplus: at least tenfold for each hundredfold."""
     simulated = simulation()
@@ -69,7 +70,8 @@ def test_the_flow_agrees_with_exact_kernels(x64):
     assert np.linalg.norm(of_flow - of_history) < 0.05 * moved
 
 
-@pytest.mark.parametrize("activation", ["relu", pytest.param("abs", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ["relu", "abs"])
 def test_the_flow_agrees_with_exact_kernels_where_these_have_kinks(x64, activation):
     """Steps of 1/50 and 1/100 extrapolated to 0: what their second order leaves is below 1e-3, and
     features are off by n^-1/2, so 1 % at n = 10^4 and a third of what it is at 10^3."""
@@ -90,6 +92,7 @@ def test_the_flow_agrees_with_exact_kernels_where_these_have_kinks(x64, activati
     assert wide < narrow / 2
 
 
+@pytest.mark.slow
 def test_rows_made_as_needed_make_the_same_flow(x64):
     kept, made = flowed(simulation(), 1e-6), flowed(simulation(memory=0), 1e-6)
     np.testing.assert_allclose(kept, made, atol=1e-8)

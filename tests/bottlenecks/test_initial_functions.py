@@ -46,14 +46,14 @@ def test_quasi_random_features_bring_the_kernel_nearer():
 
 
 def test_g_has_the_law_of_the_encoder():
-    """Covariance over 4,000 units of the bottleneck of width 4,000, within 6 standard errors."""
+    """Covariance over 2,000 units of the bottleneck of width 2,000, within 6 standard errors."""
     x = np.random.default_rng(1).normal(size=(4, 5))
-    net = sample(Bottleneck(size=4000, encoder=relu(), decoder=relu()), 5, 1, Seed(1), width=4000)
+    net = sample(Bottleneck(size=2000, encoder=relu(), decoder=relu()), 5, 1, Seed(1), width=2000)
     g = np.asarray(net.embed(jnp.asarray(x)))
     exact = np.asarray(analytic(relu(), x).nngp)
     spread = np.sqrt(np.outer(exact.diagonal(), exact.diagonal()) + exact**2)
     # width brings as much noise as the number of units, with a kurtosis of ReLU of 6 at most
-    assert (abs(g @ g.T / 4000 - exact) < 6 * np.sqrt(4 / 4000) * spread).all()
+    assert (abs(g @ g.T / 2000 - exact) < 6 * np.sqrt(4 / 2000) * spread).all()
 
 
 @pytest.mark.parametrize("activation", ["relu", "softplus"])

@@ -32,7 +32,7 @@ def linear(depth, **options):
     return Simulation(network, initial, X, Y, engine="history", **options)
 
 
-@pytest.mark.parametrize("depth", [2, 4])
+@pytest.mark.parametrize("depth", [4, pytest.param(2, marks=pytest.mark.slow)])
 def test_linear_networks_are_a_two_layer_one(x64, depth):
     """BN lemma 4.1, for each step of SGD: `w_eff`, `theta_eff` at rates L_f e_f and L_g e_g."""
     simulated = linear(depth, shares=Rates(0.5, 2.0), loss=SquaredError("sum"))
@@ -82,6 +82,7 @@ def test_shares_of_an_infinite_bottleneck(x64):
     np.testing.assert_allclose(2 * parts[0] + 3 * parts[1], parts[2], rtol=1e-14)
 
 
+@pytest.mark.slow
 def test_large_bottlenecks_approach_the_infinite_one():
     """The kernel K + Theta J J^T at the start, whose noise is d^-1/2: 8 times less of it at 64
     times the size; asserted is 3, for single draws."""
@@ -104,6 +105,7 @@ def test_large_bottlenecks_approach_the_infinite_one():
     assert large < small / 3
 
 
+@pytest.mark.slow
 def test_softplus_approaches_relu(x64):
     """Footnote 5: `softplus(m x)/m`. Its scales are those of a decoder of activation softplus with
     variances c m^2 and b/m^2; the error of Xi falls with m."""
@@ -134,7 +136,7 @@ def steps_to_a_fifth(d, most, scale=0.1, rate=0.5):
 
 @pytest.mark.slow
 def test_a_bottleneck_accelerates_where_the_initial_function_is_small():
-    """Inputs times 0.1 (theory.md, section 6): from an infinite bottleneck to one as wide as the
+    """Inputs times 0.1: from an infinite bottleneck to one as wide as the
     targets, d = 10, steps fall fivefold or more, and rise again: 5 takes longer, and 2 cannot carry
     the targets. Initial functions differ by a tenth."""
     best = steps_to_a_fifth(10, 2000)

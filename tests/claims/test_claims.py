@@ -12,7 +12,6 @@ from ceflow.claims import Trial, eq_5, eq_6, lemma_1, theorem_1
 from ceflow.claims.eq_41 import kernel_derivative
 from ceflow.claims.lemma_3_1 import covariances, theory
 from ceflow.claims.lemma_4_1 import two_layers
-from ceflow.claims.table import CLAIMS
 from ceflow.claims.theorem_3_2 import evolution
 from ceflow.kernels import empirical_ntk
 from ceflow.seeding import Seed
@@ -43,15 +42,18 @@ def test_covariances_at_the_start(kernels):
     assert [len(each) for each in found.details["deviations"].values()] == [6, 6, 6]
 
 
-def test_narrow_networks_are_not_gaussian():
-    """The kurtosis of ReLU networks is 15/n beyond 3: 7.5 here."""
-    assert failed(covariances(trial(width=2))) >= {"kurtosis"}
+def test_narrow_networks_are_as_far_from_gaussian_as_they_should_be():
+    """The kurtosis of ReLU networks is 15/n beyond 3: 1.5 here, ten times what noise may do."""
+    part = covariances(trial(width=10, draws=20_000)).parts["kurtosis"]
+    assert part.holds
+    assert part.tolerance == pytest.approx(1.5 + 0.15, abs=0.01)
+    assert part.value == pytest.approx(1.5, abs=0.15)
 
 
 def test_theory_of_covariances_is_that_of_a_wide_layer(x64):
     """Over 2^17 units; four standard errors of the most scattered entry are 0.02."""
     asked = trial()
-    pairs = jnp.asarray(asked.normal("pairs", 2, 2, 3))
+    pairs = asked.normal("pairs", 2, 2, 3)
     u = np.random.default_rng(0).normal(size=(2**17, 3))
     for pair, exact in zip(pairs, theory(DecoderKernels(asked.bottleneck), pairs), strict=True):
         before = u @ pair.T / 3**0.5
@@ -103,6 +105,7 @@ def test_a_trajectory_with_initial_functions_left_behind_does_not_hold(monkeypat
     assert found.parts["trajectory"].value > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depths", [None, (1, 1)])
 def test_linear_networks(x64, depths):
     """Lemma 4.1: with one layer's rates all is half as fast."""
@@ -147,10 +150,11 @@ def test_empirical_kernels_move_the_outputs(monkeypatch):
     ],
 )
 def test_the_derivative_of_the_kernel(x64, activation, kernels, wrong):
-    found = kernel_derivative(trial(activation, width=100_000, points=16), kernels)
+    found = kernel_derivative(trial(activation, width=20_000, points=8), kernels)
     assert failed(found) == wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "claim"),
     [(lemma_1, lemma_1.deviation_slope), (theorem_1, theorem_1.drift_slope)],
@@ -168,11 +172,3 @@ def test_claims_are_told_of(monkeypatch):
     covariances(trial(width=20, draws=40, observe=lambda done, total: told.append(done / total)))
     assert told == sorted(told)
     assert told[-1] == 1
-
-
-def test_the_table_has_every_claim_of_the_language():
-    from typing import get_args
-
-    from ceflow.spec import Claim
-
-    assert set(CLAIMS) == set(get_args(Claim))

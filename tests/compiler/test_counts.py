@@ -25,7 +25,7 @@ def resnext29(cardinality: int, base_width: int, **keys: Any) -> Resnext:
 
 
 CIFAR = {
-    # millions of parameters: CE table 1, of which those in theory.md section 4 to three digits
+    # millions of parameters: CE table 1, those with three decimals counted apart from this code
     (1, 128): 13.775,
     (3, 64): 13.346,
     (37, 10): 13.744,
@@ -145,7 +145,7 @@ def test_running_statistics_are_two_numbers_a_channel_of_batch_normalisation():
 @pytest.mark.parametrize("outputs", [None, 1])
 @pytest.mark.parametrize("projection", [False, True])
 def test_a_block_costs_its_weights_once_a_position(projection: bool, outputs: int | None):
-    # theory.md section 4, a path of n = 128: 512 n + 9 n^2
+    # a path of n = 128 has 512 n + 9 n^2
     root = root_of(Block(widths=[128, 128], projection=projection, outputs=outputs))
     out = outputs or 256
     expected = (256 + out) * 128 + 9 * 128**2 + 256 * out * projection

@@ -90,7 +90,13 @@ def test_every_activation_is_that_of_the_language(activation, x64):
 
 @pytest.mark.parametrize(
     ("name", "inference"),
-    [("cifar", True), pytest.param("cifar", False, marks=pytest.mark.slow), ("imagenet", True)],
+    [
+        ("cifar", True),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (("cifar", False), ("imagenet", True))
+        ),
+    ],
 )
 def test_resnexts_compute_the_same_in_both_modes(name, inference, x64):
     plan = plan_of(RESNEXTS[name])
@@ -131,7 +137,11 @@ def test_a_resnext_learns():
 
 
 @pytest.mark.parametrize(
-    "name", ["mlp", "biases", "ensemble with biases", "projection", "bottleneck", "cifar"]
+    "name",
+    [
+        *("mlp", "ensemble with biases", "bottleneck"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("biases", "projection", "cifar")),
+    ],
 )
 def test_weights_start_by_the_law_of_the_plan(name, x64):
     """The mean square of all parameters against that of 20 draws of the plan."""

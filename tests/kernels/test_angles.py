@@ -1,6 +1,6 @@
 """Angles of input vectors against mpmath and 80-bit floats: everywhere, and in any block."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -19,6 +19,11 @@ SEPARATIONS = [2e-2, 1.6e-2, 1.5e-2, 1e-3, 1e-5, 1.1e-6, 9e-7, 1e-8, 1e-10, 1e-1
 
 # The issue's bounds. An angle near pi is a float64 with spacing 4.4e-16.
 ERROR = {"float64": 1e-15, "float32": 5e-7}
+
+
+def slowly(cases: Iterable[str], *quick: str) -> list[Any]:
+    """Cases that repeat what others hold are slow, all but a few."""
+    return [pytest.param(c, marks=() if c in quick else pytest.mark.slow) for c in cases]
 
 
 @jax.jit
@@ -106,6 +111,7 @@ def test_angles_of_equal_and_opposite_rows_are_exact(dtype: str, size: int):
         np.testing.assert_array_equal(jnp.diagonal(between(x, 4 * x)), 0)  # a power of two: exact
 
 
+@pytest.mark.slow
 def test_pairs_said_to_be_one_row_have_angle_zero(x64: None):
     x = rows(jnp.asarray(normal(5, 30, 4)))
     found = angles(x, x, jnp.eye(5, dtype=bool))
@@ -151,7 +157,7 @@ TRANSFORMED = {
 }
 
 
-@pytest.mark.parametrize("name", TRANSFORMED)
+@pytest.mark.parametrize("name", slowly(TRANSFORMED, "vmap", "jvp"))
 def test_float32_products_are_float64_under_every_transformation(name: str):
     # angles of about 0.03: a product in float32 would be wrong by some 6e-8/0.03 = 2e-6
     u = normal(64, 100, 10)
@@ -180,7 +186,7 @@ SLOPES = {
 }
 
 
-@pytest.mark.parametrize("name", SLOPES)
+@pytest.mark.parametrize("name", slowly(SLOPES, "vmap of grad"))
 def test_float32_derivatives_are_those_of_float64(name: str):
     u, v = (normal(5, 100, seed).astype("float32") for seed in (12, 13))
     found = jax.jit(SLOPES[name])(u, v)

@@ -22,8 +22,14 @@ from ceflow.kernels import empirical_ntk
 from ceflow.nets import Dense
 from ceflow.spec import Ensemble
 
+REPEATED = ("ensemble of ensembles", "ensemble of eqx.nn.MLP", "ensemble of convolutions", "deep")
+"""Networks whose parts are tried by themselves."""
 
-@pytest.mark.parametrize("name", MODULES)
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if n in REPEATED else ()) for n in MODULES],
+)
 def test_kernel_is_that_of_the_jacobians(name: str, x64: None):
     module, x, expected = answer(name)
     assert_close(empirical_ntk(module, x[:3], x[1:]), expected[:3, 1:], DOUBLE)

@@ -139,6 +139,10 @@ SPECS = {
 }
 
 
+SLOW = pytest.param("odd with biases", marks=pytest.mark.slow)
+"""Where all of it is in use at once, and takes longest to compile."""
+
+
 def padded(rows: list[list[float]]) -> np.ndarray:
     """Rows with zeros behind, all of one shape: each kernel is compiled once."""
     x = np.zeros((6, 9))
@@ -188,7 +192,7 @@ def test_kernels_in_float32(name: str, inputs: str):
 
 
 @pytest.mark.parametrize("name", sorted(EXACT.keys() - {"relu", "linear"}))
-@pytest.mark.parametrize("dtype", KERNEL_ERROR)
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_kernels_of_other_activations(dtype: str, name: Any):
     spec = Mlp(widths=(INF,) * 3, activation=name, bias_variance=0.2, weight_variance=1.3)
     rows = [[1, 2], [1, 2], [-1, -2], [0, 0], [3, -1], [2, 4.001]]
@@ -210,7 +214,7 @@ BITS = {
     ("name", "dtype", "size"),
     [
         ("relu", "float32", 20),
-        ("tanh", "float64", 9),
+        pytest.param("tanh", "float64", 9, marks=pytest.mark.slow),
         pytest.param("relu", "float64", 9, marks=pytest.mark.slow),
         pytest.param("tanh", "float32", 20, marks=pytest.mark.slow),
         pytest.param("gelu", "float32", 20, marks=pytest.mark.slow),
@@ -238,6 +242,7 @@ def test_one_kernel_alone_has_the_bits_of_both(x64: None):
         np.testing.assert_array_equal(block_kernel(SPECS["biases"], name)(x), kernel)
 
 
+@pytest.mark.slow
 def test_gradients_pass_through_many_blocks(x64: None):
     x, weight = jnp.asarray(random_rows(130, 20, seed=15)), random_rows(130, 130, seed=16)
 
@@ -249,7 +254,7 @@ def test_gradients_pass_through_many_blocks(x64: None):
     np.testing.assert_allclose(one, many, rtol=0, atol=1e-13 * np.abs(one).max())
 
 
-@pytest.mark.parametrize("name", ["five layers", "odd with biases", "linear"])
+@pytest.mark.parametrize("name", ["five layers", SLOW, "linear"])
 def test_two_batches_are_a_part_of_one(name: str, x64: None):
     x = INPUTS["random"]()
     whole, part = both(SPECS[name], x), both(SPECS[name], x[:3], x[2:])
@@ -288,7 +293,7 @@ def test_kernels_are_symmetric_and_positive_semidefinite(name: str, x64: None):
         assert eigenvalues[0] >= -1e-14 * eigenvalues[-1]
 
 
-@pytest.mark.parametrize("name", ["five layers", "odd with biases", "linear"])
+@pytest.mark.parametrize("name", ["five layers", SLOW, "linear"])
 def test_an_ensemble_has_its_members_kernels(name: str, x64: None):
     x = INPUTS["random"]()
     ensemble = Ensemble(multiplicity=7, member=SPECS[name])
@@ -317,7 +322,7 @@ def test_inputs_of_a_wrong_shape_are_refused(x1: np.ndarray, x2: np.ndarray | No
 
 
 @pytest.mark.parametrize("which", [pytest.param("nngp", marks=pytest.mark.slow), "ntk"])
-@pytest.mark.parametrize("name", ["two layers", "odd with biases"])
+@pytest.mark.parametrize("name", ["two layers", SLOW])
 def test_gradients_are_finite_at_equal_opposite_and_zero_inputs(name: str, which: str, x64: None):
     x = jnp.asarray(INPUTS["equal, opposite, zero"]())
 
@@ -330,7 +335,7 @@ def test_gradients_are_finite_at_equal_opposite_and_zero_inputs(name: str, which
 
 
 @pytest.mark.parametrize("which", [pytest.param("nngp", marks=pytest.mark.slow), "ntk"])
-@pytest.mark.parametrize("name", ["odd with biases", "linear"])
+@pytest.mark.parametrize("name", [SLOW, "linear"])
 def test_gradients_are_those_of_differences(name: str, which: str, x64: None):
     spec, (u, v) = SPECS[name], random_rows(2, 3, seed=10)
     gradient = jax.jit(jax.grad(lambda v: getattr(analytic(spec, u[None], v[None]), which)[0, 0]))(

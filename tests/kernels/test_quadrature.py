@@ -58,7 +58,7 @@ STATED = {
 }
 
 
-@pytest.mark.parametrize("dtype", STATED)
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_the_stated_error_of_the_languages_activations(dtype: str):
     with jax.enable_x64(dtype == "float64"):
         for (name, q), error in STATED[dtype].items():
@@ -68,7 +68,7 @@ def test_the_stated_error_of_the_languages_activations(dtype: str):
             assert float(found.slope_error) <= 100 * error
 
 
-@pytest.mark.parametrize("name", ["gelu", "relu"])
+@pytest.mark.parametrize("name", [pytest.param("gelu", marks=pytest.mark.slow), "relu"])
 def test_kernels_by_quadrature_are_those_in_closed_form(name: Any, x64: None):
     x = np.concatenate([np.random.default_rng(0).standard_normal((4, 7)), np.zeros((1, 7))])
     spec = Mlp(widths=(8,) * 2, activation=name, bias_variance=0.1, weight_variance=1.5)
@@ -94,6 +94,7 @@ def test_a_function_that_is_not_elementwise_is_refused(function: Callable[[Any],
         analytic(Mlp(widths=(8,)), np.ones((2, 3)), activation=function)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["softplus"])
 def test_gradients_are_finite_at_equal_opposite_and_zero_inputs(name: Any, x64: None):
     x = jnp.array([[1.0, 2.0], [1.0, 2.0], [-1.0, -2.0], [0.0, 0.0]])

@@ -93,7 +93,7 @@ def draws_of(root: nodes.Chain, x: np.ndarray, count: int) -> np.ndarray:
     return np.asarray(jax.jit(lambda keys: jax.lax.map(draw, keys))(keys))
 
 
-@pytest.mark.parametrize("b", [0.0, 0.3])
+@pytest.mark.parametrize("b", [pytest.param(0.0, marks=pytest.mark.slow), 0.3])
 @pytest.mark.parametrize("pool", [True, False])
 @pytest.mark.parametrize("activation", ["relu", "erf"])
 def test_with_one_hidden_layer_the_mean_is_the_kernel_at_any_width(
@@ -161,7 +161,7 @@ def test_one_layer_is_the_mean_over_patches(x64: None):
     np.testing.assert_allclose(pooled, every.mean(axis=(1, 3)), rtol=1e-12)
 
 
-@pytest.mark.parametrize("build", [shallow, pooled_between])
+@pytest.mark.parametrize("build", [shallow, pytest.param(pooled_between, marks=pytest.mark.slow)])
 def test_kernels_are_symmetric_and_positive_semidefinite(build: Any, x64: None):
     x = inputs()
     x = np.concatenate([x, x[:1], -x[:1], np.zeros((1, 3, 4, 4))])

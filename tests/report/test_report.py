@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 
 import ceflow
 from ceflow.report import plan_tree, run_report, write_figures
-from ceflow.report.figures import draw_svg
+from ceflow.report.figures import draw_svg, overlaid
 from ceflow.report.plot import LETTERS, POINT, POINTS, draw
 from ceflow.report.text import seconds, size
 from ceflow.runs import forecast_needs
@@ -327,6 +327,17 @@ def test_different_curves_are_different_figures():
 def test_figure_of_infinities_is_a_figure():
     text = draw_svg(curve(Series("y", (1.0, 2.0), (1.0, math.inf)), log_y=True))
     assert ElementTree.fromstring(text).tag.endswith("svg")
+
+
+def test_of_runs_together_the_axis_says_which_series_it_shows():
+    training, test = (Series(label, (1.0, 2.0), (1.0, 2.0)) for label in ("training", "test"))
+    both = overlaid({"a": curve(training, test), "b": curve(training)})
+    assert both.y_label == "the y (training)"
+    assert [series.label for series in both.series] == ["a", "b"]
+    mixed = overlaid({"a": curve(training, test), "b": curve(test)})
+    assert mixed.y_label == "the y"
+    assert [series.label for series in mixed.series] == ["a, training", "b, test"]
+    assert overlaid({"a": curve(training), "b": curve(training)}).y_label == "the y"
 
 
 def test_figures_leave_the_settings_of_matplotlib_alone():

@@ -98,6 +98,12 @@ def test_values_of_by_that_are_no_numbers_stay_in_the_order_of_the_runs(falling,
     assert [curve["by"] for curve in found["curves"]] == activations
 
 
+def test_infinity_is_a_number_and_comes_before_what_is_none(falling, tmp_path):
+    document = swept({"c": loss()}, **{"model.widths": [[8, 4], [math.inf, math.inf], [2, 2]]})
+    found = ceflow.run(document, tmp_path / "out").collected["c"]
+    assert [curve["by"] for curve in found["curves"]] == ["2", "inf", "8 4"]
+
+
 @pytest.mark.parametrize(
     ("level", "reached"),
     [(2.75, [0.5, 2.5, None]), (2.0, [2.0, None, None]), (3.0, [0.0, 0.0, 0.0])],

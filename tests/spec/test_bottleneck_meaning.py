@@ -100,7 +100,7 @@ SOUND = {
     "a flow": (WIDE, Flow(**END)),
     "its NTK": (WIDE, Flow(**END, record=["drift", "kernel"], replicas=4)),
     "entries": (WIDE, Flow(**END, record=["drift"], entries=[[0, 1]])),
-    "a stop": (WIDE, Flow(**END, stop=Stop(train_loss=1.0), width=50, features="orthogonal")),
+    "a stop": (WIDE, Flow(**END, stop=Stop(train_loss=1.0), width=50, sampling="orthogonal")),
     "a flow of parameters": (FINITE, Flow(**END, record=["derivatives"])),
     "the limit": (INFINITE, Flow(time=math.inf)),
     "the kernel of the limit": (INFINITE, Kernel(kind="nngp", tile=2)),
@@ -200,9 +200,9 @@ def test_a_fault_of_a_stage_is_said_where_it_is(case):
     assert fault.help
 
 
-@pytest.mark.parametrize("key", ["width", "features"])
+@pytest.mark.parametrize("key", ["width", "sampling"])
 def test_nothing_is_sampled_for_other_networks(key):
-    flow = Flow(**END, **{key: {"width": 50, "features": "orthogonal"}[key]})
+    flow = Flow(**END, **{key: {"width": 50, "sampling": "orthogonal"}[key]})
     data = DeepGp(train=4, inputs=2)
     (fault,) = Document(data=data, model=Mlp(widths=[4]), stages={"s": flow}).faults()
     assert (fault.code, fault.path) == ("CE202", ("stages", "s", key))

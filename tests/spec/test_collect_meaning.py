@@ -105,6 +105,21 @@ def test_a_path_of_a_stage_that_is_swept_is_a_number():
     assert not swept.collect["c"].of_courses(swept)
 
 
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        ("stages.f.pionts", "'f' does not record 'pionts'"),
+        ("stages.k.spectrm", "the stage 'k' records nothing"),
+    ],
+)
+def test_a_swept_path_misspelt_is_guessed(x, said):
+    """And nothing else is said, of y or of a law over courses."""
+    paths = {"stages__f__points": [2, 3], "stages__k__spectrum": [True, False]}
+    (fault,) = document(Collect(x=x, y="stages.g.train_loss", fit="power"), **paths).faults()
+    assert (fault.path, said in fault.message) == (("collect", "c", "x"), True)
+    assert fault.help in ("did you mean points?", "did you mean spectrum?")
+
+
 def test_what_is_recorded_is_not_judged_where_it_is_swept():
     records = [["drift"], ["drift", "spectrum"]]
     assert not document(Collect(x=TIME, y="stages.f.drift"), stages__f__record=records).faults()

@@ -215,7 +215,7 @@ FAULTY = {
         {},
         "CE202",
         ("loss",),
-        "cross-entropy is of classes, and the targets are none",
+        "cross-entropy is of classes, and the targets are numbers",
     ),
     "no such kernel": (
         Flow(**END, kernel="q"),

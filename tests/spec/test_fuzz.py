@@ -67,7 +67,7 @@ DOCUMENTS = {
             "decoder": {"widths": ["inf"], "activation": "erf"},
         },
         "stages": {
-            "f": {"type": "flow", "time": 1.0, "width": 20, "features": "orthogonal"},
+            "f": {"type": "flow", "time": 1.0, "width": 20, "sampling": "orthogonal"},
             "t": {"type": "train", "steps": 2, "learning_rate": {"relative": 0.5}},
         },
     },

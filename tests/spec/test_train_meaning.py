@@ -43,7 +43,7 @@ SOUND = {
     "history": (Train(**TEN, engine="history", record=["drift", "embedding"]), {}),
     "an infinite bottleneck": (Train(**TEN), {"model": ENDLESS}),
     "the one kernel": (Train(**TEN, engine="kernel"), {"model": ENDLESS}),
-    "smooth": (Train(**TEN, features="quasi-random", width=3), {"model": SMOOTH}),
+    "smooth": (Train(**TEN, sampling="quasi-random", width=3), {"model": SMOOTH}),
     "moments": (Train(**TEN, moments=[0, 3, 10], stop=Stop(train_loss=0.1)), {}),
     "classes": (Train(**TEN, loss="cross-entropy", reduction="mean"), {"data": Digits()}),
 }
@@ -78,6 +78,13 @@ def test_moments_are_the_start_the_end_and_what_was_asked_for():
     assert Train(steps=20, moments=[5, 6]).moments_of(20) == [0, 5, 6, 20]
     many = Train(steps=10**12, points=1000).moments_of(10**12)
     assert (len(many), many[-1]) == (1001, 10**12)
+
+
+@pytest.mark.parametrize("keys", [{"points": 4}, {}, {"moments": [5, 6]}, {"moments": [0, 3, 20]}])
+def test_moments_are_counted_as_they_are_listed(keys):
+    stage = Train(steps=20, **keys)
+    assert stage.moments_in(20) == len(stage.moments_of(20))
+    assert Train(steps=10**12, points=10**12).moments_in(10**12) == 10**12 + 1
 
 
 FAULTY = {
@@ -164,7 +171,7 @@ FAULTY = {
         {},
         "CE202",
         ("loss",),
-        "cross-entropy is of classes, and the targets are none",
+        "cross-entropy is of classes, and the targets are numbers",
     ),
 }
 

@@ -60,7 +60,7 @@ FAULTS = {
         "eq-41 is about a finite bottleneck between infinitely wide layers",
     ),
     "twice": (WIDE, {"claims": ["eq-5", "eq-5"]}, "a claim is named twice"),
-    "narrow": (WIDE, {"claims": ["eq-5"], "width": 2}, "a bottleneck of 3 units in networks of"),
+    "narrow": (WIDE, {"claims": ["eq-5"], "width": 2}, "3 units in a sampled network of 2"),
     "few draws": (WIDE, {"claims": ["lemma-3.1"], "draws": 5}, "5 draws say too little"),
     "one point": (ENSEMBLE, {"claims": ["theorem-1"], "points": 1}, "pairs of two inputs"),
 }

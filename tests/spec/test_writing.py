@@ -76,7 +76,7 @@ DESCENT = {
     "loss": st.sampled_from(["mse", "cross-entropy"]),
     "reduction": st.sampled_from(["sum", "mean"]),
     "width": COUNTS,
-    "features": st.sampled_from(["iid", "orthogonal", "quasi-random"]),
+    "sampling": st.sampled_from(["iid", "orthogonal", "quasi-random"]),
     "stop": st.none() | st.builds(Stop, train_loss=POSITIVE),
 }
 RATES = st.builds(LearningRates, relative=POSITIVE) | st.builds(

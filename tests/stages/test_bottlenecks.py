@@ -19,7 +19,7 @@ from ceflow.store import RunDirectory
 
 TRAIN, TEST, TIME = 8, 3, 2.0
 DATA = DeepGp(inputs=4, outputs=2, train=TRAIN, test=TEST)
-FEATURES: dict[str, Any] = {"width": 100, "features": "quasi-random", "points": 4}
+FEATURES: dict[str, Any] = {"width": 100, "sampling": "quasi-random", "points": 4}
 LOOSE: dict[str, Any] = FEATURES | {"rtol": 1e-2, "solver": "dopri8"}
 TIGHT: dict[str, Any] = FEATURES | {"rtol": 1e-8, "solver": "dopri8"}
 
@@ -114,7 +114,7 @@ def test_a_flow_stops_at_a_loss(wide):
 
 def test_results_say_what_was_sampled(wide):
     values = wide.results["flow"]
-    keys = ("engine", "width", "features", "rtol")
+    keys = ("engine", "width", "sampling", "rtol")
     assert [values[key] for key in keys] == ["features", 100, "quasi-random", TIGHT["rtol"]]
 
 
@@ -125,6 +125,7 @@ def test_a_looser_tolerance_is_further_off(wide, tmp_path):
     assert loose.results["flow"]["steps"]["accepted"] < wide.results["flow"]["steps"]["accepted"]
 
 
+@pytest.mark.slow
 def test_float32_of_a_decoder_with_kinks(tmp_path):
     """Held against steps of 1/2000, in the same precision: JAX draws others in float64."""
     model = network(activation="relu")
@@ -140,7 +141,10 @@ def test_float32_of_a_decoder_with_kinks(tmp_path):
 def test_data_that_cannot_move_are_remarked_upon(tmp_path):
     np.savez(tmp_path / "zero.npz", x=np.zeros((2, 3)), y=np.ones((2, 1)))
     source = Npz(path=str(tmp_path / "zero.npz"))
-    run = done(tmp_path, network(), source, flow=Flow(time=1.0, record=["drift"], **FEATURES))
+    flow = Flow(time=1.0, record=["drift"], **FEATURES)
+    run = done(tmp_path, network(), source, precision="float32", flow=flow)
+    assert run.results["flow"]["rtol"] == 1e-4
+    assert array(run, "flow.predictions").dtype == np.float32
     assert "training inputs are zero" in run.results["flow"]["warnings"][0]
     assert run.results["flow"]["drift"] == 0
 
@@ -164,6 +168,7 @@ def test_an_infinite_bottleneck_flows_by_its_one_kernel(tmp_path, x64):
     assert run.results["closed"]["test_stddev"] > 0
 
 
+@pytest.mark.slow
 def test_a_wide_bottleneck_flows_as_an_infinite_one(tmp_path):
     """d = 2,000 and n = 4,000, from functions that are not 0: the change of outputs alone."""
     wide, limit = network(size=2000, activation="relu"), network(math.inf, activation="relu")
@@ -181,13 +186,20 @@ def test_a_wide_bottleneck_flows_as_an_infinite_one(tmp_path):
     assert np.linalg.norm(found - expected) < 0.1 * moved  # a few 2,000^-1/2
 
 
-@pytest.mark.parametrize("engine", ["parameters", "linearised", "kernel", "closed-form"])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "closed-form",
+        *(pytest.param(e, marks=pytest.mark.slow) for e in ("parameters", "linearised", "kernel")),
+    ],
+)
 def test_a_finite_bottleneck_flows_by_every_other_engine(tmp_path, engine):
     run = done(tmp_path, network(width=20), flow=Flow(time=TIME, points=2, engine=engine))
     start, *_, end = lines(run, "flow")
     assert end["train_loss"] < start["train_loss"]
 
 
+@pytest.mark.slow
 def test_a_finite_bottleneck_is_followed_with_its_ntk(tmp_path):
     flow = Flow(time=TIME, points=2, record=["drift", "derivatives"], replicas=2)
     run = done(tmp_path, network(width=20), flow=flow)

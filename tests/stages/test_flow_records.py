@@ -130,6 +130,16 @@ def test_the_same_seed_gives_the_same_numbers_and_a_stage_more_changes_none(done
     assert changed["drift"] != again.results["all"]["drift"]
 
 
+def test_of_one_example_the_drift_is_that_of_its_own_entry(tmp_path):
+    flow = Flow(time=1.0, points=1, record=("drift", "kernel"))
+    one = Gaussian(train=1, inputs=3, outputs=OUTPUTS)
+    run = ceflow.run(document({"flow": flow}, data=one), tmp_path / "run")
+    (start, end), values = array(run, "flow.kernel"), run.results["flow"]
+    assert values["drift"] == pytest.approx(abs(end - start).item(), rel=1e-12)
+    assert values["drift"] > 0
+    assert "warnings" not in values
+
+
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_arrays_are_of_the_documents_precision(precision, tmp_path):
     stages = {

@@ -128,7 +128,7 @@ def test_memory_and_disk_are_as_forecast(case, tmp_path):
 RESULTS: dict[str, Any] = {
     "engine": "features",
     "width": 10_000,
-    "features": "iid",
+    "sampling": "iid",
     "batch": 20,
     "learning_rate": 0.25,
     "largest_learning_rate": 1.5,

@@ -1,16 +1,18 @@
 """The `verify` stage: what is kept of claims, what is shown, what is forecast."""
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 import ceflow
 from ceflow import claims
 from ceflow.report import run_report
-from ceflow.runs import forecast_needs
-from ceflow.spec import Bottleneck, Document, Ensemble, Mlp, Stage, Verify
+from ceflow.runs import forecast_needs, require_memory
+from ceflow.spec import Bottleneck, Claim, Document, Ensemble, Mlp, SpecError, Stage, Verify
+from ceflow.spec.stages.verify import OF_DRAWS, OF_ENSEMBLES
 from ceflow.stages import Curve, Note, Table, kind_of
+from ceflow.stages.verify.forecast import NEEDS
 
 HALF = {"widths": [math.inf], "weight_variance": 1.0}
 WIDE = Bottleneck(size=2, encoder=Mlp(inputs=3, **HALF), decoder=Mlp(outputs=1, **HALF))
@@ -91,6 +93,29 @@ def test_a_claim_that_does_not_hold_is_a_warning(tmp_path, monkeypatch):
     assert list(run_report_of(run))
 
 
+def test_numbers_that_are_not_finite_are_null_wherever_they_are(tmp_path, monkeypatch):
+    parts = {"slope": claims.Part(math.inf, math.nan, math.nan)}
+    details = {
+        "deviations": {"ff": [0.5, math.nan], "JJ": [math.inf]},
+        "learning_rate": math.nan,
+        "depths": [2, 2],
+    }
+    found = claims.Verdict(parts, details)
+    monkeypatch.setattr(claims, "CLAIMS", {"eq-5": lambda trial: found}, raising=False)
+    run = ceflow.run(document("eq-5"), tmp_path / "run")
+    values = run.results["v"]["eq-5"]
+    assert [values[key] for key in ("value", "expected", "tolerance")] == [None] * 3
+    assert values["holds"] is False
+    assert values["deviations"] == {"ff": [0.5, None], "JJ": [None]}
+    assert (values["learning_rate"], values["depths"]) == (None, [2, 2])
+    table, curve, _ = kind_of(Verify(claims=["eq-5"])).describe(run.results["v"])
+    assert isinstance(table, Table)
+    assert isinstance(curve, Curve)
+    assert table.rows[0][2:] == ("not finite",) * 3 + ("does not hold",)
+    assert [series.y[0] for series in curve.series] == pytest.approx([0.5, math.nan], nan_ok=True)
+    assert list(run_report_of(run))
+
+
 def run_report_of(run):
     from ceflow.store import RunDirectory
 
@@ -115,12 +140,44 @@ def test_wide_networks_are_forecast_to_take_more(claim):
     assert many.seconds > few.seconds
 
 
-def test_more_members_are_forecast_to_take_more():
-    member = Mlp(widths=[32], activation="erf", inputs=2, outputs=1)
+MEMBER = Mlp(widths=[32], activation="erf", inputs=2, outputs=1)
+MEMBERS = Ensemble(multiplicity=4, member=MEMBER)
+HUGE = MEMBER.model_copy(update={"widths": (10**9, 10**9)})
+TOO_MUCH = {
+    "width": (WIDE, "theorem-3.2", {"width": 10**12}, "stages.v.width"),
+    "steps": (WIDE, "lemma-4.1", {"steps": 10**12}, "stages.v.steps"),
+    "points": (WIDE, "lemma-3.1", {"points": 10**12}, "stages.v.points"),
+    "draws": (MEMBERS, "lemma-1", {"draws": 10**12}, "stages.v.draws"),
+    "pairs": (MEMBERS, "theorem-1", {"points": 10**7}, "stages.v.points"),
+    "members": (Ensemble(multiplicity=4, member=HUGE), "lemma-1", {}, "model.member.widths"),
+}
 
+
+@pytest.mark.parametrize("case", TOO_MUCH)
+def test_what_does_not_fit_is_refused_and_the_key_to_lower_named(case):
+    model, claim, sizes, key = TOO_MUCH[case]
+    stages: dict[str, Stage] = {"v": Verify(claims=[claim], **sizes)}
+    with pytest.raises(SpecError, match="CE401") as caught:
+        require_memory(ceflow.compile(Document(model=model, stages=stages)))
+    assert caught.value.faults[0].help == f"lower {key}"
+
+
+def test_more_members_are_forecast_to_take_more():
     def needs(multiplicity: int) -> Any:
         stages: dict[str, Stage] = {"v": Verify(claims=["lemma-1", "theorem-1"])}
-        model = Ensemble(multiplicity=multiplicity, member=member)
+        model = Ensemble(multiplicity=multiplicity, member=MEMBER)
         return forecast_needs(ceflow.compile(Document(model=model, stages=stages)))["v"]
 
     assert needs(1000).seconds > 2 * needs(10).seconds
+
+
+@pytest.mark.parametrize("claim", get_args(Claim))
+def test_claims_are_in_the_sets_that_their_forecasts_put_them_in(claim):
+    """Needs are known of one kind of model, and grow with the draws of a claim about many."""
+    member = Mlp(widths=[32], activation="erf", inputs=2, outputs=1)
+    model = Ensemble(multiplicity=2, member=member) if claim in OF_ENSEMBLES else WIDE
+    plan = ceflow.compile(Document(model=model))
+    few, many = (
+        NEEDS[claim](Verify(claims=[claim], draws=draws), plan, plan.model) for draws in (20, 1000)
+    )
+    assert (few != many) == (claim in OF_DRAWS)

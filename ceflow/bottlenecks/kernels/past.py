@@ -20,12 +20,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ceflow.bottlenecks.budget import PAST
 from ceflow.bottlenecks.kernels.kinked import SLOPES, mixture
 from ceflow.kernels.infinite.polynomials import angle_of, safe_sqrt
 from ceflow.spec import Bottleneck
-
-BLOCK = 4096
-"""Past points at once: intermediates of a batch then stay in the processor's caches."""
 
 
 class Past(NamedTuple):
@@ -60,12 +58,12 @@ def past_sums(network: Bottleneck, points: Float[Array, "b d"], past: Past) -> S
     d, outputs = points.shape[1], past.chi.shape[1]
 
     def add(index: Array, sums: Sums) -> Sums:
-        block, chi = (jax.lax.dynamic_slice_in_dim(each, index * BLOCK, BLOCK) for each in past[:2])
+        block, chi = (jax.lax.dynamic_slice_in_dim(each, index * PAST, PAST) for each in past[:2])
         size2, e2 = _directions(block)
         w = size2[:, None] * chi
         with jax.enable_x64(True):
             found = pieces(e @ e2.T, size[:, None])
-            directed = (w.astype(e2.dtype)[:, :, None] * e2[:, None]).reshape(BLOCK, -1)
+            directed = (w.astype(e2.dtype)[:, :, None] * e2[:, None]).reshape(PAST, -1)
             slope, cotangent = (
                 (each.astype(e2.dtype) @ directed).reshape(-1, outputs, d) for each in found[1:]
             )
@@ -75,7 +73,7 @@ def past_sums(network: Bottleneck, points: Float[Array, "b d"], past: Past) -> S
         jnp.zeros((len(points), outputs), points.dtype),
         jnp.zeros((len(points), outputs, d), points.dtype),
     )
-    return jax.lax.fori_loop(0, -(-past.count // BLOCK), add, empty)
+    return jax.lax.fori_loop(0, -(-past.count // PAST), add, empty)
 
 
 def _summed(size: Array, e: Array, t: Array, s: Array, c: Array) -> Sums:

@@ -9,11 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from ceflow.bottlenecks.budget import ROWS
 from ceflow.bottlenecks.training.batches import Batches
 from ceflow.bottlenecks.training.steps import Dynamics, State, advance
 
-ROWS = 2**24
-"""Bytes that the rows of the kernel may take that are made at once."""
 STEPS = 256
 """Steps at once, at most."""
 GROWN = 100.0
@@ -27,15 +26,23 @@ class Instability:
     step: int
     loss: float
     rate: float
-    """The largest stable learning rate at the start."""
+    """The learning rate of the steps."""
+    largest: float
+    """The largest stable one at the start."""
 
-    @property
-    def message(self) -> str:
-        """In one sentence."""
+    def message(self, named: Callable[[float], str] = "{:.3g}".format) -> str:
+        """In one sentence, with rates as `named`.
+
+        >>> Instability(step=7, loss=1e4, rate=2.0, largest=0.5).message()
+        'the learning rate 2 is too large: the loss grew to 1e+04 at step 7; at the start the \
+largest stable one is 0.5'
+        """
         what = f"grew to {self.loss:.3g}" if np.isfinite(self.loss) else "stopped being finite"
+        start = f"at the start the largest stable one is {named(self.largest)}"
+        fallen = ", but that has fallen in training" if self.rate < self.largest else ""
         return (
-            f"the learning rate is too large: the loss {what} at step {self.step}; the largest"
-            f" stable rate, at the start, is {self.rate:.3g}"
+            f"the learning rate {named(self.rate)} is too large: the loss {what} at step"
+            f" {self.step}; {start}{fallen}"
         )
 
 
@@ -62,7 +69,7 @@ def run(
     until: Callable[[Any], bool],
     observe: Callable[[int], None],
     reference: float,
-    largest: Callable[[], float],
+    unstable: Callable[[int, float], Instability],
 ) -> Course:
     """All steps, so many at once as rows of the kernel fit; one program whatever the moments."""
     ends = sorted({*moments, steps.stop} - {steps.start})
@@ -84,7 +91,7 @@ def run(
             losses.append(np.asarray(found)[:count])
             wrong = _grown(losses[-1], reference)
             if wrong is not None:
-                trouble = Instability(now + wrong, float(losses[-1][wrong]), largest())
+                trouble = unstable(now + wrong, float(losses[-1][wrong]))
                 return Course(seen, kept, np.concatenate(losses), state, trouble)
             now += count
             observe(now)

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ceflow.bottlenecks.kernels.past import BLOCK, Past, past_sums
+from ceflow.bottlenecks.budget import PAST
+from ceflow.bottlenecks.kernels.past import Past, past_sums
 from ceflow.bottlenecks.wide import WideDecoder
 from ceflow.spec import Bottleneck
 
@@ -117,7 +118,7 @@ class History(Engine):
         (outputs, _), (_, d) = self.decoder.v.shape, self.decoder.u.shape
         dtype = self.decoder.u.dtype
         return Past(
-            jnp.zeros((BLOCK, d), dtype), jnp.zeros((BLOCK, outputs), dtype), jnp.zeros((), int)
+            jnp.zeros((PAST, d), dtype), jnp.zeros((PAST, outputs), dtype), jnp.zeros((), int)
         )
 
     def outputs(self, memory: Past, points: Array) -> Array:

@@ -17,9 +17,9 @@ from ceflow.bottlenecks.kernels.rows import MadeRows, kernel_rows, points_of
 from ceflow.bottlenecks.training import steps
 from ceflow.bottlenecks.training.batches import Batches
 from ceflow.bottlenecks.training.checks import checked
-from ceflow.bottlenecks.training.course import Course, run
+from ceflow.bottlenecks.training.course import Course, Instability, run
 from ceflow.bottlenecks.training.engines import Engine, Features, History, Identity
-from ceflow.bottlenecks.training.rates import BATCHES, largest_factor
+from ceflow.bottlenecks.training.stability import BATCHES, largest_factor
 from ceflow.bottlenecks.training.steps import Dynamics, Rates, State
 from ceflow.bottlenecks.wide import WideNetwork
 from ceflow.dynamics import Loss, SquaredError
@@ -126,7 +126,7 @@ class Simulation:
         return steps.outputs(self.dynamics.engine, state.memory, points)
 
     def largest_rate(self, batches: Batches) -> float:
-        """The largest stable learning rate (`rates.largest_factor`)."""
+        """The largest stable learning rate (`stability.largest_factor`)."""
         some = batches.some(0, 1 if batches.full else BATCHES)
         return largest_factor(self.network, self.dynamics, self.start(), some)
 
@@ -165,7 +165,7 @@ class Simulation:
             until=until,
             observe=observe,
             reference=reference,
-            largest=lambda: self.largest_rate(batches),
+            unstable=lambda step, loss: Instability(step, loss, rate, self.largest_rate(batches)),
         )
 
     def _rates(self, rate: float) -> Rates:

@@ -1,6 +1,5 @@
 """Steps of stochastic gradient descent in function space (BN eq. 42 to 44)."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -8,14 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from ceflow.bottlenecks.budget import CHUNK
+from ceflow.bottlenecks.chunks import by_chunks
 from ceflow.bottlenecks.kernels.rows import KernelRows
 from ceflow.bottlenecks.training.engines import Engine
 from ceflow.dynamics import Loss
 
-CHUNK = 512
-"""Points whose outputs are computed at once."""
 FEWER = 64
-"""Points whose Jacobians are."""
+"""Points whose Jacobians are computed at once."""
 
 
 class Rates(NamedTuple):
@@ -100,7 +99,7 @@ def outputs(
     engine: Engine, memory: PyTree, points: Float[Array, "m d"]
 ) -> Float[Array, "m outputs"]:
     """Of any points, some at a time."""
-    return _by_chunks(lambda part: engine.outputs(memory, part), points, CHUNK)
+    return by_chunks(lambda part: engine.outputs(memory, part), points, CHUNK)
 
 
 @eqx.filter_jit
@@ -108,13 +107,4 @@ def jacobian(
     engine: Engine, memory: PyTree, points: Float[Array, "m d"]
 ) -> Float[Array, "m outputs d"]:
     """Of any points, some at a time."""
-    return _by_chunks(lambda part: engine.jacobian(memory, part), points, FEWER)
-
-
-def _by_chunks(
-    function: Callable[[Array], Array], points: Float[Array, "m d"], size: int
-) -> Float[Array, "m ..."]:
-    count = -(-len(points) // size) * size if len(points) > size else len(points)
-    padded = jnp.pad(points, [(0, count - len(points)), (0, 0)])
-    found = jax.lax.map(function, padded.reshape(-1, min(count, size), points.shape[1]))
-    return found.reshape(count, *found.shape[2:])[: len(points)]
+    return by_chunks(lambda part: engine.jacobian(memory, part), points, FEWER)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Literal
 
 from ceflow.spec.base import Count, Positive, Spec
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Bottleneck, Model
 from ceflow.spec.stages.stage import StageSpec
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class Descent(StageSpec):
     width: Count = 10_000
     """Of an infinitely wide network with a bottleneck: width n of the sampled network whose
     functions it starts from, and by which the engine `features` goes on."""
-    features: Literal["iid", "orthogonal", "quasi-random"] = "iid"
+    sampling: Literal["iid", "orthogonal", "quasi-random"] = "iid"
     """How the first weights of that network's halves are drawn: `iid`; `orthogonal`, with less
     noise in means over them; `quasi-random`, with much less where there are few inputs."""
     stop: Stop | None = None
@@ -42,13 +41,7 @@ class Descent(StageSpec):
         if document.data is None:
             message = f"a {type(self).__name__.lower()} stage needs examples"
             yield Fault("CE202", message, part="key", help="add a [data] table")
-        if self.loss == "cross-entropy" and getattr(document.data, "targets", "raw") == "raw":
-            message = "cross-entropy is of classes, and the targets are none"
+        elif self.loss == "cross-entropy" and getattr(document.data, "targets", "raw") == "raw":
+            message = "cross-entropy is of classes, and the targets are numbers"
             help = 'use loss = "mse", or targets = "one-hot" or "signed" in [data]'
             yield Fault("CE202", message, ("loss",), help=help)
-
-    def width_faults(self, model: Model) -> Iterator[Fault]:
-        """What is wrong with the width of the sampled network."""
-        if isinstance(model, Bottleneck) and model.is_wide and model.size > self.width:
-            message = f"a bottleneck of {model.size} units in a sampled network of {self.width}"
-            yield Fault("CE202", message, ("width",), help="give a width far above the size")

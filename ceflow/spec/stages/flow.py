@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from ceflow.spec.base import Count, Duration, NonNegative, Number
+from ceflow.spec.data import train_count
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Bottleneck, Model, Resnext, widths_of
 from ceflow.spec.stages.descent import Descent
 from ceflow.spec.stages.kernel import Kernel
-from ceflow.spec.stages.stage import References
+from ceflow.spec.stages.stage import References, width_faults
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -99,7 +100,7 @@ class Flow(Descent):
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         engine = self.engine_of(model)
         yield from self.loss_faults(document)
-        yield from self.width_faults(model)
+        yield from width_faults(model, self.width)
         yield from self._sample_faults(model)
         yield from self._engine_faults(engine, model)
         yield from self._kernel_faults(engine, model, document)
@@ -132,7 +133,7 @@ class Flow(Descent):
     def _sample_faults(self, model: Model) -> Iterator[Fault]:
         if isinstance(model, Bottleneck):  # of any widths: a sweep may go over them
             return
-        for key in ("width", "features"):
+        for key in ("width", "sampling"):
             if getattr(self, key) != type(self).model_fields[key].default:
                 message = f"{key} is of the network that a bottleneck's functions are sampled from"
                 yield Fault("CE202", message, (key,), "key", "leave it out")
@@ -185,7 +186,7 @@ class Flow(Descent):
         if self.entries and whole:
             message = f"{whole[0]} needs the whole NTK"
             yield Fault("CE202", message, ("entries",), "key", "leave entries out")
-        count = getattr(document.data, "train", getattr(document.data, "points", None))
+        count = train_count(document.data)
         last = max((max(pair) for pair in self.entries or ()), default=0)
         if count is not None and last >= count:
             message = f"there is no training example {last}: they are 0 to {count - 1}"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ceflow.spec.base import Spec
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Model
+from ceflow.spec.models import Bottleneck, Model
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -37,3 +37,10 @@ class StageSpec(Spec):
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         """What is wrong with this stage in its document; `model` is the one it acts on."""
         yield from ()
+
+
+def width_faults(model: Model, width: int) -> Iterator[Fault]:
+    """What is wrong with the width of a network that is sampled for an infinitely wide one."""
+    if isinstance(model, Bottleneck) and model.is_wide and model.size > width:
+        message = f"a bottleneck of {model.size} units in a sampled network of {width}"
+        yield Fault("CE202", message, ("width",), help="give a width far above the size")

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from ceflow.spec.base import LARGEST, UNTOLD, Count, Number, Positive, Spec
+from ceflow.spec.data import train_count
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Bottleneck, Model
+from ceflow.spec.models import PIECEWISE_LINEAR, Bottleneck, Model
 from ceflow.spec.stages.descent import Descent
+from ceflow.spec.stages.stage import width_faults
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
 Engine = Literal["features", "history", "kernel"]
 Recorded = Literal["drift", "embedding"]
-
-SUMMED = ("relu", "leaky-relu", "abs", "linear")
-"""Activations of a decoder whose past the engine `history` can sum: their kernels are closed."""
 
 
 class LearningRates(Spec):
@@ -107,8 +106,14 @@ class Train(Descent):
         """After how many steps quantities are recorded, start and end included."""
         if self.moments is not None:
             return sorted({0, *self.moments, steps})
-        count = min(self.points, steps)
-        return [steps * i // count for i in range(count + 1)]
+        last = self.moments_in(steps) - 1
+        return [steps * i // last for i in range(last + 1)]
+
+    def moments_in(self, steps: int) -> int:
+        """How many those are, without a list of them."""
+        if self.moments is not None:
+            return len({0, *self.moments, steps})
+        return min(self.points, steps) + 1
 
     def faults(self) -> list[Fault]:
         faults = []
@@ -132,7 +137,7 @@ class Train(Descent):
             yield Fault("CE203", message, part="key", help=help)
             return
         yield from self._engine_faults(model)
-        yield from self.width_faults(model)
+        yield from width_faults(model, self.width)
         yield from self._length_faults(document)
 
     def _engine_faults(self, model: Bottleneck) -> Iterator[Fault]:
@@ -141,7 +146,7 @@ class Train(Descent):
             known = '"kernel"' if model.size == math.inf else '"features" or "history"'
             message = f"the engine {engine!r} is not for a bottleneck of size {model.size}"
             yield Fault("CE203", message, ("engine",), help=f"use engine = {known}")
-        elif engine == "history" and model.decoder.activation not in SUMMED:
+        elif engine == "history" and model.decoder.activation not in PIECEWISE_LINEAR:
             message = f"the past of {model.decoder.activation} has no closed form to be summed in"
             yield Fault("CE203", message, ("engine",), help='use engine = "features"')
         if engine == "kernel" and "embedding" in self.record:
@@ -149,7 +154,7 @@ class Train(Descent):
             yield Fault("CE202", message, ("record",), help='leave "embedding" out')
 
     def _length_faults(self, document: "Document") -> Iterator[Fault]:
-        train = getattr(document.data, "train", getattr(document.data, "points", None))
+        train = train_count(document.data)
         if self.batch and train is not None and self.batch > train:
             message = f"a batch of {self.batch} examples out of {train}"
             yield Fault("CE202", message, ("batch",), help=f"set batch to {train} or less")

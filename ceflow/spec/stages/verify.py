@@ -7,8 +7,8 @@ from pydantic import AfterValidator, Field
 
 from ceflow.spec.base import Count
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Bottleneck, Ensemble, Model, activations_of
-from ceflow.spec.stages.stage import StageSpec
+from ceflow.spec.models import KINKED, Bottleneck, Ensemble, Model, activations_of
+from ceflow.spec.stages.stage import StageSpec, width_faults
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -22,9 +22,6 @@ OF_ENSEMBLES = ("lemma-1", "theorem-1")
 
 OF_DRAWS = (*OF_ENSEMBLES, "lemma-3.1")
 """Claims about many networks."""
-
-KINKED = ("relu", "leaky-relu", "abs")
-"""Activations that are not analytic."""
 
 FEWEST_DRAWS = 20
 """Of which a standard error says anything."""
@@ -55,9 +52,7 @@ class Verify(StageSpec):
                 yield Fault("CE203", message, ("claims", index), help=help)
         if len(set(self.claims)) < len(self.claims):
             yield Fault("CE104", "a claim is named twice", ("claims",), help="name each once")
-        if isinstance(model, Bottleneck) and model.is_wide and model.size > self.width:
-            message = f"a bottleneck of {model.size} units in networks of width {self.width}"
-            yield Fault("CE202", message, ("width",), help="give a width far above the size")
+        yield from width_faults(model, self.width)
         yield from self._size_faults()
 
     def _claim_faults(self, claim: str, model: Model) -> Iterator[tuple[str, str]]:

@@ -3,15 +3,15 @@
 from typing import TYPE_CHECKING
 
 from ceflow import bottlenecks
-from ceflow.spec import Bottleneck
 from ceflow.stages.flow.flown import Flown, flown, joined
 from ceflow.stages.flow.measuring import Watch, measured
 from ceflow.stages.flow.problem import Problem
+from ceflow.stages.simulated import simulated
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ceflow.bottlenecks import Simulation, State
+    from ceflow.bottlenecks import State
 
 
 def features(problem: Problem) -> Flown:
@@ -26,7 +26,8 @@ def _flowed(problem: Problem, index: int) -> Flown:
     import jax
     import numpy as np
 
-    simulation = simulated(problem, index)
+    seed = problem.seed.fold(index)
+    simulation = simulated(problem.stage, problem.job.model, problem.dataset, seed)
     field, start = bottlenecks.BottleneckFlow.of(simulation), simulation.start()
     size = sum(leaf.size for leaf in jax.tree.leaves((start.coefficients, start.memory)))
     solver = problem.solver(size, lambda: bottlenecks.composed_ntk(simulation, start))
@@ -46,20 +47,3 @@ def _flowed(problem: Problem, index: int) -> Flown:
         **problem.options(solver, index, problem.stage.replicas),
     )
     return flown(result, outputs(field.state(result.state)), solver)
-
-
-def simulated(problem: Problem, index: int) -> "Simulation":
-    """Of replica `index`, from the functions of a network that is sampled for it."""
-    stage, model, n = problem.stage, problem.job.model, problem.train
-    inputs = problem.x.shape[1]
-    assert isinstance(model, Bottleneck), "the spec lets other models have no such engine"
-    initial = bottlenecks.sample(
-        model,
-        inputs,
-        problem.outputs,
-        problem.seed.fold(index),
-        width=stage.width,
-        features=stage.features,
-    )
-    test = problem.x[n:] if len(problem.x) > n else None
-    return bottlenecks.Simulation(model, initial, problem.x[:n], problem.y, test, loss=problem.loss)

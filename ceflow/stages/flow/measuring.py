@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ceflow import kernels
+from ceflow import dynamics, kernels
 from ceflow.stages.flow.problem import Problem
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class Watch:
         self.entries = stage.entries is not None
         self.targets, self.initial = problem.y, None
         chosen = None if stage.entries is None else np.array(stage.entries)
-        if chosen is None:  # the pairs above the diagonal
-            seen, pairs = np.arange(problem.train), np.triu_indices(problem.train, 1)
+        if chosen is None:
+            seen, pairs = np.arange(problem.train), dynamics.drift_pairs(problem.train)
         else:
             seen, pairs = np.unique(chosen, return_inverse=True)
             pairs = tuple(pairs.reshape(chosen.shape).T)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ceflow import data, dynamics
 from ceflow.seeding import Seed
 from ceflow.spec import Bottleneck, Flow, activations_of
+from ceflow.spec.models import KINKED
 from ceflow.stages.stage import Job
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Float, PyTree
 
     from ceflow.stages.flow.compiled import LossAbove
-
-KINKED = ("relu", "leaky-relu", "abs")
-"""Activations that are not analytic."""
 
 RTOL = {"float32": 1e-4, "float64": 1e-6}
 

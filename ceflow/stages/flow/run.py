@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ceflow.stages.courses import lacking
 from ceflow.stages.flow import features, functions, lines, weights
 from ceflow.stages.flow.flown import Flown
 from ceflow.stages.flow.problem import Problem
@@ -53,16 +54,14 @@ def _sampled(problem: Problem) -> Values:
     """The network whose functions it started from, where it was one that was sampled."""
     if problem.engine != "features":
         return {}
-    return {"width": problem.stage.width, "features": problem.stage.features}
+    return {"width": problem.stage.width, "sampling": problem.stage.sampling}
 
 
 def _trouble(problem: Problem, found: Flown, rows: list[Values]) -> list[str]:
     """What went wrong, and what to change."""
     if not found.ending:
         return [advised(found.ending, problem.stage.time)]
-    if any(value is None for row in rows for value in row.values()):
-        return ['some numbers are not finite, and left out; try precision = "float64"']
-    return []
+    return lacking(rows, problem.job.plan)
 
 
 NAMES = {"float64": 'precision = "float64"'}

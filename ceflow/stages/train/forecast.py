@@ -1,5 +1,6 @@
 """What a train stage will need."""
 
+from ceflow.bottlenecks.budget import CHUNK, PAST, ROWS
 from ceflow.compiler import Plan
 from ceflow.spec import Bottleneck, Circle, DeepGp, Model, Train
 from ceflow.stages.stage import Forecast, Work
@@ -10,15 +11,6 @@ LOADING = 1.0
 
 COMPILATIONS = 25
 """Small functions' worth of compiling."""
-
-AT_ONCE = 512
-"""Examples whose hidden layers are held at once."""
-
-ROWS = 2**24
-"""Bytes of rows of Theta that are made at once."""
-
-PAST = 4096
-"""Past points whose kernels are held at once."""
 
 PAIR = 100
 """Bytes of traffic that a pair of a point and a past point costs as much as."""
@@ -62,8 +54,8 @@ def _passing(sizes: Sizes) -> float:
     """Numbers of rows of Theta, and of the hidden layer of a batch or of what is looked at."""
     rows = max(5 * ROWS / sizes.number, 3 * sizes.batch * sizes.examples)
     outputs = sizes.plan.outputs if sizes.past else 1  # whose slopes are held
-    hidden = 3 * max(AT_ONCE, outputs * sizes.batch) * sizes.hidden
-    return rows + hidden + (6 * AT_ONCE * PAST if sizes.past else 0)
+    hidden = 3 * max(CHUNK, outputs * sizes.batch) * sizes.hidden
+    return rows + hidden + (6 * CHUNK * PAST if sizes.past else 0)
 
 
 def _key(sizes: Sizes) -> str:
@@ -73,7 +65,7 @@ def _key(sizes: Sizes) -> str:
     stored = sizes.theta if sizes.kept else sizes.examples * sizes.plan.inputs
     passing = 3 * sizes.batch * (sizes.examples + sizes.hidden)
     takes = {
-        "width": sizes.encoder + 6 * sizes.decoder + 3 * AT_ONCE * sizes.hidden,
+        "width": sizes.encoder + 6 * sizes.decoder + 3 * CHUNK * sizes.hidden,
         "epochs" if stage.steps is None else "steps": 4 * sizes.past * (sizes.state + outputs),
         "moments" if stage.moments else "points": 2 * sizes.embedding,
         "batch": passing if stage.batch else 0,

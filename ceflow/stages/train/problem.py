@@ -3,14 +3,15 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ceflow import bottlenecks, data, dynamics
+from ceflow import bottlenecks, data
 from ceflow.spec import Bottleneck, LearningRates, Train
+from ceflow.stages.simulated import simulated
 from ceflow.stages.stage import Job
 
 if TYPE_CHECKING:
-    from ceflow.bottlenecks import Batches, Rates, Simulation, WideNetwork
+    from ceflow.bottlenecks import Batches, Rates, Simulation
 
 
 @dataclass(frozen=True)
@@ -49,24 +50,14 @@ class Problem:
 
     @cached_property
     def simulation(self) -> "Simulation":
-        train, test = self.dataset.train, self.dataset.test
-        options: Any = {"engine": "history"} if self.engine == "history" else {}
-        return bottlenecks.Simulation(
+        return simulated(
+            self.stage,
             self.network,
-            self._initial(),
-            train.x,
-            train.y,
-            x_test=test.x if len(test.x) else None,
-            loss=dynamics.LOSSES[self.stage.loss](self.stage.reduction),
+            self.dataset,
+            self.job.seed.fold(0),
+            engine="history" if self.engine == "history" else "features",
             shares=self.shares,
-            **options,
         )
-
-    def _initial(self) -> "WideNetwork":
-        stage, seed = self.stage, self.job.seed.fold(0)
-        x, y = self.dataset.train.x, self.dataset.train.y
-        options: Any = {"width": stage.width, "features": stage.features}
-        return bottlenecks.sample(self.network, x.shape[1], y.shape[1], seed, **options)
 
     @property
     def shares(self) -> "Rates":

@@ -29,7 +29,7 @@ ENDED = {
 def describe(values: Values) -> list[Block]:
     """A table of how it ended and the final values; of the course of it see `course`."""
     rows = [
-        ("training", f"{values['engine']}, width {number(values['width'])}, {values['features']}"),
+        ("training", f"{values['engine']}, width {number(values['width'])}, {values['sampling']}"),
         ("learning rate", _rate(values["learning_rate"])),
         ("largest stable at the start", _rate(values["largest_learning_rate"])),
         ("steps", f"{number(values['steps'])} of {number(values['batch'])} examples"),

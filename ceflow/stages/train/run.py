@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ceflow import bottlenecks
+from ceflow.stages.courses import lacking
 from ceflow.stages.stage import Job, Outcome, Values, precision, written
 from ceflow.stages.train.problem import Problem
 from ceflow.stages.train.watching import Watch
@@ -11,7 +12,7 @@ from ceflow.stages.train.watching import Watch
 if TYPE_CHECKING:
     import numpy as np
 
-    from ceflow.bottlenecks import Course, Instability
+    from ceflow.bottlenecks import Course
 
 
 def run(job: Job) -> Outcome:
@@ -47,7 +48,7 @@ def _values(problem: Problem, course: "Course") -> Values:
     values: Values = {
         "engine": problem.engine,
         "width": stage.width,
-        "features": stage.features,
+        "sampling": stage.sampling,
         "batch": problem.batches.size,
         "learning_rate": _in_parts(problem, problem.rate),
         "largest_learning_rate": _in_parts(problem, problem.largest),
@@ -77,20 +78,16 @@ def _ended(problem: Problem, course: "Course") -> str:
 def _warnings(problem: Problem, course: "Course") -> Iterator[str]:
     yield from bottlenecks.remarks(problem.dataset.train.x, problem.dataset.train.y)
     if course.instability:
-        yield _advised(problem, course.instability)
-    if any(value is None for line in course.records for value in line.values()):
-        yield 'some numbers are not finite, and left out; try precision = "float64"'
+        yield course.instability.message(lambda rate: _named(problem, rate))
+    yield from lacking(course.records, problem.job.plan)
 
 
-def _advised(problem: Problem, instability: "Instability") -> str:
-    """What the library says; of two rates it is the larger."""
+def _named(problem: Problem, rate: float) -> str:
+    """A learning rate in a sentence; where the halves have rates of their own, both."""
     if problem.stage.halves is None:
-        return instability.message
-    both = problem.shares.times(instability.rate)
-    return (
-        f"{instability.message}: {both.encoder:.3g} of the encoder and {both.decoder:.3g} of the"
-        " decoder"
-    )
+        return f"{rate:.3g}"
+    both = problem.shares.times(rate)
+    return f"{both.encoder:.3g} of the encoder and {both.decoder:.3g} of the decoder"
 
 
 def _arrays(watch: Watch) -> "dict[str, np.ndarray]":

@@ -4,13 +4,10 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from ceflow import bottlenecks
+from ceflow.bottlenecks.budget import LARGE, MEMORY
 from ceflow.compiler import Plan
 from ceflow.spec import Bottleneck, Train
 from ceflow.stages.stage import number_size
-
-LARGE = 1000
-"""Units of the sampled network, where the bottleneck is infinite."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class Sizes:
 
     @cached_property
     def moments(self) -> int:
-        return len(self.stage.moments or range(min(self.stage.points, self.steps))) + 1
+        return self.stage.moments_in(self.steps)
 
     @cached_property
     def infinite(self) -> bool:
@@ -87,7 +84,7 @@ class Sizes:
     @cached_property
     def kept(self) -> bool:
         """Whether Theta is, or its rows are made as they are needed."""
-        return self.theta * self.number <= bottlenecks.MEMORY
+        return self.theta * self.number <= MEMORY
 
     @cached_property
     def past(self) -> int:

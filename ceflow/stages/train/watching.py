@@ -47,7 +47,7 @@ class Watch:
         examples = np.arange(min(WATCHED, self.problem.train))
         now = bottlenecks.composed_ntk(self.problem.simulation, state, examples)
         start = self._kernel = now if self._kernel is None else self._kernel
-        pairs = np.triu_indices(len(now), 1 if len(now) > 1 else 0)
+        pairs = dynamics.drift_pairs(len(now))
         norm = np.linalg.norm(start)
         return {
             "drift": finite(np.median(dynamics.entry_drift(now[pairs], start[pairs]))),

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ceflow.bottlenecks.budget import PAST
+from ceflow.claims.budget import MULTIPLES
 from ceflow.compiler import Plan
 from ceflow.spec import Bottleneck, Ensemble, Model, Verify
 from ceflow.stages.stage import Forecast, Work, number_size
@@ -15,9 +17,6 @@ PROGRAM = 5.5e6
 
 COPIES = 8
 """Of the weights: a network, where it started, its gradient, and what a loop holds twice."""
-
-MULTIPLICITIES = (1, 2, 4, 8)
-"""Of the model's, at which a claim on ensembles draws networks."""
 
 
 class Needs(NamedTuple):
@@ -41,9 +40,32 @@ def forecast(stage: Verify, plan: Plan, model: Model) -> Forecast:
         compilations=compilations,
         seconds=LOADING,
     )
-    memory = size * max(each.held for each in needs) + PROGRAM * compilations
-    key = "width" if isinstance(model, Bottleneck) else "model.widths"
-    return Forecast(memory, key=key, work=work)
+    memory = size * _held(stage, plan, model) + PROGRAM * compilations
+    return Forecast(memory, key=_key(stage, plan, model), work=work)
+
+
+def _held(stage: Verify, plan: Plan, model: Model) -> float:
+    """By the claim that holds most."""
+    return max(NEEDS[claim](stage, plan, model).held for claim in stage.claims)
+
+
+def _key(stage: Verify, plan: Plan, model: Model) -> str:
+    """At whose default least would be held; of an ensemble that, or half the widths of a member."""
+    tried: dict[str, tuple[Verify, Model]] = {}
+    for key in ("width", "draws", "points", "steps"):
+        usual = min(getattr(stage, key), Verify.model_fields[key].default)
+        tried[key] = stage.model_copy(update={key: usual}), model
+    if isinstance(model, Ensemble):
+        widths = tuple(-(-width // 2) for width in model.member.widths)
+        member = model.member.model_copy(update={"widths": widths})
+        tried["model.widths"] = stage, model.model_copy(update={"member": member})
+    return min(tried, key=lambda key: _held(tried[key][0], plan, tried[key][1]))
+
+
+def _size(model: Model) -> float:
+    """Of the bottleneck."""
+    assert isinstance(model, Bottleneck), "the spec lets such claims act on nothing else"
+    return model.size
 
 
 def _parameters(stage: Verify, plan: Plan, model: Model) -> float:
@@ -58,9 +80,9 @@ def _descent(stage: Verify, plan: Plan, model: Model) -> Needs:
     kernels of points and their past; what was seen."""
     weights = _parameters(stage, plan, model)
     n, points, outputs = stage.width, stage.points, plan.outputs
-    d = float(model.size) if isinstance(model, Bottleneck) else 1.0
+    d = _size(model)
     hidden = 4 * points * outputs * n
-    seen = stage.steps * points * d * (2 * outputs + 1) + 40 * points * 4096
+    seen = stage.steps * points * d * (2 * outputs + 1) + 40 * points * PAST
     pairs = (stage.steps * points) ** 2
     moved = stage.steps * (4 * weights + 2 * hidden) + 50 * pairs
     flops = 12 * stage.steps * points * (1 + outputs) * weights
@@ -79,7 +101,7 @@ def _derivative(stage: Verify, plan: Plan, model: Model) -> Needs:
 def _kernels(stage: Verify, plan: Plan, model: Model) -> Needs:
     """Eq. 6: slopes of all examples by each output of a half."""
     weights = _parameters(stage, plan, model)
-    d = float(model.size) if isinstance(model, Bottleneck) else 1.0
+    d = _size(model)
     slopes = 4 * stage.points * (d + plan.outputs) * stage.width
     products = 2 * stage.points**2 * (d**2 + plan.outputs**2) * stage.width
     return Needs(COPIES * weights + slopes, 4 * slopes, products, weights, 11)
@@ -87,14 +109,14 @@ def _kernels(stage: Verify, plan: Plan, model: Model) -> Needs:
 
 def _units(stage: Verify, plan: Plan, model: Model) -> Needs:
     """Eq. 41: terms of each unit, one pair of points after the other."""
-    d = float(model.size) if isinstance(model, Bottleneck) else 1.0
+    d = _size(model)
     held = 20 * d * stage.width
     return Needs(held, 2 * held * stage.points, 0, stage.points * stage.width * (d + 1), 10)
 
 
 def _covariances(stage: Verify, plan: Plan, model: Model) -> Needs:
     """One decoder after the other, at both points of all pairs."""
-    d = float(model.size) if isinstance(model, Bottleneck) else 1.0
+    d = _size(model)
     hidden, pairs = 2 * stage.points * stage.width, stage.points * (2 + 2 * d) ** 2
     moved = stage.draws * (7 * hidden + 4 * pairs)
     normals = stage.draws * stage.width * (d + 1)
@@ -106,11 +128,11 @@ def _members(stage: Verify, plan: Plan, model: Model) -> Needs:
     assert isinstance(model, Ensemble), "the spec lets such claims act on nothing else"
     member, units = plan.expand(model.member).parameters, sum(model.member.widths)
     largest, drawn = (
-        function(MULTIPLICITIES) * model.multiplicity * times
+        function(MULTIPLES) * model.multiplicity * times
         for function, times in ((max, 1), (sum, stage.draws))
     )
     each = member + 6 * stage.points * units * plan.outputs
-    kernels = len(MULTIPLICITIES) * stage.draws * stage.points**2
+    kernels = len(MULTIPLES) * stage.draws * stage.points**2
     products = 2 * stage.points**2 * units * plan.outputs
     held = 4 * largest * each + 6 * kernels
     return Needs(held, 4 * drawn * each, drawn * products, drawn * member, 20)
@@ -120,7 +142,7 @@ def _trained_members(stage: Verify, plan: Plan, model: Model) -> Needs:
     """Theorem 1: the same, and each member's steps between."""
     drawn = _members(stage, plan, model)
     assert isinstance(model, Ensemble), "the spec lets such claims act on nothing else"
-    count = sum(MULTIPLICITIES) * model.multiplicity * stage.draws
+    count = sum(MULTIPLES) * model.multiplicity * stage.draws
     units, member = sum(model.member.widths), plan.expand(model.member).parameters
     moved = count * stage.steps * (4 * member + 8 * stage.points * units)
     flops = 6 * count * stage.steps * stage.points * member

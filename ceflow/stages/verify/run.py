@@ -47,16 +47,25 @@ def _values(verdict: claims.Verdict) -> Values:
     """The numbers of the worst part are those of the claim."""
     parts = [{"name": name, **_numbers(part)} for name, part in verdict.parts.items()]
     worst = _numbers(verdict.parts[verdict.worst])
-    return {**worst, "part": verdict.worst, "parts": parts, **verdict.details}
+    return {**worst, "part": verdict.worst, "parts": parts, **_plain(dict(verdict.details))}
 
 
 def _numbers(part: claims.Part) -> Values:
     return {
         "value": finite(part.value),
-        "expected": part.expected,
+        "expected": finite(part.expected),
         "tolerance": finite(part.tolerance),
         "holds": part.holds,
     }
+
+
+def _plain(found: Any) -> Any:
+    """The same with null for numbers that are not finite, at any depth."""
+    if isinstance(found, dict):
+        return {key: _plain(each) for key, each in found.items()}
+    if isinstance(found, list | tuple):
+        return [_plain(each) for each in found]
+    return finite(found) if isinstance(found, float) else found
 
 
 def _lines(name: str, verdict: claims.Verdict) -> Iterator[dict[str, Any]]:

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ceflow.bottlenecks.training.steps import Rates
-from ceflow.bottlenecks.wide import WideNetwork
+from ceflow.bottlenecks import Rates, WideNetwork
 from ceflow.dynamics import Loss, SquaredError
 
 
@@ -33,15 +32,6 @@ def descend(
     It starts from the very functions from which a `Simulation` of the same `initial` network does.
     Memory is a few times m n numbers and the weights. The loss is `SquaredError("mean")`
     unless another is given.
-
-    >>> from ceflow.spec import Bottleneck
-    >>> from ceflow.bottlenecks import Batches, relu, sample
-    >>> from ceflow.seeding import Seed
-    >>> network = Bottleneck(size=2, encoder=relu(), decoder=relu())
-    >>> initial, batches = sample(network, 3, 1, Seed(0), width=50), Batches(3, 3).some(0, 20)
-    >>> course = descend(initial, jnp.eye(3), jnp.ones((3, 1)), Rates(1.0, 1.0), batches)
-    >>> course.outputs.shape, course.points.shape
-    ((21, 3, 1), (21, 3, 2))
     """
     rates = Rates(*(jnp.asarray(rate, inputs.dtype) for rate in rates))
     return _descend(network, inputs, targets, rates, batches, loss or SquaredError("mean"))

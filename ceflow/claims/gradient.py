@@ -34,9 +34,9 @@ class Start(NamedTuple):
 
 def started(trial: Trial) -> Start:
     """Of width n, on the trial's examples."""
-    x, y = (jnp.asarray(part, jnp.zeros(()).dtype) for part in trial.examples())
+    x, y = trial.examples()
     initial = sample(trial.bottleneck, *trial.sizes, trial.seed.fold("network"), width=trial.width)
-    network = Halves(initial.encoder, initial.decoder)
+    network = Halves.of(initial)
     weights = eqx.filter(network, eqx.is_inexact_array)
     start = Start(network, x, jnp.zeros_like(y), weights)
     outputs, back = jax.vjp(start.outputs, weights)

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int
 
-from ceflow.bottlenecks.ntk import ntk_at
+from ceflow.bottlenecks.training.ntk import ntk_at
 from ceflow.bottlenecks.training.steps import Dynamics, State
 from ceflow.dynamics import CrossEntropy, Loss
 from ceflow.kernels import eigenvalue_max

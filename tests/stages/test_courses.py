@@ -1,0 +1,18 @@
+"""What is said and shown of a stage's course."""
+
+import pytest
+
+import ceflow
+from ceflow.spec import Document, Mlp
+from ceflow.stages.courses import lacking
+
+
+@pytest.mark.parametrize(
+    ("precision", "help"), [("float32", '; try precision = "float64"'), ("float64", "")]
+)
+def test_numbers_left_out_are_said_and_what_may_help(precision, help):
+    model = Mlp(widths=[2], inputs=1, outputs=1)
+    plan = ceflow.compile(Document(model=model, precision=precision))
+    assert lacking([{"time": 0.0, "train_loss": 1.0}], plan) == []
+    found = lacking([{"time": 0.0, "train_loss": 1.0}, {"time": 1.0, "train_loss": None}], plan)
+    assert found == [f"some numbers are not finite, and left out{help}"]
