@@ -36,7 +36,13 @@ def statistics(kernels: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("outputs", [1, pytest.param(3, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("relu", "biases"),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in MODELS if n not in ("relu", "biases")),
+    ],
+)
 def test_the_law_is_that_of_drawn_weights(name: str, outputs: int, x64: None):
     model = MODELS[name]
     sized = model.model_copy(update={"inputs": 3, "outputs": outputs})

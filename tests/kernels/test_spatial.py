@@ -190,6 +190,7 @@ def test_float32_is_near_float64():
     np.testing.assert_allclose(kernel, exact, rtol=0, atol=2e-6 * exact.max())
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_at_equal_and_zero_images(x64: None):
     x = jnp.asarray(np.concatenate([inputs(), np.zeros((1, 3, 4, 4))]))
     gradient = jax.grad(lambda other: analytic(shallow(4), x, other).ntk.sum())(x)

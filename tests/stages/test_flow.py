@@ -186,6 +186,7 @@ def test_at_infinite_time_it_is_kernel_regression(limits):
     )
 
 
+@pytest.mark.slow
 def test_a_wide_network_flows_as_its_kernel_says(tmp_path):
     """Theorem 1: what is left is of the order of 1/n."""
     stages = {

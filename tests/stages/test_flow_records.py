@@ -110,6 +110,7 @@ def test_a_replica_flows_as_it_does_alone(done, x64):
     np.testing.assert_allclose(ours, flow.outputs(result.state), atol=1e-4)  # rtol 1e-6 a step
 
 
+@pytest.mark.slow
 def test_groups_of_replicas_change_nothing(done, tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "MEMORY", 2 * weights.COPIES * 8 * 3 * 204)  # two networks
     assert weights.together(8 * 3 * 204, REPLICAS) == 2

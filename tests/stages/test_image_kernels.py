@@ -28,6 +28,7 @@ def inputs_of(document: Document) -> np.ndarray:
     return ceflow.compile(document).examples(rows)
 
 
+@pytest.mark.slow
 def test_every_method_takes_a_block(tmp_path: Path, x64: None):
     stages: dict[str, Stage] = {
         "infinite": Kernel(ridge=0.1),
