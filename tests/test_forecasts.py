@@ -21,6 +21,7 @@ SLOW = {
     "fig9-ntk-evolution",
     "lemma-1",
     "linearised",
+    "quickstart",
     "theorem-1",
 }
 SLOW |= {path.stem for path in RUN if path.parent.name == "bottlenecks"}
