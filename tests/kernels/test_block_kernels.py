@@ -35,7 +35,7 @@ def draws_of(model: Block, x: np.ndarray, count: int) -> np.ndarray:
 
 
 def relu(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """E[phi phi] and E[phi' phi'] for variances a and b and covariance c (theory section 2)."""
+    """E[phi phi] and E[phi' phi'] for variances a and b and covariance c."""
     angle = np.arccos(np.clip(c / np.sqrt(a * b), -1, 1))
     value = np.sqrt(a * b) * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2 * np.pi)
     return value, (np.pi - angle) / (2 * np.pi)

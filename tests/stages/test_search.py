@@ -125,7 +125,7 @@ def test_budget_is_kept_by_the_networks_emitted(done):
 
 
 def test_alpha_is_what_was_used_and_null_where_none_was(done):
-    assert 2.5 < done["law"][1]["alpha"] < 3.3  # theory section 3, of two layers
+    assert 2.5 < done["law"][1]["alpha"] < 3.3  # of a network of two hidden layers
     assert done["exact"][1]["alpha"] is None
     assert done["curve"][1]["alpha"] is None
 

@@ -138,7 +138,7 @@ def test_a_patch_by_default_is_one_of_very_many_channels():
 
 @pytest.mark.parametrize(("low", "high", "law"), [(2.6, 2.7, "iid"), (3.0, 3.15, "rectified")])
 def test_alpha_of_widths_that_matter_is_near_three(low, high, law):
-    # theory section 3: 2.6 to 3.4 over widths 8 to 128, by input law.
+    # 2.6 to 3.4 over widths 8 to 128, by input law.
     x = draw_inputs((256, 3, 3), law, np.random.default_rng(8))[0]
     alphas = [
         math.log(exact_moments(Block(widths=(n, n)), x).ratio) / (1 / 256 + 1 / (9 * n) + 1 / n)
