@@ -58,7 +58,7 @@ def test_with_one_hidden_layer_it_is_the_infinite_width_kernel(x64: None):
 
 
 def test_the_diagonal_of_a_relu_network_does_not_depend_on_its_width(x64: None):
-    # H + 1 at |x|^2 = d (theory section 2), and the off-diagonal hardly
+    # H + 1 at |x|^2 = d, and the off-diagonal hardly
     x = jnp.array([[1.0, 1.0], [1.0, -1.0]])
     means = {
         width: mean_kernel(
