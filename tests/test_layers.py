@@ -5,8 +5,10 @@ import inspect
 import re
 import subprocess
 import sys
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import get_args
 
 import jax
@@ -120,7 +122,7 @@ def test_every_package_has_a_layer():
         ("spec", "import ceflow.data", {"data"}),
         ("spec", "from ceflow import data", {"data"}),
         ("spec", "from ceflow.data import load", {"data"}),
-        ("store", "def f():\n    from ceflow.runs.run import run", {"runs"}),
+        ("store", "def f():\n    from ceflow.runs.running import run", {"runs"}),
         ("store", "if TYPE_CHECKING:\n    from ceflow.stages import Job", {"stages"}),
         ("data", "lazy(__name__, {'a': 'ceflow.nets.dense'})", {"nets"}),
         ("runs", "from ceflow import load", {"ceflow"}),
@@ -134,6 +136,18 @@ def test_every_package_has_a_layer():
 )
 def test_an_import_that_runs_upward_is_seen(own, source, upward):
     assert wrong(own, layers_below(source)) == upward
+
+
+PACKAGES = sorted(path.parent for path in ROOT.rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=[path.name for path in PACKAGES])
+def test_no_name_of_a_package_hides_one_of_its_modules(folder):
+    """Type checkers take `package.name` for the module, Python for what the package calls so."""
+    package = import_module(".".join(["ceflow", *folder.relative_to(ROOT).parts]))
+    inside = {module.name for module in iter_modules(package.__path__)}
+    hidden = {name for name in inside if not inspect.ismodule(getattr(package, name, package))}
+    assert not hidden
 
 
 # What is loaded when.

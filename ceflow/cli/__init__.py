@@ -1,5 +1,5 @@
 """The command line. Commands are imported when they are used; only this package prints."""
 
-from ceflow.cli.main import main
+from ceflow.cli.group import main
 
 __all__ = ["main"]

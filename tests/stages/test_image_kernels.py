@@ -10,7 +10,7 @@ import pytest
 import ceflow
 from ceflow.kernels import analytic, empirical_ntk
 from ceflow.runs.needs import forecast
-from ceflow.runs.run import reopen
+from ceflow.runs.running import reopen
 from ceflow.seeding import Seed
 from ceflow.spec import Block, Digits, Document, Gaussian, Kernel, Model, Resnext, SpecError, Stage
 from ceflow.store import RunDirectory

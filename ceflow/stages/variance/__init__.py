@@ -1,10 +1,9 @@
 """The `variance` stage: moments of an NTK entry over widths, and alpha (CE Algorithm 1)."""
 
 from ceflow.stages.stage import Job, Kind, Outcome
+from ceflow.stages.variance import forecast, report
 from ceflow.stages.variance.fitting import fitted
-from ceflow.stages.variance.forecast import forecast
 from ceflow.stages.variance.measuring import inputs_of, measure, members_of, method_of
-from ceflow.stages.variance.report import describe
 
 __all__ = ["KIND"]
 
@@ -18,4 +17,4 @@ def run(job: Job) -> Outcome:
     return Outcome(fitted(job.stage, method, points))
 
 
-KIND = Kind(forecast, run, describe)
+KIND = Kind(forecast.forecast, run, report.describe)

@@ -1,8 +1,6 @@
 """The `verify` stage: claims of the papers, each with a number and a verdict."""
 
 from ceflow.stages.stage import Kind
-from ceflow.stages.verify.forecast import forecast
-from ceflow.stages.verify.report import describe
-from ceflow.stages.verify.run import run
+from ceflow.stages.verify import forecast, report, run
 
-KIND = Kind(forecast, run, describe)
+KIND = Kind(forecast.forecast, run.run, report.describe)
