@@ -30,11 +30,13 @@ bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks
 
 .venv/.installed: pyproject.toml constraints.txt
+	@echo "Installing ceflow and what it needs into .venv, which takes a minute or two ..."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@
 
 .venv/.installed-dev: .venv/.installed
+	@echo "Installing what the tests and linters need into .venv ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
