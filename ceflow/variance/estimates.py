@@ -59,26 +59,33 @@ def estimate_moments(
 
 
 class PowerSums:
-    """Sums of the first four powers of draws, less the mean of the first ones lest they cancel."""
+    """Sums of the first four powers of draws, less the mean of the first ones lest they cancel, and
+    over a power of two near the largest of those lest they overflow or vanish."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.unit = 0.0
         self.shift = 0.0
         self.sums = np.zeros(4)
 
     def add(self, draws: Float[np.ndarray, " chunk"]) -> None:
-        """Count draws in, in double precision."""
+        """Count draws in, in double precision. Raises `ValueError` where one is not finite."""
         draws = np.asarray(draws, float)
-        if not self.count and len(draws):
-            self.shift = float(draws.mean())
-        less = draws - self.shift
-        self.sums += [(less**power).sum() for power in (1, 2, 3, 4)]
+        if not np.isfinite(draws).all():
+            raise ValueError("K is not finite in some draws: its inputs or variances are too large")
+        if not self.unit and draws.any():
+            self.unit = math.ldexp(0.5, math.frexp(float(np.abs(draws).max()))[1])
+            # zeros before these are in the sums only if nothing is taken off them
+            self.shift = 0.0 if self.count else float((draws / self.unit).mean())
         self.count += len(draws)
+        if self.unit:
+            less = draws / self.unit - self.shift
+            self.sums += [(less**power).sum() for power in (1, 2, 3, 4)]
 
     @property
     def alive(self) -> bool:
         """Whether any draw is not 0."""
-        return bool(self.shift or self.sums.any())
+        return self.unit > 0
 
     def estimate(self) -> Estimate:
         """With m the mean and c_j central moments, the ratio is `1 + c_2/m^2`, of which a draw at
@@ -86,11 +93,15 @@ class PowerSums:
         if self.count < 3:
             raise ValueError(f"a standard error needs at least 3 draws, not {self.count}")
         if not self.alive:
-            raise ValueError("K is 0 in every draw: all networks were dead; use wider layers")
+            raise ValueError(
+                "K is 0 in every draw: all networks were dead; use wider layers or larger variances"
+            )
         mean, (c2, c3, c4) = self._central()
+        if not (math.isfinite(c4) and mean**2 > 0):
+            raise ValueError("the moments of K cannot be told from its draws: they are too unlike")
         influence = (c4 - c2**2) - 4 * c2 * c3 / mean + 4 * c2**3 / mean**2  # its variance, m^4
         stderr = math.sqrt(max(influence, 0.0) / (self.count - 1)) / mean**2
-        return Estimate(mean, 1 + c2 / mean**2, stderr, self.count)
+        return Estimate(self.unit * mean, 1 + c2 / mean**2, stderr, self.count)
 
     def _central(self) -> tuple[float, tuple[float, float, float]]:
         first, second, third, fourth = (self.sums / self.count).tolist()

@@ -17,14 +17,18 @@ def draw_inputs(
 
     The positive part is what a ReLU leaves: its entries have a mean, so the positions of an image
     are correlated, as they are behind a layer. The scale is a convention: without bias, K only
-    changes by a factor with it.
+    changes by a factor with it. An input whose entries are all below 0 has no positive part: others
+    are drawn in its place.
 
     >>> x = draw_inputs((256, 3, 3), "rectified", np.random.default_rng(0))
     >>> round(float((x[0] ** 2).sum())), bool((x >= 0).all())
     (2304, True)
     """
     x = random.standard_normal((count, *shape))
-    x = np.maximum(x, 0) if law == "rectified" else x
+    if law == "rectified":
+        while (dark := (x <= 0).all(axis=tuple(range(1, x.ndim)))).any():
+            x[dark] = random.standard_normal((dark.sum(), *shape))
+        x = np.maximum(x, 0)
     squares = (x**2).sum(axis=tuple(range(1, x.ndim)), keepdims=True)
     return x * np.sqrt(x[0].size / squares)
 

@@ -132,6 +132,12 @@ def test_the_largest_eigenvalue(source: Source):
     assert eigenvalue_max(source(KERNEL)) == pytest.approx(1e2, rel=1e-12)
 
 
+@pytest.mark.parametrize("unit", [0.0, 1e-300, 1e300])
+def test_the_largest_eigenvalue_of_a_kernel_of_any_size(unit: float):
+    # ARPACK's own norms would overflow or vanish
+    assert eigenvalue_max(unit * KERNEL) == pytest.approx(unit * 1e2, rel=1e-12)
+
+
 def test_close_eigenvalues_are_told_apart(memory: int):
     ends = [1.0, 1.001, *np.linspace(2, 90, N - 4), 99.9, 100.0]
     found = spectrum(with_eigenvalues(ends), memory=memory)

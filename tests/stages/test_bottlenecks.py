@@ -15,6 +15,8 @@ from ceflow.bottlenecks import Batches, Simulation, composed_ntk, sample
 from ceflow.dynamics import ConstantKernel, SquaredError
 from ceflow.seeding import Seed
 from ceflow.spec import Bottleneck, Circle, DeepGp, Document, Flow, Kernel, Mlp, Npz, Stop
+from ceflow.stages import Table
+from ceflow.stages.flow.report import describe
 from ceflow.store import RunDirectory
 
 TRAIN, TEST, TIME = 8, 3, 2.0
@@ -116,6 +118,9 @@ def test_results_say_what_was_sampled(wide):
     values = wide.results["flow"]
     keys = ("engine", "width", "sampling", "rtol")
     assert [values[key] for key in keys] == ["features", 100, "quasi-random", TIGHT["rtol"]]
+    table = describe(values)[0]
+    assert isinstance(table, Table)
+    assert str(table.rows[0][1]).startswith("quasi-random features of width 100, by dopri8")
 
 
 def test_a_looser_tolerance_is_further_off(wide, tmp_path):

@@ -21,6 +21,21 @@ def test_estimate_is_the_plain_moments():
     assert found.ratio == pytest.approx(np.mean(draws**2) / 9)
 
 
+@pytest.mark.parametrize("unit", [2.0**-500, 2.0**500, 5e-324])
+def test_the_size_of_draws_changes_nothing_but_the_mean(unit):
+    draws = np.array([0.0, 1.0, 2.0, 4.0, 5.0])
+    found = estimate_moments(unit * draws)
+    assert found == estimate_moments(draws)._replace(mean=unit * draws.mean())
+    chunks = estimate_moments(unit * part for part in (draws[:1], draws[1:]))
+    assert chunks[1:] == pytest.approx(found[1:], rel=1e-12)
+
+
+@pytest.mark.parametrize("draws", [[1.0, np.inf, 2.0], [1.0, np.nan, 2.0], [1.0, -1.0, 0.0]])
+def test_draws_without_moments_are_said(draws):
+    with pytest.raises(ValueError, match=r"K is not finite|the moments of K"):
+        estimate_moments(np.array(draws))
+
+
 def influence_stderr(k: np.ndarray) -> float:
     """The delta method, written with raw moments."""
     m1, m2 = k.mean(), (k**2).mean()

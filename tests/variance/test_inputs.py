@@ -11,7 +11,7 @@ from ceflow.variance import draw_inputs, exact_moments, sample_ntk
 
 
 @pytest.mark.parametrize("law", ["iid", "rectified"])
-@pytest.mark.parametrize("shape", [(7,), (256, 3, 3)])
+@pytest.mark.parametrize("shape", [(1,), (2,), (7,), (256, 3, 3)])
 def test_inputs_have_the_squared_length_of_their_number(shape, law):
     x = draw_inputs(shape, law, np.random.default_rng(0), count=3)
     assert x.shape == (3, *shape)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from ceflow.kernels.algebra.cholesky import SingularError, factored, rounding_ridge
 from ceflow.kernels.algebra.matrix import MEMORY, Matrix, finite, fits, numbers, row_blocks
@@ -85,14 +85,26 @@ def _eigenvalue_min(kernel: Matrix, largest: float, memory: int, scratch: Path |
 def _lanczos(
     product: Callable[[np.ndarray], np.ndarray], size: int, tolerance: float = TOLERANCE
 ) -> float:
-    """The largest eigenvalue of a symmetric operator."""
+    """The largest eigenvalue of a symmetric operator, scaled for ARPACK, whose norms underflow.
+
+    Raises `ValueError` where it is not finite, or has no such eigenvalue to the tolerance.
+    """
     if size == 1:  # too small for ARPACK
-        return float(product(np.ones(1))[0])
+        return float(finite(product(np.ones(1)))[0])
+    start = np.random.default_rng(0).normal(size=size)
+    scale = float(np.abs(finite(product(start))).max())
+    if scale == 0:
+        return 0.0
 
     def checked(vector: np.ndarray) -> np.ndarray:
-        return finite(product(vector))
+        return finite(product(vector)) / scale
 
-    start = np.random.default_rng(0).normal(size=size)
     operator = LinearOperator((size, size), matvec=checked, dtype=float)  # pyright: ignore[reportCallIssue]
     options: Any = {"v0": start, "ncv": min(VECTORS, size), "tol": tolerance}
-    return float(eigsh(operator, 1, which="LA", return_eigenvectors=False, **options)[0])
+    try:
+        found = eigsh(operator, 1, which="LA", return_eigenvectors=False, **options)
+    except ArpackError:
+        raise ValueError(
+            "the largest eigenvalue of the kernel was not found: is it a kernel?"
+        ) from None
+    return float(found[0]) * scale

@@ -40,7 +40,7 @@ def _how(values: Values) -> str:
         return values["engine"]
     steps, engine = values["steps"], values["engine"]
     if "width" in values:
-        engine = f"{values['features']} {engine} of width {number(values['width'])}"
+        engine = f"{values['sampling']} {engine} of width {number(values['width'])}"
     return (
         f"{engine}, by {values['solver']}: {steps['accepted']} steps"
         f" and {steps['rejected']} rejected"
