@@ -51,10 +51,24 @@ class Document(Spec):
     _origin: Origin | None = PrivateAttr(None)
 
     def __eq__(self, other: object) -> bool:
-        # Where a document was written is no part of what it says.
-        return isinstance(other, Document) and self.__dict__ == other.__dict__
+        # Where a document was written is no part of what it says; the order of its stages is.
+        return (
+            isinstance(other, Document)
+            and self.__dict__ == other.__dict__
+            and self._order == other._order
+        )
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash((self.name, self.seed, *self._order))
+
+    @property
+    def _order(self) -> tuple[tuple[str, ...], ...]:
+        """The names in each table whose order means something."""
+        return (
+            tuple(self.stages),
+            tuple(self.collect),
+            tuple(self.sweep.paths if self.sweep else ()),
+        )
 
     @property
     def origin(self) -> Origin | None:

@@ -51,7 +51,12 @@ class Origin:
     @property
     def text(self) -> Text:
         """The document's own text."""
-        return next(layer.text for layer in reversed(self.layers) if layer.text.file != SET)
+        return self.without_settings.layers[-1].text
+
+    @property
+    def without_settings(self) -> "Origin":
+        """The layers that are files."""
+        return Origin(tuple(layer for layer in self.layers if layer.text.file != SET))
 
     @cached_property
     def tree(self) -> dict[str, Any]:

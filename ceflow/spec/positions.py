@@ -117,6 +117,11 @@ def _toml_value(value: Node, path: Steps, key: Node | None) -> Iterator[tuple[St
             yield from _toml_value(item, (*path, index), None)
 
 
+def toml_path(key: Node) -> Steps:
+    """The path that a possibly dotted key spells."""
+    return tuple(_toml_name(each) for each in _toml_keys(key))
+
+
 def _toml_keys(node: Node) -> list[Node]:
     """The single keys of a possibly dotted key, in order."""
     keys: list[Node] = []

@@ -2,11 +2,17 @@
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal
 
 from ceflow.spec.base import TAGS, Spec, Steps
+from ceflow.spec.diagnostics import SpecError
 from ceflow.spec.document import Document
-from ceflow.spec.reading import read_document
+from ceflow.spec.origin import Origin
+from ceflow.spec.reading import validate
+from ceflow.spec.text import Text, parse
 
 
 def tree_of(spec: Spec, *, defaults: bool = False) -> dict[str, Any]:
@@ -35,7 +41,8 @@ def dumps(
     """The text of a document, such that `loads(dumps(document)) == document`.
 
     A document that was read from TOML, and then changed by `model_copy`, is written as an edit of
-    that text: its comments, order and spelling stay. With `defaults` every key is written.
+    that text: its comments, order and spelling stay. Where such an edit would not say the document
+    it is written anew, with the comments on what both say. With `defaults` every key is written.
 
     >>> from ceflow.spec import Document, Mlp
     >>> print(dumps(Document(model=Mlp(widths=[3, float("inf")]))), end="")
@@ -45,17 +52,16 @@ def dumps(
     type = "mlp"
     widths = [3, inf]
     """
+    tree = tree_of(document, defaults=defaults)
     if syntax == "json":
-        tree = _json(tree_of(document, defaults=defaults))
-        return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
-    import tomlkit  # not needed to read a document, so not loaded by `check`
-
+        return json.dumps(_json(tree), indent=2, ensure_ascii=False) + "\n"
+    anew = _written(tree)
     origin = document.origin
-    if origin and not defaults and [layer.text.syntax for layer in origin.layers] == ["toml"]:
-        text = tomlkit.parse(origin.text.content)
-        _edit(text, tree_of(read_document(origin)), tree_of(document))
-        return tomlkit.dumps(text)
-    return tomlkit.dumps(tree_of(document, defaults=defaults))
+    if defaults or not origin or origin.text.syntax != "toml":
+        return anew
+    wanted = repr(tree)
+    edits = _edits(document, origin, anew)
+    return next((text for text in edits if repr(_read_back(text)) == wanted), anew)
 
 
 def dumps_origins(document: Document, resolved: Document) -> str:
@@ -65,6 +71,40 @@ def dumps_origins(document: Document, resolved: Document) -> str:
     text = tomlkit.parse(dumps(resolved, defaults=True))
     _annotate(text, (), document)
     return tomlkit.dumps(text)
+
+
+def _edits(document: Document, origin: Origin, anew: str) -> Iterator[str]:
+    """Texts that may say a document, the nearest to the one it was read from first."""
+    from ceflow.spec.comments import with_comments, with_tables_in_order
+
+    files = origin.without_settings
+    with suppress(SpecError):  # without the settings it may be no document
+        if len(files.layers) == 1:
+            old = tree_of(validate(files.tree))
+            edited = _edited(origin.text.content, old, tree_of(document))
+            yield edited
+            yield with_tables_in_order(edited, "stages", document.stages)
+    yield with_comments(anew, origin.text.content)
+
+
+def _read_back(text: str) -> dict[str, Any] | None:
+    """The tree of the document that a text says; None where it says none."""
+    try:
+        return tree_of(validate(parse(Text("", text, "toml", Path()))))
+    except SpecError:
+        return None
+
+
+def _edited(content: str, old: dict[str, Any], new: dict[str, Any]) -> str:
+    """A text that says `old`, changed to say `new`; what is not changed stays as it was written."""
+    import tomlkit  # not needed to read a document, so not loaded by `check`
+
+    try:
+        text = tomlkit.parse(content)
+        _edit(text, old, new)
+        return tomlkit.dumps(text)
+    except Exception:  # of many kinds, where dotted keys or scattered tables are edited
+        return ""
 
 
 def _edit(table: Any, old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -77,7 +117,27 @@ def _edit(table: Any, old: dict[str, Any], new: dict[str, Any]) -> None:
         if isinstance(value, dict) and isinstance(before, dict) and key in table:
             _edit(table[key], before, value)
         elif value != before:
-            table[key] = value
+            table[key] = _item(value)
+
+
+def _written(tree: dict[str, Any]) -> str:
+    """The TOML text of a tree."""
+    import tomlkit
+
+    return tomlkit.dumps(_item(tree))
+
+
+def _item(value: Any) -> Any:
+    """A value as tomlkit is to write it: tables in an array stand in it, not after it."""
+    import tomlkit
+
+    if isinstance(value, dict):
+        return {key: _item(each) for key, each in value.items()}
+    if isinstance(value, list) and any(isinstance(each, dict | list) for each in value):
+        array = tomlkit.array()
+        array.extend(value)
+        return array
+    return value
 
 
 def _annotate(table: Any, path: Steps, document: Document) -> None:
