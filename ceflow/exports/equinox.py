@@ -103,7 +103,7 @@ def _(model: Block) -> set[str]:
 
 @_options.register
 def _(model: Resnext) -> set[str]:
-    return {model.stem}
+    return {model.stem} | ({"groups"} if model.cardinality > 1 else set())
 
 
 @singledispatch

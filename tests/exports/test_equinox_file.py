@@ -113,6 +113,21 @@ def test_resnexts_compute_the_same_in_both_modes(name, inference, x64):
     assert_allclose(y, expected, rtol=0, atol=1e-11 * float(abs(expected).max()))
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_grouped_convolutions_are_products_on_cpus_and_the_same_elsewhere(stride, x64, monkeypatch):
+    plan = plan_of(RESNEXTS["cifar"])
+    names: dict[str, Any] = {}
+    exec(equinox_file(plan), names)
+    key = jax.random.key(0, impl="unsafe_rbg")
+    layer: Any = names["normalised"](6, 12, 3, stride, 3, key=key)[0]
+    x = jax.random.normal(key, (6, 9, 8))
+    y = layer(x)
+    assert "conv_general" not in str(jax.make_jaxpr(layer)(x))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert "conv_general" in str(jax.make_jaxpr(lambda x: layer(x))(x))  # not the trace of before
+    assert_allclose(y, layer(x), rtol=0, atol=1e-13)  # sums of 18 terms in another order
+
+
 def test_a_resnext_learns():
     """A few steps of gradient descent lower the loss, and move the running statistics."""
     plan = plan_of(Resnext(blocks=[1], base_width=4, inputs=[1, 8, 8], outputs=5))
