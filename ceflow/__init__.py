@@ -18,11 +18,22 @@ from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
     from ceflow.compiler import Plan, compile
-    from ceflow.runs import Run, run
+    from ceflow.runs import Run, RunError, run
     from ceflow.spec import Document, SpecError, dumps, load, loads
 
 __version__ = "0.1.0"
-__all__ = ["Document", "Plan", "Run", "SpecError", "compile", "dumps", "load", "loads", "run"]
+__all__ = [
+    "Document",
+    "Plan",
+    "Run",
+    "RunError",
+    "SpecError",
+    "compile",
+    "dumps",
+    "load",
+    "loads",
+    "run",
+]
 
 __getattr__, __dir__ = lazy(
     __name__,
@@ -40,6 +51,7 @@ __getattr__, __dir__ = lazy(
         ),
         "ceflow.runs": (
             "Run",
+            "RunError",
             "run",
         ),
     },

@@ -32,7 +32,23 @@ class StageFinished:
     seconds: float | None
 
 
-Event = StageStarted | Progress | StageFinished
+@dataclass(frozen=True)
+class StageFailed:
+    """A stage could not be done, and why."""
+
+    stage: str
+    why: str
+
+
+@dataclass(frozen=True)
+class StageSkipped:
+    """A stage is not done, because one that it refers to is not."""
+
+    stage: str
+    why: str
+
+
+Event = StageStarted | Progress | StageFinished | StageFailed | StageSkipped
 Observer = Callable[[Event], None]
 
 

@@ -29,8 +29,17 @@ def explained(what: str, on_interrupt: str = "") -> Iterator[None]:
     except Exception as error:
         if os.environ.get("CEFLOW_TRACEBACK"):
             raise
-        why = f"{type(error).__name__}: {error}"
-        fail(f"{what} failed: {why}\n(CEFLOW_TRACEBACK=1 shows where)", 1)
+        fail(f"{what} failed: {_why(error)}\n(CEFLOW_TRACEBACK=1 shows where)", 1)
+
+
+def _why(error: Exception) -> str:
+    from ceflow.runs.failures import RunError, sentence
+
+    if not isinstance(error, RunError):
+        return sentence(error)
+    every = [str(failure) for failure in error.failures]
+    listed = every[0] if len(every) == 1 else "".join(f"\n  {each}" for each in every)
+    return f"{listed}\nrun it again, with the same --out, to do what failed and what is missing"
 
 
 def faults_as_json(faults: Iterable[Fault]) -> list[dict[str, Any]]:

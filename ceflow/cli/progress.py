@@ -12,7 +12,14 @@ from rich.progress import (
     Progress as Bars,
 )
 
-from ceflow.events import Event, Progress, StageFinished, StageStarted
+from ceflow.events import (
+    Event,
+    Progress,
+    StageFailed,
+    StageFinished,
+    StageSkipped,
+    StageStarted,
+)
 from ceflow.report.text import seconds
 
 PATIENCE = 1.0
@@ -55,8 +62,17 @@ class Watcher:
             self.bars.update(
                 self.task, completed=event.done, total=event.total, visible=late, done=done
             )
-        elif isinstance(event, StageFinished):
+        elif not isinstance(event, Progress):
             if self.console.is_terminal:
                 self.bars.remove_task(self.task)
-            took = seconds(event.seconds) if event.seconds is not None else "kept from before"
-            self.console.print(f"{self.title}  {took}", style="dim", highlight=False, markup=False)
+            line = f"{self.title}  {_how(event)}"
+            self.console.print(line, style="dim", highlight=False, markup=False)
+
+
+def _how(event: StageFinished | StageFailed | StageSkipped) -> str:
+    """How a stage ended."""
+    if isinstance(event, StageFailed):
+        return f"failed: {event.why}"
+    if isinstance(event, StageSkipped):
+        return f"skipped: {event.why}"
+    return seconds(event.seconds) if event.seconds is not None else "kept from before"

@@ -12,16 +12,21 @@ from ceflow.cli.settings import settings
 @click.argument("spec")
 @click.option("--out", metavar="DIR", help="Run directory; by default runs/NAME, numbered.")
 @click.option("--json", "as_json", is_flag=True, help="Print results.json instead of the report.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first stage that fails.")
 @settings
-def command(spec: str, out: str | None, as_json: bool, settings: tuple[str, ...]) -> None:
+def command(
+    spec: str, out: str | None, as_json: bool, fail_fast: bool, settings: tuple[str, ...]
+) -> None:
     """Check SPEC, do its stages, and report.
 
-    An unfinished run of the same spec in DIR is resumed.
+    An unfinished run of the same spec in DIR is resumed. A stage that fails takes with it only
+    those that refer to it; the exit status is 1 then, and the same command does only what failed
+    and what is missing.
     """
     from ceflow.cli.console import results_console
     from ceflow.cli.progress import Watcher
     from ceflow.compiler import compile
-    from ceflow.runs import forecast_needs, require_memory, run
+    from ceflow.runs import RunError, forecast_needs, require_memory, run
     from ceflow.spec import load
     from ceflow.store import RunDirectory
 
@@ -37,14 +42,20 @@ def command(spec: str, out: str | None, as_json: bool, settings: tuple[str, ...]
         console.print(plan_tree(plan, forecast_needs(plan)))
         console.print()
         _keep_compilations()
-        with Watcher() as watcher:
-            done = run(document, out, observe=watcher)
+        failed = None
+        try:
+            with Watcher() as watcher:
+                done = run(document, out, observe=watcher, fail_fast=fail_fast)
+        except RunError as error:
+            failed, done = error, error.run
         directory = RunDirectory(done.path)
         write_figures(directory, plan)
         if as_json:
             click.echo(directory.read_text("results.json"), nl=False)
         for part in run_report(directory, plan):
             console.print(part)
+        if failed:
+            raise failed
 
 
 def _keep_compilations() -> None:

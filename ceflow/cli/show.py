@@ -10,7 +10,7 @@ from ceflow.cli.failures import explained
 def command(run: str) -> None:
     """Report on the run directory RUN, finished or not."""
     from ceflow.cli.console import results_console
-    from ceflow.report import plan_tree, run_report
+    from ceflow.report import plan_tree, run_report, trouble_report
     from ceflow.runs import reopen
     from ceflow.store import RunDirectory
 
@@ -18,7 +18,9 @@ def command(run: str) -> None:
         directory = RunDirectory(run)
         plan = reopen(directory)
         console = results_console()
+        for part in trouble_report(directory):
+            console.print(part)
         console.print(plan_tree(plan))
         console.print()
-        for part in run_report(directory, plan):
+        for part in run_report(directory, plan, troubles=False):
             console.print(part)

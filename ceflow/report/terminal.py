@@ -17,10 +17,20 @@ from ceflow.report.heatmap import draw_heatmap
 from ceflow.report.layers import add_network, costs
 from ceflow.report.plot import draw
 from ceflow.report.text import seconds, size
+from ceflow.report.trouble import trouble
 from ceflow.runs import Needs
 from ceflow.spec import Stage, variants
 from ceflow.stages import Block, Curve, Heatmap, Note, Table, Values, kind_of, number
 from ceflow.store import RunDirectory
+
+GO_ON = "ceflow run it again, with --out, to go on"
+
+STATES = {
+    "running": "is under way, or was killed",
+    "interrupted": "is interrupted",
+    "failed": "failed",
+}
+"""Of a run, in words."""
 
 
 def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
@@ -94,8 +104,32 @@ def _table(table: Table) -> RichTable:
     return shown
 
 
-def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
-    """Everything a run found, from its directory alone."""
+def trouble_report(directory: RunDirectory) -> Iterator[RenderableType]:
+    """Of a run that is not done: why, and how to go on. Nothing of one that is."""
+    state = directory.read_json("run.json")
+    if state["state"] == "done":
+        return
+    yield Text(f"the run {STATES[state['state']]}{_far(state)}; {GO_ON}", "bold yellow")
+    for line in trouble(state):
+        yield Padding(Text(line, "yellow"), (0, 0, 0, 2), expand=False)
+    yield ""
+
+
+def _far(state: Values) -> str:
+    """How far a sweep is."""
+    if "runs" not in state:
+        return ""
+    runs = state["runs"]
+    ends = f", the last by about {runs['ends']}" if "ends" in runs else ""
+    return f", {runs['done']} of {runs['total']} runs are done{ends}"
+
+
+def run_report(
+    directory: RunDirectory, plan: Plan, *, troubles: bool = True
+) -> Iterator[RenderableType]:
+    """Everything a run found, from its directory alone; first, if asked for, what went wrong."""
+    if troubles:
+        yield from trouble_report(directory)
     if plan.document.sweep:
         found = directory.read_json("results.json")
         yield _sweep_table(found.get("runs", {}))
@@ -122,10 +156,6 @@ def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
         if blocks:
             yield _section(Text("side by side", "bold"), blocks)
             yield ""
-    if state["state"] != "done":
-        yield Text(
-            f"the run is {state['state']}: ceflow run it again with --out to go on", "yellow"
-        )
     yield files_line(directory.path)
 
 

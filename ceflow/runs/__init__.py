@@ -1,6 +1,16 @@
 """The loop from a document to its results, and where they are kept."""
 
+from ceflow.runs.failures import Failure, RunError
 from ceflow.runs.needs import Needs, forecast_needs, require_memory
 from ceflow.runs.running import Run, reopen, run
 
-__all__ = ["Needs", "Run", "forecast_needs", "reopen", "require_memory", "run"]
+__all__ = [
+    "Failure",
+    "Needs",
+    "Run",
+    "RunError",
+    "forecast_needs",
+    "reopen",
+    "require_memory",
+    "run",
+]

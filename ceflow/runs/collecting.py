@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from math import isfinite
 from typing import Any
 
 from ceflow.compiler import Plan
-from ceflow.runs.curves import curves, label
+from ceflow.runs.curves import curves, label, missing
+from ceflow.runs.numbers import plain
 from ceflow.spec import (
     Collect,
     Document,
@@ -27,20 +29,17 @@ Runs = Mapping[str, dict[str, Values]]
 """The results of each run of a sweep."""
 
 
-def collect(plan: Plan, runs: Runs, directory: RunDirectory) -> dict[str, Values]:
-    """For each [collect] table of a document its points, and the fit of each of its curves; or the
-    curves of what the runs in the sweep's directory recorded."""
+def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> Values:
+    """Of one [collect] table the points, and the fit of each of its curves; or the curves of what
+    the runs in the sweep's directory recorded. Runs that failed are left out, and named."""
     documents = variants(plan.document)
-    found = {}
-    for name, asked in plan.document.collect.items():
-        if asked.of_courses(plan.document):
-            stage = course_path(asked.x)[0]
-            below = {run: RunDirectory(directory.path / run) for run in documents}
-            courses = {run: each.read_metrics(stage) for run, each in below.items()}
-            found[name] = curves(asked, documents, courses)
-        else:
-            found[name] = _numbers(asked, documents, runs)
-    return found
+    if not asked.of_courses(plan.document):
+        return _numbers(asked, documents, runs)
+    stage = course_path(asked.x)[0]
+    done = {run: stage in runs.get(run, {}) for run in documents}
+    below = {run: RunDirectory(directory.path / run) for run in documents}
+    courses = {run: below[run].read_metrics(stage) if done[run] else [] for run in documents}
+    return curves(asked, documents, courses)
 
 
 def _numbers(asked: Collect, documents: Mapping[str, Document], runs: Runs) -> Values:
@@ -61,16 +60,19 @@ def _points(asked: Collect, documents: Mapping[str, Document], runs: Runs) -> It
         point: Values = {"run": run, "x": _number(at_path(tree, asked.x))}
         if asked.by is not None:
             point["by"] = label(at_path(tree, asked.by))
-        point["y"] = _number(at_path(runs[run], y))
-        stderr = _number(at_path(runs[run], f"{y}_stderr"))
+        found = runs.get(run, {})
+        point["y"] = _number(at_path(found, y))
+        stderr = _number(at_path(found, f"{y}_stderr"))
         yield point | ({} if stderr is None else {"stderr": stderr})
 
 
 def _number(value: Any) -> float | None:
-    """A number, or the one that a list repeats; None where there is none."""
+    """A finite number, or the one that a list repeats; None where there is none."""
     if isinstance(value, list | tuple) and value and all(item == value[0] for item in value):
         value = value[0]
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if isinstance(value, int) or isfinite(value) else None
 
 
 def _fits(points: list[Values]) -> tuple[list[Values], list[str]]:
@@ -97,16 +99,21 @@ def _power(curve: list[Values]) -> Values:
 
     x, y = ([point[key] for point in curve] for key in ("x", "y"))
     errors = [point["stderr"] for point in curve if point.get("stderr")]
-    fit = asdict(power_law(x, y, errors if len(errors) == len(y) else None))
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in fit.items()}
+    fit, lost = plain(asdict(power_law(x, y, errors if len(errors) == len(y) else None)))
+    if lost:
+        raise ValueError(f"its power law is past all numbers ({', '.join(lost)})")
+    return fit
 
 
 def _lacking(asked: Collect, points: list[Values], runs: Runs) -> Iterator[str]:
     """What is said of runs without the number that was asked for."""
     stage = asked.result[0]
-    without = [point["run"] for point in points if point["y"] is None]
+    absent = [point["run"] for point in points if stage not in runs.get(point["run"], {})]
+    if absent:
+        yield missing(stage, absent, len(points))
+    without = [p["run"] for p in points if p["y"] is None and p["run"] not in absent]
     if without:
-        found = at_path(runs[without[0]], stage) or {}
+        found = runs[without[0]][stage]
         numbers = ", ".join(key for key, value in found.items() if _number(value) is not None)
         yield (
             f"{len(without)} of {len(points)} runs have no number {asked.y}; {stage!r} has the"
@@ -114,7 +121,8 @@ def _lacking(asked: Collect, points: list[Values], runs: Runs) -> Iterator[str]:
         )
     without = [point["run"] for point in points if point["x"] is None]
     if without:
-        yield f"{asked.x} is no number, nor one repeated, in {len(without)} of {len(points)} runs"
+        count = f"{len(without)} of {len(points)}"
+        yield f"{asked.x} is no finite number, nor one repeated, in {count} runs"
 
 
 def _kinks(asked: Collect, documents: Mapping[str, Document]) -> Iterator[str]:

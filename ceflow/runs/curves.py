@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
+from ceflow.runs.numbers import listed
 from ceflow.spec import Collect, Document, at_path, course_path, tree_of
 from ceflow.stages import Values
 
@@ -28,6 +29,11 @@ def curves(asked: Collect, documents: Mapping[str, Document], courses: Courses) 
         warnings += unsmoothed
     values["curves"] = found
     return values | ({"warnings": warnings} if warnings else {})
+
+
+def missing(stage: str, runs: list[str], count: int) -> str:
+    """Of a stage that some of so many runs have not done."""
+    return f"{len(runs)} of {count} runs have not done {stage!r}: {listed(runs)}"
 
 
 def label(value: Any) -> str:
@@ -98,9 +104,12 @@ def _smoothed(found: list[Values], over: int) -> tuple[list[Values], list[str]]:
 
 def _lacking(asked: Collect, found: list[Values], courses: Courses) -> Iterator[str]:
     """What is said of runs without the numbers that were asked for."""
-    without = [curve["run"] for curve in found if not curve["x"]]
+    stage = course_path(asked.x)[0]
+    absent = [curve["run"] for curve in found if not courses[curve["run"]]]
+    if absent:
+        yield missing(stage, absent, len(found))
+    without = [c["run"] for c in found if not c["x"] and c["run"] not in absent]
     if without:
-        stage = course_path(asked.x)[0]
         lines = courses[without[0]]
         numbers = (key for line in lines[-1:] for key in line if isinstance(line[key], int | float))
         yield (

@@ -1,19 +1,17 @@
 """From a document to its results: one run, or the many of a sweep."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ceflow.compiler import Plan, compile
 from ceflow.data import Extent
-from ceflow.events import Event, Observer, ignore
-from ceflow.runs.collecting import collect
-from ceflow.runs.directories import choose_directory
-from ceflow.runs.loop import Loop, begin
+from ceflow.events import Observer, ignore
+from ceflow.runs.failures import RunError
 from ceflow.runs.needs import require_memory
-from ceflow.spec import Document, Fault, SpecError, dumps, load, variants
-from ceflow.stages import Values
+from ceflow.runs.sweeping import Sweep, perform
+from ceflow.spec import Document, Fault, SpecError, load
 from ceflow.store import RunDirectory
 
 if TYPE_CHECKING:
@@ -44,13 +42,23 @@ class Run:
         return directory.read_array(name)
 
 
-def run(document: Document, out: str | Path | None = None, *, observe: Observer = ignore) -> Run:
+def run(
+    document: Document,
+    out: str | Path | None = None,
+    *,
+    observe: Observer = ignore,
+    fail_fast: bool = False,
+) -> Run:
     """Check a document, do its stages in order, and leave a run directory.
 
     `out` is the directory; by default `runs/NAME`, numbered where that is taken. An unfinished run
     of the same document is resumed: its finished stages are kept. A sweep leaves a run directory
     for each of its documents inside its own. `observe` is told of progress. Figures are drawn by
     `ceflow.report.write_figures`, as `ceflow run` does.
+
+    A stage that fails takes with it only those that refer to it; with `fail_fast` all that come
+    after it. At the end `RunError` is raised: its `run` has the results of all that was done, its
+    `failures` say what failed. The same call again does only what failed and what is missing.
 
     Raises `SpecError` before anything is written where the document is wrong or would not fit in
     memory.
@@ -64,15 +72,13 @@ def run(document: Document, out: str | Path | None = None, *, observe: Observer 
     2.36
     """
     plan = compile(document)
-    swept = variants(document) if document.sweep else {}
     require_memory(plan)
-    resolved = dumps(plan.resolved(), defaults=True)
-    directory = choose_directory(out, document.name, resolved)
-    if not directory.exists:
-        begin(directory, plan, resolved)
-    if swept:
-        return _run_each(plan, swept, directory, observe)
-    return Run(directory.path, Loop(plan, directory, observe).run())
+    work = perform(plan, out, observe, fail_fast=fail_fast)
+    collected = work.collected if isinstance(work, Sweep) else {}
+    done = Run(work.directory.path, work.results, collected)
+    if work.failures:
+        raise RunError(done, tuple(work.failures)) from work.cause
+    return done
 
 
 def reopen(directory: RunDirectory) -> Plan:
@@ -86,38 +92,3 @@ def reopen(directory: RunDirectory) -> Plan:
         return compile(document)
     image = extent.get("image")
     return compile(document, Extent(**extent | {"image": image and tuple(image)}))
-
-
-def _run_each(
-    plan: Plan, swept: dict[str, Document], directory: RunDirectory, observe: Observer
-) -> Run:
-    """The runs of a sweep, one after another; their results together in the sweep's own."""
-    results: dict[str, Any] = {}
-    state = directory.read_json("run.json")
-    try:
-        for name, document in swept.items():
-            done = run(document, directory.path / name, observe=_named(observe, name))
-            results[name] = done.results
-            _write_results(directory, results)
-        collected = collect(plan, results, directory)
-        _write_results(directory, results, collected)
-    except BaseException as error:
-        stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        directory.write_json("run.json", state | {"state": stopped})
-        raise
-    directory.write_json("run.json", state | {"state": "done"})
-    return Run(directory.path, results, collected)
-
-
-def _write_results(directory: RunDirectory, runs: Values, collected: Values | None = None) -> None:
-    written = {"stages": {}, "runs": runs}
-    directory.write_json("results.json", written | ({"collect": collected} if collected else {}))
-
-
-def _named(observe: Observer, run: str) -> Observer:
-    """An observer that hears the name of the run before that of the stage."""
-
-    def observe_named(event: Event) -> None:
-        observe(replace(event, stage=f"{run} {event.stage}"))
-
-    return observe_named

@@ -261,7 +261,7 @@ def test_a_run_that_fails_ends_with_one_and_can_go_on(alone, monkeypatch):
         patch.setitem(stages.KINDS, Variance, kind._replace(run=broken))
         result = invoke("run", "spec.toml", "--out", "out")
     assert result.exit_code == 1
-    assert "the run failed: RuntimeError: out of luck" in result.stderr
+    assert "the run failed: stage 'alpha': RuntimeError: out of luck" in result.stderr
     state = read_json(alone / "out/run.json")
     assert (state["state"], state["stages"]["alpha"]["state"]) == ("failed", "failed")
     assert read_json(alone / "out/results.json") == {"stages": {}}

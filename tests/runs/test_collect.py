@@ -1,6 +1,7 @@
 """What is gathered over the runs of a sweep."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import ceflow
 from ceflow import stages
 from ceflow.report import run_report, write_figures
 from ceflow.runs import reopen
-from ceflow.spec import Collect, Document, Ensemble, Flow, Gaussian, Mlp, Sweep, Variance
+from ceflow.spec import Collect, Document, Ensemble, Flow, Gaussian, Kernel, Mlp, Sweep, Variance
 from ceflow.stages import Outcome
 from ceflow.store import RunDirectory
 
@@ -109,11 +110,44 @@ def test_what_there_is_to_say_is_said(law, tmp_path, case):
     assert any(said in warning for warning in warnings), warnings
 
 
+def test_runs_that_failed_are_left_out_and_named(law, tmp_path, monkeypatch):
+    kind = stages.KINDS[Flow]
+
+    def failing(job):
+        if job.model.multiplicity == 2:
+            raise ValueError("no more")
+        return kind.run(job)
+
+    monkeypatch.setitem(stages.KINDS, Flow, kind._replace(run=failing))
+    document = swept({"c": drift()}, model__multiplicity=[1, 2, 4])
+    with pytest.raises(ceflow.RunError) as raised:
+        ceflow.run(document, tmp_path / "out")
+    found = raised.value.run.collected["c"]
+    assert [point["y"] is None for point in found["points"]] == [False, True, False]
+    assert found["fits"][0]["slope"] == pytest.approx(-1, abs=1e-12)  # of two points
+    assert "1 of 3 runs have not done 'flow': multiplicity=2" in found["warnings"]
+
+
+def test_an_infinite_x_is_no_point_of_a_fit(tmp_path):
+    paths: dict[str, Any] = {"model.widths": [[4], [math.inf]]}
+    document = Document(
+        data=Gaussian(train=2, inputs=2),
+        model=Mlp(widths=[4]),
+        stages={"k": Kernel()},
+        sweep=Sweep(**paths),
+        collect={"c": drift(x="model.widths", y="stages.k.trace")},
+    )
+    run = ceflow.run(document, tmp_path / "out")
+    found = json.loads((run.path / "results.json").read_text())["collect"]["c"]
+    assert [point["x"] for point in found["points"]] == [4, None]
+    assert "is no finite number" in found["warnings"][0]
+
+
 def test_an_x_that_is_no_number_is_said(law, tmp_path):
     collect = {"c": drift(x="model.member.widths")}
     document = swept(collect, model__member__widths=[[8, 8], [8, 4]])
     found = ceflow.run(document, tmp_path / "out").collected["c"]
-    assert "is no number, nor one repeated, in 1 of 2 runs" in found["warnings"][0]
+    assert "is no finite number, nor one repeated, in 1 of 2 runs" in found["warnings"][0]
     assert found["fits"] == []
 
 

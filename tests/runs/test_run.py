@@ -2,6 +2,7 @@
 
 import json
 import platform
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -243,14 +244,75 @@ def break_kernels(monkeypatch):
 
 def test_failure_is_recorded_and_finished_stages_are_kept(tmp_path, break_kernels):
     break_kernels("smooth")
-    with pytest.raises(Broken):
+    with pytest.raises(ceflow.RunError, match="stage 'smooth': Broken: no") as raised:
         ceflow.run(document(), tmp_path)
     state = state_of(tmp_path)
     assert state["state"] == "failed"
     assert state["stages"]["smooth"] == {"state": "failed", "error": "Broken: no"}
-    assert state["stages"]["drawn"]["state"] == "done"
-    assert "compact" not in state["stages"]
-    assert list(results_of(tmp_path)) == ["alpha", "best", "infinite", "drawn"]
+    assert state["stages"]["drawn"]["state"] == state["stages"]["compact"]["state"] == "done"
+    assert list(results_of(tmp_path)) == ["alpha", "best", "infinite", "drawn", "compact"]
+    assert dict(raised.value.run.results) == results_of(tmp_path)
+    assert [failure.stage for failure in raised.value.failures] == ["smooth"]
+    assert isinstance(raised.value.__cause__, Broken)
+
+
+def test_stages_that_need_a_failed_one_are_skipped_and_all_others_done(tmp_path, monkeypatch):
+    quick = stages.KINDS[Kernel]._replace(run=lambda job: stages.Outcome({}))
+    monkeypatch.setitem(stages.KINDS, Kernel, quick)
+
+    def broken(job: stages.Job) -> stages.Outcome:
+        raise Broken("no")
+
+    monkeypatch.setitem(stages.KINDS, Variance, stages.KINDS[Variance]._replace(run=broken))
+    with pytest.raises(ceflow.RunError):
+        ceflow.run(document(), tmp_path)
+    found = state_of(tmp_path)["stages"]
+    assert {name: stage["state"] for name, stage in found.items()} == {
+        "alpha": "failed",
+        "best": "skipped",
+        "infinite": "done",
+        "drawn": "done",
+        "smooth": "skipped",  # through best
+        "compact": "skipped",
+    }
+    assert found["smooth"]["error"] == "it refers to 'best'"
+
+
+def test_fail_fast_leaves_undone_what_comes_after(tmp_path, break_kernels):
+    break_kernels("smooth")
+    with pytest.raises(ceflow.RunError):
+        ceflow.run(document(), tmp_path, fail_fast=True)
+    assert "compact" not in state_of(tmp_path)["stages"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("too small"), "too small"),
+        (AssertionError(), "AssertionError: it says no more"),
+        (MemoryError(), "the memory was not enough"),
+        (FileNotFoundError(2, "No such file or directory", "x.npz"), "x.npz: No such file"),
+    ],
+)
+def test_what_a_stage_failed_with_is_a_sentence(tmp_path, break_kernels, error, said):
+    break_kernels("k", error)
+    with pytest.raises(ceflow.RunError):
+        ceflow.run(document(stages={"k": ANALYTIC}), tmp_path)
+    assert state_of(tmp_path)["stages"]["k"]["error"].startswith(said)
+
+
+def test_a_failure_keeps_no_arrays_in_memory(tmp_path, monkeypatch):
+    held: list[Any] = []
+
+    def broken(job: stages.Job) -> stages.Outcome:
+        big = np.zeros(10)
+        held.append(weakref.ref(big))
+        raise Broken("no")
+
+    monkeypatch.setitem(stages.KINDS, Kernel, stages.KINDS[Kernel]._replace(run=broken))
+    with pytest.raises(ceflow.RunError):
+        ceflow.run(document(stages={"k": ANALYTIC}), tmp_path)
+    assert held[0]() is None
 
 
 def test_resuming_does_what_is_left_and_comes_out_the_same(
@@ -258,7 +320,7 @@ def test_resuming_does_what_is_left_and_comes_out_the_same(
 ):
     with monkeypatch.context():
         break_kernels("smooth")
-        with pytest.raises(Broken):
+        with pytest.raises(ceflow.RunError):
             ceflow.run(document(), tmp_path)
     kept = (tmp_path / "arrays" / "drawn.zarr" / "zarr.json").stat().st_mtime_ns
     monkeypatch.undo()
@@ -266,7 +328,7 @@ def test_resuming_does_what_is_left_and_comes_out_the_same(
     ceflow.run(document(), tmp_path, observe=events.append)
     assert (tmp_path / "results.json").read_bytes() == (whole.path / "results.json").read_bytes()
     assert (tmp_path / "arrays" / "drawn.zarr" / "zarr.json").stat().st_mtime_ns == kept
-    assert {event.stage for event in events if isinstance(event, Progress)} == {"smooth", "compact"}
+    assert {event.stage for event in events if isinstance(event, Progress)} == {"smooth"}
     state = state_of(tmp_path)
     assert state["state"] == "done"
     assert state["stages"]["smooth"]["state"] == "done"
@@ -280,13 +342,14 @@ def test_interrupt_is_recorded_as_such(tmp_path, break_kernels):
     assert state_of(tmp_path)["stages"]["drawn"]["state"] == "interrupted"
 
 
-def test_failure_to_write_a_result_is_recorded(tmp_path, monkeypatch):
+def test_a_number_that_is_not_finite_is_null_with_a_warning(tmp_path, monkeypatch):
     kind = stages.KINDS[Kernel]
-    nan = stages.Outcome({"trace": float("nan")})
+    nan = stages.Outcome({"trace": float("nan"), "rows": [1.0, float("inf")]})
     monkeypatch.setitem(stages.KINDS, Kernel, kind._replace(run=lambda job: nan))
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        ceflow.run(document(stages={"k": ANALYTIC}), tmp_path)
-    assert state_of(tmp_path)["state"] == "failed"
+    found = ceflow.run(document(stages={"k": ANALYTIC}), tmp_path).results["k"]
+    assert (found["trace"], found["rows"]) == (None, [1.0, None])
+    (warning,) = found["warnings"]
+    assert warning.startswith("not finite, and so null: trace, rows.1;")
 
 
 def test_finished_run_is_returned_as_it_is(whole):
@@ -325,7 +388,7 @@ def test_default_directory_continues_an_unfinished_run(tmp_path, monkeypatch, br
     monkeypatch.chdir(tmp_path)
     small = document(stages={"k": ANALYTIC})
     break_kernels("k")
-    with pytest.raises(Broken):
+    with pytest.raises(ceflow.RunError):
         ceflow.run(small)
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)

@@ -1,12 +1,14 @@
 """Runs of a sweep: a directory each, and all results together."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 import ceflow
 from ceflow import stages
+from ceflow.events import StageStarted
 from ceflow.spec import Document, Mlp, Sweep, Variance, load
 
 MODEL = Mlp(widths=[8, 8], inputs=2, outputs=1)
@@ -32,22 +34,70 @@ def test_results_of_all_runs_stand_together(tmp_path):
     assert stored == {"stages": {}, "runs": dict(run.results)}
 
 
-def test_a_sweep_that_failed_goes_on_where_it_stopped(tmp_path, monkeypatch):
-    kind, calls = stages.KINDS[Variance], []
+@pytest.fixture
+def fail_on(monkeypatch):
+    """Let the variance stage fail at some widths; returns the widths at which it was tried."""
 
-    def failing(job):
-        calls.append(job)
-        if len(calls) == 2:
-            raise RuntimeError("no more")
-        return kind.run(job)
+    kind = stages.KINDS[Variance]
 
-    monkeypatch.setitem(stages.KINDS, Variance, kind._replace(run=failing))
-    with pytest.raises(RuntimeError):
+    def failing_on(*widths):
+        tried = []
+
+        def failing(job):
+            tried.append(job.model.widths[0])
+            if tried[-1] in widths:
+                raise RuntimeError("no more")
+            return kind.run(job)
+
+        monkeypatch.setitem(stages.KINDS, Variance, kind._replace(run=failing))
+        return tried
+
+    return failing_on
+
+
+def state_of(folder):
+    return json.loads((folder / "run.json").read_text())
+
+
+def test_a_sweep_goes_on_where_a_run_fails_and_a_rerun_does_only_that_one(tmp_path, fail_on):
+    tried = fail_on(8)
+    with pytest.raises(ceflow.RunError, match="run 'widths=8-8', stage 'alpha'") as raised:
         ceflow.run(swept(), tmp_path / "out")
-    assert json.loads((tmp_path / "out" / "run.json").read_text())["state"] == "failed"
+    assert tried == [8, 20]
+    assert raised.value.run.results["widths=8-8"] == {}
+    assert raised.value.run.results["widths=20-10"]["alpha"]["alpha"] > 0
+    state = state_of(tmp_path / "out")
+    failed = {"run": "widths=8-8", "stage": "alpha", "error": "RuntimeError: no more"}
+    assert (state["state"], state["runs"]) == (
+        "failed",
+        {"total": 2, "done": 1, "failed": [failed]},
+    )
+    tried = fail_on()
     run = ceflow.run(swept(), tmp_path / "out")
-    assert (len(calls), len(run.results)) == (3, 2)
-    assert json.loads((tmp_path / "out" / "run.json").read_text())["state"] == "done"
+    assert (tried, len(run.results)) == ([8], 2)
+    state = state_of(tmp_path / "out")
+    assert (state["state"], state["runs"]) == ("done", {"total": 2, "done": 2, "failed": []})
+
+
+def test_fail_fast_ends_a_sweep_at_the_first_failure(tmp_path, fail_on):
+    tried = fail_on(8, 20)
+    with pytest.raises(ceflow.RunError):
+        ceflow.run(swept(), tmp_path / "out", fail_fast=True)
+    assert tried == [8]
+
+
+def test_a_sweep_says_how_far_it_is_and_when_it_will_end(tmp_path):
+    seen = []
+
+    def observe(event):
+        if isinstance(event, StageStarted):
+            seen.append(state_of(tmp_path / "out")["runs"])
+
+    ceflow.run(swept(), tmp_path / "out", observe=observe)
+    first, second = seen
+    assert first == {"total": 2, "done": 0, "failed": []}
+    assert (second["total"], second["done"]) == (2, 1)
+    assert datetime.fromisoformat(second["ends"]) > datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_an_array_that_is_not_there_is_named(tmp_path):

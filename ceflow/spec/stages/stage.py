@@ -34,6 +34,12 @@ class StageSpec(Spec):
         """The keys that name earlier stages."""
         return {}
 
+    @property
+    def needed(self) -> set[str]:
+        """The earlier stages that it refers to."""
+        named = {getattr(self, key) for key in self.references()} - {None}
+        return named | ({self.answer[0]} if self.answer else set())
+
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         """What is wrong with this stage in its document; `model` is the one it acts on."""
         yield from ()

@@ -1,0 +1,65 @@
+"""What is said of stages that failed."""
+
+from dataclasses import dataclass
+from traceback import clear_frames
+from typing import TYPE_CHECKING
+
+from ceflow.spec import SpecError
+
+if TYPE_CHECKING:
+    from ceflow.runs.running import Run
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A stage that failed, and why; of a sweep, in which of its runs.
+
+    `stage` is empty where a whole run of a sweep could not be begun.
+    """
+
+    stage: str
+    why: str
+    run: str = ""
+
+    def __str__(self) -> str:
+        run = f"run {self.run!r}" if self.run else ""
+        stage = f"stage {self.stage!r}" if self.stage else ""
+        return f"{', '.join(filter(None, (run, stage)))}: {self.why}"
+
+
+class RunError(Exception):
+    """Stages of a run failed. `run` has the results of all others, `failures` says what failed.
+
+    The first error is its `__cause__`.
+    """
+
+    def __init__(self, run: "Run", failures: tuple[Failure, ...]):
+        self.run = run
+        self.failures = failures
+        super().__init__("\n".join(map(str, failures)))
+
+
+OUT_OF_MEMORY = "the memory was not enough; take fewer examples, a smaller network or smaller tiles"
+
+
+def sentence(error: BaseException) -> str:
+    """What went wrong, in words; with the error's type where its own words may need one."""
+    text = str(error).strip()
+    if isinstance(error, MemoryError) or text.startswith("RESOURCE_EXHAUSTED"):
+        return OUT_OF_MEMORY
+    if isinstance(error, SpecError):
+        return "; ".join(fault.message for fault in error.faults)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'a file'}: {error.strerror}"
+    if type(error) is ValueError and text:
+        return text
+    return f"{type(error).__name__}: {text or 'it says no more'}"
+
+
+def without_arrays(error: Exception) -> Exception:
+    """The same, less the variables that its traceback would keep in memory."""
+    below: BaseException | None = error
+    while below is not None:
+        clear_frames(below.__traceback__)
+        below = below.__context__
+    return error
