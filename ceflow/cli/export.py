@@ -21,8 +21,16 @@ if TYPE_CHECKING:
     help="equinox: a Python file; timm: a Python expression; stablehlo: a module.",
 )
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="By default stdout.")
+@click.option(
+    "--weights",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Weights to put in, as equinox.tree_serialise_leaves wrote them; of stablehlo.",
+)
 @settings
-def command(spec: str, to: "Format", out: Path | None, settings: tuple[str, ...]) -> None:
+def command(
+    spec: str, to: "Format", out: Path | None, weights: Path | None, settings: tuple[str, ...]
+) -> None:
     """Write the network of SPEC as code or as a module; notes on it go to stderr.
 
     StableHLO is text in a FILE that ends in .mlir and on stdout, else JAX's serialised form.
@@ -34,7 +42,7 @@ def command(spec: str, to: "Format", out: Path | None, settings: tuple[str, ...]
     if out and out.exists():
         fail(f"{out} exists already; remove it, or name another file", 2)
     with explained("the export"):
-        made = export(compile(load(spec, settings)), to, out.suffix if out else "")
+        made = export(compile(load(spec, settings)), to, out.suffix if out else "", weights)
         _write(made.content, out)
     for note in made.notes:
         click.echo(note, err=True)

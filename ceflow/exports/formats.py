@@ -1,7 +1,8 @@
 """Formats by name: what each makes of a plan, and what it has to say about it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ceflow.compiler import Plan
@@ -20,13 +21,15 @@ class Artefact(NamedTuple):
     notes: list[str]
 
 
-def export(plan: Plan, to: Format, suffix: str = "") -> Artefact:
+def export(plan: Plan, to: Format, suffix: str = "", weights: Path | None = None) -> Artefact:
     """A plan's network in a format.
 
     `suffix` is the ending of the file's name: StableHLO is text in `.mlir` and without an ending,
-    else JAX's serialised form. Only StableHLO loads JAX.
+    else JAX's serialised form, with its gradient. Only StableHLO loads JAX, and only it holds
+    `weights`: a file that `equinox.tree_serialise_leaves` wrote of a module of the plan.
 
-    Raises `SpecError` where a width is infinite, or the format has no such network.
+    Raises `SpecError` where a width is infinite, the format has no such network or holds no
+    weights, and where the weights are not the network's.
 
     >>> from ceflow.compiler import compile
     >>> from ceflow.spec import Document, Resnext
@@ -35,7 +38,12 @@ def export(plan: Plan, to: Format, suffix: str = "") -> Artefact:
     'ResNet(Bottleneck, [3, 4, 6, 3], cardinality=12, base_width=10)\\n'
     """
     with _faults_placed(plan):
-        return _WRITERS[to](plan, suffix)
+        if to == "stablehlo":
+            return _stablehlo(plan, suffix, weights)
+        if weights is not None:
+            message = f"what is written for {to} holds no weights"
+            raise SpecError(Fault("CE203", message, help="export them to stablehlo"))
+        return _timm(plan) if to == "timm" else _equinox(plan)
 
 
 @contextmanager
@@ -47,23 +55,23 @@ def _faults_placed(plan: Plan) -> Iterator[None]:
         yield
 
 
-def _timm(plan: Plan, suffix: str) -> Artefact:
+def _timm(plan: Plan) -> Artefact:
     return Artefact(timm_line(plan) + "\n", [_parameters(plan), *timm_notes(plan)])
 
 
-def _equinox(plan: Plan, suffix: str) -> Artefact:
+def _equinox(plan: Plan) -> Artefact:
     return Artefact(equinox_file(plan), [_parameters(plan)])
 
 
-def _stablehlo(plan: Plan, suffix: str) -> Artefact:
-    from ceflow.exports.stablehlo import stablehlo_text, weight_notes, written  # loads JAX
+def _stablehlo(plan: Plan, suffix: str, weights: Path | None) -> Artefact:
+    from ceflow.exports.stablehlo import notes, serialised, stablehlo_text, written  # loads JAX
 
-    exported = written(plan)
-    notes = weight_notes(plan)
+    exported = written(plan, weights)
+    said = notes(plan, exported, weights is not None)
     if suffix in ("", ".mlir"):
-        return Artefact(stablehlo_text(plan, exported), notes)
+        return Artefact(stablehlo_text(plan, exported), said)
     try:
-        return Artefact(bytes(exported.serialize()), notes)
+        return Artefact(serialised(plan, exported), said)
     except ImportError:
         message = "JAX writes its serialised form with flatbuffers, which is not installed"
         raise ValueError(f"{message}; pip install 'ceflow[export]', or name a .mlir file") from None
@@ -71,10 +79,3 @@ def _stablehlo(plan: Plan, suffix: str) -> Artefact:
 
 def _parameters(plan: Plan) -> str:
     return f"{plan.root.parameters:,.0f} parameters"
-
-
-_WRITERS: dict[Format, Callable[[Plan, str], Artefact]] = {
-    "equinox": _equinox,
-    "timm": _timm,
-    "stablehlo": _stablehlo,
-}

@@ -2,15 +2,16 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import pytest
 from numpy.testing import assert_allclose
 
 from ceflow.compiler import Plan, compile
-from ceflow.exports import export
+from ceflow.exports import Artefact, export
 from ceflow.exports.stablehlo import weights_of
-from ceflow.spec import Block, Bottleneck, Document, Ensemble, Mlp, Model, Resnext
+from ceflow.spec import Block, Bottleneck, Document, Ensemble, Mlp, Model, Resnext, SpecError
 
 MODELS: dict[str, Model] = {
     "mlp": Mlp(widths=[7, 5], inputs=4, outputs=3, activation="erf", bias_variance=0.2),
@@ -59,6 +60,74 @@ def test_a_module_read_back_computes_the_same(name, precision, batch):
     assert_allclose(y, expected, rtol=epsilon, atol=epsilon)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS if name != "mlp")],
+)
+def test_a_module_read_back_has_its_gradient(name, x64):
+    plan = plan_of(MODELS[name])
+    module: Any = plan.module(jax.random.key(1, impl="unsafe_rbg"))
+    x = jax.random.normal(jax.random.key(2), (3, *shape_of(plan)))
+    call = read_back(export(plan, "stablehlo", ".jax"))
+    weights, structure = jax.tree.flatten(eqx.filter(module, eqx.is_array))
+    rest = eqx.filter(module, eqx.is_array, inverse=True)
+    ours = jax.grad(lambda w, x: (call(w, x) ** 2).sum(), (0, 1))(weights, x)
+
+    @jax.jit
+    def loss(weights, x):
+        network = eqx.combine(jax.tree.unflatten(structure, weights), rest)
+        return (jax.vmap(network)(x) ** 2).sum()
+
+    theirs = jax.grad(loss, (0, 1))(weights, x)
+    # sums in another order, through at most 9 layers and back
+    for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert_allclose(one, other, rtol=1e-10, atol=1e-10 * float(abs(other).max()))
+
+
+@pytest.mark.parametrize("name", ["mlp", pytest.param("resnext", marks=pytest.mark.slow)])
+def test_weights_that_are_given_are_in_the_file(name, x64, tmp_path):
+    plan = plan_of(MODELS[name])
+    module: Any = plan.module(jax.random.key(7, impl="unsafe_rbg"))
+    eqx.tree_serialise_leaves(tmp_path / "net.eqx", module)
+    x = jax.random.normal(jax.random.key(2), (3, *shape_of(plan)))
+    made = export(plan, "stablehlo", ".jax", tmp_path / "net.eqx")
+    assert "f(x)" in made.notes[1]
+    assert "in the file" in made.notes[1]
+    assert_allclose(read_back(made)(x), jax.vmap(module)(x), rtol=1e-11, atol=1e-11)  # as above
+    text = export(plan, "stablehlo", ".mlir", tmp_path / "net.eqx").content
+    assert isinstance(text, str)
+    assert text.startswith("// f(x) of the document")
+    parsed(text)
+
+
+@pytest.mark.parametrize("wrong", ["other", "float32", "longer", "shorter", "junk"])
+def test_weights_of_another_network_are_refused(wrong, tmp_path, x64):
+    plan, path = plan_of(MODELS["mlp"]), tmp_path / "net.eqx"
+    given = {"other": MODELS["bottleneck"]}.get(wrong, MODELS["mlp"])
+    made = plan_of(given, precision="float32" if wrong == "float32" else "float64")
+    with jax.enable_x64(wrong != "float32"):
+        eqx.tree_serialise_leaves(path, made.module(jax.random.key(0, impl="unsafe_rbg")))
+    content = path.read_bytes()
+    change = {"longer": content * 2, "shorter": content[:-9], "junk": b"weights"}
+    path.write_bytes(change.get(wrong, content))
+    with pytest.raises(SpecError, match="does not hold the weights of this network in float64"):
+        export(plan, "stablehlo", ".jax", path)
+
+
+def test_the_versions_are_said_in_the_head_and_in_the_notes():
+    made = export(plan_of(MODELS["mlp"]), "stablehlo")
+    assert isinstance(made.content, str)
+    said = made.content.splitlines()[1].removeprefix("// ")
+    assert said == made.notes[-1]
+    assert said.startswith(f"written by jax {jax.__version__} for cpu, in calling convention ")
+    assert "StableHLO 1." in said
+
+
+def read_back(made: Artefact) -> Any:
+    assert isinstance(made.content, bytes)
+    return jax.export.deserialize(bytearray(made.content)).call
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_the_text_is_a_module_and_names_its_arguments(name):
     plan = plan_of(MODELS[name])
@@ -66,10 +135,10 @@ def test_the_text_is_a_module_and_names_its_arguments(name):
     assert isinstance(content, str)
     weights = weights_of(plan)
     head = [line for line in content.splitlines() if line.startswith("//")]
-    assert len(head) == len(weights) + 2
-    places = [line.split(maxsplit=2)[2].rsplit(": ")[0] for line in head[1:-1]]
+    assert len(head) == len(weights) + 4
+    places = [line.split(maxsplit=2)[2].rsplit(": ")[0] for line in head[2:-2]]
     assert places == list(weights)
-    assert head[-1] == f"// x: float64[batch,{','.join(map(str, shape_of(plan)))}]"
+    assert head[-2] == f"// x: float64[batch,{','.join(map(str, shape_of(plan)))}]"
     assert "func.func public @main" in content
     assert "loc(" not in content
     parsed(content)
@@ -99,8 +168,8 @@ def test_weights_are_those_of_the_module_in_order():
 def test_weights_are_not_in_the_file_and_their_size_is_said():
     made = export(plan_of(LARGE, precision="float32"), "stablehlo", ".jax")
     assert len(made.content) < 300_000
-    count, arguments = made.notes
+    count, arguments, _ = made.notes
     assert count == "25,557,032 parameters"
     assert "x: (batch, 3, 224, 224)" in arguments
     # and the running means and variances of 53120/2 channels, which are no parameters
-    assert "102.4 MB of float32, and not in the file" in arguments
+    assert "102 MB of float32, and not in the file" in arguments
