@@ -38,6 +38,7 @@ class Fault:
     - `path`: where in the document; `part` says whether its key or its value is to blame.
     - `help`: what to do; empty where the message says it.
     - `place`: where in the text, once that is known.
+    - `meant`: of a key or value that is not known the one that was likely meant.
     """
 
     code: str
@@ -46,6 +47,7 @@ class Fault:
     part: Part = "value"
     help: str = ""
     place: Place | None = None
+    meant: str | None = None
 
     def below(self, *parents: str | int) -> "Fault":
         """The same fault, seen from `parents`."""

@@ -1,70 +1,79 @@
 """From pydantic's errors to faults: in the language's words, with a path and a suggestion."""
 
 import re
-import types
 from datetime import date, time
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ceflow.spec.base import TAGS, UNTOLD, Spec, Steps
+from ceflow.spec.classes import classes_at, home_of, keys_at, kinds_at
 from ceflow.spec.diagnostics import MOST, Fault, cut, dotted
-from ceflow.spec.suggest import did_you_mean
+from ceflow.spec.suggest import did_you_mean, likeliest
 from ceflow.spec.trees import child
+from ceflow.spec.vocabulary import ABSENT, KEYS, VALUES, known_as, plain
 
 
 def faults_of(error: ValidationError, tree: dict[str, Any], root: type[Spec]) -> list[Fault]:
     """Every fault that pydantic found in a tree read as a `root`."""
     details = error.errors(include_url=False)[:MOST]
     faults = [_fault(detail, tree, root) for detail in details]
-    misspelt = {(fault.path[:-1], fault.help) for fault in faults if fault.code == "CE101"}
+    misspelt = {(fault.path[:-1], fault.meant) for fault in faults if fault.code == "CE101"}
     return [fault for fault in faults if not _is_echo(fault, misspelt)]
 
 
-def _is_echo(fault: Fault, misspelt: set[tuple[Steps, str]]) -> bool:
+def _is_echo(fault: Fault, misspelt: set[tuple[Steps, str | None]]) -> bool:
     """Whether a key is missing only because it stands there misspelt: one slip, one fault."""
-    missing = re.fullmatch("the key '(.*)' is missing", fault.message)
-    return missing is not None and (fault.path, f"did you mean {missing[1]}?") in misspelt
+    return (fault.path, missing_key(fault)) in misspelt and missing_key(fault) is not None
+
+
+def missing_key(fault: Fault) -> str | None:
+    """The key that a fault says is missing."""
+    found = re.fullmatch("the key '(.*)' is missing", fault.message)
+    return found and found[1]
 
 
 def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Fault:
     path, kind, value = _path(detail["loc"], tree), detail["type"], detail["input"]
     context = detail.get("ctx", {})
     if kind == "extra_forbidden":
-        known = _keys_at(path[:-1], tree, root)
-        return Fault(
-            "CE101",
-            f"unknown key {_shown(path[-1])}",
-            path,
-            "key",
-            did_you_mean(str(path[-1]), known),
-        )
+        return _unknown_key(path, tree, root)
     if kind == "missing":
         return Fault("CE102", f"the key {path[-1]!r} is missing", path[:-1], "key")
     if kind == "union_tag_not_found":
         tag = context["discriminator"].strip("'")
-        kinds = did_you_mean("", _kinds_at(path, tree, root))
+        kinds = did_you_mean("", kinds_at(path, tree, root))
         return Fault("CE102", f"the key {tag!r} is missing", path, "key", kinds)
     if kind == "union_tag_invalid":
         tag = context["discriminator"].strip("'")
-        help = did_you_mean(str(context["tag"]), _kinds_at(path, tree, root))
-        return Fault("CE105", f"unknown {tag} {_shown(context['tag'])}", (*path, tag), help=help)
+        return _unknown_value(tag, (*path, tag), context["tag"], kinds_at(path, tree, root))
     if kind == "literal_error":
         choices = [
             choice.strip(" '") for choice in context["expected"].replace(" or ", ", ").split(",")
         ]
-        return Fault(
-            "CE105",
-            f"unknown {_name(path)} {_shown(value)}",
-            path,
-            help=did_you_mean(str(value), choices),
-        )
+        return _unknown_value(_name(path), path, value, choices)
     expected = _expectation(kind, context, detail["msg"])
     if path[-1:] == ("[key]",):
         return Fault("CE104", f"a name {expected}, not {_shown(value)}", path[:-1], "key")
     code = "CE103" if _is_about_type(kind, value) else "CE104"
     return Fault(code, f"{_name(path)} {expected}, not {_shown(value)}", path)
+
+
+def _unknown_key(path: Steps, tree: Any, root: type[Spec]) -> Fault:
+    key, table = str(path[-1]), path[:-1]
+    known = keys_at(table, tree, root)
+    message, meant = f"unknown key {_shown(path[-1])}", likeliest(key, known, KEYS)
+    elsewhere = ABSENT.get(plain(key)) or home_of(key, classes_at(table, tree, root), root)
+    slip = meant is not None and meant.rstrip("s") == key.rstrip("s")
+    if elsewhere and not slip and known_as(key, known, KEYS) is None:
+        return Fault("CE101", message, path, "key", elsewhere)
+    return Fault("CE101", message, path, "key", did_you_mean(key, known, KEYS), meant=meant)
+
+
+def _unknown_value(name: str, path: Steps, value: Any, choices: list[str]) -> Fault:
+    help, meant = did_you_mean(str(value), choices, VALUES), likeliest(str(value), choices, VALUES)
+    return Fault("CE105", f"unknown {name} {_shown(value)}", path, help=help, meant=meant)
 
 
 def _is_about_type(kind: str, value: Any) -> bool:
@@ -88,6 +97,7 @@ def _expectation(kind: str, context: dict[str, Any], message: str) -> str:
         "bool_type": "must be true or false",
         "is_instance_of": "must be an array",
         "sequence_str": "must be an array",
+        "list_type": "must be an array of the values it takes",
         "dict_type": "must be a table",
         "model_type": "must be a table",
         "model_attributes_type": "must be a table",
@@ -150,61 +160,3 @@ def _path(location: tuple[int | str, ...], tree: Any) -> Steps:
 
 def _tags(tree: dict[str, Any]) -> list[Any]:
     return [tree.get(tag) for tag in TAGS]
-
-
-def _keys_at(path: Steps, tree: Any, root: type[Spec]) -> list[str]:
-    """The keys that the language knows in the table at `path`."""
-    classes = _classes_at(path, tree, root)
-    keys = list(classes[0].model_fields) if len(classes) == 1 else []
-    return keys if path else [*keys, "extends"]
-
-
-def _kinds_at(path: Steps, tree: Any, root: type[Spec]) -> list[str]:
-    """The kinds of model, stage or data that the table at `path` could be."""
-    return [
-        get_args(field.annotation)[0]
-        for kind in _classes_at(path, tree, root)
-        for tag, field in kind.model_fields.items()
-        if tag in TAGS
-    ]
-
-
-def _classes_at(path: Steps, tree: Any, root: type[Spec]) -> list[type[Spec]]:
-    """The classes a table could be of; one, where its tag says which."""
-    annotation: Any = root
-    for step in path:
-        tree = child(tree, step)
-        annotation = _step(annotation, step)
-        classes = _specs(annotation)
-        if len(classes) > 1 and isinstance(tree, dict):
-            tagged = [kind for kind in classes if _is_tagged(kind, tree)]
-            annotation = tagged[0] if tagged else annotation
-    return _specs(annotation)
-
-
-def _step(annotation: Any, step: int | str) -> Any:
-    for kind in _specs(annotation):
-        if step in kind.model_fields:
-            return kind.model_fields[str(step)].annotation
-    if get_origin(annotation) is dict:
-        return get_args(annotation)[1]
-    return None
-
-
-def _specs(annotation: Any) -> list[type[Spec]]:
-    """The classes of the language in an annotation."""
-    if isinstance(annotation, type) and issubclass(annotation, Spec):
-        return [annotation]
-    if get_origin(annotation) in (Union, types.UnionType):
-        return [kind for option in get_args(annotation) for kind in _specs(option)]
-    if get_origin(annotation) is Annotated:
-        return _specs(get_args(annotation)[0])
-    return []
-
-
-def _is_tagged(kind: type[Spec], tree: dict[str, Any]) -> bool:
-    return any(
-        get_origin(field.annotation) is Literal and tree.get(tag) in get_args(field.annotation)
-        for tag, field in kind.model_fields.items()
-        if tag in TAGS
-    )

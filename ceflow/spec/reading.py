@@ -1,6 +1,7 @@
 """From texts to a document, or to every fault in them."""
 
 import copy
+import math
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,9 +10,10 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from ceflow.spec.base import Steps
 from ceflow.spec.diagnostics import Fault, SpecError
 from ceflow.spec.document import VERSION, Document
-from ceflow.spec.faults import faults_of
+from ceflow.spec.faults import faults_of, missing_key
 from ceflow.spec.origin import Origin, placing, stack
 from ceflow.spec.text import Text, read
 from ceflow.spec.trees import child, remove
@@ -64,39 +66,79 @@ def validate(tree: dict[str, Any]) -> Document:
         raise SpecError(*faults_of(error, tree, Document)) from None
 
 
-def _faults_beside(faults: tuple[Fault, ...], tree: dict[str, Any]) -> list[Fault]:
-    """What is wrong in the meaning of the rest, when what cannot be read is taken out.
+MENDS = 4
+"""Times that a tree is mended, to look at the rest of it: a mend may show another fault."""
 
-    A stage with a fault goes whole; elsewhere the faulty key goes. References to what went are not
-    blamed. Nothing, where too little is left to be a document.
+STAND_INS: dict[str, Any] = {
+    "widths": [1000, 1000],
+    "blocks": [3, 3, 3],
+    "base_width": 64,
+    "multiplicity": 2,
+    "size": 10,
+    "path": ".",
+    "inputs": 1,
+    "member": {"type": "mlp", "widths": [1000, 1000]},
+    "encoder": {"type": "mlp", "widths": [math.inf]},
+    "decoder": {"type": "mlp", "widths": [math.inf]},
+}
+"""What stands in for keys of data and models that are missing, while the rest is looked at."""
+
+
+def _faults_beside(faults: tuple[Fault, ...], tree: dict[str, Any]) -> list[Fault]:
+    """What is wrong in the meaning of the rest, when what cannot be read is mended or taken out.
+
+    References to stages that went are not blamed. Nothing, where too little is left to be a
+    document.
     """
     rest, gone = copy.deepcopy(tree), set()
-    for fault in faults:
-        whole = fault.path[:1] == ("stages",) and fault.code != "CE101"
-        swept = fault.path[:1] == ("sweep",)
-        remove(rest, fault.path[:2] if whole else ("sweep",) if swept else fault.path)
-        gone |= set(fault.path[1:2]) if whole else set()
-    if "sweep" not in rest:
-        rest.pop("collect", None)  # has nothing to stand on
-    if any(fault.path[:1] == ("data",) and fault.code != "CE101" for fault in faults):
-        rest["data"] = {"source": "gaussian", "inputs": 1}  # stands in: stages ask for some data
-    if isinstance(rest.get("model"), dict):
-        rest["model"].setdefault("widths", [1])
-    try:
-        found = validate(rest).faults()
-    except SpecError:
-        return []
-    return [fault for fault in found if _referred_to(fault, rest) not in gone]
+    for _ in range(MENDS):
+        for fault in faults:
+            gone |= _mend(rest, fault)
+        if "sweep" not in rest:
+            rest.pop("collect", None)  # has nothing to stand on
+        try:
+            found = validate(rest).faults()
+        except SpecError as error:
+            faults = error.faults
+        else:
+            return [fault for fault in found if _referred_to(fault, rest) not in gone]
+    return []
+
+
+def _mend(tree: dict[str, Any], fault: Fault) -> set[Any]:
+    """Put what was meant in the place of a fault, else take out what is wrong; the names of the
+    stages that went. A stage goes whole, but for a key that is not known."""
+    table, key = _at(tree, fault.path[:-1]), fault.path[-1] if fault.path else ""
+    mendable = fault.meant and isinstance(table, dict) and key in table
+    if mendable and fault.code == "CE105":
+        table[key] = fault.meant
+    elif mendable and fault.meant not in table:
+        table[fault.meant] = table.pop(key)
+    elif fault.path[:1] == ("stages",) and fault.code != "CE101":
+        remove(tree, fault.path[:2])
+        return set(fault.path[1:2])
+    elif fault.path[:1] == ("sweep",):
+        remove(tree, ("sweep",))
+    elif (missing := missing_key(fault)) in STAND_INS:
+        _at(tree, fault.path)[missing] = copy.deepcopy(STAND_INS[missing])
+    elif fault.path[:1] == ("data",) and fault.code in ("CE102", "CE105"):
+        tree["data"] = {"source": "gaussian", "inputs": 1}  # stages ask for some data
+    else:
+        remove(tree, fault.path)
+    return set()
+
+
+def _at(tree: Any, path: Steps) -> Any:
+    for step in path:
+        tree = child(tree, step)
+    return tree
 
 
 def _referred_to(fault: Fault, tree: dict[str, Any]) -> str | None:
     """The stage that a dangling reference names; None for any other fault."""
     if fault.code != "CE201":
         return None
-    value: Any = tree
-    for step in fault.path:
-        value = child(value, step)
-    return str(value).removeprefix("stages.").partition(".")[0]
+    return str(_at(tree, fault.path)).removeprefix("stages.").partition(".")[0]
 
 
 def check(document: Document) -> None:

@@ -1,11 +1,47 @@
 """Suggestions for a name that is not known."""
 
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections import Counter
+from collections.abc import Collection, Iterable
+from difflib import SequenceMatcher
+from types import MappingProxyType
+
+from ceflow.spec.vocabulary import Words, known_as, note, plain
+
+LIKE = 0.7
+"""Of what two words have in common, as a fraction of both: below it they are two words."""
+
+LONGEST = 100
+"""Characters of a name that is looked at: whatever a longer one means, it is none of ours."""
+
+MOST = 20
+"""Names that a message lists."""
 
 
-def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that a name is a slip of; None where none is near.
+
+    >>> nearest("widht", ["widths", "inputs"]), nearest("groups", ["outputs"])
+    ('widths', None)
+    """
+    if len(name) > LONGEST:
+        return None
+    alike = [each for each in candidates if _may_be(name.lower(), each)]
+    slips, found = min(((_slips(name.lower(), each), each) for each in alike), default=(9, ""))
+    like = SequenceMatcher(None, name.lower(), found).ratio() >= LIKE
+    return found if (slips <= 1 < len(name)) or (slips == 2 and like) else None
+
+
+def likeliest(name: str, candidates: Iterable[str], words: Words) -> str | None:
+    """The candidate that is meant: by other spellings, in other tools' words, or by a slip."""
+    candidates = list(candidates)
+    called = known_as(name, candidates, words) if len(name) <= LONGEST else None
+    return called or nearest(name, candidates)
+
+
+def did_you_mean(name: str, candidates: Iterable[str], words: Words = MappingProxyType({})) -> str:
     """One line: the likeliest of the candidates, else all of them; empty where there are none.
+
+    `words` are those of other tools.
 
     >>> did_you_mean("widhts", ["widths", "inputs"])
     'did you mean widths?'
@@ -13,11 +49,35 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     'one of widths, inputs'
     """
     candidates = list(candidates)
-    if len(name) > 100:  # whatever was meant, it is not this
-        name = ""
-    close = get_close_matches(name.lower(), candidates, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]}?"
-    if len(candidates) > 20:
-        candidates = [*candidates[:20], "..."]
-    return f"one of {', '.join(candidates)}" if candidates else ""
+    meant = likeliest(name, candidates, words)
+    if meant is None:
+        return one_of(candidates)
+    if meant in words.get(plain(name), ()) and plain(meant) != plain(name):
+        return f"here it is called {meant}{note(meant)}"
+    return f"did you mean {meant}?"
+
+
+def one_of(candidates: Collection[str]) -> str:
+    """All of some names, or the first of them; empty where there are none."""
+    shown = [*candidates][:MOST] + (["..."] if len(candidates) > MOST else [])
+    return f"one of {', '.join(shown)}" if shown else ""
+
+
+def _may_be(one: str, other: str) -> bool:
+    """Whether two words can be within two slips: seen at once, where `_slips` takes its time."""
+    return (
+        max((Counter(one) - Counter(other)).total(), (Counter(other) - Counter(one)).total()) <= 2
+    )
+
+
+def _slips(one: str, other: str) -> int:
+    """Letters left out, added, changed or swapped with the next between two words."""
+    before, row = [], list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        two_before, before, row = before, row, [i]
+        for j, against in enumerate(other, 1):
+            least = min(before[j] + 1, row[-1] + 1, before[j - 1] + (letter != against))
+            if i > 1 and j > 1 and (one[i - 2], letter) == (against, other[j - 2]):
+                least = min(least, two_before[j - 2] + 1)
+            row.append(least)
+    return row[-1]

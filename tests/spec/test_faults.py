@@ -171,7 +171,7 @@ FAULTS = [
         "CE105",
         ("data", "source"),
         "unknown source 'mnist'",
-        "one of digits, idx",
+        'here it is called idx: which reads the files of MNIST and its kin, with path = "mnist"',
     ),
     (
         STAGE + 'type = "varience"\n',

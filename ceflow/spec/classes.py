@@ -1,0 +1,105 @@
+"""The classes of the language: which one a table is read as, and where a key belongs."""
+
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from ceflow.spec.base import TAGS, Spec, Steps
+from ceflow.spec.trees import child
+
+
+def keys_at(path: Steps, tree: Any, root: type[Spec]) -> list[str]:
+    """The keys that the language knows in the table at `path`."""
+    classes = classes_at(path, tree, root)
+    keys = list(classes[0].model_fields) if len(classes) == 1 else []
+    return keys if path else [*keys, "extends"]
+
+
+def kinds_at(path: Steps, tree: Any, root: type[Spec]) -> list[str]:
+    """The kinds of model, stage or data that the table at `path` could be."""
+    return [
+        get_args(field.annotation)[0]
+        for kind in classes_at(path, tree, root)
+        for tag, field in kind.model_fields.items()
+        if tag in TAGS
+    ]
+
+
+def classes_at(path: Steps, tree: Any, root: type[Spec]) -> list[type[Spec]]:
+    """The classes a table could be of; one, where its tag says which."""
+    annotation: Any = root
+    for step in path:
+        tree = child(tree, step)
+        annotation = _step(annotation, step)
+        classes = specs(annotation)
+        if len(classes) > 1 and isinstance(tree, dict):
+            tagged = [kind for kind in classes if _is_tagged(kind, tree)]
+            annotation = tagged[0] if tagged else annotation
+    return specs(annotation)
+
+
+def _step(annotation: Any, step: int | str) -> Any:
+    for kind in specs(annotation):
+        if step in kind.model_fields:
+            return kind.model_fields[str(step)].annotation
+    if get_origin(annotation) is dict:
+        return get_args(annotation)[1]
+    return None
+
+
+def specs(annotation: Any) -> list[type[Spec]]:
+    """The classes of the language in an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        return [annotation]
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [kind for option in get_args(annotation) for kind in specs(option)]
+    if get_origin(annotation) is Annotated:
+        return specs(get_args(annotation)[0])
+    if get_origin(annotation) is dict:
+        return specs(get_args(annotation)[1])
+    return []
+
+
+def _is_tagged(kind: type[Spec], tree: dict[str, Any]) -> bool:
+    return any(
+        get_origin(field.annotation) is Literal and tree.get(tag) in get_args(field.annotation)
+        for tag, field in kind.model_fields.items()
+        if tag in TAGS
+    )
+
+
+def home_of(key: str, here: list[type[Spec]], root: type[Spec]) -> str:
+    """Where a key stands that does not stand `here`; empty where it stands nowhere."""
+    if key in root.model_fields:
+        return f"{key} stands at the top of a document, above its tables"
+    inner = [name for name, field in _tables(here) if key in _keys_of(field)]
+    if inner:
+        return f"{key} stands in the table {' or '.join(inner)}"
+    for name, annotation in _tables([root]):
+        kinds = specs(annotation)
+        having = [kind for kind in kinds if key in kind.model_fields]
+        if having:
+            table = f"[{name}.NAME]" if get_origin(annotation) is dict else f"[{name}]"
+            return f"{key} is a key of {table}{_of_kinds(having, kinds)}"
+    return ""
+
+
+def _of_kinds(having: list[type[Spec]], kinds: list[type[Spec]]) -> str:
+    """Of which kinds of a table, where not of all."""
+    if len(having) == len(kinds):
+        return ""
+    tag = next(tag for tag in TAGS if tag in kinds[0].model_fields)
+    names = (kind.model_fields[tag].default for kind in having)
+    return f" with {tag} = {' or '.join(map(repr, names))}".replace("'", '"')
+
+
+def _tables(kinds: list[type[Spec]]) -> Iterator[tuple[str, Any]]:
+    """The keys of classes that hold tables, with what they are annotated as."""
+    for kind in kinds if len(kinds) == 1 else ():
+        for name, field in kind.model_fields.items():
+            if specs(field.annotation):
+                yield name, field.annotation
+
+
+def _keys_of(annotation: Any) -> list[str]:
+    return [key for kind in specs(annotation) for key in kind.model_fields]

@@ -1,0 +1,198 @@
+"""Words that other tools have for what this language calls otherwise."""
+
+import re
+from collections.abc import Collection, Mapping
+
+Words = Mapping[str, list[str]]
+"""Of a word without its spelling, what it is called here."""
+
+_OTHERS: dict[str, str] = {
+    # a document
+    "seed": "rng random_state random_seed rng_seed prng key manual_seed",
+    "precision": "dtype float_type default_dtype x64 enable_x64",
+    "name": "experiment experiment_name run_name title project",
+    "data": "dataset datasets dataloader data_module",
+    "model": "network net architecture arch module backbone",
+    "stages": "tasks jobs pipeline experiments analyses",
+    "sweep": "grid hyperparameters param_grid search_space product",
+    "collect": "aggregate gather summary plots",
+    # data
+    "source": "dataset dataset_name loader kind",
+    "path": "root folder dir directory file filename data_dir data_path data_root",
+    "train": "n_train num_train train_size train_samples ntrain samples n_samples num_samples size"
+    " n",
+    "test": "n_test num_test test_size test_samples ntest val validation n_val val_size eval",
+    "points": "n_points num_points samples n_samples num_samples n saves log_every eval_every",
+    "targets": "labels target encoding label_encoding one_hot",
+    "classes": "class_names categories digits only",
+    "normalise": "normalize normalization normalisation standardize standardise norm whiten",
+    "length": "lengthscale length_scale",
+    # a model
+    "type": "kind class class_name cls _target_",
+    "widths": "width hidden hidden_size hidden_sizes hidden_dim hidden_dims hidden_layers"
+    " hidden_layer_sizes layers num_layers n_layers depth units filters channels features neurons"
+    " layer_sizes dims width_size",
+    "inputs": "in_features in_dim in_size input input_dim input_size input_shape n_inputs"
+    " num_inputs n_features d_in dim d in_channels in_chans image_size img_size",
+    "outputs": "out_features out_dim out_size output output_dim output_size n_outputs num_outputs"
+    " d_out num_classes n_classes classes out_channels",
+    "activation": "nonlinearity act act_fn act_layer activation_fn activation_function phi sigma",
+    "weight_variance": "sigma_w sigmaw w_std w_var weight_std w_variance init_scale gain cw",
+    "last_variance": "last_w_std sigma_last readout_std output_scale",
+    "bias_variance": "sigma_b sigmab b_std b_var bias_std b_variance bias use_bias cb",
+    "multiplicity": "n_members num_members members ensemble_size n_estimators num_models n_models"
+    " n_networks num_ensembles m",
+    "member": "base base_model base_estimator estimator net network",
+    "cardinality": "groups num_groups n_groups group",
+    "base_width": "width_per_group widths width bottleneck_width group_width filters planes"
+    " num_filters init_filters",
+    "blocks": "layers depth depths num_blocks n_blocks stages stage_sizes block_counts num_layers",
+    "channels": "in_channels num_channels n_channels",
+    "projection": "downsample shortcut skip project",
+    "size": "latent latent_dim latent_size code_size bottleneck bottleneck_size bottleneck_dim"
+    " width d units",
+    # stages
+    "draws": "n_draws num_draws trials n_trials samples n_samples num_samples seeds n_seeds"
+    " num_seeds repeats replicas monte_carlo_samples",
+    "replicas": "n_replicas num_replicas repeats seeds n_seeds num_seeds runs draws trials",
+    "error": "tol tolerance rtol rel_error",
+    "tolerance": "tol slack error",
+    "rtol": "tol tolerance rel_tol reltol",
+    "atol": "abs_tol abstol",
+    "kind": "get kernel_type",
+    "method": "mode algorithm how estimator",
+    "tile": "chunk chunk_size block_size batch batch_size",
+    "ridge": "diag_reg reg regularization regularisation lambda lamda l2 noise jitter nugget",
+    "reference": "compare_to relative_to baseline target",
+    "entries": "pairs indices",
+    "ratios": "fractions widths width_ratios",
+    "time": "t t_max t_end t1 tmax horizon duration final_time",
+    "times": "ts save_at saveat t_eval",
+    "solver": "integrator ode_solver method",
+    "record": "log metrics track save watch logging callbacks",
+    "steps": "n_steps num_steps max_steps iterations n_iterations num_iterations iters n_iter"
+    " max_iter num_iters updates train_steps",
+    "epochs": "n_epochs num_epochs max_epochs passes",
+    "batch": "batch_size batchsize minibatch mini_batch bs",
+    "learning_rate": "lr eta step_size stepsize rate alpha",
+    "moments": "checkpoints eval_steps log_steps save_steps",
+    "loss": "loss_fn loss_function criterion objective",
+    "stop": "early_stop early_stopping stopping target_loss until",
+    "cost": "objective measure resource",
+    "budget": "max_params max_parameters max_flops constraint limit",
+    "compare": "baselines others against",
+    "claims": "claim theorems lemmas tests checks",
+}
+"""For a key of the language, what others call it."""
+
+_OTHER_VALUES: dict[str, str] = {
+    "leaky-relu": "lrelu",
+    "linear": "identity none id",
+    "abs": "absolute modulus",
+    "sin": "sine siren",
+    "silu": "swish",
+    "idx": "mnist fashion-mnist emnist kmnist ubyte",
+    "cifar10": "cifar",
+    "npz": "numpy npy arrays array file csv torch table h5 hdf5",
+    "gaussian": "normal random randn synthetic noise",
+    "deep-gp": "gp deep-gaussian-process gaussian-process",
+    "digits": "load-digits sklearn",
+    "mlp": "fc fcn fcnn dnn ffn nn dense feedforward fully-connected perceptron sequential",
+    "ensemble": "deep-ensemble ensembles",
+    "resnext": "resnet resnet50 resnet101 resnext50 resnext29 wide-resnet",
+    "bottleneck": "autoencoder",
+    "kernel": "ntk nngp gp gram",
+    "variance": "moments alpha",
+    "search": "optimise optimize optimisation optimization primal dual",
+    "flow": "gradient-flow ode dynamics train",
+    "train": "sgd gd training fit optimizer",
+    "verify": "theorem check test",
+    "float32": "float single f32 fp32 torch.float32 32",
+    "float64": "double f64 fp64 torch.float64 64",
+    "mse": "l2 squared squared-error mean-squared-error mseloss",
+    "cross-entropy": "ce xent nll log-loss softmax logistic crossentropyloss"
+    " categorical-crossentropy",
+    "mean": "average avg",
+    "analytic": "infinite exact closed-form limit",
+    "empirical": "finite sample monte-carlo",
+    "monte-carlo": "mc sampled empirical",
+    "closed-form": "exact analytic",
+    "parameters": "params n-params weights",
+    "flops": "macs gflops",
+    "latency": "time seconds",
+    "tsit5": "rk45 dopri5 runge-kutta rk4 euler",
+    "dopri8": "dop853",
+    "kvaerno5": "implicit bdf stiff radau",
+    "rkc": "rock2 rock4 stabilised",
+    "unit": "l2 sphere norm",
+    "standard": "standardize standardise zscore z-score whiten",
+    "one-hot": "onehot categorical",
+    "raw": "regression none labels",
+    "power": "powerlaw power-law loglog",
+    "grid": "product cartesian",
+}
+"""For a value of the language, what others call it."""
+
+_NOTES = {
+    "widths": "one number for each hidden layer, as widths = [512, 512]",
+    "weight_variance": "a variance: a standard deviation of 1.5 is 2.25",
+    "last_variance": "a variance: a standard deviation of 1.5 is 2.25",
+    "bias_variance": "a variance, 0 for no biases: a standard deviation of 0.1 is 0.01",
+    "blocks": "one number for each stage, as blocks = [3, 4, 6, 3]",
+    "data": 'a table, as [data] with source = "digits"',
+    "idx": 'which reads the files of MNIST and its kin, with path = "mnist"',
+    "stop": "as stop = {train_loss = 0.01}",
+    "budget": "as budget = {parameters = 5e6}",
+    "tile": "the rows of a square tile on disk",
+}
+"""What to know of a key or value whose form is another than elsewhere."""
+
+_ABSENT = {
+    "momentum nesterov beta betas": "steps are plain gradient descent here, without momentum",
+    "optimizer optim optimiser": "steps are plain gradient descent here: give learning_rate alone",
+    "weight_decay decay": "nothing decays here; of kernel regression there is ridge",
+    "scheduler schedule lr_scheduler warmup": "the learning rate stays the same here",
+    "dropout batch_norm batchnorm layer_norm norm_layer": "no layer of this network does that here",
+    "device gpu cuda num_workers": "JAX chooses the device; no key does",
+    "out out_dir output_dir log_dir logdir": "the command line says it: ceflow run SPEC --out DIR",
+    "version": "ceflow = 1 says the version of the language",
+}
+"""What other tools have and this language has not."""
+
+
+def plain(word: str) -> str:
+    """A word without what spellings differ in.
+
+    >>> plain("Leaky_ReLU")
+    'leakyrelu'
+    """
+    return re.sub(r"[-_ .]", "", word).lower()
+
+
+def _by_word(table: dict[str, str]) -> Words:
+    found: dict[str, list[str]] = {}
+    for ours, others in table.items():
+        for word in others.split():
+            found.setdefault(plain(word), []).append(ours)
+    return found
+
+
+KEYS = _by_word(_OTHERS)
+VALUES = _by_word(_OTHER_VALUES)
+ABSENT = {plain(word): why for words, why in _ABSENT.items() for word in words.split()}
+
+
+def known_as(word: str, candidates: Collection[str], table: Words) -> str | None:
+    """The candidate that other tools, or other spellings, call so.
+
+    >>> known_as("groups", ["type", "cardinality"], KEYS), known_as("ReLU", ["relu"], VALUES)
+    ('cardinality', 'relu')
+    """
+    spelt = [each for each in candidates if plain(each) == plain(word)]
+    meant = [each for each in table.get(plain(word), ()) if each in candidates]
+    return next(iter(spelt + meant), None)
+
+
+def note(ours: str) -> str:
+    """What to know of a key or value of the language, as the end of a sentence."""
+    return f": {_NOTES[ours]}" if ours in _NOTES else ""
