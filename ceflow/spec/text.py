@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ceflow.spec.diagnostics import Fault, Place, SpecError
+from ceflow.spec.formats import described, slip
 
 LARGEST_TEXT = 2**18
 """Bytes of the largest document that is read."""
@@ -170,4 +171,8 @@ def _unreadable(path: Path, why: str) -> SpecError:
 
 def _invalid(text: Text, why: str, line: int, column: int) -> SpecError:
     message = f"not valid {text.syntax.upper()}: {why[:1].lower()}{why[1:]}"
-    return SpecError(Fault("CE002", message, place=text.place(line, column)))
+    place = text.place(line, column)
+    help = described(text.content, text.syntax)
+    if not help and text.syntax == "toml":
+        help = slip(place.text)
+    return SpecError(Fault("CE002", message, place=place, help=help))

@@ -145,7 +145,7 @@ OF_STAGES = {
         INFINITE,
         Flow(**END, record=["drift"]),
         ("CE202", ("record",)),
-        "under the engine 'closed-form' the NTK does not move",
+        "under the engine 'closed-form' the NTK does not move, and record watches it",
     ),
     "narrow": (
         WIDE,

@@ -166,14 +166,14 @@ FAULTY = {
         {},
         "CE202",
         ("record",),
-        "under the engine 'linearised' the NTK does not move",
+        "under the engine 'linearised' the NTK does not move, and record watches it",
     ),
     "no entry moves": (
         Flow(**END, engine="kernel", entries=[[0, 1]]),
         {},
         "CE202",
         ("entries",),
-        "under the engine 'kernel' the NTK does not move",
+        "under the engine 'kernel' the NTK does not move, and entries watches it",
     ),
     "entries for the whole": (
         Flow(**END, record=["spectrum"], entries=[[0, 1]]),

@@ -10,6 +10,9 @@ from ceflow.spec.stages.stage import StageSpec
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
+ELSEWHERE = "leave this stage out: `ceflow export` writes the network, to be trained by other tools"
+"""What to do with a network that is not trained here."""
+
 
 class Stop(Spec):
     """When to end early."""

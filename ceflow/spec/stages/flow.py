@@ -10,7 +10,7 @@ from ceflow.spec.base import Count, Duration, NonNegative, Number
 from ceflow.spec.data import train_count
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Bottleneck, Model, Resnext, widths_of
-from ceflow.spec.stages.descent import Descent
+from ceflow.spec.stages.descent import ELSEWHERE, Descent
 from ceflow.spec.stages.kernel import Kernel
 from ceflow.spec.stages.stage import References, width_faults
 
@@ -122,7 +122,7 @@ class Flow(Descent):
             yield Fault("CE203", message, ("engine",), help="leave engine out")
         if isinstance(model, Resnext):
             message = "a network with batch normalisation has no gradient flow here"
-            yield Fault("CE203", message, part="key", help="use another model")
+            yield Fault("CE203", message, part="key", help=ELSEWHERE)
         if engine == "closed-form" and self.loss != "mse":
             message = "only the mse has a flow in closed form"
             yield Fault("CE203", message, ("engine",), help='use engine = "kernel"')
@@ -177,7 +177,7 @@ class Flow(Descent):
             return
         for key in ("record", "entries"):
             if getattr(self, key):
-                message = f"under the engine {engine!r} the NTK does not move"
+                message = f"under the engine {engine!r} the NTK does not move, and {key} watches it"
                 help = 'use engine = "parameters"' if model.finite else f"leave {key} out"
                 yield Fault("CE202", message, (key,), "key", help)
 
@@ -190,7 +190,8 @@ class Flow(Descent):
         last = max((max(pair) for pair in self.entries or ()), default=0)
         if count is not None and last >= count:
             message = f"there is no training example {last}: they are 0 to {count - 1}"
-            yield Fault("CE202", message, ("entries",))
+            help = f"name examples from 0 to {count - 1}, or set data.train to {last + 1} or more"
+            yield Fault("CE202", message, ("entries",), help=help)
 
     def _start_faults(self, model: Model, document: "Document") -> Iterator[Fault]:
         first = document.stages.get(self.start or "")

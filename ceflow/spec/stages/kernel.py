@@ -67,7 +67,8 @@ class Kernel(StageSpec):
             yield from self._drawn_faults(model)
         if self.error is not None and self.method != "mean":
             message = "only a mean over draws has a standard error to ask for"
-            yield Fault("CE202", message, ("error",), "key", 'use method = "mean"')
+            help = 'use method = "mean"' if model.finite else "leave error out"
+            yield Fault("CE202", message, ("error",), "key", help)
         if self.method == "mean" and self.draws == 1:
             message = "a mean with a standard error needs at least two draws"
             yield Fault("CE202", message, ("draws",), help="set draws to 2 or more")

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 from ceflow.spec.base import LARGEST, UNTOLD, Count, Number, Positive, Spec
 from ceflow.spec.data import train_count
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import PIECEWISE_LINEAR, Bottleneck, Model
-from ceflow.spec.stages.descent import Descent
+from ceflow.spec.models import PIECEWISE_LINEAR, Bottleneck, Model, Resnext
+from ceflow.spec.stages.descent import ELSEWHERE, Descent
 from ceflow.spec.stages.stage import width_faults
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ class Train(Descent):
         if not isinstance(model, Bottleneck) or model.finite:
             message = "training is of infinitely wide networks with a bottleneck"
             help = 'use a flow stage, or a model of type "bottleneck" with widths = [inf]'
+            help = ELSEWHERE if isinstance(model, Resnext) else help
             yield Fault("CE203", message, part="key", help=help)
             return
         yield from self._engine_faults(model)
