@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from ceflow.cli.failures import explained, faults_as_json
+from ceflow.cli.failures import explained, faults_as_json, shown
 from ceflow.cli.settings import settings
 from ceflow.spec import Fault, SpecError
 
@@ -22,7 +22,7 @@ def command(specs: tuple[str, ...], as_json: bool, settings: tuple[str, ...]) ->
             found = _faults_of(path, settings)
         faults += found
         if not as_json:
-            click.echo("\n".join(map(str, found)) or f"{path}: ok", err=True)
+            click.echo("\n".join(map(str, found)) or shown(f"{path}: ok"), err=True)
     if as_json:
         click.echo(json.dumps(faults_as_json(faults), indent=2))
     sys.exit(2 if faults else 0)

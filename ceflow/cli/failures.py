@@ -8,13 +8,18 @@ from typing import Any, NoReturn
 
 import click
 
-from ceflow.spec import Fault, SpecError
+from ceflow.spec import Fault, SpecError, printable
 
 
 def fail(message: str, status: int) -> NoReturn:
     """End with a message on stderr. 1: the run failed; 2: the spec or the command is wrong."""
-    click.echo(message, err=True)
+    click.echo(shown(message), err=True)
     sys.exit(status)
+
+
+def shown(text: str) -> str:
+    """Lines that steer no terminal, whatever names and texts are quoted in them."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 @contextmanager

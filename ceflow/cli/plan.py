@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ceflow.cli.failures import explained
+from ceflow.cli.failures import explained, shown
 from ceflow.cli.settings import settings
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def command(spec: str, as_json: bool, origins: bool, settings: tuple[str, ...]) 
     with explained("the plan"):
         plan = compile(load(spec, settings))
         if origins:
-            click.echo(dumps_origins(plan.document, plan.resolved()), nl=False)
+            click.echo(shown(dumps_origins(plan.document, plan.resolved())), nl=False)
             return
         require_memory(plan)
         needs = forecast_needs(plan)

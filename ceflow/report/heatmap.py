@@ -23,6 +23,8 @@ def draw_heatmap(heatmap: Heatmap, width: int = 64) -> list[Text]:
 
     A cell is y at its middle, by linear interpolation; it is empty where the series does not reach.
     """
+    if not heatmap.series:
+        return [Text(heatmap.title)]
     scale = _Scale([y for series in heatmap.series for y in series.y], heatmap.log)
     every = [x for series in heatmap.series for x in series.x]
     low, high = min(every), max(every)

@@ -13,14 +13,15 @@ from rich.tree import Tree
 from ceflow.compiler import Plan
 from ceflow.report.collected import collected_blocks
 from ceflow.report.courses import with_course
+from ceflow.report.drawable import drawable, shown
 from ceflow.report.heatmap import draw_heatmap
 from ceflow.report.layers import add_network, costs
 from ceflow.report.plot import draw
 from ceflow.report.text import seconds, size
 from ceflow.report.trouble import trouble
 from ceflow.runs import Needs
-from ceflow.spec import Stage, variants
-from ceflow.stages import Block, Curve, Heatmap, Note, Table, Values, kind_of, number
+from ceflow.spec import Stage, printable, variants
+from ceflow.stages import Block, Curve, Note, Table, Values, kind_of, number
 from ceflow.store import RunDirectory
 
 GO_ON = "ceflow run it again, with --out, to go on"
@@ -48,10 +49,10 @@ def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
     add_network(model, plan)
     if document.sweep:
         names = list(variants(document))
-        shown = [*names[:8], *(["..."] if len(names) > 8 else [])]
+        first = [*names[:8], *(["..."] if len(names) > 8 else [])]
         runs = tree.add(f"sweep  {len(names)} runs; below is the most that one of them needs")
-        for name in shown:
-            runs.add(name)
+        for name in first:
+            runs.add(Text(name))
     if document.stages:
         branch = tree.add("stages")
         for name, stage in document.stages.items():
@@ -80,13 +81,16 @@ def _section(title: Text, blocks: list[Block]) -> Group:
 
 
 def _block(block: Block) -> RenderableType:
+    """Content as the terminal has it: the one door by which results and names come to it."""
+    block = shown(block)
     if isinstance(block, Note):
         return Text(f"warning: {block.text}", style="yellow") if block.warning else Text(block.text)
-    if isinstance(block, Curve):
-        return Group("", *map(_cropped, draw(block)))
-    if isinstance(block, Heatmap):
-        return Group("", *map(_cropped, draw_heatmap(block)))
-    return _table(block)
+    if isinstance(block, Table):
+        return _table(block)
+    drawing, left_out = drawable(block)
+    lines = draw(drawing) if isinstance(drawing, Curve) else draw_heatmap(drawing)
+    note = [Text(left_out, style="yellow")] if left_out else []
+    return Group("", *map(_cropped, lines), *note)
 
 
 def _cropped(line: str | Text) -> Text:
@@ -95,13 +99,13 @@ def _cropped(line: str | Text) -> Text:
 
 
 def _table(table: Table) -> RichTable:
-    shown = RichTable(box=None, pad_edge=False, show_header=any(table.columns), header_style="dim")
+    found = RichTable(box=None, pad_edge=False, show_header=any(table.columns), header_style="dim")
     for index, column in enumerate(table.columns):
         numeric = index > 0 and len(table.columns) > 2
-        shown.add_column(column, justify="right" if numeric else "left", no_wrap=True)
+        found.add_column(Text(column), justify="right" if numeric else "left", no_wrap=True)
     for row in table.rows:
-        shown.add_row(*(Text(number(cell)) for cell in row))
-    return shown
+        found.add_row(*(Text(number(cell)) for cell in row))
+    return found
 
 
 def trouble_report(directory: RunDirectory) -> Iterator[RenderableType]:
@@ -159,7 +163,7 @@ def run_report(
     yield files_line(directory.path)
 
 
-def _sweep_table(runs: dict[str, dict[str, Values]]) -> RichTable:
+def _sweep_table(runs: dict[str, dict[str, Values]]) -> RenderableType:
     """A row a run: the numbers that its stages found and that differ from run to run."""
     numbers = {
         name: {
@@ -170,9 +174,9 @@ def _sweep_table(runs: dict[str, dict[str, Values]]) -> RichTable:
         for name, results in runs.items()
     }
     keys = dict.fromkeys(key for found in numbers.values() for key in found)
-    shown = [key for key in keys if len({found.get(key) for found in numbers.values()}) > 1][:8]
-    rows = [(name, *(found.get(key, "") for key in shown)) for name, found in numbers.items()]
-    return _table(Table(("run", *shown), tuple(rows)))
+    differ = [key for key in keys if len({found.get(key) for found in numbers.values()}) > 1][:8]
+    rows = [(name, *(found.get(key, "") for key in differ)) for name, found in numbers.items()]
+    return _block(Table(("run", *differ), tuple(rows)))
 
 
 def _numbers(values: Values) -> Iterator[tuple[str, float]]:
@@ -192,4 +196,5 @@ def files_line(path: Path) -> Text:
         for item in path.iterdir()
         if not item.name.startswith(".")
     )
-    return Text.assemble("files in ", (f"{path}/", "bold"), f"  {', '.join(names)}")
+    folder = (printable(f"{path}/"), "bold")
+    return Text.assemble("files in ", folder, printable(f"  {', '.join(names)}"))

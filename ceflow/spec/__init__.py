@@ -4,7 +4,7 @@ from ceflow.spec.base import Spec
 from ceflow.spec.collect import Collect, at_path, course_path
 from ceflow.spec.courses import recorded
 from ceflow.spec.data import Cifar10, Circle, Data, DeepGp, Digits, Gaussian, Idx, Npz
-from ceflow.spec.diagnostics import Fault, Place, SpecError
+from ceflow.spec.diagnostics import Fault, Place, SpecError, printable
 from ceflow.spec.document import VERSION, Document
 from ceflow.spec.models import (
     Block,
@@ -94,6 +94,7 @@ __all__ = [
     "member_of",
     "network_name",
     "placing",
+    "printable",
     "read_network",
     "recorded",
     "stack",

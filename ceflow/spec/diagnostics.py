@@ -9,7 +9,7 @@ MOST = 100
 """Faults that one error holds: more help nobody, and a megabyte can hold a hundred thousand."""
 WIDEST = 160
 """Characters of a line that are shown."""
-VISIBLE = {code: 0x2400 + code for code in range(32)} | {9: " ", 127: 0x2421}
+VISIBLE = {code: chr(0x2400 + code) for code in range(32)} | {9: " ", 127: "\u2421"}
 """Control characters as symbols as wide: what a file holds must not steer a terminal."""
 LONGEST = 400
 """Characters of a message; a name in it can be as long as the document."""
@@ -65,8 +65,7 @@ class Fault:
             lines += [f"{margin}{shown}", f"{'':>5} | {caret}"]
         if self.help:
             lines.append(f"      = {cut(self.help, LONGEST)}")
-        printable = (line.translate(VISIBLE) for line in lines)
-        return "\n".join(printable).encode(errors="backslashreplace").decode()
+        return "\n".join(printable(line.translate(VISIBLE)) for line in lines)
 
 
 class SpecError(ValueError):
@@ -75,6 +74,18 @@ class SpecError(ValueError):
     def __init__(self, *faults: Fault):
         self.faults = faults[:MOST]
         super().__init__("\n".join(map(str, self.faults)))
+
+
+def printable(text: str) -> str:
+    r"""A text that steers no terminal: characters that cannot be printed are escaped, those of
+    control, line ends and the direction of writing among them.
+
+    >>> print(printable("a\x1b[2J\n\u202eb"))
+    a\x1b[2J\n\u202eb
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def cut(text: str, length: int) -> str:

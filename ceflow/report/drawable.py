@@ -1,0 +1,67 @@
+"""What of a drawing has a place on its axes, and texts that neither a terminal nor a figure takes
+for anything but letters."""
+
+import math
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from ceflow.spec import printable
+from ceflow.stages import Curve, Drawing, Series
+
+LARGEST = 1e250
+"""Sizes beyond which, and below one over which, points have no place: the ends of an axis lie a
+twentieth of its length, in powers of ten, outside of them."""
+
+T = TypeVar("T")
+
+
+def shown(content: T, escape: Callable[[str], str] = printable) -> T:
+    r"""The same content with every text in it escaped.
+
+    >>> shown(("a", 1.0, Series("\x1b[2J", (1.0,), (2.0,))))
+    ('a', 1.0, Series(label='\\x1b[2J', x=(1.0,), y=(2.0,), style='line'))
+    """
+    found: Any = content
+    if isinstance(content, str):
+        found = escape(content)
+    elif isinstance(content, tuple):
+        found = tuple(shown(each, escape) for each in content)
+    elif is_dataclass(content) and not isinstance(content, type):
+        values = {each.name: shown(getattr(content, each.name), escape) for each in fields(content)}
+        found = replace(content, **values)
+    return found
+
+
+def drawable(drawing: Drawing) -> tuple[Drawing, str]:
+    """The drawing with those points that have a place on its axes, and a sentence about the others,
+    empty where there are none."""
+    log_x, log_y = (drawing.log_x, drawing.log_y) if isinstance(drawing, Curve) else (False, False)
+    kept = tuple(_kept(series, log_x, log_y) for series in drawing.series)
+    left = sum(len(old.x) - len(new.x) for old, new in zip(drawing.series, kept, strict=True))
+    if not isinstance(drawing, Curve):
+        kept = tuple(series for series in kept if len(set(series.x)) > 1)
+    return replace(drawing, series=kept), _said(left, log_x or log_y)
+
+
+def _kept(series: Series, log_x: bool, log_y: bool) -> Series:
+    places = zip(series.x, series.y, strict=True)
+    pairs = ((_placed(x, log_x), _placed(y, log_y)) for x, y in places)
+    known = [(x, y) for x, y in pairs if x is not None and y is not None]
+    x, y = zip(*known, strict=True) if known else ((), ())
+    return replace(series, x=x, y=y)
+
+
+def _placed(value: float, log: bool) -> float | None:
+    """Where a number stands on an axis; None where it has no place."""
+    if not math.isfinite(value) or abs(value) > LARGEST:
+        return None
+    if abs(value) < 1 / LARGEST:
+        return None if log else 0.0
+    return None if log and value < 0 else value
+
+
+def _said(left: int, log: bool) -> str:
+    why = "0, below 0 or" if log else "not finite or"
+    points = "1 point is" if left == 1 else f"{left} points are"
+    return f"{points} {why} too large to be drawn" if left else ""
