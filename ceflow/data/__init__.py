@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ceflow.data import cifar10, deep_gp, digits, generated, idx, npz
-from ceflow.data.dataset import Dataset, Examples, Extent
+from ceflow.data import cifar10, deep_gp, digits, generated, idx, normalising, npz
+from ceflow.data.dataset import Dataset, Examples, Extent, data_error
 from ceflow.data.deep_gp import deep_gaussian_process
 from ceflow.seeding import Seed
-from ceflow.spec import Cifar10, Circle, Data, DeepGp, Digits, Gaussian, Idx, Npz
+from ceflow.spec import Cifar10, Circle, Data, DeepGp, Digits, Gaussian, Idx, Npz, Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,11 @@ READERS: dict[type, Reader] = {
 
 
 def extent(spec: Data, folder: Path) -> Extent:
-    """Sizes of a data set, from headers and counts alone. Raises `SpecError` for a bad file."""
+    """Sizes of a data set, and all checks of it: nothing that is read later is wrong.
+
+    The one place that opens data files before a run. Keeps no array in memory, and loads no NumPy.
+    Raises `SpecError` for a bad file.
+    """
     return READERS[type(spec)].extent(spec, folder)
 
 
@@ -69,22 +73,20 @@ def load(spec: Data, folder: Path, seed: Seed) -> Dataset:
     dataset = READERS[type(spec)].load(spec, folder, seed)
     if isinstance(spec, Circle):
         return dataset
-    prepare = _normaliser(spec.normalise, dataset.train.x)
-    train, test = (
-        Examples(spec.scale * prepare(part.x), part.y) for part in (dataset.train, dataset.test)
-    )
-    return Dataset(train, test)
+    x, test = dataset.train.x, dataset.test.x
+    if spec.normalise == "unit":
+        x, test = normalising.unit(x), normalising.unit(test)
+    elif spec.normalise == "standard":
+        x, test = normalising.standard(x, x), normalising.standard(test, x)
+    x, test = _scaled(x, spec), _scaled(test, spec)
+    return Dataset(Examples(x, dataset.train.y), Examples(test, dataset.test.y))
 
 
-def _normaliser(how: str, train: "np.ndarray") -> "Callable[[np.ndarray], np.ndarray]":
+def _scaled(x: "np.ndarray", spec: Source) -> "np.ndarray":
     import numpy as np
 
-    def divide(x: np.ndarray, by: np.ndarray) -> np.ndarray:
-        return x / np.where(by == 0, 1, by)  # a constant coordinate or a zero input stays zero
-
-    if how == "unit":
-        return lambda x: divide(x, np.linalg.norm(x, axis=1, keepdims=True))
-    if how == "standard":
-        mean, deviation = train.mean(axis=0), train.std(axis=0)
-        return lambda x: divide(x - mean, deviation)
-    return lambda x: x
+    with np.errstate(over="ignore"):
+        x = x if spec.scale == 1 else spec.scale * x
+    if not np.isfinite(x).all():
+        raise data_error("CE302", "the inputs are too large for float64", "scale", "lower scale")
+    return x

@@ -1,41 +1,58 @@
 """CIFAR-10, binary version: a byte of label and 3 x 32 x 32 bytes of image a record."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ceflow.data.dataset import Dataset, Examples, Extent, amount, data_error
-from ceflow.data.files import find, read_bytes, refuse_pickle
-from ceflow.data.labels import class_numbers, labelled, target_size
+from ceflow.data.checks import Part, Survey, classes_of, extent_of
+from ceflow.data.dataset import Dataset, Examples, Extent, data_error
+from ceflow.data.files import content, find, read_start, remembered
+from ceflow.data.labels import rows_of, targets_of
+from ceflow.data.pixels import read_rows
 from ceflow.seeding import Seed
 from ceflow.spec import Cifar10
 
-if TYPE_CHECKING:
-    import numpy as np
-
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-PIXELS = 3 * 32 * 32
-RECORD = 1 + PIXELS
+IMAGE = (3, 32, 32)
+RECORD = 1 + 3 * 32 * 32
 
 
 def extent(spec: Cifar10, folder: Path) -> Extent:
-    numbers = class_numbers(spec.classes, NAMES)
-    training, testing = _batches(find(spec.path, folder))
-    train = amount(spec.train, _available(training, numbers), "train")
-    test = amount(spec.test, _available(testing, numbers), "test")
-    return Extent(PIXELS, target_size(spec.targets, len(numbers)), train, test, (3, 32, 32))
+    return extent_of(spec, _survey(spec, find(spec.path, folder)))
 
 
 def load(spec: Cifar10, folder: Path, seed: Seed) -> Dataset:
-    size = extent(spec, folder)
-    numbers = class_numbers(spec.classes, NAMES)
-    parts = []
-    for batches, count in zip(
-        _batches(find(spec.path, folder)), (size.train, size.test), strict=True
-    ):
-        records = _records(batches)
-        every = labelled(records[:, 1:], records[:, 0], numbers, spec.targets)
-        parts.append(Examples(every.x[:count] / 255, every.y[:count]))
-    return Dataset(*parts)
+    size, root = extent(spec, folder), find(spec.path, folder)
+    numbers = classes_of(spec, _survey(spec, root))
+    parts = zip(_batches(root), (size.train, size.test), strict=True)
+    return Dataset(*(_examples(spec, batches, count, numbers) for batches, count in parts))
+
+
+def _examples(spec: Cifar10, batches: list[Path], count: int, numbers: Sequence[int]) -> Examples:
+    import numpy as np
+
+    records, chosen = [np.zeros((0, RECORD), np.uint8)], [np.zeros(0, int)]
+    for path in batches:
+        if count:
+            rows, ranks = rows_of(np.frombuffer(_labels(path), np.uint8), numbers, count)
+            with content(path) as stream:
+                records.append(read_rows(stream, RECORD, rows))
+            chosen.append(ranks)
+            count -= len(rows)
+    y = targets_of(np.concatenate(chosen), len(numbers), spec.targets)
+    return Examples(np.concatenate(records)[:, 1:] / 255, y)
+
+
+def _survey(spec: Cifar10, root: Path) -> Survey:
+    training, testing = _batches(root)
+    train, test = _part(training), _part(testing) if testing and spec.test != 0 else None
+    return Survey(str(root), train, test, NAMES)
+
+
+def _part(batches: list[Path]) -> Part:
+    counts = sum((Counter(_labels(path)) for path in batches), Counter[int]())
+    count, name = sum(counts.values()), batches[0].name
+    return Part(name, name, (count, *IMAGE), (count,), lambda: counts)
 
 
 def _batches(root: Path) -> tuple[list[Path], list[Path]]:
@@ -43,29 +60,22 @@ def _batches(root: Path) -> tuple[list[Path], list[Path]]:
     training, testing = sorted(root.glob("data_batch_*.bin")), sorted(root.glob("test_batch.bin"))
     if not training:
         for path in sorted(root.glob("data_batch_*")):
-            refuse_pickle(path, read_bytes(path, 4))
+            read_start(path, 2)  # says if it is a pickle, as the version for Python is
         raise data_error("CE301", f"no data_batch_*.bin in {root}")
     return training, testing
 
 
-def _available(batches: list[Path], numbers: list[int]) -> int:
-    return sum(_batch(path)[::RECORD].count(number) for path in batches for number in numbers)
-
-
-def _records(batches: list[Path]) -> "np.ndarray":
-    import numpy as np
-
-    content = b"".join(map(_batch, batches))
-    return np.frombuffer(content, np.uint8).reshape(-1, RECORD)
-
-
-def _batch(path: Path) -> bytes:
-    content = read_bytes(path)
-    if not content or len(content) % RECORD:
-        message = (
-            f"{path} is damaged: {len(content)} bytes, no whole number of {RECORD}-byte records"
-        )
+@remembered
+def _labels(path: Path) -> bytes:
+    """The label of each record of a batch; its length is checked."""
+    labels, size = bytearray(), 0
+    with content(path) as stream:
+        while block := stream.read(1000 * RECORD):
+            labels += block[-size % RECORD :: RECORD]
+            size += len(block)
+    if not size or size % RECORD:
+        message = f"{path} is damaged: {size} bytes, no whole number of {RECORD}-byte records"
         raise data_error("CE302", message, help="fetch the file again")
-    if max(content[::RECORD]) >= len(NAMES):
+    if max(labels) >= len(NAMES):
         raise data_error("CE302", f"{path} is not CIFAR-10: it has labels above {len(NAMES) - 1}")
-    return content
+    return bytes(labels)

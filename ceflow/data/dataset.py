@@ -38,14 +38,11 @@ class Dataset:
     test: Examples
 
 
+def data_fault(code: str, message: str, key: str = "path", help: str = "") -> Fault:
+    """A fault of the document's [data], blamed on one of its keys."""
+    return Fault(code, message, ("data", key), help=help)
+
+
 def data_error(code: str, message: str, key: str = "path", help: str = "") -> SpecError:
-    """An error about the document's [data], blamed on one of its keys."""
-    return SpecError(Fault(code, message, ("data", key), help=help))
-
-
-def amount(asked: int | None, available: int, key: str) -> int:
-    """How many examples to take of those there are; all, where none are asked for."""
-    if asked is not None and asked > available:
-        message = f"{asked} examples asked for, {available} there"
-        raise data_error("CE304", message, key, f"set data.{key} to {available} or less")
-    return available if asked is None else asked
+    """An error with that one fault."""
+    return SpecError(data_fault(code, message, key, help))

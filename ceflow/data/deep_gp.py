@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ceflow.data.dataset import Dataset, Examples, Extent
+from ceflow.data.normalising import standard
 from ceflow.seeding import Seed
 from ceflow.spec import DeepGp
 
@@ -29,15 +30,8 @@ def load(spec: DeepGp, folder: Path, seed: Seed) -> Dataset:
     shape = {"hidden": spec.hidden, "layers": spec.layers, "length": spec.length}
     y = deep_gaussian_process(x, spec.outputs, seed.fold("targets"), **shape)
     train, test = slice(spec.train), slice(spec.train, None)
-    y = _standard(y, y[train])
+    y = standard(y, y[train])
     return Dataset(Examples(x[train], y[train]), Examples(x[test], y[test]))
-
-
-def _standard(
-    y: "Float[np.ndarray, 'n outputs']", train: "Float[np.ndarray, 'k outputs']"
-) -> "Float[np.ndarray, 'n outputs']":
-    deviation = train.std(axis=0)
-    return (y - train.mean(axis=0)) / (deviation + (deviation == 0))
 
 
 def deep_gaussian_process(

@@ -1,11 +1,13 @@
 """scikit-learn's handwritten digits."""
 
+from collections import Counter
 from pathlib import Path
 
-from ceflow.data.dataset import Dataset, Examples, Extent, amount
-from ceflow.data.labels import class_numbers, labelled, target_size
+from ceflow.data.checks import Part, Survey, available, classes_of, extent_of, fewer_than
+from ceflow.data.dataset import Dataset, Examples, Extent
+from ceflow.data.labels import rows_of, targets_of
 from ceflow.seeding import Seed
-from ceflow.spec import Digits
+from ceflow.spec import Digits, SpecError
 
 NAMES = [str(digit) for digit in range(10)]
 COUNTS = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
@@ -13,19 +15,30 @@ COUNTS = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 
 
 def extent(spec: Digits, folder: Path) -> Extent:
-    numbers = class_numbers(spec.classes, NAMES)
-    available = sum(COUNTS[number] for number in numbers)
-    train = amount(spec.train or available * 4 // 5, available, "train")
-    test = amount(spec.test, available - train, "test")
-    return Extent(64, target_size(spec.targets, len(numbers)), train, test, (1, 8, 8))
+    survey = _survey()
+    of_all = extent_of(spec.model_copy(update={"test": None}), survey)
+    there, _ = available(spec, survey)
+    train = spec.train or there * 4 // 5
+    if faults := list(fewer_than(spec.test, there - train, "test")):
+        raise SpecError(*faults)
+    test = there - train if spec.test is None else spec.test
+    return Extent(of_all.inputs, of_all.outputs, train, test, of_all.image)
+
+
+def _survey() -> Survey:
+    count = sum(COUNTS)
+    labels = Counter(dict(enumerate(COUNTS)))
+    every = Part("pixels", "labels", (count, 8, 8), (count,), lambda: labels)
+    return Survey("the digits", every, names=NAMES, image=True)
 
 
 def load(spec: Digits, folder: Path, seed: Seed) -> Dataset:
     from sklearn.datasets import load_digits  # a second to import, for one file
 
-    size = extent(spec, folder)
+    size, numbers = extent(spec, folder), classes_of(spec, _survey())
     pixels, labels = load_digits(return_X_y=True)
-    every = labelled(pixels / 16, labels, class_numbers(spec.classes, NAMES), spec.targets)
-    order = seed.numpy().permutation(len(every.x))
+    rows, ranks = rows_of(labels, numbers, len(labels))
+    order = seed.numpy().permutation(len(rows))
+    x, y = pixels[rows] / 16, targets_of(ranks, len(numbers), spec.targets)
     train, test = order[: size.train], order[size.train : size.train + size.test]
-    return Dataset(Examples(every.x[train], every.y[train]), Examples(every.x[test], every.y[test]))
+    return Dataset(Examples(x[train], y[train]), Examples(x[test], y[test]))

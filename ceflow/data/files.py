@@ -2,10 +2,34 @@
 
 import gzip
 import os
+import stat
+import time
 import zlib
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import IO, BinaryIO, Concatenate, ParamSpec, TypeVar, cast
 
 from ceflow.data.dataset import data_error
+
+BLOCK = 1 << 20
+"""Bytes read at a time, of whatever size a file says it is."""
+
+YOUNG = 2.0
+"""Seconds in which a file may change again unseen: within one tick of its folder's clock."""
+
+KINDS = {
+    stat.S_ISDIR: "a folder",
+    stat.S_ISFIFO: "a named pipe",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+}
+"""What can have a name without being a file. Reading one could wait, or go on, for ever."""
+
+Rest = ParamSpec("Rest")
+Found = TypeVar("Found")
 
 
 def find(path: str, folder: Path) -> Path:
@@ -21,35 +45,101 @@ def find(path: str, folder: Path) -> Path:
     raise data_error("CE301", f"no data at {looked}", help=help)
 
 
-def read_bytes(path: Path, length: int = -1) -> bytes:
-    """The content of a file, unpacked where it is gzipped; at most `length` bytes of it."""
+def status(path: Path) -> os.stat_result:
+    """What the system says of a regular file, or of the one a link leads to.
+
+    Raises `SpecError` for what is not there, and for folders, pipes, sockets and devices.
+    """
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        raise data_error("CE301", f"no file {path}") from None
+    except OSError as error:
+        raise data_error("CE301", f"{path} cannot be read: {error.strerror}") from None
+    for is_one, kind in KINDS.items():
+        if is_one(found.st_mode):
+            help = "name a regular file, or a link to one"
+            raise data_error("CE301", f"{path} cannot be read: it is {kind}, no file", help=help)
+    return found
+
+
+@contextmanager
+def content(path: Path) -> Iterator[BinaryIO]:
+    """The content of a regular file, unpacked where it is gzipped, as a stream.
+
+    Raises `SpecError` where it cannot be read, is damaged, or is a pickle.
+    """
+    status(path)
     try:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else path.open("rb") as file:
-            content = file.read(length)
-    except FileNotFoundError:
-        raise data_error("CE301", f"no file {path}") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise data_error("CE302", f"{path} is damaged: {error}") from None
+            file.seek(0)
+            stream = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
+            refuse_pickle(path, stream.read(2))
+            stream.seek(0)
+            yield stream
+    except EOFError:
+        raise data_error("CE302", f"{path} is damaged: its packed content ends early") from None
+    except (zlib.error, gzip.BadGzipFile):
+        message = f"{path} is damaged: its packed content cannot be unpacked"
+        raise data_error("CE302", message, help="fetch the file again") from None
     except OSError as error:
         raise data_error("CE301", f"{path} cannot be read: {error.strerror}") from None
-    refuse_pickle(path, content)
-    return content
 
 
-def refuse_pickle(path: Path, content: bytes) -> None:
+def read_start(path: Path, length: int) -> bytes:
+    """The first bytes of a file's content, or all where there are no more."""
+    with content(path) as stream:
+        return stream.read(length)
+
+
+def blocks(stream: IO[bytes], length: int) -> Iterator[bytes]:
+    """The next `length` bytes of a stream, or all where there are no more, in blocks."""
+    while length > 0 and (block := stream.read(min(BLOCK, length))):
+        length -= len(block)
+        yield block
+
+
+def refuse_pickle(path: Path, start: bytes) -> None:
     """Raise where a file is a Python pickle: loading one would run whatever code it holds."""
-    if content[:1] == b"\x80" and content[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+    if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         message = f"{path} is a Python pickle, which is never loaded: it could run any code"
         help = "give the binary version of the data, or an .npz of plain arrays"
         raise data_error("CE303", message, help=help)
 
 
-def unpacked_size(path: Path) -> int:
-    """Bytes of a file's content; of a gzipped one as its trailer says, without unpacking it."""
-    with path.open("rb") as file:
-        if file.read(2) != b"\x1f\x8b":
-            return path.stat().st_size
-        file.seek(-4, os.SEEK_END)
-        return int.from_bytes(file.read(4), "little")
+def remembered(
+    function: Callable[Concatenate[Path, Rest], Found],
+) -> Callable[Concatenate[Path, Rest], Found]:
+    """The same function of a file, called again only once the file has changed.
+
+    A document is compiled several times on its way to a result, and a sweep's hundreds of times.
+    """
+    known: dict[Hashable, Found] = {}
+
+    @wraps(function)
+    def call(path: Path, *rest: Rest.args, **named: Rest.kwargs) -> Found:
+        now = status(path)
+        identity = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns)
+        key = (path, identity, rest, tuple(named.items()))
+        if key not in known:
+            found = function(path, *rest, **named)
+            if time.time() - now.st_mtime <= YOUNG:
+                return found
+            known[key] = found
+        return known[key]
+
+    return call
+
+
+@remembered
+def unpacked_size(path: Path, most: int) -> int:
+    """Bytes of a file's content, or `most` + 1 where there are more.
+
+    Of a gzipped file they are counted as they come out: what its last bytes say is the size of its
+    last member only.
+    """
+    with content(path) as stream:
+        if not isinstance(stream, gzip.GzipFile):
+            return min(status(path).st_size, most + 1)
+        return sum(map(len, blocks(stream, most + 1)))

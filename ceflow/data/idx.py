@@ -2,102 +2,118 @@
 
 import math
 import struct
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ceflow.data.dataset import Dataset, Examples, Extent, amount, data_error
-from ceflow.data.files import find, read_bytes, unpacked_size
-from ceflow.data.labels import class_numbers, labelled, target_size
+from ceflow.data.checks import Part, Survey, classes_of, extent_of
+from ceflow.data.dataset import Dataset, Examples, Extent, data_error
+from ceflow.data.files import (
+    blocks,
+    content,
+    find,
+    read_start,
+    remembered,
+    status,
+    unpacked_size,
+)
+from ceflow.data.labels import rows_of, targets_of
+from ceflow.data.pixels import read_rows
 from ceflow.seeding import Seed
 from ceflow.spec import Idx
-
-if TYPE_CHECKING:
-    import numpy as np
 
 IMAGES, LABELS = 0x0803, 0x0801
 """The magic numbers: unsigned bytes in three dimensions, in one."""
 
-Part = str
-"""`train` or `t10k`: how the names of the two parts' files begin."""
-
 
 def extent(spec: Idx, folder: Path) -> Extent:
-    root = find(spec.path, folder)
-    numbers = class_numbers(spec.classes, _names(root))
-    train = amount(spec.train, _available(root, "train", numbers), "train")
-    test = amount(spec.test, _available(root, "t10k", numbers), "test")
-    _, height, width = _header(_file(root, "train", "images", 3), IMAGES)
-    outputs = target_size(spec.targets, len(numbers))
-    return Extent(height * width, outputs, train, test, (1, height, width))
+    return extent_of(spec, _survey(spec, find(spec.path, folder)))
 
 
 def load(spec: Idx, folder: Path, seed: Seed) -> Dataset:
     size, root = extent(spec, folder), find(spec.path, folder)
-    numbers = class_numbers(spec.classes, _names(root))
-    parts = []
-    for part, count in (("train", size.train), ("t10k", size.test)):
-        every = labelled(_pixels(root, part), _labels(root, part), numbers, spec.targets)
-        parts.append(Examples(every.x[:count] / 255, every.y[:count]))
-    return Dataset(*parts)
+    numbers = classes_of(spec, _survey(spec, root))
+    parts = (("train", size.train), ("t10k", size.test))
+    return Dataset(*(_examples(spec, root, part, count, numbers) for part, count in parts))
 
 
-def _names(root: Path) -> list[str]:
-    """The classes are the numbers from 0 to the largest label."""
-    labels = read_bytes(_file(root, "train", "labels", 1))[8:]
-    return [str(number) for number in range(max(labels, default=0) + 1)]
+def _examples(spec: Idx, root: Path, part: str, count: int, numbers: Sequence[int]) -> Examples:
+    import numpy as np
+
+    images = _file(root, part if count else "train", "images", 3)
+    rows, ranks = np.zeros(0, int), np.zeros(0, int)
+    if count:
+        with content(_file(root, part, "labels", 1)) as stream:
+            labels = np.frombuffer(stream.read(), np.uint8, offset=_header_size(LABELS))
+        rows, ranks = rows_of(labels, numbers, count)
+    _, *shape = _shape(images, IMAGES)
+    with content(images) as stream:
+        stream.seek(_header_size(IMAGES))
+        pixels = read_rows(stream, math.prod(shape), rows)
+    return Examples(pixels / 255, targets_of(ranks, len(numbers), spec.targets))
 
 
-def _available(root: Path, part: Part, numbers: list[int]) -> int:
-    """How many examples of the chosen classes a part holds; its two files must agree."""
+def _survey(spec: Idx, root: Path) -> Survey:
+    train = _part(root, "train")
+    return Survey(str(root), train, None if spec.test == 0 else _part(root, "t10k"), image=True)
+
+
+def _part(root: Path, part: str) -> Part:
     images, labels = _file(root, part, "images", 3), _file(root, part, "labels", 1)
-    (count,) = _header(labels, LABELS)
-    if _header(images, IMAGES)[0] != count:
-        raise data_error("CE302", f"{images} and {labels} differ in their number of examples")
-    content = read_bytes(labels)[8:]
-    return sum(content.count(number) for number in numbers)
+    shapes = _shape(images, IMAGES), _shape(labels, LABELS)
+    return Part(images.name, labels.name, *shapes, lambda: _counts(labels))
 
 
-def _pixels(root: Path, part: Part) -> "np.ndarray":
-    import numpy as np
+def _file(root: Path, part: str, what: str, dimensions: int) -> Path:
+    """The file of a part, by the first name of those it is distributed under that is one.
 
-    path = _file(root, part, "images", 3)
-    return np.frombuffer(read_bytes(path), np.uint8, offset=16).reshape(_header(path, IMAGES))
-
-
-def _labels(root: Path, part: Part) -> "np.ndarray":
-    import numpy as np
-
-    return np.frombuffer(read_bytes(_file(root, part, "labels", 1)), np.uint8, offset=8)
-
-
-def _file(root: Path, part: Part, what: str, dimensions: int) -> Path:
-    """The file of a part, by any of the names it is distributed under."""
-
-    def candidates() -> Iterator[Path]:
-        for separator in "-.":
-            for ending in ("", ".gz"):
-                yield root / f"{part}-{what}{separator}idx{dimensions}-ubyte{ending}"
-
-    for path in candidates():
-        if path.is_file():
-            return path
-    raise data_error("CE301", f"no file {next(candidates())}, plain or .gz")
+    Of two files the first is taken: an archive is often unpacked beside itself.
+    """
+    names = [
+        f"{part}-{what}{separator}idx{dimensions}-ubyte{ending}"
+        for separator in "-."
+        for ending in ("", ".gz")
+    ]
+    there = [root / name for name in names if (root / name).exists()]
+    if not there:
+        help = "set test = 0, to do without a test part" if part == "t10k" else ""
+        raise data_error("CE301", f"no file {root / names[0]}, plain or .gz", help=help)
+    path = next((path for path in there if path.is_file()), there[0])
+    status(path)
+    return path
 
 
-def _header(path: Path, magic: int) -> tuple[int, ...]:
+def _header_size(magic: int) -> int:
+    return 4 + 4 * (magic & 0xFF)
+
+
+@remembered
+def _shape(path: Path, magic: int) -> tuple[int, ...]:
     """The dimensions an IDX file declares; its magic number and size are checked."""
-    dimensions = magic & 0xFF
-    content = read_bytes(path, 4 + 4 * dimensions)
-    if len(content) < 4 + 4 * dimensions:
+    length = _header_size(magic)
+    header = read_start(path, length)
+    if len(header) < length:
         raise data_error("CE302", f"{path} is truncated: it ends inside its header")
-    found, *shape = struct.unpack(f">{1 + dimensions}I", content)
+    found, *shape = struct.unpack(f">{length // 4}I", header)
     if found != magic:
         message = f"{path} has the magic number {found:#010x}, not {magic:#010x}"
-        help = f"an IDX file of unsigned bytes in {dimensions} dimension(s) is wanted"
+        help = f"an IDX file of unsigned bytes in {len(shape)} dimension(s) is wanted"
         raise data_error("CE302", message, help=help)
-    expected, size = 4 + 4 * dimensions + math.prod(shape), unpacked_size(path)
+    expected = length + math.prod(shape)
+    size = unpacked_size(path, expected)
     if size != expected:
-        message = f"{path} is damaged: {size} bytes where its header promises {expected}"
+        bytes = f"more than {expected}" if size > expected else size
+        message = f"{path} is damaged: {bytes} bytes where its header promises {expected}"
         raise data_error("CE302", message, help="fetch the file again")
     return tuple(shape)
+
+
+@remembered
+def _counts(path: Path) -> Counter[int]:
+    """How many examples a file of labels gives each label."""
+    counts: Counter[int] = Counter()
+    with content(path) as stream:
+        stream.seek(_header_size(LABELS))
+        for block in blocks(stream, math.prod(_shape(path, LABELS))):
+            counts.update(block)
+    return counts

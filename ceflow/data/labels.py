@@ -1,53 +1,40 @@
-"""From labels to targets, and the choice of classes."""
+"""From labels to targets."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ceflow.data.dataset import data_error
-
 if TYPE_CHECKING:
     import numpy as np
-
-    from ceflow.data.dataset import Examples
-
-
-def class_numbers(classes: Sequence[str] | None, names: Sequence[str]) -> list[int]:
-    """The labels of the chosen classes; all where none are named."""
-    if classes is None:
-        return list(range(len(names)))
-    for name in classes:
-        if name not in names:
-            message, help = f"there is no class {name!r}", f"one of {', '.join(names)}"
-            raise data_error("CE105", message, "classes", help)
-    if len(set(classes)) < len(classes):
-        raise data_error("CE105", "a class is named twice", "classes")
-    return [names.index(name) for name in classes]
+    from jaxtyping import Float, Int
 
 
-def target_size(targets: str, classes: int) -> int:
-    """How many outputs the targets of so many classes have."""
-    if targets == "signed" and classes != 2:
-        message, help = (
-            f"signed targets need two classes, not {classes}",
-            'set classes = ["a", "b"]',
-        )
-        raise data_error("CE202", message, "targets", help)
-    return classes if targets == "one-hot" else 1
-
-
-def labelled(x: "np.ndarray", labels: "np.ndarray", numbers: list[int], targets: str) -> "Examples":
-    """The examples of the classes `numbers`, in their order of appearance, with their targets."""
+def rows_of(
+    labels: "np.ndarray", numbers: Sequence[int], count: int
+) -> "tuple[Int[np.ndarray, ' n'], Int[np.ndarray, ' n']]":
+    """The first `count` examples whose label is one of `numbers`, and which of them it is."""
     import numpy as np
 
-    from ceflow.data.dataset import Examples
+    known = np.asarray(numbers, np.int64)
+    order = np.argsort(known)
+    places = np.searchsorted(known[order], labels).clip(max=len(known) - 1)
+    rows = np.flatnonzero(known[order][places] == labels)[:count]
+    return rows, order[places[rows]]
 
-    kept = np.isin(labels, numbers)
-    ranks = np.array([numbers.index(label) for label in labels[kept]], dtype=int)
+
+def targets_of(
+    ranks: "Int[np.ndarray, ' n']", classes: int, targets: str
+) -> "Float[np.ndarray, 'n outputs']":
+    """The targets of examples of so many classes: `one-hot`, `signed`, or `raw` numbers.
+
+    >>> import numpy as np
+    >>> targets_of(np.array([2, 0]), 3, "one-hot")
+    array([[0., 0., 1.],
+           [1., 0., 0.]])
+    """
+    import numpy as np
+
     if targets == "one-hot":
-        y = np.eye(len(numbers))[ranks]
-    elif targets == "signed":
-        y = 2.0 * ranks[:, None] - 1
-    else:
-        y = ranks[:, None].astype(float)
-    return Examples(x[kept].reshape(len(ranks), math.prod(x.shape[1:])).astype(float), y)
+        y = np.zeros((len(ranks), classes))
+        y[np.arange(len(ranks)), ranks] = 1
+        return y
+    return 2.0 * ranks[:, None] - 1 if targets == "signed" else ranks[:, None].astype(float)

@@ -1,141 +1,123 @@
 """NumPy archives of plain arrays. Object arrays are pickles, and refused."""
 
-import ast
 import math
-import re
-import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ceflow.data.dataset import Dataset, Examples, Extent, amount, data_error
-from ceflow.data.files import find, read_bytes
-from ceflow.data.labels import labelled, target_size
+from ceflow.data.archives import Array, arrays, names_in, rows_of_array
+from ceflow.data.checks import MOST_CLASSES, Part, Survey, classes_of, extent_of
+from ceflow.data.dataset import Dataset, Examples, Extent, data_error, data_fault
+from ceflow.data.files import find, remembered
+from ceflow.data.labels import rows_of, targets_of
+from ceflow.data.npy import first_not_finite, numbers_in
 from ceflow.seeding import Seed
-from ceflow.spec import Npz, SpecError
+from ceflow.spec import Fault, Npz
 
-INTEGERS = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q"}
-"""NumPy's names of integer types as those of the standard library."""
+if TYPE_CHECKING:
+    import numpy as np
+
+TRAIN, TEST = ("x", "y"), ("x_test", "y_test")
+"""What the arrays of the two parts are called."""
 
 
 def extent(spec: Npz, folder: Path) -> Extent:
-    path = find(spec.path, folder)
-    shapes = _shapes(path)
-    count, *inputs = shapes["x"]
-    train = amount(spec.train, count, "train")
-    test = amount(spec.test, shapes.get("x_test", (0,))[0], "test")
-    if spec.targets == "raw":
-        outputs = math.prod(shapes["y"][1:])
-    else:
-        outputs = target_size(spec.targets, _class_count(path))
-    image = (inputs[0], inputs[1], inputs[2]) if len(inputs) == 3 else None
-    return Extent(math.prod(inputs), outputs, train, test, image)
+    return extent_of(spec, _survey(spec, find(spec.path, folder)))
 
 
 def load(spec: Npz, folder: Path, seed: Seed) -> Dataset:
+    size, path = extent(spec, folder), find(spec.path, folder)
+    parts = ((TRAIN, size.train), (TEST, size.test))
+    return Dataset(*(_examples(spec, path, names, count, size) for names, count in parts))
+
+
+def _examples(spec: Npz, path: Path, names: tuple[str, str], count: int, size: Extent) -> Examples:
     import numpy as np
 
-    size, path = extent(spec, folder), find(spec.path, folder)
-    parts = []
-    with np.load(path, allow_pickle=False) as arrays:
-        for suffix, count in (("", size.train), ("_test", size.test)):
-            if not count:
-                parts.append(Examples(np.zeros((0, size.inputs)), np.zeros((0, size.outputs))))
-                continue
-            x, y = arrays[f"x{suffix}"][:count], arrays[f"y{suffix}"][:count]
-            if spec.targets == "raw":
-                parts.append(
-                    Examples(x.reshape(count, -1).astype(float), y.reshape(count, -1).astype(float))
-                )
-            else:
-                parts.append(
-                    labelled(x, y.reshape(-1), list(range(_class_count(path))), spec.targets)
-                )
-    dataset = Dataset(*parts)
-    if not all(np.isfinite(part.x).all() and np.isfinite(part.y).all() for part in parts):
-        raise data_error("CE302", f"{path} holds numbers that are not finite")
-    return dataset
+    if not count:
+        return Examples(np.zeros((0, size.inputs)), np.zeros((0, size.outputs)))
+    x, y = (arrays(path, names)[name] for name in names)
+    if spec.targets == "raw":
+        return Examples(_numbers(x, count), _numbers(y, count))
+    numbers = classes_of(spec, _survey(spec, path))
+    _, ranks = rows_of(_numbers(y, count)[:, 0], numbers, count)
+    return Examples(_numbers(x, count), targets_of(ranks, len(numbers), spec.targets))
 
 
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each array of an archive; inputs and targets must be there and agree."""
-    shapes = {name: header["shape"] for name, (header, _) in _arrays(path).items()}
-    for suffix in ("", "_test"):
-        x, y = f"x{suffix}", f"y{suffix}"
-        missing = [name for name in (x, y) if name not in shapes]
-        if missing and (len(missing) == 1 or not suffix):
-            help = "arrays x, y, x_test, y_test"
-            raise data_error("CE302", f"{path} has no array {missing[0]!r}", help=help)
-        if missing:
-            continue
-        if () in (shapes[x], shapes[y]):
-            raise data_error("CE302", f"{x} or {y} of {path} has no rows")
-        if shapes[x][:1] != shapes[y][:1]:
-            message = f"{x} and {y} of {path} differ in their number of rows"
-            raise data_error("CE302", message)
-        if (shapes[x][1:], shapes[y][1:]) != (shapes["x"][1:], shapes["y"][1:]):
-            message = f"rows of {x} and {y} of {path} differ in shape from those of x and y"
-            raise data_error("CE302", message)
-    return shapes
+def _numbers(array: Array, count: int) -> "np.ndarray":
+    """The first rows as float64, one row an example."""
+    import numpy as np
+
+    header, content = array.header, bytearray()
+    for block in rows_of_array(array, count):
+        content += block
+    shape, order = (count, *header.shape[1:]), "F" if header.fortran else "C"
+    numbers = np.frombuffer(content, header.type).reshape(shape, order=order)
+    return numbers.reshape(count, -1).astype(float, copy=False)
 
 
-def _class_count(path: Path) -> int:
-    """Labels are 0 up to the largest in y; those of the test part may be no others."""
-    arrays = _arrays(path)
-    largest = [
-        max(_labels(path, name, *arrays[name]), default=0)
-        for name in ("y", "y_test")
-        if name in arrays
-    ]
-    if largest[-1] > largest[0]:
-        message = f"y_test of {path} has the label {largest[-1]}, which y has not"
-        raise data_error("CE302", message, "targets", 'use targets = "raw"')
-    return largest[0] + 1
+def _survey(spec: Npz, path: Path) -> Survey:
+    train = _part(spec, path, TRAIN)
+    test = None if spec.test == 0 else _part(spec, path, TEST)
+    if train is None:
+        raise _missing(path, "x")
+    return Survey(str(path), train, test)
 
 
-def _labels(path: Path, name: str, header: dict[str, Any], content: bytes) -> memoryview:
-    """One array of labels, its raw bytes read as integers."""
-    kind = INTEGERS.get(header["descr"][1:])
-    help = 'use targets = "raw"'
-    if kind is None or header["descr"][0] == ">" or math.prod(header["shape"][1:]) != 1:
-        message = f"{name} of {path} must hold one integer label an example"
-        raise data_error("CE302", message, "targets", help)
-    labels = memoryview(content).cast(kind)  # pyright: ignore[reportCallIssue, reportArgumentType]
-    if min(labels, default=0) < 0:
-        raise data_error("CE302", f"{name} of {path} has labels below 0", "targets", help)
-    return labels
+def _part(spec: Npz, path: Path, names: tuple[str, str]) -> Part | None:
+    found = arrays(path, names)
+    for name in names:
+        if found and name not in found:
+            raise _missing(path, name)
+        if found and not found[name].header.shape:
+            raise data_error("CE302", f"{name} of {path} has no rows: it is a single number")
+    if not found:
+        return None
+    x, y = (found[name] for name in names)
+    shapes, labelled = (x.header.shape, y.header.shape), spec.targets != "raw"
+    counts = partial(_label_counts, path, names) if labelled else None
+    return Part(*names, *shapes, counts, partial(_faults, path, [x] if labelled else [x, y]))
 
 
-def _arrays(path: Path) -> dict[str, tuple[dict[str, Any], bytes]]:
-    """Header and raw content of each array, read without NumPy."""
-    read_bytes(path, 2)  # refuses a pickle
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
-            return {name: _parse(path, name, content) for name, content in members.items()}
-    except SpecError:
-        raise
-    except Exception as error:  # whatever a damaged archive makes zipfile or zlib stumble over
-        raise data_error("CE302", f"{path} is not a sound .npz archive: {error}") from None
+def _missing(path: Path, name: str) -> Exception:
+    there = ", ".join(names_in(path)[:10])
+    help = "arrays are called x, y, x_test, y_test" + (f"; it has {there}" if there else "")
+    return data_error("CE302", f"{path} has no array {name!r}", help=help)
 
 
-def _parse(path: Path, name: str, content: bytes) -> tuple[dict[str, Any], bytes]:
-    """A .npy file: magic, version, length of the header, header, data."""
-    if content[:6] != b"\x93NUMPY":
-        raise ValueError(f"{name} is not an array")
-    start = 10 if content[6] == 1 else 12
-    end = start + int.from_bytes(content[8:start], "little")
-    header = ast.literal_eval(content[start:end].decode("latin1"))
-    if not isinstance(header, dict) or not {"descr", "shape"} <= header.keys():
-        raise ValueError(f"{name} has no sound header")
-    if header["descr"] == "|O":
-        message = (
-            f"the array {name!r} of {path} holds Python objects: a pickle, which is never loaded"
-        )
-        raise data_error("CE303", message, help="save arrays of numbers")
-    numeric = re.fullmatch(r"[<>|=][biuf](\d+)", str(header["descr"]))
-    if not numeric:
-        raise ValueError(f"{name} is not an array of numbers")
-    size = int(numeric[1])
-    if len(content) - end != size * math.prod(header["shape"]):
-        raise ValueError(f"{name} is not as long as its header says")
-    return header, content[end:]
+@remembered
+def _label_counts(path: Path, names: tuple[str, str]) -> Counter[int]:
+    """How many examples have each label, of any type of whole numbers."""
+    name, array = names[1], arrays(path, names)[names[1]]
+    counts: Counter[float] = Counter()
+    for block in rows_of_array(array, array.header.shape[0]):
+        counts.update(numbers_in(block, array.header))
+        if len(counts) > 2 * MOST_CLASSES:
+            break  # no classes: one of them is too large
+    for number in counts:
+        if not math.isfinite(number) or number % 1:
+            message = f"{name} of {path} must hold one integer label an example, not {number}"
+            raise data_error("CE302", message, "targets", 'use targets = "raw"')
+    return Counter({int(number): count for number, count in counts.items()})
+
+
+def _faults(path: Path, found: list[Array], count: int) -> Iterator[Fault]:
+    """Where the first rows hold numbers that are none."""
+    for array in found:
+        if (row := _row_not_finite(path, array, count)) is not None:
+            name = array.member.removesuffix(".npy")
+            message = f"{name}[{row}] of {path} holds a number that is not finite"
+            yield data_fault("CE302", message, help="leave out such examples, or fill them in")
+
+
+@remembered
+def _row_not_finite(path: Path, array: Array, count: int) -> int | None:
+    seen = 0
+    header, rest = array.header, math.prod(array.header.shape[1:])
+    for block in rows_of_array(array, count):
+        if (at := first_not_finite(block, header)) is not None:
+            return (seen + at) % count if header.fortran else (seen + at) // rest
+        seen += len(block) // header.itemsize
+    return None

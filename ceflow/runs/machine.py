@@ -1,18 +1,13 @@
 """What this machine has, and what versions did the work."""
 
-import os
 import platform
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
+from ceflow._machine import memory
 
-def memory() -> float:
-    """Bytes of physical memory; infinite where the system does not say."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        return float("inf")
+__all__ = ["memory", "peak_memory", "reset_peak_memory", "versions"]
 
 
 def versions() -> dict[str, str]:

@@ -3,7 +3,18 @@
 from ceflow.spec.base import Spec
 from ceflow.spec.collect import Collect, at_path, course_path
 from ceflow.spec.courses import recorded
-from ceflow.spec.data import Cifar10, Circle, Data, DeepGp, Digits, Gaussian, Idx, Npz
+from ceflow.spec.data import (
+    Cifar10,
+    Circle,
+    Data,
+    DeepGp,
+    Digits,
+    Gaussian,
+    Idx,
+    Labelled,
+    Npz,
+    Source,
+)
 from ceflow.spec.diagnostics import Fault, Place, SpecError, printable
 from ceflow.spec.document import VERSION, Document
 from ceflow.spec.models import (
@@ -63,6 +74,7 @@ __all__ = [
     "Gaussian",
     "Idx",
     "Kernel",
+    "Labelled",
     "LearningRates",
     "Member",
     "Mlp",
@@ -72,6 +84,7 @@ __all__ = [
     "Place",
     "Resnext",
     "Search",
+    "Source",
     "Spec",
     "SpecError",
     "Stage",

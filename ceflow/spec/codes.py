@@ -111,8 +111,10 @@ CODES = {
     ),
     "CE302": Code(
         "a data file is damaged or not what its source expects",
-        "The file was opened and its header or size contradicts itself: a broken download, or another"
-        " format. Sizes and magic numbers are checked before anything is computed.",
+        "What the file says of itself is not so, a broken download or another format; or its examples do"
+        " not go together: test images of another size, a test label that training lacks, an example"
+        " without numbers, numbers that are not finite. All of it is checked before anything is"
+        " computed.",
     ),
     "CE303": Code(
         "a data file is a pickle, which is never loaded",
@@ -121,7 +123,8 @@ CODES = {
     ),
     "CE304": Code(
         "the data hold fewer examples than asked for",
-        "After the choice of `classes` there are fewer examples than `train` or `test` says.",
+        "After the choice of `classes` there are fewer examples than `train` or `test` says, or none to"
+        " train on.",
         'source = "digits"\ntrain = 5000',
         'source = "digits"\ntrain = 1500',
     ),

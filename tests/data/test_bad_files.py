@@ -290,10 +290,21 @@ def test_the_pickled_version_of_cifar_is_refused_by_name(protocol: int, folder: 
     assert caught.value.faults[0].code == "CE303"
 
 
-def test_objects_in_an_archive_are_never_loaded(folder: Path):
+@pytest.mark.parametrize("name", ["x", "y", "x_test", "y_test"])
+def test_objects_in_an_archive_are_never_loaded(name: str, folder: Path):
     trap = folder / "trap"
     content = np.array([Creates(trap)] * 3, dtype=object)
-    np.savez(folder / "a.npz", x=X, y=Y, extra=content, allow_pickle=True)
-    with pytest.raises(SpecError):
+    sound = {"x": X, "y": Y, "x_test": X, "y_test": Y}
+    np.savez(folder / "a.npz", allow_pickle=True, **(sound | {name: content}))
+    with pytest.raises(SpecError) as caught:
         load(NPZ, folder, Seed(0))
+    assert caught.value.faults[0].code == "CE303"
+    assert not trap.exists()
+
+
+def test_what_else_an_archive_holds_is_left_alone(folder: Path):
+    trap = folder / "trap"
+    others = {"names": np.array(["a"]), "meta": np.array([Creates(trap)], dtype=object)}
+    np.savez(folder / "a.npz", x=X, y=Y, allow_pickle=True, **others)
+    np.testing.assert_array_equal(load(NPZ, folder, Seed(0)).train.x, X)
     assert not trap.exists()

@@ -1,0 +1,269 @@
+"""What can be wrong with examples, whatever source they come from: one list of checks.
+
+A source says what its two parts hold (`Survey`); nothing is computed before all checks pass.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from ceflow import _machine
+from ceflow.data.dataset import Extent, data_fault
+from ceflow.spec import Fault, Labelled, SpecError
+
+MOST_CLASSES = 10**6
+"""A label above is taken for something else, an index or a measurement, unless it is raw."""
+
+
+class Part(NamedTuple):
+    """The training or the test part of a source, as its files have it."""
+
+    x: str
+    """What inputs are called in messages."""
+    y: str
+    """What targets are called."""
+    inputs: tuple[int, ...]
+    """Their shape, examples first."""
+    targets: tuple[int, ...]
+    labels: Callable[[], Counter[int]] | None = None
+    """How many examples have each label; None where targets are no labels."""
+    scan: Callable[[int], Iterator[Fault]] | None = None
+    """Looks at the numbers of so many examples; not needed where every byte is a number."""
+
+
+class Survey(NamedTuple):
+    """Both parts of a source; without a test part there are no test examples."""
+
+    place: str
+    """Where they lie, for messages."""
+    train: Part
+    test: Part | None = None
+    names: Sequence[str] | None = None
+    """Of the classes, where the source knows them; else they are named by their labels."""
+    image: bool = False
+    """Whether an input is one image of rows and columns, or more of a channel each."""
+
+    @property
+    def parts(self) -> list[Part]:
+        return [part for part in (self.train, self.test) if part]
+
+    def counts(self, part: Part | None) -> Counter[int]:
+        """How many examples of a part have each label."""
+        return part.labels() if part and part.labels else Counter()
+
+
+def extent_of(spec: Labelled, survey: Survey) -> Extent:
+    """The sizes of what is used of a source. Raises `SpecError` with all that one step finds."""
+    for step in CHECKS:
+        faults = [fault for check in step for fault in check(spec, survey)]
+        if faults:
+            raise SpecError(*faults)
+    return _extent(spec, survey)
+
+
+def _extent(spec: Labelled, survey: Survey) -> Extent:
+    _, *inputs = survey.train.inputs
+    train, test = (
+        there if asked is None else asked
+        for asked, there in zip((spec.train, spec.test), available(spec, survey), strict=True)
+    )
+    image = (1, *inputs) if survey.image and len(inputs) == 2 else inputs
+    shape = (image[0], image[1], image[2]) if len(image) == 3 else None
+    return Extent(math.prod(inputs), _outputs(spec, survey), train, test, shape)
+
+
+def available(spec: Labelled, survey: Survey) -> tuple[int, int]:
+    """How many training and test examples there are of the chosen classes."""
+    if survey.train.labels is None:
+        return survey.train.inputs[0], survey.test.inputs[0] if survey.test else 0
+    numbers = classes_of(spec, survey)
+    train, test = (
+        sum(count for label, count in survey.counts(part).items() if label in numbers)
+        for part in (survey.train, survey.test)
+    )
+    return train, test
+
+
+def classes_of(spec: Labelled, survey: Survey) -> Sequence[int]:
+    """The labels of the classes, in the order of the outputs.
+
+    Those named; else all that the source knows; else, for signed targets, those that occur, and
+    for others 0 to the largest. Both by the training part alone.
+    """
+    counts, asked = survey.counts(survey.train), getattr(spec, "classes", None)
+    if asked:
+        names = _names(survey)
+        return [names.index(name) for name in asked]
+    if survey.names is not None:
+        return range(len(survey.names))
+    return sorted(counts) if spec.targets == "signed" else range(max(counts, default=-1) + 1)
+
+
+def _names(survey: Survey) -> Sequence[str]:
+    largest = max(survey.counts(survey.train), default=-1)
+    return survey.names if survey.names is not None else [str(k) for k in range(largest + 1)]
+
+
+def _outputs(spec: Labelled, survey: Survey) -> int:
+    if survey.train.labels is None:
+        return math.prod(survey.train.targets[1:])
+    return len(classes_of(spec, survey)) if spec.targets == "one-hot" else 1
+
+
+# The checks: each gives the faults of one kind.
+
+
+def _rows_agree(spec: Labelled, survey: Survey) -> Iterator[Fault]:
+    for part in survey.parts:
+        x, y = part.inputs[0], part.targets[0]
+        if x != y:
+            message = f"{part.x} and {part.y} of {survey.place} differ in their number of rows"
+            help = f"{x} examples have {y} targets: give each one"
+            yield data_fault("CE302", message, help=help)
+
+
+def _examples_are_there(spec: Labelled, survey: Survey) -> Iterator[Fault]:
+    if not survey.train.inputs[0]:
+        message = f"{survey.train.x} of {survey.place} holds no examples to train on"
+        yield data_fault("CE304", message, help="give one or more")
+
+
+def _examples_have_numbers(spec: Labelled, survey: Survey) -> Iterator[Fault]:
+    part = survey.train
+    for name, shape in ((part.x, part.inputs), (part.y, part.targets)):
+        if not math.prod(shape[1:]):
+            message = f"an example in {name} of {survey.place} is empty: its shape is"
+            help = "give each example one number or more"
+            yield data_fault("CE302", f"{message} {_shown(shape)}", help=help)
+
+
+def _parts_are_alike(spec: Labelled, survey: Survey) -> Iterator[Fault]:
+    train, test = survey.train, survey.test
+    if test is None:
+        return
+    pairs = [(test.x, test.inputs, train.x, train.inputs)]
+    if train.labels is None:
+        pairs.append((test.y, test.targets, train.y, train.targets))
+    for name, shape, other, wanted in pairs:
+        if shape[1:] != wanted[1:]:
+            message = f"an example in {name} of {survey.place} is {_shown(shape)}"
+            help = "give test examples the shape of training examples, or set test = 0"
+            yield data_fault("CE302", f"{message}, in {other} {_shown(wanted)}", help=help)
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    """The shape of one example."""
+    return " x ".join(map(str, shape[1:])) or "one number"
+
+
+def _examples_have_one_label(spec: Labelled, survey: Survey) -> Iterator[Fault]:
+    for part in survey.parts:
+        if part.labels and math.prod(part.targets[1:]) != 1:
+            message = f"{part.y} of {survey.place} must hold one integer label an example"
+            help = f'use targets = "raw": an example in {part.y} is {_shown(part.targets)}'
+            yield data_fault("CE302", message, "targets", help)
+
+
+def _labels_are_labels(spec: Labelled, survey: Survey) -> Iterator[Fault]:
+    for part in survey.parts:
+        counts = survey.counts(part)
+        where = f"{part.y} of {survey.place} has"
+        if min(counts, default=0) < 0 and spec.targets != "signed":
+            help = 'number the classes from 0, or use targets = "raw"'
+            help += ', or "signed" for two of them' if len(counts) == 2 else ""
+            yield data_fault("CE302", f"{where} labels below 0", "targets", help)
+        if (largest := max(map(abs, counts), default=0)) > MOST_CLASSES:
+            message = f"{where} the label {largest}: is it one?"
+            help = f'number the classes from 0 to at most {MOST_CLASSES}, or use targets = "raw"'
+            yield data_fault("CE302", message, "targets", help)
+
+
+def _classes_are_known(spec: Labelled, survey: Survey) -> Iterator[Fault]:
+    asked = getattr(spec, "classes", None)
+    if not asked:
+        return
+    names = _names(survey)
+    for name in asked:
+        if name not in names:
+            help = f"one of {', '.join(names)}"
+            yield data_fault("CE105", f"there is no class {name!r}", "classes", help)
+    if len(set(asked)) < len(asked):
+        yield data_fault("CE105", "a class is named twice", "classes", "name it once")
+
+
+def _classes_occur(spec: Labelled, survey: Survey) -> Iterator[Fault]:
+    asked = getattr(spec, "classes", None) or ()
+    for name, label in zip(asked, classes_of(spec, survey) if asked else (), strict=True):
+        if not survey.counts(survey.train)[label]:
+            message = f"no training example of {survey.place} is of the class {name!r}"
+            yield data_fault("CE304", message, "classes", f"leave {name!r} out")
+
+
+def _test_labels_are_known(spec: Labelled, survey: Survey) -> Iterator[Fault]:
+    if survey.names is not None or getattr(spec, "classes", None) or not survey.test:
+        return
+    known = classes_of(spec, survey)
+    unknown = [label for label in survey.counts(survey.test) if label not in known]
+    if unknown:
+        message = f"{survey.test.y} of {survey.place} has the label {min(unknown)}, which"
+        help = "leave out the test examples of that label, or set test = 0"
+        if hasattr(spec, "classes"):
+            help = 'keep some classes only, as classes = ["0", "1"], or set test = 0'
+        yield data_fault("CE302", f"{message} {survey.train.y} has not", "targets", help)
+
+
+def _signed_means_two(spec: Labelled, survey: Survey) -> Iterator[Fault]:
+    count = len(classes_of(spec, survey)) if survey.train.labels else 2
+    if spec.targets == "signed" and count != 2:
+        message = f"signed targets need two classes, not {count}"
+        help = 'use targets = "one-hot"'
+        if hasattr(spec, "classes") and count > 2:
+            help = 'set classes = ["a", "b"]'
+        yield data_fault("CE202", message, "targets", help)
+
+
+def _asked_are_there(spec: Labelled, survey: Survey) -> Iterator[Fault]:
+    for key, there in zip(("train", "test"), available(spec, survey), strict=True):
+        yield from fewer_than(getattr(spec, key), there, key)
+
+
+def fewer_than(asked: int | None, there: int, key: str) -> Iterator[Fault]:
+    """The fault of asking for more examples than there are."""
+    if asked is not None and asked > there:
+        message = f"{asked} examples asked for, {there} there"
+        help = f"set data.{key} to {there}" + (" or less" if there else "")
+        yield data_fault("CE304", message, key, help)
+
+
+def _data_fit(spec: Labelled, survey: Survey) -> Iterator[Fault]:
+    """Before any of them is unpacked."""
+    size, memory = _extent(spec, survey), _machine.memory()
+    needed = 8 * (size.train + size.test) * (size.inputs + size.outputs)
+    if needed > memory:
+        message = f"the data would take {needed / 1e9:,.1f} GB of memory"
+        help = "lower data.train" + (" or data.test" if size.test else "")
+        there = f"this machine has {memory / 1e9:,.1f} GB"
+        yield data_fault("CE401", f"{message}; {there}", "train", help)
+
+
+def _numbers_are_finite(spec: Labelled, survey: Survey) -> Iterator[Fault]:
+    size = _extent(spec, survey)
+    for part, count in ((survey.train, size.train), (survey.test, size.test)):
+        if part and part.scan and count:
+            yield from part.scan(count)
+
+
+Check = Callable[[Labelled, Survey], Iterator[Fault]]
+
+CHECKS: tuple[tuple[Check, ...], ...] = (
+    (_rows_agree, _examples_are_there),
+    (_examples_have_numbers, _parts_are_alike, _examples_have_one_label),
+    (_labels_are_labels,),
+    (_classes_are_known,),
+    (_classes_occur, _test_labels_are_known, _signed_means_two),
+    (_asked_are_there,),
+    (_data_fit,),
+    (_numbers_are_finite,),
+)
+"""In steps: each takes what the ones before have found for granted."""

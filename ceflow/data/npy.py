@@ -1,0 +1,156 @@
+"""Arrays of numbers in NumPy's format: the header, and the bytes of the first rows. No NumPy."""
+
+import ast
+import math
+import struct
+from collections.abc import Iterator
+from typing import IO, Any, NamedTuple
+
+from ceflow.data.files import blocks
+
+LONGEST = 10_000
+"""Bytes of a header; NumPy reads no longer ones either."""
+
+FORMATS = {"b1": "?", "f2": "e", "f4": "f", "f8": "d"} | {
+    f"{sign}{size}": letter.upper() if sign == "u" else letter
+    for sign in "iu"
+    for size, letter in ((1, "b"), (2, "h"), (4, "i"), (8, "q"))
+}
+"""NumPy's names of types of numbers as those of `struct`."""
+
+OTHERS = {
+    "U": "text",
+    "S": "text",
+    "c": "complex numbers",
+    "V": "records",
+    "M": "dates",
+    "m": "times",
+    "f": "numbers of another size than 2, 4 or 8 bytes",
+}
+"""What else there can be, by the first letter of its type."""
+
+TOPS = {2: b"\x7c\x7d\x7e\x7f\xfc\xfd\xfe\xff", 4: b"\x7f\xff", 8: b"\x7f\xff"}
+"""The first bytes of NaN, of infinities and of the largest numbers, by the bytes of a number."""
+
+
+class UnsoundError(ValueError):
+    """An array that cannot be read; the message goes on from its name."""
+
+
+class PickledError(ValueError):
+    """An array of Python objects, which is a pickle."""
+
+
+class Header(NamedTuple):
+    """What an array is, and where its numbers begin."""
+
+    shape: tuple[int, ...]
+    type: str
+    """As NumPy has it: byte order, kind, bytes of a number."""
+    fortran: bool
+    """Whether the first axis is the fastest."""
+    start: int
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return int(self.type[2:])
+
+    @property
+    def format(self) -> str:
+        """The type of a number for `struct`."""
+        return FORMATS[self.type[1:]]
+
+    @property
+    def order(self) -> str:
+        """The order of bytes for `struct`."""
+        return "<" if self.type[0] == "|" else self.type[0]
+
+
+def read_header(stream: IO[bytes], size: int) -> Header:
+    """The header of an array that takes `size` bytes in all; the stream is then at its numbers.
+
+    Raises `UnsoundError` and `PickledError`.
+    """
+    start = stream.read(8)
+    if start[:6] != b"\x93NUMPY":
+        raise UnsoundError("is not an array")
+    wide = 2 if start[6:7] == b"\x01" else 4
+    length = int.from_bytes(stream.read(wide), "little")
+    found = _table(stream.read(length)) if length <= LONGEST else {}
+    order = found.get("fortran_order")
+    if not isinstance(order, bool):
+        raise UnsoundError("has no sound header")
+    shape, kind = _shape(found.get("shape")), _type(found.get("descr"))
+    header = Header(shape, kind, order, 8 + wide + length)
+    if header.start + header.itemsize * math.prod(shape) != size:
+        raise UnsoundError("is not as long as its header says")
+    return header
+
+
+def _table(text: bytes) -> dict[str, Any]:
+    try:
+        found = ast.literal_eval(text.decode("utf-8", "replace"))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _shape(found: Any) -> tuple[int, ...]:
+    """The shape, checked."""
+    if isinstance(found, tuple) and all(type(size) is int and size >= 0 for size in found):
+        return found
+    raise UnsoundError("has no sound header")
+
+
+def _type(found: Any) -> str:
+    """The type of a number, checked."""
+    if isinstance(found, list):
+        raise UnsoundError("holds records, not plain numbers")
+    if not isinstance(found, str) or len(found) < 2 or found[0] not in "<>|=":
+        raise UnsoundError("has no sound header")
+    if found[1] == "O":
+        raise PickledError
+    if found[1:] not in FORMATS:
+        what = OTHERS.get(found[1], "something else")
+        raise UnsoundError(f"is not an array of numbers: it holds {what}")
+    return found
+
+
+def first_rows(stream: IO[bytes], header: Header, count: int) -> Iterator[bytes]:
+    """The numbers of the first rows, as they are stored, in blocks of whole numbers.
+
+    The stream is at the first number. Raises `UnsoundError` where it ends before.
+    """
+    rows, *rest = header.shape
+    run, gap, times = count * math.prod(rest) * header.itemsize, 0, 1
+    if header.fortran and count < rows:  # some of each column
+        run, gap, times = count * header.itemsize, (rows - count) * header.itemsize, math.prod(rest)
+    for column in range(times):
+        got = 0
+        for block in blocks(stream, run):
+            if len(block) % header.itemsize:
+                break
+            got += len(block)
+            yield block
+        if got < run:
+            raise UnsoundError("ends early")
+        if gap and column < times - 1:
+            stream.seek(gap, 1)
+
+
+def numbers_in(block: bytes, header: Header) -> tuple[Any, ...]:
+    """The numbers in a block, of Python's types."""
+    return struct.unpack(f"{header.order}{len(block) // header.itemsize}{header.format}", block)
+
+
+def first_not_finite(block: bytes, header: Header) -> int | None:
+    """Which number of a block is NaN or infinite, if any is."""
+    if header.format not in "efd":
+        return None
+    size = header.itemsize
+    tops = block[0 if header.order == ">" else size - 1 :: size]
+    if not any(top in tops for top in TOPS[size]):
+        return None
+    numbers = numbers_in(block, header)
+    return next((at for at, number in enumerate(numbers) if not math.isfinite(number)), None)
