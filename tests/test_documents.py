@@ -112,6 +112,22 @@ def test_templates_are_sound_and_written_once(kind, tmp_path, monkeypatch):
     assert "exists" in again.stderr
 
 
+def test_the_hook_of_pre_commit_checks_a_folder(tmp_path, monkeypatch):
+    (hook,) = (ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8").split("- id: ")[1:]
+    entry = next(line for line in hook.splitlines() if "entry:" in line).partition(": ceflow ")[2]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.toml").write_text("ceflow = 1\n", encoding="utf-8")
+    result = CliRunner().invoke(main, entry.split())
+    assert (hook.splitlines()[0], result.exit_code) == ("ceflow-check", 2)
+    assert "CE102" in result.stderr
+
+
+def test_the_first_spec_is_the_first_example():
+    example = (ROOT / "examples/quickstart.toml").read_text(encoding="utf-8")
+    template = (ROOT / "ceflow/cli/templates/quickstart.toml").read_text(encoding="utf-8")
+    assert example.partition("\n")[2] == template  # where the schema is, only the example knows
+
+
 @pytest.mark.parametrize("code", CODES)
 def test_every_code_is_explained_with_parts_that_parse(code):
     import tomllib

@@ -1,40 +1,53 @@
 """`ceflow check`: diagnostics only."""
 
 import json
+import os
 import sys
 
 import click
 
 from ceflow.cli.failures import explained, faults_as_json, shown
 from ceflow.cli.settings import settings
+from ceflow.cli.specs import load_spec, specs_below
 from ceflow.spec import Fault, SpecError
 
 
 @click.command("check")
 @click.argument("specs", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the faults as JSON.")
+@click.option("--no-data", is_flag=True, help="Leave data files alone: they may be elsewhere.")
 @settings
-def command(specs: tuple[str, ...], as_json: bool, settings: tuple[str, ...]) -> None:
-    """Say everything that is wrong with SPECS. Exit status 2 where anything is."""
-    faults = []
-    for path in specs:
-        with explained("the check"):
-            found = _faults_of(path, settings)
-        faults += found
-        if not as_json:
-            click.echo("\n".join(map(str, found)) or shown(f"{path}: ok"), err=True)
+def command(
+    specs: tuple[str, ...], as_json: bool, no_data: bool, settings: tuple[str, ...]
+) -> None:
+    """Say everything that is wrong with SPECS. Exit status 2 where anything is.
+
+    Of a folder every spec in it is checked; - is standard input.
+    """
+    faults: list[Fault] = []
+    for spec in specs:
+        below = specs_below(spec) if os.path.isdir(spec) else None
+        for path in below.specs if below else [spec]:
+            with explained("the check"):
+                found = _faults_of(path, settings, no_data)
+            faults += found
+            if not as_json:
+                click.echo("\n".join(map(str, found)) or shown(f"{path}: ok"), err=True)
+        if below and not as_json:
+            click.echo(shown(f"{spec}: {below}"), err=True)
     if as_json:
         click.echo(json.dumps(faults_as_json(faults), indent=2))
     sys.exit(2 if faults else 0)
 
 
-def _faults_of(path: str, settings: tuple[str, ...]) -> tuple[Fault, ...]:
-    from ceflow.compiler import compile
+def _faults_of(path: str, settings: tuple[str, ...], no_data: bool) -> tuple[Fault, ...]:
+    from ceflow.compiler import compile, without_data
     from ceflow.runs import require_memory
-    from ceflow.spec import load
 
     try:
-        require_memory(compile(load(path, settings)))
+        document = load_spec(path, settings)
+        for plan in without_data(document) if no_data else [compile(document)]:
+            require_memory(plan)
     except SpecError as error:
         return error.faults
     return ()

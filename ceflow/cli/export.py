@@ -7,6 +7,7 @@ import click
 
 from ceflow.cli.failures import explained, fail
 from ceflow.cli.settings import settings
+from ceflow.cli.specs import load_spec
 
 if TYPE_CHECKING:
     from ceflow.exports import Format
@@ -37,12 +38,11 @@ def command(
     """
     from ceflow.compiler import compile
     from ceflow.exports import export
-    from ceflow.spec import load
 
     if out and out.exists():
         fail(f"{out} exists already; remove it, or name another file", 2)
     with explained("the export"):
-        made = export(compile(load(spec, settings)), to, out.suffix if out else "", weights)
+        made = export(compile(load_spec(spec, settings)), to, out.suffix if out else "", weights)
         _write(made.content, out)
     for note in made.notes:
         click.echo(note, err=True)

@@ -39,6 +39,7 @@ def main() -> None:
     """Collegial ensembles and infinitely wide networks, from a spec.
 
     \b
-    ceflow run examples/quickstart.toml    a first result
-    ceflow COMMAND --help                  what a command takes
+    ceflow init quickstart       write a first spec, quickstart.toml
+    ceflow run quickstart.toml   a first result
+    ceflow COMMAND --help        what a command takes
     """

@@ -7,14 +7,14 @@ import click
 
 from ceflow.cli.failures import fail
 
-KINDS = ("search", "resnext", "kernel", "variance", "flow", "bottleneck")
+KINDS = ("quickstart", "search", "resnext", "kernel", "variance", "flow", "bottleneck")
 
 
 @click.command("init")
 @click.argument("kind", type=click.Choice(KINDS), default="search")
 @click.option("--out", metavar="FILE", help="File to write; by default KIND.toml.")
 def command(kind: str, out: str | None) -> None:
-    """Write a commented first spec for a KIND of study."""
+    """Write a commented first spec for a KIND of study; `quickstart` is one that shows most."""
     path = Path(out or f"{kind}.toml")
     try:
         with path.open("x", encoding="utf-8") as file:

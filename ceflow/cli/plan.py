@@ -7,6 +7,7 @@ import click
 
 from ceflow.cli.failures import explained, shown
 from ceflow.cli.settings import settings
+from ceflow.cli.specs import load_spec
 
 if TYPE_CHECKING:
     from ceflow.compiler import Plan
@@ -23,10 +24,10 @@ def command(spec: str, as_json: bool, origins: bool, settings: tuple[str, ...]) 
     from ceflow.cli.console import results_console
     from ceflow.compiler import compile
     from ceflow.runs import forecast_needs, require_memory
-    from ceflow.spec import dumps_origins, load
+    from ceflow.spec import dumps_origins
 
     with explained("the plan"):
-        plan = compile(load(spec, settings))
+        plan = compile(load_spec(spec, settings))
         if origins:
             click.echo(shown(dumps_origins(plan.document, plan.resolved())), nl=False)
             return

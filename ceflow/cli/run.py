@@ -6,6 +6,7 @@ import click
 
 from ceflow.cli.failures import explained
 from ceflow.cli.settings import settings
+from ceflow.cli.specs import load_spec
 
 
 @click.command("run")
@@ -17,7 +18,7 @@ from ceflow.cli.settings import settings
 def command(
     spec: str, out: str | None, as_json: bool, fail_fast: bool, settings: tuple[str, ...]
 ) -> None:
-    """Check SPEC, do its stages, and report.
+    """Check SPEC, do its stages, and report. SPEC is a file, or - for standard input.
 
     An unfinished run of the same spec in DIR is resumed. A stage that fails takes with it only
     those that refer to it; the exit status is 1 then, and the same command does only what failed
@@ -27,13 +28,12 @@ def command(
     from ceflow.cli.progress import Watcher
     from ceflow.compiler import compile
     from ceflow.runs import RunError, forecast_needs, require_memory, run
-    from ceflow.spec import load
     from ceflow.store import RunDirectory
 
     with explained(
         "the run", "; its finished stages are kept: run it again, with the same --out, to go on"
     ):
-        document = load(spec, settings)
+        document = load_spec(spec, settings)
         plan = compile(document)
         require_memory(plan)
         from ceflow.report import plan_tree, run_report, write_figures

@@ -10,7 +10,7 @@ from ceflow.compiler.models import (
     ratio_widths,
     sized,
 )
-from ceflow.compiler.plan import Plan, compile
+from ceflow.compiler.plan import Plan, compile, without_data
 
 __all__ = [
     "Plan",
@@ -23,4 +23,5 @@ __all__ = [
     "multiplicity_of",
     "ratio_widths",
     "sized",
+    "without_data",
 ]

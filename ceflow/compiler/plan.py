@@ -1,5 +1,6 @@
 """The compiled document: shapes and costs in plain Python, modules on request."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,8 +8,8 @@ from typing import TYPE_CHECKING
 from ceflow import data
 from ceflow.compiler import nodes
 from ceflow.compiler.models import expand, sized
-from ceflow.compiler.sizes import sizes_of
-from ceflow.spec import Document, Model, SpecError, placing
+from ceflow.compiler.sizes import declared, sizes_of
+from ceflow.spec import Document, Files, Model, SpecError, placing, variants
 
 if TYPE_CHECKING:
     import equinox as eqx
@@ -126,6 +127,23 @@ def compile(document: Document, extent: data.Extent | None = None) -> Plan:
             raise SpecError(*faults)
     model = sized(document.model, **sizes)
     return Plan(document, model, expand(model), extent)
+
+
+def without_data(document: Document) -> Iterator[Plan]:
+    """The plans of a document, of a sweep each run's, as far as they can be made without a look at
+    files of data: of none where the document leaves a size to them.
+
+    >>> from ceflow.spec import Document, Mlp, Npz
+    >>> model = Mlp(widths=[3], inputs=2, outputs=1)
+    >>> [plan.data for plan in without_data(Document(model=model, data=Npz(path="x", train=5)))]
+    [Extent(inputs=2, outputs=1, train=5, test=0, image=None)]
+    """
+    documents = variants(document).values() if document.sweep else (document,)
+    for each in documents:
+        in_files = isinstance(each.data, Files)
+        extent = declared(each) if in_files else None
+        if extent or not in_files:
+            yield compile(each, extent)
 
 
 def folder_of(document: Document) -> Path:

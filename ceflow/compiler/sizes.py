@@ -12,6 +12,7 @@ from ceflow.spec import (
     Document,
     Ensemble,
     Fault,
+    Files,
     Mlp,
     Model,
     Resnext,
@@ -25,6 +26,18 @@ def sizes_of(document: Document, extent: Extent | None) -> dict[str, Any]:
     if isinstance(document.model, Block):
         del sizes["inputs"]  # which no block can be given
     return sizes
+
+
+def declared(document: Document) -> Extent | None:
+    """The extent of data in files as the document has it; None where it leaves a size to them."""
+    data = document.data
+    holders = {key: _holder(key, document.model)[1] for key in ("inputs", "outputs")}
+    inputs, outputs = (getattr(holder, key) for key, holder in holders.items())
+    if not isinstance(data, Files) or None in (inputs, outputs, data.train):
+        return None
+    image = inputs if isinstance(inputs, tuple) else None
+    units = int(nodes.units(inputs))
+    return Extent(units, outputs, data.train or 1, data.test or 0, image)
 
 
 def _size(key: str, document: Document, extent: Extent | None) -> nodes.Shape:

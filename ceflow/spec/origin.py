@@ -18,6 +18,11 @@ SET = "--set"
 """What a setting of the command line is called in messages."""
 
 
+TOP_KEYS = frozenset({"ceflow", "name", "seed", "precision", "extends"}) | {
+    *("data", "model", "stages", "sweep", "collect"),
+}
+"""The keys of a document, above its tables."""
+
 LONGEST = 16
 """Documents in a chain of `extends`."""
 
@@ -141,18 +146,33 @@ def _with_bases(text: Text, above: tuple[Path, ...]) -> list[Layer]:
     if target in chain:
         names = " extends ".join(step.name for step in (*chain, target))
         raise _extends(text, "CE205", f"a document cannot extend itself: {names}")
-    try:
-        below = read(path)
-    except SpecError as error:
-        raise _extends(text, "CE001", error.faults[0].message) from None
+    below = _base(text, path)
     layers = [*_with_bases(below, chain), layer]
     if sum(len(each.text.content.encode()) for each in layers) > LARGEST_TEXT:
         raise _extends(text, "CE001", f"a chain of more than {LARGEST_TEXT >> 10} KiB")
     return layers
 
 
-def _extends(text: Text, code: str, message: str) -> SpecError:
-    return SpecError(Origin((Layer(text, parse(text)),)).place(Fault(code, message, ("extends",))))
+def _base(text: Text, path: Path) -> Text:
+    """The document that a text extends. Of a file that is none not a word is shown."""
+    try:
+        below = read(path)
+        tree = parse(below)
+    except SpecError as error:
+        fault = error.faults[0]
+        if fault.code == "CE001":
+            raise _extends(text, "CE001", fault.message) from None
+        line = f", line {fault.place.line}" if fault.place else ""
+        raise _extends(text, "CE002", f"{path} is not valid {below.syntax.upper()}{line}") from None
+    if not tree.keys() <= TOP_KEYS:
+        message = f"{path} is no ceflow document: it has keys that none has"
+        raise _extends(text, "CE002", message, f"`ceflow check {path}` says which")
+    return below
+
+
+def _extends(text: Text, code: str, message: str, help: str = "") -> SpecError:
+    fault = Fault(code, message, ("extends",), help=help)
+    return SpecError(Origin((Layer(text, parse(text)),)).place(fault))
 
 
 def _setting(argument: str) -> Layer:

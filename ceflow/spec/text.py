@@ -7,7 +7,7 @@ import stat
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from ceflow.spec.diagnostics import Fault, Place, SpecError
 from ceflow.spec.formats import described, slip
@@ -53,23 +53,37 @@ def read(path: str | os.PathLike[str]) -> Text:
             raise _unreadable(path, "is not a file")
         with path.open("rb") as file:
             content = file.read(LARGEST_TEXT + 1)
-        if len(content) > LARGEST_TEXT:
-            raise _unreadable(path, f"is larger than {LARGEST_TEXT >> 10} KiB")
-        content = content.decode("utf-8-sig")
-        if "\0" in content:
-            raise _unreadable(path, "is no text: it holds a NUL byte")
-    except SpecError:
-        raise
-    except UnicodeDecodeError as error:
-        raise _unreadable(path, f"is not UTF-8 (byte {error.start})") from None
     except OSError as error:
         raise _unreadable(
             path, f"cannot be read: {(error.strerror or str(error)).lower()}"
         ) from None
+    except SpecError:
+        raise
     except ValueError:  # a null character, or one half of a surrogate pair
         raise _unreadable(path, "is no name of a file") from None
     syntax = "json" if path.suffix == ".json" else "toml"
-    return Text(str(path), content, syntax, path.parent)
+    return Text(str(path), _decoded(path, content), syntax, path.parent)
+
+
+def read_stream(stream: BinaryIO, name: str) -> Text:
+    """Read a document from what is no file, as standard input; JSON where it begins with a brace.
+
+    Relative paths in it start where the process works.
+    """
+    content = _decoded(name, stream.read(LARGEST_TEXT + 1))
+    return Text(name, content, "json" if content.lstrip()[:1] == "{" else "toml", Path())
+
+
+def _decoded(name: str | Path, content: bytes) -> str:
+    if len(content) > LARGEST_TEXT:
+        raise _unreadable(name, f"is larger than {LARGEST_TEXT >> 10} KiB")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _unreadable(name, f"is not UTF-8 (byte {error.start})") from None
+    if "\0" in text:
+        raise _unreadable(name, "is no text: it holds a NUL byte")
+    return text
 
 
 def parse(text: Text) -> dict[str, Any]:
@@ -165,7 +179,7 @@ def _toml_place(text: Text, message: str) -> tuple[str, int, int]:
     return message.removesuffix(" (at end of document)"), *end
 
 
-def _unreadable(path: Path, why: str) -> SpecError:
+def _unreadable(path: str | Path, why: str) -> SpecError:
     return SpecError(Fault("CE001", f"{path} {why}"))
 
 

@@ -163,11 +163,6 @@ def test_a_missing_spec_is_refused():
     )
 
 
-def test_a_directory_is_no_spec():
-    Path("folder").mkdir()
-    assert refused("folder") == "CE001: folder cannot be read: is a directory\n"
-
-
 def test_a_path_that_no_system_accepts_is_refused():
     assert "CE001" in refused("x" * 5000)
 

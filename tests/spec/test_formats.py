@@ -1,5 +1,7 @@
 """A text in another format is known for what it is."""
 
+from typing import Any
+
 import pytest
 
 from ceflow.spec import SpecError, loads
@@ -17,7 +19,7 @@ LOOKS = {
 }
 
 
-def the_fault(text, syntax="toml"):
+def the_fault(text, syntax: Any = "toml"):
     with pytest.raises(SpecError) as caught:
         loads(text, syntax)
     (fault,) = caught.value.faults
@@ -57,5 +59,6 @@ def test_what_looks_like_nothing_is_called_nothing(text):
 )
 def test_a_common_slip_is_told_how_to_write(line, said):
     fault = the_fault(TOML + line + "\n")
+    assert fault.place
     assert fault.place.line == 4
     assert said in fault.help

@@ -1,0 +1,109 @@
+"""The specs that a command line names: files, standard input, and all that are in a folder."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ceflow.spec import Document
+
+STANDARD_INPUT = "-"
+
+SIGNS = re.compile(r"^\s*(?:ceflow\s*=|\[(?:model|stages\b.*)\]|\"(?:model|stages)\"\s*:)", re.M)
+"""What tells a spec that cannot be parsed from the files of other tools."""
+
+SAYING = frozenset({"model", "stages", "extends"})
+"""Keys of which a spec without `ceflow = 1` has one."""
+
+
+def load_spec(path: str, settings: Sequence[str] = ()) -> "Document":
+    """Read a document from a file, or from standard input where the name is `-`."""
+    from ceflow.spec import load
+    from ceflow.spec.origin import stack
+    from ceflow.spec.reading import read_document
+    from ceflow.spec.text import read_stream
+
+    if path != STANDARD_INPUT:
+        return load(path, settings)
+    return read_document(stack(read_stream(sys.stdin.buffer, "<stdin>"), settings))
+
+
+@dataclass
+class Found:
+    """What is in a folder: specs, and what was left alone."""
+
+    specs: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    runs: int = 0
+
+    def __str__(self) -> str:
+        """One line.
+
+        >>> print(Found(["a.toml"], ["pyproject.toml"], runs=2))
+        1 spec; left alone: 2 run directories, pyproject.toml
+        """
+        count = f"{len(self.specs)} spec{'' if len(self.specs) == 1 else 's'}"
+        directories = f"{self.runs} run director{'y' if self.runs == 1 else 'ies'}"
+        others = self.others if len(self.others) <= 10 else [f"{len(self.others)} other files"]
+        left = [*([directories] if self.runs else []), *others]
+        return f"{count}; left alone: {', '.join(left)}" if left else count
+
+
+def specs_below(folder: str) -> Found:
+    """The specs in a folder and all below it: TOML and JSON files that say a document.
+
+    Run directories, hidden folders and the files of other tools are left alone; so is a spec
+    without a model that others extend, which is checked with them.
+    """
+    found, bases = Found(), set[Path]()
+    without_model: list[Path] = []
+    for path in _files(folder, found):
+        tree = _tree(path)
+        if tree is None:
+            found.others.append(str(path))
+            continue
+        found.specs.append(str(path))
+        if isinstance(base := tree.get("extends"), str):
+            bases.add((path.parent / base).resolve())
+        elif tree and "model" not in tree:
+            without_model.append(path)
+    for path in without_model:
+        if path.resolve() in bases:
+            found.specs.remove(str(path))
+    return found
+
+
+def _files(folder: str, found: Found) -> Iterator[Path]:
+    """The files that may be specs, in order; run directories are counted."""
+    for parent, folders, names in os.walk(folder):
+        if "run.json" in names:
+            found.runs += 1
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
+        for name in sorted(names):
+            if name.endswith((".toml", ".json")) and not name.startswith("."):
+                yield Path(parent, name)
+
+
+def _tree(path: Path) -> dict[str, Any] | None:
+    """What a spec says, nothing where it cannot be parsed; None of what is no spec."""
+    from ceflow.spec import SpecError
+    from ceflow.spec.origin import TOP_KEYS
+    from ceflow.spec.text import parse, read
+
+    try:
+        text = read(path)
+    except SpecError:
+        return None
+    try:
+        tree = parse(text)
+    except SpecError:
+        return {} if SIGNS.search(text.content) else None
+    known = tree.keys() & TOP_KEYS
+    is_spec = "ceflow" in tree or (known & SAYING and 2 * len(known) >= len(tree))
+    return tree if is_spec else None
