@@ -6,13 +6,13 @@ from itertools import groupby
 from rich.tree import Tree
 
 from ceflow.compiler import Plan, halves_of, nodes
-from ceflow.spec import Bottleneck
+from ceflow.spec import Bottleneck, flops_text
 from ceflow.stages import number
 
 
 def costs(node: nodes.Node) -> str:
     """Parameters and FLOPs, in words."""
-    return f"{number(node.parameters)} parameters, {number(node.flops)} FLOPs an example"
+    return f"{number(node.parameters)} parameters, {flops_text(node.flops)} an example"
 
 
 def add_network(tree: Tree, plan: Plan) -> None:

@@ -13,7 +13,7 @@ from ceflow.search.free import optimise_freely
 from ceflow.search.laws import Exact, Exponential, Law, Measured
 from ceflow.search.multiplicities import most_members, nearest_multiplicity
 from ceflow.search.optimum import Optimum, optimise
-from ceflow.search.problem import Candidate, Limit, Problem
+from ceflow.search.problem import Candidate, Limit, LimitName, Problem, limit_text
 
 if TYPE_CHECKING:
     from ceflow.search.timing import Timing, time_forward, time_in_turn
@@ -25,11 +25,13 @@ __all__ = [
     "Exponential",
     "Law",
     "Limit",
+    "LimitName",
     "Measured",
     "Optimum",
     "Problem",
     "Timing",
     "counted",
+    "limit_text",
     "most_members",
     "nearest_multiplicity",
     "optimise",

@@ -3,21 +3,37 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from ceflow.compiler import ensemble_with, fan_in_sum, member_with, multiplicity_of
 from ceflow.search.costs import Cost, Costs
 from ceflow.search.laws import Law
 from ceflow.search.multiplicities import ROUNDING, most_members, whole_members
-from ceflow.spec import Model, member_of
+from ceflow.spec import Model, flops_text, member_of
+
+LimitName = Literal["parameters", "flops", "macs", "latency"]
 
 
 @dataclass(frozen=True)
 class Limit:
     """The most that a whole network may cost, of one kind."""
 
-    name: str
+    name: LimitName
     cost: Cost
     most: float
+
+
+def limit_text(name: LimitName, most: float) -> str:
+    """An amount of one kind of cost, as it is shown.
+
+    >>> limit_text("parameters", 5e6), limit_text("macs", 1e9), limit_text("latency", 0.0123)
+    ('5,000,000 parameters', '2.00 GFLOPs (1.00 GMACs)', '0.0123 s')
+    """
+    if name == "parameters":
+        return f"{most:,.0f} parameters"
+    if name == "latency":
+        return f"{most:.4g} s"
+    return flops_text(2 * most if name == "macs" else most)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from ceflow.spec.models import (
     member_of,
     widths_of,
 )
-from ceflow.spec.notation import network_name, read_network
+from ceflow.spec.notation import flops_text, network_name, read_network
 from ceflow.spec.origin import Origin, placing, stack
 from ceflow.spec.reading import check, load, loads
 from ceflow.spec.schema import json_schema
@@ -103,6 +103,7 @@ __all__ = [
     "course_path",
     "dumps",
     "dumps_origins",
+    "flops_text",
     "json_schema",
     "load",
     "loads",

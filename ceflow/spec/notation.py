@@ -32,6 +32,30 @@ def network_name(multiplicity: int, widths: Sequence[int]) -> str:
     return f"{multiplicity}x{'-'.join(map(str, shown))}d"
 
 
+def flops_text(flops: float) -> str:
+    """FLOPs as they are shown everywhere: with the multiply-adds, two FLOPs each, beside them.
+
+    >>> flops_text(8.18e9), flops_text(960), flops_text(1.2345e6)
+    ('8.18 GFLOPs (4.09 GMACs)', '960 FLOPs (480 MACs)', '1.23 MFLOPs (617 kMACs)')
+    """
+    return f"{_scaled(flops)}FLOPs ({_scaled(flops / 2)}MACs)"
+
+
+def _scaled(count: float) -> str:
+    """Three digits, and the prefix of the unit behind them.
+
+    >>> _scaled(999_600), _scaled(7), _scaled(0.5), _scaled(4e16), _scaled(float("inf"))
+    ('1.00 M', '7 ', '0.5 ', '40.0 P', 'inf ')
+    """
+    if count < 999.5 or count == float("inf"):
+        return f"{count:.3g} "
+    for prefix in "kMGT":
+        count /= 1000
+        if count < 999.5:
+            return f"{count:#.3g}".rstrip(".") + f" {prefix}"
+    return f"{count / 1000:#.3g}".rstrip(".") + " P"
+
+
 def _checked(name: str) -> str:
     if re.fullmatch(FORM, name):
         multiplicity, widths = read_network(name)

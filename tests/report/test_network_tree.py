@@ -19,7 +19,7 @@ def lines_of(model: Model) -> list[str]:
 def test_equal_blocks_of_a_stage_are_shown_once():
     model = Resnext(stem="imagenet", blocks=[3, 4, 23, 3], cardinality=32, base_width=8)
     text = "\n".join(lines := lines_of(model))
-    assert "resnext  88,791,336 parameters, 32,828,030,976 FLOPs an example" in text
+    assert "resnext  88,791,336 parameters, 32.8 GFLOPs (16.4 GMACs) an example" in text
     # the name, the model, a stem of two, a mean, a dense layer; two kinds of block a stage
     assert len(lines) == 2 + 2 + 2 * 4 * 2 + 2
     assert "convolution 7x7/2 3 x 224 x 224 → 64 x 112 x 112, batchnorm, relu" in text
@@ -38,11 +38,11 @@ def test_a_bottleneck_is_shown_between_its_halves():
     encoder, decoder = Mlp(widths=[6, 6], inputs=4), Mlp(widths=[7], outputs=2)
     lines = lines_of(Bottleneck(size=3, encoder=encoder, decoder=decoder))
     assert [line.strip("│├└─ ") for line in lines[2:]] == [
-        "encoder  78 parameters, 156 FLOPs an example",
+        "encoder  78 parameters, 156 FLOPs (78 MACs) an example",
         "dense 4 → 6, relu",
         "dense 6 → 6, relu",
         "dense 6 → 3",
-        "decoder  35 parameters, 70 FLOPs an example",
+        "decoder  35 parameters, 70 FLOPs (35 MACs) an example",
         "dense 3 → 7, relu",
         "dense 7 → 2",
     ]

@@ -228,7 +228,7 @@ def test_plan_tree_shows_data_model_layers_and_stages():
     for fact in (
         "shown  seed 7, float64",
         "gaussian  4 training and 0 test examples, 3 inputs, 2 outputs",
-        f"ensemble  {3 * member:,} parameters, {6 * member:,} FLOPs an example",
+        f"ensemble  {3 * member:,} parameters, 8.81 MFLOPs (4.40 MMACs) an example",
         f"3 members, each {member:,} parameters",
         "dense 1,200 → 1,200, relu",
         "dense 1,200 → 20, relu",

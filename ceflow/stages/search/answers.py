@@ -55,27 +55,24 @@ def network(job: Job, model: Model) -> Values:
 
 
 def answer(job: Job, optimum: Optimum, found: Candidate, exact: float, whole: int) -> Values:
-    """The network at the best width: on the curve with a real multiplicity, then in whole members.
+    """The network at the best width, in whole members, and what the curve says there.
 
-    `efficiency` and `variance` are of the curve (CE eq. 8 and 11); `rounded` holds those of the
-    network as emitted, whose multiplicity, parameters and FLOPs are given.
+    On the curve (CE eq. 8 and 11) the multiplicity is the real number `multiplicity_exact`.
     """
     model, cost = ensemble_with(job.model, found.widths, whole), optimum.problem.costs.whole
     return {
         **network(job, model),
+        "efficiency": cost(job.model) / cost(model),
+        "variance": found.single / whole,
         "multiplicity_exact": exact,
-        "efficiency": found.share / exact,
-        "variance": found.single / exact,
-        "rounded": {
-            "efficiency": cost(job.model) / cost(model),
-            "variance": found.single / whole,
-        },
+        "curve_efficiency": found.share / exact,
+        "curve_variance": found.single / exact,
         "model": tree_of(model),
     }
 
 
 def near(job: Job, optimum: Optimum, candidate: Candidate) -> Values:
-    """A candidate of the near-optimal set; counts are those of the primal network."""
+    """A candidate of the near-optimal set; counts and variance are those of the primal network."""
     objective, members = optimum.problem.primal_objective, primal_members(optimum, candidate)
     root = job.plan.expand(ensemble_with(job.model, candidate.widths, members))
     return {
@@ -85,6 +82,7 @@ def near(job: Job, optimum: Optimum, candidate: Candidate) -> Values:
         "objective_ratio": objective(candidate) / objective(optimum.primal),
         "parameters": root.parameters,
         "flops": root.flops,
+        "variance": candidate.single / members,
     }
 
 

@@ -1,8 +1,10 @@
 """From a search stage to the problem that it asks to solve."""
 
+from typing import get_args
+
 from ceflow import search
 from ceflow.compiler import Plan
-from ceflow.search import Costs, Law, Limit, Optimum, Problem
+from ceflow.search import Costs, Law, Limit, LimitName, Optimum, Problem
 from ceflow.spec import Model, Search
 from ceflow.stages.stage import Job
 
@@ -25,7 +27,8 @@ def law_of(job: Job) -> Law:
 def problem_of(stage: Search, plan: Plan, model: Model, law: Law, costs: Costs) -> Problem:
     """A problem with the limits of the stage's budget."""
     asked = stage.budget.model_dump(exclude_none=True) if stage.budget else {}
-    limits = (Limit(name, counts(plan, name).whole, most) for name, most in asked.items())
+    names: list[LimitName] = [name for name in get_args(LimitName) if name in asked]
+    limits = (Limit(name, counts(plan, name).whole, asked[name]) for name in names)
     return Problem(model, law, costs, tuple(limits))
 
 

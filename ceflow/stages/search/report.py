@@ -1,18 +1,19 @@
 """What a search has to show: the networks side by side, the near-optimal set, CE figure 3."""
 
-from ceflow.spec import network_name
+from ceflow.search import limit_text
+from ceflow.spec import flops_text, network_name
 from ceflow.stages.stage import Values
 from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table, widths_text
 
 SHOWN = 9
 """Near-optimal candidates in the table; results hold all."""
-UNITS = {"parameters": "parameters", "flops": "FLOPs", "latency": "latency"}
 
 
 def describe(values: Values) -> list[Block]:
     return [
         Note(_asked(values)),
         _networks(values),
+        _on_the_curve(values),
         *(Note(text, warning=True) for text in values["warnings"]),
         *_near_optimal(values),
         Note(_duality(values["duality"])),
@@ -26,7 +27,7 @@ def _asked(values: Values) -> str:
         values["using"], f"alpha = {values['alpha'] or 0:.4f}"
     )
     budget = values["budget"] or {}
-    within = " and ".join(f"{most:,.0f} {UNITS[name]}" for name, most in budget.items())
+    within = " and ".join(limit_text(name, most) for name, most in budget.items())
     parts = [by, f"cost = {values['cost']}"] + ([f"within {within}"] if within else [])
     if values["widths_interval"]:
         low, high = map(widths_text, values["widths_interval"])
@@ -35,40 +36,51 @@ def _asked(values: Values) -> str:
 
 
 def _networks(values: Values) -> Table:
-    timed = "latency" in values
-    columns = ("", "network", "m on the curve", "parameters", "FLOPs", "ρ", "Var/E²")
-    names = {"primal": "primal: optimally smooth", "dual": "dual: optimally compact"}
-    shown = [(names.get(part, part), values[part]) for part in ("baseline", *names)]
+    """The networks as they are emitted, in whole members."""
+    columns = ("", "network", "parameters", "FLOPs", "ρ", "Var/E²")
+    shown = [(part, values[part]) for part in ("baseline", "primal", "dual")]
     shown += [("compare", network) for network in values["compare"]]
-    if not timed:
-        return Table(columns, tuple(_row(name, network) for name, network in shown))
-    rows = ((*_row(name, network), network.get("seconds", "")) for name, network in shown)
-    return Table((*columns, "seconds"), tuple(rows))
+    return Table(columns, tuple(_row(name, network) for name, network in shown))
 
 
 def _row(name: str, network: Values) -> tuple[Cell, ...]:
-    """A network in whole members, with the real number that the curve gives beside it."""
-    exact, efficiency = network.get("multiplicity_exact"), network["efficiency"]
+    efficiency, variance = network["efficiency"], network["variance"]
     return (
         name,
         network_name(network["multiplicity"], network["widths"]),
-        "" if exact is None else f"{exact:.1f}",
         network["parameters"],
-        network["flops"],
+        flops_text(network["flops"]),
         "" if efficiency is None else f"{efficiency:.2f}",
-        "" if network["variance"] is None else network["variance"],
+        "" if variance is None else variance,
     )
+
+
+def _on_the_curve(values: Values) -> Table:
+    """The answers with the real numbers of members at which the theory has them."""
+    names = {"primal": "primal: optimally smooth", "dual": "dual: optimally compact"}
+    rows = tuple(
+        (
+            name,
+            widths_text(values[part]["widths"]),
+            f"{values[part]['multiplicity_exact']:.1f}",
+            f"{values[part]['curve_efficiency']:.2f}",
+            values[part]["curve_variance"],
+        )
+        for part, name in names.items()
+    )
+    return Table(("on the curve, real m", "widths", "m", "ρ", "Var/E²"), rows)
 
 
 def _near_optimal(values: Values) -> list[Block]:
     points = values["near_optimal"]
-    columns = ("near-optimal", "over the best", "parameters", "FLOPs", "dual")
+    objective = "over the best" + ("" if values["budget"] else "\non the curve")
+    columns = ("near-optimal", objective, "parameters", "FLOPs", "dual")
     rows = tuple(
         (
             network_name(point["primal_multiplicity"], point["widths"]),
             f"{point['objective_ratio']:.4f}",
             point["parameters"],
-            point["flops"],
+            flops_text(point["flops"]),
             network_name(point["dual_multiplicity"], point["widths"]),
         )
         for point in _thinned(points)
@@ -90,10 +102,10 @@ def _thinned(points: list[Values]) -> list[Values]:
 def _duality(found: Values) -> str:
     widths = [widths_text(found[f"{part}_widths"]) for part in ("primal", "dual")]
     if found["holds"]:
-        return f"strong duality holds: both problems, solved apart, end at {widths[0]}"
+        return f"strong duality holds on the curve: both problems, solved apart, end at {widths[0]}"
     return (
-        f"strong duality fails by {found['gap']:.2%}: the primal ends at {widths[0]}, the dual at"
-        f" {widths[1]}"
+        f"strong duality fails on the curve by {found['gap']:.2%}: the primal ends at {widths[0]},"
+        f" the dual at {widths[1]}"
     )
 
 
@@ -127,7 +139,8 @@ def _figure(values: Values, part: str, key: str, title: str) -> Curve:
         title = "primal: variance within the budget"
     points = [point for point in values["curve"] if not primal or point["primal_multiplicity"] >= 1]
     x, y = ([pick(point) for point in points] for pick in (_width, lambda point: point[key]))
-    best = Series("optimum", (_width(values[part]),), (values[part][key],), "points")
+    optimum = values[part][f"curve_{key}"]
+    best = Series("optimum", (_width(values[part]),), (optimum,), "points")
     grouped = values["primal"]["model"]["type"] in ("block", "resnext")
     x_label, y_label = "width n of a group" if grouped else "width n", "Var/E²" if primal else "ρ"
     series = (Series("objective", tuple(x), tuple(y)), best)
