@@ -48,7 +48,15 @@ class StageSkipped:
     why: str
 
 
-Event = StageStarted | Progress | StageFinished | StageFailed | StageSkipped
+@dataclass(frozen=True)
+class Notice:
+    """Something to be said of a stage, or of a whole run: then `stage` is empty."""
+
+    stage: str
+    text: str
+
+
+Event = StageStarted | Progress | StageFinished | StageFailed | StageSkipped | Notice
 Observer = Callable[[Event], None]
 
 

@@ -14,6 +14,7 @@ from rich.progress import (
 
 from ceflow.events import (
     Event,
+    Notice,
     Progress,
     StageFailed,
     StageFinished,
@@ -62,11 +63,15 @@ class Watcher:
             self.bars.update(
                 self.task, completed=event.done, total=event.total, visible=late, done=done
             )
+        elif isinstance(event, Notice):
+            self._say(": ".join(filter(None, (event.stage.strip(), event.text))))
         elif not isinstance(event, Progress):
             if self.console.is_terminal:
                 self.bars.remove_task(self.task)
-            line = f"{self.title}  {_how(event)}"
-            self.console.print(line, style="dim", highlight=False, markup=False)
+            self._say(f"{self.title}  {_how(event)}")
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
 def _how(event: StageFinished | StageFailed | StageSkipped) -> str:

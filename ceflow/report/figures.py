@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ceflow.compiler import Plan, compile
@@ -39,7 +40,7 @@ CELLS = 5000
 
 
 def write_figures(directory: RunDirectory, plan: Plan) -> None:
-    """Draw every curve of a run to `figures/STAGE-CURVE.svg`.
+    """Draw every curve of a run to `figures/STAGE-CURVE.svg`, those that are there already aside.
 
     Of a sweep, those of each of its runs, and in its own directory the curves of all runs together.
     """
@@ -50,18 +51,23 @@ def write_figures(directory: RunDirectory, plan: Plan) -> None:
         for name, curve in _curves(below, its_plan):
             alike.setdefault(name, {})[run] = curve
     together = ((name, overlaid(curves)) for name, curves in alike.items())
-    collected = directory.read_json("results.json").get("collect", {})
+    collected = directory.read_json("results.json", {}).get("collect", {})
     gathered = (
         (f"collect-{name}", collected_drawing(name, each)) for name, each in collected.items()
     )
     for name, drawing in [*_curves(directory, plan), *together, *gathered]:
-        if drawing is not None:
+        if drawing is not None and not _is_drawn(directory.path / f"figures/{name}.svg"):
             directory.write_text(f"figures/{name}.svg", draw_svg(drawing))
+
+
+def _is_drawn(path: Path) -> bool:
+    """Whether a figure is there, to its end. A stage that is done again removes its figures."""
+    return path.is_file() and path.read_bytes().rstrip().endswith(b"</svg>")
 
 
 def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
     """Every curve that the stages of a run have to show, by the name of its file."""
-    for name, values in directory.read_json("results.json")["stages"].items():
+    for name, values in directory.read_json("results.json", {}).get("stages", {}).items():
         shown = with_course(directory, name, values)
         for block in kind_of(plan.document.stages[name]).describe(shown):
             if isinstance(block, Curve):

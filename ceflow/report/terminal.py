@@ -19,7 +19,7 @@ from ceflow.report.layers import add_network, costs
 from ceflow.report.plot import draw
 from ceflow.report.text import seconds, size
 from ceflow.report.trouble import trouble
-from ceflow.runs import Needs
+from ceflow.runs import Needs, known_results
 from ceflow.spec import Stage, printable, variants
 from ceflow.stages import Block, Curve, Note, Table, Values, kind_of, number
 from ceflow.store import RunDirectory
@@ -109,12 +109,13 @@ def _table(table: Table) -> RichTable:
 
 
 def trouble_report(directory: RunDirectory) -> Iterator[RenderableType]:
-    """Of a run that is not done: why, and how to go on. Nothing of one that is."""
-    state = directory.read_json("run.json")
-    if state["state"] == "done":
+    """What is wrong with a run, and how to go on. Nothing of one that is done and whole."""
+    state, (_, lost) = directory.read_json("run.json"), known_results(directory)
+    if state["state"] == "done" and not lost:
         return
-    yield Text(f"the run {STATES[state['state']]}{_far(state)}; {GO_ON}", "bold yellow")
-    for line in trouble(state):
+    how = STATES[state["state"]] + _far(state) if state["state"] != "done" else "is damaged"
+    yield Text(f"the run {how}; {GO_ON}", "bold yellow")
+    for line in trouble(state, lost):
         yield Padding(Text(line, "yellow"), (0, 0, 0, 2), expand=False)
     yield ""
 
@@ -134,8 +135,8 @@ def run_report(
     """Everything a run found, from its directory alone; first, if asked for, what went wrong."""
     if troubles:
         yield from trouble_report(directory)
+    found, _ = known_results(directory)
     if plan.document.sweep:
-        found = directory.read_json("results.json")
         yield _sweep_table(found.get("runs", {}))
         yield ""
         for name, values in found.get("collect", {}).items():
@@ -143,7 +144,7 @@ def run_report(
                 Text.assemble((name, "bold"), "  collect"), collected_blocks(name, values)
             )
             yield ""
-    results = directory.read_json("results.json")["stages"]
+    results = found["stages"]
     state = directory.read_json("run.json")
     for name, stage in plan.document.stages.items():
         if name in results:

@@ -1,13 +1,15 @@
 """What went wrong in a run, from its state."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ceflow.stages import Values
 
 
-def trouble(state: Values) -> list[str]:
-    """A line for each stage, of each run of a sweep, that failed or was left out."""
-    return [*_of_stages(state.get("stages", {})), *_of_runs(state.get("runs", {}))]
+def trouble(state: Values, lost: Mapping[str, str]) -> list[str]:
+    """A line for each stage, of each run of a sweep, that failed or was left out, and for each
+    whose results are `lost`."""
+    gone = [f"stage {name!r}: {why}" if name else why for name, why in lost.items()]
+    return [*_of_stages(state["stages"]), *_of_runs(state.get("runs", {})), *gone]
 
 
 def _of_stages(stages: Values) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from ceflow.runs.failures import Failure, RunError
 from ceflow.runs.needs import Needs, forecast_needs, require_memory
+from ceflow.runs.record import known_results
 from ceflow.runs.running import Run, reopen, run
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Run",
     "RunError",
     "forecast_needs",
+    "known_results",
     "reopen",
     "require_memory",
     "run",

@@ -1,39 +1,98 @@
 """Where a run goes: a new directory, or the unfinished run that it continues."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ceflow.runs.record import read_state
 from ceflow.spec import Fault, SpecError
-from ceflow.store import RunDirectory
+from ceflow.store import Busy, Damaged, RunDirectory
+from ceflow.store.digests import text_facts
+from ceflow.store.lease import Lease
 
 
-def choose_directory(out: str | Path | None, name: str, resolved: str) -> RunDirectory:
-    """The directory for a run of the document that `resolved` spells out.
+@contextmanager
+def taken(out: str | Path | None, name: str, resolved: str) -> Iterator[RunDirectory]:
+    """The directory for a run of the document that `resolved` spells out, for this process alone.
 
-    Raises `SpecError` where `out` holds anything else.
+    Raises `SpecError` where `out` holds anything else, another process is at work there, or it
+    cannot be written.
     """
-    if out is None:
-        return _numbered(Path("runs"), name, resolved)
-    directory = RunDirectory(out)
-    if directory.is_free or _holds(directory, resolved):
-        return directory
-    what = "the run of another document" if directory.exists else "files that are no run's"
-    help = "choose another directory with --out"
-    raise SpecError(Fault("CE501", f"{out} holds {what}", help=help))
+    directory = _numbered(Path("runs"), name, resolved) if out is None else _given(out, resolved)
+    try:
+        yield directory
+    finally:
+        _release(directory)
+
+
+def holds(directory: RunDirectory, resolved: str) -> bool:
+    """Whether a run of the document that `resolved` spells out was begun in a directory."""
+    with suppress(Damaged, KeyError, TypeError):
+        return read_state(directory)["files"]["resolved.toml"] == text_facts(resolved)
+    with suppress(Damaged):
+        return directory.read_text("resolved.toml") == resolved
+    return False
+
+
+def _given(out: str | Path, resolved: str) -> RunDirectory:
+    _require(RunDirectory(out), resolved)
+    try:
+        directory = _leased(RunDirectory(out))
+    except Busy as busy:
+        message = f"{out} is being worked on by {busy.holder}"
+        help = "wait until it is done, or choose another directory with --out"
+        raise SpecError(Fault("CE501", message, help=help)) from None
+    try:
+        _require(directory, resolved)  # still
+    except SpecError:
+        _release(directory)
+        raise
+    return directory
+
+
+def _require(directory: RunDirectory, resolved: str) -> None:
+    """Raise `SpecError` where a directory holds anything but the run of a document."""
+    if not directory.is_free and not holds(directory, resolved):
+        what = "the run of another document" if directory.exists else "files that are no run's"
+        help = "choose another directory with --out"
+        raise SpecError(Fault("CE501", f"{directory.path} holds {what}", help=help))
+
+
+def _release(directory: RunDirectory) -> None:
+    assert directory.lease is not None
+    directory.lease.release()
 
 
 def _numbered(folder: Path, name: str, resolved: str) -> RunDirectory:
-    """`folder/name`, or the first of name-2, name-3, ... that is free or unfinished."""
+    """`folder/name`, or the first of name-2, name-3, ... that is free or unfinished, and that no
+    other process is at work in."""
     number = 1
     while True:
         directory = RunDirectory(folder / (name if number == 1 else f"{name}-{number}"))
-        if directory.is_free or (_holds(directory, resolved) and not _is_done(directory)):
-            return directory
+        if _is_open(directory, resolved):
+            with suppress(Busy):
+                found = _leased(directory)
+                if _is_open(found, resolved):  # still
+                    return found
+                _release(found)
         number += 1
 
 
+def _is_open(directory: RunDirectory, resolved: str) -> bool:
+    return directory.is_free or (holds(directory, resolved) and not _is_done(directory))
+
+
 def _is_done(directory: RunDirectory) -> bool:
-    return directory.read_json("run.json")["state"] == "done"
+    with suppress(Damaged):
+        return read_state(directory)["state"] == "done"
+    return False
 
 
-def _holds(directory: RunDirectory, resolved: str) -> bool:
-    return directory.exists and directory.read_text("resolved.toml") == resolved
+def _leased(directory: RunDirectory) -> RunDirectory:
+    try:
+        return RunDirectory(directory.path, Lease(directory.path))
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        message = f"{directory.path} cannot be written: {why}"
+        help = "choose another directory with --out"
+        raise SpecError(Fault("CE501", message, help=help)) from None

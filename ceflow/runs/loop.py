@@ -2,17 +2,36 @@
 
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from ceflow import stages
 from ceflow.compiler import Plan
-from ceflow.events import Observer, StageFailed, StageFinished, StageSkipped, StageStarted
+from ceflow.events import (
+    Event,
+    Notice,
+    Observer,
+    StageFailed,
+    StageFinished,
+    StageSkipped,
+    StageStarted,
+)
 from ceflow.runs import machine
 from ceflow.runs.failures import Failure, sentence, without_arrays
 from ceflow.runs.numbers import listed, plain
+from ceflow.runs.record import (
+    digest,
+    facts_of,
+    files_of,
+    is_whole,
+    read_results,
+    read_state,
+    why_lost,
+)
 from ceflow.spec import Stage, dumps
 from ceflow.stages import Job, Outcome, Values
-from ceflow.store import RunDirectory
+from ceflow.store import Damaged, RunDirectory, WriteError
+from ceflow.store.digests import is_sound, text_facts
 
 NOT_FINITE = (
     "not finite, and so null: {}; look for values in the data or the model that overflow, or try"
@@ -20,21 +39,49 @@ NOT_FINITE = (
 )
 
 
-def begin(directory: RunDirectory, plan: Plan, resolved: str) -> None:
-    """Make a directory that of a run: its document as given and resolved, and its state."""
+def begin(directory: RunDirectory, plan: Plan, resolved: str, observe: Observer) -> None:
+    """Make a directory that of a run, or mend that of one that was begun: its state comes first,
+    then its document as resolved and as given, and its results."""
+    directory.sweep()
+    texts = {"resolved.toml": resolved, "spec.toml": dumps(plan.document)}
+    state = _state_of(directory, observe)
+    if state is None:
+        state = _new_state(plan) | {"files": {n: text_facts(text) for n, text in texts.items()}}
+        directory.write_json("run.json", state)
+    for name, text in texts.items():
+        if not is_sound(directory.path / name, state["files"].get(name)):
+            directory.write_text(name, text)
+            state["files"][name] = text_facts(text)
+    directory.write_json("run.json", state)
+    try:
+        read_results(directory)
+    except Damaged as damage:
+        if state["stages"]:
+            observe(Notice("", f"{damage}: its stages are done again"))
+        directory.write_json("results.json", {"stages": {}})
+
+
+def _state_of(directory: RunDirectory, observe: Observer) -> Values | None:
+    """The state of a run that was begun; None where there is none to rely on."""
+    try:
+        return {"files": {}} | read_state(directory)
+    except Damaged as damage:
+        if directory.exists:
+            observe(Notice("", f"{damage}: all stages are done again"))
+        return None
+
+
+def _new_state(plan: Plan) -> Values:
     document = plan.document
-    directory.write_text("resolved.toml", resolved)
-    directory.write_text("spec.toml", dumps(document))
-    directory.write_json("results.json", {"stages": {}})
-    state = {
+    return {
         "state": "running",
         "name": document.name,
         "seed": document.seed,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": machine.versions(),
         "data": plan.data and asdict(plan.data),
         "stages": {},
     }
-    directory.write_json("run.json", state)  # last: with it the run is begun
 
 
 class Loop:
@@ -50,29 +97,68 @@ class Loop:
         self.directory = directory
         self.observe = observe
         self.fail_fast = fail_fast
-        self.results: dict[str, Values] = directory.read_json("results.json")["stages"]
-        self.state: dict[str, Any] = directory.read_json("run.json")
+        self.results: dict[str, Values] = {}
+        self.state: dict[str, Any] = {}
         self.failures: list[Failure] = []
         self.cause: Exception | None = None
         """The first failure as it was raised."""
         self.worked = False
         """Whether any stage was done or tried."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all was done before, and is as it was written: then nothing is to be touched."""
+        return is_whole(self.directory, list(self.plan.document.stages))
+
+    def show(self) -> None:
+        """Read the results of a whole run, and tell of each stage that it was kept."""
+        self.results = read_results(self.directory)["stages"]
+        for index, (name, stage) in enumerate(self.plan.document.stages.items(), 1):
+            self._keep_stage(index, name, stage)
+
     def run(self) -> None:
         """Afterwards `results` are those of all stages, earlier attempts included."""
+        self.state = read_state(self.directory)
+        lost = self._read_sound()
         self._mark("running")
-        specs = self.plan.document.stages
-        for index, (name, stage) in enumerate(specs.items(), 1):
-            self.observe(StageStarted(name, stage.type, index, len(specs)))
+        for index, (name, stage) in enumerate(self.plan.document.stages.items(), 1):
             if name in self.results:
-                self.observe(StageFinished(name, None))
-            elif lacking := sorted(stage.needed - self.results.keys()):
+                self._keep_stage(index, name, stage)
+                continue
+            self._start(index, name, stage)
+            if name in lost:
+                self.observe(Notice(name, f"{lost[name]}: it is done again"))
+                self.directory.remove(*self._left_by(name))
+            if lacking := sorted(stage.needed - self.results.keys()):
                 self._skip(name, lacking)
             else:
                 self._try(name, stage)
             if self.fail_fast and self.failures:
                 break
         self._mark("failed" if self.failures else "done")
+
+    def _read_sound(self) -> dict[str, str]:
+        """Take over the results of stages that are as they were written; why each other is not."""
+        results, lost = read_results(self.directory)["stages"], {}
+        for name, stage in self.state["stages"].items():
+            if stage["state"] == "done" and name in self.plan.document.stages:
+                why = why_lost(self.directory, stage, results.get(name))
+                if why:
+                    lost[name] = why
+                else:
+                    self.results[name] = results[name]
+        return lost
+
+    def _start(self, index: int, name: str, stage: Stage) -> None:
+        self.observe(StageStarted(name, stage.type, index, len(self.plan.document.stages)))
+
+    def _keep_stage(self, index: int, name: str, stage: Stage) -> None:
+        self._start(index, name, stage)
+        self.observe(StageFinished(name, None))
+
+    def _left_by(self, name: str) -> list[str]:
+        """Patterns of the files that a stage leaves."""
+        return [*files_of(self.directory, name), f"figures/{name}-*.svg"]
 
     def _skip(self, name: str, lacking: list[str]) -> None:
         why = f"it refers to {' and '.join(map(repr, lacking))}"
@@ -83,6 +169,8 @@ class Loop:
         """One stage; what it fails with is kept, an interrupt goes on."""
         try:
             self.observe(StageFinished(name, self._do(name, stage)))
+        except WriteError:
+            raise  # what cannot be written here cannot be written for other stages
         except Exception as error:
             why = sentence(error)
             self._record(name, {"state": "failed", "error": why})
@@ -98,32 +186,53 @@ class Loop:
         """One stage: its array and documents first, then its results, then its state."""
         started, self.worked = time.perf_counter(), True
         machine.reset_peak_memory()
-        values = self._keep(name, stages.kind_of(stage).run(self._job(name, stage)))
-        found = self.results | {name: values}
-        self.results = {each: found[each] for each in self.plan.document.stages if each in found}
+        self.directory.remove(f"figures/{name}-*.svg")
+        outcome = stages.kind_of(stage).run(self._job(name, stage))
+        values, files = self._keep(name, outcome)
+        memory = machine.peak_memory()
+        self._forget_if_other(name, values)
+        self.results = self._in_order(self.results | {name: values})
         self.directory.write_json("results.json", {"stages": self.results})
         seconds = time.perf_counter() - started
-        done = {"state": "done", "seconds": round(seconds, 3), "memory": machine.peak_memory()}
-        self._record(name, done)
+        done = {"state": "done", "seconds": round(seconds, 3), "memory": memory}
+        self._record(name, done | {"results": digest(values), "files": files})
         return seconds
+
+    def _forget_if_other(self, name: str, values: Values) -> None:
+        """Where a stage that is done again found something else, such as other times: let go of
+        what stages found that refer to it."""
+        before = self.state["stages"].get(name, {}).get("results")
+        if before is not None and before != digest(values):
+            for other, stage in self.plan.document.stages.items():
+                if name in stage.needed and self.results.pop(other, None):
+                    self.state["stages"].pop(other)
 
     def _job(self, name: str, stage: Stage) -> Job:
         model = stages.resolve_model(stage, self.plan, self.results)
-        return Job(name, stage, self.plan, model, self.results, self.directory, self.observe)
+        return Job(name, stage, self.plan, model, self.results, self.directory, self._told)
 
-    def _keep(self, name: str, outcome: Outcome) -> Values:
-        """Write what a stage found beside its values; the values say where, and are plain JSON."""
-        values = outcome.values
+    def _told(self, event: Event) -> None:
+        """What a stage says; an opportunity to notice that another process has taken over."""
+        lease = self.directory.lease
+        if lease is not None and lease.is_lost:
+            lease.require()
+        self.observe(event)
+
+    def _keep(self, name: str, outcome: Outcome) -> tuple[Values, Values]:
+        """Write what a stage found beside its values. They say where, as plain JSON; and what the
+        files are."""
+        values, documents = outcome.values, []
         for key, array in outcome.arrays.items():
             file = name if key == "array" else f"{name}.{key}"  # no stage is named so
             self.directory.write_array(file, array)
             values = values | {key: self.directory.array_name(file)}
         for part, document in outcome.documents.items():
-            self.directory.write_text(self._document_name(name, part), dumps(document))
+            documents.append(self._document_name(name, part))
+            self.directory.write_text(documents[-1], dumps(document))
         values, lost = plain(values)
         if lost:
             values["warnings"] = [*values.get("warnings", ()), NOT_FINITE.format(listed(lost))]
-        return values
+        return values, facts_of(self.directory, [*files_of(self.directory, name), *documents])
 
     def _document_name(self, name: str, part: str) -> str:
         """`optimal.toml`, `optimal-dual.toml` of the first search; later ones carry their names."""
@@ -134,10 +243,12 @@ class Loop:
         return f"optimal-{name}-{part}.toml"
 
     def _record(self, name: str, stage: Values) -> None:
-        found = self.state["stages"] | {name: stage}
-        names = (each for each in self.plan.document.stages if each in found)
-        self.state["stages"] = {each: found[each] for each in names}
+        self.state["stages"] = self._in_order(self.state["stages"] | {name: stage})
         self._mark("running")
+
+    def _in_order(self, found: Values) -> Values:
+        """By stage, in the document's order."""
+        return {name: found[name] for name in self.plan.document.stages if name in found}
 
     def _mark(self, state: str) -> None:
         self.state["state"] = state

@@ -10,9 +10,12 @@ from ceflow.data import Extent
 from ceflow.events import Observer, ignore
 from ceflow.runs.failures import RunError
 from ceflow.runs.needs import require_memory
+from ceflow.runs.record import read_results, read_state
 from ceflow.runs.sweeping import Sweep, perform
 from ceflow.spec import Document, Fault, SpecError, load
-from ceflow.store import RunDirectory
+from ceflow.stages import Values
+from ceflow.store import Damaged, RunDirectory
+from ceflow.store.digests import text_facts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,13 +85,40 @@ def run(
 
 
 def reopen(directory: RunDirectory) -> Plan:
-    """The plan of a run that was begun, from its directory alone. `SpecError` if none was."""
+    """The plan of a run that was begun, from its directory alone.
+
+    Raises `SpecError` if none was, or its files are damaged.
+    """
+    path = directory.path
     if not directory.exists:
-        message = f"{directory.path} is not a run directory: it has no run.json"
-        raise SpecError(Fault("CE501", message))
-    extent = directory.read_json("run.json")["data"]
-    document = load(directory.path / "resolved.toml")
-    if extent is None:
-        return compile(document)
-    image = extent.get("image")
-    return compile(document, Extent(**extent | {"image": image and tuple(image)}))
+        raise SpecError(Fault("CE501", f"{path} is not a run directory: it has no run.json"))
+    try:
+        state = read_state(directory)
+        read_results(directory)
+        return compile(_document_of(directory, state), _extent_of(state))
+    except Damaged as damage:
+        help = f"run its document again with --out {path}: what is damaged is done again"
+        raise SpecError(Fault("CE501", str(damage), help=help)) from None
+
+
+def _extent_of(state: Values) -> Extent | None:
+    """The sizes of the data, as a run has noted them."""
+    found = state["data"]
+    if found is None:
+        return None
+    image = found.get("image")
+    sizes = [found.get(key) for key in ("inputs", "outputs", "train", "test")]
+    if not all(isinstance(size, int) for size in [*sizes, *(image or ())]):
+        raise Damaged("run.json is damaged: it does not have the sizes of the data")
+    return Extent(*sizes, image=image and tuple(image))
+
+
+def _document_of(directory: RunDirectory, state: Values) -> Document:
+    """The document of a run, as it was resolved."""
+    text, path = directory.read_text("resolved.toml"), directory.path / "resolved.toml"
+    if state.get("files", {}).get("resolved.toml", text_facts(text)) != text_facts(text):
+        raise Damaged(f"{path} is not as it was written")
+    try:
+        return load(path)
+    except SpecError as error:
+        raise Damaged(f"{path} is damaged: {error.faults[0].message}") from None

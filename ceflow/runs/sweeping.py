@@ -1,6 +1,7 @@
 """The runs of a sweep, one after another, and what they show together."""
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 from ceflow.compiler import Plan, compile
 from ceflow.events import Event, Observer
 from ceflow.runs.collecting import collect
-from ceflow.runs.directories import choose_directory
+from ceflow.runs.directories import holds, taken
 from ceflow.runs.failures import Failure, sentence, without_arrays
 from ceflow.runs.loop import Loop, begin
+from ceflow.runs.record import digest, is_whole, read_results, read_state
 from ceflow.spec import Document, dumps, variants
 from ceflow.stages import Values
-from ceflow.store import RunDirectory
+from ceflow.store import RunDirectory, WriteError
 
 SHARE = 0.05
 """Of the time that may go into writing the results of all runs while the sweep is under way."""
@@ -25,15 +27,18 @@ def perform(
     plan: Plan, out: str | Path | None, observe: Observer, *, fail_fast: bool
 ) -> "Loop | Sweep":
     """One run, or the many of a sweep, in the directory that is theirs."""
-    document = plan.document
     resolved = dumps(plan.resolved(), defaults=True)
-    directory = choose_directory(out, document.name, resolved)
-    if not directory.exists:
-        begin(directory, plan, resolved)
-    work = Sweep if document.sweep else Loop
-    done = work(plan, directory, observe, fail_fast=fail_fast)
-    done.run()
-    return done
+    kind = Sweep if plan.document.sweep else Loop
+    if out is not None and holds(RunDirectory(out), resolved):
+        found = kind(plan, RunDirectory(out), observe)
+        if found.is_whole:
+            found.show()
+            return found
+    with taken(out, plan.document.name, resolved) as directory:
+        begin(directory, plan, resolved, observe)
+        work = kind(plan, directory, observe, fail_fast=fail_fast)
+        work.run()
+        return work
 
 
 class Sweep:
@@ -54,15 +59,40 @@ class Sweep:
         self.failures: list[Failure] = []
         self.cause: Exception | None = None
         """The first failure as it was raised."""
-        self.state: dict[str, Any] = directory.read_json("run.json")
+        self.state: dict[str, Any] = {}
         self.documents = variants(plan.document)
         self._took: list[float] = []
         self._writing = 0.0
         self._written = time.perf_counter()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all was done before, and is as it was written: then nothing is to be touched."""
+        if not is_whole(self.directory, []):
+            return False
+        found = read_results(self.directory)
+        recorded = read_state(self.directory).get("results", digest(found))
+        return recorded == digest(found) and all(
+            is_whole(RunDirectory(self.directory.path / name), list(document.stages))
+            for name, document in self.documents.items()
+        )
+
+    def show(self) -> None:
+        """Read the results of a whole sweep, and tell of each stage that it was kept."""
+        found = read_results(self.directory)
+        self.results, self.collected = found["runs"], found.get("collect", {})
+        for name, document in self.documents.items():
+            Loop(
+                replace(self.plan, document=document),
+                RunDirectory(self.directory.path / name),
+                _named(self.observe, name),
+            ).show()
+
     def run(self) -> None:
         """Afterwards `results` are those of all runs, and `collected` what they show together."""
+        self.state = read_state(self.directory)
         self._mark("running")
+        self.directory.remove(*self._figures())
         try:
             for name, document in self.documents.items():
                 self._do(name, document)
@@ -72,8 +102,9 @@ class Sweep:
                 self._write_now_and_then()
             self._collect()
         except BaseException:
-            self._write()
-            self._mark("interrupted")
+            with suppress(WriteError):
+                self._write()
+                self._mark("interrupted")
             raise
         self._write()
         self._mark("failed" if self.failures else "done")
@@ -84,6 +115,8 @@ class Sweep:
         try:
             plan, observe = compile(document), _named(self.observe, name)
             done = perform(plan, self.directory.path / name, observe, fail_fast=self.fail_fast)
+        except WriteError:
+            raise  # what cannot be written here cannot be written for other runs
         except Exception as error:
             self._fail("", error, name)
             return
@@ -92,6 +125,10 @@ class Sweep:
         self.cause = self.cause or done.cause
         if done.worked:
             self._took.append(time.perf_counter() - started)
+
+    def _figures(self) -> list[str]:
+        """Patterns of the figures of all runs together."""
+        return ["figures/collect-*.svg", *(f"figures/{n}-*.svg" for n in self.plan.document.stages)]
 
     def _collect(self) -> None:
         for name, asked in self.plan.document.collect.items():
@@ -127,6 +164,7 @@ class Sweep:
         found: Values = {"stages": {}, "runs": self.results}
         found |= {"collect": self.collected} if self.collected else {}
         self.directory.write_json("results.json", found)
+        self.state["results"] = digest(found)
         self._written = time.perf_counter()
         self._writing = self._written - started
 

@@ -136,8 +136,9 @@ CODES = {
         'source = "gaussian"\ninputs = 10\ntrain = 2000',
     ),
     "CE501": Code(
-        "the run directory belongs to something else",
-        "A run directory holds the run of one document. Nothing is overwritten: `--out` wants a new"
-        " directory, or that of an unfinished run of the same document.",
+        "the run directory cannot be used",
+        "A run directory holds the run of one document, and one process at a time works in it. Nothing"
+        " is overwritten: `--out` wants a new directory, or that of an unfinished run of the same document"
+        " that no other process is at work in, and that can be written.",
     ),
 }

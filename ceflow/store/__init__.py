@@ -1,5 +1,7 @@
 """What survives a run: its directory and files. Knows no stage and no mathematics."""
 
-from ceflow.store.directory import RunDirectory
+from ceflow.store.atomic import WriteError
+from ceflow.store.directory import Damaged, RunDirectory
+from ceflow.store.lease import Busy, LeaseLost
 
-__all__ = ["RunDirectory"]
+__all__ = ["Busy", "Damaged", "LeaseLost", "RunDirectory", "WriteError"]

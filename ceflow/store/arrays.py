@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ceflow.store.atomic import remove
 from ceflow.store.tiles import TileStore
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def write_array(path: Path, array: "np.ndarray") -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         zarr.save_array(str(temporary), array)  # pyright: ignore[reportArgumentType]
-        shutil.rmtree(path, ignore_errors=True)
+        remove(path)
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -1,7 +1,29 @@
 """Files that are whole or not there, whenever the process dies."""
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+
+class WriteError(OSError):
+    """A file could not be written: the sentence says which, and why."""
+
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what fails meanwhile into a sentence about `path`."""
+    try:
+        yield
+    except WriteError:
+        raise
+    except OSError as error:
+        why = (error.strerror or str(error) or type(error).__name__).lower()
+        raise WriteError(error.errno or 0, f"{path} could not be written: {why}") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -13,11 +35,27 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        _make_way(path)
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that fails here too has failed above
+            temporary.unlink(missing_ok=True)
+
+
+def _make_way(path: Path) -> None:
+    """An empty folder in place of a file is no loss."""
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
 
 
 def write_text(path: Path, text: str) -> None:
     """The same for text, in UTF-8."""
     write_bytes(path, text.encode())
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,22 +1,31 @@
 """A run directory: where its files are, and what state it is in."""
 
 import json
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ceflow.store.arrays import read_array, write_array
-from ceflow.store.atomic import write_text
+from ceflow.store.atomic import remove, write_text, writing
+from ceflow.store.lease import NAME, Lease, sweep
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-class RunDirectory:
-    """The files of one run. Every write is atomic; nothing here knows what the numbers mean."""
+class Damaged(ValueError):
+    """A file of a run is not what a run has written: the sentence says which, and how it is."""
 
-    def __init__(self, path: str | Path):
+
+class RunDirectory:
+    """The files of one run. Every write is atomic; nothing here knows what the numbers mean.
+
+    One process at a time may write: where others could, the one that has taken the `lease`.
+    """
+
+    def __init__(self, path: str | Path, lease: Lease | None = None):
         self.path = Path(path)
+        self.lease = lease
 
     @property
     def exists(self) -> bool:
@@ -25,24 +34,58 @@ class RunDirectory:
 
     @property
     def is_free(self) -> bool:
-        """Whether a run could begin here."""
-        return not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir()))
+        """Whether a run could begin here: there is nothing but what a killed process leaves."""
+        if not self.path.exists():
+            return True
+        return self.path.is_dir() and all(map(_is_stray, self.path.iterdir()))
+
+    def sweep(self) -> None:
+        """Remove what killed processes have left."""
+        sweep(self.path)
+        for folder in (self.path, *(self.path / name for name in ("arrays", "metrics", "figures"))):
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                if _is_stray(entry) and not entry.name.startswith(NAME):
+                    remove(entry)
+
+    def remove(self, *patterns: str) -> None:
+        """Remove the files and folders whose names match."""
+        for pattern in patterns:
+            for entry in self.path.glob(pattern):
+                with self._writing(entry.name):
+                    remove(entry)
 
     def read_text(self, name: str) -> str:
-        return (self.path / name).read_text(encoding="utf-8")
+        """Raises `Damaged` where there is no such file, or no text in it."""
+        try:
+            return (self.path / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise Damaged(f"{self.path / name} is missing") from None
+        except (OSError, UnicodeDecodeError):
+            raise Damaged(f"{self.path / name} cannot be read") from None
 
     def write_text(self, name: str, text: str) -> None:
-        write_text(self.path / name, text)
+        with self._writing(name):
+            write_text(self.path / name, text)
 
     def read_json(self, name: str, default: Any = None) -> Any:
-        """The content of a JSON file; `default` where there is none."""
-        if not (self.path / name).is_file():
+        """The content of a JSON file; `default` where there is none. Raises `Damaged`."""
+        if not (self.path / name).exists():
             return default
-        return json.loads(self.read_text(name))
+        try:
+            return json.loads(self.read_text(name))
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, Damaged):
+                raise
+            raise Damaged(f"{self.path / name} is damaged: it is no JSON") from None
 
     def write_json(self, name: str, content: Any) -> None:
         """Write plain numbers; a number that is not finite has no place in a result."""
         self.write_text(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+    def _writing(self, name: str) -> AbstractContextManager[None]:
+        if self.lease is not None:
+            self.lease.require()
+        return writing(self.path / name)
 
     def metrics_name(self, name: str) -> str:
         return f"metrics/{name}.jsonl"
@@ -75,4 +118,10 @@ class RunDirectory:
         return read_array(self.array_path(name))
 
     def write_array(self, name: str, array: "np.ndarray") -> None:
-        write_array(self.array_path(name), array)
+        with self._writing(self.array_name(name)):
+            write_array(self.array_path(name), array)
+
+
+def _is_stray(path: Path) -> bool:
+    """Whether it is a file that was being written, or about who writes."""
+    return path.name.startswith(".") and (path.name.endswith(".tmp") or path.name.startswith(NAME))

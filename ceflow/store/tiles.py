@@ -5,6 +5,7 @@ import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ceflow.store.atomic import remove
 from ceflow.store.page_cache import release
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class TileStore:
         Raises `ValueError` where something else is there, or the store of something else.
         """
         if _is_free(path):
+            remove(path)
             return None
         store = cls(path)
         for name, held, wanted in (

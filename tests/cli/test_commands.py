@@ -234,14 +234,50 @@ def test_a_resumed_run_finds_what_an_uninterrupted_one_does(finished, name, forg
     assert len(kept) == len(before["stages"]) - len(forgotten)
 
 
-def test_a_resumed_run_does_not_do_a_finished_stage_again(alone, finished):
+def test_results_that_were_edited_are_found_again(alone, finished):
     finished("spec")
     results = read_json(alone / "out/results.json")
+    found = results["stages"]["alpha"]["alpha"]
     results["stages"]["alpha"]["alpha"] = 9.0
     (alone / "out/results.json").write_text(json.dumps(results), encoding="utf-8")
-    unfinish(alone / "out", "best")
-    done("run", "spec.toml", "--out", "out")
-    assert read_json(alone / "out/results.json")["stages"]["best"]["alpha"] == 9.0
+    shown = done("show", "out").stdout
+    assert "the run is damaged" in shown
+    assert "stage 'alpha': its results were changed" in shown
+    result = done("run", "spec.toml", "--out", "out")
+    assert "alpha: its results were changed: it is done again" in result.stderr
+    assert read_json(alone / "out/results.json")["stages"]["alpha"]["alpha"] == found
+    assert result.stderr.count("kept from before") == 1
+
+
+@pytest.mark.parametrize("name", ["run.json", "results.json", "resolved.toml"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"stages": 3}', b"\xff\xfe"])
+def test_show_of_a_damaged_run_is_a_sentence(alone, finished, name, content):
+    finished("spec")
+    (alone / "out" / name).write_bytes(content)
+    result = invoke("show", "out")
+    assert result.exit_code == 2
+    assert re.match(
+        rf"CE501: out/{name} .*\n      = run its document again with --out out", result.stderr
+    )
+
+
+def test_a_failed_run_shows_its_trouble_first_and_again_at_the_end(alone, monkeypatch):
+    def broken(job):
+        raise ValueError("no luck")
+
+    kind = stages.KINDS[Variance]
+    monkeypatch.setitem(stages.KINDS, Variance, kind._replace(run=broken))
+    (alone / "swept.toml").write_text(SPEC + "[sweep]\nseed = [0, 1]\n", encoding="utf-8")
+    result = invoke("run", "swept.toml", "--out", "out")
+    assert result.exit_code == 1
+    failed = [f"run 'seed={seed}', stage 'alpha': no luck" for seed in (0, 1)]
+    assert result.stderr.split("the run failed:")[1].split("\n")[1:3] == [f"  {f}" for f in failed]
+    shown = done("show", "out").stdout.splitlines()
+    assert shown[0].startswith("the run failed, 0 of 2 runs are done; ")
+    assert shown[1:3] == [f"  {each}" for each in failed]
+    fast = invoke("run", "swept.toml", "--out", "fast", "--fail-fast")
+    assert fast.exit_code == 1
+    assert not (alone / "fast/seed=1").exists()
 
 
 def test_a_finished_run_is_left_as_it_is(alone, finished):

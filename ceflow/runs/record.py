@@ -1,0 +1,130 @@
+"""What a run directory says of its run, and whether its files are as they were written."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ceflow.stages import Values
+from ceflow.store import Damaged, RunDirectory
+from ceflow.store.digests import facts, is_sound
+
+STATES = ("running", "done", "failed", "interrupted", "skipped")
+
+
+def read_state(directory: RunDirectory) -> Values:
+    """The content of run.json. Raises `Damaged` where it is not what a run writes."""
+    state = directory.read_json("run.json")
+    sound = (
+        _is_table(state, {"state": str, "stages": dict})
+        and state["state"] in STATES
+        and isinstance(state.get("data"), dict | None)
+        and isinstance(state.get("files", {}), dict)
+        and all(_is_stage(stage) for stage in state["stages"].values())
+        and _is_progress(state.get("runs", {"total": 0, "done": 0, "failed": []}))
+    )
+    if not sound:
+        raise Damaged(f"{directory.path / 'run.json'} is damaged: it is not what a run writes")
+    return state
+
+
+def _is_table(value: Any, kinds: dict[str, Any]) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(k), kinds[k]) for k in kinds)
+
+
+def _is_stage(stage: Any) -> bool:
+    if not _is_table(stage, {"state": str}) or stage["state"] not in STATES:
+        return False
+    if stage["state"] == "done":
+        return isinstance(stage.get("seconds"), int | float)
+    return isinstance(stage.get("error"), str)
+
+
+def _is_progress(runs: Any) -> bool:
+    parts = {"run": str, "stage": str, "error": str}
+    return _is_table(runs, {"total": int, "done": int, "failed": list}) and all(
+        _is_table(failed, parts) for failed in runs["failed"]
+    )
+
+
+def read_results(directory: RunDirectory) -> Values:
+    """The content of results.json. Raises `Damaged` where it is not what a run writes."""
+    results = directory.read_json("results.json")
+    if not _is_table(results, {"stages": dict}):
+        raise Damaged(f"{directory.path / 'results.json'} is damaged: it is not what a run writes")
+    return results
+
+
+def digest(values: Any) -> str:
+    """A hash of results."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def files_of(directory: RunDirectory, stage: str) -> list[str]:
+    """The names of the arrays and metrics that a stage has left."""
+    patterns = (f"arrays/{stage}.zarr", f"arrays/{stage}.*.zarr", f"metrics/{stage}.jsonl")
+    found = (path for pattern in patterns for path in directory.path.glob(pattern))
+    return sorted(path.relative_to(directory.path).as_posix() for path in found)
+
+
+def facts_of(directory: RunDirectory, names: list[str]) -> Values:
+    """Size and hash of files."""
+    return {name: facts(directory.path / name) for name in names}
+
+
+def why_lost(
+    directory: RunDirectory, stage: Values, values: Values | None, *, arrays: bool = True
+) -> str:
+    """What is wrong with what there is of a stage that was done; '' where nothing is.
+
+    Without `arrays` those are not looked at, which may be large.
+    """
+    if not isinstance(values, dict):
+        return "its results are gone"
+    if "results" not in stage:  # of a version that recorded none
+        return ""
+    if stage["results"] != digest(values):
+        return "its results were changed"
+    files = stage["files"] if isinstance(stage.get("files"), dict) else {}
+    return next(_lost_files(directory, files, arrays=arrays), "")
+
+
+def _lost_files(directory: RunDirectory, files: Values, *, arrays: bool) -> Iterator[str]:
+    for name, recorded in files.items():
+        if arrays or not name.startswith("arrays/"):
+            if not (directory.path / name).exists():
+                yield f"{name} is gone"
+            elif not is_sound(directory.path / name, recorded):
+                yield f"{name} is not as it was written"
+
+
+def is_whole(directory: RunDirectory, stages: list[str]) -> bool:
+    """Whether a run is done and all its files are as they were written."""
+    try:
+        state, results = read_state(directory), read_results(directory)["stages"]
+    except Damaged:
+        return False
+    if state["state"] != "done" or state["stages"].keys() != set(stages):
+        return False
+    if next(_lost_files(directory, state.get("files", {}), arrays=True), ""):
+        return False
+    return not any(
+        why_lost(directory, stage, results.get(name)) for name, stage in state["stages"].items()
+    )
+
+
+def known_results(directory: RunDirectory) -> tuple[Values, dict[str, str]]:
+    """The content of results.json as far as it is as it was written, and what is wrong with the
+    rest, by stage; of the whole of a sweep by ''. Arrays are not looked at."""
+    state, results = read_state(directory), read_results(directory)
+    if "results" in state and state["results"] != digest(results):
+        return {"stages": {}}, {"": "results.json is not as it was written"}
+    known, lost = {}, {}
+    for name, stage in state["stages"].items():
+        if stage["state"] == "done":
+            values = results["stages"].get(name)
+            if why := why_lost(directory, stage, values, arrays=False):
+                lost[name] = why
+            else:
+                known[name] = values
+    return results | {"stages": known}, lost

@@ -1,0 +1,64 @@
+"""What tells whether files are as they were written: their size and their hash."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ceflow.store.page_cache import release
+
+LARGE = 2**26
+"""Bytes of a file or folder from which on it would fill the page cache."""
+
+
+def facts(path: Path) -> dict[str, Any]:
+    """`size` in bytes and `sha256` of a file; of a folder the sum of sizes, and the hash of the
+    lines `HASH  PATH` of its files in the order of their paths, as sha256sum prints them.
+
+    Raises `OSError` where there is nothing.
+    """
+    if not path.is_dir():
+        size = path.stat().st_size
+        return {"size": size, "sha256": _hash(path, last=size >= LARGE)}
+    files = sorted(_files(path), key=lambda file: file.relative_to(path).as_posix())
+    size = sum(file.stat().st_size for file in files)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        hashes = list(pool.map(lambda file: _hash(file, last=size >= LARGE), files))
+    lines = zip(hashes, files, strict=True)
+    text = "".join(f"{hash}  {file.relative_to(path).as_posix()}\n" for hash, file in lines)
+    return {"size": size, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def text_facts(content: bytes | str) -> dict[str, Any]:
+    """The same of a file with this content."""
+    content = content.encode() if isinstance(content, str) else content
+    return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def is_sound(path: Path, recorded: Any) -> bool:
+    """Whether a file or folder is as was recorded of it. The size is looked at first."""
+    try:
+        return _size(path) == recorded["size"] and facts(path) == recorded
+    except (OSError, KeyError, TypeError):
+        return False
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(file.stat().st_size for file in _files(path))
+    return path.stat().st_size
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (file for file in folder.rglob("*") if file.is_file())
+
+
+def _hash(path: Path, *, last: bool) -> str:
+    """Of one file; `last`: it need not stay in the page cache."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if last:
+        release(path)
+    return found
