@@ -1,4 +1,4 @@
-"""Networks that lines of Python build with timm's ResNet: counts, or outputs.
+"""Networks that lines of Python build with timm or torchvision: counts, or outputs.
 
 Own environment: torch==2.13.0, timm, pillow, and torchvision==0.28.0 with --no-deps (only CUDA
 builds of it exist; two operators that its import looks for are declared here, none is called).
@@ -15,11 +15,14 @@ import torch
 operators = torch.library.Library("torchvision", "DEF")
 for name in ("nms", "qnms"):
     operators.define(f"{name}(Tensor a) -> Tensor")
+import timm  # noqa: E402
+import torchvision  # noqa: E402
 from timm.models.resnet import Bottleneck, ResNet  # noqa: E402
 
 
 def built(line):
-    return eval(line, {"ResNet": ResNet, "Bottleneck": Bottleneck})
+    names = {"timm": timm, "torchvision": torchvision}
+    return eval(line, names | {"ResNet": ResNet, "Bottleneck": Bottleneck})
 
 
 def outputs(line, file, side=32, batch=4):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @click.option(
     "--to",
     required=True,
-    type=click.Choice(["equinox", "timm", "stablehlo"]),
-    help="equinox: a Python file; timm: a Python expression; stablehlo: a module.",
+    type=click.Choice(["equinox", "timm", "torchvision", "stablehlo"]),
+    help="equinox: a Python file; timm, torchvision: a Python expression; stablehlo: a module.",
 )
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="By default stdout.")
 @click.option(

@@ -9,9 +9,10 @@ from ceflow.compiler import Plan
 from ceflow.compiler.nodes import is_finite
 from ceflow.exports.equinox import equinox_file
 from ceflow.exports.timm import timm_line, timm_notes
-from ceflow.spec import Fault, SpecError, placing
+from ceflow.exports.torchvision import refusal, torchvision_line
+from ceflow.spec import Fault, SpecError, flops_text, placing
 
-Format = Literal["equinox", "timm", "stablehlo"]
+Format = Literal["equinox", "timm", "torchvision", "stablehlo"]
 
 
 class Artefact(NamedTuple):
@@ -34,8 +35,8 @@ def export(plan: Plan, to: Format, suffix: str = "", weights: Path | None = None
     >>> from ceflow.compiler import compile
     >>> from ceflow.spec import Document, Resnext
     >>> model = Resnext(stem="imagenet", blocks=[3, 4, 6, 3], cardinality=12, base_width=10)
-    >>> export(compile(Document(model=model)), "timm").content
-    'ResNet(Bottleneck, [3, 4, 6, 3], cardinality=12, base_width=10)\\n'
+    >>> print(export(compile(Document(model=model)), "timm").content)
+    timm.create_model("resnet50", cardinality=12, base_width=10)
     """
     with _faults_placed(plan):
         if to == "stablehlo":
@@ -43,7 +44,7 @@ def export(plan: Plan, to: Format, suffix: str = "", weights: Path | None = None
         if weights is not None:
             message = f"what is written for {to} holds no weights"
             raise SpecError(Fault("CE203", message, help="export them to stablehlo"))
-        return _timm(plan) if to == "timm" else _equinox(plan)
+        return {"timm": _timm, "torchvision": _torchvision, "equinox": _equinox}[to](plan)
 
 
 @contextmanager
@@ -56,7 +57,14 @@ def _faults_placed(plan: Plan) -> Iterator[None]:
 
 
 def _timm(plan: Plan) -> Artefact:
-    return Artefact(timm_line(plan) + "\n", [_parameters(plan), *timm_notes(plan)])
+    notes = [_parameters(plan), *timm_notes(plan)]
+    if refusal(plan) is None:
+        notes.append(f"by torchvision: {torchvision_line(plan)}")
+    return Artefact(timm_line(plan) + "\n", notes)
+
+
+def _torchvision(plan: Plan) -> Artefact:
+    return Artefact(torchvision_line(plan) + "\n", [_parameters(plan), "names: import torchvision"])
 
 
 def _equinox(plan: Plan) -> Artefact:
@@ -67,7 +75,7 @@ def _stablehlo(plan: Plan, suffix: str, weights: Path | None) -> Artefact:
     from ceflow.exports.stablehlo import notes, serialised, stablehlo_text, written  # loads JAX
 
     exported = written(plan, weights)
-    said = notes(plan, exported, weights is not None)
+    said = [_parameters(plan), *notes(plan, exported, weights is not None)]
     if suffix in ("", ".mlir"):
         return Artefact(stablehlo_text(plan, exported), said)
     try:
@@ -78,4 +86,5 @@ def _stablehlo(plan: Plan, suffix: str, weights: Path | None) -> Artefact:
 
 
 def _parameters(plan: Plan) -> str:
-    return f"{plan.root.parameters:,.0f} parameters"
+    flops = flops_text(plan.root.flops)
+    return f"{plan.root.parameters:,.0f} parameters, {flops} an example"

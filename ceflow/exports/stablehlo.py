@@ -85,7 +85,7 @@ def notes(plan: Plan, exported: export.Exported, inside: bool) -> list[str]:
         else f"f(weights, x) of x: ({x}); the {len(weights)} weights are arguments, {held}, and not"
         " in the file"
     )
-    return [f"{plan.root.parameters:,.0f} parameters", signature, versions(exported)]
+    return [signature, versions(exported)]
 
 
 def versions(exported: export.Exported) -> str:

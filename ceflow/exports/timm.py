@@ -1,7 +1,8 @@
-"""A ResNeXt as one Python expression that builds it with timm's `ResNet`.
+"""A ResNeXt as one Python expression that builds it with timm.
 
-timm's class takes stages, cardinality, base width and classes as arguments. It has no argument for
-a 3x3 stem without pooling, and calls four stages whatever it holds: those parts are replaced.
+timm has names for ResNets of usual depths, and its class takes stages, cardinality, base width and
+classes as arguments. It has no argument for a 3x3 stem without pooling, and calls four stages
+whatever it holds: those parts are replaced.
 """
 
 from collections.abc import Iterator
@@ -13,22 +14,33 @@ STAGES = 4
 """Stages of timm's ResNet."""
 DEFAULTS = {"num_classes": 1000, "in_chans": 3, "cardinality": 1, "base_width": 64}
 """Of timm's ResNet."""
+NAMES = {
+    (2, 2, 2, 2): "resnet26",
+    (3, 4, 6, 3): "resnet50",
+    (3, 4, 23, 3): "resnet101",
+    (3, 8, 36, 3): "resnet152",
+    (3, 24, 36, 3): "resnet200",
+}
+"""Networks of timm by their blocks: of bottleneck blocks behind the stem of ImageNet."""
+ELSEWHERE = "export it to equinox or to stablehlo"
 NOTHING = "type(net.layer1)()"
 """An empty `torch.nn.Sequential`, which gives what it takes."""
 
 
 def timm_line(plan: Plan) -> str:
-    """The expression; it needs no names but `ResNet` and `Bottleneck` of `timm.models.resnet`.
+    """The expression; it needs no names but `timm`, or `ResNet` and `Bottleneck` of it.
 
     Raises `SpecError` for a model that is no ResNeXt, and for one that timm's class cannot build.
 
     >>> from ceflow.compiler import compile
     >>> from ceflow.spec import Document
-    >>> model = Resnext(stem="imagenet", blocks=[3, 4, 23, 3], base_width=64)
-    >>> timm_line(compile(Document(model=model)))
-    'ResNet(Bottleneck, [3, 4, 23, 3])'
+    >>> model = Resnext(stem="imagenet", blocks=[3, 4, 6, 3], cardinality=12, base_width=10)
+    >>> print(timm_line(compile(Document(model=model))))
+    timm.create_model("resnet50", cardinality=12, base_width=10)
     """
     model = _required(plan)
+    if name := _name(model):
+        return f'timm.create_model("{name}"{"".join(f", {one}" for one in _differing(model))})'
     network = f"ResNet({', '.join(_arguments(model))})"
     parts = [f'net.add_module("{name}", {part})' for name, part in _replaced(model)]
     if not parts:
@@ -40,8 +52,11 @@ def timm_line(plan: Plan) -> str:
 
 def timm_notes(plan: Plan) -> list[str]:
     """What the reader of the line should know."""
+    model = _required(plan)
+    if _name(model):
+        return ["names: import timm"]
     notes = ["names: from timm.models.resnet import Bottleneck, ResNet"]
-    if any(_replaced(_required(plan))):
+    if any(_replaced(model)):
         notes.append(
             "timm's ResNet has no argument for such a network: the line replaces the parts"
             " that differ, then draws the weights by timm's own init_weights"
@@ -49,14 +64,23 @@ def timm_notes(plan: Plan) -> list[str]:
     return notes
 
 
-def _arguments(model: Resnext) -> Iterator[str]:
-    yield "Bottleneck"
-    yield str(list(model.blocks))
+def _name(model: Resnext) -> str | None:
+    return NAMES.get(tuple(model.blocks)) if model.stem == "imagenet" else None
+
+
+def _differing(model: Resnext) -> Iterator[str]:
+    """The arguments that are not at their defaults."""
     assert model.inputs, "sized before"
     values = (model.outputs, model.inputs[0], model.cardinality, model.base_width)
     for (name, default), value in zip(DEFAULTS.items(), values, strict=True):
         if value != default:
             yield f"{name}={value}"
+
+
+def _arguments(model: Resnext) -> Iterator[str]:
+    yield "Bottleneck"
+    yield str(list(model.blocks))
+    yield from _differing(model)
     if len(model.blocks) < STAGES:
         yield f"channels={[64 * 2**stage for stage in range(len(model.blocks))]}"
 
@@ -76,12 +100,13 @@ def _required(plan: Plan) -> Resnext:
     model = plan.model
     if not isinstance(model, Resnext):
         message = f"timm has no network of the type {model.type}, only resnext"
-        help = "export it to equinox or to stablehlo"
-        raise SpecError(Fault("CE203", message, ("model", "type"), help=help))
+        raise SpecError(Fault("CE203", message, ("model", "type"), help=ELSEWHERE))
     if len(model.blocks) > STAGES:
         message = f"timm's ResNet has at most {STAGES} stages, this one {len(model.blocks)}"
-        raise SpecError(Fault("CE203", message, ("model", "blocks")))
+        help = f"give it four at most, as blocks = [3, 4, 6, 3], or {ELSEWHERE}"
+        raise SpecError(Fault("CE203", message, ("model", "blocks"), help=help))
     if sum(model.blocks) == 1:
         message = "timm's ResNet cannot be built with one block alone"
-        raise SpecError(Fault("CE203", message, ("model", "blocks")))
+        help = f"give it two blocks or more, or {ELSEWHERE}"
+        raise SpecError(Fault("CE203", message, ("model", "blocks"), help=help))
     return model

@@ -51,14 +51,14 @@ def test_every_format_can_be_chosen():
 
 def test_stdout_holds_the_line_alone_and_notes_are_elsewhere():
     result = invoke("resnext.toml", "--to", "timm")
-    assert (result.exit_code, result.stdout) == (0, "ResNet(Bottleneck, [3, 4, 6, 3])\n")
-    assert result.stderr.startswith("25,557,032 parameters\n")
+    assert (result.exit_code, result.stdout) == (0, 'timm.create_model("resnet50")\n')
+    assert result.stderr.startswith("25,557,032 parameters, 8.18 GFLOPs (4.09 GMACs) an example\n")
 
 
 def test_settings_change_the_network():
     settings = ["--set", "model.cardinality=32", "--set", "model.base_width=4"]
     result = invoke("resnext.toml", "--to", "timm", *settings)
-    assert result.stdout == "ResNet(Bottleneck, [3, 4, 6, 3], cardinality=32, base_width=4)\n"
+    assert result.stdout == 'timm.create_model("resnet50", cardinality=32, base_width=4)\n'
 
 
 def test_a_file_is_written_whole(folder):
@@ -121,7 +121,7 @@ def test_the_optimum_of_a_search_is_exported(folder):
 
 @pytest.mark.parametrize("to", get_args(Format))
 def test_jax_is_loaded_for_stablehlo_alone(to):
-    spec = "resnext.toml" if to == "timm" else "mlp.toml"
+    spec = "resnext.toml" if to in ("timm", "torchvision") else "mlp.toml"
     script = (
         "import sys\n"
         "from ceflow.cli import main\n"

@@ -169,7 +169,7 @@ def test_weights_are_not_in_the_file_and_their_size_is_said():
     made = export(plan_of(LARGE, precision="float32"), "stablehlo", ".jax")
     assert len(made.content) < 300_000
     count, arguments, _ = made.notes
-    assert count == "25,557,032 parameters"
+    assert count == "25,557,032 parameters, 8.18 GFLOPs (4.09 GMACs) an example"
     assert "x: (batch, 3, 224, 224)" in arguments
     # and the running means and variances of 53120/2 channels, which are no parameters
     assert "102 MB of float32, and not in the file" in arguments

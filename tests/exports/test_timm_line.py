@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -11,7 +12,8 @@ from exported_files import batched, drawn, filled
 from numpy.testing import assert_allclose
 
 from ceflow.compiler import Plan, compile
-from ceflow.exports import export, timm_line
+from ceflow.exports import export, timm_line, torchvision_line
+from ceflow.exports.torchvision import refusal
 from ceflow.spec import Bottleneck, Document, Mlp, Resnext, SpecError
 
 PEER = Path(__file__).parents[2] / "benchmarks" / "peers" / "timm_network.py"
@@ -54,14 +56,18 @@ PLANS = [plan for plan, _ in PUBLISHED] + OTHERS
 @pytest.mark.parametrize(
     ("plan", "line"),
     [
-        (imagenet(R50, 1, 64), "ResNet(Bottleneck, [3, 4, 6, 3])"),
+        (imagenet(R50, 1, 64), 'timm.create_model("resnet50")'),
         (
             imagenet(R50, 12, 10),
-            "ResNet(Bottleneck, [3, 4, 6, 3], cardinality=12, base_width=10)",
+            'timm.create_model("resnet50", cardinality=12, base_width=10)',
         ),
         (
             imagenet([2, 2, 2, 2], 2, 64, outputs=7, inputs=[1, 64, 64]),
-            "ResNet(Bottleneck, [2, 2, 2, 2], num_classes=7, in_chans=1, cardinality=2)",
+            'timm.create_model("resnet26", num_classes=7, in_chans=1, cardinality=2)',
+        ),
+        (
+            imagenet([2, 2, 2, 3], 2, 64, outputs=7, inputs=[1, 64, 64]),
+            "ResNet(Bottleneck, [2, 2, 2, 3], num_classes=7, in_chans=1, cardinality=2)",
         ),
         (
             plan_of(blocks=[3, 3, 3, 3], base_width=64),
@@ -127,10 +133,93 @@ class ResNet:
         return self.conv1.parameters + self.maxpool.parameters + self.rest
 
 
+DEPTHS = {
+    "resnet26": [2, 2, 2, 2],
+    "resnet50": R50,
+    "resnet101": R101,
+    "resnet152": [3, 8, 36, 3],
+    "resnet200": [3, 24, 36, 3],
+}
+"""timm's and torchvision's names."""
+
+
+class Timm:
+    @staticmethod
+    def create_model(name, **options):
+        return ResNet(None, DEPTHS[name], **options)
+
+
+class Torchvision:
+    """`torchvision.models`, and `torchvision.models.resnet`."""
+
+    Bottleneck = None
+
+    @staticmethod
+    def ResNet(block, layers, groups=1, width_per_group=64, num_classes=1000):
+        return ResNet(block, layers, num_classes, 3, groups, width_per_group)
+
+    def __getattr__(self, name):
+        if name in ("models", "resnet"):
+            return self
+        assert name in ("resnet50", "resnet101", "resnet152")
+        return partial(self.ResNet, None, DEPTHS[name])
+
+
 @pytest.mark.parametrize("plan", PLANS)
 def test_the_line_builds_as_many_parameters_as_the_plan_has(plan):
-    network = eval(timm_line(plan), {"ResNet": ResNet, "Bottleneck": None})
+    network = eval(timm_line(plan), {"ResNet": ResNet, "Bottleneck": None, "timm": Timm})
     assert network.parameters == plan.root.parameters
+
+
+BY_TORCHVISION = [plan for plan in PLANS if refusal(plan) is None]
+
+
+def test_torchvision_builds_what_it_publishes():
+    assert [plan for plan, _ in PUBLISHED] == BY_TORCHVISION[: len(PUBLISHED)]
+
+
+@pytest.mark.parametrize("plan", BY_TORCHVISION)
+def test_the_line_of_torchvision_builds_as_many_parameters(plan):
+    line = torchvision_line(plan)
+    assert eval(line, {"torchvision": Torchvision()}).parameters == plan.root.parameters
+    assert f"by torchvision: {line}" in export(plan, "timm").notes
+
+
+@pytest.mark.parametrize(
+    ("plan", "line"),
+    [
+        (imagenet(R50, 12, 10), "torchvision.models.resnet50(groups=12, width_per_group=10)"),
+        (
+            imagenet([2, 2, 2, 3], 2, 64, outputs=7),
+            "torchvision.models.ResNet(torchvision.models.resnet.Bottleneck, [2, 2, 2, 3],"
+            " num_classes=7, groups=2)",
+        ),
+    ],
+)
+def test_the_line_of_torchvision(plan, line):
+    assert torchvision_line(plan) == line
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "message"),
+    [
+        (Mlp(widths=[3], inputs=2, outputs=1), "type", "no network of the type mlp"),
+        (Resnext(blocks=[1] * 3, base_width=4), "blocks", "has four stages, this one 3"),
+        (Resnext(blocks=[1] * 4, base_width=4), "stem", "the stem of imagenet, this one that of"),
+        (
+            Resnext(stem="imagenet", blocks=[1] * 4, base_width=4, inputs=[1, 64, 64]),
+            "inputs",
+            "takes 3 channels, this one 1",
+        ),
+    ],
+)
+def test_what_torchvision_cannot_build_is_said_with_what_can(model, key, message):
+    with pytest.raises(SpecError) as caught:
+        torchvision_line(compile(Document(model=model)))
+    (fault,) = caught.value.faults
+    assert (fault.code, fault.path) == ("CE203", ("model", key))
+    assert message in fault.message
+    assert "equinox" in fault.help
 
 
 @pytest.mark.parametrize(("plan", "parameters"), PUBLISHED)
@@ -157,13 +246,16 @@ def test_what_timm_cannot_build_is_said(model, message):
         timm_line(compile(Document(model=model)))
     (fault,) = caught.value.faults
     assert (fault.code, fault.message) == ("CE203", message)
+    assert "equinox" in fault.help
 
 
-@pytest.mark.parametrize(("stem", "words"), [("imagenet", []), ("cifar", ["no argument"])])
+@pytest.mark.parametrize(
+    ("stem", "words"), [("imagenet", ["by torchvision"]), ("cifar", ["no argument"])]
+)
 def test_the_notes_say_the_count_and_what_was_replaced(stem, words):
     plan = plan_of(stem=stem, blocks=[3, 3, 3, 3], base_width=4)
     count, names, *others = export(plan, "timm").notes
-    assert count == f"{plan.root.parameters:,} parameters"
+    assert count.startswith(f"{plan.root.parameters:,} parameters, ")
     assert "from timm.models.resnet import" in names
     assert len(others) == len(words)
     assert all(word in note for word, note in zip(words, others, strict=True))
@@ -179,8 +271,9 @@ def peer(*arguments: str) -> str:
 
 
 def test_timm_counts_as_many_parameters():
-    counts = peer("count", *map(timm_line, PLANS)).split()
-    assert [int(count) for count in counts] == [plan.root.parameters for plan in PLANS]
+    lines = [*map(timm_line, PLANS), *map(torchvision_line, BY_TORCHVISION)]
+    counts = map(int, peer("count", *lines).split())
+    assert list(counts) == [plan.root.parameters for plan in PLANS + BY_TORCHVISION]
 
 
 @pytest.mark.parametrize("stem", ["cifar", "imagenet"])
