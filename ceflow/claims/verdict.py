@@ -16,6 +16,8 @@ class Part:
 
     >>> Part(-0.9, -1.0, 0.15).holds, Part(math.nan, 0.0, 1.0).holds
     (True, False)
+    >>> Part(0.0, 0.0, 0.0).holds, Part(0.1, 0.0, 0.0).holds
+    (True, False)
     """
 
     value: float
@@ -25,7 +27,10 @@ class Part:
     @property
     def deviation(self) -> float:
         """From what is expected, as a multiple of the tolerance."""
-        deviation = abs(self.value - self.expected) / self.tolerance
+        distance = abs(self.value - self.expected)
+        if not self.tolerance:  # no noise at all, as where every network is dead
+            return 0.0 if distance == 0 else math.inf
+        deviation = distance / self.tolerance
         return math.inf if math.isnan(deviation) else deviation
 
     @property

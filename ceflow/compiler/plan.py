@@ -9,7 +9,7 @@ from ceflow import data
 from ceflow.compiler import nodes
 from ceflow.compiler.models import expand, sized
 from ceflow.compiler.sizes import declared, sizes_of
-from ceflow.spec import Document, Files, Model, SpecError, placing, variants
+from ceflow.spec import Document, Files, Labelled, Model, SpecError, placing, variants
 
 if TYPE_CHECKING:
     import equinox as eqx
@@ -120,6 +120,7 @@ def compile(document: Document, extent: data.Extent | None = None) -> Plan:
         try:
             if document.data and not extent:
                 extent = data.extent(document.data, folder_of(document))
+            faults = faults or _counted(document, extent).faults()
             sizes = sizes_of(document, extent)
         except SpecError as error:
             raise SpecError(*faults, *error.faults) from None
@@ -127,6 +128,15 @@ def compile(document: Document, extent: data.Extent | None = None) -> Plan:
             raise SpecError(*faults)
     model = sized(document.model, **sizes)
     return Plan(document, model, expand(model), extent)
+
+
+def _counted(document: Document, extent: data.Extent | None) -> Document:
+    """The document with the number of examples that the data have, where it left that to them."""
+    source = document.data
+    if extent is None or not isinstance(source, Labelled) or document.sweep:
+        return document
+    counts = {"train": extent.train, "test": extent.test}
+    return document.model_copy(update={"data": source.model_copy(update=counts)})
 
 
 def without_data(document: Document) -> Iterator[Plan]:

@@ -46,6 +46,8 @@ def _size(key: str, document: Document, extent: Extent | None) -> nodes.Shape:
     if known is None:
         help = f"add {key} to [{'.'.join(parent)}], or a [data] table"
         raise SpecError(Fault("CE204", f"the number of {key} is not known", parent, "key", help))
+    if isinstance(model, Resnext) and isinstance(known, tuple) and _ends_in_channels(known):
+        raise SpecError(_channels_last(known, parent, getattr(model, key) is None))
     if extent and not _free(key, document) and not _fits(key, known, extent):
         there = extent.image if isinstance(known, tuple) and extent.image else getattr(extent, key)
         message = f"the model has {_shown(known)} {key}, the data have {_shown(there)}"
@@ -82,6 +84,23 @@ def _fits(key: str, known: nodes.Shape, extent: Extent) -> bool:
     if isinstance(known, tuple) and extent.image:
         return known == extent.image
     return nodes.units(known) == getattr(extent, key)
+
+
+def _ends_in_channels(image: tuple[Any, ...]) -> bool:
+    """Whether an image looks like height, width and channels: 3 at its end, or a square in front
+    of 1 or 4."""
+    first, second, last = image
+    return min(first, second) > 4 and (last == 3 or (last in (1, 4) and first == second > 8))
+
+
+def _channels_last(image: tuple[Any, ...], parent: tuple[str, ...], in_data: bool) -> Fault:
+    height, width, channels = image
+    if in_data:
+        message = f"the images of the data are {_shown(image)}, and channels come first here"
+        return Fault("CE204", message, ("data",), "key", "save them as x.transpose(0, 3, 1, 2)")
+    message = f"inputs are channels, height and width: {height} channels of {width} x {channels}?"
+    help = f"write inputs = [{channels}, {height}, {width}]"
+    return Fault("CE204", message, (*parent, "inputs"), help=help)
 
 
 def _free(key: str, document: Document) -> bool:

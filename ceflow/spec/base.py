@@ -87,6 +87,11 @@ Number = Annotated[int, Field(ge=0, le=LARGEST)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
+Variance = Annotated[float, Field(ge=1e-12, le=1e12)]
+"""Of weights or biases: what float32 squares without a loss."""
+Error = Annotated[float, Field(ge=1e-6, le=1)]
+"""A relative standard error to draw to: draws grow as its inverse square, to 10^12 at most."""
+
 Widths = Annotated[Sequence[Width], AfterValidator(tuple), Field(min_length=1)]
 """Hidden widths: any sequence when a spec is built, a tuple after."""
 Ratios = Annotated[

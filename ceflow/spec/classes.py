@@ -39,11 +39,11 @@ def classes_at(path: Steps, tree: Any, root: type[Spec]) -> list[type[Spec]]:
 
 
 def _step(annotation: Any, step: int | str) -> Any:
+    if get_origin(annotation) is dict:  # whose names may be those of keys
+        return get_args(annotation)[1]
     for kind in specs(annotation):
         if step in kind.model_fields:
             return kind.model_fields[str(step)].annotation
-    if get_origin(annotation) is dict:
-        return get_args(annotation)[1]
     return None
 
 

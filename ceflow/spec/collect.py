@@ -56,9 +56,10 @@ class Collect(Spec):
             message = "there is nothing to collect without a sweep"
             return [Fault("CE202", message, part="key", help="add a [sweep] table")]
         faults = [*self._swept_faults(document), *self._stage_faults(document)]
+        faults = faults or list(self._measured_faults(document))
         if self.of_courses(document):
             return faults or list(self._recorded_faults(document)) or list(self._course_faults())
-        return [*faults, *self._number_faults()]
+        return [*faults, *self._number_faults(), *self._fit_faults(document)]
 
     def _swept_faults(self, document: "Document") -> Iterator[Fault]:
         swept = list(document.sweep.paths) if document.sweep else []
@@ -78,6 +79,26 @@ class Collect(Spec):
             elif rest[0] not in names:
                 help = did_you_mean(rest[0], names) or "there is none"
                 yield Fault("CE201", f"{rest[0]!r} is no stage", (key,), help=help)
+
+    def _measured_faults(self, document: "Document") -> Iterator[Fault]:
+        """Of what is measured of examples or labels that the data do not have."""
+        swept = document.sweep.paths if document.sweep else ()
+        if document.data is None or any(path.startswith("data") for path in swept):
+            return
+        for key in ("x", "y"):
+            number = getattr(self, key).rpartition(".")[2]
+            if number.startswith("test_") and getattr(document.data, "test", 0) == 0:
+                help = "set data.test" if hasattr(document.data, "test") else "use other data"
+                yield Fault("CE202", f"there are no test examples for {number}", (key,), help=help)
+            elif number.endswith("accuracy") and getattr(document.data, "targets", "raw") == "raw":
+                message = f"the targets are numbers, of which there is no {number}"
+                yield Fault("CE202", message, (key,), help="collect a loss")
+
+    def _fit_faults(self, document: "Document") -> Iterator[Fault]:
+        values = document.sweep.paths.get(self.x, ()) if document.sweep else ()
+        if self.fit == "power" and 0 < len({repr(value) for value in values}) < 2:
+            message = f"a power law needs two values of {self.x}, and the sweep has one"
+            yield Fault("CE202", message, ("fit",), "key", "sweep over more, or leave fit out")
 
     def _recorded_faults(self, document: "Document") -> Iterator[Fault]:
         """What is wrong with the quantities whose courses these would be, of x first: it may be a

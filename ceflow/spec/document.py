@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import AfterValidator, Field, PrivateAttr
+from pydantic_core import PydanticCustomError
 
 from ceflow.spec.base import Spec
 from ceflow.spec.collect import Collect
@@ -15,7 +16,23 @@ from ceflow.spec.stages import Search, Stage
 from ceflow.spec.suggest import did_you_mean
 from ceflow.spec.sweep import Sweep, variants
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
+DEVICES = frozenset(
+    ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)))
+)
+"""Names that no file can have on Windows."""
+
+
+def _no_device(name: str) -> str:
+    if name.lower() in DEVICES:
+        raise PydanticCustomError("device", "must not be that of a device, which no file can have")
+    return name
+
+
+Name = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100),
+    AfterValidator(_no_device),
+]
 
 VERSION = 1
 """The language version that this ceflow reads and writes."""
@@ -77,6 +94,7 @@ class Document(Spec):
 
     def faults(self) -> list[Fault]:
         faults = [fault.below("model") for fault in self.model.faults()]
+        faults += self._name_faults()
         earlier: dict[str, Stage] = {}
         for name, stage in self.stages.items():
             found = [*stage.faults(), *_reference_faults(stage, earlier, self.stages)]
@@ -88,6 +106,21 @@ class Document(Spec):
                 break
             earlier[name] = stage
         return faults or self._sweep_faults() or self._collect_faults()
+
+    def _name_faults(self) -> Iterator[Fault]:
+        """Of names that would give one file to two."""
+        for table, names in (("stages", self.stages), ("collect", self.collect)):
+            taken: dict[str, str] = {}
+            for name in names:
+                first = taken.setdefault(name.lower(), name)
+                if first != name:
+                    message = f"{name!r} and {first!r} name the same files on many systems"
+                    help = "give names that differ in more than their case"
+                    yield Fault("CE104", message, (table, name), "key", help)
+        for name in self.stages if self.collect else ():
+            if name.lower() == "collect" or name.lower().startswith("collect-"):
+                message = f"{name!r} names the figures of the [collect] tables"
+                yield Fault("CE104", message, ("stages", name), "key", "give another name")
 
     def _sweep_faults(self) -> list[Fault]:
         if self.sweep is None:

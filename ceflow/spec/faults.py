@@ -111,7 +111,14 @@ def _expectation(kind: str, context: dict[str, Any], message: str) -> str:
         "too_short": f"must have at least {_entries(context.get('min_length'))}",
         "too_long": f"must have at most {_entries(context.get('max_length'))}",
     }
-    return wanted.get(kind, message).format(**context)
+    limits = {key: _limit(value) for key, value in context.items()}
+    return wanted.get(kind, message).format(**limits)
+
+
+def _limit(value: Any) -> Any:
+    """A limit as one would write it: 1e+12, not 1000000000000.0."""
+    plain = not isinstance(value, float) or value == 0 or 1e-3 <= abs(value) < 1e6
+    return value if plain else f"{value:g}"
 
 
 def _entries(count: int | None) -> str:

@@ -10,10 +10,9 @@ from ceflow.spec.base import (
     Count,
     Counts,
     Image,
-    NonNegative,
-    Positive,
     Spec,
     Steps,
+    Variance,
     Width,
     Widths,
 )
@@ -57,11 +56,11 @@ class Mlp(Spec):
     """Number of outputs; from the data where there is data."""
     activation: Activation = "relu"
     """Applied after every hidden layer."""
-    weight_variance: Positive = 2.0
+    weight_variance: Variance = 2.0
     """c of the hidden layers: each computes sqrt(c / fan-in) W h with W iid standard normal."""
-    last_variance: Positive = 1.0
+    last_variance: Variance = 1.0
     """The same for the output layer."""
-    bias_variance: NonNegative = 0.0
+    bias_variance: Annotated[float, Field(ge=0, le=1e12)] = 0.0
     """Variance of the biases of all layers; 0 means that there are none."""
 
     @property
@@ -112,9 +111,9 @@ class Block(Spec):
     """Channels out; from the data where there is data, else as many as `channels`."""
     activation: Activation = "relu"
     """Applied after the 1x1 and after the 3x3 convolution."""
-    weight_variance: Positive = 2.0
+    weight_variance: Variance = 2.0
     """c of the first two convolutions: each computes sqrt(c / fan-in) W * h."""
-    last_variance: Positive = 1.0
+    last_variance: Variance = 1.0
     """The same for the last one, and for the projection."""
 
     finite: ClassVar = True

@@ -157,11 +157,12 @@ def _base(text: Text, path: Path) -> Text:
     """The document that a text extends. Of a file that is none not a word is shown."""
     try:
         below = read(path)
+    except SpecError as error:
+        raise _extends(text, "CE001", error.faults[0].message) from None
+    try:
         tree = parse(below)
     except SpecError as error:
         fault = error.faults[0]
-        if fault.code == "CE001":
-            raise _extends(text, "CE001", fault.message) from None
         line = f", line {fault.place.line}" if fault.place else ""
         raise _extends(text, "CE002", f"{path} is not valid {below.syntax.upper()}{line}") from None
     if not tree.keys() <= TOP_KEYS:

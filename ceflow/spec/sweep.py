@@ -96,6 +96,7 @@ def variants(document: "Document") -> dict[str, "Document"]:
     if runs * _size(base) > MOST_VALUES:
         raise SpecError(Fault("CE104", "so many runs of so large a document", ("sweep",), "key"))
     found, faults = {}, {}
+    same: dict[str, dict[str, int]] = {}
     for chosen in document.sweep.combinations():
         try:
             name, variant = _variant(document, base, chosen)
@@ -103,11 +104,23 @@ def variants(document: "Document") -> dict[str, "Document"]:
             faults |= {(fault.path, fault.message): fault for fault in error.faults}
             if len(faults) >= MOST:
                 break
-        else:
-            found[_unused(name, found)] = variant
+            continue
+        first = same.setdefault(repr(tree_of(variant.model_copy(update={"name": "x"}))), chosen)
+        if first is not chosen:
+            fault = _repeated(document.sweep, chosen, first)
+            faults[fault.path, fault.message] = fault
+        found[_unused(name, found)] = variant
     if faults:
         raise SpecError(*faults.values())
     return found
+
+
+def _repeated(sweep: Sweep, chosen: dict[str, int], first: dict[str, int]) -> Fault:
+    """Of two runs that are the same: the value that makes the second what the first is."""
+    path = next(path for path in reversed(chosen) if chosen[path] != first[path])
+    value = cut(str(sweep.paths[path][chosen[path]]), 60)
+    message = f"two runs of the sweep are the same: {cut(path, 60)} = {value} makes no difference"
+    return Fault("CE104", message, ("sweep", path, chosen[path]), help="leave one of them out")
 
 
 def _unused(name: str, taken: Collection[str]) -> str:
@@ -115,7 +128,8 @@ def _unused(name: str, taken: Collection[str]) -> str:
     if len(name) > LONGEST_NAME:
         name = f"{name[:LONGEST_NAME]}-{crc32(name.encode()):08x}"
     numbered = (f"{name}-{number}" for number in itertools.count(2))
-    return name if name not in taken else next(each for each in numbered if each not in taken)
+    lower = {each.lower() for each in taken}  # one folder, on many systems
+    return next(each for each in itertools.chain([name], numbered) if each.lower() not in lower)
 
 
 def _size(tree: Any) -> int:

@@ -89,7 +89,7 @@ def test_a_fault_is_said_where_it_is(case):
     "keys",
     [
         {"x": TIME, "y": LOSS, "view": "heatmap", "by": "model.widths"},
-        {"x": LOSS, "y": "stages.f.test_loss", "smooth": 5},
+        {"x": LOSS, "y": "stages.f.alignment", "smooth": 5},
         {"x": TIME, "y": "stages.f.alignment", "level": -0.5},
     ],
 )

@@ -118,14 +118,14 @@ FAULTS = [
         MODEL + "weight_variance = 0.0\n",
         "CE104",
         ("model", "weight_variance"),
-        "must be above 0.0, not 0.0",
+        "must be at least 1e-12, not 0.0",
         "",
     ),
     (
         MODEL + "last_variance = inf\n",
         "CE104",
         ("model", "last_variance"),
-        "must be finite, not inf",
+        "must be at most 1e+12, not inf",
         "",
     ),
     (

@@ -44,7 +44,12 @@ TREES = [
         "model": {"type": "mlp", "widths": ["inf"], "inputs": 2, "outputs": 3},
         "stages": {"k": {"type": "kernel", "outputs": "mean"}},
     },
-    {"data": {"source": "npz", "path": "none.npz"}, "model": {"type": "mlp", "widths": [1]}},
+    {
+        "data": {"source": "npz", "path": "none.npz"},
+        "model": {"type": "mlp", "widths": [1]},
+        "sweep": {"seed": [1, 2], "mode": "zip"},
+        "collect": {"c": {"x": "seed", "y": "stages.s.alpha"}},
+    },
 ]
 
 WORDS = ["mlp", "kernel", "variance", "inf", "s.primal", "v", "é", "", "a b", "float32", "full"]
@@ -112,6 +117,7 @@ def assert_faults_are_placed(faults, text):
     lines = text.split("\n")
     for fault in faults:
         assert fault.code in CODES
+        assert "nput should" not in fault.message  # a library's words, where ours are missing
         assert fault.place is not None
         assert 1 <= fault.place.line <= len(lines)
         line = lines[fault.place.line - 1]

@@ -44,7 +44,9 @@ def test_variants_are_no_sweeps_and_have_names_of_their_own():
 
 
 def test_equal_names_are_numbered_and_long_ones_cut():
-    assert list(variants(loads(BASE + "seed = [1, 1]\n"))) == ["seed=1", "seed=1-2"]
+    swept = BASE + '"data.path" = ["a b", "a_b", "A_b"]\n'
+    swept = swept.replace("[sweep]", '[data]\nsource = "npz"\npath = "x"\n[sweep]')
+    assert list(variants(loads(swept))) == ["path=a_b", "path=a_b-2", "path=A_b-3"]
     (name,) = variants(loads(BASE + f'"model.widths" = [[{", ".join(["10"] * 80)}]]\n'))
     assert len(name) < 120
 

@@ -42,6 +42,8 @@ from ceflow.spec import (
 COUNTS = st.integers(1, 10**9)
 POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan=False)
 NON_NEGATIVE = st.floats(min_value=0, allow_infinity=False, allow_nan=False)
+VARIANCES = st.floats(1e-12, 1e12)
+ERRORS = st.none() | st.floats(1e-6, 1)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)  # no lone surrogates
 OPTIONAL_COUNTS = st.none() | COUNTS
 CLASSES = st.none() | st.lists(WORDS, min_size=1, max_size=3)
@@ -60,15 +62,15 @@ MLP = {
     "inputs": OPTIONAL_COUNTS,
     "outputs": OPTIONAL_COUNTS,
     "activation": st.sampled_from(["relu", "linear", "erf", "tanh"]),
-    "weight_variance": POSITIVE,
-    "last_variance": POSITIVE,
-    "bias_variance": NON_NEGATIVE,
+    "weight_variance": VARIANCES,
+    "last_variance": VARIANCES,
+    "bias_variance": st.just(0.0) | VARIANCES,
 }
 HALF = {
     "widths": st.just([math.inf]) | st.lists(COUNTS, min_size=1, max_size=3),
     "activation": MLP["activation"],
-    "weight_variance": POSITIVE,
-    "bias_variance": st.just(0.0) | POSITIVE,
+    "weight_variance": VARIANCES,
+    "bias_variance": st.just(0.0) | VARIANCES,
 }
 """Keys of a half of a network with a bottleneck; most of such are right."""
 MODEL_KEY = {"model": st.none()}  # what they refer to is drawn with the document
@@ -114,8 +116,8 @@ KEYS = {
         "projection": st.booleans(),
         "outputs": st.none() | COUNTS,
         "activation": st.sampled_from(["relu", "tanh"]),
-        "weight_variance": POSITIVE,
-        "last_variance": POSITIVE,
+        "weight_variance": VARIANCES,
+        "last_variance": VARIANCES,
     },
     Resnext: {
         "stem": st.sampled_from(["cifar", "imagenet"]),
@@ -137,7 +139,7 @@ KEYS = {
         "method": st.sampled_from(["analytic", "empirical", "mean"]),
         "outputs": st.sampled_from(["mean", "full"]),
         "draws": st.none() | COUNTS,
-        "error": st.none() | POSITIVE,
+        "error": ERRORS,
         "reference": st.none(),
         "tile": st.none() | COUNTS,
         "spectrum": st.booleans(),
@@ -146,9 +148,7 @@ KEYS = {
     },
     Variance: {
         **MODEL_KEY,
-        "ratios": st.lists(
-            st.floats(min_value=0, max_value=1, exclude_min=True), min_size=1, max_size=4
-        ),
+        "ratios": st.lists(st.floats(1e-3, 1), min_size=1, max_size=4, unique=True),
         "draws": st.none() | st.integers(100, 10**9),
         "error": st.none(),
         "inputs_law": st.sampled_from([None, "iid", "rectified"]),
@@ -175,12 +175,12 @@ KEYS = {
     Search: {
         **MODEL_KEY,
         "variance": st.none(),
-        "alpha": st.none() | POSITIVE,
+        "alpha": st.none() | st.floats(1e-3, 1e3),
         "using": st.sampled_from(["law", "exact"]),
         "cost": st.sampled_from(["parameters", "flops", "latency"]),
         "budget": st.none() | st.builds(Budget, parameters=POSITIVE, flops=st.none() | POSITIVE),
         "space": st.sampled_from(["ratio", "free"]),
-        "tolerance": NON_NEGATIVE,
+        "tolerance": st.floats(0, 1),
         "compare": st.lists(st.sampled_from(["3x64d", "12x7", "2x5-6d"]), max_size=2),
     },
     Train: {

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from ceflow.spec.base import Count, NonNegative, Positive
+from ceflow.spec.base import Count, Error, NonNegative
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Bottleneck, Model, Resnext, widths_of
 from ceflow.spec.stages.stage import References, StageSpec
@@ -32,7 +32,7 @@ class Kernel(StageSpec):
     draws: Count | None = None
     """Networks drawn. `empirical` (1 by default): the first one's kernel is kept, the distance is
     over all. `mean` (100 by default, 10,000 with `error`): the most that are drawn."""
-    error: Positive | None = None
+    error: Error | None = None
     """For `mean`: draw until the standard error of the mean, relative in Frobenius norm, is no more
     than this."""
     reference: str | None = None

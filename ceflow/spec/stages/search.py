@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
-from ceflow.spec.base import NonNegative, Positive, Spec
+from ceflow.spec.base import Positive, Spec
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Bottleneck, Model, Resnext, member_of
 from ceflow.spec.notation import NetworkName, read_network
@@ -41,7 +41,7 @@ class Search(StageSpec):
     """The optimally smooth (primal) and optimally compact (dual) ensembles."""
     variance: str | None = None
     """An earlier variance stage whose alpha, or measured points, to use."""
-    alpha: Positive | None = None
+    alpha: Annotated[float, Field(ge=1e-3, le=1e3)] | None = None
     """The constant of CE eq. 9, in place of a variance stage."""
     using: Literal["law", "exact", "curve"] = "law"
     """The variance of a member. `law`: exp(alpha S) - 1; `exact`: in closed form, of relu or linear
@@ -53,7 +53,7 @@ class Search(StageSpec):
     """The primal is then the least variance within it, not at the baseline's cost."""
     space: Literal["ratio", "free"] = "ratio"
     """`ratio`: the baseline's widths times a ratio; `free`: every width by itself."""
-    tolerance: NonNegative = 0.02
+    tolerance: Annotated[float, Field(ge=0, le=1)] = 0.02
     """Members of the near-optimal set have an objective within this fraction of the best."""
     compare: Annotated[Sequence[NetworkName], AfterValidator(tuple)] = ()
     """Other networks of the family to list beside the answers, as `"3x64d"`: members x width."""

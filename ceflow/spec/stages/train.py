@@ -159,6 +159,9 @@ class Train(Descent):
         if self.batch and train is not None and self.batch > train:
             message = f"a batch of {self.batch} examples out of {train}"
             yield Fault("CE202", message, ("batch",), help=f"set batch to {train} or less")
+        if self.epochs and train and self.epochs * train / (self.batch or train) < 0.5:
+            message = f"{self.epochs:g} epochs of {train} examples are less than half a step"
+            yield Fault("CE202", message, ("epochs",), help="train for longer")
         steps = self.steps_of(train) if self.epochs and train else self.steps
         if self.moments and steps and max(self.moments) > steps:
             message = f"moments go beyond the last step, {steps}"

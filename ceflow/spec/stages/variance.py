@@ -5,9 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from ceflow.spec.base import LARGEST, Positive, Ratios
+from ceflow.spec.base import LARGEST, Error, Ratios
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import CLOSED_MOMENTS, Block, Bottleneck, Model, Resnext, member_of
+from ceflow.spec.models import (
+    CLOSED_MOMENTS,
+    Block,
+    Bottleneck,
+    Model,
+    Resnext,
+    member_of,
+    widths_of,
+)
 from ceflow.spec.stages.stage import StageSpec
 
 if TYPE_CHECKING:
@@ -27,7 +35,7 @@ class Variance(StageSpec):
     draws: Annotated[int, Field(ge=100, le=LARGEST)] | None = None
     """Networks drawn at each width, 2,000 by default; with `error` the most that are drawn,
     1,000,000 by default. The exact method needs none."""
-    error: Positive | None = None
+    error: Error | None = None
     """Draw until the standard error of log(E[K^2]/E[K]^2), relative to it, is no more than this at
     each width."""
     entries: Literal["diagonal", "off-diagonal"] = "diagonal"
@@ -62,6 +70,7 @@ class Variance(StageSpec):
                 part="key",
                 help="give the [model] finite widths",
             )
+        yield from self._ratio_faults(model)
         reason = self.why_drawn(model)
         if self.method in ("exact", "sample") and reason:
             message = f"method {self.method!r} is not for {reason}"
@@ -71,6 +80,20 @@ class Variance(StageSpec):
             yield Fault("CE202", message, ("error",), "key", 'leave it out, or method = "sample"')
         if self.inputs_law == "data":
             yield from self._data_faults(document, model)
+
+    def _ratio_faults(self, model: Model) -> Iterator[Fault]:
+        ratios = list(self.ratios)
+        for index, ratio in enumerate(ratios):
+            if ratio in ratios[:index]:
+                message = f"the ratio {ratio:g} stands twice"
+                yield Fault("CE104", message, ("ratios", index), help="give each once")
+        widths = widths_of(model) if model.finite else ()
+        rounded = {tuple(max(1, round(ratio * width)) for width in widths) for ratio in ratios}
+        given = self.ratios != type(self).model_fields["ratios"].default
+        if widths and given and 1 == len(rounded) < len(set(ratios)):
+            message = f"at every ratio the widths are {', '.join(map(str, rounded.pop()))}"
+            help = "give ratios that are further apart, or the [model] greater widths"
+            yield Fault("CE202", message, ("ratios",), help=help)
 
     def _data_faults(self, document: "Document", model: Model) -> Iterator[Fault]:
         if document.data is None:
