@@ -19,11 +19,13 @@ __all__ = [
     "Dataset",
     "Examples",
     "Extent",
+    "Memory",
     "Reader",
     "anchored",
     "deep_gaussian_process",
     "extent",
     "load",
+    "memory_of",
 ]
 
 
@@ -80,6 +82,26 @@ def load(spec: Data, folder: Path, seed: Seed) -> Dataset:
         x, test = normalising.standard(x, x), normalising.standard(test, x)
     x, test = _scaled(x, spec), _scaled(test, spec)
     return Dataset(Examples(x, dataset.train.y), Examples(test, dataset.test.y))
+
+
+class Memory(NamedTuple):
+    """Bytes while a data set is read and prepared, and while it is used."""
+
+    loading: float
+    held: float
+
+
+def memory_of(spec: Data, size: Extent) -> Memory:
+    """What a data set takes, as float64.
+
+    >>> memory_of(Gaussian(inputs=9, train=100), Extent(9, 1, 100, 0)).held
+    8000.0
+    """
+    rows = size.train + size.test
+    held = 8.0 * rows * (size.inputs + size.outputs)
+    copies = {"none": 2, "unit": 3, "standard": 4}[getattr(spec, "normalise", "none")]
+    drawing = 3 * 8 * rows**2 if isinstance(spec, DeepGp) else 0  # the covariance of all targets
+    return Memory(copies * held + drawing, held)
 
 
 def _scaled(x: "np.ndarray", spec: Source) -> "np.ndarray":

@@ -50,10 +50,12 @@ def _numbers(array: Array, count: int) -> "np.ndarray":
     """The first rows as float64, one row an example."""
     import numpy as np
 
-    header, content = array.header, bytearray()
-    for block in rows_of_array(array, count):
-        content += block
+    header, at = array.header, 0
     shape, order = (count, *header.shape[1:]), "F" if header.fortran else "C"
+    content = bytearray(header.itemsize * math.prod(shape))
+    for block in rows_of_array(array, count):
+        content[at : at + len(block)] = block
+        at += len(block)
     numbers = np.frombuffer(content, header.type).reshape(shape, order=order)
     return numbers.reshape(count, -1).astype(float, copy=False)
 

@@ -7,7 +7,7 @@ from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
     from ceflow.dynamics.closed_form import ConstantKernel
-    from ceflow.dynamics.drift import Median, drift_pairs, entry_drift, median_drift
+    from ceflow.dynamics.drift import Median, drift_pairs, entry_drift, median_drift, relative_drift
     from ceflow.dynamics.gaussian import TrainedGaussian, trained_gaussian
     from ceflow.dynamics.kernel_flow import KernelFlow
     from ceflow.dynamics.linearised import Linearised, LinearisedFlow
@@ -45,6 +45,7 @@ __all__ = [
     "ntk_derivatives",
     "parameter_flow",
     "power_law",
+    "relative_drift",
     "trained_gaussian",
 ]
 
@@ -52,7 +53,13 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "ceflow.dynamics.closed_form": ("ConstantKernel",),
-        "ceflow.dynamics.drift": ("Median", "drift_pairs", "entry_drift", "median_drift"),
+        "ceflow.dynamics.drift": (
+            "Median",
+            "drift_pairs",
+            "entry_drift",
+            "median_drift",
+            "relative_drift",
+        ),
         "ceflow.dynamics.gaussian": ("TrainedGaussian", "trained_gaussian"),
         "ceflow.dynamics.kernel_flow": ("KernelFlow",),
         "ceflow.dynamics.linearised": ("Linearised", "LinearisedFlow"),

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from ceflow.kernels import norm
+
 
 class Median(NamedTuple):
     """A median over replicas, and its standard error."""
@@ -29,6 +31,22 @@ def entry_drift(
 ) -> Float[np.ndarray, "*times"]:
     """`|K_ij(t) - K_ij(0)|` of each entry; leading axes (times) are those that `initial` lacks."""
     return np.abs(np.asarray(kernels, float) - np.asarray(initial, float))
+
+
+def relative_drift(
+    kernels: Float[np.ndarray, "replicas ..."], initial: Float[np.ndarray, "replicas ..."]
+) -> Float[np.ndarray, " replicas"]:
+    """`|K(t) - K(0)|/|K(0)|` of each replica, in Frobenius norm; 0 where neither is there, and NaN
+    where K(0) alone is 0.
+
+    >>> relative_drift(np.array([[3e-200], [0.0], [1.0]]), np.array([[2e-200], [0.0], [0.0]]))
+    array([0.5, 0. , nan])
+    """
+    found = []
+    for now, start in zip(np.asarray(kernels, float), np.asarray(initial, float), strict=True):
+        away, size = norm(now - start), norm(start)
+        found.append(away / size if size else np.nan if away else 0.0)
+    return np.array(found)
 
 
 def median_drift(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ceflow.kernels.algebra.distance import relative_distance
     from ceflow.kernels.algebra.eigenvalues import Spectrum, eigenvalue_max, spectrum
     from ceflow.kernels.algebra.labels import accuracy, alignment
-    from ceflow.kernels.algebra.matrix import MEMORY, Matrix, row_blocks
+    from ceflow.kernels.algebra.matrix import MEMORY, Matrix, norm, row_blocks
     from ceflow.kernels.algebra.regression import fit
     from ceflow.kernels.draws.average import KernelAverage
     from ceflow.kernels.draws.conditional import conditional_ntk
@@ -43,6 +43,7 @@ __all__ = [
     "ensemble_ntk",
     "fit",
     "mean_kernel",
+    "norm",
     "ntk_operator",
     "open",
     "relative_distance",
@@ -60,7 +61,7 @@ __getattr__, __dir__ = lazy(
         "ceflow.kernels.algebra.distance": ("relative_distance",),
         "ceflow.kernels.algebra.eigenvalues": ("Spectrum", "eigenvalue_max", "spectrum"),
         "ceflow.kernels.algebra.labels": ("accuracy", "alignment"),
-        "ceflow.kernels.algebra.matrix": ("MEMORY", "Matrix", "row_blocks"),
+        "ceflow.kernels.algebra.matrix": ("MEMORY", "Matrix", "norm", "row_blocks"),
         "ceflow.kernels.algebra.regression": ("fit",),
         "ceflow.kernels.draws.average": ("KernelAverage",),
         "ceflow.kernels.draws.conditional": ("conditional_ntk",),

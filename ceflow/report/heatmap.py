@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from ceflow.report.text import share
 from ceflow.stages import Heatmap, Series, number
 
 SHADES = "░▒▓█"
@@ -54,7 +55,7 @@ class _Scale:
         if value is None:
             return Text(" ")
         low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
-        return _shade((at - low) / (high - low or 1.0))
+        return _shade(share(at, low, high))
 
     def ramp(self, count: int) -> Text:
         """All that there are, in order."""

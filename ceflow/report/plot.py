@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle, pairwise
 from string import ascii_letters
 
+from ceflow.report.text import share
 from ceflow.stages import Curve, Series, number
 
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -107,7 +108,7 @@ class _Axis:
         if not math.isfinite(value) or (self.log and value <= 0):
             return None
         low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
-        return round((at - low) / (high - low or 1.0) * (self.dots - 1))
+        return round(share(at, low, high) * (self.dots - 1))
 
 
 def _dots(series: Series, x_axis: _Axis, y_axis: _Axis) -> list[tuple[int, int]]:

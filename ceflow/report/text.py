@@ -1,4 +1,7 @@
-"""Sizes and durations as people read them."""
+"""Sizes and durations as people read them, and where numbers stand on a scale."""
+
+ROUNDING = 1e-14
+"""Of a number that some sums have gone into, relative."""
 
 
 def size(count: float) -> str:
@@ -25,3 +28,15 @@ def seconds(value: float) -> str:
     if value < 60:
         return f"{value:.1f} s"
     return f"{int(value) // 60} min {int(value) % 60} s"
+
+
+def share(value: float, low: float, high: float) -> float:
+    """How far a value is on the way from `low` to `high`; 0 where they differ by rounding alone.
+
+    >>> share(2.0, 1.0, 5.0), share(0.1 + 0.2, 0.3, 0.1 + 0.2)
+    (0.25, 0.0)
+    """
+    largest = max(abs(low), abs(high))
+    if not high / 2 - low / 2 > ROUNDING * largest:  # halves, for their difference is finite
+        return 0.0
+    return (value / 2 - low / 2) / (high / 2 - low / 2)

@@ -106,7 +106,10 @@ def _full(key: str, stage: str, plan: Plan) -> str:
 
 def forecast(plan: Plan, stage: Stage) -> Forecast:
     """What one stage will do; the answers of a search are guessed at by an alpha like most."""
-    return stages.kind_of(stage).forecast(stage, plan, _expected_model(plan, stage))
+    model = _expected_model(plan, stage)
+    found = stages.kind_of(stage).forecast(stage, plan, model)
+    reads = plan.document.data is not None and stages.reads_data(stage, model)
+    return stages.with_data(found, plan) if reads else found
 
 
 def _expected_model(plan: Plan, stage: Stage) -> Model:

@@ -2,7 +2,17 @@
 
 from ceflow.spec import Flow, Kernel, Search, Stage, Train, Variance, Verify
 from ceflow.stages import flow, kernel, search, train, variance, verify
-from ceflow.stages.stage import Forecast, Job, Kind, Outcome, Values, Work, resolve_model
+from ceflow.stages.stage import (
+    Forecast,
+    Job,
+    Kind,
+    Outcome,
+    Values,
+    Work,
+    reads_data,
+    resolve_model,
+    with_data,
+)
 from ceflow.stages.summary import Block, Cell, Curve, Drawing, Heatmap, Note, Series, Table, number
 
 KINDS: dict[type, Kind] = {
@@ -38,5 +48,7 @@ __all__ = [
     "Work",
     "kind_of",
     "number",
+    "reads_data",
     "resolve_model",
+    "with_data",
 ]

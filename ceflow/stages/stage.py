@@ -10,7 +10,7 @@ from ceflow import data
 from ceflow.compiler import Plan
 from ceflow.events import Observer, Progress
 from ceflow.seeding import Seed
-from ceflow.spec import Document, Model, Stage
+from ceflow.spec import Circle, Descent, Document, Kernel, Model, Stage, Variance
 from ceflow.stages.summary import Block
 from ceflow.store import RunDirectory
 
@@ -132,6 +132,25 @@ def resolve_tree(tree: Values) -> Model:
 def number_size(plan: Plan) -> int:
     """Bytes of one number at the document's precision."""
     return 8 if plan.document.precision == "float64" else 4
+
+
+def reads_data(stage: Stage, model: Model) -> bool:
+    """Whether a stage reads the document's examples."""
+    if isinstance(stage, Variance):
+        return stage.inputs_law_of(model) == "data"
+    return isinstance(stage, Kernel | Descent)
+
+
+def with_data(found: Forecast, plan: Plan) -> Forecast:
+    """The forecast of a stage that reads data: those as well, and once more as it computes."""
+    assert plan.document.data is not None
+    assert plan.data is not None
+    loading, held = data.memory_of(plan.document.data, plan.data)
+    held += number_size(plan) * (plan.data.train + plan.data.test) * plan.data.inputs
+    if max(loading - held, held) > found.memory:
+        circle = isinstance(plan.document.data, Circle)
+        found = found._replace(key="data.points" if circle else "data.train", instead="")
+    return found._replace(memory=max(loading, held + found.memory))
 
 
 @contextmanager

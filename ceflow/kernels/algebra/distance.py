@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ceflow.kernels.algebra.matrix import Matrix, row_blocks
+from ceflow.kernels.algebra.matrix import Matrix, norm, row_blocks
 
 
 def relative_distance(kernel: Matrix, reference: Matrix) -> float:
@@ -19,10 +19,10 @@ def relative_distance(kernel: Matrix, reference: Matrix) -> float:
         raise ValueError(
             f"a kernel of {kernel.shape} has no distance from one of {reference.shape}"
         )
-    difference, norm = 0.0, 0.0
+    difference, size = 0.0, 0.0
     for rows, block in row_blocks(reference):
-        difference += float(np.square(kernel[rows, :] - block).sum(dtype=float))
-        norm += float(np.square(block).sum(dtype=float))
-    if norm == 0:
+        difference = math.hypot(difference, norm(np.asarray(kernel[rows, :], float) - block))
+        size = math.hypot(size, norm(block))
+    if size == 0:
         raise ValueError("the reference kernel is 0: are all inputs 0?")
-    return math.sqrt(difference / norm)
+    return difference / size

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from ceflow.kernels.algebra.matrix import Matrix, row_blocks
+from ceflow.kernels.algebra.matrix import Matrix, norm, row_blocks
 
 ROUNDING = 1e-14
 """Of float64 sums over a few thousand rows, relative."""
@@ -26,10 +26,12 @@ def alignment(
     1.0
     """
     y = np.asarray(targets, float).reshape(len(targets), -1)
-    size, length = len(kernel), float(np.linalg.norm(y))
+    size = len(kernel)
     if len(y) != size:
         raise ValueError(f"{len(y)} targets do not go with a kernel of {size} rows")
     means = kernel @ np.full(size, 1 / size) if centred else np.zeros(size)
+    y = y / (np.abs(y).max(initial=0) or 1)  # so that no square overflows or vanishes
+    length = float(np.linalg.norm(y))
     y = y - y.mean(axis=0) if centred else y
     product = float((y * (kernel @ y)).sum())  # <K, Y Y^T>, and <HKH, .> as HY is centred
     one, two = _norm(kernel, means), float(np.linalg.norm(y.T @ y))
@@ -71,5 +73,5 @@ def _norm(kernel: Matrix, means: Float[np.ndarray, " n"]) -> float:
     for rows, block in row_blocks(kernel):
         rest = block - (means[rows, None] - means.mean())
         rest -= means
-        total += float(np.vdot(rest, rest))
-    return math.sqrt(total)
+        total = math.hypot(total, norm(rest))
+    return total

@@ -1,5 +1,6 @@
 """What linear algebra asks of a kernel, be it on disk or in memory."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -38,6 +39,25 @@ def finite(values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
         raise ValueError("the kernel holds NaN or infinity: are its inputs too large?")
     return values
+
+
+def norm(values: Float[np.ndarray, "..."]) -> float:
+    """The root of the sum of squares, in float64, where no square overflows or vanishes: 0 for
+    zeros alone.
+
+    >>> norm(np.array([3e-200, 4e-200]))
+    5e-200
+    """
+    values = np.asarray(values, float)
+    with np.errstate(over="ignore"):
+        size = float(np.linalg.norm(values))
+    if 1e-140 < size < math.inf:  # or a square is below the least normal number, or above all
+        return size
+    largest = float(np.abs(values).max(initial=0))
+    if not 0 < largest < math.inf:
+        return largest
+    exponent = math.frexp(largest)[1]
+    return math.ldexp(float(np.linalg.norm(np.ldexp(values, -exponent))), exponent)
 
 
 def row_blocks(kernel: Matrix) -> Iterator[tuple[slice, np.ndarray]]:

@@ -25,8 +25,9 @@ def fit(
     Cholesky factor in float64: in `memory` (bytes) where three matrices fit, else in tiles in a
     temporary folder of `scratch`, by default beside a kernel on disk (20,000 rows: 1.6 GB).
 
-    Raises `ValueError` where the shapes disagree, the ridge is below 0, the kernel is not finite,
-    or it is singular to rounding: the message gives the ridge that it takes.
+    Raises `ValueError` where the shapes disagree, the ridge is below 0, the kernel is not finite or
+    0, and `SingularError`, which is one, where it is singular to rounding: the message gives the
+    ridge that it takes.
 
     >>> fit(np.eye(2), np.array([1.0, -1.0]), ridge=1.0)
     array([ 0.5, -0.5])
@@ -40,11 +41,17 @@ def fit(
         with factored(kernel, ridge, memory=memory, scratch=scratch) as factor:
             return factor.solve(targets)
     except SingularError:
-        raise ValueError(_advice(kernel, ridge)) from None
+        raise _explained(kernel, ridge) from None
 
 
-def _advice(kernel: Matrix, ridge: float) -> str:
+def _explained(kernel: Matrix, ridge: float) -> ValueError:
     enough = rounding_ridge(kernel)
+    if enough == 0:
+        return ValueError("the kernel is 0, or too small for float64: are all inputs 0?")
     if ridge >= enough:
-        return "the kernel has eigenvalues below 0 by more than rounding: is it a kernel?"
-    return f"the kernel is singular to rounding; give a ridge of at least {enough:.1e}"
+        return ValueError(
+            "the kernel has eigenvalues below 0 by more than rounding: is it a kernel?"
+        )
+    return SingularError(
+        f"the kernel is singular to rounding; give a ridge of at least {enough:.1e}"
+    )

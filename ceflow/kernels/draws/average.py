@@ -5,6 +5,11 @@ import math
 import numpy as np
 from jaxtyping import Float
 
+from ceflow.kernels.algebra.matrix import norm
+
+EXTREME = 400
+"""An exponent of two: squares of numbers of up to this size or down to it are ordinary numbers."""
+
 
 class KernelAverage:
     """The mean and spread of kernels that come one at a time; keeps two matrices, not all.
@@ -17,11 +22,18 @@ class KernelAverage:
 
     def __init__(self) -> None:
         self.count = 0
+        self._exponent = 0
+        """Of a power of two that is taken off kernels whose squares no float64 holds."""
         self._mean: np.ndarray | None = None
         self._squares: np.ndarray | float = 0.0
 
     def add(self, kernel: Float[np.ndarray, "..."]) -> None:
         """Count in one kernel, by Welford's recursion: a small spread is not lost in rounding."""
+        if self._mean is None:
+            exponent = math.frexp(float(np.abs(kernel).max(initial=0)))[1]
+            self._exponent = exponent if abs(exponent) > EXTREME else 0
+        if self._exponent:
+            kernel = np.ldexp(np.asarray(kernel, float), -self._exponent)
         self.count += 1
         mean = np.zeros(kernel.shape) if self._mean is None else self._mean
         step = kernel - mean
@@ -33,12 +45,12 @@ class KernelAverage:
         """The mean kernel."""
         if self._mean is None:
             raise ValueError("no kernel was counted")
-        return self._mean
+        return np.ldexp(self._mean, self._exponent) if self._exponent else self._mean
 
     @property
     def stderr(self) -> Float[np.ndarray, "..."]:
         """The standard error of each entry of the mean. `ValueError` for fewer than two kernels."""
-        return np.sqrt(self._variance() / self.count)
+        return np.ldexp(np.sqrt(self._variance() / self.count), self._exponent)
 
     @property
     def spread(self) -> float:
@@ -47,12 +59,12 @@ class KernelAverage:
         Of networks whose entries all vary alike this is the square root of `Var(K)/E[K]^2`, which
         CE eq. 9 and 11 give a law for. Raises `ValueError` for fewer than two kernels.
         """
-        norm = float(np.linalg.norm(self.mean))
-        if norm == 0:
+        size = norm(self.mean)
+        if size == 0:
             raise ValueError(
                 "all kernels drawn are 0: the networks are too narrow, or all inputs 0"
             )
-        return math.sqrt(self._variance().sum()) / norm
+        return math.ldexp(math.sqrt(self._variance().sum()), self._exponent) / size
 
     @property
     def error(self) -> float:

@@ -45,6 +45,7 @@ def _of_weights(stage: Flow, plan: Plan, model: Model) -> Forecast:
     values = sum(times * nodes.units(node.outputs) for times, node in nodes.leaves(root))
     passing = 4 * size * _examples(plan) * values
     memory = flying * (COPIES * size * root.parameters + passing)
+    memory += 3 * size * _examples(plan) * plan.inputs
     watched = _watched(stage, plan) * plan.outputs * root.parameters
     watching = (len(stage.moments()) if stage.record or stage.entries else 0) + 3
     evaluations = EVALUATIONS * stage.replicas
@@ -68,7 +69,8 @@ def _of_functions(stage: Flow, plan: Plan, model: Model) -> Forecast:
     n, rows = _train(plan), _examples(plan)
     side = n * (plan.outputs if full else 1)
     solved = stage.engine_of(model) == "closed-form"
-    memory = size * pairs * n * rows * 4 + (8 * 5 * side**2 if solved else 0)
+    memory = size * (4 * pairs * n * rows + 4 * rows * plan.inputs)
+    memory += 8 * 5 * side**2 if solved else 0
     if not model.finite:  # and its covariances
         memory += 8 * 4 * (rows - n) * rows
     each = CUBIC * side**3 if solved else EVALUATIONS * 2 * side * rows * plan.outputs

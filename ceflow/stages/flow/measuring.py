@@ -56,8 +56,7 @@ class Watch:
         if self.entries or "drift" in self.asked:
             found["entries"] = now[:, *self.pairs]
         if "drift" in self.asked and not self.entries:
-            norms = np.linalg.norm(now - self.initial, axis=(1, 2))
-            found["drift_relative"] = norms / np.linalg.norm(self.initial, axis=(1, 2))
+            found["drift_relative"] = dynamics.relative_drift(now, self.initial)
         if "alignment" in self.asked:
             found["alignment"] = np.array([kernels.alignment(k, self.targets) for k in now])
         if "spectrum" in self.asked:

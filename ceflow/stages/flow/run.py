@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ceflow import dynamics
 from ceflow.stages.courses import lacking
 from ceflow.stages.flow import features, functions, lines, weights
 from ceflow.stages.flow.flown import Flown
@@ -97,5 +98,4 @@ def _distance(problem: Problem, outputs: "np.ndarray") -> Values:
     theirs = job.directory.read_array(f"{start}.predictions")
     ours = outputs.reshape(problem.stage.replicas, -1)
     theirs = theirs.reshape(problem.stage.replicas, -1)[:, : ours.shape[1]]
-    norms = np.linalg.norm(ours - theirs, axis=1) / np.linalg.norm(theirs, axis=1)
-    return {"distance": finite(np.median(norms))}
+    return {"distance": finite(np.median(dynamics.relative_drift(ours, theirs)))}

@@ -30,7 +30,8 @@ def _analytic(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     positions = 9 if isinstance(model, Block) else 1
     traffic = size * entries * (2 * plan.inputs + 30 * layers * positions)
     work = Work(traffic=traffic, compilations=1 + layers / 3, seconds=LOADING)
-    return Forecast(6 * entries * size, entries * size, _largest(plan), work, TILED)
+    memory = size * (6 * entries + 3 * _rows(stage, plan) * plan.inputs)
+    return Forecast(memory, entries * size, _largest(plan), work, TILED)
 
 
 def _drawn(stage: Kernel, plan: Plan, model: Model) -> Forecast:
@@ -77,13 +78,13 @@ def _without_weights(stage: Kernel, plan: Plan, model: Model) -> Forecast:
 
 
 def _in_tiles(stage: Kernel, plan: Plan, model: Model, whole: Forecast) -> Forecast:
-    """The work of half of the matrix, the memory of a few of its tiles; the inputs stay."""
+    """The work of half of the matrix, the memory of a few of its tiles."""
     assert plan.data is not None
     assert stage.tile is not None
     size, rows = number_size(plan), plan.data.train
     share = min(1.0, stage.tile / rows)
     weights = 0 if stage.method == "analytic" else 2 * size * plan.expand(model).parameters
-    memory = 8 * rows * plan.inputs + weights + share**2 * (whole.memory - weights)
+    memory = weights + share**2 * (whole.memory - weights)
     if stage.spectrum or stage.alignment or stage.ridge is not None:
         memory += min(kernels.MEMORY, 24 * rows**2)
     return whole._replace(

@@ -2,7 +2,7 @@
 
 from ceflow.bottlenecks.budget import CHUNK, PAST, ROWS
 from ceflow.compiler import Plan
-from ceflow.spec import Bottleneck, Circle, DeepGp, Model, Train
+from ceflow.spec import Bottleneck, Circle, Model, Train
 from ceflow.stages.stage import Forecast, Work
 from ceflow.stages.train.sizes import Sizes
 
@@ -26,17 +26,15 @@ def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
 
 
 def _memory(sizes: Sizes) -> float:
-    """Of the phase that needs most: targets being drawn, Theta being made, the training."""
+    """Of the phase that needs most: Theta being made, the training."""
     plan, number = sizes.plan, sizes.number
-    drawn = isinstance(plan.document.data, DeepGp)
-    drawing = 3 * 8 * sizes.examples**2 if drawn else 0  # the covariance of all targets
     theta = number * sizes.theta if sizes.kept else 0
     making = 2 * theta + 2 * number * sizes.encoder
     rates = 8 * 4 * sizes.batch * (sizes.batch + plan.outputs * sizes.state)
     training = theta + number * (_moving(sizes) + _passing(sizes)) + rates
-    inputs = (3 * 8 + 5 * number) * sizes.examples * plan.inputs  # as read, and as compared
+    inputs = (2 * 8 + 4 * number) * sizes.examples * plan.inputs  # as compared
     sampled = number * (sizes.encoder + sizes.decoder)
-    return max(drawing, inputs + sampled + max(making, training))
+    return inputs + sampled + max(making, training)
 
 
 def _moving(sizes: Sizes) -> float:

@@ -48,8 +48,7 @@ class Watch:
         now = bottlenecks.composed_ntk(self.problem.simulation, state, examples)
         start = self._kernel = now if self._kernel is None else self._kernel
         pairs = dynamics.drift_pairs(len(now))
-        norm = np.linalg.norm(start)
         return {
             "drift": finite(np.median(dynamics.entry_drift(now[pairs], start[pairs]))),
-            "drift_relative": finite(np.linalg.norm(now - start) / norm) if norm else 0.0,
+            "drift_relative": finite(dynamics.relative_drift(now[None], start[None])[0]),
         }
