@@ -59,7 +59,7 @@ def status(path: Path) -> os.stat_result:
     for is_one, kind in KINDS.items():
         if is_one(found.st_mode):
             help = "name a regular file, or a link to one"
-            raise data_error("CE301", f"{path} cannot be read: it is {kind}, no file", help=help)
+            raise data_error("CE301", f"{path} cannot be read: it is {kind}, not a file", help=help)
     return found
 
 
