@@ -30,7 +30,7 @@ def both_halves(trial: Trial) -> Verdict:
         decoder, encoder = (_of(start, half) for half in ("decoder", "encoder"))
         whole = decoder + encoder
         if not _norm(whole):
-            raise ValueError("eq. 5: the network drawn is dead, nothing in it moves; take a larger width")
+            raise ValueError("eq. 5: nothing in the network drawn moves; take a larger width")
         found = _norm(whole - _difference(start, moved, whole)) / _norm(whole)
         share = _norm(encoder) / _norm(whole)
     return Verdict({"derivative": Part(found, 0.0, 100 * error)}, {"encoder_share": share})
