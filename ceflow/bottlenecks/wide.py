@@ -16,7 +16,7 @@ from ceflow.bottlenecks.network import limit_of
 from ceflow.bottlenecks.sampling import Features, normal_rows
 from ceflow.compiler.lowering import lower
 from ceflow.compiler.models import expand, sized
-from ceflow.nets import ACTIVATIONS, Dense
+from ceflow.nets import ACTIVATIONS, Dense, floats
 from ceflow.seeding import Seed
 from ceflow.spec import Bottleneck, Mlp
 
@@ -44,12 +44,12 @@ class WideDecoder(eqx.Module):
 
     def __call__(self, points: Float[ArrayLike, "*b d"]) -> Float[Array, "*b outputs"]:
         first, last = self.scales
-        return last * self.activation(first * (jnp.asarray(points) @ self.u.T)) @ self.v.T
+        return last * self.activation(first * (floats(points, self.u.dtype) @ self.u.T)) @ self.v.T
 
     def jacobian(self, points: Float[Array, "b d"]) -> Float[Array, "b outputs d"]:
         """`J(x) = df/dx` (BN eq. 15), exactly; b outputs n numbers of memory."""
         first, last = self.scales
-        before = first * (points @ self.u.T)
+        before = first * (floats(points, self.u.dtype) @ self.u.T)
         slope = jax.jvp(self.activation, (before,), (jnp.ones_like(before),))[1]
         return first * last * ((slope[:, None] * self.v) @ self.u)
 
@@ -63,12 +63,12 @@ class WideNetwork(eqx.Module):
     @eqx.filter_jit
     def embed(self, x: Float[Array, "b inputs"]) -> Float[Array, "b d"]:
         """`g`, the values in the bottleneck."""
-        return by_chunks(jax.vmap(self.encoder), x, CHUNK)
+        return by_chunks(jax.vmap(self.encoder), floats(x, self.decoder.u.dtype), CHUNK)
 
     @eqx.filter_jit
     def decode(self, points: Float[Array, "b d"]) -> Float[Array, "b outputs"]:
         """`f`."""
-        return by_chunks(self.decoder, points, CHUNK)
+        return by_chunks(self.decoder, floats(points, self.decoder.u.dtype), CHUNK)
 
     def __call__(self, x: Float[Array, "b inputs"]) -> Float[Array, "b outputs"]:
         return self.decode(self.embed(x))

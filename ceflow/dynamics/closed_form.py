@@ -5,7 +5,7 @@ import scipy.linalg
 from jaxtyping import ArrayLike, Float
 
 from ceflow.dynamics.losses import Reduction
-from ceflow.kernels.algebra.matrix import Matrix, numbers
+from ceflow.kernels.algebra.matrix import Matrix, as_matrix, epsilon, numbers
 
 Kernel = Float[ArrayLike, "m n ..."]
 Rows = Float[ArrayLike, "n outputs"]
@@ -28,13 +28,12 @@ class ConstantKernel:
     """
 
     def __init__(self, kernel: Matrix, reduction: Reduction = "sum"):
+        kernel = as_matrix(kernel)
         matrix = _flat(numbers(kernel))
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
             raise ValueError(f"a kernel of training points is square, not {kernel.shape}")
         eigenvalues, self.vectors = scipy.linalg.eigh(matrix, driver="evr", check_finite=False)
-        kind = np.dtype(kernel.dtype)
-        eps = np.finfo(kind if kind.kind == "f" else float).eps
-        null = eigenvalues <= len(matrix) * eps * np.abs(eigenvalues).max()
+        null = eigenvalues <= len(matrix) * epsilon(kernel) * np.abs(eigenvalues).max()
         self.eigenvalues = np.where(null, 0, eigenvalues)
         self.weight = 1 / len(kernel) if reduction == "mean" else 1.0
 

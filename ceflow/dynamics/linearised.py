@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ceflow.dynamics.losses import Loss
+from ceflow.kernels.empirical.networks import examples_for, widened
 
 
 class Linearised(eqx.Module):
@@ -23,7 +24,9 @@ class Linearised(eqx.Module):
     structure: PyTree = eqx.field(static=True)
 
     def __init__(self, module: eqx.Module, x: Float[Array, "n ..."]):
+        module = widened(module)
         parameters, rest = eqx.partition(module, eqx.is_inexact_array)
+        x = examples_for(module, None, x)
 
         def outputs(parameters: PyTree) -> Array:
             apply: Any = eqx.combine(parameters, rest)

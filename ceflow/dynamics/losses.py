@@ -6,7 +6,9 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
+
+from ceflow.nets import floats
 
 Reduction = Literal["sum", "mean"]
 
@@ -44,13 +46,21 @@ class Loss(eqx.Module):
         self, outputs: Float[Array, "n outputs"], targets: Float[Array, "n outputs"]
     ) -> Float[Array, ""]:
         """L."""
+        outputs, targets = _floats(outputs, targets)
         return self.weight(len(targets)) * self.each(outputs, targets).sum()
 
     def chi(
         self, outputs: Float[Array, "n outputs"], targets: Float[Array, "n outputs"]
     ) -> Float[Array, "n outputs"]:
         """`dL/dF`."""
+        outputs, targets = _floats(outputs, targets)
         return self.weight(len(targets)) * self.slopes(outputs, targets)
+
+
+def _floats(outputs: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
+    """Both as floats: a difference of bytes wraps. Whole targets take the type of the outputs."""
+    outputs = floats(outputs)
+    return outputs, floats(targets, outputs.dtype)
 
 
 class SquaredError(Loss):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from ceflow.dynamics.losses import Loss
+from ceflow.kernels.empirical.networks import widened
 
 
 class ParameterFlow(eqx.Module):
@@ -45,8 +46,8 @@ def parameter_flow(
 
     Its floating-point arrays are its parameters; an ensemble's members, stacked, flow together.
     For replicas stack the parameters of several modules and integrate with `replicas=True`. The
-    data are brought to the precision of the parameters. Raises `ValueError` where the module has
-    no parameters, or its outputs are not of the targets' shape.
+    data are brought to the precision of the parameters, and those to float32 at least. Raises
+    `ValueError` where the module has no parameters, or its outputs are not of the targets' shape.
 
     >>> from ceflow.nets import Dense
     >>> from ceflow.dynamics import SquaredError, integrate
@@ -55,7 +56,7 @@ def parameter_flow(
     >>> flow.outputs(integrate(flow, start, [0.0, 30.0]).state).round(3).T
     Array([[1., 1.]], dtype=float32)
     """
-    parameters, rest = eqx.partition(module, eqx.is_inexact_array)
+    parameters, rest = eqx.partition(widened(module), eqx.is_inexact_array)
     leaves = jax.tree.leaves(parameters)
     if not leaves:
         raise ValueError("the module has no parameters: no floating-point array is in it")

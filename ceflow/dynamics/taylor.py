@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PyTree
 
 from ceflow.dynamics.parameters import ParameterFlow
 from ceflow.kernels.empirical import evaluate
+from ceflow.nets import floats
 
 
 @eqx.filter_jit
@@ -41,6 +42,7 @@ def ntk_derivatives(
     (3, 2, 2)
     """
     leaves, structure = jax.tree.flatten(parameters)
+    points = floats(points, leaves[0].dtype)
 
     def field(leaves: list[Array]) -> list[Array]:
         return jax.tree.leaves(flow(jnp.zeros(()), jax.tree.unflatten(structure, leaves)))

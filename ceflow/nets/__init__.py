@@ -5,6 +5,7 @@ from ceflow.nets.batch_norm import BatchNorm
 from ceflow.nets.convolution import Convolution
 from ceflow.nets.dense import Dense
 from ceflow.nets.ensemble import Ensemble
+from ceflow.nets.floats import floats
 from ceflow.nets.pooling import average_pool, global_average, max_pool
 from ceflow.nets.residual import Residual
 from ceflow.nets.states import BATCH, Frozen, is_stateful
@@ -19,6 +20,7 @@ __all__ = [
     "Frozen",
     "Residual",
     "average_pool",
+    "floats",
     "global_average",
     "is_stateful",
     "max_pool",

@@ -42,7 +42,7 @@ def fit_alpha(
     >>> round(fit.alpha, 6)
     3.4
     """
-    s, y = np.asarray(fan_in_sums, float), np.log(ratios)
+    s, y = np.asarray(fan_in_sums, float), np.log(np.asarray(ratios, float))
     errors = s if stderrs is None else np.asarray(stderrs, float) / np.asarray(ratios, float)
     errors = np.maximum(errors, 1e-12 * s)  # an error of 0 is not one to divide by
     weights = (errors.min() / errors) ** 2

@@ -38,7 +38,7 @@ def draw_ntk(
     a chunk's numbers depend on nothing else but the seed. One program is compiled for all of them.
 
     Raises `ValueError` for fewer than one draw, an output that the network has not, and where
-    `empirical_ntk` does.
+    `empirical_ntk` does: a draw that is not finite is one.
 
     >>> from ceflow.nets import Dense
     >>> dense = lambda key: Dense(3, 2, weight_variance=3.0, key=key)
@@ -79,7 +79,13 @@ def _chunks(
 ) -> Iterator[Float[np.ndarray, " chunk"]]:
     for index in range(-(-draws // size)):
         keys = jax.random.split(seed.fold(index).jax(), size)
-        yield np.asarray(_chunk(build, keys, x1, x2, output))[: draws - index * size]
+        drawn = np.asarray(_chunk(build, keys, x1, x2, output))[: draws - index * size]
+        if not np.isfinite(drawn).all():
+            raise ValueError(
+                "a draw of the kernel is NaN or infinite: scale the inputs or weights down, or draw"
+                " in float64"
+            )
+        yield drawn
 
 
 @eqx.filter_jit

@@ -4,14 +4,13 @@ import math
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from ceflow.bottlenecks.kernels import kinked, smooth
 from ceflow.bottlenecks.kernels.pairs import pairs
 from ceflow.bottlenecks.network import limit_of
 from ceflow.kernels import block_kernel
-from ceflow.nets import ACTIVATIONS
+from ceflow.nets import ACTIVATIONS, floats
 from ceflow.spec import Bottleneck
 
 
@@ -63,7 +62,7 @@ class DecoderKernels:
 @eqx.filter_jit
 def _scaled(name: str, network: Bottleneck, one: Any, two: Any) -> Array:
     """Of `f(x) = sqrt b f1(sqrt(c/d) x)`, f1 the one without scales."""
-    one, two = (jnp.asarray(each) for each in (one, two))
+    one, two = map(floats, (one, two))
     decoder, scale = network.decoder, network.decoder_scale
     root = scale**0.5
     if decoder.activation in kinked.SLOPES:

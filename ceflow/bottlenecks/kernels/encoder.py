@@ -7,6 +7,7 @@ from ceflow.compiler import nodes
 from ceflow.compiler.models import expand, sized
 from ceflow.kernels.infinite.moments import Moments, from_angle
 from ceflow.kernels.infinite.recursion import through_layers
+from ceflow.nets import floats
 from ceflow.spec import Bottleneck, Mlp
 
 Pairs = Float[Array, "..."]
@@ -25,7 +26,7 @@ class EncoderKernel(eqx.Module):
         self.encoder = _root(network.encoder)
 
     def __call__(self, q1: Pairs, q2: Pairs, angle: Pairs) -> Pairs:
-        return through_layers(self.encoder, from_angle(q1, q2, angle)).ntk
+        return through_layers(self.encoder, _moments(q1, q2, angle)).ntk
 
 
 class ComposedKernel(EncoderKernel):
@@ -43,7 +44,7 @@ class ComposedKernel(EncoderKernel):
         self.decoder, self.shares = _root(network.decoder), shares
 
     def __call__(self, q1: Pairs, q2: Pairs, angle: Pairs) -> Pairs:
-        of_encoder, of_decoder = self.parts(from_angle(q1, q2, angle))
+        of_encoder, of_decoder = self.parts(_moments(q1, q2, angle))
         return self.shares[0] * of_encoder + self.shares[1] * of_decoder
 
     def parts(self, moments: Moments) -> tuple[Pairs, Pairs]:
@@ -52,6 +53,10 @@ class ComposedKernel(EncoderKernel):
         decoder = through_layers(self.decoder, middle.moments).ntk
         both = nodes.Chain((self.encoder, self.decoder))
         return through_layers(both, moments).ntk - decoder, decoder
+
+
+def _moments(*of_inputs: Pairs) -> Moments:
+    return from_angle(*map(floats, of_inputs))
 
 
 def _root(model: Mlp) -> nodes.Node:

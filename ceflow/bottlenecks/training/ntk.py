@@ -80,7 +80,7 @@ def composed_ntk(
     The mean over outputs a of `K(g, g') + Theta J_a.J'_a` (BN eq. 6): g and J at time t, K and
     Theta those of the limit, which as functions stay. It moves with g and J; with an infinite
     bottleneck it does not. Of unlike learning rates (`Simulation.shares`) each part is taken times
-    its own. Memory is b^2 + b outputs d numbers.
+    its own. Memory is b^2 + b outputs d numbers. Raises `ValueError` for an example that is none.
 
     >>> from ceflow.bottlenecks import Batches, Simulation, composed_ntk, relu, sample
     >>> from ceflow.seeding import Seed
@@ -92,5 +92,8 @@ def composed_ntk(
     >>> bool(after.trace() > before.trace())
     True
     """
-    some = np.arange(simulation.train_count) if examples is None else np.asarray(examples)
+    count = simulation.train_count
+    some = np.arange(count) if examples is None else np.asarray(examples)
+    if some.size and not 0 <= some.min() <= some.max() < count:
+        raise ValueError(f"training examples are numbered 0 to {count - 1}, not {some.tolist()}")
     return ntk_at(simulation.network, simulation.dynamics, state, some).mean

@@ -16,6 +16,7 @@ from ceflow.dynamics.ode.dense import Dense
 from ceflow.dynamics.ode.endings import Ending, Reason, failure
 from ceflow.dynamics.ode.solvers import method_named
 from ceflow.dynamics.ode.stepping import Carry, Stepper
+from ceflow.nets import floats
 
 CHUNK = 64
 """Attempts between two calls of `observe`."""
@@ -131,7 +132,7 @@ def _walked(
 
 
 def _floats(state: PyTree) -> tuple[PyTree, Any]:
-    state = jax.tree.map(jnp.asarray, state)
+    state = jax.tree.map(floats, state)
     kinds = {leaf.dtype for leaf in jax.tree.leaves(state)}
     if len(kinds) != 1 or not all(jnp.issubdtype(kind, jnp.floating) for kind in kinds):
         found = ", ".join(sorted(map(str, kinds))) or "nothing"

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import disk_usage
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
-from ceflow.kernels.algebra.matrix import MEMORY, Matrix, fits, numbers
+from ceflow.kernels.algebra.matrix import MEMORY, Matrix, as_matrix, epsilon, fits, numbers
 from ceflow.store.tiles import TileStore, triangle
 
 
@@ -39,6 +39,7 @@ def factored(
     Raises `SingularError` where a pivot is not above the rounding of the kernel's own entries, and
     `ValueError` where the kernel is not finite, `OSError` where the folder has too little room.
     """
+    kernel = as_matrix(kernel)
     if fits(len(kernel), memory):
         yield _Dense(kernel, ridge)
         return
@@ -66,14 +67,15 @@ def rounding_ridge(kernel: Matrix) -> float:
     Entries are off by a few `eps sqrt(K_ii K_jj)`, which moves no eigenvalue by more than that of
     the trace.
     """
-    return 10 * float(np.finfo(kernel.dtype).eps) * float(kernel.diagonal().sum(dtype=float))
+    kernel = as_matrix(kernel)
+    return 10 * epsilon(kernel) * float(kernel.diagonal().sum(dtype=float))
 
 
 class _Dense:
     def __init__(self, kernel: Matrix, ridge: float):
         matrix = numbers(kernel)
         matrix[np.diag_indices_from(matrix)] += ridge
-        self._factor = _cholesky(matrix, matrix.diagonal(), kernel.dtype)
+        self._factor = _cholesky(matrix, matrix.diagonal(), epsilon(kernel))
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         return scipy.linalg.cho_solve((self._factor, False), right)
@@ -99,7 +101,7 @@ class _Tiled:
             left = self._store.read((above, row))
             for column in columns:
                 panel[column - row] -= left.T @ self._store.read((above, column))
-        factor = _cholesky(panel[0], diagonal, kernel.dtype)
+        factor = _cholesky(panel[0], diagonal, epsilon(kernel))
         self._store.write((row, row), factor)
         for column in columns[1:]:
             self._store.write((row, column), _solve(factor, panel[column - row], transposed=True))
@@ -125,14 +127,14 @@ class _Tiled:
         return slice(start, min(start + self._store.tile, self._store.size))
 
 
-def _cholesky(matrix: np.ndarray, diagonal: np.ndarray, dtype: Any) -> np.ndarray:
+def _cholesky(matrix: np.ndarray, diagonal: np.ndarray, rounding: float) -> np.ndarray:
     """`U`; `diagonal` is what the pivots were before anything was taken off."""
     try:
         factor = scipy.linalg.cholesky(matrix, check_finite=False)
     except np.linalg.LinAlgError:
         raise SingularError("the kernel is singular to rounding") from None
     # A pivot is what an example's own row leaves unexplained: below this it is rounding alone.
-    if (factor.diagonal() ** 2 <= np.finfo(dtype).eps * diagonal).any():
+    if (factor.diagonal() ** 2 <= rounding * diagonal).any():
         raise SingularError("the kernel is singular to rounding")
     return factor
 

@@ -10,7 +10,16 @@ import numpy as np
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from ceflow.kernels.algebra.cholesky import SingularError, factored, rounding_ridge
-from ceflow.kernels.algebra.matrix import MEMORY, Matrix, finite, fits, numbers, row_blocks
+from ceflow.kernels.algebra.matrix import (
+    MEMORY,
+    Matrix,
+    as_matrix,
+    epsilon,
+    finite,
+    fits,
+    numbers,
+    row_blocks,
+)
 
 TOLERANCE = 1e-7
 """Of the residual of an eigenvector; its eigenvalue is off by the square of that."""
@@ -43,6 +52,7 @@ def spectrum(kernel: Matrix, *, memory: int = MEMORY, scratch: Path | None = Non
     >>> spectrum(np.diag([1.0, 2.0, 8.0]))
     Spectrum(eigenvalue_max=8.0, eigenvalue_min=1.0, condition=8.0)
     """
+    kernel = as_matrix(kernel)
     if fits(len(kernel), memory):
         eigenvalues = np.linalg.eigvalsh(numbers(kernel))
         smallest, largest = float(eigenvalues[0]), float(eigenvalues[-1])
@@ -58,7 +68,7 @@ def _rounding(kernel: Matrix) -> float:
     squares = math.fsum(
         float(np.square(block, dtype=float).sum()) for _, block in row_blocks(kernel)
     )
-    return 10 * float(np.finfo(kernel.dtype).eps) * math.sqrt(squares)
+    return 10 * epsilon(kernel) * math.sqrt(squares)
 
 
 def eigenvalue_max(kernel: Matrix) -> float:
@@ -67,6 +77,7 @@ def eigenvalue_max(kernel: Matrix) -> float:
     >>> round(eigenvalue_max(np.diag([1.0, 2.0, 8.0])), 12)
     8.0
     """
+    kernel = as_matrix(kernel)
     return _lanczos(lambda v: kernel @ v, len(kernel))
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from ceflow.kernels.algebra.matrix import Matrix, norm, row_blocks
+from ceflow.kernels.algebra.matrix import Matrix, as_matrix, finite, norm, row_blocks
 
 ROUNDING = 1e-14
 """Of float64 sums over a few thousand rows, relative."""
@@ -20,11 +20,13 @@ def alignment(
     Rostamizadeh, JMLR 2012, eq. 1 and definition 4): a constant added to the kernel then changes
     nothing. In float64; two passes over the kernel, three with `centred`.
 
-    Raises `ValueError` where the shapes disagree, or a side is 0: then there is no direction.
+    Raises `ValueError` where the shapes disagree, the kernel is not finite, or a side is 0: then
+    there is no direction.
 
     >>> alignment(np.outer([1.0, -1.0], [1.0, -1.0]), np.array([1.0, -1.0]))
     1.0
     """
+    kernel = as_matrix(kernel)
     y = np.asarray(targets, float).reshape(len(targets), -1)
     size = len(kernel)
     if len(y) != size:
@@ -53,7 +55,7 @@ def accuracy(predictions: Float[np.ndarray, "n ..."], targets: Float[np.ndarray,
     >>> accuracy(np.array([0.3, -2.0]), np.array([1.0, -1.0]))
     1.0
     """
-    predictions, targets = np.asarray(predictions), np.asarray(targets)
+    predictions, targets = np.asarray(predictions, float), np.asarray(targets, float)
     if predictions.shape != targets.shape or not len(targets):
         raise ValueError(
             f"predictions of shape {predictions.shape} do not go with targets of {targets.shape}"
@@ -71,7 +73,7 @@ def _norm(kernel: Matrix, means: Float[np.ndarray, " n"]) -> float:
     """`|K - r 1^T - 1 r^T + mean(r)|_F`."""
     total = 0.0
     for rows, block in row_blocks(kernel):
-        rest = block - (means[rows, None] - means.mean())
+        rest = finite(np.asarray(block, float)) - (means[rows, None] - means.mean())
         rest -= means
         total = math.hypot(total, norm(rest))
     return total

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
+from jax.numpy import finfo
 from jaxtyping import Float
 
 MEMORY = 2**30
@@ -22,6 +23,19 @@ class Matrix(Protocol):
     def __getitem__(self, key: Any, /) -> Any: ...
     def __matmul__(self, other: Any, /) -> Any: ...
     def diagonal(self) -> Any: ...
+
+
+def as_matrix(kernel: Any) -> Any:
+    """A kernel in memory as a NumPy array of floats, in which nothing wraps; others as they are."""
+    if hasattr(kernel, "path") or not (hasattr(kernel, "__array__") or isinstance(kernel, list)):
+        return kernel
+    array = np.asarray(kernel)
+    return array.astype(float) if array.dtype.kind in "biu" else array
+
+
+def epsilon(kernel: Matrix) -> float:
+    """The rounding of a kernel's own numbers, relative."""
+    return float(finfo(kernel.dtype).eps)
 
 
 def fits(size: int, memory: int) -> bool:
@@ -62,6 +76,7 @@ def norm(values: Float[np.ndarray, "..."]) -> float:
 
 def row_blocks(kernel: Matrix) -> Iterator[tuple[slice, np.ndarray]]:
     """A kernel, on disk or an array, a few rows at a time: which rows, and the numbers."""
+    kernel = as_matrix(kernel)
     rows = getattr(kernel, "tile", 512)
     for start in range(0, len(kernel), rows):
         block = slice(start, min(start + rows, len(kernel)))

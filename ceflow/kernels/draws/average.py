@@ -5,7 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from ceflow.kernels.algebra.matrix import norm
+from ceflow.kernels.algebra.matrix import finite, norm
 
 EXTREME = 400
 """An exponent of two: squares of numbers of up to this size or down to it are ordinary numbers."""
@@ -28,7 +28,11 @@ class KernelAverage:
         self._squares: np.ndarray | float = 0.0
 
     def add(self, kernel: Float[np.ndarray, "..."]) -> None:
-        """Count in one kernel, by Welford's recursion: a small spread is not lost in rounding."""
+        """Count in one kernel, by Welford's recursion: a small spread is not lost in rounding.
+
+        `ValueError` where it is not finite: so would be all that is told of it.
+        """
+        finite(kernel)
         if self._mean is None:
             exponent = math.frexp(float(np.abs(kernel).max(initial=0)))[1]
             self._exponent = exponent if abs(exponent) > EXTREME else 0

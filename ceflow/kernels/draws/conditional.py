@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Key
 
 from ceflow import nets
-from ceflow.kernels.empirical.ntk import check_examples
+from ceflow.kernels.empirical.networks import check_examples
 from ceflow.spec import Mlp
 
 
@@ -41,8 +41,7 @@ def conditional_ntk(
     """
     if not model.finite:
         raise ValueError("a network with an infinite layer cannot be drawn; use kernels.analytic")
-    x = jnp.asarray(x)
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    x = nets.floats(x)
     check_examples("x", x)
     if x.ndim != 2:
         raise ValueError(f"x must be (examples, inputs), not {x.shape}")

@@ -11,7 +11,9 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float
 
-from ceflow.kernels.empirical.ntk import empirical_ntk
+from ceflow.kernels.empirical.networks import pair_for, split
+from ceflow.kernels.empirical.networks import trace as traced
+from ceflow.kernels.empirical.ntk import check_kernel, empirical_ntk
 from ceflow.nets import Ensemble
 
 AXIS = "devices"
@@ -62,8 +64,10 @@ def ensemble_ntk(
     [[0.5 0. ]
      [0.  0.5]]
     """
-    x1 = jnp.asarray(x1)
-    return _mean_over_members(ensemble, x1, x1 if x2 is None else jnp.asarray(x2), trace)
+    one, two = pair_for(ensemble, None, x1, x2)
+    kernel = _mean_over_members(ensemble, one, one if two is None else two, trace)
+    check_kernel(kernel, lambda: traced(*split(ensemble, None), None, one[0]))
+    return kernel
 
 
 @eqx.filter_jit

@@ -37,7 +37,8 @@ def mean_kernel(
     after 16 draws at the earliest; `error` of the result says what was reached. Draw i has the key
     of `seed` folded with i, so more draws go on where fewer ended.
 
-    Raises `ValueError` for fewer than two draws, or an error that is not above 0.
+    Raises `ValueError` for fewer than two draws, an error that is not above 0, or a kernel that is
+    not finite.
 
     >>> import jax
     >>> from ceflow.kernels import conditional_ntk

@@ -1,12 +1,13 @@
 """What the ways to a kernel cost, in floating-point operations and bytes."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jax.extend import core
 
 from ceflow.kernels.empirical.layouts import Convolution, Product, Sizes, shape
 from ceflow.kernels.empirical.networks import Network
+from ceflow.kernels.empirical.uses import functions_in
 
 
 class Shape(NamedTuple):
@@ -71,7 +72,7 @@ def flops(jaxpr: core.Jaxpr) -> float:
 
 
 def _equation_flops(equation: core.JaxprEqn) -> float:
-    inner = [flops(each) for each in _functions_in(equation)]
+    inner = [flops(each) for each in functions_in(equation)]
     if inner:
         times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
         return times * max(inner)
@@ -90,16 +91,8 @@ def size_of_values(jaxpr: core.Jaxpr) -> float:
     """Numbers in all that one evaluation computes, loops unrolled."""
     total = 0.0
     for equation in jaxpr.eqns:
-        inner = [size_of_values(each) for each in _functions_in(equation)]
+        inner = [size_of_values(each) for each in functions_in(equation)]
         times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
         total += times * max(inner, default=0.0)
         total += sum(math.prod(shape(var)) for var in equation.outvars)
     return total
-
-
-def _functions_in(equation: core.JaxprEqn) -> list[core.Jaxpr]:
-    found: list[Any] = []
-    for parameter in equation.params.values():
-        each = parameter if isinstance(parameter, tuple | list) else [parameter]
-        found += [getattr(one, "jaxpr", one) for one in each]
-    return [one for one in found if isinstance(one, core.Jaxpr)]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,19 +46,26 @@ def features_of(
 
         output, pullback, handed = jax.vjp(run, taps, loose, has_aux=True)
         deltas, others = jax.vmap(pullback)(jnp.eye(output.size, dtype=output.dtype))
-        found = Features([], [], [other.reshape(output.size, -1) for other in others.values()])
+        found = Features([], [], [_flat(other, network.dtype) for other in others.values()])
         for use in uses:
-            h = use.layout.vectors(handed[use.where]) * _factor(use, handed)
-            delta = jax.vmap(use.layout.gradients)(deltas[use.where])
+            # The kernel sums products of these: in a narrower type they would overflow or wrap.
+            h = use.layout.vectors(handed[use.where]).astype(network.dtype)
+            h = h * _factor(use, handed)
+            delta = jax.vmap(use.layout.gradients)(deltas[use.where]).astype(network.dtype)
             if use.leaf in formed:
                 gradient = jnp.einsum("bip,abop->aboi", h, delta)
-                found.gradients.append(gradient.reshape(output.size, -1))
+                found.gradients.append(_flat(gradient, network.dtype))
             else:
                 found.h.append(h)
                 found.delta.append(delta)
         return found
 
     return features
+
+
+def _flat(gradient: Array, dtype: Any) -> Array:
+    """Of every output, all in one."""
+    return gradient.reshape(len(gradient), -1).astype(dtype)
 
 
 def _factor(use: Use, handed: dict[Where, Array]) -> Array | float:

@@ -9,17 +9,85 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.extend import core
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, ArrayLike, PyTree
 
 from ceflow.kernels.empirical.evaluate import Evaluation
-from ceflow.kernels.empirical.uses import Use, find_uses
-from ceflow.nets import BatchNorm, Frozen
+from ceflow.kernels.empirical.uses import Use, equations_in, find_uses
+from ceflow.nets import BatchNorm, Frozen, floats
+from ceflow.nets.floats import is_narrow, is_whole, wider
 
 PickLeaves = Callable[[Any], Any]
 
 TRAINED = (BatchNorm, eqx.nn.BatchNorm, eqx.nn.Dropout, eqx.nn.SpectralNorm)
 """Layers that do something else in training."""
+
+
+def widened(tree: PyTree) -> PyTree:
+    """The same, its arrays of float16 and bfloat16 in float32: sums in those overflow and round."""
+    return jax.tree.map(
+        lambda leaf: leaf.astype(wider(leaf.dtype)) if eqx.is_inexact_array(leaf) else leaf, tree
+    )
+
+
+def pair_for(
+    module: eqx.Module,
+    state: eqx.nn.State | None,
+    x1: ArrayLike,
+    x2: ArrayLike | None,
+    name: str = "x1",
+) -> tuple[Array, Array | None]:
+    """Two batches of examples as the module takes them; `ValueError` where they are none."""
+    one, two = (None if x is None else examples_for(module, state, x) for x in (x1, x2))
+    assert one is not None
+    check_examples(name, one)
+    if two is not None:
+        check_examples("x2", two)
+        if one.shape[1:] != two.shape[1:]:
+            raise ValueError(
+                f"{name} and x2 hold examples of different shapes, {one.shape[1:]} and"
+                f" {two.shape[1:]}"
+            )
+    return one, two
+
+
+def check_examples(name: str, x: Array) -> None:
+    """Rows of numbers, as far as can be seen outside of a traced function."""
+    if not x.ndim or not len(x):
+        raise ValueError(f"{name} must hold examples as rows, not be of shape {x.shape}")
+    if isinstance(x, Tracer) or not jnp.issubdtype(x.dtype, jnp.inexact):
+        return
+    bad = np.flatnonzero(~np.isfinite(np.asarray(x).reshape(len(x), -1)).all(axis=1))
+    if bad.size:
+        raise ValueError(
+            f"row {bad[0]} of {name} holds NaN or infinity; mend it or leave it out"
+            + (f" ({bad.size} rows do)" if bad.size > 1 else "")
+        )
+
+
+def examples_for(module: eqx.Module, state: eqx.nn.State | None, x: ArrayLike) -> Array:
+    """Rows as the module takes them: as floats of 32 bits or more.
+
+    Whole numbers become floats of its parameters' type, unless it takes them as they are alone: an
+    embedding looks up by them.
+    """
+    kinds = [leaf.dtype for leaf in jax.tree.leaves(module) if eqx.is_inexact_array(leaf)]
+    rows = floats(x, jnp.result_type(*kinds) if kinds else float)
+    given = x if isinstance(x, jax.Array) else np.asarray(x)
+    looks_up = is_whole(given) and rows.ndim and len(rows) and not _takes(module, rows[0], state)
+    if looks_up and _takes(module, jnp.asarray(given)[0], state):
+        return jnp.asarray(given)
+    return rows
+
+
+def _takes(module: eqx.Module, x: Array, state: eqx.nn.State | None) -> bool:
+    """Whether the module runs on one example, as far as types and shapes say."""
+    try:
+        eqx.filter_eval_shape(_apply, module, x, state)
+    except Exception:  # whatever a module of another's raises
+        return False
+    return True
 
 
 def split(module: eqx.Module, where: PickLeaves | None) -> tuple[PyTree, PyTree]:
@@ -108,6 +176,35 @@ class Network:
         """Of the output, so of the kernel."""
         return self.closed.out_avals[0].dtype
 
+    @property
+    def narrow(self) -> np.dtype | None:
+        """The type of fewer than 32 bits that it computes in somewhere, if it does."""
+        outputs = (var for each in equations_in(self.closed.jaxpr) for var in each.outvars)
+        kinds = (getattr(var.aval, "dtype", None) for var in outputs)
+        return next((kind for kind in kinds if kind is not None and is_narrow(kind)), None)
+
+    @cached_property
+    def has_forward_mode(self) -> bool:
+        """Whether tangents of the parameters can be pushed through it: not where a function in it
+        has a gradient of its own, as `jax.custom_vjp` gives it."""
+        *leaves, x = (
+            jax.ShapeDtypeStruct((1, *each.shape), each.dtype) for each in self.closed.in_avals
+        )
+        try:
+            pushed = jax.make_jaxpr(jax.vmap(self.pushforward))(x, leaves)
+        except Exception:  # whatever the rules of the functions in it raise
+            return False
+        # JAX's mark for a derivative that is still to come, by transposition only.
+        return all(each.primitive.name != "custom_lin" for each in equations_in(pushed.jaxpr))
+
+    def pullback(self, x: Array, v: Array) -> list[Array]:
+        """`J(x)^T v`, as gradients of the parameters."""
+        return jax.vjp(lambda leaves: self(leaves, x), self.leaves)[1](v)[0]
+
+    def pushforward(self, x: Array, tangent: list[Array]) -> Array:
+        """`J(x) t` for a tangent t of the parameters."""
+        return jax.jvp(lambda leaves: self(leaves, x), (self.leaves,), (tangent,))[1]
+
     def __call__(self, leaves: list[Array], x: Array) -> Array:
         (output,) = Evaluation()(self.closed, [*leaves, x])
         return output
@@ -126,12 +223,16 @@ def trace(parameters: PyTree, rest: PyTree, state: eqx.nn.State | None, x: Array
 
 def _called(apply: Any, x: Array, state: eqx.nn.State | None) -> Any:
     try:
-        return apply(x) if state is None else apply(x, state)[0]
+        return _apply(apply, x, state)
     except Exception as error:
         raise ValueError(
             f"the module fails on one example, of shape {x.shape}: {_first_line(error)};"
             " modules take one example, not a batch"
         ) from error
+
+
+def _apply(apply: Any, x: Array, state: eqx.nn.State | None) -> Any:
+    return apply(x) if state is None else apply(x, state)[0]
 
 
 def _first_line(error: Exception) -> str:
@@ -142,4 +243,4 @@ def _flat(output: Any) -> Array:
     if not eqx.is_inexact_array(output) or jnp.iscomplexobj(output):
         kind = f"an array of {output.dtype}" if eqx.is_array(output) else type(output).__name__
         raise ValueError(f"the module must return one array of floats, not {kind}")
-    return output.reshape(-1)
+    return output.reshape(-1).astype(wider(output.dtype))

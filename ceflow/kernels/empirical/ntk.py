@@ -6,13 +6,14 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jax import core
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from ceflow.kernels.empirical import networks
 from ceflow.kernels.empirical.blocks import structured
 from ceflow.kernels.empirical.contractions import symmetric
 from ceflow.kernels.empirical.costs import Shape
+from ceflow.kernels.empirical.networks import Network
 from ceflow.kernels.empirical.plans import METHODS, Method, plan_for
 from ceflow.kernels.empirical.vectors import products
 
@@ -36,6 +37,10 @@ def empirical_ntk(
     bit, however cut, where the numbers of rows are multiples of 64. The result has shape
     (n1, n2, outputs, outputs), or, with `trace`, (n1, n2): the sum of the diagonal over outputs, at
     a fraction of the cost.
+    Its type is that of the module's outputs, and float32 of a module in float16 or bfloat16: the
+    parameters of such a one are made float32 first, as sums in fewer bits overflow and round.
+    Examples of integers or bools become floats, but for a module that looks up by them (an
+    embedding), which gets them as they are.
     A module with `state` (inference mode of batch normalisation) is called as `module(x, state)`.
 
     Methods, of which "auto" takes the cheapest by its count of operations:
@@ -43,7 +48,9 @@ def empirical_ntk(
     scaled or not, and adds `(h.h')(delta.delta')` for them, or forms their gradients from h and
     delta; other parameters go by their Jacobians. "jacobian" treats all so. "products" forms no
     Jacobian: a backward pass for each example and output of `x1`, a forward one for each of these
-    at each of `x2`. An ensemble's kernel is the mean of its members' (CE eq. 4), found unaided.
+    at each of `x2`; "auto" leaves that out where the module has no forward mode (as none with a
+    `jax.custom_vjp` has). An ensemble's kernel is the mean of its members' (CE eq. 4), found
+    unaided.
 
     `memory` bounds the bytes of temporaries beside the result, by an estimate from the traced
     module: work is done in tiles of examples. By default a quarter of the result, and at least
@@ -53,7 +60,9 @@ def empirical_ntk(
 
     Raises `ValueError` where the module has no parameters, its output is not one array of floats,
     it is in training mode, holds state that is not given, or does not take one example; where `x1`
-    or `x2` holds no examples, examples of another shape, NaN or infinity; and for `memory` <= 0.
+    or `x2` holds no examples, examples of another shape, NaN or infinity; where the kernel is not
+    finite, or the module has not the derivatives that the method takes; and for `memory` <= 0. What
+    is found in a kernel is not said where this is traced (`jax.jit`).
 
     >>> import jax
     >>> from ceflow.nets import Dense
@@ -62,35 +71,37 @@ def empirical_ntk(
     Array([[1., 0.],
            [0., 1.]], dtype=float32)
     """
-    x1, x2 = jnp.asarray(x1), None if x2 is None else jnp.asarray(x2)
-    check_examples("x1", x1)
-    if x2 is not None:
-        check_examples("x2", x2)
-        if x1.shape[1:] != x2.shape[1:]:
-            raise ValueError(
-                f"x1 and x2 hold examples of different shapes, {x1.shape[1:]} and {x2.shape[1:]}"
-            )
     if memory is not None and not memory > 0:
         raise ValueError(f"memory must be a number of bytes above 0, not {memory}")
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
     networks.refuse_training(module, state)
+    module, state = networks.widened((module, state))
+    one, two = networks.pair_for(module, state, x1, x2)
     parameters, rest = networks.split(module, where)
-    return _kernel(parameters, rest, state, x1, x2, trace, memory, method)
+    kernel = _kernel(parameters, rest, state, one, two, trace, memory, method)
+    check_kernel(kernel, lambda: networks.trace(parameters, rest, state, one[0]))
+    return kernel
 
 
-def check_examples(name: str, x: Array) -> None:
-    """Rows of numbers, as far as can be seen outside of a traced function."""
-    if not x.ndim or not len(x):
-        raise ValueError(f"{name} must hold examples as rows, not be of shape {x.shape}")
-    if isinstance(x, core.Tracer) or not jnp.issubdtype(x.dtype, jnp.inexact):
+def check_kernel(kernel: Array, network: Callable[[], Network]) -> None:
+    """Raise `ValueError` where a kernel holds NaN or infinity, as far as can be seen outside of a
+    traced function; `network` gives what it is of, for advice."""
+    if isinstance(kernel, Tracer) or bool(jnp.isfinite(kernel).all()):
         return
-    bad = np.flatnonzero(~np.isfinite(np.asarray(x).reshape(len(x), -1)).all(axis=1))
-    if bad.size:
-        raise ValueError(
-            f"row {bad[0]} of {name} holds NaN or infinity; mend it or leave it out"
-            + (f" ({bad.size} rows do)" if bad.size > 1 else "")
-        )
+    row, column = np.argwhere(~np.isfinite(np.asarray(kernel)))[0][:2]
+    narrow, wide = network().narrow, kernel.dtype == jnp.float64
+    help = "" if wide else ", or a module and inputs of float64 under jax.enable_x64"
+    if narrow is not None:
+        help = f"; the module computes in {narrow}, which holds no more than {_largest(narrow)}"
+    raise ValueError(
+        f"the kernel is NaN or infinite at examples {row} and {column}: outputs or gradients are,"
+        f" or their products pass {_largest(kernel.dtype)}; use smaller inputs or weights{help}"
+    )
+
+
+def _largest(dtype: Any) -> str:
+    return f"{float(jnp.finfo(dtype).max):.5g}"
 
 
 @eqx.filter_jit

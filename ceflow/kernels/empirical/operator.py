@@ -8,71 +8,122 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
 
 from ceflow.kernels.empirical import networks
 from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.kernels.empirical.networks import Network
-from ceflow.kernels.empirical.ntk import check_examples
-from ceflow.kernels.empirical.vectors import pushforward
+from ceflow.kernels.empirical.plans import NO_FORWARD_MODE
+
+TAGS = (lx.symmetric_tag, lx.positive_semidefinite_tag)
+
+
+class Positive(lx.TaggedLinearOperator):
+    """A symmetric, positive semidefinite operator that says so of its multiples and sums too.
+
+    lineax does not know the sign of the ridge in `operator + ridge * identity`, so that CG would
+    refuse it. A number that is traced counts as one above 0.
+    """
+
+    def __add__(self, other: lx.AbstractLinearOperator) -> lx.AbstractLinearOperator:
+        return _if(_is_positive(other), super().__add__(other))
+
+    def __mul__(self, other: Any) -> lx.AbstractLinearOperator:
+        return _if(_is_above_0(other), super().__mul__(other))
+
+    def __truediv__(self, other: Any) -> lx.AbstractLinearOperator:
+        return _if(_is_above_0(other), super().__truediv__(other))
+
+
+def _if(positive: bool, operator: lx.AbstractLinearOperator) -> lx.AbstractLinearOperator:
+    return Positive(operator, TAGS) if positive else operator
+
+
+def _is_positive(operator: lx.AbstractLinearOperator) -> bool:
+    if isinstance(operator, lx.MulLinearOperator | lx.DivLinearOperator):
+        return _is_above_0(operator.scalar) and _is_positive(operator.operator)
+    return lx.is_symmetric(operator) and lx.is_positive_semidefinite(operator)
+
+
+def _is_above_0(number: Any) -> bool:
+    return isinstance(number, Tracer) or bool(number >= 0)
 
 
 def ntk_operator(
     module: eqx.Module,
     x: Float[ArrayLike, "n ..."],
+    x2: Float[ArrayLike, "n2 ..."] | None = None,
     *,
     where: Callable[[Any], Any] | None = None,
     state: eqx.nn.State | None = None,
     batch: int = 64,
 ) -> lx.AbstractLinearOperator:
-    """`v -> J (J^T v)`, the empirical NTK of x with itself (CE eq. 1), on arrays (n, outputs).
+    """`v -> J(x) (J(x2)^T v)`: the empirical NTK (CE eq. 1) on arrays (n2, outputs).
 
-    Each product takes a backward and a forward-mode pass over the examples, `batch` at a time: the
-    memory is that of one batch and of a few copies of the parameters, whatever n. The operator is
-    tagged symmetric and positive semidefinite, so that `lineax.CG` takes it. `module`, `where` and
-    `state` as in `empirical_ntk`, as is what is refused; and `batch` < 1.
+    `x2` is `x` by default, and the operator then tagged symmetric and positive semidefinite, so
+    that `lineax.CG` takes it: it, and it plus multiples of the identity. Each product takes a
+    backward pass over the examples of x2 and a forward-mode one over those of x, `batch` at a time:
+    the memory is that of one batch and of a few copies of the parameters, whatever n. `module`,
+    `where` and `state` as in `empirical_ntk`, as are types and what is refused; and `batch` < 1,
+    and a module without a forward mode.
 
-    Kernel ridge regression, `(K + ridge) alpha = y`:
+    Kernel ridge regression, `(K + ridge) alpha = y`, and its predictions, `K(x2, x) alpha`:
 
     >>> from ceflow.nets import Dense
     >>> dense = Dense(3, 1, weight_variance=3.0, key=jax.random.key(0))
-    >>> kernel = ntk_operator(dense, jnp.eye(3))     # here the identity
-    >>> ridge = lx.TaggedLinearOperator(
-    ...     lx.IdentityLinearOperator(kernel.in_structure()) * 0.5, lx.positive_semidefinite_tag)
-    >>> y = jnp.array([[3.0], [1.5], [0.0]])
-    >>> lx.linear_solve(kernel + ridge, y, lx.CG(rtol=1e-6, atol=1e-6)).value.round(4).T
+    >>> x, y = jnp.eye(3), jnp.array([[3.0], [1.5], [0.0]])
+    >>> kernel = ntk_operator(dense, x)     # here the identity
+    >>> ridge = 0.5 * lx.IdentityLinearOperator(kernel.in_structure())
+    >>> alpha = lx.linear_solve(kernel + ridge, y, lx.CG(rtol=1e-6, atol=1e-6)).value
+    >>> alpha.round(4).T
     Array([[2., 1., 0.]], dtype=float32)
+    >>> ntk_operator(dense, x[:1] + x[1:2], x).mv(alpha).round(4)
+    Array([[3.]], dtype=float32)
     """
-    x = jnp.asarray(x)
-    check_examples("x", x)
     if batch < 1:
         raise ValueError(f"batch must be a number of examples of at least 1, not {batch}")
     networks.refuse_training(module, state)
+    module, state = networks.widened((module, state))
+    one, two = networks.pair_for(module, state, x, x2, "x")
     parameters, rest = networks.split(module, where)
-    network = networks.trace(parameters, rest, state, x[0])
-    structure = jax.ShapeDtypeStruct((len(x), network.outputs), network.dtype)
-    tags = (lx.symmetric_tag, lx.positive_semidefinite_tag)
-    return lx.FunctionLinearOperator(_product(network, x, min(batch, len(x))), structure, tags)
+    network = networks.trace(parameters, rest, state, one[0])
+    if not network.has_forward_mode:
+        raise ValueError(NO_FORWARD_MODE.format("the operator", "empirical_ntk"))
+    given = one if two is None else two
+    structure = jax.ShapeDtypeStruct((len(given), network.outputs), network.dtype)
+    product = _product(network, _Batches(one, batch), _Batches(given, batch))
+    operator = lx.FunctionLinearOperator(product, structure, TAGS if two is None else ())
+    return _if(two is None, operator)
 
 
-def _product(network: Network, x: Array, batch: int) -> Callable[[Array], Array]:
-    """`v -> K v`. Examples that fill the last batch up repeat one, at v = 0."""
-    n, batches = len(x), math.ceil(len(x) / batch)
-    fill = batches * batch - n
-    rows = jnp.concatenate([x, jnp.broadcast_to(x[:1], (fill, *x.shape[1:]))])
-    rows = rows.reshape(batches, batch, *x.shape[1:])
+class _Batches:
+    """Rows in batches of one size; what fills up the last one repeats the first row."""
+
+    def __init__(self, x: Array, size: int):
+        self.count, size = len(x), min(size, len(x))
+        self.number = math.ceil(self.count / size)
+        self.fill = self.number * size - self.count
+        rows = jnp.concatenate([x, jnp.broadcast_to(x[:1], (self.fill, *x.shape[1:]))])
+        self.rows = rows.reshape(self.number, size, *x.shape[1:])
+
+
+def _product(network: Network, one: _Batches, two: _Batches) -> Callable[[Array], Array]:
+    """`v -> K v`. Examples that fill the last batch up come in at v = 0."""
     back = lowered(lambda x, v: _summed(network, x, v))
-    forward = lowered(lambda x, *t: jax.vmap(lambda x: pushforward(network, x, list(t)))(x))
+    forward = lowered(lambda x, *t: jax.vmap(lambda x: network.pushforward(x, list(t)))(x))
 
     def product(v: Array) -> Array:
-        padded = jnp.concatenate([v, jnp.zeros((fill, network.outputs), v.dtype)])
+        padded = jnp.concatenate([v, jnp.zeros((two.fill, network.outputs), v.dtype)])
+        parts = two.rows, padded.reshape(two.number, -1, network.outputs)
 
         def add(total: list[Array], part: tuple[Array, Array]) -> tuple[list[Array], None]:
             return jax.tree.map(jnp.add, total, back(*part)), None
 
         zeros = [jnp.zeros_like(leaf) for leaf in network.leaves]
-        gradient, _ = jax.lax.scan(add, zeros, (rows, padded.reshape(batches, batch, -1)))
-        return jax.lax.map(lambda x: forward(x, *gradient), rows).reshape(-1, network.outputs)[:n]
+        gradient, _ = jax.lax.scan(add, zeros, parts)
+        outputs = jax.lax.map(lambda x: forward(x, *gradient), one.rows)
+        return outputs.reshape(-1, network.outputs)[: one.count]
 
     return product
 

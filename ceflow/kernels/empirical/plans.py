@@ -13,6 +13,11 @@ from ceflow.kernels.empirical.uses import Use
 Method = Literal["auto", "structured", "jacobian", "products"]
 METHODS = ("auto", "structured", "jacobian", "products")
 
+NO_FORWARD_MODE = (
+    "{} needs derivatives in forward mode, which a function in the module has not (as those with a"
+    " gradient by jax.custom_vjp have none); use {}"
+)
+
 FLOOR, CEILING = 16e6, 1e9
 """Bytes of the default budget: at least, and at most for the sake of full tiles."""
 
@@ -40,7 +45,12 @@ class Plan:
 
 
 def plan_for(network: Network, asked: Shape, method: Method, memory: float | None) -> Plan:
-    """The fastest plan whose temporaries fit into `memory` bytes, or the smallest."""
+    """The fastest plan that can run and whose temporaries fit `memory` bytes, or the smallest.
+
+    Raises `ValueError` for NTK-vector products of a network without a forward mode.
+    """
+    if method == "products" and not network.has_forward_mode:
+        raise ValueError(NO_FORWARD_MODE.format('method "products"', 'method = "auto"'))
     uses = () if method == "jacobian" else tuple(network.uses)
     formed = frozenset(u.leaf for u in uses if costs.forms_gradient(u.layout.sizes, asked))
     needs = _Needs(network, uses, formed, asked)
@@ -48,10 +58,10 @@ def plan_for(network: Network, asked: Shape, method: Method, memory: float | Non
     cheaper = costs.products_flops(network, asked) < costs.structured_flops(
         network, set(formed), asked
     )
-    if method == "products" or (method == "auto" and cheaper):
+    if method == "products" or (method == "auto" and cheaper and network.has_forward_mode):
         return needs.products(budget)
     fitting = next(needs.plans(budget), None)
-    if fitting is None and method == "auto":
+    if fitting is None and method == "auto" and network.has_forward_mode:
         return needs.products(budget)
     return fitting or Plan(uses, formed, 1, 1, 1)
 

@@ -10,6 +10,7 @@ gradients alone, or multiplied by a scalar, which scales h.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -72,6 +73,23 @@ def called(equation: core.JaxprEqn) -> core.ClosedJaxpr | None:
     if equation.primitive.name in _CALLS:
         return equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
     return None
+
+
+def functions_in(equation: core.JaxprEqn) -> list[core.Jaxpr]:
+    """All functions that an equation holds: what it calls, branches, bodies of loops."""
+    found: list[Any] = []
+    for parameter in equation.params.values():
+        each = parameter if isinstance(parameter, tuple | list) else [parameter]
+        found += [getattr(one, "jaxpr", one) for one in each]
+    return [one for one in found if isinstance(one, core.Jaxpr)]
+
+
+def equations_in(jaxpr: core.Jaxpr) -> Iterator[core.JaxprEqn]:
+    """Every equation, of inner functions too."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in functions_in(equation):
+            yield from equations_in(inner)
 
 
 def _walk(

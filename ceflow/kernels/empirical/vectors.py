@@ -16,8 +16,8 @@ def products(
     units = units.reshape(-1, together, network.outputs)
 
     def of_output(x: Array, unit: Array) -> Array:
-        gradient = pullback(network, x, unit)
-        tangents = jax.vmap(lambda other: pushforward(network, other, gradient))(x2)
+        gradient = network.pullback(x, unit)
+        tangents = jax.vmap(lambda other: network.pushforward(other, gradient))(x2)
         return tangents @ unit if trace else tangents
 
     of_outputs = lowered(jax.vmap(of_output, (None, 0)))
@@ -28,13 +28,3 @@ def products(
         return entries.sum(axis=0) if trace else jnp.swapaxes(entries, 0, 1)
 
     return jax.lax.map(row, x1)
-
-
-def pullback(network: Network, x: Array, v: Array) -> list[Array]:
-    """`J(x)^T v`, as gradients of the parameters."""
-    return jax.vjp(lambda leaves: network(leaves, x), network.leaves)[1](v)[0]
-
-
-def pushforward(network: Network, x: Array, tangent: list[Array]) -> Array:
-    """`J(x) t` for a tangent t of the parameters."""
-    return jax.jvp(lambda leaves: network(leaves, x), (network.leaves,), (tangent,))[1]

@@ -18,6 +18,7 @@ from ceflow.kernels.infinite.moments import from_angle
 from ceflow.kernels.infinite.pairwise import pairwise
 from ceflow.kernels.infinite.recursion import through_layers
 from ceflow.kernels.infinite.spatial import NO_KERNEL, image_kernels
+from ceflow.nets import floats
 from ceflow.spec import Block, Bottleneck, Ensemble, Mlp, Model, Resnext, activations_of, member_of
 
 Activation = Callable[[Array], Array]
@@ -130,7 +131,7 @@ def _of_images(model: Block | Resnext | nodes.Node, x1: Any, x2: Any, tile: int)
 
 def _patches(x: Any, shape: tuple[int, ...]) -> Any:
     """Rows of a patch's numbers as patches."""
-    return jnp.reshape(x, (-1, *shape)) if np.shape(x)[1:] == (math.prod(shape),) else x
+    return jnp.reshape(floats(x), (-1, *shape)) if np.shape(x)[1:] == (math.prod(shape),) else x
 
 
 def _shape(root: nodes.Node) -> tuple[int, ...]:
@@ -144,12 +145,12 @@ def _checked(
 ) -> tuple[Array, Array | None]:
     if tile < 1:
         raise ValueError(f"a tile must have at least 1 row, not {tile}")
-    one, two = jnp.asarray(x1), jnp.asarray(x1 if x2 is None else x2)
+    one, two = floats(x1), floats(x1 if x2 is None else x2)
     fit = one.ndim == 2 if shape is None else one.shape[1:] == shape
     if one.shape[1:] != two.shape[1:] or not fit or not one.size or not two.size:
         wanted = ", ".join(map(str, ("examples", *(shape or ("inputs",)))))
         raise ValueError(f"x1 and x2 must be ({wanted}), not {one.shape} and {two.shape}")
-    dtype = jnp.promote_types(jnp.result_type(one, two, 0.0), jnp.float32)
+    dtype = jnp.result_type(one, two)
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"x1 and x2 must hold real numbers, not {dtype}")
     for name, x in (("x1", one), ("x2", two)):

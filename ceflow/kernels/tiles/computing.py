@@ -50,7 +50,7 @@ def blocks(
             two = one if row == column else _placed(_rows(x, column, tile), device)
             found.append(kernel(one, two))
         for index, block in zip(batch, found, strict=True):
-            yield index, _trimmed(np.asarray(block), index, tile, len(x))
+            yield index, _trimmed(_floats(np.asarray(block)), index, tile, len(x))
 
 
 def _placed(rows: np.ndarray, device: Any) -> Array | np.ndarray:
@@ -72,14 +72,24 @@ def _trimmed(block: np.ndarray, index: Index, tile: int, size: int) -> np.ndarra
         )
     rows, columns = (min(tile, size - number * tile) for number in index)
     block = block[:rows, :columns]
+    if not np.isfinite(block).all():
+        raise ValueError(
+            f"tile {index} of the kernel holds NaN or infinity: scale the inputs or weights down,"
+            " or compute in float64"
+        )
     if index[0] == index[1]:
         block = np.where(np.tri(rows, dtype=bool), block.T, block)
     return np.ascontiguousarray(block)
 
 
+def _floats(array: np.ndarray) -> np.ndarray:
+    """Of 32 bits or more, in which nothing wraps or overflows early."""
+    return array.astype(np.promote_types(array.dtype, np.float32), copy=False)
+
+
 def checked_examples(x: Any) -> np.ndarray:
-    """Finite rows as a NumPy array."""
-    x = np.asarray(x)
+    """Finite rows as a NumPy array of floats."""
+    x = _floats(np.asarray(x))
     if not x.ndim or not len(x):
         raise ValueError(f"x must hold examples as rows, not be of shape {x.shape}")
     finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)

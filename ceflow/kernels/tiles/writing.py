@@ -39,9 +39,11 @@ def write_tiles(
     examples is refused. `observe` is told how many tiles are done, and of how many. Memory: a
     few tiles, and what `kernel` takes.
 
+    Examples and kernels of integers, bools or 16-bit floats become floats of 32 bits or more.
+
     Raises `ValueError` for a tile below 1, examples that are not finite, a kernel that gives
-    another shape, or a `path` where something else is; `OSError` where the disk is full (the tiles
-    that are done are kept).
+    another shape or is not finite, or a `path` where something else is; `OSError` where the disk is
+    full (the tiles that are done are kept).
 
     >>> import tempfile
     >>> x = np.arange(6.0).reshape(3, 2)

@@ -1,0 +1,43 @@
+"""Numbers of any type as the floats that networks and their kernels are computed in."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+
+def is_whole(x: Any) -> bool:
+    """Whether an array holds whole numbers or bools."""
+    return jnp.issubdtype(x.dtype, jnp.integer) or x.dtype == bool
+
+
+def is_narrow(dtype: Any) -> bool:
+    """Whether numbers are floats of fewer than 32 bits, whose products overflow and round."""
+    return jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32
+
+
+def wider(dtype: Any) -> Any:
+    """The type to compute in: float32 for floats of fewer bits, any other as it is.
+
+    >>> wider(jnp.float16), wider(jnp.float32)
+    (dtype('float32'), dtype('float32'))
+    """
+    return jnp.dtype(jnp.float32 if is_narrow(dtype) else dtype)
+
+
+def floats(x: ArrayLike, whole: Any = float) -> Float[Array, "..."]:
+    """The same numbers as floats of 32 bits or more.
+
+    Whole numbers and bools become floats of the type `whole`, by default JAX's own: products of
+    pixels in uint8 wrap at 256. float16 and bfloat16 become float32. Other types stay.
+
+    >>> print(floats(np.array([200, 100], np.uint8)) ** 2)
+    [40000. 10000.]
+    """
+    if not isinstance(x, jax.Array):
+        x = np.asarray(x)
+        # JAX would cut integers of 64 bits to 32.
+        x = jnp.asarray(x.astype(float), whole) if is_whole(x) else jnp.asarray(x)
+    return x.astype(whole if is_whole(x) else wider(x.dtype))
