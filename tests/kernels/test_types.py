@@ -79,6 +79,8 @@ def test_a_module_that_looks_up_gets_whole_numbers():
 # every other door
 
 MODEL = Mlp(widths=[6], inputs=4, outputs=1, activation="erf")
+BLOCK = Block(widths=[4, 4], channels=4)
+RELU = Mlp(widths=[6])
 ENSEMBLE = nets.Ensemble(lambda key: eqx.nn.Linear(4, 1, key=key), 2, key=jax.random.key(0))
 NARROW = Bottleneck(size=4, encoder=bottlenecks.relu(), decoder=bottlenecks.relu())
 LOSS = dynamics.SquaredError()
@@ -112,7 +114,7 @@ def averaged(x: Any) -> Any:
 
 OF_EXAMPLES: dict[str, Callable[[Any], Any]] = {
     "analytic": lambda x: kernels.analytic(MODEL, x)[:2],
-    "analytic, of a block": lambda x: kernels.analytic(Block(widths=[4, 4], channels=4), patches(x)),
+    "analytic, of a block": lambda x: kernels.analytic(BLOCK, patches(x)),
     "block_kernel": lambda x: kernels.block_kernel(MODEL, "ntk")(x, x[:2]),
     "conditional_ntk": lambda x: kernels.conditional_ntk(MODEL, x, key=jax.random.key(0)),
     "ensemble_ntk": lambda x: kernels.ensemble_ntk(ENSEMBLE, x, trace=True),
@@ -204,7 +206,7 @@ LINEAR = eqx.nn.Linear(4, 1, key=jax.random.key(0))
         (lambda: averaged(np.full((2, 2), np.inf)), "the kernel holds NaN or infinity"),
         (lambda: kernels.alignment(np.diag([1, np.nan]), np.ones(2)), "holds NaN or infinity"),
         (lambda: kernels.relative_distance(np.diag([1, np.inf]), np.eye(2)), "holds NaN or inf"),
-        (lambda: next(variance.draw_ntk(Mlp(widths=[6]), HUGE[0], draws=2)), "a draw .* is NaN or infinite"),
+        (lambda: next(variance.draw_ntk(RELU, HUGE[0], draws=2)), "a draw .* is NaN or infinite"),
     ],
 )
 def test_what_is_not_finite_is_said(call: Callable[[], Any], says: str):
