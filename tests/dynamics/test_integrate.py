@@ -1,5 +1,6 @@
 """Integration: order, tolerance, events, failures, records, restarts, replicas."""
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ceflow.dynamics import SOLVERS, integrate, power_law
+from ceflow.dynamics import SOLVERS, default_solver, integrate, power_law
 from ceflow.dynamics.ode import stepping
 from ceflow.dynamics.ode.solvers import method_named
 
@@ -59,6 +60,13 @@ def test_the_order_of_convergence(name, order, counts, x64):
     errors = [fixed_steps(name, count) for count in counts]
     # The next term of the error is a step size smaller: a tenth or so of the order.
     assert power_law(counts, errors).slope == pytest.approx(-order, abs=0.12 * order)
+
+
+def test_an_implicit_solver_is_chosen_in_float64_only():
+    choose = partial(default_solver, 1e5, size=20)
+    assert choose() == "kvaerno5"
+    assert choose(precise=False) == "rkc"
+    assert choose(precise=False, smooth=False) == "tsit5"
 
 
 def test_every_solver_is_tried():

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ceflow import data, dynamics, kernels
 from ceflow.kernels import analytic
 from ceflow.seeding import Seed
 from ceflow.spec import Document, Flow, Gaussian, Kernel, Mlp, Stop, Variance
+from ceflow.stages.flow.flown import followed
 from ceflow.store import RunDirectory
 
 TRAIN, TEST, OUTPUTS = 5, 3, 2
@@ -44,6 +46,45 @@ def lines(run: ceflow.Run, name: str) -> list[dict[str, Any]]:
 
 def array(run: ceflow.Run, name: str) -> np.ndarray:
     return RunDirectory(run.path).read_array(name)
+
+
+def test_a_stiff_flow_in_float32_comes_to_its_end(tmp_path):
+    """Of stiffness 2e5, under kinks: as the field of functions has none, they do not matter."""
+    stages = {"flow": Flow(time=1.0, points=1, engine="kernel", steps=3000)}
+    source = Gaussian(train=6, test=0, inputs=4, scale=100.0)
+    asked = {"data": source, "model": Mlp(widths=(20,)), "precision": "float32"}
+    found = ceflow.run(document(stages, **asked), tmp_path / "run").results["flow"]
+    assert (found["solver"], found["ended"]) == ("rkc", "finished")
+    # rounding of outputs of size 100, and of rtol 1e-4 in what is left
+    assert found["train_loss"] < 1e-4
+
+
+@dataclass
+class Ended:
+    """An integration that has ended."""
+
+    ending: dynamics.Ending
+
+
+FAILED = Ended(dynamics.Ending("failed", 0.1, "nan", "the state is NaN"))
+FINISHED = Ended(dynamics.Ending("finished", 1.0))
+
+
+@pytest.mark.parametrize(
+    ("ends", "chosen", "kept"),
+    [
+        ({"tsit5": FINISHED}, True, "tsit5"),
+        ({"tsit5": FAILED, "rkc": FINISHED}, True, "rkc"),
+        ({"tsit5": FAILED, "rkc": FAILED}, True, "tsit5"),
+        ({"tsit5": FAILED}, False, "tsit5"),
+    ],
+    ids=["finished", "another finishes", "both fail", "asked for"],
+)
+def test_another_solver_is_tried_where_the_chosen_one_fails(ends: Any, chosen: bool, kept: str):
+    found = followed(ends.__getitem__, "tsit5", chosen=chosen)
+    assert (found.result, found.solver) == (ends[kept], kept)
+    warned = "the solver tsit5 was chosen and failed: the state is NaN; rkc did not"
+    assert [text.startswith(warned) for text in found.warnings] == [True] * (kept == "rkc")
 
 
 @cache

@@ -39,11 +39,14 @@ def _flowed(problem: Problem, index: int) -> Flown:
         return np.asarray(simulation.outputs(state))[None]
 
     watch = Watch(problem, kernels)
-    result = bottlenecks.flow(
-        simulation,
-        problem.stage.moments(),
-        record=lambda t, state: measured(problem, outputs(state)) | watch(state),
-        stop=problem.stop(field.outputs),
-        **problem.options(solver, index, problem.stage.replicas),
+    found = problem.followed(
+        lambda options: bottlenecks.flow(
+            simulation,
+            problem.stage.moments(),
+            record=lambda t, state: measured(problem, outputs(state)) | watch(state),
+            stop=problem.stop(field.outputs),
+            **options,
+        ),
+        problem.options(solver, index, problem.stage.replicas),
     )
-    return flown(result, outputs(field.state(result.state)), solver)
+    return flown(found, outputs(field.state(found.result.state)))

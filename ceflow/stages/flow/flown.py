@@ -1,8 +1,8 @@
 """What an engine gives back, of one replica or of several."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,13 +30,41 @@ class Flown:
     warnings: tuple[str, ...] = ()
 
 
-def flown(result: "Trajectory", outputs: Any, solver: str) -> Flown:
+class Followed(NamedTuple):
+    """An integration, by which solver, and what is to be said of that."""
+
+    result: "Trajectory"
+    solver: str
+    warnings: tuple[str, ...] = ()
+
+
+OTHER = {"tsit5": "rkc", "kvaerno5": "rkc", "rkc": "tsit5"}
+"""The solver that is tried where one that was chosen fails."""
+
+
+def followed(run: "Callable[[str], Trajectory]", solver: str, *, chosen: bool) -> Followed:
+    """The integration by a solver; by another where this one was `chosen` by itself, fails, and the
+    other does not."""
+    result = run(solver)
+    if result.ending or not chosen:
+        return Followed(result, solver)
+    other = OTHER[solver]
+    again = run(other)
+    if not again.ending:
+        return Followed(result, solver)
+    said = f"the solver {solver} was chosen and failed: {result.ending.message}; {other} did not"
+    return Followed(again, other, (f"{said}, and its numbers are kept",))
+
+
+def flown(found: Followed, outputs: Any) -> Flown:
     """From an integration whose records are what was seen."""
     import numpy as np
 
+    result, solver, warnings = found
     steps = int(np.max(result.accepted)), int(np.max(result.rejected))
     times = tuple(result.times.tolist())
-    return Flown(times, result.records, np.asarray(outputs), result.ending, solver, *steps)
+    end = np.asarray(outputs), result.ending
+    return Flown(times, result.records, *end, solver, *steps, warnings=warnings)
 
 
 def joined(parts: Sequence[Flown], replicas: int, warnings: tuple[str, ...] = ()) -> Flown:
@@ -51,6 +79,7 @@ def joined(parts: Sequence[Flown], replicas: int, warnings: tuple[str, ...] = ()
         several = [part.seen[key][: len(times)] for part in parts]
         return np.concatenate(several[: 1 if key in ONCE else None], axis=1)[:, :replicas]
 
+    told = dict.fromkeys(text for part in parts for text in part.warnings)
     derivatives = [part.derivatives for part in parts if part.derivatives is not None]
     return replace(
         worst,
@@ -60,5 +89,5 @@ def joined(parts: Sequence[Flown], replicas: int, warnings: tuple[str, ...] = ()
         accepted=max(part.accepted for part in parts),
         rejected=max(part.rejected for part in parts),
         derivatives=np.concatenate(derivatives)[:replicas] if derivatives else None,
-        warnings=warnings,
+        warnings=(*warnings, *told),
     )

@@ -45,15 +45,18 @@ def _integrated(problem: Problem, under: Driven, index: int) -> Flown:
         jnp.asarray(part, start.dtype) for part in (under.kernel, under.cross, problem.y)
     )
     solver = problem.solver(start.size, lambda: np.asarray(_of_one_output(matrix)))
-    result = dynamics.integrate(
-        dynamics.KernelFlow(matrix, cross, y, problem.loss),
-        (start[:n], start[n:]),
-        problem.stage.moments(),
-        record=lambda t, state: measured(problem, _stacked(state)),
-        stop=problem.stop(_on_training),
-        **problem.options(solver, index, problem.stage.replicas),
+    found = problem.followed(
+        lambda options: dynamics.integrate(
+            dynamics.KernelFlow(matrix, cross, y, problem.loss),
+            (start[:n], start[n:]),
+            problem.stage.moments(),
+            record=lambda t, state: measured(problem, _stacked(state)),
+            stop=problem.stop(_on_training),
+            **options,
+        ),
+        problem.options(solver, index, problem.stage.replicas),
     )
-    return flown(result, _stacked(result.state), solver)
+    return flown(found, _stacked(found.result.state))
 
 
 def _on_training(state: Any) -> "Array":

@@ -9,6 +9,7 @@ from ceflow import data, dynamics
 from ceflow.seeding import Seed
 from ceflow.spec import Bottleneck, Flow, activations_of
 from ceflow.spec.models import KINKED
+from ceflow.stages.flow.flown import Followed, followed
 from ceflow.stages.stage import Job
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Float, PyTree
 
     from ceflow.stages.flow.compiled import LossAbove
+
+SMOOTH = ("kernel", "linearised")
+"""Engines whose field has no kinks, whatever the network's activations."""
 
 RTOL = {"float32": 1e-4, "float64": 1e-6}
 
@@ -120,9 +124,19 @@ class Problem:
         return dynamics.default_solver(
             eigenvalue_max(matrix) * self.stage.time * weight,
             size=size,
-            smooth=not self.activations & set(KINKED),
+            smooth=self.engine in SMOOTH or not self.activations & set(KINKED),
             rtol=self.tolerances["rtol"],
+            precise=self.job.plan.document.precision == "float64",
         )
+
+    def followed(
+        self, run: "Callable[[dict[str, Any]], dynamics.Trajectory]", options: dict[str, Any]
+    ) -> Followed:
+        """An integration under these options, its solver changed where `auto` chose one that
+        fails."""
+        chosen = self.stage.solver == "auto"
+        by = options["solver"]
+        return followed(lambda solver: run(options | {"solver": solver}), by, chosen=chosen)
 
     def ntk(self, module: "eqx.Module") -> "Float[np.ndarray, 'n n']":
         """Of the training examples: the mean over outputs a of K^aa."""

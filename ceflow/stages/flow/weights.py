@@ -73,16 +73,19 @@ def _group(
     def outputs(state: "PyTree") -> "np.ndarray":
         return np.asarray(compiled.network_outputs(flow, stacked(state), problem.x))
 
-    result = dynamics.integrate(
-        flow,
-        starts if several else jax.tree.map(lambda leaf: leaf[0], starts),
-        problem.stage.moments(),
-        record=lambda t, state: measured(problem, outputs(state)) | watch(stacked(state)),
-        stop=problem.stop(flow.outputs),
-        replicas=several,
-        **options,
+    end = problem.followed(
+        lambda options: dynamics.integrate(
+            flow,
+            starts if several else jax.tree.map(lambda leaf: leaf[0], starts),
+            problem.stage.moments(),
+            record=lambda t, state: measured(problem, outputs(state)) | watch(stacked(state)),
+            stop=problem.stop(flow.outputs),
+            replicas=several,
+            **options,
+        ),
+        options,
     )
-    found = flown(result, outputs(result.state), options["solver"])
+    found = flown(end, outputs(end.result.state))
     if "derivatives" not in problem.stage.record:
         return found
     points = flow.x[watch.examples]
@@ -112,12 +115,15 @@ def _linearised(problem: Problem, index: int) -> Flown:
     def outputs(delta: "PyTree") -> "np.ndarray":
         return np.asarray(linear_outputs(both, delta))[None]
 
-    result = dynamics.integrate(
-        dynamics.LinearisedFlow(model, jnp.asarray(problem.y), problem.loss),
-        start,
-        problem.stage.moments(),
-        record=lambda t, delta: measured(problem, outputs(delta)),
-        stop=problem.stop(model),
-        **problem.options(solver, index, problem.stage.replicas),
+    found = problem.followed(
+        lambda options: dynamics.integrate(
+            dynamics.LinearisedFlow(model, jnp.asarray(problem.y), problem.loss),
+            start,
+            problem.stage.moments(),
+            record=lambda t, delta: measured(problem, outputs(delta)),
+            stop=problem.stop(model),
+            **options,
+        ),
+        problem.options(solver, index, problem.stage.replicas),
     )
-    return flown(result, outputs(result.state), solver)
+    return flown(found, outputs(found.result.state))
