@@ -1,5 +1,7 @@
 """One seed a document; every stage, member and chunk folds its own name or index into it."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -7,6 +9,42 @@ from zlib import crc32
 if TYPE_CHECKING:
     import jax
     import numpy as np
+
+
+GENERATOR = "threefry2x32"
+"""The generator that JAX's keys are of, whatever the environment makes the default."""
+
+
+@contextmanager
+def partitionable() -> Iterator[None]:
+    """JAX's own layout of the generator's numbers, for the block only: the other gives others.
+
+    Also a decorator, of functions that draw from a seed.
+    """
+    import jax
+
+    with jax.threefry_partitionable(True):
+        yield
+
+
+@contextmanager
+def pinned() -> Iterator[None]:
+    """The settings of JAX that numbers hang on, as ceflow chooses them, for the block only.
+
+    Beside the generator's layout: products in the full precision of their type (GPUs have a shorter
+    one by default), NumPy's promotion of types and of axes, and NaN as a number that is looked at,
+    not as an exception. An environment that sets them otherwise changes nothing within.
+    """
+    import jax
+
+    with ExitStack() as stack:
+        stack.enter_context(partitionable())
+        stack.enter_context(jax.default_matmul_precision("highest"))
+        stack.enter_context(jax.numpy_dtype_promotion("standard"))
+        stack.enter_context(jax.numpy_rank_promotion("allow"))
+        stack.enter_context(jax.debug_nans(False))
+        stack.enter_context(jax.debug_infs(False))
+        yield
 
 
 @dataclass(frozen=True)
@@ -36,10 +74,14 @@ class Seed:
         return np.random.default_rng(np.random.SeedSequence(self.root, spawn_key=self.path))
 
     def jax(self) -> "jax.Array":
-        """A JAX key for this stream."""
+        """A JAX key for this stream, of the generator `GENERATOR`."""
         import jax
+        import numpy as np
 
-        key = jax.random.fold_in(jax.random.key(self.root & 0xFFFFFFFF), self.root >> 32)
+        # As `jax.random.key` makes it, but for an offset that the environment can add.
+        words = np.array([0, self.root & 0xFFFFFFFF], np.uint32)
+        key = jax.random.wrap_key_data(words, impl=GENERATOR)
+        key = jax.random.fold_in(key, self.root >> 32)
         for step in self.path:
             key = jax.random.fold_in(key, step)
         return key

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ceflow.seeding import Seed
+from ceflow.seeding import Seed, partitionable
 
 Features = Literal["iid", "orthogonal", "quasi-random"]
 
@@ -16,6 +16,7 @@ SOBOL = 21201
 """Dimensions for which SciPy has direction numbers."""
 
 
+@partitionable()
 def normal_rows(features: Features, n: int, d: int, seed: Seed) -> Float[Array, "n d"]:
     """n rows, each of them N(0, I_d).
 

@@ -17,7 +17,7 @@ from ceflow.bottlenecks.sampling import Features, normal_rows
 from ceflow.compiler.lowering import lower
 from ceflow.compiler.models import expand, sized
 from ceflow.nets import ACTIVATIONS, Dense, floats
-from ceflow.seeding import Seed
+from ceflow.seeding import Seed, partitionable
 from ceflow.spec import Bottleneck, Mlp
 
 
@@ -74,6 +74,7 @@ class WideNetwork(eqx.Module):
         return self.decode(self.embed(x))
 
 
+@partitionable()
 def sample(
     network: Bottleneck,
     inputs: int,

@@ -1,19 +1,31 @@
 """What this machine has, and what versions did the work."""
 
+import os
 import platform
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
 from ceflow._machine import memory
+from ceflow.seeding import GENERATOR
 
 __all__ = ["memory", "peak_memory", "reset_peak_memory", "versions"]
 
 
+ROUNDING = (
+    *("JAX_PLATFORMS", "JAX_DISABLE_JIT", "JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS"),
+    *("OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "MKL_NUM_THREADS", "OMP_NUM_THREADS"),
+)
+"""Variables of the environment that change the last digits, and are left to the user."""
+
+
 def versions() -> dict[str, str]:
-    """Of Python and the libraries that decide the numbers."""
+    """Of Python and the libraries that decide the numbers; the generator of random ones, and what
+    of the environment decides how they round."""
     libraries = ("ceflow", "jax", "equinox", "numpy", "scipy")
-    return {"python": platform.python_version()} | {name: version(name) for name in libraries}
+    found = {"python": platform.python_version()} | {name: version(name) for name in libraries}
+    found["generator"] = f"{GENERATOR}, partitionable"
+    return found | {name: os.environ[name] for name in ROUNDING if name in os.environ}
 
 
 def reset_peak_memory() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ceflow import data
 from ceflow.compiler import Plan
 from ceflow.events import Observer, Progress
-from ceflow.seeding import Seed
+from ceflow.seeding import Seed, pinned
 from ceflow.spec import Circle, Descent, Document, Kernel, Model, Stage, Variance
 from ceflow.stages.summary import Block
 from ceflow.store import RunDirectory
@@ -155,8 +155,8 @@ def with_data(found: Forecast, plan: Plan) -> Forecast:
 
 @contextmanager
 def precision(plan: Plan) -> Iterator[None]:
-    """JAX at the document's precision, for the block only."""
+    """JAX at the document's precision and with ceflow's settings, for the block only."""
     import jax
 
-    with jax.enable_x64(plan.document.precision == "float64"):
+    with pinned(), jax.enable_x64(plan.document.precision == "float64"):
         yield

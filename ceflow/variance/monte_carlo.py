@@ -13,7 +13,7 @@ from jaxtyping import Array, ArrayLike, Float, Key
 from ceflow.compiler.lowering import lower
 from ceflow.compiler.models import expand, sized
 from ceflow.kernels import empirical_ntk
-from ceflow.seeding import Seed
+from ceflow.seeding import Seed, partitionable
 from ceflow.spec import Block, Ensemble, Mlp, Model
 from ceflow.variance.chunks import chunk_size
 
@@ -78,8 +78,9 @@ def _chunks(
     size: int,
 ) -> Iterator[Float[np.ndarray, " chunk"]]:
     for index in range(-(-draws // size)):
-        keys = jax.random.split(seed.fold(index).jax(), size)
-        drawn = np.asarray(_chunk(build, keys, x1, x2, output))[: draws - index * size]
+        with partitionable():
+            keys = jax.random.split(seed.fold(index).jax(), size)
+            drawn = np.asarray(_chunk(build, keys, x1, x2, output))[: draws - index * size]
         if not np.isfinite(drawn).all():
             raise ValueError(
                 "a draw of the kernel is NaN or infinite: scale the inputs or weights down, or draw"

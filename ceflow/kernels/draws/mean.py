@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ceflow.kernels.draws.average import KernelAverage
-from ceflow.seeding import Seed
+from ceflow.seeding import Seed, partitionable
 from ceflow.spec import FEWEST_DRAWS
 
 
@@ -66,4 +66,6 @@ def _drawn(
 ) -> Iterator[Float[np.ndarray, "..."]]:
     stream = seed if isinstance(seed, Seed) else Seed(seed)
     for index in range(draws):
-        yield np.asarray(draw(stream.fold(index).jax()))
+        with partitionable():
+            kernel = np.asarray(draw(stream.fold(index).jax()))
+        yield kernel
