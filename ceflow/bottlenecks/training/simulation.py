@@ -148,12 +148,16 @@ class Simulation:
         `record(step, state)` is called before the steps of `record_at`, and may be after the last;
         training ends early where `until` is true of what it gives. `observe(step)` is told how far
         it has come. A rate that is too large is no exception:
-        `Course.instability` says where the loss grew, and what rate would do.
+        `Course.instability` says where the loss grew, and what rate would do. Raises `ValueError`
+        for a rate that is not above 0, and moments beyond the last step.
         """
         if not rate > 0:
             raise ValueError(f"a learning rate is above 0, not {rate}")
+        last = first + count
+        if record_at and not 0 <= min(record_at) <= max(record_at) <= last:
+            raise ValueError(f"record_at goes beyond the steps, which are 0 to {last}")
         state = self.start() if state is None else state
-        moments = {step for step in record_at if first <= step <= first + count}
+        moments = {step for step in record_at if step >= first}
         reference = self.loss_of(self.start())
         return run(
             self.at(rate),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ceflow.spec.base import LARGEST, Error, Ratios
+from ceflow.spec.data import train_count
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import (
     CLOSED_MOMENTS,
@@ -99,6 +100,10 @@ class Variance(StageSpec):
         if document.data is None:
             message, help = "there are no data to take an input from", "add a [data] table"
             yield Fault("CE202", message, ("inputs_law",), help=help)
+        if self.entries == "off-diagonal" and train_count(document.data) == 1:
+            message = "an off-diagonal entry needs two training examples; the data have one"
+            help = 'raise data.train, or use entries = "diagonal"'
+            yield Fault("CE202", message, ("entries",), help=help)
         if isinstance(model, Resnext):
             message = "the block of a resnext acts on 256 channels, not on examples of the data"
             yield Fault("CE202", message, ("inputs_law",), help='use inputs_law = "rectified"')
