@@ -76,10 +76,10 @@ class Seed:
     def jax(self) -> "jax.Array":
         """A JAX key for this stream, of the generator `GENERATOR`."""
         import jax
-        import numpy as np
+        import jax.numpy as jnp
 
         # As `jax.random.key` makes it, but for an offset that the environment can add.
-        words = np.array([0, self.root & 0xFFFFFFFF], np.uint32)
+        words = jnp.array([0, self.root & 0xFFFFFFFF], jnp.uint32)
         key = jax.random.wrap_key_data(words, impl=GENERATOR)
         key = jax.random.fold_in(key, self.root >> 32)
         for step in self.path:

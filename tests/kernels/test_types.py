@@ -37,7 +37,7 @@ def network(key: int = 0) -> Any:
 @pytest.mark.parametrize("others", [None, OTHERS], ids=["itself", "others"])
 @pytest.mark.parametrize("method", ["auto", "structured", "jacobian", "products"])
 def test_empirical_kernels_of_all_types(method: Any, others: Any, trace: bool):
-    ask = partial(empirical_ntk, network(), method=method, trace=trace)
+    ask: Any = partial(empirical_ntk, network(), method=method, trace=trace)
     for kind in TYPES:
         given = [None if x is None else of_type(x, kind) for x in (ROWS, others)]
         wanted = [None if x is None else x.astype(np.float32) for x in given]
@@ -262,7 +262,7 @@ def test_auto_takes_what_can_run(name: str):
     module = Binary(one, two, ROUNDINGS[name])
     found = empirical_ntk(module, x, memory=1)  # products would fit best
     expected = empirical_ntk(module, x, method="jacobian")
-    np.testing.assert_allclose(found, expected, atol=1e-5 * jnp.abs(expected).max())
+    np.testing.assert_allclose(found, expected, atol=1e-5 * float(jnp.abs(expected).max()))
     with pytest.raises(ValueError, match=r'method "products" needs derivatives in forward mode'):
         empirical_ntk(module, x, method="products")
     with pytest.raises(ValueError, match=r"the operator needs derivatives in forward mode"):

@@ -16,7 +16,7 @@ from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.kernels.empirical.networks import Network
 from ceflow.kernels.empirical.plans import NO_FORWARD_MODE
 
-TAGS = (lx.symmetric_tag, lx.positive_semidefinite_tag)
+TAGS = frozenset({lx.symmetric_tag, lx.positive_semidefinite_tag})
 
 
 class Positive(lx.TaggedLinearOperator):
