@@ -88,8 +88,13 @@ def _floats(array: np.ndarray) -> np.ndarray:
 
 
 def checked_examples(x: Any) -> np.ndarray:
-    """Finite rows as a NumPy array of floats."""
-    x = _floats(np.asarray(x))
+    """Finite rows as a NumPy array, of types whose products do not wrap or overflow early.
+
+    Whole numbers stay whole, as a kernel may look up by them, but have 64 bits.
+    """
+    x = np.asarray(x)
+    whole = x.dtype.kind in "biu" and x.dtype != np.uint64
+    x = x.astype(int, copy=False) if whole else _floats(x)
     if not x.ndim or not len(x):
         raise ValueError(f"x must hold examples as rows, not be of shape {x.shape}")
     finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)

@@ -39,7 +39,8 @@ def write_tiles(
     examples is refused. `observe` is told how many tiles are done, and of how many. Memory: a
     few tiles, and what `kernel` takes.
 
-    Examples and kernels of integers, bools or 16-bit floats become floats of 32 bits or more.
+    Examples of integers or bools are given to `kernel` as integers of 64 bits, whose products do
+    not wrap, and 16-bit floats as those of 32; what is stored are floats of 32 bits or more.
 
     Raises `ValueError` for a tile below 1, examples that are not finite, a kernel that gives
     another shape or is not finite, or a `path` where something else is; `OSError` where the disk is
