@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from ceflow.kernels.algebra.matrix import Matrix, as_matrix, norm, numbers, row_blocks
 
 
