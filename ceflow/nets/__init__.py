@@ -5,10 +5,10 @@ from ceflow.nets.batch_norm import BatchNorm
 from ceflow.nets.convolution import Convolution
 from ceflow.nets.dense import Dense
 from ceflow.nets.ensemble import Ensemble
-from ceflow.nets.floats import floats
 from ceflow.nets.pooling import average_pool, global_average, max_pool
 from ceflow.nets.residual import Residual
 from ceflow.nets.states import BATCH, Frozen, is_stateful
+from ceflow.nets.types import floats
 
 __all__ = [
     "ACTIVATIONS",

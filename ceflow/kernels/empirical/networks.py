@@ -16,7 +16,7 @@ from jaxtyping import Array, ArrayLike, PyTree
 from ceflow.kernels.empirical.evaluate import Evaluation
 from ceflow.kernels.empirical.uses import Use, equations_in, find_uses
 from ceflow.nets import BatchNorm, Frozen, floats
-from ceflow.nets.floats import is_narrow, is_whole, wider
+from ceflow.nets.types import is_narrow, is_whole, wider
 
 PickLeaves = Callable[[Any], Any]
 
