@@ -48,10 +48,12 @@ def command(
         click.echo(note, err=True)
 
 
-def _write(content: str | bytes, out: Path | None) -> None:
+def _write(text: str | bytes, out: Path | None) -> None:
+    """In UTF-8, whatever a terminal has."""
     from ceflow.store.atomic import write_bytes
 
+    content = text.encode() if isinstance(text, str) else text
     if out is None:
         click.echo(content, nl=False)
     else:
-        write_bytes(out, content.encode() if isinstance(content, str) else content)
+        write_bytes(out, content)

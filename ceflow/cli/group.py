@@ -1,8 +1,12 @@
 """The `ceflow` command: finds the subcommand, and turns errors into sentences and exit codes."""
 
+import sys
 from importlib import import_module
 
 import click
+
+from ceflow.cli.failures import fail
+from ceflow.cli.streams import lost, make_patient
 
 COMMANDS = {
     "run": "run a spec and report what it found",
@@ -28,6 +32,12 @@ class _Commands(click.Group):
             return None
         return import_module(f"ceflow.cli.{cmd_name}").command
 
+    def invoke(self, ctx: click.Context) -> None:
+        super().invoke(ctx)
+        sys.stdout.flush()
+        if lost:
+            fail(f"the output could not be written: {(lost[0].strerror or '').lower()}", 1)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -43,3 +53,4 @@ def main() -> None:
     ceflow run quickstart.toml   a first result
     ceflow COMMAND --help        what a command takes
     """
+    make_patient()

@@ -10,4 +10,5 @@ def command() -> None:
     """Print the JSON Schema of the language, which editors check and complete specs by."""
     from ceflow.spec import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    text = json.dumps(json_schema(), indent=2, ensure_ascii=False)
+    click.echo(text.encode())  # JSON is UTF-8, whatever a terminal has

@@ -30,6 +30,7 @@ from ceflow.runs.record import (
 )
 from ceflow.spec import Stage, dumps
 from ceflow.stages import Job, Outcome, Values
+from ceflow.stages.measures import warn
 from ceflow.store import Damaged, RunDirectory, WriteError
 from ceflow.store.digests import is_sound, text_facts
 
@@ -231,8 +232,16 @@ class Loop:
             self.directory.write_text(documents[-1], dumps(document))
         values, lost = plain(values)
         if lost:
-            values["warnings"] = [*values.get("warnings", ()), NOT_FINITE.format(listed(lost))]
+            warn(values, NOT_FINITE.format(listed(lost)))
+            self._require_describable(name, values)
         return values, facts_of(self.directory, [*files_of(self.directory, name), *documents])
+
+    def _require_describable(self, name: str, values: Values) -> None:
+        """Raise `ValueError` where a report cannot do without the numbers that are null."""
+        try:
+            stages.kind_of(self.plan.document.stages[name]).describe(values)
+        except (TypeError, ValueError, KeyError):
+            raise ValueError(values["warnings"][-1]) from None
 
     def _document_name(self, name: str, part: str) -> str:
         """`optimal.toml`, `optimal-dual.toml` of the first search; later ones carry their names."""

@@ -37,7 +37,8 @@ def lacking(course: Sequence[Values], plan: Plan) -> list[str]:
     if all(value is not None for line in course for value in line.values()):
         return []
     help = "" if plan.document.precision == "float64" else '; try precision = "float64"'
-    return [f"some numbers are not finite, and left out{help}"]
+    lost = dict.fromkeys(key for line in course for key, value in line.items() if value is None)
+    return [f"not finite or undefined (0/0) at some moments, and left out: {', '.join(lost)}{help}"]
 
 
 class Drawn(NamedTuple):

@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from small_runs import on_operations
 
 import ceflow
 from ceflow import stages
 from ceflow.events import StageStarted
 from ceflow.spec import Document, Mlp, Sweep, Variance, load
+from ceflow.store import LeaseLost
+from ceflow.store.lease import Lease
 
 MODEL = Mlp(widths=[8, 8], inputs=2, outputs=1)
 
@@ -104,3 +107,69 @@ def test_an_array_that_is_not_there_is_named(tmp_path):
     run = ceflow.run(swept(), tmp_path / "out")
     with pytest.raises(KeyError, match="left no array"):
         run.array("widths=8-8/alpha")
+
+
+def untimed(folder):
+    """Every file with its bytes, but for the states, which have times."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "run.json")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("name", ["results.json", "run.json", "widths=8-8/results.json"])
+@pytest.mark.parametrize("content", [None, "", '{"stages": {}, "runs": {"a": 1}}'])
+def test_what_is_damaged_of_a_sweep_is_mended(tmp_path, name, content):
+    folder = ceflow.run(swept(), tmp_path / "out").path
+    before = untimed(folder)
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_text(content)
+    assert len(ceflow.run(swept(), folder).results) == 2
+    assert untimed(folder) == before
+
+
+def test_a_finished_sweep_is_not_touched(tmp_path, monkeypatch):
+    run = ceflow.run(swept(), tmp_path / "out")
+
+    def never():
+        raise AssertionError("a file was changed")
+
+    seen = on_operations(monkeypatch, tmp_path, never)
+    again = ceflow.run(swept(), tmp_path / "out")
+    assert (again.results, again.collected, seen) == (run.results, run.collected, [])
+
+
+def test_a_run_that_another_process_is_at_work_in_fails_alone(tmp_path):
+    ceflow.run(swept(), tmp_path / "out")
+    (tmp_path / "out/widths=8-8/results.json").unlink()
+    held = Lease(tmp_path / "out" / "widths=8-8")
+    try:
+        with pytest.raises(ceflow.RunError, match=r"widths=8-8': .* is being worked on by proc"):
+            ceflow.run(swept(), tmp_path / "out")
+    finally:
+        held.release()
+    assert len(ceflow.run(swept(), tmp_path / "out").results) == 2
+
+
+def test_a_directory_at_work_is_refused_or_by_default_the_next_is_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    held = Lease(tmp_path / "runs" / "untitled")
+    with pytest.raises(ceflow.SpecError, match="is being worked on by process"):
+        ceflow.run(swept(), "runs/untitled")
+    assert ceflow.run(swept()).path.name == "untitled-2"
+    held.release()
+    assert ceflow.run(swept()).path.name == "untitled"
+
+
+def test_a_process_whose_lease_is_lost_stops_writing(tmp_path):
+    document, seen = swept(), []
+
+    def observe(event):
+        if isinstance(event, StageStarted) and not seen:
+            seen.append(event)
+            lease = tmp_path / "out" / "widths=8-8" / ".lease"
+            lease.write_text(lease.read_text().replace('"token": "', '"token": "not-'))
+
+    with pytest.raises(LeaseLost, match="was taken over by process"):
+        ceflow.run(document, tmp_path / "out", observe=observe)
+    assert json.loads((tmp_path / "out/widths=8-8/results.json").read_text()) == {"stages": {}}

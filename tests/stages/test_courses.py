@@ -15,4 +15,5 @@ def test_numbers_left_out_are_said_and_what_may_help(precision, help):
     plan = ceflow.compile(Document(model=model, precision=precision))
     assert lacking([{"time": 0.0, "train_loss": 1.0}], plan) == []
     found = lacking([{"time": 0.0, "train_loss": 1.0}, {"time": 1.0, "train_loss": None}], plan)
-    assert found == [f"some numbers are not finite, and left out{help}"]
+    said = "not finite or undefined (0/0) at some moments, and left out: train_loss"
+    assert found == [f"{said}{help}"]

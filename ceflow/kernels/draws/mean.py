@@ -1,5 +1,6 @@
 """The neural mean kernel (NMK): the mean of the empirical NTK over initialisations."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -56,9 +57,15 @@ def mean_kernel(
     average = KernelAverage()
     for kernel in _drawn(draw, seed, draws):
         average.add(kernel)
-        if error is not None and average.count >= FEWEST_DRAWS and average.error <= error:
+        if error is not None and average.count >= FEWEST_DRAWS and _is_enough(average, error):
             break
-    return MeanKernel(average.mean, average.stderr, average.error, average.count)
+    relative = average.error if average.mean.any() else math.nan
+    return MeanKernel(average.mean, average.stderr, relative, average.count)
+
+
+def _is_enough(average: KernelAverage, error: float) -> bool:
+    """Whether the relative error of the mean is as small; that of 0 is undefined."""
+    return bool(average.mean.any()) and average.error <= error
 
 
 def _drawn(

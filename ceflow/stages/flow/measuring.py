@@ -1,5 +1,6 @@
 """What is measured at a moment: losses and accuracies of outputs, and the NTK of the networks."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from ceflow import dynamics, kernels
@@ -58,7 +59,7 @@ class Watch:
         if "drift" in self.asked and not self.entries:
             found["drift_relative"] = dynamics.relative_drift(now, self.initial)
         if "alignment" in self.asked:
-            found["alignment"] = np.array([kernels.alignment(k, self.targets) for k in now])
+            found["alignment"] = np.array([_alignment(k, self.targets) for k in now])
         if "spectrum" in self.asked:
             ends = [kernels.spectrum(kernel) for kernel in now]
             found["eigenvalue_max"] = np.array([end.eigenvalue_max for end in ends])
@@ -66,3 +67,11 @@ class Watch:
         if "kernel" in self.asked:
             found["kernel"] = now[:1]
         return found
+
+
+def _alignment(kernel: "Float[np.ndarray, 'k k']", targets: "np.ndarray") -> float:
+    """NaN where it is undefined."""
+    try:
+        return kernels.alignment(kernel, targets)
+    except ValueError:
+        return math.nan

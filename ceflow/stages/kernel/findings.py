@@ -1,38 +1,57 @@
 """What is asked of a kernel: its distance, its spectrum, how it goes with the targets."""
 
+import math
 from typing import TYPE_CHECKING
 
 from ceflow import kernels
 from ceflow.data import Dataset
 from ceflow.spec import Circle
 from ceflow.stages.kernel.matrices import Found, reference_of
+from ceflow.stages.measures import measured
 from ceflow.stages.stage import Job, Values
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from ceflow.kernels import Matrix
 
 ROWS = 1024
 """Test examples whose predictions are made at a time."""
 
 
 def findings(job: Job, dataset: Dataset, found: Found) -> Values:
-    """The numbers of a kernel stage, those of its method included."""
+    """The numbers of a kernel stage, those of its method included; null where one is undefined."""
     stage, values = job.stage, _described(job, found) | found.values
-    reference = reference_of(job)
-    if reference is not None:
+    if stage.reference:
         values["reference"] = stage.reference
         if "distance" not in values:
-            values["distance"] = kernels.relative_distance(found.matrix, reference)
+            measured(values, ["distance"], lambda: _distance(job, found), "the distance")
     if stage.spectrum:
-        values |= kernels.spectrum(found.matrix)._asdict()
+        ends = kernels.Spectrum._fields
+        measured(values, ends, lambda: kernels.spectrum(found.matrix)._asdict(), "the spectrum")
     if stage.alignment:
-        for key, centred in (("alignment", False), ("alignment_centred", True)):
-            values[key] = kernels.alignment(found.matrix, dataset.train.y, centred=centred)
+        _align(values, found.matrix, dataset.train.y)
     if stage.ridge is not None:
-        values |= _regression(job, dataset, found)
+        keys = _regression_keys(job, dataset)
+        measured(values, keys, lambda: _regression(job, dataset, found), "the regression")
     if isinstance(job.plan.document.data, Circle):
         values["profile"] = _profile(dataset, found)
     return values
+
+
+def _distance(job: Job, found: Found) -> Values:
+    reference = reference_of(job)
+    assert reference is not None
+    return {"distance": kernels.relative_distance(found.matrix, reference)}
+
+
+def _align(values: Values, matrix: "Matrix", targets: "np.ndarray") -> None:
+    for key, centred in (("alignment", False), ("alignment_centred", True)):
+
+        def align(key: str = key, centred: bool = centred) -> Values:
+            return {key: kernels.alignment(matrix, targets, centred=centred)}
+
+        measured(values, [key], align, "the centred alignment" if centred else "the alignment")
 
 
 def _described(job: Job, found: Found) -> Values:
@@ -41,11 +60,17 @@ def _described(job: Job, found: Found) -> Values:
     diagonal = found.matrix.diagonal()
     if diagonal.ndim > 1:  # (outputs, outputs, N)
         diagonal = np.trace(diagonal)
+    trace = float(diagonal.sum(dtype=float))
+    if not math.isfinite(trace):
+        raise ValueError(
+            "the kernel is not finite: its inputs or variances are too large; make them smaller,"
+            ' or try precision = "float64"'
+        )
     return {
         "kind": job.stage.kind,
         "method": job.stage.method,
         "shape": list(found.matrix.shape),
-        "trace": float(diagonal.sum(dtype=float)),
+        "trace": trace,
     }
 
 
@@ -53,10 +78,14 @@ def _regression(job: Job, dataset: Dataset, found: Found) -> Values:
     import numpy as np
 
     mean = float(found.matrix.diagonal().mean(dtype=float))
+    if not mean:
+        raise ValueError("the kernel is 0: are all inputs 0?")
     try:
         coefficients = kernels.fit(found.matrix, dataset.train.y, job.stage.ridge * mean)
-    except kernels.SingularError:
+    except ValueError:
         least = kernels.rounding_ridge(found.matrix) / mean
+        if job.stage.ridge >= least:
+            raise
         raise ValueError(
             f"the kernel is singular to rounding; set stages.{job.name}.ridge to {least:.1e} or"
             " more"
@@ -72,6 +101,12 @@ def _regression(job: Job, dataset: Dataset, found: Found) -> Values:
         if _has_classes(job):
             values[f"{part}_accuracy"] = kernels.accuracy(predictions, targets)
     return values
+
+
+def _regression_keys(job: Job, dataset: Dataset) -> list[str]:
+    parts = ["train", *(["test"] if len(dataset.test.x) else [])]
+    names = ["mse", *(["accuracy"] if _has_classes(job) else [])]
+    return [f"{part}_{name}" for part in parts for name in names]
 
 
 def _has_classes(job: Job) -> bool:

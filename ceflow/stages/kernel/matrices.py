@@ -10,6 +10,7 @@ from ceflow import kernels
 from ceflow.data import Dataset
 from ceflow.spec import Kernel
 from ceflow.stages.kernel.networks import block_of_network, drawer, of_one
+from ceflow.stages.measures import measured, warn
 from ceflow.stages.stage import Job, Values
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from jaxtyping import Array, ArrayLike
 
     from ceflow.kernels import Matrix
+
+DEAD = "the networks are too narrow, or all inputs 0"
 
 
 class Found(NamedTuple):
@@ -52,13 +55,14 @@ def empirical(job: Job, dataset: Dataset) -> Found:
 
     draw, train = drawer(job, _inputs(job, dataset)), len(dataset.train.x)
     reference = reference_of(job)
+    measurable = reference is not None and _is_something(reference)
     average, first, distances = kernels.KernelAverage(), None, []
     for index in range(job.stage.most_draws):
         whole = np.asarray(draw(job.seed.fold(index).jax()))
         matrix = whole[:train, :train]
         first = whole if first is None else first
         average.add(matrix)
-        if reference is not None:
+        if measurable:
             distances.append(kernels.relative_distance(matrix, reference))
         job.progress(index + 1, job.stage.most_draws)
     assert first is not None
@@ -80,11 +84,15 @@ def mean(job: Job, dataset: Dataset) -> Found:
     inner = (slice(train), slice(train))
     cross = found.mean[train:, :train]
     values: Values = {"draws": found.draws, "error": found.error}
-    if stage.error and found.error > stage.error:
-        values["warnings"] = [
+    if math.isnan(found.error):
+        values["error"] = None
+        warn(values, f"the error is undefined: all kernels drawn are 0 ({DEAD})")
+    elif stage.error and found.error > stage.error:
+        warn(
+            values,
             f"after {found.draws} draws the standard error is {found.error:.2g},"
-            f" above the {stage.error:g} asked for: raise draws"
-        ]
+            f" above the {stage.error:g} asked for: raise draws",
+        )
     mean, stderr = (part[inner].astype(job.plan.document.precision) for part in found[:2])
     return Found(mean, values, lambda rows: cross[rows], stderr)
 
@@ -92,6 +100,11 @@ def mean(job: Job, dataset: Dataset) -> Found:
 def reference_of(job: Job) -> "Matrix | None":
     """The kernel of the stage that distances are measured from."""
     return job.stage.reference and open_kernel(job, job.stage.reference)
+
+
+def _is_something(kernel: "Matrix") -> bool:
+    """Whether it is not 0: from nothing there is no distance."""
+    return any(block.any() for _, block in kernels.row_blocks(kernel))
 
 
 def open_kernel(job: Job, name: str) -> "Matrix":
@@ -141,10 +154,16 @@ def _statistics(
     several = average.count > 1
     values: Values = {"draws": average.count}
     if several:
-        values["spread"] = average.spread
-    if reference is not None:
-        values["distance"] = float(np.mean(distances))
-    if reference is not None and several:
+        measured(values, ["spread"], lambda: {"spread": average.spread}, "the spread")
+    if reference is None:
+        return values
+    keys = ["distance", *(["distance_stderr", "distance_of_mean"] if several else [])]
+    if not distances:
+        values |= dict.fromkeys(keys)
+        warn(values, "the distance is undefined: the reference kernel is 0; are all inputs 0?")
+        return values
+    values["distance"] = float(np.mean(distances))
+    if several:
         values["distance_stderr"] = float(np.std(distances, ddof=1) / math.sqrt(average.count))
         values["distance_of_mean"] = kernels.relative_distance(average.mean, reference)
     return values

@@ -3,7 +3,14 @@
 from typing import Any
 
 from ceflow.stages.stage import Values
-from ceflow.stages.summary import Block, Curve, Note, Series, Table
+from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table
+
+UNDEFINED = "undefined"
+
+
+def defined(value: Cell | None) -> Cell:
+    """A number as it is shown, or that there is none."""
+    return UNDEFINED if value is None else value
 
 
 def describe(values: Values) -> list[Block]:
@@ -23,28 +30,31 @@ def _matrix(values: Values) -> list[tuple[Any, ...]]:
     ]
     if values.get("quadrature_error"):
         rows.append(("error of the quadrature, relative", values["quadrature_error"]))
-    if "error" in values:
-        rows.append((f"standard error over {values['draws']} draws", values["error"]))
-    if "spread" in values:
-        rows.append((f"spread over {values['draws']} draws", values["spread"]))
+    for key, text in (("error", "standard error"), ("spread", "spread")):
+        if key in values:
+            rows.append((f"{text} over {values['draws']} draws", defined(values[key])))
     return rows
 
 
 def _distance(values: Values) -> list[tuple[Any, ...]]:
     rows = []
     if "distance" in values:
-        error = f" ± {values['distance_stderr']:.2g}" if "distance_stderr" in values else ""
-        rows.append((f"distance from {values['reference']}", f"{values['distance']:.4g}{error}"))
+        error = f" ± {values['distance_stderr']:.2g}" if values.get("distance_stderr") else ""
+        distance = values["distance"]
+        text = UNDEFINED if distance is None else f"{distance:.4g}{error}"
+        rows.append((f"distance from {values['reference']}", text))
     if "distance_of_mean" in values:
-        rows.append(("distance of the mean kernel", values["distance_of_mean"]))
+        rows.append(("distance of the mean kernel", defined(values["distance_of_mean"])))
     return rows
 
 
 def _spectrum(values: Values) -> list[tuple[Any, ...]]:
     if "eigenvalue_max" not in values:
         return []
-    ends = [(f"{end} eigenvalue", values[f"eigenvalue_{end}"]) for end in ("max", "min")]
-    return [*ends, ("condition number", values["condition"] or "singular to rounding")]
+    ends = [(f"{end} eigenvalue", defined(values[f"eigenvalue_{end}"])) for end in ("max", "min")]
+    known = values["eigenvalue_max"] is not None
+    condition = values["condition"] or ("singular to rounding" if known else UNDEFINED)
+    return [*ends, ("condition number", condition)]
 
 
 def _targets(values: Values) -> list[tuple[Any, ...]]:
@@ -56,7 +66,7 @@ def _targets(values: Values) -> list[tuple[Any, ...]]:
         "train_accuracy": "regression: training accuracy",
         "test_accuracy": "regression: test accuracy",
     }
-    return [(text, values[key]) for key, text in names.items() if key in values]
+    return [(text, defined(values[key])) for key, text in names.items() if key in values]
 
 
 def _profile(values: Values) -> Curve:
@@ -85,5 +95,8 @@ def overview(results: dict[str, Values]) -> list[Block]:
         "distance of the mean kernel",
     )
     keys = ("spread", "distance", "distance_of_mean")
-    rows = [(name, *(values.get(key, "") for key in keys)) for name, values in measured.items()]
+    rows = [
+        (name, *(defined(values[key]) if key in values else "" for key in keys))
+        for name, values in measured.items()
+    ]
     return [Table(columns, tuple(rows))]

@@ -21,7 +21,10 @@ def law_of(job: Job) -> Law:
         points = job.results[stage.variance]["points"]
         sums, ratios = ([point[key] for point in points] for key in ("fan_in_sum", "moment_ratio"))
         return search.Measured(sums, ratios)
-    return search.Exponential(stage.alpha or job.results[stage.variance]["alpha"])
+    alpha = stage.alpha or job.results[stage.variance]["alpha"]
+    if alpha is None:
+        raise ValueError(f"{stage.variance!r} has no alpha to search by; see its warnings")
+    return search.Exponential(alpha)
 
 
 def problem_of(stage: Search, plan: Plan, model: Model, law: Law, costs: Costs) -> Problem:

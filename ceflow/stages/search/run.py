@@ -5,6 +5,7 @@ from typing import Any
 
 from ceflow import search
 from ceflow.search import Optimum
+from ceflow.stages.measures import measured
 from ceflow.stages.search import answers
 from ceflow.stages.search.documents import document_of
 from ceflow.stages.search.latency import measure, time_networks
@@ -28,6 +29,8 @@ def run(job: Job) -> Outcome:
         values |= {"latency": latency}
         _time_answers(job, values)
     values["warnings"] = warnings(job, optimum, latency)
+    interval = "the interval of the widths"
+    measured(values, ["widths_interval"], lambda: _widths_interval(job, optimum), interval)
     documents = {part: document_of(job, part, values[part]["model"]) for part in job.stage.offers}
     return Outcome(values, documents=documents)
 
@@ -46,7 +49,6 @@ def _values(job: Job, optimum: Optimum) -> Values:
         "primal": answers.answer(job, optimum, primal, primal.primal_multiplicity, smooth),
         "dual": answers.answer(job, optimum, dual, dual.dual_multiplicity, compact),
         "duality": _duality(optimum),
-        "widths_interval": _widths_interval(job, optimum),
         "near_optimal": [
             answers.near(job, optimum, near) for near in optimum.near_optimal(stage.tolerance)
         ],
@@ -64,16 +66,16 @@ def _duality(optimum: Optimum) -> Values:
     }
 
 
-def _widths_interval(job: Job, optimum: Optimum) -> list[list[int]] | None:
+def _widths_interval(job: Job, optimum: Optimum) -> Values:
     """The primal's widths at both ends of the interval of a fitted alpha."""
     if job.stage.using != "law" or job.stage.variance is None:
-        return None
+        return {"widths_interval": None}
     ends = job.results[job.stage.variance]["interval"]
     if ends is None:
-        return None
+        return {"widths_interval": None}
     laws = (search.Exponential(max(alpha, LEAST_ALPHA)) for alpha in ends)
     found = (solve(job.stage, replace(optimum.problem, law=law)) for law in laws)
-    return [list(each.primal.widths) for each in found]
+    return {"widths_interval": [list(each.primal.widths) for each in found]}
 
 
 def _time_answers(job: Job, values: Values) -> None:

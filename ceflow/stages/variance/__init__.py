@@ -9,12 +9,16 @@ __all__ = ["KIND"]
 
 
 def run(job: Job) -> Outcome:
-    method, members, points = method_of(job.stage, job.model), members_of(job.stage, job.model), []
-    x = inputs_of(job)
+    method, members = method_of(job.stage, job.model), members_of(job.stage, job.model)
+    points, lost, x = [], [], inputs_of(job)
     for index, (ratio, member) in enumerate(members, 1):
-        points.append({"ratio": ratio, **measure(job, method, member, x)})
+        try:
+            points.append({"ratio": ratio, **measure(job, method, member, x)})
+        except (ValueError, ArithmeticError) as error:
+            lost.append(f"left out, as its moments are undefined: {error}")
         job.progress(index, len(members))
-    return Outcome(fitted(job.stage, method, points))
+    values = fitted(job.stage, method, points)
+    return Outcome(values | {"warnings": [*lost, *values["warnings"]]})
 
 
 KIND = Kind(forecast.forecast, run, report.describe)

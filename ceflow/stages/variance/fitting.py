@@ -27,17 +27,20 @@ LEVERAGE = 0.5
 
 
 def fitted(stage: Variance, method: str, points: list[Values]) -> Values:
-    """The results of the stage. Raises `ValueError` where alpha is not above 0."""
+    """The results of the stage; alpha is null where its points give none."""
+    if not points:
+        return _without_alpha(method, points, "no width has moments to fit it to")
     sums, ratios, stderrs = (
         [point[key] for point in points]
         for key in ("fan_in_sum", "moment_ratio", "moment_ratio_stderr")
     )
     fit = variance.fit_alpha(sums, ratios, None if method == "exact" else stderrs)
     if not fit.alpha > 0:
-        raise ValueError(
-            f"alpha is {fit.alpha:.2g}, not above 0: K hardly varies at these widths; add smaller"
-            " ratios, or draw more networks"
+        why = (
+            f"the fit gives {fit.alpha:.2g}, not above 0: K hardly varies at these widths; add"
+            " smaller ratios, or draw more networks"
         )
+        return _without_alpha(method, points, why)
     found = asdict(fit)
     columns = zip(points, found.pop("residuals"), found.pop("leverages"), strict=True)
     return {
@@ -50,6 +53,17 @@ def fitted(stage: Variance, method: str, points: list[Values]) -> Values:
             for point, residual, leverage in columns
         ],
         "warnings": [*_warnings(stage, points, fit)],
+    }
+
+
+def _without_alpha(method: str, points: list[Values], why: str) -> Values:
+    nothing = ("alpha", "alpha_stderr", "interval", "intercept", "alpha_with_intercept")
+    unfitted = {"residual": None, "leverage": None}
+    return {
+        **dict.fromkeys(nothing),
+        "method": method,
+        "points": [{**point, **unfitted} for point in points],
+        "warnings": [f"alpha is undefined: {why}"],
     }
 
 
@@ -105,7 +119,7 @@ def _of_law(points: list[Values], fit: "Fit") -> Iterator[str]:
         log = math.log(point["moment_ratio"])
         noise = NOISE * point["moment_ratio_stderr"] / point["moment_ratio"]
         if abs(residual) > max(LAW_HOLDS * log, noise):
-            missed[widths_text(point["widths"])] = abs(residual) / log
+            missed[widths_text(point["widths"])] = abs(residual) / log if log else math.inf
     if missed:
         worst = max(missed, key=lambda name: missed[name])
         yield (

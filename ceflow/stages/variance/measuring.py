@@ -1,5 +1,6 @@
 """The moments of K at each width: which networks, at which inputs, by which method."""
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -48,10 +49,16 @@ def _examples(job: Job) -> "np.ndarray":
 
 
 def measure(job: Job, method: str, member: Member, x: "np.ndarray") -> Values:
-    """E[K] and the moment ratio of one network, with its standard error where K is drawn."""
+    """E[K] and the moment ratio of one network, with its standard error where K is drawn.
+
+    Raises `ValueError` where they are undefined.
+    """
     about = {"widths": list(member.widths), "fan_in_sum": fan_in_sum(member)}
     try:
-        return about | _moments(job, method, member, x)
+        found = _moments(job, method, member, x)
+        if not all(map(math.isfinite, (found["mean"], found["moment_ratio"]))):
+            raise ValueError("the moments of K are past all numbers")
+        return about | found
     except ValueError as error:
         raise ValueError(f"widths {widths_text(member.widths)}: {error}") from None
 

@@ -10,7 +10,8 @@ SUM = "S = Σ 1/fan-in"
 
 def describe(values: Values) -> list[Block]:
     points = values["points"]
-    text = f"alpha = {values['alpha']:.4f}"
+    alpha = values["alpha"]
+    text = "alpha is undefined" if alpha is None else f"alpha = {alpha:.4f}"
     if values["interval"]:
         low, high = values["interval"]
         text += f" ± {values['alpha_stderr']:.2g} (95 % interval {low:.3f} to {high:.3f})"
@@ -23,7 +24,7 @@ def describe(values: Values) -> list[Block]:
             point["fan_in_sum"],
             point["mean"],
             f"{point['moment_ratio']:.5f}" + _error(point["moment_ratio_stderr"]),
-            f"{point['residual']:+.2g}",
+            "" if point["residual"] is None else f"{point['residual']:+.2g}",
         )
         for point in points
     )
@@ -32,13 +33,13 @@ def describe(values: Values) -> list[Block]:
         Note(text),
         Table(columns, rows),
         *(Note(warning, warning=True) for warning in values["warnings"]),
-        _figure(values),
+        *([_figure(values)] if alpha is not None else []),
     ]
 
 
 def _draws(points: list[Values]) -> str:
     """How many networks were drawn at each width."""
-    least, most = (found(point["draws"] for point in points) for found in (min, max))
+    least, most = (found((p["draws"] for p in points), default=0) for found in (min, max))
     if not most:
         return ""
     return f", {most:,} draws" if least == most else f", {least:,} to {most:,} draws"

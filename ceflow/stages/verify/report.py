@@ -24,6 +24,8 @@ def _is_claim(found: object) -> bool:
 
 
 def _rows(name: str, found: Values) -> Iterator[tuple[Cell, ...]]:
+    if not found["parts"]:
+        yield (name, "", "", "", "", "undecided")
     for index, part in enumerate(found["parts"]):
         numbers = (_cell(part[key]) for key in ("value", "expected", "tolerance"))
         verdict = "holds" if part["holds"] else "does not hold"

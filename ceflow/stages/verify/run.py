@@ -8,19 +8,31 @@ from ceflow.spec import Verify
 from ceflow.stages.stage import Job, Outcome, Values, finite, precision
 from ceflow.stages.summary import number
 
+UNDECIDED: Values = {
+    **dict.fromkeys(("value", "expected", "tolerance", "holds", "part")),
+    "parts": [],
+}
+"""Of a claim whose numbers are undefined, as of dead networks."""
+
 
 def run(job: Job) -> Outcome:
     with precision(job.plan):
-        found = {
-            name: claims.CLAIMS[name](_trial(job, index))
-            for index, name in enumerate(job.stage.claims)
-        }
-    values: Values = {name: _values(verdict) for name, verdict in found.items()}
+        found, undecided = {}, {}
+        for index, name in enumerate(job.stage.claims):
+            try:
+                found[name] = claims.CLAIMS[name](_trial(job, index))
+            except (ValueError, ArithmeticError) as error:
+                undecided[name] = f"{name} is undecided: {error}"
+    values: Values = {
+        name: _values(found[name]) if name in found else dict(UNDECIDED)
+        for name in job.stage.claims
+    }
     lines = [line for name, verdict in found.items() for line in _lines(name, verdict)]
     if lines:
         job.directory.write_metrics(job.name, lines)
         values["metrics"] = job.directory.metrics_name(job.name)
     warnings = [_sentence(name, verdict) for name, verdict in found.items() if not verdict.holds]
+    warnings += undecided.values()
     return Outcome(values | ({"warnings": warnings} if warnings else {}))
 
 
