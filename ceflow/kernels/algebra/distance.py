@@ -11,6 +11,7 @@ def relative_distance(kernel: Matrix, reference: Matrix) -> float:
     In float64, whatever their types. Raises `ValueError` where R is 0 or of another shape, or one
     of them is not finite.
 
+    >>> import numpy as np
     >>> relative_distance(2 * np.eye(3), np.eye(3))
     1.0
     """
