@@ -9,7 +9,16 @@ from ceflow import data
 from ceflow.compiler import nodes
 from ceflow.compiler.models import expand, sized
 from ceflow.compiler.sizes import declared, sizes_of
-from ceflow.spec import Document, Files, Labelled, Model, SpecError, placing, variants
+from ceflow.spec import (
+    Document,
+    Files,
+    Labelled,
+    Model,
+    Search,
+    SpecError,
+    placing,
+    variants,
+)
 
 if TYPE_CHECKING:
     import equinox as eqx
@@ -48,7 +57,20 @@ class Plan:
         """The document with all that was left to the data filled in, and no path relative to it."""
         source = self.document.data
         found = source and data.anchored(source, self.folder)
-        return self.document.model_copy(update={"model": self.model, "data": found})
+        stages = {
+            name: stage.model_copy(update={"latency": str(self.times_path(name).resolve())})
+            if isinstance(stage, Search) and stage.latency is not None
+            else stage
+            for name, stage in self.document.stages.items()
+        }
+        update = {"model": self.model, "data": found, "stages": stages}
+        return self.document.model_copy(update=update)
+
+    def times_path(self, search: str) -> Path:
+        """The file of latencies that a search names."""
+        latency = getattr(self.document.stages[search], "latency", None)
+        assert latency is not None, "asked of a search that names one"
+        return folder_of(self.document, ("stages", search, "latency")) / latency
 
     def module(self, key: "Key[Array, '']") -> "eqx.Module":
         """The document's network with weights drawn from `key`.
@@ -153,10 +175,19 @@ def without_data(document: Document) -> Iterator[Plan]:
         in_files = isinstance(each.data, Files)
         extent = declared(each) if in_files else None
         if extent or not in_files:
-            yield compile(each, extent)
+            yield compile(_without_times(each), extent)
 
 
-def folder_of(document: Document) -> Path:
-    """Where a relative path to data starts: the folder of the file that wrote it."""
+def _without_times(document: Document) -> Document:
+    """A document whose searches name no file of latencies."""
+    stages = {
+        name: stage.model_copy(update={"latency": None}) if isinstance(stage, Search) else stage
+        for name, stage in document.stages.items()
+    }
+    return document.model_copy(update={"stages": stages})
+
+
+def folder_of(document: Document, key: tuple[str, ...] = ("data", "path")) -> Path:
+    """Where a relative path at a key starts: the folder of the file that wrote it."""
     origin = document.origin
-    return origin.writer(("data", "path")).text.folder if origin else Path()
+    return origin.writer(key).text.folder if origin else Path()

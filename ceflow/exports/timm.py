@@ -14,7 +14,7 @@ STAGES = 4
 """Stages of timm's ResNet."""
 DEFAULTS = {"num_classes": 1000, "in_chans": 3, "cardinality": 1, "base_width": 64}
 """Of timm's ResNet."""
-NAMES = {
+NAMES: dict[tuple[int, ...], str] = {
     (2, 2, 2, 2): "resnet26",
     (3, 4, 6, 3): "resnet50",
     (3, 4, 23, 3): "resnet101",

@@ -5,7 +5,11 @@ from collections.abc import Iterator
 from ceflow.compiler import Plan
 from ceflow.spec import Fault, Resnext, SpecError
 
-NAMES = {(3, 4, 6, 3): "resnet50", (3, 4, 23, 3): "resnet101", (3, 8, 36, 3): "resnet152"}
+NAMES: dict[tuple[int, ...], str] = {
+    (3, 4, 6, 3): "resnet50",
+    (3, 4, 23, 3): "resnet101",
+    (3, 8, 36, 3): "resnet152",
+}
 """Networks of torchvision by their blocks."""
 MODELS = "torchvision.models"
 DEFAULTS = {"num_classes": 1000, "groups": 1, "width_per_group": 64}

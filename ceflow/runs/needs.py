@@ -73,15 +73,27 @@ def _forecast_needs(plan: Plan, known: Rates) -> dict[str, Needs]:
 
 
 def require_memory(plan: Plan) -> None:
-    """Raise `SpecError` for each stage that would need more memory than the machine has.
+    """Raise `SpecError` for what stages cannot do, and for more memory than the machine has.
 
-    Of a sweep for the first of its runs that would.
+    Of a sweep for the first of its runs that would need more, and for what cannot be done where
+    that is so of all its runs: else the others are done.
     """
-    for run, each in runs_of(plan).items():
-        faults = list(_memory_faults(each, f" of the run {run!r}" if run else ""))
-        if faults:
-            with placing(plan.document.origin):
+    runs = runs_of(plan)
+    impossible = [list(_stage_faults(each)) for each in runs.values()]
+    needy = (_memory_faults(each, run and f" of the run {run!r}") for run, each in runs.items())
+    found = [impossible[0]] if all(impossible) else map(list, needy)
+    with placing(plan.document.origin):
+        for faults in found:
+            if faults:
                 raise SpecError(*faults)
+
+
+def _stage_faults(plan: Plan) -> Iterator[Fault]:
+    """What is wrong with stages that only counts and files tell."""
+    for name, stage in plan.document.stages.items():
+        if (faults := stages.kind_of(stage).faults) is not None:
+            for fault in faults(name, stage, plan, _expected_model(plan, stage)):
+                yield fault.below("stages", name)
 
 
 def _memory_faults(plan: Plan, run: str) -> Iterator[Fault]:

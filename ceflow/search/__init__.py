@@ -8,18 +8,20 @@ over every width. Both are plain Python; `timing` measures latencies and loads J
 from typing import TYPE_CHECKING
 
 from ceflow._lazy import lazy
-from ceflow.search.costs import Costs, counted, timed
+from ceflow.search.costs import Cost, Costs, counted, timed
 from ceflow.search.free import optimise_freely
 from ceflow.search.laws import Exact, Exponential, Law, Measured
 from ceflow.search.multiplicities import most_members, nearest_multiplicity
 from ceflow.search.optimum import Optimum, optimise
 from ceflow.search.problem import Candidate, Limit, LimitName, Problem, limit_text
+from ceflow.search.times import Time, read_times
 
 if TYPE_CHECKING:
     from ceflow.search.timing import Timing, time_forward, time_in_turn
 
 __all__ = [
     "Candidate",
+    "Cost",
     "Costs",
     "Exact",
     "Exponential",
@@ -29,6 +31,7 @@ __all__ = [
     "Measured",
     "Optimum",
     "Problem",
+    "Time",
     "Timing",
     "counted",
     "limit_text",
@@ -36,6 +39,7 @@ __all__ = [
     "nearest_multiplicity",
     "optimise",
     "optimise_freely",
+    "read_times",
     "time_forward",
     "time_in_turn",
     "timed",

@@ -9,7 +9,7 @@ from ceflow.compiler import ensemble_with, fan_in_sum, member_with, multiplicity
 from ceflow.search.costs import Cost, Costs
 from ceflow.search.laws import Law
 from ceflow.search.multiplicities import ROUNDING, most_members, whole_members
-from ceflow.spec import Model, flops_text, member_of
+from ceflow.spec import Block, Model, Resnext, flops_text, member_of
 
 LimitName = Literal["parameters", "flops", "macs", "latency"]
 
@@ -21,6 +21,27 @@ class Limit:
     name: LimitName
     cost: Cost
     most: float
+
+    def refusal(self, least: float) -> str:
+        """What is wrong where the smallest network costs `least`, which is more."""
+        what = "the fastest member" if self.name == "latency" else "the smallest network"
+        one = "" if self.name == "latency" else ", one member of width 1,"
+        has = "takes" if self.name == "latency" else "has"
+        return (
+            f"no network is within the budget of {limit_text(self.name, self.most)}:"
+            f" {what}{one} {has} {limit_text(self.name, least)}"
+        )
+
+    def levers(self, baseline: Model) -> str:
+        """What would make a smaller network."""
+        if self.name == "latency":
+            return "raise the budget, or time faster networks"
+        if isinstance(baseline, Resnext):
+            smaller = " or smaller images" if self.name != "parameters" else ""
+            fewer = f"fewer blocks, fewer outputs, another stem{smaller}"
+        else:
+            fewer = "fewer channels" if isinstance(baseline, Block) else "fewer layers or inputs"
+        return f"raise the budget, or give the [model] {fewer}"
 
 
 def limit_text(name: LimitName, most: float) -> str:
@@ -57,8 +78,9 @@ class Candidate:
 
     @property
     def variance(self) -> float:
-        """The primal objective, CE eq. 11 at the primal multiplicity."""
-        return self.single / self.primal_multiplicity
+        """The primal objective, CE eq. 11 at the primal multiplicity; inf where that is not above
+        0, as where the parts that members share cost more than a budget."""
+        return self.single / self.primal_multiplicity if self.primal_multiplicity > 0 else math.inf
 
     @property
     def efficiency(self) -> float:
@@ -144,11 +166,7 @@ class Problem:
     def require_affordable(self) -> None:
         """Raise `ValueError` where not even the smallest network is within the limits."""
         smallest = self._network((1,) * len(self.baseline_widths), 1)
-        over = [limit for limit in self.limits if limit.cost(smallest) > limit.most]
-        if over:
-            has = " and ".join(f"{limit.cost(smallest):,.0f} {limit.name}" for limit in over)
-            asked = " and ".join(f"{limit.most:,.0f}" for limit in over)
-            raise ValueError(
-                f"no network is within the budget of {asked}: the smallest, one member of width 1,"
-                f" has {has}; raise the budget"
-            )
+        for limit in self.limits:
+            least = limit.cost(smallest)
+            if limit.name != "latency" and least > limit.most:
+                raise ValueError(f"{limit.refusal(least)}; {limit.levers(self.baseline)}")

@@ -10,7 +10,7 @@ from ceflow import data
 from ceflow.compiler import Plan
 from ceflow.events import Observer, Progress
 from ceflow.seeding import Seed, pinned
-from ceflow.spec import Circle, Descent, Document, Kernel, Model, Stage, Variance
+from ceflow.spec import Circle, Descent, Document, Fault, Kernel, Model, Stage, Variance
 from ceflow.stages.summary import Block
 from ceflow.store import RunDirectory
 
@@ -114,6 +114,8 @@ class Kind(NamedTuple):
     """The models that later stages can act on, as far as they can be told before it has run."""
     overview: Callable[[dict[str, Values]], list[Block]] | None = None
     """What all stages of this kind in a run show together, by name."""
+    faults: Callable[[str, Any, Plan, Model], Iterator[Fault]] | None = None
+    """What is wrong with a stage of a name that only counts and files tell, seen from the stage."""
 
 
 def resolve_model(stage: Stage, plan: Plan, results: Mapping[str, Values]) -> Model:

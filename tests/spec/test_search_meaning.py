@@ -34,6 +34,8 @@ RIGHT: dict[str, dict[str, Any]] = {
     "free widths": {"alpha": 3.0, "space": "free"},
     "networks beside": {"alpha": 3.0, "compare": ["3x8", "3x8d", "2x4-8d"]},
     "networks beside a resnext": {"alpha": 3.0, "compare": ["3x8d"], "model": RESNEXT},
+    "latencies of a file": {"alpha": 3.0, "cost": "latency", "latency": "times.csv"},
+    "a budget of latency": {"alpha": 3.0, "budget": Budget(latency=1.0, macs=5)},
     "a latency": {"alpha": 3.0, "cost": "latency"},
 }
 
@@ -64,7 +66,25 @@ WRONG: dict[str, tuple[dict[str, Any], str, Any, str]] = {
         {"alpha": 3.0, "budget": Budget()},
         "CE102",
         "budget",
-        "parameters or flops",
+        "parameters, flops, macs or latency",
+    ),
+    "flops and macs": (
+        {"alpha": 3.0, "budget": Budget(flops=10, macs=5)},
+        "CE202",
+        "budget",
+        "flops and macs are one limit",
+    ),
+    "latencies that nothing asks for": (
+        {"alpha": 3.0, "latency": "times.csv"},
+        "CE202",
+        "latency",
+        "of no use",
+    ),
+    "a free budget of latency": (
+        {"alpha": 3.0, "space": "free", "budget": Budget(latency=1.0)},
+        "CE202",
+        "space",
+        "along the ratio only",
     ),
     "a free resnext": (
         {"alpha": 3.0, "space": "free", "model": RESNEXT},

@@ -26,12 +26,20 @@ class Budget(Spec):
     """Parameters."""
     flops: Positive | None = None
     """FLOPs of one example forward."""
+    macs: Positive | None = None
+    """Multiply-adds of one example forward: half of the FLOPs."""
+    latency: Positive | None = None
+    """Seconds of a forward pass of the batch that is timed."""
 
     def faults(self) -> list[Fault]:
-        if self.parameters or self.flops:
-            return []
-        help = "budget = {parameters = 5e6}"
-        return [Fault("CE102", "a budget needs parameters or flops", part="key", help=help)]
+        if not (self.parameters or self.flops or self.macs or self.latency):
+            message = "a budget needs parameters, flops, macs or latency"
+            help = "budget = {parameters = 5e6}"
+            return [Fault("CE102", message, part="key", help=help)]
+        if self.flops and self.macs:
+            message, help = "flops and macs are one limit, a MAC being two FLOPs", "leave one out"
+            return [Fault("CE202", message, ("macs",), "key", help)]
+        return []
 
 
 class Search(StageSpec):
@@ -48,7 +56,9 @@ class Search(StageSpec):
     networks; `curve`: as the variance stage measured it, and between its points."""
     cost: Literal["parameters", "flops", "latency"] = "parameters"
     """What the primal holds fixed and the dual makes small (CE eq. 8 and 15); `latency` is measured
-    on this machine."""
+    on this machine, or elsewhere."""
+    latency: str | None = None
+    """A CSV file of seconds by width, measured elsewhere, in place of this machine's."""
     budget: Budget | None = None
     """The primal is then the least variance within it, not at the baseline's cost."""
     space: Literal["ratio", "free"] = "ratio"
@@ -61,8 +71,17 @@ class Search(StageSpec):
     def references(self) -> References:
         return {"variance": Variance}
 
+    @property
+    def timed(self) -> bool:
+        """Whether networks are compared or limited by how long they take."""
+        return self.cost == "latency" or bool(self.budget and self.budget.latency)
+
     def faults(self) -> list[Fault]:
         faults = [fault.below("budget") for fault in self.budget.faults()] if self.budget else []
+        if self.latency is not None and not self.timed:
+            message = "a file of latencies is of no use where neither cost nor budget is one"
+            help = 'cost = "latency", or budget = {latency = 0.01}'
+            faults.append(Fault("CE202", message, ("latency",), "key", help))
         return faults + {"law": self._law, "exact": self._exact, "curve": self._curve}[self.using]()
 
     def _law(self) -> list[Fault]:
@@ -119,7 +138,7 @@ class Search(StageSpec):
             message = f"a free search is for at most {MOST_FREE} layers, not {layers}"
         elif self.using == "curve":
             message = "a curve is measured along the ratio only"
-        elif self.cost == "latency":
+        elif self.timed:
             message = "latency is measured along the ratio only"
         if message:
             yield Fault("CE202", message, ("space",), help='use space = "ratio"')

@@ -3,4 +3,4 @@
 from ceflow.stages.search import forecast, report, run
 from ceflow.stages.stage import Kind
 
-KIND = Kind(forecast.forecast, run.run, report.describe, forecast.expect)
+KIND = Kind(forecast.forecast, run.run, report.describe, forecast.expect, faults=forecast.faults)

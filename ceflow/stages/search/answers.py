@@ -7,7 +7,7 @@ from ceflow.compiler import ensemble_with, fan_in_sum, member_with, multiplicity
 from ceflow.search import Candidate, Optimum
 from ceflow.search.multiplicities import whole_members
 from ceflow.spec import Model, member_of, network_name, read_network, tree_of
-from ceflow.stages.stage import Job, Values
+from ceflow.stages.stage import Job, Values, finite
 
 
 def primal_members(optimum: Optimum, candidate: Candidate) -> int:
@@ -92,7 +92,7 @@ def point(candidate: Candidate) -> Values:
         "widths": list(candidate.widths),
         "primal_multiplicity": candidate.primal_multiplicity,
         "dual_multiplicity": candidate.dual_multiplicity,
-        "variance": candidate.variance,
+        "variance": finite(candidate.variance),
         "efficiency": candidate.efficiency,
     }
 

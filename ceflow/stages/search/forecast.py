@@ -1,13 +1,15 @@
 """What a search stage will need, and near which networks it will end."""
 
+from collections.abc import Iterator
+
 from ceflow import search
 from ceflow.compiler import Plan, ensemble_with
 from ceflow.search import Exponential
-from ceflow.spec import Model, Search, member_of
+from ceflow.spec import Fault, Model, Search, SpecError, member_of
 from ceflow.stages.search.answers import dual_members, primal_members
-from ceflow.stages.search.latency import WIDTHS, batch_of
-from ceflow.stages.search.problem import counts, problem_of
-from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, Work, number_size
+from ceflow.stages.search.latency import WIDTHS, batch_of, costs_of, times_of
+from ceflow.stages.search.problem import counts, limits_of, problem_of
+from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, Work
 
 POINT = 2e4
 """Bytes of a candidate, in results and on its way there."""
@@ -18,9 +20,10 @@ def forecast(stage: Search, plan: Plan, model: Model) -> Forecast:
     each = {"law": 1e-4, "exact": 1e-3, "curve": 2e-4}[stage.using]
     work = Work(seconds=each * candidates * (10 if stage.space == "free" else 1))
     memory = POINT * candidates
-    if stage.cost == "latency":
-        work = work._replace(seconds=work.seconds + 6, compilations=4.0 * (WIDTHS + 3))
-        memory += (WIDTHS * plan.root.parameters + batch_of(plan) * plan.inputs) * number_size(plan)
+    if stage.timed and stage.latency is None:
+        networks = WIDTHS + 3 + len(stage.compare)
+        work = work._replace(seconds=work.seconds + 6, compilations=4.0 * networks)
+        memory += 4 * (networks * plan.root.parameters + batch_of(plan) * plan.inputs)
     return Forecast(memory=memory, key="model.widths", work=work)
 
 
@@ -36,3 +39,31 @@ def expect(stage: Search, plan: Plan, model: Model) -> dict[str, Model]:
         "primal": ensemble_with(model, found.primal.widths, primal_members(found, found.primal)),
         "dual": ensemble_with(model, found.dual.widths, dual_members(found, found.dual)),
     }
+
+
+def faults(name: str, stage: Search, plan: Plan, model: Model) -> Iterator[Fault]:
+    """What is wrong with a search's file of latencies, and limits that no network is within."""
+    smallest = ensemble_with(model, (1,) * len(member_of(model).widths), 1)
+    least = {limit: limit.cost(smallest) for limit in limits_of(stage, plan, None)}
+    if stage.latency is not None:
+        try:
+            times = times_of(plan, name)
+        except SpecError as error:
+            yield from (fault.below("latency") for fault in error.faults)
+            return
+        yield from _unmeasured(times, model)
+        fastest = min(time.seconds / time.multiplicity for time in times)
+        timed = limits_of(stage, plan, costs_of(times))
+        least |= {limit: fastest for limit in timed if limit.name == "latency"}
+    for limit, cost in least.items():
+        if cost > limit.most:
+            help = limit.levers(model)
+            yield Fault("CE104", limit.refusal(cost), ("budget", limit.name), help=help)
+
+
+def _unmeasured(times: list[search.Time], model: Model) -> Iterator[Fault]:
+    """The cost of the baseline is between those of the widths that were measured."""
+    low, high, width = times[0].width, times[-1].width, max(member_of(model).widths)
+    if not low <= width <= high:
+        message = f"the latencies are of widths {low} to {high}, and the baseline's is {width}"
+        yield Fault("CE302", message, ("latency",), help=f"add a line of width {width}")

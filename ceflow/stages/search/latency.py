@@ -1,6 +1,7 @@
-"""The cost of a network as the time it takes on this machine."""
+"""The cost of a network as the time it takes, on this machine or where it was measured."""
 
 import math
+from collections.abc import Sequence
 from functools import partial
 
 from ceflow import search
@@ -21,19 +22,46 @@ def batch_of(plan: Plan) -> int:
     return max(1, min(EXAMPLES, int(WORK / plan.root.flops)))
 
 
+def latencies(job: Job, law: Law) -> tuple[Costs, Values] | None:
+    """Seconds of a member by width, and what was measured; None where no search asks for them."""
+    if not job.stage.timed:
+        return None
+    return measure(job, law) if job.stage.latency is None else read(job)
+
+
+def times_of(plan: Plan, name: str) -> list[search.Time]:
+    """What the file of latencies holds that a search names. Raises `SpecError` for a bad file."""
+    return search.read_times(plan.times_path(name))
+
+
+def costs_of(times: Sequence[search.Time]) -> Costs:
+    """Seconds of a member by width."""
+    return search.timed([t.width for t in times], [t.seconds / t.multiplicity for t in times])
+
+
+def read(job: Job) -> tuple[Costs, Values]:
+    times = times_of(job.plan, job.name)
+    layers = len(member_of(job.model).widths)
+    points = [
+        {"widths": [t.width] * layers, "multiplicity": t.multiplicity, "seconds": t.seconds}
+        for t in times
+    ]
+    return costs_of(times), {"file": job.stage.latency, "points": points}
+
+
 def measure(job: Job, law: Law) -> tuple[Costs, Values]:
-    """Seconds of a member by width, in networks of the baseline's FLOPs; what was measured."""
+    """Of networks of the baseline's FLOPs."""
     networks = _networks(job, law)
     timings = time_networks(job, networks)
-    widths = [max(member_of(network).widths) for network in networks]
-    members = [multiplicity_of(network) for network in networks]
-    each = [timing.seconds / m for timing, m in zip(timings, members, strict=True)]
+    times = [
+        search.Time(int(max(member_of(network).widths)), multiplicity_of(network), timing.seconds)
+        for network, timing in zip(networks, timings, strict=True)
+    ]
     points = [
         {"widths": list(member_of(network).widths), "multiplicity": m, **timing._asdict()}
-        for network, m, timing in zip(networks, members, timings, strict=True)
+        for network, (_, m, _), timing in zip(networks, times, timings, strict=True)
     ]
-    costs = search.timed([int(width) for width in widths], each)
-    return costs, {"batch": batch_of(job.plan), "points": points}
+    return costs_of(times), {"batch": batch_of(job.plan), "precision": "float32", "points": points}
 
 
 def _networks(job: Job, law: Law) -> list[Model]:
@@ -58,13 +86,14 @@ def _spaced(curve: tuple[Candidate, ...]) -> list[Candidate]:
 
 
 def time_networks(job: Job, networks: list[Model]) -> "list[search.Timing]":
-    """Seconds of a batch forward through each network."""
+    """Seconds of a batch forward through each network, in float32, as networks are served."""
+    import jax
     import jax.numpy as jnp
     import numpy as np
 
     plan = job.plan
-    with precision(plan):
-        batch = jnp.asarray(plan.examples(np.ones((batch_of(plan), plan.inputs))))
+    with precision(plan), jax.enable_x64(False):
+        batch = jnp.asarray(plan.examples(np.ones((batch_of(plan), plan.inputs), np.float32)))
         key = job.seed.jax()
         makers = [partial(plan.module_of, network, key) for network in networks]
         return search.time_forward(makers, batch)

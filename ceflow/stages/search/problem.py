@@ -1,10 +1,10 @@
 """From a search stage to the problem that it asks to solve."""
 
-from typing import get_args
+from collections.abc import Iterator
 
 from ceflow import search
 from ceflow.compiler import Plan
-from ceflow.search import Costs, Law, Limit, LimitName, Optimum, Problem
+from ceflow.search import Cost, Costs, Law, Limit, LimitName, Optimum, Problem
 from ceflow.spec import Model, Search
 from ceflow.stages.stage import Job
 
@@ -27,12 +27,25 @@ def law_of(job: Job) -> Law:
     return search.Exponential(alpha)
 
 
-def problem_of(stage: Search, plan: Plan, model: Model, law: Law, costs: Costs) -> Problem:
-    """A problem with the limits of the stage's budget."""
+def problem_of(
+    stage: Search, plan: Plan, model: Model, law: Law, costs: Costs, timed: Costs | None = None
+) -> Problem:
+    """A problem with the limits of the stage's budget: that of a latency where there are times."""
+    return Problem(model, law, costs, tuple(limits_of(stage, plan, timed)))
+
+
+def limits_of(stage: Search, plan: Plan, timed: Costs | None) -> Iterator[Limit]:
     asked = stage.budget.model_dump(exclude_none=True) if stage.budget else {}
-    names: list[LimitName] = [name for name in get_args(LimitName) if name in asked]
-    limits = (Limit(name, counts(plan, name).whole, asked[name]) for name in names)
-    return Problem(model, law, costs, tuple(limits))
+    flops = counts(plan, "flops").whole
+    costs: dict[LimitName, Cost] = {
+        "parameters": counts(plan, "parameters").whole,
+        "flops": flops,
+        "macs": lambda model: flops(model) / 2,
+        **({"latency": timed.whole} if timed else {}),
+    }
+    for name, cost in costs.items():
+        if name in asked:
+            yield Limit(name, cost, asked[name])
 
 
 def counts(plan: Plan, kind: str) -> Costs:

@@ -73,7 +73,7 @@ def _on_the_curve(values: Values) -> Table:
 
 def _near_optimal(values: Values) -> list[Block]:
     points = values["near_optimal"]
-    objective = "over the best" + ("" if values["budget"] else "\non the curve")
+    objective = "over the best" if values["budget"] else "ratio on curve"
     columns = ("near-optimal", objective, "parameters", "FLOPs", "dual")
     rows = tuple(
         (
@@ -110,20 +110,27 @@ def _duality(found: Values) -> str:
 
 
 def _latencies(values: Values) -> list[Table]:
+    """Seconds of the networks shown, then of those between which costs were interpolated."""
     if "latency" not in values:
         return []
     measured = values["latency"]
-    columns = (f"forward pass of {measured['batch']}", "seconds", "spread", "repeats")
-    rows = tuple(
-        (
-            network_name(point["multiplicity"], point["widths"]),
-            point["seconds"],
-            f"{point['spread']:.1%}",
-            point["repeats"],
-        )
-        for point in sorted(measured["points"], key=lambda point: max(point["widths"]))
+    by = f"by {measured['file']}" if "file" in measured else f"of {measured['batch']}, float32"
+    shown = [(part, values[part]) for part in ("baseline", "primal", "dual")]
+    shown += [("compare", network) for network in values["compare"]]
+    points = sorted(measured["points"], key=lambda point: max(point["widths"]))
+    rows = (_time(name, timed) for name, timed in [*shown, *(("measured", p) for p in points)])
+    return [Table((f"forward pass {by}", "", "seconds", "spread", "repeats"), tuple(rows))]
+
+
+def _time(name: str, timed: Values) -> tuple[Cell, ...]:
+    spread, seconds = timed.get("spread"), timed["seconds"]
+    return (
+        name,
+        network_name(timed["multiplicity"], timed["widths"]),
+        "" if seconds is None else seconds,
+        "" if spread is None else f"{spread:.1%}",
+        timed.get("repeats", ""),
     )
-    return [Table(columns, rows)]
 
 
 def _figures(values: Values) -> list[Curve]:

@@ -1,33 +1,31 @@
 """The search stage at work."""
 
 from dataclasses import replace
-from typing import Any
 
 from ceflow import search
-from ceflow.search import Optimum
+from ceflow.compiler import ensemble_with
+from ceflow.search import Costs, Optimum
 from ceflow.stages.measures import measured
 from ceflow.stages.search import answers
 from ceflow.stages.search.documents import document_of
-from ceflow.stages.search.latency import measure, time_networks
+from ceflow.stages.search.latency import latencies, time_networks
 from ceflow.stages.search.problem import counts, law_of, problem_of, solve
 from ceflow.stages.search.warnings import GAP, warnings
-from ceflow.stages.stage import Job, Outcome, Values, resolve_tree
+from ceflow.stages.stage import Job, Outcome, Values, finite
 
 LEAST_ALPHA = 1e-6
 """Where an interval of alpha ends that reaches 0: the optimum has a limit there."""
 
 
 def run(job: Job) -> Outcome:
-    law, latency = law_of(job), None
-    if job.stage.cost == "latency":
-        costs, latency = measure(job, law)
-    else:
-        costs = counts(job.plan, job.stage.cost)
-    optimum = solve(job.stage, problem_of(job.stage, job.plan, job.model, law, costs))
+    law = law_of(job)
+    timed, latency = latencies(job, law) or (None, None)
+    costs = timed if timed and job.stage.cost == "latency" else counts(job.plan, job.stage.cost)
+    optimum = solve(job.stage, problem_of(job.stage, job.plan, job.model, law, costs, timed))
     values = _values(job, optimum)
-    if latency is not None:
+    if timed and latency is not None:
         values |= {"latency": latency}
-        _time_answers(job, values)
+        _time_answers(job, values, timed)
     values["warnings"] = warnings(job, optimum, latency)
     interval = "the interval of the widths"
     measured(values, ["widths_interval"], lambda: _widths_interval(job, optimum), interval)
@@ -78,9 +76,19 @@ def _widths_interval(job: Job, optimum: Optimum) -> Values:
     return {"widths_interval": [list(each.primal.widths) for each in found]}
 
 
-def _time_answers(job: Job, values: Values) -> None:
-    """The baseline and the answers in turn, as a check on what was interpolated."""
-    found = [job.model, *(resolve_tree(values[part]["model"]) for part in job.stage.offers)]
-    parts: Any = ("baseline", *job.stage.offers)
-    for part, timing in zip(parts, time_networks(job, found), strict=True):
-        values[part] |= {"seconds": timing.seconds, "spread": timing.spread}
+def _time_answers(job: Job, values: Values, timed: Costs) -> None:
+    """Seconds of every network that is shown: in turn, as a check on what was interpolated; of a
+    file of latencies what that says. By them is the efficiency where they are the cost."""
+    shown = [*(values[part] for part in ("baseline", *job.stage.offers)), *values["compare"]]
+    members = [(tuple(network["widths"]), network["multiplicity"]) for network in shown]
+    networks = [job.model, *(ensemble_with(job.model, *of) for of in members[1:])]
+    if job.stage.latency is not None:
+        for network, model in zip(shown, networks, strict=True):
+            network["seconds"] = finite(timed.whole(model))
+    else:
+        for network, timing in zip(shown, time_networks(job, networks), strict=True):
+            network |= {"seconds": timing.seconds, "spread": timing.spread}
+    if job.stage.cost == "latency":
+        for network in shown:
+            taken = network["seconds"]
+            network["efficiency"] = taken and values["baseline"]["seconds"] / taken

@@ -59,7 +59,8 @@ def _at_an_edge(job: Job, optimum: Optimum, part: str, best: Candidate) -> Itera
 
 
 def _noise(latency: Values | None) -> Iterator[str]:
-    worst = max((point["spread"] for point in (latency or {"points": ()})["points"]), default=0)
+    points = latency["points"] if latency else []
+    worst = max((point.get("spread", 0) for point in points), default=0)
     if worst > NOISY:
         yield (
             f"latencies vary by up to {worst:.0%} between repeats: objectives that close are equal"

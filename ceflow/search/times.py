@@ -1,0 +1,105 @@
+"""Latencies that were measured elsewhere, from a CSV file."""
+
+import csv
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ceflow.spec import Fault, SpecError
+
+LARGEST = 2**20
+"""Bytes of the largest file that is read."""
+FORM = "a line 'width,multiplicity,seconds', then one line a network, as '10,37,0.0124'"
+
+
+class Time(NamedTuple):
+    """Seconds of a forward pass of a network of so many members, each of one width."""
+
+    width: int
+    multiplicity: int
+    seconds: float
+
+
+def read_times(path: Path) -> list[Time]:
+    """The networks that a CSV file has times of, narrowest first.
+
+    Its first line names the columns, in any order: `width`, the largest of a member, `seconds`, and
+    `multiplicity`, 1 where it is left out; others are passed over, and so are empty lines. Raises
+    `SpecError` where there is no such file, or where a line is not of that form, a width stands
+    twice, or there are fewer than two.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "times.csv")
+    ...     _ = path.write_text("width,seconds\\n64,0.02\\n8,0.001\\n")
+    ...     read_times(path)
+    [Time(width=8, multiplicity=1, seconds=0.001), Time(width=64, multiplicity=1, seconds=0.02)]
+    """
+    if not path.is_file():
+        raise SpecError(Fault("CE301", f"{path} is no file"))
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise _wrong(str(path), f"is larger than {LARGEST >> 20} MiB")
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise _wrong(str(path), "is not text in UTF-8") from None
+    times = sorted(_times(str(path), lines))
+    if len(times) < 2:
+        raise _wrong(str(path), "has times of fewer than two widths, and so nothing between them")
+    return times
+
+
+def _times(path: str, lines: list[str]) -> Iterator[Time]:
+    seen: set[int] = set()
+    rows = ((number, [cell.strip() for cell in row]) for number, row in _rows(path, lines))
+    _, head = next(rows, (1, []))
+    if not {"width", "seconds"} <= set(head):
+        raise _wrong(path, "does not begin with the names of its columns, width and seconds")
+    for number, row in rows:
+        place = f"{path}, line {number},"
+        if len(row) != len(head):
+            raise _wrong(place, f"has {len(row)} cells, the first line {len(head)}")
+        cells = dict(zip(head, row, strict=True))
+        time = Time(
+            _whole(place, "width", cells["width"]),
+            _whole(place, "multiplicity", cells.get("multiplicity", "1")),
+            _positive(place, "seconds", cells["seconds"]),
+        )
+        if time.width in seen:
+            raise _wrong(place, f"has the width {time.width} a second time")
+        seen.add(time.width)
+        yield time
+
+
+def _rows(path: str, lines: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not empty, with their lines."""
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield number, next(csv.reader([line], strict=True))
+            except csv.Error:
+                raise _wrong(f"{path}, line {number},", "is not valid CSV") from None
+
+
+def _positive(place: str, name: str, cell: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise _wrong(place, f"has {name} {cell!r}, which is no number above 0")
+    return value
+
+
+def _whole(place: str, name: str, cell: str) -> int:
+    value = _positive(place, name, cell)
+    if value != int(value):
+        raise _wrong(place, f"has {name} {cell!r}, which is no whole number")
+    return int(value)
+
+
+def _wrong(place: str, what: str) -> SpecError:
+    return SpecError(Fault("CE302", f"{place} {what}", help=f"a file of latencies has {FORM}"))

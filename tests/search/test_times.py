@@ -1,0 +1,51 @@
+"""Files of latencies: what is read of them, and what is wrong with them."""
+
+import pytest
+
+from ceflow.search import Time, read_times
+from ceflow.spec import SpecError
+
+
+def test_columns_may_stand_in_any_order_and_among_others(tmp_path):
+    path = tmp_path / "times.csv"
+    head = b"\xef\xbb\xbfseconds, name ,width,multiplicity\r\n"
+    path.write_bytes(head + b"\r\n2e-3,b,64,1\r\n0.5,a,8,30\r\n")
+    assert read_times(path) == [Time(8, 30, 0.5), Time(64, 1, 0.002)]
+
+
+WRONG = {
+    "nothing": (b"", "does not begin with the names of its columns"),
+    "no head": (b"4,0.1\n8,0.2\n", "does not begin with the names of its columns"),
+    "semicolons": (b"width;seconds\n4;0.1\n8;0.2\n", "does not begin with the names"),
+    "one width": (b"width,seconds\n4,0.1\n", "fewer than two widths"),
+    "a width twice": (b"width,seconds\n4,0.1\n4,0.2\n", "line 3, has the width 4 a second time"),
+    "a cell less": (b"width,seconds\n4\n8,0.2\n", "line 2, has 1 cells, the first line 2"),
+    "no number": (b"width,seconds\n4,fast\n8,0.2\n", "line 2, has seconds 'fast', which is no"),
+    "nan": (b"width,seconds\n4,0.1\n\n8,nan\n", "line 4, has seconds 'nan', which is no number"),
+    "infinity": (b"width,seconds\n4,0.1\n8,1e999\n", "line 3, has seconds '1e999', which is no"),
+    "zero": (b"width,seconds\n4,0\n8,0.2\n", "line 2, has seconds '0', which is no number above 0"),
+    "half a unit": (b"width,seconds\n4.5,1\n8,0.2\n", "line 2, has width '4.5', which is no whole"),
+    "no member": (b"width,multiplicity,seconds\n4,0,1\n8,1,1\n", "line 2, has multiplicity '0'"),
+    "a quote": (b'width,seconds\n"4,1\n8,2\n', "line 2, is not valid CSV"),
+    "binary": (b"width,\xff\xfe", "is not text in UTF-8"),
+    "too large": (b"width,seconds\n" + b"\n" * 2**20, "is larger than 1 MiB"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_no_file_of_latencies_is_said_with_its_line_and_form(name, tmp_path):
+    content, message = WRONG[name]
+    (tmp_path / "times.csv").write_bytes(content)
+    with pytest.raises(SpecError, match="CE302") as caught:
+        read_times(tmp_path / "times.csv")
+    (fault,) = caught.value.faults
+    assert fault.code == "CE302"
+    assert message in fault.message
+    assert "width,multiplicity,seconds" in fault.help
+
+
+@pytest.mark.parametrize("name", ["none.csv", "folder"])
+def test_what_is_no_file_is_said(name, tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SpecError, match=f"CE301: .*{name} is no file"):
+        read_times(tmp_path / name)

@@ -1,0 +1,163 @@
+"""Searches by latencies and within budgets: what is read, timed, shown, and refused beforehand."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import pytest
+from click.testing import CliRunner
+
+import ceflow
+from ceflow.cli import main
+from ceflow.runs import RunError, require_memory
+from ceflow.spec import Block, Budget, Document, Ensemble, Mlp, Model, Resnext, Search, SpecError
+from ceflow.stages.search import latency
+
+MLP = Mlp(widths=(60, 60), inputs=8, outputs=3)
+RESNET50 = Resnext(stem="imagenet", blocks=[3, 4, 6, 3], base_width=64)
+TIMES = "width,multiplicity,seconds\n2,100,0.02\n10,20,0.012\n60,1,0.01\n"
+
+
+@pytest.fixture
+def times(tmp_path: Path) -> str:
+    (tmp_path / "times.csv").write_text(TIMES)
+    return str(tmp_path / "times.csv")
+
+
+def found(path: Path, **keys: Any) -> dict[str, Any]:
+    document = Document(model=MLP, stages={"s": Search(alpha=3.0, **keys)})
+    return ceflow.run(document, path / "run").results["s"]
+
+
+def test_latencies_of_a_file_are_the_cost(tmp_path, times):
+    values = found(tmp_path, cost="latency", latency=times, compare=["20x10d", "10x10d", "1x61d"])
+    assert values["latency"]["file"] == times
+    assert [point["widths"] for point in values["latency"]["points"]] == [
+        [2, 2],
+        [10, 10],
+        [60, 60],
+    ]
+    assert values["baseline"]["seconds"] == pytest.approx(0.01)
+    twenty, ten, beyond = values["compare"]
+    assert (twenty["seconds"], ten["seconds"]) == pytest.approx((0.012, 0.006))
+    assert ten["efficiency"] == pytest.approx(0.01 / 0.006)
+    assert (beyond["seconds"], beyond["efficiency"]) == (None, None)
+    for part in ("primal", "dual"):
+        share = values["baseline"]["seconds"] / values[part]["seconds"]
+        assert values[part]["efficiency"] == pytest.approx(share)
+    assert {2, 60} == {f(p["widths"][0] for p in values["curve"]) for f in (min, max)}
+
+
+def test_a_latency_may_be_a_limit_beside_another_cost(tmp_path, times):
+    budget = Budget(latency=0.005, macs=3000)
+    primal = found(tmp_path, latency=times, budget=budget)["primal"]
+    assert primal["seconds"] <= 0.005
+    assert primal["flops"] <= 6000
+
+
+def test_macs_are_half_the_flops(tmp_path):
+    by_macs = found(tmp_path / "a", budget=Budget(macs=1500))
+    by_flops = found(tmp_path / "b", budget=Budget(flops=3000))
+    assert by_macs["primal"] == by_flops["primal"]
+    assert by_macs["near_optimal"] == by_flops["near_optimal"]
+
+
+def test_networks_are_timed_in_float32_and_those_compared_too(tmp_path, monkeypatch):
+    def time_forward(makers, inputs):
+        kinds = {str(leaf.dtype) for leaf in (inputs, *arrays(next(iter(makers))()))}
+        assert kinds == {"float32"}
+        return [latency.search.Timing(0.5 + i, 0.1, 5) for i, _ in enumerate(makers)]
+
+    def arrays(module):
+        return [leaf for leaf in jax.tree.leaves(module) if isinstance(leaf, jax.Array)]
+
+    monkeypatch.setattr(latency.search, "time_forward", time_forward)
+    values = found(tmp_path, cost="latency", compare=["3x10d"])
+    assert values["latency"]["precision"] == "float32"
+    assert values["compare"][0]["seconds"] == 3.5  # after the baseline, the primal and the dual
+    assert values["compare"][0]["efficiency"] == pytest.approx(0.5 / 3.5)
+
+
+FEWER = "fewer blocks, fewer outputs, another stem"
+IMPOSSIBLE: dict[str, tuple[Model, dict[str, float], str, str]] = {
+    "resnext": (RESNET50, {"parameters": 5e6}, "5,014,559 parameters", FEWER),
+    "resnext flops": (RESNET50, {"flops": 1e8}, "1.02 GFLOPs (508 MMACs)", "or smaller images"),
+    "macs": (RESNET50, {"macs": 1e8}, "1.02 GFLOPs (508 MMACs)", FEWER),
+    "mlp": (MLP, {"parameters": 11}, "12 parameters", "fewer layers or inputs"),
+    "one of two": (MLP, {"parameters": 1e9, "flops": 23}, "24 FLOPs (12 MACs)", "fewer layers"),
+    "ensemble": (Ensemble(multiplicity=4, member=MLP), {"parameters": 11}, "12 param", "fewer"),
+    "block": (Block(channels=9, widths=[4, 4]), {"parameters": 9}, "27 param", "fewer channels"),
+}
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_a_budget_below_the_smallest_network_is_a_fault_beforehand(name):
+    model, budget, has, lever = IMPOSSIBLE[name]
+    document = Document(model=model, stages={"s": Search(alpha=3.0, budget=Budget(**budget))})
+    with pytest.raises(SpecError) as caught:
+        require_memory(ceflow.compile(document))
+    (fault,) = caught.value.faults
+    assert (fault.code, fault.path[:3]) == ("CE104", ("stages", "s", "budget"))
+    assert has in fault.message
+    assert lever in fault.help
+
+
+def test_a_budget_of_just_the_smallest_network_is_met(tmp_path):
+    primal = found(tmp_path, budget=Budget(parameters=12))["primal"]
+    assert (primal["widths"], primal["parameters"]) == ([1, 1], 12)
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "key", "message"),
+    [
+        ({"latency": "none.csv"}, "CE301", "latency", "none.csv is no file"),
+        ({"latency": "narrow.csv"}, "CE302", "latency", "of widths 2 to 10, and the baseline's is"),
+        ({"latency": "broken.csv"}, "CE302", "latency", "broken.csv, line 2, has seconds 'x'"),
+        ({"budget": {"latency": 1e-5}}, "CE104", "budget", "the fastest member takes 0.0002 s"),
+    ],
+)
+def test_what_is_wrong_with_latencies_is_said_in_place(tmp_path, times, keys, code, key, message):
+    (tmp_path / "narrow.csv").write_text("width,seconds\n2,0.1\n10,0.2\n")
+    (tmp_path / "broken.csv").write_text("width,seconds\n2,x\n60,0.2\n")
+    search = Search(**{"alpha": 3.0, "cost": "latency", "latency": "times.csv", **keys})
+    text = ceflow.dumps(Document(model=MLP, stages={"s": search}))
+    (tmp_path / "spec.toml").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        require_memory(ceflow.compile(ceflow.load(tmp_path / "spec.toml")))
+    (fault,) = caught.value.faults
+    assert (fault.code, fault.path[:3]) == (code, ("stages", "s", key))
+    assert fault.place is not None
+    assert message in fault.message
+
+
+def test_a_path_is_relative_to_the_document_and_checked_without_data_too(tmp_path, times):
+    document = Document(model=MLP, stages={"s": Search(alpha=3.0, cost="latency", latency="t.csv")})
+    (tmp_path / "spec.toml").write_text(ceflow.dumps(document))
+    assert CliRunner().invoke(main, ["check", str(tmp_path / "spec.toml")]).exit_code == 2
+    spared = CliRunner().invoke(main, ["check", "--no-data", str(tmp_path / "spec.toml")])
+    assert spared.exit_code == 0
+    Path(times).rename(tmp_path / "t.csv")
+    run = ceflow.run(ceflow.load(tmp_path / "spec.toml"), tmp_path / "run")
+    resolved = ceflow.load(run.path / "resolved.toml").stages["s"]
+    assert isinstance(resolved, Search)
+    assert resolved.latency == str(tmp_path / "t.csv")
+
+
+def test_a_budget_that_one_run_of_a_sweep_cannot_meet_leaves_the_others(tmp_path):
+    document = swept([5, 500])
+    with pytest.raises(RunError, match="no network is within the budget of 5 parameters") as caught:
+        ceflow.run(document, tmp_path / "run")
+    assert len(caught.value.failures) == 1
+    assert caught.value.run.results["parameters=500"]["s"]["primal"]["parameters"] <= 500
+
+
+def test_a_budget_that_no_run_of_a_sweep_can_meet_is_a_fault_beforehand():
+    with pytest.raises(SpecError, match="no network is within the budget of 5 parameters"):
+        require_memory(ceflow.compile(swept([5, 6])))
+
+
+def swept(budgets: list[int]) -> Document:
+    text = ceflow.dumps(
+        Document(model=MLP, stages={"s": Search(alpha=3.0, budget=Budget(parameters=1))})
+    )
+    return ceflow.loads(f'{text}\n[sweep]\n"stages.s.budget.parameters" = {budgets}\n')
