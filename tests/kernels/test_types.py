@@ -269,6 +269,24 @@ def test_auto_takes_what_can_run(name: str):
         kernels.ntk_operator(module, x)
 
 
+class Loop(eqx.Module):
+    """A layer applied until a sum is large, whenever that is."""
+
+    layer: eqx.nn.Linear
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jax.lax.while_loop(lambda x: x.sum() < 9, lambda x: self.layer(x) ** 2 + 1, x)
+
+
+@pytest.mark.parametrize("method", ["auto", "structured", "jacobian", "products", "operator"])
+def test_no_method_goes_back_through_a_loop_of_unknown_length(method: Any):
+    module = Loop(eqx.nn.Linear(4, 4, key=jax.random.key(0)))
+    of_method = partial(empirical_ntk, method=method)
+    ask: Any = kernels.ntk_operator if method == "operator" else of_method
+    with pytest.raises(ValueError, match=r"no derivatives in reverse mode.*use jax\.lax\.scan"):
+        ask(module, ROWS)
+
+
 # the operator and CG
 
 IDENTITY = lx.IdentityLinearOperator(jax.ShapeDtypeStruct((3, 2), jnp.float32))

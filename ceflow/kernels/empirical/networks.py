@@ -197,6 +197,17 @@ class Network:
         # JAX's mark for a derivative that is still to come, by transposition only.
         return all(each.primitive.name != "custom_lin" for each in equations_in(pushed.jaxpr))
 
+    @cached_property
+    def has_reverse_mode(self) -> bool:
+        """Whether gradients can be pulled back through it: not through a loop of unknown length."""
+        x, (output,) = self.closed.in_avals[-1], self.closed.out_avals
+        given = [jax.ShapeDtypeStruct(each.shape, each.dtype) for each in (x, output)]
+        try:
+            jax.eval_shape(self.pullback, *given)
+        except Exception:  # whatever the rules of the functions in it raise
+            return False
+        return True
+
     def pullback(self, x: Array, v: Array) -> list[Array]:
         """`J(x)^T v`, as gradients of the parameters."""
         return jax.vjp(lambda leaves: self(leaves, x), self.leaves)[1](v)[0]

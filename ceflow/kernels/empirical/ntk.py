@@ -14,7 +14,7 @@ from ceflow.kernels.empirical.blocks import structured
 from ceflow.kernels.empirical.contractions import symmetric
 from ceflow.kernels.empirical.costs import Shape
 from ceflow.kernels.empirical.networks import Network
-from ceflow.kernels.empirical.plans import METHODS, Method, plan_for
+from ceflow.kernels.empirical.plans import METHODS, NO_REVERSE_MODE, Method, Plan, plan_for
 from ceflow.kernels.empirical.vectors import products
 
 
@@ -120,9 +120,17 @@ def _kernel(
     total = trace or network.outputs == 1
     asked = Shape(len(x1), n2, network.outputs, total, x2 is None)
     plan = plan_for(network, asked, method, memory)
-    if plan.tile:
-        kernel = structured(network, plan, x1, x2, total)
-    else:
-        kernel = products(network, x1, x1 if x2 is None else x2, total, plan.chunk)
-        kernel = symmetric(kernel) if x2 is None else kernel
+    try:
+        kernel = _by(plan, network, x1, x2, total)
+    except Exception:
+        if network.has_reverse_mode:
+            raise
+        raise ValueError(NO_REVERSE_MODE) from None
     return kernel if trace else kernel.reshape(asked.n1, n2, network.outputs, network.outputs)
+
+
+def _by(plan: Plan, network: Network, x1: Array, x2: Array | None, trace: bool) -> Array:
+    if plan.tile:
+        return structured(network, plan, x1, x2, trace)
+    kernel = products(network, x1, x1 if x2 is None else x2, trace, plan.chunk)
+    return symmetric(kernel) if x2 is None else kernel

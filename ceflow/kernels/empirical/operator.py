@@ -14,7 +14,7 @@ from jaxtyping import Array, ArrayLike, Float
 from ceflow.kernels.empirical import networks
 from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.kernels.empirical.networks import Network
-from ceflow.kernels.empirical.plans import NO_FORWARD_MODE
+from ceflow.kernels.empirical.plans import NO_FORWARD_MODE, NO_REVERSE_MODE
 
 TAGS = frozenset({lx.symmetric_tag, lx.positive_semidefinite_tag})
 
@@ -90,6 +90,8 @@ def ntk_operator(
     network = networks.trace(parameters, rest, state, one[0])
     if not network.has_forward_mode:
         raise ValueError(NO_FORWARD_MODE.format("the operator", "empirical_ntk"))
+    if not network.has_reverse_mode:
+        raise ValueError(NO_REVERSE_MODE)
     given = one if two is None else two
     structure = jax.ShapeDtypeStruct((len(given), network.outputs), network.dtype)
     product = _product(network, _Batches(one, batch), _Batches(given, batch))

@@ -18,6 +18,11 @@ NO_FORWARD_MODE = (
     " gradient by jax.custom_vjp have none); use {}"
 )
 
+NO_REVERSE_MODE = (
+    "the module has no derivatives in reverse mode, as a loop of unknown length"
+    " (jax.lax.while_loop) or a callback has none; use jax.lax.scan, or bounds that are known, or jax.custom_vjp"
+)
+
 FLOOR, CEILING = 16e6, 1e9
 """Bytes of the default budget: at least, and at most for the sake of full tiles."""
 
