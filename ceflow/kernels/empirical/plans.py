@@ -20,7 +20,8 @@ NO_FORWARD_MODE = (
 
 NO_REVERSE_MODE = (
     "the module has no derivatives in reverse mode, as a loop of unknown length"
-    " (jax.lax.while_loop) or a callback has none; use jax.lax.scan, or bounds that are known, or jax.custom_vjp"
+    " (jax.lax.while_loop) or a callback has none; use jax.lax.scan, or bounds that are known, or"
+    " jax.custom_vjp"
 )
 
 FLOOR, CEILING = 16e6, 1e9
