@@ -22,6 +22,7 @@ from ceflow.events import (
     StageStarted,
 )
 from ceflow.report.text import seconds
+from ceflow.spec import printable
 
 PATIENCE = 1.0
 """Seconds that a stage may take before a bar is shown."""
@@ -71,7 +72,9 @@ class Watcher:
             self._say(f"{self.title}  {_how(event)}")
 
     def _say(self, line: str) -> None:
-        self.console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
+        self.console.print(
+            printable(line), style="dim", highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def _how(event: StageFinished | StageFailed | StageSkipped) -> str:

@@ -116,7 +116,7 @@ def trouble_report(directory: RunDirectory) -> Iterator[RenderableType]:
     how = STATES[state["state"]] + _far(state) if state["state"] != "done" else "is damaged"
     yield Text(f"the run {how}; {GO_ON}", "bold yellow")
     for line in trouble(state, lost):
-        yield Padding(Text(line, "yellow"), (0, 0, 0, 2), expand=False)
+        yield Padding(Text(printable(line), "yellow"), (0, 0, 0, 2), expand=False)
     yield ""
 
 

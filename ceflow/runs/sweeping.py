@@ -62,6 +62,7 @@ class Sweep:
         self.state: dict[str, Any] = {}
         self.documents = variants(plan.document)
         self._took: list[float] = []
+        """Seconds of each run that was not kept from before."""
         self._writing = 0.0
         self._written = time.perf_counter()
 
@@ -76,6 +77,11 @@ class Sweep:
             is_whole(RunDirectory(self.directory.path / name), list(document.stages))
             for name, document in self.documents.items()
         )
+
+    @property
+    def worked(self) -> bool:
+        """Whether any run was done or tried."""
+        return bool(self._took or self.failures)
 
     def show(self) -> None:
         """Read the results of a whole sweep, and tell of each stage that it was kept."""

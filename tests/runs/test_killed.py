@@ -39,6 +39,7 @@ def whole(tmp_path_factory):
 
 @pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 5])
 def test_killed_before_any_change_of_a_file_a_run_goes_on_to_the_same_bits(whole, tmp_path, step):
+    last = 0
     for last in itertools.count(0, step):
         folder = tmp_path / str(last)
         with pytest.MonkeyPatch.context() as patch:

@@ -60,7 +60,8 @@ def test_one_has_it_until_it_is_released(tmp_path):
 def test_it_is_taken_over_from_the_dead_alone(tmp_path, dead, keys, silent, is_taken):
     keys = {key: dead if value is None else value for key, value in keys.items()}
     leave(tmp_path / NAME, **keys)
-    os.utime(tmp_path / NAME, (time.time() - silent,) * 2)
+    then = time.time() - silent
+    os.utime(tmp_path / NAME, (then, then))
     if is_taken:
         Lease(tmp_path).release()
         assert entries(tmp_path) == []
@@ -98,7 +99,8 @@ def test_a_lease_that_cannot_be_read_is_somebodys_for_a_while(tmp_path):
     (tmp_path / NAME).write_text("{")
     with pytest.raises(Busy):
         Lease(tmp_path)
-    os.utime(tmp_path / NAME, (time.time() - 2 * STALE,) * 2)
+    then = time.time() - 2 * STALE
+    os.utime(tmp_path / NAME, (then, then))
     Lease(tmp_path).release()
 
 

@@ -55,15 +55,15 @@ def empirical(job: Job, dataset: Dataset) -> Found:
 
     draw, train = drawer(job, _inputs(job, dataset)), len(dataset.train.x)
     reference = reference_of(job)
-    measurable = reference is not None and _is_something(reference)
+    measured_from = reference if reference is not None and _is_something(reference) else None
     average, first, distances = kernels.KernelAverage(), None, []
     for index in range(job.stage.most_draws):
         whole = np.asarray(draw(job.seed.fold(index).jax()))
         matrix = whole[:train, :train]
         first = whole if first is None else first
         average.add(matrix)
-        if measurable:
-            distances.append(kernels.relative_distance(matrix, reference))
+        if measured_from is not None:
+            distances.append(kernels.relative_distance(matrix, measured_from))
         job.progress(index + 1, job.stage.most_draws)
     assert first is not None
     values = _statistics(average, distances, reference)
