@@ -18,13 +18,21 @@ if TYPE_CHECKING:
     from ceflow.kernels.draws.mean import MeanKernel, mean_kernel
     from ceflow.kernels.empirical.ntk import empirical_ntk
     from ceflow.kernels.empirical.operator import ntk_operator
-    from ceflow.kernels.infinite.limits import Kernels, analytic, block_kernel
+    from ceflow.kernels.infinite.limits import (
+        InaccurateKernelWarning,
+        Kernels,
+        analytic,
+        analytic_error,
+        block_kernel,
+        inaccuracy,
+    )
     from ceflow.kernels.tiles.computing import assemble
     from ceflow.kernels.tiles.kernel import TiledKernel, open
     from ceflow.kernels.tiles.writing import write_tiles
 
 __all__ = [
     "MEMORY",
+    "InaccurateKernelWarning",
     "KernelAverage",
     "Kernels",
     "Matrix",
@@ -35,6 +43,7 @@ __all__ = [
     "accuracy",
     "alignment",
     "analytic",
+    "analytic_error",
     "assemble",
     "block_kernel",
     "conditional_ntk",
@@ -42,6 +51,7 @@ __all__ = [
     "empirical_ntk",
     "ensemble_ntk",
     "fit",
+    "inaccuracy",
     "mean_kernel",
     "norm",
     "ntk_operator",
@@ -69,7 +79,14 @@ __getattr__, __dir__ = lazy(
         "ceflow.kernels.draws.mean": ("MeanKernel", "mean_kernel"),
         "ceflow.kernels.empirical.ntk": ("empirical_ntk",),
         "ceflow.kernels.empirical.operator": ("ntk_operator",),
-        "ceflow.kernels.infinite.limits": ("Kernels", "analytic", "block_kernel"),
+        "ceflow.kernels.infinite.limits": (
+            "InaccurateKernelWarning",
+            "Kernels",
+            "analytic",
+            "analytic_error",
+            "block_kernel",
+            "inaccuracy",
+        ),
         "ceflow.kernels.tiles.computing": ("assemble",),
         "ceflow.kernels.tiles.kernel": ("TiledKernel", "open"),
         "ceflow.kernels.tiles.writing": ("write_tiles",),

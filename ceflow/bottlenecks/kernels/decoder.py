@@ -10,7 +10,7 @@ from ceflow.bottlenecks.kernels import kinked, smooth
 from ceflow.bottlenecks.kernels.pairs import pairs
 from ceflow.bottlenecks.network import limit_of
 from ceflow.kernels import block_kernel
-from ceflow.nets import ACTIVATIONS, floats
+from ceflow.nets import floats
 from ceflow.spec import Bottleneck
 
 
@@ -70,5 +70,5 @@ def _scaled(name: str, network: Bottleneck, one: Any, two: Any) -> Array:
         a = kinked.SLOPES[decoder.activation]
         return decoder.last_variance * scale * getattr(kinked, name)(pairs(one, two), a)
     power = scale if name == "nngp_mixed" else root
-    found = getattr(smooth, name)(root * one, root * two, ACTIVATIONS[decoder.activation])
+    found = getattr(smooth, name)(root * one, root * two, decoder.activation)
     return decoder.last_variance * power * found

@@ -1,4 +1,4 @@
-"""Derivatives of the decoder's kernels for smooth activations, by quadrature and differentiation.
+"""Derivatives of the decoder's kernels for smooth activations, by differentiation.
 
 With `q1 = |x|^2`, `q2 = |x'|^2`, `c = x.x'` and `F(q1, q2, c) = E[phi phi]`, `S = dF/dc = E[phi'
 phi']` and `K = F + c S`; each derivative by x is one by q1 times 2x plus one by c times x'.
@@ -10,10 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ceflow.kernels.infinite.moments import Moments
-from ceflow.kernels.infinite.quadrature import by_quadrature
+from ceflow.kernels.infinite.duals import by_covariance
 
-Activation = Callable[[Array], Array]
+Activation = str | Callable[[Array], Array]
 Of = Callable[..., Array]
 """An elementwise function of q1, q2 and c."""
 
@@ -60,10 +59,10 @@ def expectations(activation: Activation) -> tuple[Of, Of]:
     """`E[phi phi]` and `E[phi' phi']`."""
 
     def value(q1: Array, q2: Array, c: Array) -> Array:
-        return by_quadrature(activation, Moments(q1, q2, c, c)).moments.covariance
+        return by_covariance(activation, q1, q2, c).value
 
     def slope(q1: Array, q2: Array, c: Array) -> Array:
-        return by_quadrature(activation, Moments(q1, q2, c, c)).slope
+        return by_covariance(activation, q1, q2, c).slope
 
     return value, slope
 

@@ -6,32 +6,50 @@ the angle where a difference would cancel; the angle after them has half of its 
 pi, which is all that a smooth function of the covariance needs.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ceflow.kernels.infinite.moments import Dual, Moments, from_angle, from_covariance, size
+from ceflow.kernels.infinite.errors import Facts, after_bend, after_kink
+from ceflow.kernels.infinite.forms import Form, cos, erf, gelu, sin
+from ceflow.kernels.infinite.mixtures import ERROR, MIXTURES, Mixture, mixed
+from ceflow.kernels.infinite.moments import (
+    Bounds,
+    Dual,
+    Expectations,
+    Moments,
+    from_angle,
+    from_covariance,
+    size,
+)
 from ceflow.kernels.infinite.polynomials import (
     angle_of,
     half_angle_squares,
     relu_angle,
     rounded,
-    safe_sqrt,
 )
 from ceflow.kernels.infinite.quadrature import by_quadrature
 from ceflow.nets import ACTIVATIONS
 
 Function = Callable[[Array], Array]
+Halves = tuple[Array, Array]
 
 
 def dual(activation: str | Function, moments: Moments) -> Dual:
     """The dual of an activation of the language, or of any elementwise function."""
     if isinstance(activation, str) and activation in DUALS:
-        return DUALS[activation](moments)
-    function = ACTIVATIONS[activation] if isinstance(activation, str) else activation
-    return by_quadrature(function, moments)
+        found = DUALS[activation](moments)
+    elif isinstance(activation, str):
+        found = _smooth_dual(*by_mixture(activation, moments))
+    else:
+        found = _smooth_dual(*by_quadrature(activation, moments))
+    if moments.reach is None:
+        return found
+    return found._replace(moments=found.moments._replace(reach=_reach(activation, moments.reach)))
 
 
 def kinked(slope_below: float, moments: Moments) -> Dual:
@@ -44,7 +62,8 @@ def kinked(slope_below: float, moments: Moments) -> Dual:
     w, t = slope_below / gain, moments.angle
     q1, q2 = gain * moments.q1, gain * moments.q2
     after = from_angle(q1, q2, _kinked_angle(w, t))
-    return Dual(after, gain * (1 - (1 - w) / jnp.pi * t))
+    errors, slope_error = after_kink(gain, 1 - w, moments)
+    return Dual(after._replace(errors=errors), gain * (1 - (1 - w) / jnp.pi * t), slope_error)
 
 
 def _kinked_angle(w: float, t: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -58,51 +77,98 @@ def _kinked_angle(w: float, t: Float[Array, "..."]) -> Float[Array, "..."]:
     return angle_of(*(rounded(w * a) + rounded((1 - w) * b) for a, b in ((s, s_relu), (k, k_relu))))
 
 
-def erf(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """`E = 2/pi arcsin(2c/sqrt((1 + 2 q1)(1 + 2 q2)))`, slope `4/(pi sqrt(D))` (Williams 1996).
+def by_covariance(activation: str | Function, q1: Array, q2: Array, c: Array) -> Expectations:
+    """Of a smooth activation, as functions of variances and covariance that have derivatives."""
+    product = size(q1, q2)
+    half = c / jnp.where(product > 0, 2 * product, 1.0)
+    halves, moments = (0.5 - half, 0.5 + half), Moments(q1, q2, c, c)
+    if not isinstance(activation, str):
+        return by_quadrature(activation, moments)[0]
+    if activation in MIXTURES:
+        return by_mixture(activation, moments, halves)[0]
+    if activation in ROOTLESS:
+        return _by_form(ROOTLESS[activation], FACTS[activation], moments, halves)[0]
+    return by_quadrature(ACTIVATIONS[activation], moments)[0]
 
-    `D = (1 + 2 q1)(1 + 2 q2) - 4 c^2 = 1 + 2 (q1 + q2) + 4 q1 q2 sin^2 t`.
+
+def by_mixture(
+    name: str, moments: Moments, halves: Halves | None = None
+) -> tuple[Expectations, Bounds | None]:
+    """Of tanh, softplus or silu: by its series, and by the mixture where either q is too large."""
+    mixture = MIXTURES[name]
+    largest = mixture.largest[moments.q1.dtype.name]
+    q1, q2 = moments.q1, moments.q2
+    large = jnp.maximum(q1, q2) > largest
+    asked = jnp.any(large) if moments.reach is None else moments.reach > largest
+    series, bounds = by_quadrature(ACTIVATIONS[name], moments, FACTS[name])
+    form = partial(_asked_mixture, mixture, asked)
+    others, others_bounds = _by_form(form, FACTS[name], moments, halves)
+    chosen = zip((q1 > largest, q2 > largest, large, large), others, series, strict=True)
+    found = Expectations(*(jnp.where(*each) for each in chosen))
+    if bounds is None:
+        return found, None
+    both = jax.tree.map(partial(jnp.where, q1 > largest), others_bounds, bounds)
+    return found, both
+
+
+def _asked_mixture(mixture: Mixture, asked: Array, *at: Array) -> tuple[Array, Array]:
+    """Its closed form, where any pair asks for it."""
+    empty = jnp.zeros(jnp.broadcast_shapes(*(each.shape for each in at)), at[2].dtype)
+    return jax.lax.cond(asked, mixed(mixture), lambda *_: (empty, empty), *at)
+
+
+def _by_form(
+    form: Form, facts: Facts, moments: Moments, halves: Halves | None = None
+) -> tuple[Expectations, Bounds | None]:
+    """The form at the moments, and at those of each Gaussian with itself.
+
+    `halves`, where they are given, are the squares of sine and cosine of half the angle.
     """
-    root = jnp.sqrt(1 + 2 * (q1 + q2) + rounded(16 * q1 * q2 * s * k))
-    return 2 / jnp.pi * jnp.arctan2(2 * c, root), 4 / jnp.pi / root
+    q1, q2, t, c, *_ = moments
+
+    def own(q: Array) -> tuple[Array, Array]:
+        return form(q, q, q, jnp.zeros_like(q), jnp.ones_like(q))
+
+    value, slope = form(q1, q2, c, *(halves or half_angle_squares(t)))
+    found = Expectations(own(q1)[0], own(q2)[0], value, slope)
+    if moments.errors is None:
+        return found, None
+    growth = jax.jvp(lambda q: own(q)[0], (q1,), (jnp.ones_like(q1),))[1]
+    swing = facts.swing + (jnp.sqrt(q1) if math.isinf(facts.variation) else 0.0)
+    return found, after_bend(facts._replace(swing=swing), moments, *own(q1), growth)
 
 
-def gelu(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """Of `x Phi(x)`, by Stein's lemma: with `D = (1 + q1)(1 + q2) - c^2`, `M = 1/(2 pi sqrt(D))`,
-
-    `P = E[Phi Phi] = 1/4 + arcsin(c/sqrt((1 + q1)(1 + q2)))/(2 pi)` and
-    `R = 1/(1 + q1) + 1/(1 + q2)`: `E = c P + M (q1 q2 + c^2 (R - 1))`, slope `P + c M (R + 1/D)`.
-    """
-    d = 1 + (q1 + q2) + rounded(4 * q1 * q2 * s * k)
-    p = 0.25 + jnp.arctan2(c, jnp.sqrt(d)) / (2 * jnp.pi)
-    m, r = 1 / (2 * jnp.pi * jnp.sqrt(d)), 1 / (1 + q1) + 1 / (1 + q2)
-    rest = m * (rounded(q1 * q2) + rounded(c**2 * (r - 1)))
-    return rounded(c * p) + rounded(rest), p + rounded(c * m * (r + 1 / d))
+def _smooth_dual(found: Expectations, bounds: Bounds | None) -> Dual:
+    errors, slope_error = (None, 0.0) if bounds is None else bounds
+    after = from_covariance(found.own1, found.own2, found.value)
+    return Dual(after._replace(errors=errors), found.slope, slope_error)
 
 
-def sin(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """`E = exp(-(q1 + q2)/2) sinh c`, slope with cosh; no exponent here is above 0."""
-    alike = c >= 0
-    least = jnp.where(alike, s, k)
-    unequal = (safe_sqrt(q1) - safe_sqrt(q2)) ** 2  # + 4 sqrt(q1 q2) least = q1 + q2 - 2 |c|
-    scale = jnp.exp(-unequal / 2 - rounded(2 * size(q1, q2) * least)) / 2
-    twice = jnp.where(alike, 2 * c, -2 * c)
-    value = -scale * jnp.expm1(-twice)
-    return jnp.where(alike, value, -value), scale * (1 + jnp.exp(-twice))
+def _reach(activation: str | Function, reach: Float[Array, ""]) -> Float[Array, ""]:
+    """A bound on `E[phi^2]` below a variance: of what is bounded 1, of the others by `|x|`."""
+    if not isinstance(activation, str):
+        return jnp.full_like(reach, jnp.inf)
+    if activation in BOUNDED:
+        return jnp.ones_like(reach)
+    return 2 * reach + 1 if activation == "softplus" else reach
 
 
-def cos(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """`E = exp(-(q1 + q2)/2) cosh c`, slope with sinh."""
-    slope, value = sin(q1, q2, c, s, k)
-    return value, slope
+FACTS = {
+    "erf": Facts(0.97, 2.26, 2.26),
+    "gelu": Facts(0.8, 0.78, 1.52),
+    "sin": Facts(1.0, 1.0),
+    "cos": Facts(1.0, 1.0),
+    "tanh": Facts(0.77, 2.0, 2.0, own=ERROR),
+    "softplus": Facts(0.25, 0.097, 1.0, own=ERROR),
+    "silu": Facts(0.5, 0.31, 1.4, own=ERROR),
+}
+ROOTLESS: dict[str, Form] = {"erf": erf, "gelu": gelu}
+"""Forms without a root of q, which has no derivative at 0."""
+BOUNDED = {"erf", "sin", "cos", "tanh"}
 
 
-def _smooth(form: Callable[..., tuple[Array, Array]], moments: Moments) -> Dual:
-    """The form at the moments, and at those of each Gaussian with itself."""
-    q1, q2, t, c, _ = moments
-    own1, own2 = (form(q, q, q, jnp.zeros_like(q), jnp.ones_like(q))[0] for q in (q1, q2))
-    value, slope = form(q1, q2, c, *half_angle_squares(t))
-    return Dual(from_covariance(own1, own2, value), slope)
+def _closed(name: str, form: Form) -> Callable[[Moments], Dual]:
+    return lambda moments: _smooth_dual(*_by_form(form, FACTS[name], moments))
 
 
 DUALS: dict[str, Callable[[Moments], Dual]] = {
@@ -110,9 +176,8 @@ DUALS: dict[str, Callable[[Moments], Dual]] = {
     "leaky-relu": partial(kinked, 0.01),
     "abs": partial(kinked, -1.0),
     "linear": partial(kinked, 1.0),
-    "erf": partial(_smooth, erf),
-    "gelu": partial(_smooth, gelu),
-    "sin": partial(_smooth, sin),
-    "cos": partial(_smooth, cos),
+    "erf": _closed("erf", erf),
+    "gelu": _closed("gelu", gelu),
+    "sin": _closed("sin", sin),
+    "cos": _closed("cos", cos),
 }
-"""The closed forms."""

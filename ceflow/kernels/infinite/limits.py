@@ -1,6 +1,7 @@
 """NNGP and NTK of infinitely wide networks."""
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -13,16 +14,35 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 from ceflow.compiler import nodes
 from ceflow.compiler.models import expand, sized
 from ceflow.kernels.infinite.angles import Rows, angles, rows
-from ceflow.kernels.infinite.duals import DUALS
-from ceflow.kernels.infinite.moments import from_angle
+from ceflow.kernels.infinite.errors import started
+from ceflow.kernels.infinite.gaussian import NO_KERNEL
+from ceflow.kernels.infinite.moments import Moments, from_angle
 from ceflow.kernels.infinite.pairwise import pairwise
 from ceflow.kernels.infinite.recursion import through_layers
-from ceflow.kernels.infinite.spatial import NO_KERNEL, image_kernels
+from ceflow.kernels.infinite.spatial import image_error, image_kernels
 from ceflow.nets import floats
-from ceflow.spec import Block, Bottleneck, Ensemble, Mlp, Model, Resnext, activations_of, member_of
+from ceflow.spec import Block, Bottleneck, Ensemble, Mlp, Model, Resnext, member_of
 
 Activation = Callable[[Array], Array]
 Which = Literal["nngp", "ntk"]
+
+TRIED = 64
+"""Variances at which errors are bounded, spread over those of the inputs."""
+
+TOLERATED = 0.01
+"""The error of a kernel above which there is a warning."""
+
+INACCURATE = (
+    "the analytic kernel may be off by {:.2g} of its largest diagonal entry: take precision"
+    " float64, inputs of smaller scale, smaller weight variances, or an activation with a closed"
+    " form"
+)
+
+OUT_OF_RANGE = (
+    "the kernel of inputs of up to {:.2g} has variances that {} cannot hold, or not to its digits:"
+    " bring the inputs to the scale of 1 (normalise, scale), take weight variances that neither"
+    " blow up nor vanish with depth, or precision float64"
+)
 
 BOTTLENECK = (
     "a network with a bottleneck has a kernel at infinite width where its size is infinite, of the"
@@ -36,12 +56,18 @@ class Kernels(NamedTuple):
     nngp: Float[Array, "n1 n2"]
     ntk: Float[Array, "n1 n2"]
     error: Float[Array, ""] | float = 0.0
-    """Bound on the error of every entry of both, relative to the NTK's largest diagonal entry.
+    """Bound on the difference of every entry of both, as returned, from the exact limit, over the
+    NTK's largest diagonal entry (that of `x1` and `x2`, examples with themselves).
 
-    What the Hermite series leaves out, carried through the layers; rounding aside, and exactly 0
-    for closed forms. The integrals behind the series are compared with those at twice the spacing:
-    where the activation has kinks this part is an estimate, not a bound.
+    Rounding in the inputs' precision, what series leave out and the integrals behind them, carried
+    through the layers to first order. Those integrals are compared with the same at twice the
+    spacing: of a function given as `activation` this part is an estimate, not a bound, where it has
+    kinks or changes over less than a thirtieth of the deviation of its argument.
     """
+
+
+class InaccurateKernelWarning(UserWarning):
+    """A kernel whose `error` is above 1 %."""
 
 
 def analytic(
@@ -61,10 +87,13 @@ def analytic(
     infinite. Stable at equal, opposite and zero inputs, and differentiable there.
 
     `x2` is `x1` by default, and then only half of the matrix is computed. Of relu, leaky-relu, abs,
-    linear, erf, gelu, sin and cos by closed forms; of others by a Hermite series, whose error
-    `Kernels.error` bounds. `activation`, an elementwise function in JAX, replaces the model's (pass
-    the same function again, not a new lambda, or all is compiled anew). `tile` rows are computed
-    at once, beside which memory holds the inputs and the result; its bits do not depend on it.
+    linear, erf, gelu, sin and cos by closed forms; of tanh, softplus and silu by a Hermite series
+    or, where the variance of their argument is large, by a mixture of closed forms; of others by a
+    Hermite series. `Kernels.error` bounds what all of it is off by, and above 1 % an
+    `InaccurateKernelWarning` says so. `activation`, an elementwise function in JAX, replaces the
+    model's (pass the same function again, not a new lambda, or all is compiled anew). `tile` rows
+    are computed at once, beside which memory holds the inputs and the result; its bits do not
+    depend on it.
 
     Of a `Block` the examples are patches, (n, channels, 3, 3) or as rows. In place of a model a
     tree of layers (`ceflow.compiler.nodes`) can be given, with convolutions, average pooling and
@@ -72,8 +101,9 @@ def analytic(
     square of the number of their positions where the network pools.
 
     Raises `ValueError` for inputs that are not two batches of finite numbers of one shape, a tile
-    below 1, or a network whose values are not Gaussian at infinite width: a finite bottleneck, an
-    activation on a sum of unequals, batch normalisation, maxima.
+    below 1, variances that the inputs' precision cannot hold, or a network whose values are not
+    Gaussian at infinite width: a finite bottleneck, an activation on a sum of unequals, batch
+    normalisation, maxima.
 
     >>> from ceflow.spec import Mlp
     >>> x = jnp.ones((1, 4))     # |x|^2 = d: the NTK of a ReLU network is H + 1
@@ -87,8 +117,29 @@ def analytic(
     x1, x2 = _checked(x1, x2, tile)
     root = _root(model, x1.shape[1], activation)
     nngp, ntk = _kernels(root, x1, x2, ("nngp", "ntk"), tile)
-    used = {activation} if activation is not None else activations_of(model)
-    return Kernels(nngp, ntk, 0.0 if used <= DUALS.keys() else _error(root, x1, x2))
+    return Kernels(nngp, ntk, _said(_bound(root, x1, x2), x1))
+
+
+def analytic_error(
+    model: Model | nodes.Node,
+    x1: Float[ArrayLike, "n1 ..."],
+    x2: Float[ArrayLike, "n2 ..."] | None = None,
+    *,
+    activation: Activation | None = None,
+) -> Float[Array, ""] | float:
+    """The `error` of `analytic` alone, from the inputs' lengths: for kernels made in blocks.
+
+    Raises what `analytic` does, and warns of nothing.
+
+    >>> from ceflow.spec import Mlp
+    >>> bool(analytic_error(Mlp(widths=[float("inf")] * 3), jnp.ones((2, 4))) < 1e-4)
+    True
+    """
+    if isinstance(model, Mlp | Ensemble | Bottleneck):
+        x1, x2 = _checked(x1, x2, 1)
+        return _within(_bound(_root(model, x1.shape[1], activation), x1, x2), x1)
+    root, x1, x2 = _image_arguments(model, x1, x2, 1)
+    return _within(image_error(root, x1, x2), x1)
 
 
 def block_kernel(
@@ -97,8 +148,8 @@ def block_kernel(
     """One of the two kernels as a function of `x1` and, unless it is `x1` again, `x2`.
 
     The other is not computed, and of `kernel(x, x)` only half. Any rows and columns of an MLP's
-    kernel have the bits that they have in the whole; arguments and errors are those of `analytic`.
-    Compiled once for each shape.
+    kernel have the bits that they have in the whole; arguments and what is raised are those of
+    `analytic`. How far off it may be says `analytic_error`. Compiled once for each shape.
 
     >>> from ceflow.spec import Mlp
     >>> kernel = block_kernel(Mlp(widths=[float("inf")] * 3), "ntk")
@@ -110,23 +161,47 @@ def block_kernel(
     def kernel(
         x1: Float[ArrayLike, "n1 ..."], x2: Float[ArrayLike, "n2 ..."] | None = None
     ) -> Float[Array, "n1 n2"]:
+        x2 = None if x2 is x1 else x2
         if isinstance(model, Block):
-            return getattr(_of_images(model, x1, None if x2 is x1 else x2, tile), which)
-        x1, x2 = _checked(x1, None if x2 is x1 else x2, tile)
-        return _kernels(_root(model, x1.shape[1], activation), x1, x2, (which,), tile)[0]
+            root, x1, x2 = _image_arguments(model, x1, x2, tile)
+            return _held(image_kernels(root, x1, x2)[which == "ntk"], x1, x2)
+        x1, x2 = _checked(x1, x2, tile)
+        found = _kernels(_root(model, x1.shape[1], activation), x1, x2, (which,), tile)[0]
+        return _held(found, x1, x2)
 
     return kernel
 
 
+def _held(kernel: Array, x1: Array, x2: Array | None) -> Array:
+    """The kernel, if its numbers are held by their type; else raises `ValueError`."""
+    if isinstance(kernel, Tracer):
+        return kernel
+    numbers = np.asarray(jnp.diagonal(kernel) if x2 is None else kernel)
+    held = np.isfinite(numbers).all()
+    if x2 is None and held:
+        vanished = np.abs(numbers) < jnp.finfo(kernel.dtype).tiny
+        held = not (vanished.any() and np.asarray(x1)[vanished].any())
+    if not held:
+        _within(math.nan, x1)
+    return kernel
+
+
 def _of_images(model: Block | Resnext | nodes.Node, x1: Any, x2: Any, tile: int) -> Kernels:
+    root, x1, x2 = _image_arguments(model, x1, x2, tile)
+    return Kernels(*image_kernels(root, x1, x2), _said(image_error(root, x1, x2), x1))
+
+
+def _image_arguments(
+    model: Block | Resnext | nodes.Node, x1: Any, x2: Any, tile: int
+) -> tuple[nodes.Node, Array, Array | None]:
     if isinstance(model, Resnext):
         raise ValueError(NO_KERNEL.format("BatchNorm"))
     if not isinstance(model, Block):
-        return Kernels(*image_kernels(model, *_checked(x1, x2, tile, _shape(model))))
+        return model, *_checked(x1, x2, tile, _shape(model))
     root = expand(model)
     shape = _shape(root)
     one, two = _patches(x1, shape), None if x2 is None else _patches(x2, shape)
-    return Kernels(*image_kernels(root, *_checked(one, two, tile, shape)))
+    return root, *_checked(one, two, tile, shape)
 
 
 def _patches(x: Any, shape: tuple[int, ...]) -> Any:
@@ -155,6 +230,8 @@ def _checked(
         raise ValueError(f"x1 and x2 must hold real numbers, not {dtype}")
     for name, x in (("x1", one), ("x2", two)):
         if not isinstance(x, Tracer) and not np.isfinite(x).all():
+            if np.isfinite(np.asarray(x1 if x is one else x2)).all():
+                raise ValueError(OUT_OF_RANGE.format(np.abs(x1).max(), dtype))
             raise ValueError(f"{name} holds NaN or infinity; leave those examples out")
     return one.astype(dtype), None if x2 is None else two.astype(dtype)
 
@@ -180,10 +257,51 @@ def _kernels(
     return pairwise(block, rows, x1, x2, tile)
 
 
+def _bound(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, ""]:
+    """The bound of the kernels' errors, whatever the number of inputs: compiled once a network."""
+    return _bound_at(root, _tried(x1, x2))
+
+
 @eqx.filter_jit
-def _error(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, ""]:
+def _tried(x1: Array, x2: Array | None) -> Float[Array, " tried"]:
+    """Variances spread over those of the inputs, with the least and the largest."""
+    q = jnp.sort(jnp.concatenate([_variances(x) for x in (x1, x2) if x is not None]))
+    return q[np.linspace(0, len(q) - 1, TRIED).round().astype(int)]
+
+
+def _variances(x: Float[Array, "n d"]) -> Float[Array, " n"]:
+    """`|x|^2/d`, and of what is not zero the least number at least."""
+    q = (x**2).sum(axis=1) / x.shape[1]
+    return jnp.where((x != 0).any(axis=1), jnp.maximum(q, float(jnp.finfo(x.dtype).tiny)), 0.0)
+
+
+def _bound_at(root: nodes.Node, q: Float[Array, " tried"]) -> Float[Array, ""]:
     """From the diagonal: each entry's bound is a sum of geometric means of two diagonal ones."""
-    square = rows(x1 if x2 is None else jnp.concatenate([x1, x2])).square
-    q = square / x1.shape[1]
-    state = through_layers(root, from_angle(q, q, jnp.zeros_like(q)))
-    return jnp.max(state.ntk_error) / jnp.max(state.ntk)
+    state = through_layers(root, started(Moments(q, q, jnp.zeros_like(q), q)))
+    largest = jnp.max(state.ntk)
+    return jnp.max(jnp.asarray(state.ntk_error)) / jnp.where(largest > 0, largest, 1.0)
+
+
+def _within(error: Float[Array, ""] | float, x: Array) -> Float[Array, ""] | float:
+    """The error of inputs; raises `ValueError` where none can be given."""
+    if isinstance(error, Tracer) or np.isfinite(error):
+        return error
+    raise ValueError(OUT_OF_RANGE.format(float(jnp.abs(x).max()), x.dtype))
+
+
+def _said(error: Float[Array, ""] | float, x: Array) -> Float[Array, ""] | float:
+    """The same, with a warning where it is large."""
+    remark = inaccuracy(_within(error, x))
+    if remark:
+        warnings.warn(remark, InaccurateKernelWarning, stacklevel=3)
+    return error
+
+
+def inaccuracy(error: Float[Array, ""] | float) -> str | None:
+    """A sentence on an analytic kernel whose error is above 1 %; of others none.
+
+    >>> inaccuracy(1e-6)
+    """
+    if isinstance(error, Tracer) or not float(error) > TOLERATED:
+        return None
+    return INACCURATE.format(float(error))

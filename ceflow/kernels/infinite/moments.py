@@ -16,6 +16,22 @@ from ceflow.kernels.infinite.polynomials import (
     safe_sqrt,
 )
 
+MARGIN = 2.0**10
+"""How near the least and the largest numbers variances may come."""
+
+
+class Errors(NamedTuple):
+    """Bounds on what rounding, quadrature and series may have done to moments."""
+
+    relative: Float[Array, "..."]
+    """Of q, and of an angle where no bound of its own says more."""
+    angle: Float[Array, "..."]
+    """Of the angle, in radians."""
+    variance: Float[Array, "..."]
+    """Of q, beside the relative one."""
+    covariance: Float[Array, "..."]
+    """Of the covariance, beside what those of q and the angle make of it."""
+
 
 class Moments(NamedTuple):
     """Of two Gaussian pre-activations. What is not asked for is not computed, under `jax.jit`."""
@@ -24,8 +40,26 @@ class Moments(NamedTuple):
     q2: Float[Array, "..."]
     angle: Float[Array, "..."]
     covariance: Float[Array, "..."]
-    error: Float[Array, "..."] | float = 0.0
-    """Bound on the error of the covariance, for q1 = q2 and angle 0; 0 for closed forms."""
+    errors: Errors | None = None
+    """Bounds for q1 = q2 and angle 0, where they are largest; followed where there are any."""
+    reach: Float[Array, ""] | None = None
+    """A bound on all q, where it is known for more pairs than these."""
+
+
+class Expectations(NamedTuple):
+    """What a smooth activation phi makes of two Gaussians."""
+
+    own1: Float[Array, "..."]
+    """`E[phi(z1)^2]`."""
+    own2: Float[Array, "..."]
+    value: Float[Array, "..."]
+    """`E[phi(z1) phi(z2)]`."""
+    slope: Float[Array, "..."]
+    """`E[phi'(z1) phi'(z2)]`."""
+
+
+Bounds = tuple[Errors, Float[Array, "..."]]
+"""On the errors of the moments after an activation, and of its slope."""
 
 
 class Dual(NamedTuple):
@@ -54,19 +88,20 @@ def from_covariance(
 
 
 def size(q1: Float[Array, "..."], q2: Float[Array, "..."]) -> Float[Array, "..."]:
-    """`sqrt(q1 q2)`. Of the product, not the product of roots: exact where q1 = q2."""
-    return safe_sqrt(q1 * q2)
+    """`sqrt(q1 q2)`, where the product may be too large or too small; exact where q1 = q2."""
+    return jnp.where(q1 == q2, (q1 + q2) / 2, safe_sqrt(q1) * safe_sqrt(q2))
 
 
 def scaled(moments: Moments, variance: float) -> Moments:
     """The moments after weights of that variance."""
-    q1, q2, t, covariance, error = moments
+    q1, q2, t, covariance, errors, reach = moments
     return Moments(
         rounded(variance * q1),
         rounded(variance * q2),
         t,
         rounded(variance * covariance),
-        variance * error,
+        None if errors is None else _after_weights(errors, variance),
+        None if reach is None else variance * reach,
     )
 
 
@@ -78,7 +113,7 @@ def biased(moments: Moments, variance: float) -> Moments:
     `4 r1' r2' s' = 2 (b + g) (r1 - r2)^2/(r1' + r2')^2 + 4 r1 r2 s` and
     `2 r1' r2' (1 - s') = g + 2 r1 r2 (1 - s) + b`: sums of what is positive.
     """
-    q1, q2, t, covariance, error = moments
+    q1, q2, t, covariance, errors, reach = moments
     s, k = half_angle_squares(t)
     new1, new2 = q1 + variance, q2 + variance
     old, new = size(q1, q2), size(new1, new2)
@@ -87,4 +122,26 @@ def biased(moments: Moments, variance: float) -> Moments:
     apart = rounded(2 * (variance + gap) * unequal) + rounded(4 * old * s)
     together = gap + rounded(2 * old * k) + variance
     angle = angle_of(apart / (4 * new), together / (2 * new))
-    return Moments(new1, new2, angle, covariance + variance, error)
+    if errors is not None:
+        # Lengths that differ by little turn the vectors by little, and their errors as much.
+        relative = errors.relative + float(jnp.finfo(q1.dtype).eps)
+        errors = errors._replace(relative=relative, angle=errors.angle + 2 * relative)
+    reach = None if reach is None else reach + variance
+    return Moments(new1, new2, angle, covariance + variance, errors, reach)
+
+
+def ranged(moments: Moments) -> Moments:
+    """The moments, with no bound on variances nearly too large or too small to be written down."""
+    if moments.errors is None:
+        return moments
+    q, numbers = moments.q1, jnp.finfo(moments.q1.dtype)
+    least, largest = float(numbers.tiny) * MARGIN, float(numbers.max) / MARGIN
+    held = (q == 0) | ((q >= least) & (q <= largest))
+    relative = jnp.where(held, moments.errors.relative, jnp.inf)
+    return moments._replace(errors=moments.errors._replace(relative=relative))
+
+
+def _after_weights(errors: Errors, variance: float) -> Errors:
+    relative, angle, of_q, covariance = errors
+    relative += 2 * float(jnp.finfo(jnp.asarray(relative).dtype).eps)
+    return Errors(relative, angle, variance * of_q, variance * covariance)

@@ -69,6 +69,16 @@ def angle_of(s: Float[Array, "..."], k: Float[Array, "..."]) -> Float[Array, "..
     return jnp.where(middle, math.pi / 2 - arc, jnp.where(s < k, arc, math.pi - arc))
 
 
+def arcsine(sine: Float[Array, "..."], cosine: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The angle in [-pi/2, pi/2] with that sine and cosine, from whichever is smaller."""
+    size = jnp.abs(sine)
+    steep = size > cosine
+    least = jnp.where(steep, cosine, size)
+    arc = least * _series(ARCSINE, 4 * least**2 - 1)
+    arc = jnp.where(steep, math.pi / 2 - arc, arc)
+    return jnp.where(sine < 0, -arc, arc)
+
+
 def relu_angle(t: Float[Array, "..."]) -> Float[Array, "..."]:
     """The angle t' after ReLU: `cos t' = (sin t + (pi - t) cos t)/pi`.
 

@@ -3,18 +3,20 @@
 from functools import singledispatch
 from typing import NamedTuple
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ceflow.compiler import nodes
-from ceflow.kernels.infinite.duals import dual
-from ceflow.kernels.infinite.moments import Moments, biased, scaled
+from ceflow.kernels.infinite.duals import Function, dual
+from ceflow.kernels.infinite.errors import eps_of, of_covariance
+from ceflow.kernels.infinite.moments import Moments, biased, ranged, scaled
 from ceflow.kernels.infinite.polynomials import rounded
 
 
 class State(NamedTuple):
     """Two batches part of the way up: their moments, and the NTK so far with a bound on its error
-    (on the diagonal, where it is largest)."""
+    (on the diagonal, where it is largest), if that of the moments is followed."""
 
     moments: Moments
     ntk: Float[Array, "..."]
@@ -33,21 +35,42 @@ def _propagate(node: nodes.Node, state: State) -> State:
 
 @_propagate.register
 def _(node: nodes.Dense, state: State) -> State:
-    moments = scaled(state.moments, node.weight_variance)
-    if node.bias_variance:
-        moments = biased(moments, node.bias_variance)
-    return State(
-        moments,
-        moments.covariance + rounded(node.weight_variance * state.ntk),
-        moments.error + node.weight_variance * state.ntk_error,
-    )
+    variances = node.weight_variance, node.bias_variance
+    if state.moments.errors is None:
+        return _through_weights(state, *variances)
+    return _compiled_weights(state, *(v and jnp.asarray(v, state.ntk.dtype) for v in variances))
+
+
+def _through_weights(state: State, c: float | Array, b: float | Array) -> State:
+    moments = scaled(state.moments, c)
+    if isinstance(b, Array) or b:
+        moments = biased(moments, b)
+    ntk = moments.covariance + rounded(c * state.ntk)
+    if moments.errors is None:
+        return State(moments, ntk)
+    moments = ranged(moments)
+    error = of_covariance(moments) + c * state.ntk_error + 2 * eps_of(ntk) * ntk
+    return State(moments, ntk, error)
 
 
 @_propagate.register
 def _(node: nodes.Activation, state: State) -> State:
-    after = dual(node.name, state.moments)
+    through = _through_activation if state.moments.errors is None else _compiled_activation
+    return through(node.name, state)
+
+
+def _through_activation(activation: str | Function, state: State) -> State:
+    after = dual(activation, state.moments)
+    ntk = after.slope * state.ntk
+    if state.moments.errors is None:
+        return State(after.moments, ntk)
     error = after.slope * state.ntk_error + after.slope_error * (state.ntk + state.ntk_error)
-    return State(after.moments, after.slope * state.ntk, error)
+    return State(after.moments, ntk, error + eps_of(ntk) * ntk)
+
+
+# Errors are followed at so few variances that compiling is all it takes: once a kind of layer.
+_compiled_weights = eqx.filter_jit(_through_weights)
+_compiled_activation = eqx.filter_jit(_through_activation)
 
 
 @_propagate.register

@@ -18,8 +18,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ceflow.compiler import nodes
-from ceflow.kernels.infinite.duals import DUALS, dual
-from ceflow.kernels.infinite.moments import Moments, size
+from ceflow.kernels.infinite.duals import dual
+from ceflow.kernels.infinite.errors import START, eps_of, of_covariance
+from ceflow.kernels.infinite.gaussian import require_gaussian
+from ceflow.kernels.infinite.moments import Errors, Moments, biased, ranged, scaled, size
 from ceflow.kernels.infinite.polynomials import angle_of, half_angle_squares, safe_sqrt
 
 BLOCK = 2**28
@@ -28,35 +30,41 @@ BLOCK = 2**28
 COPIES = 16
 """Arrays over the pairs of positions that are alive at once."""
 
-NO_KERNEL = (
-    "a network with {} has no kernel at infinite width here: its values are not Gaussian; draw"
-    " networks (empirical_ntk), or take a block without it"
-)
+TRIED = 16
+"""Images from which errors are bounded, of lengths spread over those of all."""
+
+APART = 4
+"""Units of eps of q that covariances are off by where lengths differ: `apart` holds both."""
 
 
 def image_kernels(
     root: nodes.Node, x1: Float[Array, "n1 c h w"], x2: Float[Array, "n2 c h w"] | None
-) -> tuple[Float[Array, "n1 n2"], Float[Array, "n1 n2"], Float[Array, ""] | float]:
-    """NNGP and NTK of an infinitely wide network, and the bound on the error of its quadratures,
-    relative to the NTK's largest diagonal entry.
+) -> tuple[Float[Array, "n1 n2"], Float[Array, "n1 n2"]]:
+    """NNGP and NTK of an infinitely wide network.
 
     Without `x2` of `x1` with itself, and then each pair is done once.
     """
     require_gaussian(root)
-    nngp, ntk = _of_pairs(root, x1, x2)
-    if activations(root) <= set(DUALS):
-        return nngp, ntk, 0.0
-    return nngp, ntk, _error(root, x1 if x2 is None else jnp.concatenate([x1, x2]))
+    return _of_pairs(root, x1, x2)
+
+
+def image_error(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, ""]:
+    """The bound on their errors, over the NTK's largest diagonal entry."""
+    require_gaussian(root)
+    x = x1 if x2 is None else jnp.concatenate([x1, x2])
+    order = jnp.argsort((x**2).sum(axis=(1, 2, 3)))
+    return _error(root, x[order[np.linspace(0, len(x) - 1, TRIED).round().astype(int)]])
 
 
 @eqx.filter_jit
 def _of_pairs(root: nodes.Node, x1: Array, x2: Array | None) -> tuple[Array, Array]:
     def pair(indices: Array) -> tuple[Array, Array]:
         i, j = indices
-        across = through(root, images(x1[i], other[j], root)).across
+        across = through(root, images(x1[i], other[j], root, reach)).across
         return across.covariance.squeeze(), across.ntk.squeeze()
 
     other = x1 if x2 is None else x2
+    reach = jnp.maximum(_largest(x1), _largest(other))
     rows, columns = np.triu_indices(len(x1)) if x2 is None else np.indices((len(x1), len(x2)))
     pairs = jnp.stack([jnp.ravel(rows), jnp.ravel(columns)], axis=1)
     nngp, ntk = jax.lax.map(pair, pairs, batch_size=min(len(pairs), _at_once(root, x1)))
@@ -75,11 +83,27 @@ def _error(root: nodes.Node, x: Array) -> Float[Array, ""]:
     """From the diagonal: each entry's bound is at most the larger of those of its two images."""
 
     def own(image: Array) -> tuple[Array, Array]:
-        across = through(root, images(image, image, root)).across
-        return across.ntk_error, across.ntk.squeeze()
+        state = images(image, image, root, reach)
+        across = through(root, state.each(_started)).across
+        error = jnp.where(jnp.isfinite(across.covariance).all(), across.ntk_error, jnp.inf)
+        return error, across.ntk.squeeze()
 
+    reach = _largest(x)
     errors, diagonal = jax.lax.map(own, x, batch_size=min(len(x), _at_once(root, x)))
-    return jnp.max(errors) / jnp.max(diagonal)
+    largest = jnp.max(diagonal)
+    return jnp.max(errors) / jnp.where(largest > 0, largest, 1.0)
+
+
+def _largest(x: Float[Array, "n c h w"]) -> Float[Array, ""]:
+    """Of all variances, over channels."""
+    return jnp.max((x**2).mean(axis=1))
+
+
+def _started(pair: "Between") -> "Between":
+    """With the errors of inputs, of which a square that vanishes has no bound."""
+    eps, q = eps_of(pair.q1), jnp.max(pair.q1)
+    none = jnp.zeros((), q.dtype)
+    return pair._replace(errors=Errors(none + START * eps, none, none, APART * eps * q))
 
 
 def _at_once(root: nodes.Node, x: Array) -> int:
@@ -104,9 +128,11 @@ class Between(NamedTuple):
     apart: Array
     together: Array
     ntk: Array
-    error: Array
-    """Bound on the error of all covariances, by quadrature."""
-    ntk_error: Array
+    reach: Array
+    """A bound on all variances, of all pairs."""
+    errors: Errors | None = None
+    """Bounds on the errors of the moments at all positions, if they are followed."""
+    ntk_error: Array | float = 0.0
     """The same of the NTK."""
 
     @property
@@ -116,13 +142,11 @@ class Between(NamedTuple):
 
     def moved(self, function: Callable[[Array], Array]) -> "Between":
         """The same linear map of positions for all moments."""
-        q1, q2, covariance, apart, together, ntk = map(function, self[:6])
-        moved = (q1, q2, covariance, apart, together, ntk)
-        return Between(*moved, self.error, self.ntk_error)
+        return Between(*map(function, self[:6]), *self[6:])
 
     def plus(self, other: "Between") -> "Between":
         """The moments of a sum of uncorrelated values."""
-        return Between(*(a + b for a, b in zip(self, other, strict=True)))
+        return jax.tree.map(add, self, other)
 
 
 class Images(NamedTuple):
@@ -137,10 +161,12 @@ class Images(NamedTuple):
         return Images(*map(function, self))
 
 
-def images(x1: Float[Array, "c h w"], x2: Float[Array, "c h w"], root: nodes.Node) -> Images:
-    """Two inputs as the network `root` needs them."""
+def images(
+    x1: Float[Array, "c h w"], x2: Float[Array, "c h w"], root: nodes.Node, reach: Array
+) -> Images:
+    """Two inputs as the network `root` needs them; no variance of any is above `reach`."""
     pairs = ((x1, x2), (x1, x1), (x2, x2))
-    return Images(*(_between(one, two, pools(root)) for one, two in pairs))
+    return Images(*(_between(one, two, pools(root), reach) for one, two in pairs))
 
 
 def pools(root: nodes.Node) -> bool:
@@ -148,72 +174,13 @@ def pools(root: nodes.Node) -> bool:
     return any(isinstance(node, nodes.AveragePool) for node in nodes.every(root))
 
 
-def activations(root: nodes.Node) -> set[str]:
-    """The names of a network's activations."""
-    return {node.name for node in nodes.every(root) if isinstance(node, nodes.Activation)}
-
-
-def require_gaussian(node: nodes.Node, gaussian: bool = False) -> bool:
-    """Whether the values after a layer are Gaussian, given whether those before it are.
-
-    Raises `ValueError` where an activation meets values that are not: such a network has a limit,
-    but no closed recursion leads to it.
-    """
-    match node:
-        case nodes.Dense() | nodes.Convolution():
-            return True
-        case nodes.Activation():
-            if not gaussian:
-                raise ValueError(
-                    f"{node.name} acts on values that are not Gaussian at infinite width: put a"
-                    " dense layer or a convolution before it (in a residual network, on the"
-                    " shortcut, or the activation at the head of the body)"
-                )
-            return False
-        case nodes.BatchNorm() | nodes.MaxPool():
-            raise ValueError(NO_KERNEL.format(type(node).__name__))
-        case nodes.Residual():
-            body = require_gaussian(node.body, gaussian)
-            straight = node.shortcut and require_gaussian(node.shortcut, gaussian)
-            if not any(_ends_in_weights(branch) for branch in (node.body, node.shortcut)):
-                raise ValueError(
-                    "neither branch of a residual connection ends in weights of its own, so that"
-                    " they are correlated: end the body or the shortcut in a dense layer or a"
-                    " convolution"
-                )
-            return body and bool(gaussian if straight is None else straight)
-        case nodes.Chain():
-            for layer in node.layers:
-                gaussian = require_gaussian(layer, gaussian)
-            return gaussian
-        case nodes.Ensemble():
-            return require_gaussian(node.member, gaussian)
-        case _:
-            return gaussian
-
-
-def _ends_in_weights(node: nodes.Node | None) -> bool:
-    match node:
-        case nodes.Dense() | nodes.Convolution():
-            return True
-        case nodes.Chain():
-            return _ends_in_weights(node.layers[-1])
-        case nodes.Ensemble():
-            return _ends_in_weights(node.member)
-        case nodes.Residual():
-            return _ends_in_weights(node.body) and _ends_in_weights(node.shortcut)
-        case _:
-            return False
-
-
-def _between(one: Array, two: Array, every: bool) -> Between:
+def _between(one: Array, two: Array, every: bool, reach: Array) -> Between:
     q1, q2 = (one**2).mean(axis=0), (two**2).mean(axis=0)
     one = one[:, :, :, None, None] if every else one
     two = two[:, None, None, :, :] if every else two
     both = one * two, (one - two) ** 2, (one + two) ** 2
     covariance, apart, together = (values.mean(axis=0) for values in both)
-    ntk, none = jnp.zeros_like(covariance), jnp.zeros((), covariance.dtype)
-    return Between(q1, q2, covariance, apart, together, ntk, none, none)
+    return Between(q1, q2, covariance, apart, together, jnp.zeros_like(covariance), reach)
 
 
 @singledispatch
@@ -292,16 +259,17 @@ def _(node: nodes.Ensemble, state: Images) -> Images:
 def _weighted(pair: Between, c: float, b: float) -> Between:
     """`S <- c S + b`, then the NTK `T <- S + c T`."""
     moved = pair.moved(lambda a: c * a)
-    return Between(
-        moved.q1 + b,
-        moved.q2 + b,
-        moved.covariance + b,
-        moved.apart,
-        moved.together + 4 * b,
-        moved.covariance + b + moved.ntk,
-        c * pair.error,
-        c * (pair.error + pair.ntk_error),
-    )
+    q1, q2, covariance = moved.q1 + b, moved.q2 + b, moved.covariance + b
+    ntk, reach = covariance + moved.ntk, c * pair.reach + b
+    after = Between(q1, q2, covariance, moved.apart, moved.together + 4 * b, ntk, reach)
+    if pair.errors is None:
+        return after
+    at = Moments(pair.q1, pair.q2, pair.q1, pair.q1, pair.errors)
+    weighted = ranged(biased(scaled(at, c), b) if b else scaled(at, c))
+    errors = jax.tree.map(jnp.max, weighted.errors)
+    ntk_error = jnp.max(of_covariance(weighted)) + c * pair.ntk_error
+    rounding = 2 * eps_of(ntk) * jnp.max(jnp.abs(ntk))
+    return after._replace(errors=errors, ntk_error=ntk_error + rounding)
 
 
 def _activated(pair: Between, name: str) -> Between:
@@ -310,22 +278,29 @@ def _activated(pair: Between, name: str) -> Between:
     one = jnp.where(scale > 0, scale, 1.0)
     s, k = (jnp.maximum(a - unequal, 0.0) / one for a in (pair.apart, pair.together))
     angle = jnp.where(scale > 0, angle_of(s, k), 0.0)
-    after, slope, slope_error = dual(name, Moments(q1, q2, angle, pair.covariance, pair.error))
-    ntk_error = jnp.max(slope) * pair.ntk_error + jnp.max(jnp.asarray(slope_error)) * (
-        jnp.max(pair.ntk) + pair.ntk_error
-    )
+    before = Moments(q1, q2, angle, pair.covariance, pair.errors, pair.reach)
+    after, slope, slope_error = dual(name, before)
     s, k = half_angle_squares(after.angle)
     unequal = (safe_sqrt(after.q1) - safe_sqrt(after.q2)) ** 2
     scale = 4 * size(after.q1, after.q2)
-    return Between(
+    found = Between(
         after.q1.reshape(pair.q1.shape),
         after.q2.reshape(pair.q2.shape),
         after.covariance,
         unequal + scale * s,
         unequal + scale * k,
         slope * pair.ntk,
-        jnp.max(jnp.asarray(after.error)),
-        ntk_error,
+        pair.reach if after.reach is None else after.reach,
+    )
+    if pair.errors is None or after.errors is None:
+        return found
+    errors = jax.tree.map(jnp.max, after.errors)
+    lost = APART * eps_of(pair.ntk) * jnp.max(after.q1)
+    ntk_error = jnp.max(slope) * pair.ntk_error + jnp.max(slope_error) * (
+        jnp.max(jnp.abs(pair.ntk)) + pair.ntk_error
+    )
+    return found._replace(
+        errors=errors._replace(covariance=errors.covariance + lost), ntk_error=ntk_error
     )
 
 
@@ -371,5 +346,12 @@ def _from_covariance(
 ) -> Between:
     total = q1[:, :, None, None] + q2
     apart, together = (jnp.maximum(total + sign * 2 * covariance, 0.0) for sign in (-1, 1))
-    errors = before.error, before.ntk_error
-    return Between(q1, q2, covariance, apart, together, ntk, *errors)
+    errors = before.errors
+    if errors is not None:
+        # What was known of angles is known of covariances alone; that of q is theirs too.
+        lost = errors.covariance + jnp.max(before.q1) * (4 * errors.relative + errors.angle)
+        lost += errors.variance
+        none = jnp.zeros_like(lost)
+        errors = Errors(none, none, lost, lost)
+    found = q1, q2, covariance, apart, together, ntk
+    return Between(*found, before.reach, errors, before.ntk_error)
