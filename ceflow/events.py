@@ -56,6 +56,10 @@ class Notice:
     text: str
 
 
+class InaccurateKernelWarning(UserWarning):
+    """A kernel may be off by more than 1 %: with the results where a stage is under way."""
+
+
 Event = StageStarted | Progress | StageFinished | StageFailed | StageSkipped | Notice
 Observer = Callable[[Event], None]
 

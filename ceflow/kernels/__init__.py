@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
+    from ceflow.events import InaccurateKernelWarning
     from ceflow.kernels.algebra.cholesky import SingularError, rounding_ridge
     from ceflow.kernels.algebra.distance import relative_distance
     from ceflow.kernels.algebra.eigenvalues import Spectrum, eigenvalue_max, spectrum
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ceflow.kernels.empirical.ntk import empirical_ntk
     from ceflow.kernels.empirical.operator import ntk_operator
     from ceflow.kernels.infinite.limits import (
-        InaccurateKernelWarning,
         Kernels,
         analytic,
         analytic_error,
@@ -67,6 +67,7 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "ceflow.events": ("InaccurateKernelWarning",),
         "ceflow.kernels.algebra.cholesky": ("SingularError", "rounding_ridge"),
         "ceflow.kernels.algebra.distance": ("relative_distance",),
         "ceflow.kernels.algebra.eigenvalues": ("Spectrum", "eigenvalue_max", "spectrum"),
@@ -80,7 +81,6 @@ __getattr__, __dir__ = lazy(
         "ceflow.kernels.empirical.ntk": ("empirical_ntk",),
         "ceflow.kernels.empirical.operator": ("ntk_operator",),
         "ceflow.kernels.infinite.limits": (
-            "InaccurateKernelWarning",
             "Kernels",
             "analytic",
             "analytic_error",

@@ -188,7 +188,7 @@ class Loop:
         started, self.worked = time.perf_counter(), True
         machine.reset_peak_memory()
         self.directory.remove(f"figures/{name}-*.svg")
-        outcome = stages.kind_of(stage).run(self._job(name, stage))
+        outcome = stages.outcome_of(stages.kind_of(stage), self._job(name, stage))
         values, files = self._keep(name, outcome)
         memory = machine.peak_memory()
         self._forget_if_other(name, values)

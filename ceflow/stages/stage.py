@@ -1,14 +1,15 @@
 """What a stage is given, and what it gives back."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ceflow import data
+from ceflow import data, kernels
 from ceflow.compiler import Plan
-from ceflow.events import Observer, Progress
+from ceflow.events import InaccurateKernelWarning, Observer, Progress
 from ceflow.seeding import Seed, pinned
 from ceflow.spec import Circle, Descent, Document, Fault, Kernel, Model, Stage, Variance
 from ceflow.stages.summary import Block
@@ -116,6 +117,34 @@ class Kind(NamedTuple):
     """What all stages of this kind in a run show together, by name."""
     faults: Callable[[str, Any, Plan, Model], Iterator[Fault]] | None = None
     """What is wrong with a stage of a name that only counts and files tell, seen from the stage."""
+
+
+def outcome_of(kind: Kind, job: Job) -> Outcome:
+    """What a stage found, with a warning for each kernel in it that may be far off."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", InaccurateKernelWarning)
+        outcome = kind.run(job)
+    said = []
+    for each in caught:
+        if issubclass(each.category, InaccurateKernelWarning):
+            said.append(str(each.message))
+        else:
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    said += _inherited(job)
+    if not said:
+        return outcome
+    texts = [*outcome.values.get("warnings", ()), *said]
+    return replace(outcome, values=outcome.values | {"warnings": list(dict.fromkeys(texts))})
+
+
+def _inherited(job: Job) -> Iterator[str]:
+    """Of the kernels of earlier stages that this one stands on."""
+    for key in ("reference", "kernel"):
+        name = getattr(job.stage, key, None)
+        error = job.results[name].get("quadrature_error", 0.0) if name else 0.0
+        remark = kernels.inaccuracy(error) if error else None
+        if remark:
+            yield f"of the stage {name}: {remark}"
 
 
 def resolve_model(stage: Stage, plan: Plan, results: Mapping[str, Values]) -> Model:

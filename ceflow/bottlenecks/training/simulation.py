@@ -23,6 +23,7 @@ from ceflow.bottlenecks.training.stability import BATCHES, largest_factor
 from ceflow.bottlenecks.training.steps import Dynamics, Rates, State
 from ceflow.bottlenecks.wide import WideNetwork
 from ceflow.dynamics import Loss, SquaredError
+from ceflow.kernels import analytic_error
 from ceflow.spec import Bottleneck
 
 EngineName = Literal["features", "history"]
@@ -88,8 +89,10 @@ class Simulation:
     def made(self) -> MadeRows:
         """The kernel, to be made anywhere."""
         if self.network.size < math.inf:
+            analytic_error(self.network.encoder, self.inputs)  # which warns where it is large
             kernel = EncoderKernel(self.network)
         else:
+            analytic_error(self.network, self.inputs)
             encoder, decoder = map(float, self.shares)
             kernel = ComposedKernel(self.network, (encoder, decoder))
         return MadeRows(kernel, points_of(self.inputs), self.train_count)

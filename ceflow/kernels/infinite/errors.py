@@ -13,12 +13,12 @@ from jaxtyping import Array, Float
 from ceflow.kernels.infinite.moments import Bounds, Errors, Moments
 from ceflow.kernels.infinite.polynomials import safe_sqrt
 
-START = 8
+START = 6
 """Units of eps: lengths and angles of inputs, from sums over their entries."""
-FEW = 8
+FEW = 4
 """Units of eps: the roundings of one closed form that has no cancellation."""
-ARC = math.pi / math.sqrt(2)
-"""`|arccos a - arccos b| <= ARC sqrt(|a - b|)`."""
+ARC = 1.5
+"""`|arccos a - arccos b| <= ARC sqrt(|a - b|)`, up to 0.6; beyond, bounds are capped."""
 
 
 class Facts(NamedTuple):
@@ -88,8 +88,8 @@ def after_bend(
     `own` and `slope` are `E[phi^2]` and `E[phi'^2]`, `growth` is the derivative of `own` by q, and
     `left_out` what is missing of each beside the relative error of the form.
 
-    `dE/dc = E[phi' phi']`, `dE/dq = E[phi'' phi]/2` and the same of phi', by Cauchy and Schwarz;
-    of the slope also that it moves by `variation^2/(2 pi)` times the angle.
+    `dE/dc = E[phi' phi']` and `dE/dq = E[phi'' phi]/2` by Cauchy and Schwarz, or as a change of
+    scale; the same of phi', and of it also that it moves by `variation^2/(2 pi)` times the angle.
     """
     assert moments.errors is not None
     q, (relative, angle, variance, covariance) = moments.q1, moments.errors
@@ -99,11 +99,14 @@ def after_bend(
     if math.isfinite(facts.variation):
         by_angle = facts.variation**2 / (2 * math.pi) * (angle + ARC * _root(moved + variance, q))
         turned = jnp.minimum(turned, by_angle + 4 * slope * _ratio(variance, q))
+    by_size = jnp.minimum(
+        safe_sqrt(own) * facts.bend * variance, facts.swing * own * _ratio(variance, q)
+    )
     after = Errors(
         jnp.zeros_like(q),
         jnp.zeros_like(q),
         jnp.abs(growth) * variance + own * fresh + left_out[0],
-        slope * moved + safe_sqrt(own) * facts.bend * variance + own * fresh + left_out[0],
+        slope * (moved + variance) + by_size + own * fresh + left_out[0],
     )
     of_slope = slope * fresh + turned + left_out[1]
     # No covariance is further off than twice the variance.

@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 
 from ceflow.compiler import nodes
 from ceflow.compiler.models import expand, sized
+from ceflow.events import InaccurateKernelWarning
 from ceflow.kernels.infinite.angles import Rows, angles, rows
 from ceflow.kernels.infinite.errors import started
 from ceflow.kernels.infinite.gaussian import NO_KERNEL
@@ -40,9 +41,11 @@ INACCURATE = (
 
 OUT_OF_RANGE = (
     "the kernel of inputs of up to {:.2g} has variances that {} cannot hold, or not to its digits:"
-    " bring the inputs to the scale of 1 (normalise, scale), take weight variances that neither"
-    " blow up nor vanish with depth, or precision float64"
+    " bring the inputs to the scale of 1 (normalise, scale), or take weight variances that neither"
+    " blow up nor vanish with depth"
 )
+
+IN_DOUBLE = ", or precision float64"
 
 BOTTLENECK = (
     "a network with a bottleneck has a kernel at infinite width where its size is infinite, of the"
@@ -64,10 +67,6 @@ class Kernels(NamedTuple):
     spacing: of a function given as `activation` this part is an estimate, not a bound, where it has
     kinks or changes over less than a thirtieth of the deviation of its argument.
     """
-
-
-class InaccurateKernelWarning(UserWarning):
-    """A kernel whose `error` is above 1 %."""
 
 
 def analytic(
@@ -129,7 +128,7 @@ def analytic_error(
 ) -> Float[Array, ""] | float:
     """The `error` of `analytic` alone, from the inputs' lengths: for kernels made in blocks.
 
-    Raises what `analytic` does, and warns of nothing.
+    Raises what `analytic` does, and warns as it does.
 
     >>> from ceflow.spec import Mlp
     >>> bool(analytic_error(Mlp(widths=[float("inf")] * 3), jnp.ones((2, 4))) < 1e-4)
@@ -137,9 +136,9 @@ def analytic_error(
     """
     if isinstance(model, Mlp | Ensemble | Bottleneck):
         x1, x2 = _checked(x1, x2, 1)
-        return _within(_bound(_root(model, x1.shape[1], activation), x1, x2), x1)
+        return _said(_bound(_root(model, x1.shape[1], activation), x1, x2), x1)
     root, x1, x2 = _image_arguments(model, x1, x2, 1)
-    return _within(image_error(root, x1, x2), x1)
+    return _said(image_error(root, x1, x2), x1)
 
 
 def block_kernel(
@@ -230,8 +229,9 @@ def _checked(
         raise ValueError(f"x1 and x2 must hold real numbers, not {dtype}")
     for name, x in (("x1", one), ("x2", two)):
         if not isinstance(x, Tracer) and not np.isfinite(x).all():
-            if np.isfinite(np.asarray(x1 if x is one else x2)).all():
-                raise ValueError(OUT_OF_RANGE.format(np.abs(x1).max(), dtype))
+            given = np.asarray(x1 if x2 is None or x is one else x2)
+            if np.isfinite(given).all():
+                raise ValueError(OUT_OF_RANGE.format(np.abs(given).max(), dtype) + IN_DOUBLE)
             raise ValueError(f"{name} holds NaN or infinity; leave those examples out")
     return one.astype(dtype), None if x2 is None else two.astype(dtype)
 
@@ -286,7 +286,12 @@ def _within(error: Float[Array, ""] | float, x: Array) -> Float[Array, ""] | flo
     """The error of inputs; raises `ValueError` where none can be given."""
     if isinstance(error, Tracer) or np.isfinite(error):
         return error
-    raise ValueError(OUT_OF_RANGE.format(float(jnp.abs(x).max()), x.dtype))
+    raise ValueError(_out_of_range(x))
+
+
+def _out_of_range(x: Array) -> str:
+    said = OUT_OF_RANGE.format(float(jnp.abs(x).max()), x.dtype)
+    return said + (IN_DOUBLE if x.dtype == jnp.float32 else "")
 
 
 def _said(error: Float[Array, ""] | float, x: Array) -> Float[Array, ""] | float:

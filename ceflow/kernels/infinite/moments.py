@@ -92,7 +92,7 @@ def size(q1: Float[Array, "..."], q2: Float[Array, "..."]) -> Float[Array, "..."
     return jnp.where(q1 == q2, (q1 + q2) / 2, safe_sqrt(q1) * safe_sqrt(q2))
 
 
-def scaled(moments: Moments, variance: float) -> Moments:
+def scaled(moments: Moments, variance: float | Array) -> Moments:
     """The moments after weights of that variance."""
     q1, q2, t, covariance, errors, reach = moments
     return Moments(
@@ -105,7 +105,7 @@ def scaled(moments: Moments, variance: float) -> Moments:
     )
 
 
-def biased(moments: Moments, variance: float) -> Moments:
+def biased(moments: Moments, variance: float | Array) -> Moments:
     """The moments with b added to all covariances, as biases of that variance do.
 
     The new angle without cancellation: with r = sqrt(q), r' = sqrt(q + b), s = sin^2(t/2) and
@@ -141,7 +141,7 @@ def ranged(moments: Moments) -> Moments:
     return moments._replace(errors=moments.errors._replace(relative=relative))
 
 
-def _after_weights(errors: Errors, variance: float) -> Errors:
+def _after_weights(errors: Errors, variance: float | Array) -> Errors:
     relative, angle, of_q, covariance = errors
     relative += 2 * float(jnp.finfo(jnp.asarray(relative).dtype).eps)
     return Errors(relative, angle, variance * of_q, variance * covariance)

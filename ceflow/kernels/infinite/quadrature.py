@@ -105,8 +105,8 @@ def _both_of(function: Callable[[Array], Array], q: Float[Array, "..."], compare
         turn, swing = (
             (each * table[:, 0]).sum(-1) for each in (z * value * slope, (z * slope) ** 2)
         )
-        both = (_series(each, table, compared) for each in (value, slope))
-        return _Both(*both, turn, safe_sqrt(swing))
+        one, two = (_series(each, table, compared) for each in (value, slope))
+        return _Both(one, two, turn, safe_sqrt(swing))
 
     chunks = jnp.pad(q.reshape(-1), (0, -q.size % MULTIPLE)).reshape(-1, MULTIPLE)
     return jax.tree.map(

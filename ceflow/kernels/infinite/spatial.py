@@ -142,7 +142,10 @@ class Between(NamedTuple):
 
     def moved(self, function: Callable[[Array], Array]) -> "Between":
         """The same linear map of positions for all moments."""
-        return Between(*map(function, self[:6]), *self[6:])
+        q1, q2, covariance, apart, together, ntk = map(function, self[:6])
+        return self._replace(
+            q1=q1, q2=q2, covariance=covariance, apart=apart, together=together, ntk=ntk
+        )
 
     def plus(self, other: "Between") -> "Between":
         """The moments of a sum of uncorrelated values."""

@@ -29,7 +29,7 @@ def _matrix(values: Values) -> list[tuple[Any, ...]]:
         ("trace / N" + (", first draw" if several else ""), values["trace"] / values["shape"][0]),
     ]
     if values.get("quadrature_error"):
-        rows.append(("error of the quadrature, relative", values["quadrature_error"]))
+        rows.append(("error at most, relative", values["quadrature_error"]))
     for key, text in (("error", "standard error"), ("spread", "spread")):
         if key in values:
             rows.append((f"{text} over {values['draws']} draws", defined(values[key])))
