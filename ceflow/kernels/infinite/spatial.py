@@ -33,7 +33,7 @@ COPIES = 16
 TRIED = 16
 """Images from which errors are bounded, of lengths spread over those of all."""
 
-APART = 4
+APART = 2
 """Units of eps of q that covariances are off by where lengths differ: `apart` holds both."""
 
 
