@@ -89,7 +89,7 @@ def from_covariance(
 
 def size(q1: Float[Array, "..."], q2: Float[Array, "..."]) -> Float[Array, "..."]:
     """`sqrt(q1 q2)`, where the product may be too large or too small; exact where q1 = q2."""
-    return jnp.where(q1 == q2, (q1 + q2) / 2, safe_sqrt(q1) * safe_sqrt(q2))
+    return jnp.where(q1 == q2, (q1 + q2) / 2, rounded(safe_sqrt(q1) * safe_sqrt(q2)))
 
 
 def scaled(moments: Moments, variance: float | Array) -> Moments:

@@ -22,7 +22,7 @@ from ceflow.kernels.infinite.duals import dual
 from ceflow.kernels.infinite.errors import START, eps_of, of_covariance
 from ceflow.kernels.infinite.gaussian import require_gaussian
 from ceflow.kernels.infinite.moments import Errors, Moments, biased, ranged, scaled, size
-from ceflow.kernels.infinite.polynomials import angle_of, half_angle_squares, safe_sqrt
+from ceflow.kernels.infinite.polynomials import angle_of, half_angle_squares, rounded, safe_sqrt
 
 BLOCK = 2**28
 """Bytes that the moments of a block of pairs of images may take."""
@@ -261,7 +261,7 @@ def _(node: nodes.Ensemble, state: Images) -> Images:
 
 def _weighted(pair: Between, c: float, b: float) -> Between:
     """`S <- c S + b`, then the NTK `T <- S + c T`."""
-    moved = pair.moved(lambda a: c * a)
+    moved = pair.moved(lambda a: rounded(c * a))
     q1, q2, covariance = moved.q1 + b, moved.q2 + b, moved.covariance + b
     ntk, reach = covariance + moved.ntk, c * pair.reach + b
     after = Between(q1, q2, covariance, moved.apart, moved.together + 4 * b, ntk, reach)
@@ -277,22 +277,22 @@ def _weighted(pair: Between, c: float, b: float) -> Between:
 
 def _activated(pair: Between, name: str) -> Between:
     q1, q2 = pair.sides
-    unequal, scale = (safe_sqrt(q1) - safe_sqrt(q2)) ** 2, 4 * size(q1, q2)
+    unequal, scale = rounded((safe_sqrt(q1) - safe_sqrt(q2)) ** 2), 4 * size(q1, q2)
     one = jnp.where(scale > 0, scale, 1.0)
     s, k = (jnp.maximum(a - unequal, 0.0) / one for a in (pair.apart, pair.together))
     angle = jnp.where(scale > 0, angle_of(s, k), 0.0)
     before = Moments(q1, q2, angle, pair.covariance, pair.errors, pair.reach)
     after, slope, slope_error = dual(name, before)
     s, k = half_angle_squares(after.angle)
-    unequal = (safe_sqrt(after.q1) - safe_sqrt(after.q2)) ** 2
+    unequal = rounded((safe_sqrt(after.q1) - safe_sqrt(after.q2)) ** 2)
     scale = 4 * size(after.q1, after.q2)
     found = Between(
         after.q1.reshape(pair.q1.shape),
         after.q2.reshape(pair.q2.shape),
         after.covariance,
-        unequal + scale * s,
-        unequal + scale * k,
-        slope * pair.ntk,
+        unequal + rounded(scale * s),
+        unequal + rounded(scale * k),
+        rounded(slope * pair.ntk),
         pair.reach if after.reach is None else after.reach,
     )
     if pair.errors is None or after.errors is None:
