@@ -63,7 +63,9 @@ def kinked(slope_below: float, moments: Moments) -> Dual:
     q1, q2 = gain * moments.q1, gain * moments.q2
     after = from_angle(q1, q2, _kinked_angle(w, t))
     errors, slope_error = after_kink(gain, 1 - w, moments)
-    return Dual(after._replace(errors=errors), gain * (1 - (1 - w) / jnp.pi * t), slope_error)
+    return Dual(
+        after._replace(errors=errors), gain * (1 - rounded((1 - w) / jnp.pi * t)), slope_error
+    )
 
 
 def _kinked_angle(w: float, t: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -52,7 +52,7 @@ def half_angle_squares(
 def cosine(t: Float[Array, "..."]) -> Float[Array, "..."]:
     """The cosine of angles in [0, pi]: `1 - 2 sin^2(t/2)` of the acute one, so exactly 1 at 0."""
     obtuse = t > math.pi / 2
-    positive = 1 - 2 * _sine(jnp.where(obtuse, math.pi - t, t) / 2) ** 2
+    positive = 1 - rounded(2 * _sine(jnp.where(obtuse, math.pi - t, t) / 2) ** 2)
     return jnp.where(obtuse, -positive, positive)
 
 

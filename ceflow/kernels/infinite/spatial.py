@@ -178,11 +178,11 @@ def pools(root: nodes.Node) -> bool:
 
 
 def _between(one: Array, two: Array, every: bool, reach: Array) -> Between:
-    q1, q2 = (one**2).mean(axis=0), (two**2).mean(axis=0)
+    q1, q2 = rounded(one**2).mean(axis=0), rounded(two**2).mean(axis=0)
     one = one[:, :, :, None, None] if every else one
     two = two[:, None, None, :, :] if every else two
     both = one * two, (one - two) ** 2, (one + two) ** 2
-    covariance, apart, together = (values.mean(axis=0) for values in both)
+    covariance, apart, together = (rounded(values).mean(axis=0) for values in both)
     return Between(q1, q2, covariance, apart, together, jnp.zeros_like(covariance), reach)
 
 
