@@ -1,6 +1,6 @@
 """From layers to Equinox modules. The one place of the compiler that loads JAX."""
 
-from functools import partial, singledispatch
+from functools import lru_cache, partial, singledispatch
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +11,7 @@ from jaxtyping import Array, Key
 
 from ceflow import nets
 from ceflow.compiler import nodes
+from ceflow.compiler.drawing import normals
 from ceflow.nets.scales import initial
 from ceflow.spec import Fault, SpecError
 
@@ -26,14 +27,73 @@ def lower(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
 
 def lower_with_state(root: nodes.Node, key: Key[Array, ""]) -> tuple[eqx.Module, eqx.nn.State]:
     """The module in training mode, and its state."""
+    _require_finite(root)
+    return eqx.nn.make_with_state(_filled if _is_small(root, key) else _drawn)(root, key)
+
+
+def lower_each(root: nodes.Node, keys: Key[Array, " k"]) -> eqx.Module:
+    """The modules that `lower` makes of each key, stacked.
+
+    >>> from ceflow.compiler.models import expand
+    >>> from ceflow.spec import Mlp
+    >>> root = expand(Mlp(widths=[3], inputs=2, outputs=1))
+    >>> several = lower_each(root, jax.random.split(jax.random.key(0), 5))
+    >>> [leaf.shape for leaf in jax.tree.leaves(several) if eqx.is_array(leaf)]
+    [(5, 3, 2), (5, 1, 3)]
+    """
+    _require_finite(root)
+    return _filled(root, keys) if _is_small(root, keys) else _drawn_each(root, keys)
+
+
+def _require_finite(root: nodes.Node) -> None:
     if not nodes.is_finite(root):
         message = "a network with an infinite layer has no module"
         raise SpecError(Fault("CE203", message, ("model",), "key", "give it finite widths"))
-    return eqx.nn.make_with_state(_drawn)(root, key)
 
 
 WEIGHTED = (nets.Dense, nets.Convolution)
 """Modules whose arrays are drawn."""
+
+SMALL = 2**14
+"""Parameters of a network up to which it costs more to compile a generator for it than to draw."""
+
+
+def _is_small(root: nodes.Node, keys: Array) -> bool:
+    """Whether weights are to be drawn outside of what is compiled for the network: nothing but
+    standard normal ones, and not as a part of something that is compiled."""
+    fits = root.parameters <= SMALL and not isinstance(keys, jax.core.Tracer)
+    return fits and not any(
+        isinstance(node, nodes.BatchNorm) or getattr(node, "standard", False)
+        for node in nodes.every(root)
+    )
+
+
+def _filled(root: nodes.Node, keys: Key[Array, "*k"]) -> eqx.Module:
+    """What `_drawn` gives, of one key or of each of many, to the bit."""
+    leaves, structure = jax.tree.flatten(_empty(root, jnp.zeros(()).dtype))
+    members = root.multiplicity if isinstance(root, nodes.Ensemble) else None
+    sizes = [leaf.size // (members or 1) for leaf in leaves if _is_slot(leaf)]
+    numbers, start = normals(keys, sum(sizes), members), 0
+    for index, leaf in enumerate(leaves):
+        if _is_slot(leaf):
+            part = numbers[..., start : (start := start + leaf.size // (members or 1))]
+            leaves[index] = jax.device_put(part.reshape(*keys.shape, *leaf.shape))
+    return jax.tree.unflatten(structure, leaves)
+
+
+def _is_slot(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)
+
+
+@lru_cache(maxsize=64)
+def _empty(root: nodes.Node, dtype: Any) -> Any:
+    """A network's module with shapes of this type for arrays."""
+    return eqx.filter_eval_shape(_built, root, jax.random.key(0))
+
+
+@eqx.filter_jit
+def _drawn_each(root: nodes.Node, keys: Key[Array, " k"]) -> Any:
+    return eqx.filter_vmap(lambda key: _drawn(root, key))(keys)
 
 
 @eqx.filter_jit

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
-from ceflow.compiler.lowering import lower
+from ceflow.compiler.lowering import lower_each
 from ceflow.compiler.models import expand, sized
 from ceflow.kernels import empirical_ntk
 from ceflow.seeding import Seed, partitionable
@@ -19,6 +20,9 @@ from ceflow.variance.chunks import chunk_size
 
 Network = Callable[[Key[Array, ""]], eqx.Module]
 """Makes a network, its weights drawn from the key."""
+
+Networks = Callable[[Key[Array, " chunk"]], Any]
+"""The same of some keys, stacked."""
 
 
 def draw_ntk(
@@ -49,27 +53,32 @@ def draw_ntk(
         raise ValueError(f"draws must be 1 or more, not {draws}")
     stream = seed if isinstance(seed, Seed) else Seed(seed)
     x1, x2 = jnp.asarray(x1, float), None if x2 is None else jnp.asarray(x2, float)
-    build = network if callable(network) else _of_model(network, x1)
+    build = partial(_each, network) if callable(network) else _of_model(network, x1)
     parameters = _parameters(build, x1, output)
     return _chunks(build, x1, x2, draws, stream, output, chunk_size(parameters, draws))
 
 
-def _of_model(model: Model, x: Array) -> Network:
+@eqx.filter_jit
+def _each(network: Network, keys: Key[Array, " chunk"]) -> Any:
+    return eqx.filter_vmap(network)(keys)
+
+
+def _of_model(model: Model, x: Array) -> Networks:
     sizes: dict[str, Any] = {} if isinstance(model, Block) else {"inputs": x.size}
-    return eqx.Partial(lower, expand(sized(model, outputs=1, **sizes)))
+    return partial(lower_each, expand(sized(model, outputs=1, **sizes)))
 
 
-def _parameters(build: Network, x: Array, output: int) -> int:
+def _parameters(build: Networks, x: Array, output: int) -> int:
     """How many numbers a network has; nothing is computed."""
-    module: Any = eqx.filter_eval_shape(build, jax.random.key(0))
-    outputs = eqx.filter_eval_shape(module, x).size
+    modules: Any = eqx.filter_eval_shape(build, jax.random.key(0)[None])
+    outputs = eqx.filter_eval_shape(eqx.filter_vmap(lambda module: module(x)), modules).size
     if not 0 <= output < outputs:
         raise ValueError(f"there is no output {output}: the network has {outputs}, from 0")
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(module) if hasattr(leaf, "shape"))
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(modules) if hasattr(leaf, "shape"))
 
 
 def _chunks(
-    build: Network,
+    build: Networks,
     x1: Array,
     x2: Array | None,
     draws: int,
@@ -80,7 +89,7 @@ def _chunks(
     for index in range(-(-draws // size)):
         with partitionable():
             keys = jax.random.split(seed.fold(index).jax(), size)
-            drawn = np.asarray(_chunk(build, keys, x1, x2, output))[: draws - index * size]
+            drawn = np.asarray(_chunk(build(keys), x1, x2, output))[: draws - index * size]
         if not np.isfinite(drawn).all():
             raise ValueError(
                 "a draw of the kernel is NaN or infinite: scale the inputs or weights down, or draw"
@@ -90,15 +99,12 @@ def _chunks(
 
 
 @eqx.filter_jit
-def _chunk(
-    build: Network, keys: Key[Array, " chunk"], x1: Array, x2: Array | None, output: int
-) -> Array:
-    def draw(key: Array) -> Array:
-        module = _OneOutput(build(key), output)
+def _chunk(modules: Any, x1: Array, x2: Array | None, output: int) -> Array:
+    def entry(module: Any) -> Array:
         second = None if x2 is None else x2[None]
-        return empirical_ntk(module, x1[None], second, trace=True)[0, 0]
+        return empirical_ntk(_OneOutput(module, output), x1[None], second, trace=True)[0, 0]
 
-    return jax.vmap(draw)(keys)
+    return eqx.filter_vmap(entry)(modules)
 
 
 class _OneOutput(eqx.Module):

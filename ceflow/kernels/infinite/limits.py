@@ -197,7 +197,7 @@ def _image_arguments(
         raise ValueError(NO_KERNEL.format("BatchNorm"))
     if not isinstance(model, Block):
         return model, *_checked(x1, x2, tile, _shape(model))
-    root = expand(model)
+    root = expand(model.model_copy(update={"widths": (1, 1), "cardinality": 1}))  # as `_root`
     shape = _shape(root)
     one, two = _patches(x1, shape), None if x2 is None else _patches(x2, shape)
     return root, *_checked(one, two, tile, shape)
@@ -237,12 +237,22 @@ def _checked(
 
 
 def _root(model: Model, inputs: int, activation: Activation | None) -> nodes.Node:
+    """The layers, their widths left out: what is compiled is shared by models that differ in those
+    alone."""
     if isinstance(model, Bottleneck):
         if activation is not None or model.size != math.inf:
             raise ValueError(BOTTLENECK.format("activation" if activation else "size"))
-    elif activation is not None:
-        model = member_of(model).model_copy(update={"activation": activation})
+        halves = {half: _wide(getattr(model, half)) for half in ("encoder", "decoder")}
+        model = model.model_copy(update=halves)
+    else:
+        model = _wide(member_of(model))
+        if activation is not None:
+            model = model.model_copy(update={"activation": activation})
     return expand(sized(model, inputs=inputs, outputs=1))
+
+
+def _wide(model: Mlp) -> Mlp:
+    return model.model_copy(update={"widths": (math.inf,) * len(model.widths)})
 
 
 @eqx.filter_jit

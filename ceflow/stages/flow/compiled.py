@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PyTree
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 from ceflow.dynamics import Linearised, Loss, ParameterFlow, ntk_derivatives
 from ceflow.kernels import empirical_ntk
@@ -24,29 +24,38 @@ class LossAbove(eqx.Module):
         return jnp.log(self.loss(self.outputs(state), self.targets) / self.level)
 
 
+def _stacked(parameters: PyTree, several: bool) -> PyTree:
+    return parameters if several else jax.tree.map(lambda leaf: leaf[None], parameters)
+
+
 @eqx.filter_jit
 def network_outputs(
-    flow: ParameterFlow, parameters: PyTree, x: Float[ArrayLike, "n ..."]
+    flow: ParameterFlow, parameters: PyTree, x: Float[ArrayLike, "n ..."], several: bool
 ) -> Float[Array, "replicas n outputs"]:
-    """Of stacked networks."""
-    return jax.vmap(lambda each: jax.vmap(flow.network(each))(x))(parameters)
+    """Of `several` networks, stacked, or of one."""
+    stacked = _stacked(parameters, several)
+    return jax.vmap(lambda each: jax.vmap(flow.network(each))(x))(stacked)
 
 
 @eqx.filter_jit
 def network_kernels(
-    flow: ParameterFlow, parameters: PyTree, points: Float[Array, "n ..."]
+    flow: ParameterFlow, parameters: PyTree, points: Float[Array, "n ..."], several: bool
 ) -> Float[Array, "replicas n n"]:
-    """The mean over outputs a of K^aa, of stacked networks one after the other."""
+    """The mean over outputs a of K^aa, of networks one after the other."""
 
     def one(each: PyTree) -> Array:
         return empirical_ntk(flow.network(each), points, trace=True) / flow.targets.shape[1]
 
-    return jax.lax.map(one, parameters)
+    return jax.lax.map(one, _stacked(parameters, several))
 
 
 @eqx.filter_jit
 def entry_derivatives(
-    flow: ParameterFlow, parameters: PyTree, points: Float[Array, "n ..."], pairs: tuple[Any, Any]
+    flow: ParameterFlow,
+    parameters: PyTree,
+    points: Float[Array, "n ..."],
+    pairs: tuple[Any, Any],
+    several: bool,
 ) -> Float[Array, "replicas 3 pairs"]:
     """The first three of entries of that kernel in time, at the start."""
 
@@ -54,7 +63,7 @@ def entry_derivatives(
         found = ntk_derivatives(flow, each, points, 3, trace=True)
         return found[:, *pairs] / flow.targets.shape[1]
 
-    return jax.lax.map(one, parameters)
+    return jax.lax.map(one, _stacked(parameters, several))
 
 
 @eqx.filter_jit
@@ -75,5 +84,7 @@ def outputs(module: Any, x: Float[ArrayLike, "n ..."]) -> Float[Array, "n output
     return jax.vmap(module)(x)
 
 
-network_ntk = eqx.filter_jit(empirical_ntk)
-"""Of one network, compiled once a shape."""
+@jax.jit
+def folded(key: Array, indices: Int[Array, " k"]) -> Array:
+    """The keys of replicas."""
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, indices)

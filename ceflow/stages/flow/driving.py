@@ -39,11 +39,11 @@ def driven(problem: Problem, index: int) -> Driven:
         return _by_stage(problem, _kernel_job(problem, problem.stage.kernel))
     train, test = problem.x[: problem.train], problem.x[problem.train :]
     if problem.job.model.finite:
-        from ceflow.stages.flow.compiled import network_ntk
+        from ceflow.stages.kernel.compiled import kernel as ntk_of
 
         module = problem.network(index)
-        kernel = np.asarray(network_ntk(module, train))
-        cross = np.asarray(network_ntk(module, test, train)) if len(test) else kernel[:0]
+        kernel = np.asarray(ntk_of(module, train))
+        cross = np.asarray(ntk_of(module, test, train)) if len(test) else kernel[:0]
         return Driven(kernel, cross)
     own = kernels.analytic(problem.job.model, train)
     if not len(test):

@@ -99,15 +99,14 @@ class Problem:
     def networks(self, first: int, count: int) -> "PyTree":
         """The parameters of some replicas, stacked."""
         import equinox as eqx
-        import jax
         import jax.numpy as jnp
 
-        def drawn(index: "Array", key: "Array") -> "PyTree":
-            module = self.job.plan.module_of(self.job.model, jax.random.fold_in(key, index))
-            return eqx.filter(module, eqx.is_inexact_array)
+        from ceflow.compiler.lowering import lower_each
+        from ceflow.stages.flow.compiled import folded
 
-        indices = jnp.arange(first, first + count)
-        return jax.jit(jax.vmap(drawn, in_axes=(0, None)))(indices, self.seed.jax())
+        keys = folded(self.seed.jax(), jnp.arange(first, first + count))
+        modules = lower_each(self.job.plan.expand(self.job.model), keys)
+        return eqx.filter(modules, eqx.is_inexact_array)
 
     def solver(self, size: int, kernel: "Callable[[], np.ndarray]") -> str:
         """The one asked for; else by the NTK at the start, and the numbers in the state."""
@@ -142,10 +141,9 @@ class Problem:
         """Of the training examples: the mean over outputs a of K^aa."""
         import numpy as np
 
-        from ceflow.stages.flow.compiled import network_ntk
+        from ceflow.stages.kernel.compiled import kernel
 
-        kernel = network_ntk(module, self.x[: self.train], trace=True)
-        return np.asarray(kernel) / self.outputs
+        return np.asarray(kernel(module, self.x[: self.train], outputs=self.outputs))
 
     def stop(self, outputs: "Callable[[PyTree], Array]") -> "LossAbove | None":
         """What ends an integration whose state has these outputs on training examples."""

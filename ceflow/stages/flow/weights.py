@@ -46,7 +46,7 @@ def parameters(problem: Problem) -> Flown:
     parts, groups = [], math.ceil(replicas / count)
     for index in range(groups):
         options = problem.options(solver, index, groups)
-        starts = problem.networks(index * count, count)
+        starts = problem.networks(index * count, count) if replicas > 1 else start
         parts.append(_group(problem, flow, starts, options))
     return joined(parts, replicas)
 
@@ -54,8 +54,7 @@ def parameters(problem: Problem) -> Flown:
 def _group(
     problem: Problem, flow: "dynamics.ParameterFlow", starts: "PyTree", options: dict[str, Any]
 ) -> Flown:
-    """Replicas that flow together."""
-    import jax
+    """Replicas that flow together, stacked; one alone is not."""
     import numpy as np
 
     from ceflow.stages.flow import compiled
@@ -63,22 +62,19 @@ def _group(
     several = problem.stage.replicas > 1
 
     def kernels(state: "PyTree", examples: "np.ndarray") -> "np.ndarray":
-        return np.asarray(compiled.network_kernels(flow, state, flow.x[examples]))
+        return np.asarray(compiled.network_kernels(flow, state, flow.x[examples], several))
 
     watch = Watch(problem, kernels)
 
-    def stacked(state: "PyTree") -> "PyTree":
-        return state if several else jax.tree.map(lambda leaf: leaf[None], state)
-
     def outputs(state: "PyTree") -> "np.ndarray":
-        return np.asarray(compiled.network_outputs(flow, stacked(state), problem.x))
+        return np.asarray(compiled.network_outputs(flow, state, problem.x, several))
 
     end = problem.followed(
         lambda options: dynamics.integrate(
             flow,
-            starts if several else jax.tree.map(lambda leaf: leaf[0], starts),
+            starts,
             problem.stage.moments(),
-            record=lambda t, state: measured(problem, outputs(state)) | watch(stacked(state)),
+            record=lambda t, state: measured(problem, outputs(state)) | watch(state),
             stop=problem.stop(flow.outputs),
             replicas=several,
             **options,
@@ -89,7 +85,7 @@ def _group(
     if "derivatives" not in problem.stage.record:
         return found
     points = flow.x[watch.examples]
-    derivatives = compiled.entry_derivatives(flow, starts, points, watch.pairs)
+    derivatives = compiled.entry_derivatives(flow, starts, points, watch.pairs, several)
     return replace(found, derivatives=np.asarray(derivatives))
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ceflow import kernels
 from ceflow.compiler import Plan, multiplicity_of
 from ceflow.spec import Block, Bottleneck, Ensemble, Kernel, Mlp, Model, member_of
 from ceflow.stages.stage import Job
@@ -39,52 +38,22 @@ def of_one(model: Model) -> Model:
 
 
 def drawer(job: Job, x: "Float[np.ndarray, 'n ...']") -> "Callable[[Array], Array]":
-    """From a key to the kernel over `x` of a network drawn with it; compiled once."""
-    import equinox as eqx
+    """From a key to the kernel over `x` of a network drawn with it; compiled once a shape."""
     import jax.numpy as jnp
 
-    small = without_weights(job.stage, job.plan, job.model, len(x))
-    draw = _conditional if small else _of_weights
+    from ceflow.stages.kernel import compiled
 
-    @eqx.filter_jit
-    def compiled(key: "Array", x: "Array") -> "Array":
-        return draw(job, key, x)
-
-    given = jnp.asarray(x)
-    return lambda key: compiled(key, given)
-
-
-def _of_weights(job: Job, key: "Array", x: "Array") -> "Array":
-    module = job.plan.module_of(job.model, key)
-    if job.stage.outputs == "full":
-        return kernels.empirical_ntk(module, x)
-    return kernels.empirical_ntk(module, x, trace=True) / job.plan.outputs
-
-
-def _conditional(job: Job, key: "Array", x: "Array") -> "Array":
-    """The mean over members, drawn one after the other: one's matrices are in memory."""
-    import jax
-    import jax.numpy as jnp
-
-    member, outputs = member_of(job.model), job.plan.outputs
-    assert isinstance(member, Mlp)
-
-    def add(total: "Array", key: "Array") -> "tuple[Array, None]":
-        return total + kernels.conditional_ntk(member, x, outputs=outputs, key=key), None
-
-    keys = jax.random.split(key, multiplicity_of(job.model))
-    total, _ = jax.lax.scan(add, jnp.zeros((len(x), len(x)), x.dtype), keys)
-    return total / (len(keys) * outputs)
+    given, outputs = jnp.asarray(x), job.plan.outputs
+    if without_weights(job.stage, job.plan, job.model, len(x)):
+        member, count = member_of(job.model), multiplicity_of(job.model)
+        return lambda key: compiled.conditional_mean(member, count, outputs, key, given)
+    averaged = outputs if job.stage.outputs == "mean" else None
+    return lambda key: compiled.kernel(job.plan.module_of(job.model, key), given, outputs=averaged)
 
 
 def block_of_network(job: Job) -> "Callable[[ArrayLike, ArrayLike], Array]":
     """The kernel of one network between two batches of examples; compiled once a shape."""
-    import equinox as eqx
+    from ceflow.stages.kernel.compiled import kernel
 
     module = job.plan.module_of(job.model, job.seed.fold(0).jax())
-
-    @eqx.filter_jit
-    def compiled(module: eqx.Module, x1: "ArrayLike", x2: "ArrayLike") -> "Array":
-        return kernels.empirical_ntk(module, x1, x2, trace=True) / job.plan.outputs
-
-    return lambda x1, x2: compiled(module, x1, x2)
+    return lambda x1, x2: kernel(module, x1, x2, outputs=job.plan.outputs)

@@ -1,0 +1,37 @@
+"""What a kernel stage does with JAX: imported only when a stage runs.
+
+Functions of their arguments alone, so that runs of one shape share what is compiled.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+from ceflow import kernels
+from ceflow.spec import Mlp
+
+
+@eqx.filter_jit
+def kernel(
+    module: Any, x1: ArrayLike, x2: ArrayLike | None = None, *, outputs: int | None = None
+) -> Float[Array, "n m ..."]:
+    """Of a network; with `outputs` its trace over them, divided by their number."""
+    found = kernels.empirical_ntk(module, x1, x2, trace=outputs is not None)
+    return found if outputs is None else found / outputs
+
+
+@eqx.filter_jit
+def conditional_mean(
+    member: Mlp, count: int, outputs: int, key: Array, x: Array
+) -> Float[Array, "n n"]:
+    """The mean over members, drawn one after the other: one's matrices are in memory."""
+
+    def add(total: Array, key: Array) -> tuple[Array, None]:
+        return total + kernels.conditional_ntk(member, x, outputs=outputs, key=key), None
+
+    keys = jax.random.split(key, count)
+    total, _ = jax.lax.scan(add, jnp.zeros((len(x), len(x)), x.dtype), keys)
+    return total / (len(keys) * outputs)
