@@ -134,6 +134,7 @@ class Loop:
                 self._skip(name, lacking)
             else:
                 self._try(name, stage)
+                machine.let_go()
             if self.fail_fast and self.failures:
                 break
         self._mark("failed" if self.failures else "done")

@@ -1,7 +1,10 @@
 """What this machine has, and what versions did the work."""
 
+import gc
+import itertools
 import os
 import platform
+import sys
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +12,16 @@ from pathlib import Path
 from ceflow._machine import memory
 from ceflow.seeding import GENERATOR
 
-__all__ = ["memory", "peak_memory", "reset_peak_memory", "versions"]
+__all__ = ["let_go", "memory", "peak_memory", "reset_peak_memory", "versions"]
+
+MOST_MAPS = 8_000
+"""Memory maps of this process at which compiled programs are let go: some 700 MB of them. Each
+takes ten and more, and Linux gives a process 65,530; there its compiler ends it."""
+
+MOST_STAGES = 100
+"""Stages after which they are let go where the system does not tell its maps."""
+
+_stages = itertools.count(1)
 
 
 ROUNDING = (
@@ -40,3 +52,18 @@ def peak_memory() -> int | None:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
     return None
+
+
+def let_go() -> None:
+    """Forget what JAX has compiled, where that has become much: shapes that come again until then
+    are not compiled anew."""
+    jax = sys.modules.get("jax")
+    if jax is not None and _is_full():
+        jax.clear_caches()
+        gc.collect()
+
+
+def _is_full() -> bool:
+    with suppress(OSError):
+        return Path("/proc/self/maps").read_bytes().count(b"\n") > MOST_MAPS
+    return next(_stages) % MOST_STAGES == 0
