@@ -130,6 +130,10 @@ class Block(Spec):
         return self.activation in CLOSED_MOMENTS
 
 
+MOST_BLOCKS = 10_000
+"""Blocks that a network may have: each is a layer of its own to all that follows."""
+
+
 class Resnext(Spec):
     """A ResNet or ResNeXt with BatchNorm: stages of bottleneck blocks, grouped (CE section 4.2)."""
 
@@ -151,6 +155,12 @@ class Resnext(Spec):
     with the imagenet stem."""
 
     finite: ClassVar = True
+
+    def faults(self) -> list[Fault]:
+        if sum(self.blocks) <= MOST_BLOCKS:
+            return []
+        message = f"a network of more than {MOST_BLOCKS:,} blocks"
+        return [Fault("CE104", message, ("blocks",), help="give it fewer")]
 
     @property
     def block(self) -> Block:

@@ -94,6 +94,12 @@ class Flow(Descent):
             return [0.0, math.inf]
         return [*(self.time * i / self.points for i in range(self.points)), self.time]
 
+    @property
+    def moment_count(self) -> int:
+        """How many moments there are."""
+        few = self.times is not None or self.time == math.inf
+        return len(self.moments()) if few else self.points + 1
+
     def references(self) -> References:
         return {"kernel": Kernel, "start": Flow}
 

@@ -9,6 +9,14 @@ from ceflow.stages.stage import Forecast, Work, number_size
 LOADING = 1.0
 """Seconds to read the data, and to load diffrax."""
 
+DRAWN = 4
+"""Copies of the weights that are drawn: the generator's bits, its numbers, and their pieces."""
+
+LINE = 1000
+"""Bytes of what is kept of one moment beside arrays."""
+
+LESS = 'let solver = "auto" choose another than kvaerno5, which solves dense systems'
+
 EVALUATIONS = 400
 """Of a flow's right side: what flows to most of their loss take, more or less."""
 
@@ -34,8 +42,23 @@ CUBIC = 12
 def forecast(stage: Flow, plan: Plan, model: Model) -> Forecast:
     """The states of the replicas that flow together, or the kernel; and what is kept of it."""
     found = BY_ENGINE[stage.engine_of(model)](stage, plan, model)
-    kept = _kept(stage, plan)
-    return found._replace(memory=found.memory + 2 * kept, disk=_disk(stage, plan, model))
+    kept = 2 * _kept(stage, plan) + LINE * stage.moment_count
+    key = "points" if kept > found.memory and stage.times is None else found.key
+    return found._replace(memory=found.memory + kept, disk=_disk(stage, plan, model), key=key)
+
+
+def _with_systems(
+    found: Forecast, stage: Flow, plan: Plan, state: float, seen: float, flying: int = 1
+) -> Forecast:
+    """With what Kvaerno5 takes for each of the states `flying` together: the Jacobian of `state`
+    numbers, its factors, and all columns of it on their way through the `seen` numbers that an
+    evaluation holds."""
+    if stage.solver != "kvaerno5":
+        return found
+    systems = flying * number_size(plan) * state * (4 * state + max(state, 2.5 * seen))
+    if systems < found.memory:
+        return found._replace(memory=found.memory + systems)
+    return found._replace(memory=found.memory + systems, instead=LESS)
 
 
 def _of_weights(stage: Flow, plan: Plan, model: Model) -> Forecast:
@@ -47,7 +70,7 @@ def _of_weights(stage: Flow, plan: Plan, model: Model) -> Forecast:
     memory = flying * (COPIES * size * root.parameters + passing)
     memory += 3 * size * _examples(plan) * plan.inputs
     watched = _watched(stage, plan) * plan.outputs * root.parameters
-    watching = (len(stage.moments()) if stage.record or stage.entries else 0) + 3
+    watching = (stage.moment_count if stage.record or stage.entries else 0) + 3
     evaluations = EVALUATIONS * stage.replicas
     work = Work(
         flops=PASSES * root.parameters * (_train(plan) * evaluations + watching * stage.replicas)
@@ -60,7 +83,8 @@ def _of_weights(stage: Flow, plan: Plan, model: Model) -> Forecast:
     if "derivatives" in stage.record:
         memory += 5 * size * watched
     key = "model.widths" if memory < 2 * MEMORY or flying == 1 else "replicas"
-    return Forecast(memory, key=key, work=work)
+    found = Forecast(memory, key=key, work=work)
+    return _with_systems(found, stage, plan, root.parameters, _examples(plan) * values, flying)
 
 
 def _of_functions(stage: Flow, plan: Plan, model: Model) -> Forecast:
@@ -75,14 +99,16 @@ def _of_functions(stage: Flow, plan: Plan, model: Model) -> Forecast:
         memory += 8 * 4 * (rows - n) * rows
     each = CUBIC * side**3 if solved else EVALUATIONS * 2 * side * rows * plan.outputs
     if solved and not model.finite and stage.kernel is None:  # the covariance at each moment
-        each += COVARIANCE * (rows - n) * n**2 * len(stage.moments())
+        each += COVARIANCE * (rows - n) * n**2 * stage.moment_count
     work = Work(
-        flops=stage.replicas * (each + 2 * side * rows * plan.outputs * len(stage.moments())),
+        flops=stage.replicas * (each + 2 * side * rows * plan.outputs * stage.moment_count),
         traffic=size * pairs * n * rows * 30,
         compilations=8 + sum(1 for _ in nodes.leaves(plan.expand(model))) / 3,
         seconds=LOADING,
     )
-    return Forecast(memory, key="data.train", work=work)
+    found = Forecast(memory, key="data.train", work=work)
+    state = rows * plan.outputs
+    return found if solved else _with_systems(found, stage, plan, state, state)
 
 
 def _of_features(stage: Flow, plan: Plan, model: Model) -> Forecast:
@@ -96,11 +122,11 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> Forecast:
     state = n * d + decoder
     watched = _watched(stage, plan) if stage.record or stage.entries else 0
     ntk = max(watched, n if stage.solver == "auto" else 0)
-    of_width = size * (COPIES * decoder + 2 * encoder + PASSED * n * width)
+    of_width = size * (COPIES * decoder + DRAWN * encoder + PASSED * n * width)
     of_examples = 2 * min(theta, bottlenecks.MEMORY) + COPIES * size * n * d
     of_examples += 8 * (NTK * ntk**2 + 2 * ntk * plan.outputs * d)
     evaluations = EVALUATIONS * stage.replicas
-    seen = stage.replicas * len(stage.moments())
+    seen = stage.replicas * stage.moment_count
     work = Work(
         flops=evaluations * (PASSES * n * decoder + 2 * n * rows * d)
         + 2 * seen * (rows * decoder + watched**2 * plan.outputs * d),
@@ -111,7 +137,8 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> Forecast:
         seconds=LOADING,
     )
     key = "width" if of_width > of_examples else "data.train"
-    return Forecast(PROGRAMS + of_width + of_examples, key=key, work=work)
+    found = Forecast(PROGRAMS + of_width + of_examples, key=key, work=work)
+    return _with_systems(found, stage, plan, state, n * width)
 
 
 BY_ENGINE = {
@@ -148,14 +175,14 @@ def _pairs(stage: Flow, plan: Plan) -> int:
 def _kept(stage: Flow, plan: Plan) -> float:
     """Bytes of what is seen of all replicas until the end."""
     watches = stage.entries is not None or "drift" in stage.record
-    entries = stage.replicas * len(stage.moments()) * _pairs(stage, plan) if watches else 0
-    kernels = len(stage.moments()) * _train(plan) ** 2 if "kernel" in stage.record else 0
+    entries = stage.replicas * stage.moment_count * _pairs(stage, plan) if watches else 0
+    kernels = stage.moment_count * _train(plan) ** 2 if "kernel" in stage.record else 0
     return number_size(plan) * (entries + kernels)
 
 
 def _disk(stage: Flow, plan: Plan, model: Model) -> float:
     outputs = stage.replicas * _examples(plan) * plan.outputs
-    kernels = len(stage.moments()) * _train(plan) ** 2 if "kernel" in stage.record else 0
+    kernels = stage.moment_count * _train(plan) ** 2 if "kernel" in stage.record else 0
     limit = stage.engine_of(model) == "closed-form" and not model.finite and stage.kernel is None
     covariance = (_examples(plan) - _train(plan)) ** 2 if limit else 0
     return number_size(plan) * (outputs + kernels) + 8 * covariance

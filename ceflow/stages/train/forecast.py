@@ -29,7 +29,7 @@ def _memory(sizes: Sizes) -> float:
     """Of the phase that needs most: Theta being made, the training."""
     plan, number = sizes.plan, sizes.number
     theta = number * sizes.theta if sizes.kept else 0
-    making = 2 * theta + 2 * number * sizes.encoder
+    making = 2 * theta + 3 * number * sizes.encoder  # its generator's bits and numbers
     rates = 8 * 4 * sizes.batch * (sizes.batch + plan.outputs * sizes.state)
     training = theta + number * (_moving(sizes) + _passing(sizes)) + rates
     inputs = (2 * 8 + 4 * number) * sizes.examples * plan.inputs  # as compared
