@@ -12,6 +12,7 @@ ALL = (
     "dynamics",
     "bottlenecks",
     "forecasts",
+    "sweeps",
 )
 
 for name in sys.argv[1:] or ALL:

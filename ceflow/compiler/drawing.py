@@ -8,8 +8,12 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
+
+from ceflow.seeding import GENERATOR
 
 LEAST = 64
 """Numbers that are drawn at least; above, of four sizes from one power of two to the next."""
@@ -28,9 +32,17 @@ def normals(keys: Key[Array, "*k"], count: int, members: int | None = None) -> A
     return _here(drawn)[..., :members, :count]
 
 
+def is_known(keys: Array) -> bool:
+    """Whether numbers of these keys depend on nothing but key and index: of keys that are typed, of
+    ceflow's generator, in its layout."""
+    typed = jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)
+    layout = jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]
+    return typed and layout and str(jax.random.key_impl(keys)) == GENERATOR
+
+
 def _here(drawn: Array) -> Any:
     """Where slices need no compiling; where only shapes are asked for there are no numbers."""
-    return drawn if isinstance(drawn, jax.core.Tracer) else np.asarray(drawn)
+    return drawn if isinstance(drawn, Tracer) else np.asarray(drawn)
 
 
 def _rounded(count: int) -> int:

@@ -7,11 +7,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Key
 
 from ceflow import nets
 from ceflow.compiler import nodes
-from ceflow.compiler.drawing import normals
+from ceflow.compiler.drawing import is_known, normals
 from ceflow.nets.scales import initial
 from ceflow.spec import Fault, SpecError
 
@@ -28,7 +29,9 @@ def lower(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
 def lower_with_state(root: nodes.Node, key: Key[Array, ""]) -> tuple[eqx.Module, eqx.nn.State]:
     """The module in training mode, and its state."""
     _require_finite(root)
-    return eqx.nn.make_with_state(_filled if _is_small(root, key) else _drawn)(root, key)
+    if _is_small(root, key):
+        return eqx.nn.make_with_state(_filled)(root, key)
+    return eqx.nn.make_with_state(_drawn)(root, key)
 
 
 def lower_each(root: nodes.Node, keys: Key[Array, " k"]) -> eqx.Module:
@@ -61,7 +64,7 @@ SMALL = 2**14
 def _is_small(root: nodes.Node, keys: Array) -> bool:
     """Whether weights are to be drawn outside of what is compiled for the network: nothing but
     standard normal ones, and not as a part of something that is compiled."""
-    fits = root.parameters <= SMALL and not isinstance(keys, jax.core.Tracer)
+    fits = root.parameters <= SMALL and not isinstance(keys, Tracer) and is_known(keys)
     return fits and not any(
         isinstance(node, nodes.BatchNorm) or getattr(node, "standard", False)
         for node in nodes.every(root)

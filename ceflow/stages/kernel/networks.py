@@ -46,6 +46,7 @@ def drawer(job: Job, x: "Float[np.ndarray, 'n ...']") -> "Callable[[Array], Arra
     given, outputs = jnp.asarray(x), job.plan.outputs
     if without_weights(job.stage, job.plan, job.model, len(x)):
         member, count = member_of(job.model), multiplicity_of(job.model)
+        assert isinstance(member, Mlp)
         return lambda key: compiled.conditional_mean(member, count, outputs, key, given)
     averaged = outputs if job.stage.outputs == "mean" else None
     return lambda key: compiled.kernel(job.plan.module_of(job.model, key), given, outputs=averaged)
