@@ -4,7 +4,7 @@ import os
 
 import click
 
-from ceflow.cli.failures import explained
+from ceflow.cli.failures import explained, shown
 from ceflow.cli.settings import settings
 from ceflow.cli.specs import load_spec
 
@@ -28,7 +28,7 @@ def command(
     from ceflow.cli.progress import Watcher
     from ceflow.compiler import compile
     from ceflow.runs import RunError, forecast_needs, require_memory, run
-    from ceflow.store import RunDirectory
+    from ceflow.store import RunDirectory, WriteError
 
     with explained(
         "the run", "; its finished stages are kept: run it again, with the same --out, to go on"
@@ -49,7 +49,10 @@ def command(
         except RunError as error:
             failed, done = error, error.run
         directory = RunDirectory(done.path)
-        write_figures(directory, plan)
+        try:
+            write_figures(directory, plan)
+        except WriteError as error:
+            click.echo(shown(f"figures are missing: {error}"), err=True)
         if as_json:
             click.echo(directory.read_text("results.json"), nl=False)
         for part in run_report(directory, plan):

@@ -288,6 +288,19 @@ def test_a_finished_run_is_left_as_it_is(alone, finished):
     assert result.stderr.count("kept from before") == 2
 
 
+def test_a_whole_run_is_shown_where_nothing_can_be_written(alone, finished, monkeypatch):
+    finished("spec")
+    shutil.rmtree(alone / "out/figures")
+
+    def read_only(*_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("ceflow.store.directory.write_text", read_only)
+    result = done("run", "spec.toml", "--out", "out")
+    assert "alpha = " in result.stdout
+    assert re.search("figures are missing: .* could not be written: read-only", result.stderr)
+
+
 def test_a_run_that_fails_ends_with_one_and_can_go_on(alone, monkeypatch):
     def broken(job):
         raise RuntimeError("out of luck")
