@@ -67,7 +67,8 @@ def _is_drawn(path: Path) -> bool:
 
 def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
     """Every curve that the stages of a run have to show, by the name of its file."""
-    for name, values in directory.read_json("results.json", {}).get("stages", {}).items():
+    found = directory.read_json("results.json", {}).get("stages", {})
+    for name, values in found.items():
         shown = with_course(directory, name, values)
         for block in kind_of(plan.document.stages[name]).describe(shown):
             if isinstance(block, Curve):

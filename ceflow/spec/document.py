@@ -10,6 +10,7 @@ from ceflow.spec.base import Spec
 from ceflow.spec.collect import Collect
 from ceflow.spec.data import Data
 from ceflow.spec.diagnostics import MOST, Fault, SpecError
+from ceflow.spec.float32 import float32_faults
 from ceflow.spec.models import Model
 from ceflow.spec.origin import Origin
 from ceflow.spec.stages import Search, Stage
@@ -105,6 +106,7 @@ class Document(Spec):
             if len(faults) >= MOST:
                 break
             earlier[name] = stage
+        faults += float32_faults(self)
         return faults or self._sweep_faults() or self._collect_faults()
 
     def _name_faults(self) -> Iterator[Fault]:

@@ -58,15 +58,32 @@ class Job:
         return Seed(self.plan.document.seed).fold("stages").fold(self.name)
 
     def dataset(self) -> data.Dataset:
-        """The document's data, inputs in the shape in which the network takes them."""
+        """The document's data, inputs in the shape in which the network takes them.
+
+        Raises `ValueError` where the document's precision has not the numbers.
+        """
         document = self.plan.document
         assert document.data is not None, "the spec of a stage that needs data asks for it"
         rows = data.load(document.data, self.plan.folder, Seed(document.seed).fold("data"))
+        for part in (rows.train, rows.test):
+            _require_room(document.precision, inputs=part.x, targets=part.y)
         shaped = (data.Examples(self.plan.examples(p.x), p.y) for p in (rows.train, rows.test))
         return data.Dataset(*shaped)
 
     def progress(self, done: float, total: float, unit: str = "") -> None:
         self.observe(Progress(self.name, done, total, unit))
+
+
+def _require_room(precision: str, **arrays: "np.ndarray") -> None:
+    import numpy as np
+
+    for what, array in arrays.items():
+        largest = float(np.abs(array).max(initial=0))
+        if largest > float(np.finfo(precision).max):
+            raise ValueError(
+                f"the {what} reach {largest:.2g}, past the numbers of {precision}: lower"
+                ' data.scale, or set precision = "float64"'
+            )
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,8 @@ def number(value: float | int | str) -> str:
     """
     if isinstance(value, str):
         return value
+    if math.isnan(value):
+        return "not finite"
     if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:.4g}"

@@ -244,3 +244,28 @@ def test_deep_settings_are_a_fault(arguments):
 def test_a_setting_that_cannot_be_read_is_a_fault(case):
     with pytest.raises(SpecError):
         loads(MODEL, settings=SETTINGS[case])
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("model.weight_variance", 1e-40),
+        ("model.bias_variance", 1e40),
+        ("data.scale", 1e300),
+        ("stages.f.times", [0.0, 1e-300]),
+        ("stages.f.stop.train_loss", 1e-200),
+        ("stages.f.atol", 1e300),
+    ],
+)
+def test_numbers_that_float32_has_not_are_faults_there_only(path, value):
+    text = """
+        data = {source = "gaussian", inputs = 2}
+        model = {type = "mlp", widths = [3]}
+        stages = {f = {type = "flow", time = 1.0, atol = 0.0}}
+    """
+    setting = f"{path}={value}"
+    loads(text, settings=[setting])
+    with pytest.raises(SpecError, match="in float32") as caught:
+        loads(text, settings=[setting, "precision=float32"])
+    assert [fault.code for fault in caught.value.faults] == ["CE104"]
+    assert caught.value.faults[0].path[: len(path.split("."))] == tuple(path.split("."))

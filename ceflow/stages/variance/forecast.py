@@ -48,4 +48,5 @@ def _likely_draws(stage: Variance, member: Member) -> float:
     if stage.error is None:
         return stage.most_draws
     fourth = math.exp(min(4 * TYPICAL_ALPHA * fan_in_sum(member), 50))
-    return min(stage.most_draws, max(1000, 2 * fourth / stage.error**2))
+    asked = math.log(2 * fourth) - 2 * math.log(stage.error)  # as a logarithm: an error may be tiny
+    return min(stage.most_draws, max(1000, math.exp(min(asked, 50))))

@@ -1,0 +1,46 @@
+"""Numbers of a document that float32 does not have."""
+
+import math
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from ceflow.spec.base import Spec, Steps
+from ceflow.spec.diagnostics import Fault
+from ceflow.spec.stages import Descent
+
+if TYPE_CHECKING:
+    from ceflow.spec.document import Document
+
+LARGEST, SMALLEST = 3.4e38, 1.2e-38
+"""Of float32: beyond the one numbers are infinite, below the other 0 or of few digits."""
+
+HARMLESS = ("atol",)
+"""Keys whose number may as well be 0."""
+
+
+def float32_faults(document: "Document") -> Iterator[Fault]:
+    """One for each number of a float32 document, of its data, its model and what it integrates or
+    trains, that would be infinite or 0 there."""
+    if document.precision != "float32":
+        return
+    parts: list[tuple[Steps, Any]] = [(("data",), document.data), (("model",), document.model)]
+    stages = document.stages.items()
+    parts += [(("stages", name), stage) for name, stage in stages if isinstance(stage, Descent)]
+    for path, value in chain.from_iterable(_numbers(value, path) for path, value in parts):
+        vanishes = 0 < abs(value) < SMALLEST and path[-1] not in HARMLESS
+        if vanishes or abs(value) > LARGEST:
+            message = f"{value:g} is {'0' if vanishes else 'infinite'} in float32"
+            yield Fault("CE104", message, path, help='set precision = "float64"')
+
+
+def _numbers(value: Any, path: Steps) -> Iterator[tuple[Steps, float]]:
+    """Finite numbers that are not whole, each with its path."""
+    if isinstance(value, Spec):
+        for key in type(value).model_fields:
+            yield from _numbers(getattr(value, key), (*path, key))
+    elif isinstance(value, tuple):
+        for index, each in enumerate(value):
+            yield from _numbers(each, (*path, index))
+    elif isinstance(value, float) and math.isfinite(value):
+        yield path, value
