@@ -13,7 +13,7 @@ import pytest
 QUICKLY = {
     *("claims", "cli", "compiler", "exports", "nets", "stages", "test_documents"),
     *("test_composed_ntk", "test_continuous", "test_decoder_kernels", "test_reference"),
-    *("test_growth", "test_types", "test_width_limits"),
+    *("test_growth", "test_types", "test_random_documents", "test_width_limits"),
 }
 """Folders and files whose tests hold formulas or words, on small arrays: they mostly compile."""
 

@@ -114,7 +114,7 @@ def trouble_report(directory: RunDirectory) -> Iterator[RenderableType]:
     if state["state"] == "done" and not lost:
         return
     how = STATES[state["state"]] + _far(state) if state["state"] != "done" else "is damaged"
-    yield Text(f"the run {how}; {GO_ON}", "bold yellow")
+    yield Text(printable(f"the run {how}; {GO_ON}"), "bold yellow")
     for line in trouble(state, lost):
         yield Padding(Text(printable(line), "yellow"), (0, 0, 0, 2), expand=False)
     yield ""

@@ -249,8 +249,7 @@ def test_a_setting_that_cannot_be_read_is_a_fault(case):
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("model.weight_variance", 1e-40),
-        ("model.bias_variance", 1e40),
+        ("data.scale", 1e-200),
         ("data.scale", 1e300),
         ("stages.f.times", [0.0, 1e-300]),
         ("stages.f.stop.train_loss", 1e-200),
