@@ -89,7 +89,7 @@ def test_figure_3_of_the_paper(example):
     found = example("collegial/fig3-primal-dual.toml").results["paper"]
     assert found["primal"]["widths"] == found["dual"]["widths"] == [48] * 5
     assert (found["primal"]["multiplicity"], found["dual"]["multiplicity"]) == (30, 12)
-    assert round(found["dual"]["curve_efficiency"], 2) == 2.44
+    assert round(found["dual"]["efficiency"], 2) == 2.44
 
 
 def test_figure_3_with_the_exact_alpha(example):
@@ -119,7 +119,7 @@ def test_table_1_of_the_paper_from_the_fitted_alpha(example):
     # The paper's digits, and half a group of the widths next to 10: 0.2 M.
     assert millions(found["primal"]) == pytest.approx(13.7, abs=0.15)
     assert millions(found["dual"]) == pytest.approx(4.2, abs=0.2)
-    assert found["dual"]["curve_efficiency"] == pytest.approx(3.3, abs=0.1)
+    assert found["dual"]["efficiency"] == pytest.approx(3.3, abs=0.1)
     counts = {row["name"]: round(millions(row), 1) for row in found["compare"]}
     paper = {"3x64d": 13.3, "28x12d": 12.9, "8x64d": 34.4, "101x10d": 36.3, "14x10d": 5.6}
     assert paper.items() <= counts.items()
@@ -134,7 +134,7 @@ def test_table_1_of_the_paper_with_alpha_3(example):
     assert (dual["widths"], dual["multiplicity"]) == ([10, 10], 10)
     assert round(primal["multiplicity_exact"], 1) == 35.4
     assert round(dual["multiplicity_exact"], 1) == 10.7
-    assert round(dual["curve_efficiency"], 2) == 3.30  # the paper's
+    assert round(dual["efficiency"], 2) == 3.30  # the paper's
 
 
 @pytest.mark.parametrize("depth", [50, 101])

@@ -44,7 +44,7 @@ def test_latencies_of_a_file_are_the_cost(tmp_path, times):
     assert (beyond["seconds"], beyond["efficiency"]) == (None, None)
     for part in ("primal", "dual"):
         share = values["baseline"]["seconds"] / values[part]["seconds"]
-        assert values[part]["efficiency"] == pytest.approx(share)
+        assert values[part]["rounded"]["efficiency"] == pytest.approx(share)
     assert {2, 60} == {f(p["widths"][0] for p in values["curve"]) for f in (min, max)}
 
 

@@ -178,19 +178,19 @@ def test_primal_costs_and_dual_varies_as_the_baseline(done):
     primal, dual = values["primal"], values["dual"]
     member = primal["parameters"] / primal["multiplicity"]
     assert primal["multiplicity_exact"] * member == pytest.approx(base)
-    assert primal["curve_efficiency"] == pytest.approx(1)
+    assert primal["efficiency"] == pytest.approx(1)
     varies = values["baseline"]["variance"]
-    assert dual["curve_variance"] == pytest.approx(varies)
-    assert dual["curve_efficiency"] * primal["curve_variance"] == pytest.approx(varies)
+    assert dual["variance"] == pytest.approx(varies)
+    assert dual["efficiency"] * primal["variance"] == pytest.approx(varies)
     for network in (primal, dual):
-        assert network["efficiency"] == pytest.approx(base / network["parameters"])
+        assert network["rounded"]["efficiency"] == pytest.approx(base / network["parameters"])
 
 
 def test_best_is_the_lowest_point_of_the_curve_and_among_the_near_optimal(done):
     values = done.results["best"]
     lowest = min(values["curve"], key=lambda point: point["variance"])
     assert lowest["widths"] == values["primal"]["widths"] == values["dual"]["widths"]
-    assert lowest["variance"] == pytest.approx(values["primal"]["curve_variance"])
+    assert lowest["variance"] == pytest.approx(values["primal"]["variance"])
     near = {tuple(point["widths"]): point for point in values["near_optimal"]}
     assert near[tuple(lowest["widths"])]["objective_ratio"] == 1
     assert all(1 <= point["objective_ratio"] <= 1.02 for point in near.values())

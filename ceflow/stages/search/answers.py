@@ -55,18 +55,21 @@ def network(job: Job, model: Model) -> Values:
 
 
 def answer(job: Job, optimum: Optimum, found: Candidate, exact: float, whole: int) -> Values:
-    """The network at the best width, in whole members, and what the curve says there.
+    """The network at the best width: on the curve with a real multiplicity, then in whole members.
 
-    On the curve (CE eq. 8 and 11) the multiplicity is the real number `multiplicity_exact`.
+    `efficiency` and `variance` are of the curve (CE eq. 8 and 11), as the papers' are; `rounded`
+    holds those of the network as emitted, whose multiplicity, parameters and FLOPs are given.
     """
     model, cost = ensemble_with(job.model, found.widths, whole), optimum.problem.costs.whole
     return {
         **network(job, model),
-        "efficiency": cost(job.model) / cost(model),
-        "variance": found.single / whole,
         "multiplicity_exact": exact,
-        "curve_efficiency": found.share / exact,
-        "curve_variance": found.single / exact,
+        "efficiency": found.share / exact,
+        "variance": found.single / exact,
+        "rounded": {
+            "efficiency": cost(job.model) / cost(model),
+            "variance": found.single / whole,
+        },
         "model": tree_of(model),
     }
 

@@ -44,7 +44,8 @@ def _networks(values: Values) -> Table:
 
 
 def _row(name: str, network: Values) -> tuple[Cell, ...]:
-    efficiency, variance = network["efficiency"], network["variance"]
+    emitted = network.get("rounded", network)
+    efficiency, variance = emitted["efficiency"], emitted["variance"]
     return (
         name,
         network_name(network["multiplicity"], network["widths"]),
@@ -63,8 +64,8 @@ def _on_the_curve(values: Values) -> Table:
             name,
             widths_text(values[part]["widths"]),
             f"{values[part]['multiplicity_exact']:.1f}",
-            f"{values[part]['curve_efficiency']:.2f}",
-            values[part]["curve_variance"],
+            f"{values[part]['efficiency']:.2f}",
+            values[part]["variance"],
         )
         for part, name in names.items()
     )
@@ -146,7 +147,7 @@ def _figure(values: Values, part: str, key: str, title: str) -> Curve:
         title = "primal: variance within the budget"
     points = [point for point in values["curve"] if not primal or point["primal_multiplicity"] >= 1]
     x, y = ([pick(point) for point in points] for pick in (_width, lambda point: point[key]))
-    optimum = values[part][f"curve_{key}"]
+    optimum = values[part][key]
     best = Series("optimum", (_width(values[part]),), (optimum,), "points")
     grouped = values["primal"]["model"]["type"] in ("block", "resnext")
     x_label, y_label = "width n of a group" if grouped else "width n", "Var/E²" if primal else "ρ"

@@ -91,4 +91,5 @@ def _time_answers(job: Job, values: Values, timed: Costs) -> None:
     if job.stage.cost == "latency":
         for network in shown:
             taken = network["seconds"]
-            network["efficiency"] = taken and values["baseline"]["seconds"] / taken
+            emitted = network.get("rounded", network)
+            emitted["efficiency"] = taken and values["baseline"]["seconds"] / taken
