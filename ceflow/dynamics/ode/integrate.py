@@ -16,6 +16,7 @@ from ceflow.dynamics.ode.dense import Dense
 from ceflow.dynamics.ode.endings import Ending, Reason, failure
 from ceflow.dynamics.ode.solvers import method_named
 from ceflow.dynamics.ode.stepping import Carry, Stepper
+from ceflow.dynamics.programs import program
 from ceflow.nets import floats
 
 CHUNK = 64
@@ -174,9 +175,9 @@ def _ending(carry: Carry, finished: bool, solver: str, dtype: Any) -> Ending:
     )
 
 
-_start = eqx.filter_jit(stepping.start)
-_attempt = eqx.filter_jit(stepping.attempt)
-_advance = eqx.filter_jit(stepping.advance)
+_start = program(stepping.start)
+_attempt = program(stepping.attempt)
+_advance = program(stepping.advance)
 _start_each = eqx.filter_jit(eqx.filter_vmap(stepping.start, in_axes=(None, None, 0)))
 _advance_each = eqx.filter_jit(
     eqx.filter_vmap(stepping.advance, in_axes=(None, eqx.if_array(0), None, 0))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 from ceflow.dynamics import Linearised, Loss, ParameterFlow, ntk_derivatives
+from ceflow.dynamics.programs import program
 from ceflow.kernels import empirical_ntk
 
 
@@ -28,7 +29,7 @@ def _stacked(parameters: PyTree, several: bool) -> PyTree:
     return parameters if several else jax.tree.map(lambda leaf: leaf[None], parameters)
 
 
-@eqx.filter_jit
+@program
 def network_outputs(
     flow: ParameterFlow, parameters: PyTree, x: Float[ArrayLike, "n ..."], several: bool
 ) -> Float[Array, "replicas n outputs"]:
@@ -37,7 +38,7 @@ def network_outputs(
     return jax.vmap(lambda each: jax.vmap(flow.network(each))(x))(stacked)
 
 
-@eqx.filter_jit
+@program
 def network_kernels(
     flow: ParameterFlow, parameters: PyTree, points: Float[Array, "n ..."], several: bool
 ) -> Float[Array, "replicas n n"]:
@@ -66,19 +67,19 @@ def entry_derivatives(
     return jax.lax.map(one, _stacked(parameters, several))
 
 
-@eqx.filter_jit
+@program
 def linearise(module: eqx.Module, x: Float[ArrayLike, "n ..."]) -> Linearised:
     """Compiled once for networks of the same shapes, and so are the flows of what it gives."""
     return Linearised(module, jnp.asarray(x))
 
 
-@eqx.filter_jit
+@program
 def linear_outputs(model: Linearised, delta: PyTree) -> Float[Array, "n outputs"]:
     """Of a linearised network."""
     return model(delta)
 
 
-@eqx.filter_jit
+@program
 def outputs(module: Any, x: Float[ArrayLike, "n ..."]) -> Float[Array, "n outputs"]:
     """Of one network."""
     return jax.vmap(module)(x)

@@ -1,0 +1,55 @@
+"""Small programs compile plainly, by their shapes alone, and say the same."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ceflow.dynamics import integrate, programs
+
+
+def chosen(monkeypatch, function, *arguments):
+    """Whether a program was compiled plainly."""
+    asked = []
+    monkeypatch.setattr(programs, "_has_options", lambda: asked.append(True) or True)
+    programs.program(function)(*arguments)
+    return bool(asked)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "plain"),
+    [
+        ((np.ones(4096), None), True),
+        ((np.ones(4097), None), False),
+        ((np.ones(2), jnp.tanh), True),
+        ((np.ones(2), lambda x: x), False),  # it may hold arrays of any size
+    ],
+)
+def test_what_is_small_is_told_by_its_arguments(arguments, plain, monkeypatch):
+    assert chosen(monkeypatch, lambda x, function: 2 * x, *arguments) == plain
+
+
+def test_within_another_program_there_is_no_choice():
+    double = programs.program(lambda x: 2 * x)
+    assert programs.program(lambda x: double(x) + 1)(jnp.ones(2)).tolist() == [3, 3]
+
+
+def decay(t, state):
+    return -state
+
+
+def test_a_flow_is_the_same_to_rounding(monkeypatch):
+    """Both within 1e-5 of exp(-1) by rtol, and of each other within a few roundings of float32."""
+    plain = integrate(decay, jnp.ones(3), [0.0, 1.0], rtol=1e-6)
+    monkeypatch.setattr(programs, "LARGEST", 0)
+    ordinary = integrate(decay, jnp.ones(3), [0.0, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(plain.state, ordinary.state, rtol=1e-6)
+    np.testing.assert_allclose(plain.state, np.exp(-1), rtol=1e-5)
+
+
+def test_a_compiler_without_the_options_compiles_all(monkeypatch):
+    monkeypatch.setattr(programs, "PLAIN", {"an_option_that_no_compiler_has": 0})
+    programs._has_options.cache_clear()
+    try:
+        assert programs.program(lambda x: 2 * x)(jnp.ones(2)).tolist() == [2, 2]
+    finally:
+        programs._has_options.cache_clear()
