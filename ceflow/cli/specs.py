@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,8 @@ def specs_below(folder: str) -> Found:
             continue
         found.specs.append(str(path))
         if isinstance(base := tree.get("extends"), str):
-            bases.add((path.parent / base).resolve())
+            with suppress(OSError, ValueError, RuntimeError):  # it names no file: check says so
+                bases.add((path.parent / base).resolve())
         elif tree and "model" not in tree:
             without_model.append(path)
     for path in without_model:

@@ -94,6 +94,7 @@ def _expectation(kind: str, context: dict[str, Any], message: str) -> str:
         "int_type": "must be a whole number",
         "float_type": "must be a number",
         "string_type": "must be a string",
+        "string_unicode": "must be whole characters, without half of a surrogate pair",
         "bool_type": "must be true or false",
         "is_instance_of": "must be an array",
         "sequence_str": "must be an array",

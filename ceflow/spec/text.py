@@ -18,6 +18,9 @@ LARGEST_TEXT = 2**18
 DEEPEST = 50
 """Tables and arrays inside each other; far below where Python's own recursion ends."""
 
+_LONG_INTEGER = re.compile(r"(?:[0-9]_?){4301}")
+"""An integer of more digits than Python reads."""
+
 _DOTTED = re.compile(
     r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)""" f"{{{DEEPEST}}}"
 )
@@ -109,6 +112,9 @@ def parse(text: Text) -> dict[str, Any]:
     except RecursionError:
         raise _invalid(text, "nested too deeply", 1, 1) from None
     except ValueError as error:  # a repeated key, an integer of more digits than Python reads
+        if digits := _LONG_INTEGER.search(text.content):
+            place = _line_and_column(text.content, digits.start())
+            raise _invalid(text, "an integer of thousands of digits", *place) from None
         line, column = _json_place(text, str(error)) if text.syntax == "json" else (1, 1)
         raise _invalid(text, str(error), line, column) from None
     if not isinstance(tree, dict):
@@ -156,7 +162,7 @@ def _parse_json(content: str) -> Any:
         return tree
 
     def refuse(constant: str) -> Any:
-        raise ValueError(f'{constant} is no number in JSON; infinity is the string "inf"')
+        raise ValueError(f'the number {constant} is not in JSON; infinity is the string "inf"')
 
     return json.loads(content, object_pairs_hook=unique, parse_constant=refuse)
 

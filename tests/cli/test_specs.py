@@ -77,6 +77,17 @@ def test_every_spec_in_a_folder_is_checked_and_the_rest_left_alone():
     )
 
 
+@pytest.mark.parametrize("base", ["loop.toml", "a\\u0000b"])
+def test_a_base_that_is_no_file_is_a_fault_of_its_spec_alone(base):
+    Path("loop.toml").symlink_to("loop.toml")
+    write("a.toml", f'extends = "{base}"\n' + MODEL)
+    write("b.toml", SPEC)
+    result = invoke("check", ".")
+    assert result.exit_code == 2
+    assert "b.toml: ok" in result.stderr
+    assert "CE001" in result.stderr
+
+
 def test_a_folder_without_specs_says_so():
     result = invoke("check", ".")
     assert (result.exit_code, result.stderr) == (0, ".: 0 specs\n")

@@ -3,6 +3,7 @@
 import json
 import platform
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -344,12 +345,17 @@ def test_interrupt_is_recorded_as_such(tmp_path, break_kernels):
 
 def test_a_number_that_is_not_finite_is_null_with_a_warning(tmp_path, monkeypatch):
     kind = stages.KINDS[Kernel]
-    nan = stages.Outcome({"trace": float("nan"), "rows": [1.0, float("inf")]})
-    monkeypatch.setitem(stages.KINDS, Kernel, kind._replace(run=lambda job: nan))
+
+    def overflown(job):
+        outcome = kind.run(job)
+        odd = {"extra": float("nan"), "rows": [1.0, float("inf")]}  # what no report shows
+        return replace(outcome, values=outcome.values | odd)
+
+    monkeypatch.setitem(stages.KINDS, Kernel, kind._replace(run=overflown))
     found = ceflow.run(document(stages={"k": ANALYTIC}), tmp_path).results["k"]
-    assert (found["trace"], found["rows"]) == (None, [1.0, None])
+    assert (found["extra"], found["rows"]) == (None, [1.0, None])
     (warning,) = found["warnings"]
-    assert warning.startswith("not finite, and so null: trace, rows.1;")
+    assert warning.startswith("not finite, and so null: extra, rows.1;")
 
 
 def test_finished_run_is_returned_as_it_is(whole):

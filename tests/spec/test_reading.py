@@ -155,6 +155,28 @@ def test_a_key_that_stands_twice_in_toml_is_a_fault(text):
     assert fault.place.line == 2
 
 
+@pytest.mark.parametrize(
+    ("syntax", "text", "said"),
+    [
+        ("json", '{"seed": NaN}', "the number NaN is not in JSON"),
+        ("json", '{"seed":\n' + "9" * 5000 + "}", "an integer of thousands of digits"),
+        ("toml", "\nseed = " + "9" * 5000, "an integer of thousands of digits"),
+        (
+            "json",
+            '{"name": "\\ud800", "model": {"type": "mlp", "widths": [3]}}',
+            "whole characters",
+        ),
+    ],
+)
+def test_numbers_and_texts_that_a_document_cannot_hold_are_named(syntax, text, said):
+    with pytest.raises(SpecError) as caught:
+        loads(text, syntax)
+    (fault,) = caught.value.faults
+    assert said in fault.message
+    assert fault.place is not None
+    assert fault.place.line == 1 + text.count("\n")
+
+
 @pytest.mark.parametrize("text", ['{"seed": 1, "seed": 2}', '{"model": {"type": 1, "type": 1}}'])
 def test_a_key_that_stands_twice_in_json_is_a_fault_that_names_it(text):
     with pytest.raises(SpecError) as caught:

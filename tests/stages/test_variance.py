@@ -95,7 +95,7 @@ def test_inputs_may_be_those_of_the_data(fit, tmp_path):
 def test_an_off_diagonal_entry_takes_two_examples(fit):
     keys = {"inputs_law": "data", "entries": "off-diagonal", "draws": 100, "ratios": (1.0,)}
     assert fit(MLP, Gaussian(inputs=3, outputs=2, train=2), **keys)["method"] == "monte-carlo"
-    with pytest.raises(ceflow.RunError, match="needs two training examples; the data have one"):
+    with pytest.raises(SpecError, match="needs two training examples; the data have one"):
         fit(MLP, Gaussian(inputs=3, outputs=2, train=1), **keys)
 
 

@@ -25,6 +25,7 @@ class DecoderKernels:
     Raises `SpecError` for a decoder of several hidden layers or with a bias, and `ValueError` for
     an infinite bottleneck.
 
+    >>> import jax.numpy as jnp
     >>> from ceflow.spec import Bottleneck
     >>> from ceflow.bottlenecks import relu
     >>> kernels = DecoderKernels(Bottleneck(size=2, encoder=relu(), decoder=relu()))
