@@ -104,3 +104,15 @@ def test_inputs_that_are_no_rows_of_numbers_are_refused(x: Any, message: str):
 def test_an_infinite_width_is_refused():
     with pytest.raises(ValueError, match=r"infinite layer cannot be drawn; use"):
         conditional_ntk(Mlp(widths=(float("inf"),)), X, key=jax.random.key(0))
+
+
+def test_a_kernel_that_is_not_finite_is_refused():
+    def draw(key: Any) -> Any:
+        return conditional_ntk(MODELS["relu"], X.astype(np.float32) * 1e20, key=key)
+
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match=r"NaN or infinite at examples 0 and 0: .*float64"):
+        draw(key)
+    # Nothing can be said of what is traced, which goes on to whoever called.
+    for traced in (jax.jit(draw)(key), jax.vmap(draw)(key[None])[0]):
+        assert not np.isfinite(traced).all()

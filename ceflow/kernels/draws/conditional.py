@@ -17,6 +17,7 @@ from jaxtyping import Array, ArrayLike, Float, Key
 
 from ceflow import nets
 from ceflow.kernels.empirical.networks import check_examples
+from ceflow.kernels.empirical.ntk import check_kernel
 from ceflow.spec import Mlp
 
 
@@ -31,7 +32,8 @@ def conditional_ntk(
 
     Exact at any width, for any activation, with biases; a width below N costs as much as weights
     do. The draws are those of no module: the same key gives other numbers than `plan.module`.
-    Raises `ValueError` for an infinite width, or inputs that are not rows of finite numbers.
+    Raises `ValueError` for an infinite width, inputs that are not rows of finite numbers, or a
+    kernel that is not finite; the latter is not said where this is traced (`jax.jit`).
 
     >>> from ceflow.spec import Mlp
     >>> x = jnp.array([[1.0, 1.0]])         # |x|^2 = d: the mean of K is H + 1 = 3
@@ -45,7 +47,9 @@ def conditional_ntk(
     check_examples("x", x)
     if x.ndim != 2:
         raise ValueError(f"x must be (examples, inputs), not {x.shape}")
-    return _draw(model, x, outputs, key)
+    kernel = _draw(model, x, outputs, key)
+    check_kernel(kernel)
+    return kernel
 
 
 class _Layer(NamedTuple):

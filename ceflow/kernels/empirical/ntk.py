@@ -84,14 +84,15 @@ def empirical_ntk(
     return kernel
 
 
-def check_kernel(kernel: Array, network: Callable[[], Network]) -> None:
+def check_kernel(kernel: Array, network: Callable[[], Network] | None = None) -> None:
     """Raise `ValueError` where a kernel holds NaN or infinity, as far as can be seen outside of a
-    traced function; `network` gives what it is of, for advice."""
+    traced function; `network` gives the module that it is of, for advice."""
     if isinstance(kernel, Tracer) or bool(jnp.isfinite(kernel).all()):
         return
     row, column = np.argwhere(~np.isfinite(np.asarray(kernel)))[0][:2]
-    narrow, wide = network().narrow, kernel.dtype == jnp.float64
-    help = "" if wide else ", or a module and inputs of float64 under jax.enable_x64"
+    narrow, wide = network and network().narrow, kernel.dtype == jnp.float64
+    doubled = "inputs" if network is None else "a module and inputs"
+    help = "" if wide else f", or {doubled} of float64 under jax.enable_x64"
     if narrow is not None:
         help = f"; the module computes in {narrow}, which holds no more than {_largest(narrow)}"
     raise ValueError(
