@@ -65,7 +65,8 @@ def _stage_line(name: str, stage: Stage, needs: Needs | None) -> Text:
     line = Text.assemble((name, "bold"), "  ", (stage.type, "cyan"), on)
     if needs:
         disk = f", disk {size(needs.disk)}" if needs.disk else ""
-        line.append(f"  memory {size(needs.memory)}{disk}, {seconds(needs.seconds)}", "dim")
+        more = " or far more" if needs.adaptive else ""
+        line.append(f"  memory {size(needs.memory)}{disk}, {seconds(needs.seconds)}{more}", "dim")
     return line
 
 

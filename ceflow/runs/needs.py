@@ -33,11 +33,13 @@ WIDTHS: dict[type, str] = {
 
 
 class Needs(NamedTuple):
-    """Bytes of memory while the stage runs, the process itself included; bytes of disk; seconds."""
+    """Bytes of memory while the stage runs, the process itself included; bytes of disk; seconds,
+    which an adaptive solver may pass many times over where it takes more steps than most."""
 
     memory: float
     disk: float
     seconds: float
+    adaptive: bool = False
 
 
 def runs_of(plan: Plan) -> dict[str, Plan]:
@@ -68,7 +70,7 @@ def _forecast_needs(plan: Plan, known: Rates) -> dict[str, Needs]:
         loaded = loaded or starts
         base = known.base if loaded else PLAIN
         seconds = _seconds(found, plan, known) + (known.start if starts else 0)
-        needs[name] = Needs(base + found.memory, found.disk, seconds)
+        needs[name] = Needs(base + found.memory, found.disk, seconds, found.adaptive)
     return needs
 
 

@@ -113,13 +113,15 @@ class Work(NamedTuple):
 
 class Forecast(NamedTuple):
     """What a stage will need: bytes of memory and disk for its arrays, the key to change to need
-    less memory, its work, and what else could be done to need less memory."""
+    less memory, its work, what else could be done to need less memory, and whether the work is that
+    of an adaptive solver, which may take many times as many steps as most."""
 
     memory: float = 0.0
     disk: float = 0.0
     key: str = ""
     work: Work = Work()
     instead: str = ""
+    adaptive: bool = False
 
 
 class Kind(NamedTuple):

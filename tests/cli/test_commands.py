@@ -399,6 +399,19 @@ def test_plan_with_json_forecasts_the_time_of_each_stage():
     assert all(stage["seconds"] >= 0 for stage in plan["stages"].values())
 
 
+@pytest.mark.parametrize(("engine", "open_ended"), [("kernel", True), ("closed-form", False)])
+def test_plan_says_where_seconds_may_be_far_more(engine, open_ended, alone):
+    text = (
+        '[data]\nsource = "gaussian"\ninputs = 3\ntrain = 4\n'
+        '[model]\ntype = "mlp"\nwidths = [5]\n'
+        f'[stages.f]\ntype = "flow"\ntime = 1.0\nengine = "{engine}"\n'
+    )
+    (alone / "spec.toml").write_text(text, encoding="utf-8")
+    plan = json.loads(done("plan", "spec.toml", "--json").stdout)
+    assert plan["stages"]["f"]["adaptive"] == open_ended
+    assert ("or far more" in done("plan", "spec.toml").stdout) == open_ended
+
+
 def test_plan_leaves_nothing(alone):
     before = content(alone)
     done("plan", "all.toml")

@@ -44,7 +44,12 @@ def forecast(stage: Flow, plan: Plan, model: Model) -> Forecast:
     found = BY_ENGINE[stage.engine_of(model)](stage, plan, model)
     kept = 2 * _kept(stage, plan) + LINE * stage.moment_count
     key = "points" if kept > found.memory and stage.times is None else found.key
-    return found._replace(memory=found.memory + kept, disk=_disk(stage, plan, model), key=key)
+    return found._replace(
+        memory=found.memory + kept,
+        disk=_disk(stage, plan, model),
+        key=key,
+        adaptive=stage.engine_of(model) != "closed-form",
+    )
 
 
 def _with_systems(
