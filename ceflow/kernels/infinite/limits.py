@@ -251,7 +251,7 @@ def _root(model: Model, inputs: int, activation: Activation | None) -> nodes.Nod
     return expand(sized(model, inputs=inputs, outputs=1))
 
 
-def _wide(model: Mlp) -> Mlp:
+def _wide(model: Mlp | Block) -> Mlp | Block:
     return model.model_copy(update={"widths": (math.inf,) * len(model.widths)})
 
 
