@@ -312,6 +312,16 @@ def test_a_kernel_of_the_targets_is_wholly_aligned(centred: bool):
     assert alignment(Y @ Y.T, Y[:, 0], centred=centred) < 0.9
 
 
+@pytest.mark.parametrize("centred", [False, True])
+def test_classes_beyond_the_examples_take_no_memory_of_their_square(centred: bool):
+    # A matrix of 10^6 x 10^6 would be 8 TB; empty classes change nothing.
+    few, many = np.eye(3)[[0, 1, 0, 2]], np.zeros((4, 10**6))
+    many[:, :3] = few
+    kernel = KERNEL[:4, :4]
+    expected = alignment(kernel, few, centred=centred)
+    assert alignment(kernel, many, centred=centred) == pytest.approx(expected, rel=1e-12)
+
+
 def test_only_the_centred_alignment_is_blind_to_a_constant():
     plain, centred = (alignment(KERNEL, Y, centred=centred) for centred in (False, True))
     assert alignment(KERNEL + 100, Y, centred=True) == pytest.approx(centred, rel=1e-9)

@@ -18,7 +18,8 @@ def alignment(
 
     `centred` does the same with `H K H` and `H Y`, `H = 1 - 11^T/N` (Cortes, Mohri and
     Rostamizadeh, JMLR 2012, eq. 1 and definition 4): a constant added to the kernel then changes
-    nothing. In float64; two passes over the kernel, three with `centred`.
+    nothing. In float64; two passes over the kernel, three with `centred`; beside it, memory holds a
+    few copies of the targets.
 
     Raises `ValueError` where the shapes disagree, the kernel is not finite, or a side is 0: then
     there is no direction.
@@ -35,8 +36,10 @@ def alignment(
     y = y / (np.abs(y).max(initial=0) or 1)  # so that no square overflows or vanishes
     length = float(np.linalg.norm(y))
     y = y - y.mean(axis=0) if centred else y
-    product = float((y * (kernel @ y)).sum())  # <K, Y Y^T>, and <HKH, .> as HY is centred
-    one, two = _norm(kernel, means), float(np.linalg.norm(y.T @ y))
+    product = float(np.vdot(y, kernel @ y))  # <K, Y Y^T>, and <HKH, .> as HY is centred
+    # Y Y^T and Y^T Y have one norm; the smaller of them is no larger than Y.
+    gram = y @ y.T if y.shape[1] > size else y.T @ y
+    one, two = _norm(kernel, means), float(np.linalg.norm(gram))
     # What centring leaves of a constant is rounding.
     if one <= ROUNDING * size * np.abs(means).max() or two <= ROUNDING * length**2:
         centring = ", once centred" if centred else ""

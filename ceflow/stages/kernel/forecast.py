@@ -20,7 +20,8 @@ def forecast(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     assert plan.data is not None
     by_method = _analytic if stage.method == "analytic" else _drawn
     found = by_method(stage, plan, of_one(model) if stage.method == "mean" else model)
-    return found if stage.tile is None else _in_tiles(stage, plan, model, found)
+    found = found if stage.tile is None else _in_tiles(stage, plan, model, found)
+    return found._replace(memory=found.memory + _of_targets(stage, plan))
 
 
 def _analytic(stage: Kernel, plan: Plan, model: Model) -> Forecast:
@@ -94,6 +95,12 @@ def _in_tiles(stage: Kernel, plan: Plan, model: Model, whole: Forecast) -> Forec
         instead="",
         work=whole.work._replace(flops=whole.work.flops / 2, traffic=whole.work.traffic / 2),
     )
+
+
+def _of_targets(stage: Kernel, plan: Plan) -> float:
+    """Copies of the targets, in float64: scaled or predicted, centred, and times the kernel."""
+    learns = stage.alignment or stage.ridge is not None
+    return 3 * 8 * _rows(stage, plan) * plan.outputs if learns else 0
 
 
 def _likely_draws(stage: Kernel, model: Model) -> float:
