@@ -69,10 +69,10 @@ class Fault:
 
 
 class SpecError(ValueError):
-    """A document, or what it refers to, is wrong. `faults` holds every fault found."""
+    """A document, or what it refers to, is wrong. `faults` holds every fault found, once."""
 
     def __init__(self, *faults: Fault):
-        self.faults = faults[:MOST]
+        self.faults = tuple(dict.fromkeys(faults))[:MOST]
         super().__init__("\n".join(map(str, self.faults)))
 
 

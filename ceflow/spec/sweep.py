@@ -6,13 +6,14 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zlib import crc32
 
 from pydantic import ConfigDict, Field
 
 from ceflow.spec.base import Spec, Steps
-from ceflow.spec.diagnostics import MOST, Fault, SpecError, cut
+from ceflow.spec.diagnostics import MOST, Fault, SpecError, cut, dotted
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -95,14 +96,16 @@ def variants(document: "Document") -> dict[str, "Document"]:
     runs = min(MOST_RUNS, math.prod(map(len, document.sweep.paths.values())))
     if runs * _size(base) > MOST_VALUES:
         raise SpecError(Fault("CE104", "so many runs of so large a document", ("sweep",), "key"))
+    blame = _Blame(document, base)
     found, faults = {}, {}
     same: dict[str, dict[str, int]] = {}
     for chosen in document.sweep.combinations():
         try:
             name, variant = _variant(document, base, chosen)
         except SpecError as error:
-            faults |= {(fault.path, fault.message): fault for fault in error.faults}
-            if len(faults) >= MOST:
+            for fault in error.faults:
+                blame.put(fault, chosen)
+            if blame.count >= MOST:
                 break
             continue
         first = same.setdefault(repr(tree_of(variant.model_copy(update={"name": "x"}))), chosen)
@@ -110,9 +113,69 @@ def variants(document: "Document") -> dict[str, "Document"]:
             fault = _repeated(document.sweep, chosen, first)
             faults[fault.path, fault.message] = fault
         found[_unused(name, found)] = variant
-    if faults:
-        raise SpecError(*faults.values())
+    if faults or blame.count:
+        raise SpecError(*blame.faults(), *faults.values())
     return found
+
+
+class _Blame:
+    """The faults of a sweep's documents, each once, where what is to blame for them stands."""
+
+    def __init__(self, document: "Document", base: dict[str, Any]):
+        self._document, self._base = document, base
+        self._placed: dict[tuple[Steps, str], Fault] = {}
+        self._runs: dict[Fault, list[str]] = {}
+        self._alone: dict[tuple[str, int], frozenset[tuple[str, Steps]]] = {}
+
+    @property
+    def count(self) -> int:
+        return len(self._placed) + len(self._runs)
+
+    def put(self, fault: Fault, chosen: dict[str, int]) -> None:
+        """A fault of the document in which these values are chosen."""
+        placed = _blamed(fault, chosen)
+        if placed is fault and fault.path[:1] != ("sweep",):
+            guilty = [step for step in chosen.items() if self._brings(step, fault, chosen)]
+            if len(guilty) != 1:
+                self._runs.setdefault(fault, []).append(_run_name(self._document, chosen))
+                return
+            placed = _through_value(fault, *guilty[0])
+        self._placed.setdefault((placed.path, placed.message), placed)
+
+    def faults(self) -> list[Fault]:
+        """Those of one value at that value; those of several together with a run that has them."""
+        return [*self._placed.values(), *itertools.starmap(_of_runs, self._runs.items())]
+
+    def _brings(self, step: tuple[str, int], fault: Fault, chosen: dict[str, int]) -> bool:
+        """Whether one of the chosen values is enough for a fault."""
+        if len(chosen) == 1:
+            return True
+        if step not in self._alone:
+            faults: tuple[Fault, ...] = ()
+            try:
+                _variant(self._document, self._base, dict([step]))
+            except SpecError as error:
+                faults = error.faults
+            self._alone[step] = frozenset((each.code, each.path) for each in faults)
+        return (fault.code, fault.path) in self._alone[step]
+
+
+def _through_value(fault: Fault, path: str, index: int) -> Fault:
+    """A fault elsewhere in a document, seen from the swept value that brings it about."""
+    message = f"{dotted(fault.path)}: {fault.message}"
+    leave = "leave this value out of the sweep"
+    # What it says of the model, or of names, is not said of this value.
+    also = fault.code not in ("CE101", "CE105", "CE201") and "[model]" not in fault.help
+    help = f"{leave}; or {fault.help}" if fault.help and also else leave
+    return Fault(fault.code, message, ("sweep", path, index), "value", help)
+
+
+def _of_runs(fault: Fault, names: list[str]) -> Fault:
+    """A fault that needs several swept values together, with the runs that have it."""
+    others = len(names) - 1
+    more = f" and {others} other{'s' * (others > 1)}" if others else ""
+    message = f"in the run {cut(names[0], 80)}{more}: {fault.message}"
+    return replace(fault, message=message)
 
 
 def _repeated(sweep: Sweep, chosen: dict[str, int], first: dict[str, int]) -> Fault:
@@ -145,18 +208,29 @@ def _variant(
 
     assert document.sweep is not None
     tree = copy.deepcopy(base)
-    values = {path: document.sweep.paths[path][index] for path, index in chosen.items()}
+    values = _values(document.sweep, chosen)
     missing = [fault for path, value in values.items() if (fault := _set(tree, path, value))]
-    name = ",".join(f"{short}={_slug(values[path])}" for path, short in _short(values).items())
+    name = _run_name(document, chosen)
     tree["name"] = f"{document.name[:60]}-{re.sub('[^A-Za-z0-9_-]', '_', name)[:39]}"
     try:
         variant = validate(tree)
     except SpecError as error:
-        raise SpecError(*missing, *(_blamed(fault, chosen) for fault in error.faults)) from None
+        raise SpecError(*missing, *error.faults) from None
     variant._origin = document.origin
-    if faults := [*missing, *(_blamed(fault, chosen) for fault in variant.faults())]:
+    if faults := [*missing, *variant.faults()]:
         raise SpecError(*faults)
     return name, variant
+
+
+def _values(sweep: Sweep, chosen: dict[str, int]) -> dict[str, Any]:
+    return {path: sweep.paths[path][index] for path, index in chosen.items()}
+
+
+def _run_name(document: "Document", chosen: dict[str, int]) -> str:
+    """The values of a run, as they name it."""
+    assert document.sweep is not None
+    values = _values(document.sweep, chosen)
+    return ",".join(f"{short}={_slug(values[path])}" for path, short in _short(values).items())
 
 
 def _set(tree: dict[str, Any], path: str, value: Any) -> Fault | None:

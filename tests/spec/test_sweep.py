@@ -92,3 +92,51 @@ def test_what_is_no_sweep_is_refused(sweep, code):
 def test_every_bad_variant_is_found_at_once():
     codes = [fault.code for fault in faults_of('"model.widths" = [[0]]\n"stages.x.draws" = [1]\n')]
     assert codes == ["CE104", "CE206"]
+
+
+KERNEL = """\
+[data]
+source = "gaussian"
+inputs = 1
+train = 3
+[stages.k]
+type = "kernel"
+method = "empirical"
+[sweep]
+"""
+RATIOS = 'ratios = [0.5, 1.0]\n[stages.beta]\ntype = "variance"\nratios = [0.5, 1.0]\n[sweep]\n'
+
+
+@pytest.mark.parametrize(
+    ("base", "sweep", "code", "index", "about"),
+    [
+        (RATIOS, "[[8, 8], [16, 16], [1, 1]]\n", "CE202", 2, "stages.alpha.ratios"),
+        (RATIOS, "[[1, 1], [8, 8]]\nseed = [1, 2, 3]\n", "CE202", 0, "stages.alpha.ratios"),
+        (KERNEL, "[[8, 8], [inf, inf]]\n", "CE203", 1, "stages.k.method"),
+        (KERNEL, "[[8, 8], [inf, inf]]\nseed = [1, 2]\n", "CE203", 1, "stages.k.method"),
+    ],
+)
+def test_a_fault_that_a_value_brings_about_elsewhere_is_blamed_on_it(
+    base, sweep, code, index, about
+):
+    text = BASE.replace("[sweep]\n", base) + '"model.widths" = ' + sweep
+    with pytest.raises(SpecError) as caught:
+        loads(text)
+    fault, *others = [f for f in caught.value.faults if "stages.beta" not in f.message]
+    if base is KERNEL:  # its variance stage has none at infinite width either
+        fault = next(f for f in [fault, *others] if "stages.k" in f.message)
+    assert (fault.code, fault.path) == (code, ("sweep", "model.widths", index))
+    assert fault.message.startswith(f"{about}: ")
+    assert fault.help.startswith("leave this value out")
+    assert len(set(map(str, caught.value.faults))) == len(caught.value.faults) == 2
+
+
+def test_a_fault_of_two_values_together_names_a_run():
+    data = '[data]\nsource = "gaussian"\ninputs = 1\ntrain = 2\n'
+    text = data + BASE.replace("[sweep]", 'entries = "off-diagonal"\n[sweep]')
+    sweep = '"data.train" = [2, 1]\n"stages.alpha.inputs_law" = ["iid", "data"]\n'
+    with pytest.raises(SpecError) as caught:
+        loads(text + sweep + "seed = [0, 1]\n")
+    (fault,) = caught.value.faults
+    assert fault.path == ("stages", "alpha", "entries")
+    assert fault.message.startswith("in the run train=1,inputs_law=data,seed=0 and 1 other: an off")
