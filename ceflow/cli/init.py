@@ -11,10 +11,13 @@ KINDS = ("quickstart", "search", "resnext", "kernel", "variance", "flow", "bottl
 
 
 @click.command("init")
-@click.argument("kind", type=click.Choice(KINDS), default="search")
+@click.argument("kind", type=click.Choice(KINDS), default="quickstart")
 @click.option("--out", metavar="FILE", help="File to write; by default KIND.toml.")
 def command(kind: str, out: str | None) -> None:
-    """Write a commented first spec for a KIND of study; `quickstart` is one that shows most."""
+    """Write a commented first spec for a KIND of study.
+
+    By default `quickstart`, which shows most.
+    """
     path = Path(out or f"{kind}.toml")
     try:
         with path.open("x", encoding="utf-8") as file:

@@ -97,7 +97,8 @@ def _channels_last(image: tuple[Any, ...], parent: tuple[str, ...], in_data: boo
     height, width, channels = image
     if in_data:
         message = f"the images of the data are {_shown(image)}, and channels come first here"
-        return Fault("CE204", message, ("data",), "key", "save them as x.transpose(0, 3, 1, 2)")
+        help = "save x, and x_test where there is one, as x.transpose(0, 3, 1, 2)"
+        return Fault("CE204", message, ("data",), "key", help)
     message = f"inputs are channels, height and width: {height} channels of {width} x {channels}?"
     help = f"write inputs = [{channels}, {height}, {width}]"
     return Fault("CE204", message, (*parent, "inputs"), help=help)

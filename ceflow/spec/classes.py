@@ -73,7 +73,7 @@ def home_of(key: str, here: list[type[Spec]], root: type[Spec]) -> str:
     if key in root.model_fields:
         return f"{key} stands at the top of a document, above its tables"
     inner = [name for name, field in _tables(here) if key in _keys_of(field)]
-    if inner:
+    if inner and here != [root]:
         return f"{key} stands in the table {' or '.join(inner)}"
     for name, annotation in _tables([root]):
         kinds = specs(annotation)

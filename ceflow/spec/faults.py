@@ -12,7 +12,7 @@ from ceflow.spec.classes import classes_at, home_of, keys_at, kinds_at
 from ceflow.spec.diagnostics import MOST, Fault, cut, dotted
 from ceflow.spec.suggest import did_you_mean, likeliest
 from ceflow.spec.trees import child
-from ceflow.spec.vocabulary import ABSENT, KEYS, VALUES, known_as, plain
+from ceflow.spec.vocabulary import ABSENT, KEYS, OPTIMISERS, VALUES, known_as, plain
 
 
 def faults_of(error: ValidationError, tree: dict[str, Any], root: type[Spec]) -> list[Fault]:
@@ -53,6 +53,8 @@ def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Faul
             choice.strip(" '") for choice in context["expected"].replace(" or ", ", ").split(",")
         ]
         return _unknown_value(_name(path), path, value, choices)
+    if kind == "list_type" and path[:1] == ("sweep",) and isinstance(value, dict):
+        return _unquoted(path, value)
     expected = _expectation(kind, context, detail["msg"])
     if path[-1:] == ("[key]",):
         return Fault("CE104", f"a name {expected}, not {_shown(value)}", path[:-1], "key")
@@ -64,11 +66,34 @@ def _unknown_key(path: Steps, tree: Any, root: type[Spec]) -> Fault:
     key, table = str(path[-1]), path[:-1]
     known = keys_at(table, tree, root)
     message, meant = f"unknown key {_shown(path[-1])}", likeliest(key, known, KEYS)
-    elsewhere = ABSENT.get(plain(key)) or home_of(key, classes_at(table, tree, root), root)
+    elsewhere = _elsewhere(key, table, tree, root)
     slip = meant is not None and meant.rstrip("s") == key.rstrip("s")
     if elsewhere and not slip and known_as(key, known, KEYS) is None:
         return Fault("CE101", message, path, "key", elsewhere)
     return Fault("CE101", message, path, "key", did_you_mean(key, known, KEYS), meant=meant)
+
+
+def _elsewhere(key: str, table: Steps, tree: Any, root: type[Spec]) -> str:
+    """Where a key stands that does not stand in a table, or why it stands nowhere."""
+    here = classes_at(table, tree, root)
+    if here == [root] and isinstance(child(tree, key), dict):
+        kind = known_as(key, kinds_at(("stages", ""), tree, root), VALUES)
+        if kind:
+            return f'say [stages.NAME] with type = "{kind}"'
+    rate = "learning_rate" in (key, *KEYS.get(plain(key), ()))
+    if [kind.__name__ for kind in here] == ["Flow"] and (rate or plain(key) in OPTIMISERS):
+        return "a flow has no learning rate: its time is learning rate x steps"
+    return ABSENT.get(plain(key)) or home_of("learning_rate" if rate else key, here, root)
+
+
+def _unquoted(path: Steps, value: dict[str, Any]) -> Fault:
+    """Of a path in a sweep that is written as tables."""
+    steps, inner = [str(path[-1])], value
+    while isinstance(inner, dict) and inner:
+        step, inner = next(iter(inner.items()))
+        steps.append(step)
+    help = f'"{cut(".".join(steps), 60)}" = [...]'
+    return Fault("CE103", "a path in a sweep is written in quotes", path, "key", help)
 
 
 def _unknown_value(name: str, path: Steps, value: Any, choices: list[str]) -> Fault:

@@ -181,6 +181,8 @@ KEYS = _by_word(_OTHERS)
 VALUES = _by_word(_OTHER_VALUES)
 ABSENT = {plain(word): why for words, why in _ABSENT.items() for word in words.split()}
 
+OPTIMISERS = frozenset(map(plain, ("optimizer", "optim", "optimiser")))
+
 
 def known_as(word: str, candidates: Collection[str], table: Words) -> str | None:
     """The candidate that other tools, or other spellings, call so.

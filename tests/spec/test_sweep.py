@@ -89,6 +89,11 @@ def test_what_is_no_sweep_is_refused(sweep, code):
     assert [fault.code for fault in faults_of(sweep)] == [code]
 
 
+def test_a_path_without_quotes_is_shown_in_quotes():
+    (fault,) = faults_of("model.widths = [[1, 1], [2, 2]]\n")
+    assert (fault.code, fault.help) == ("CE103", '"model.widths" = [...]')
+
+
 def test_every_bad_variant_is_found_at_once():
     codes = [fault.code for fault in faults_of('"model.widths" = [[0]]\n"stages.x.draws" = [1]\n')]
     assert codes == ["CE104", "CE206"]

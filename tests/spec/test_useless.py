@@ -208,4 +208,6 @@ def test_images_with_their_channels_last_are_asked_about(tmp_path):
     (tmp_path / "spec.toml").write_text(text, encoding="utf-8")
     with pytest.raises(SpecError, match="32 x 32 x 3, and channels come first here") as caught:
         compile(load(tmp_path / "spec.toml"))
-    assert caught.value.faults[0].help == "save them as x.transpose(0, 3, 1, 2)"
+    assert caught.value.faults[0].help == (
+        "save x, and x_test where there is one, as x.transpose(0, 3, 1, 2)"
+    )

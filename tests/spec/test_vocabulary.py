@@ -115,10 +115,19 @@ def test_a_kind_of_another_tool_is_known_by_its_name_here(tag, text, ours):
         ("bottleneck", "outputs", "outputs stands in the table encoder or decoder"),
         ("document", "device", "JAX chooses"),
         ("mlp", "zzz", "one of type, widths"),
+        *(("flow", word, "time is learning rate x steps") for word in ("lr", "optimizer")),
+        ("flow", "learning_rate", "time is learning rate x steps"),
+        ("mlp", "lr", 'learning_rate is a key of [stages.NAME] with type = "train"'),
+        ("document", "learning_rate", 'a key of [stages.NAME] with type = "train"'),
+        ("document", "epochs", 'a key of [stages.NAME] with type = "train"'),
     ],
 )
 def test_a_key_that_does_not_stand_there_is_told_where_it_does(table, word, said):
     assert said in help_of(table, f"{word} = 1")
+
+
+def test_a_stage_at_the_top_is_told_where_stages_stand():
+    assert help_of("document", "train = {lr = 0.1}") == 'say [stages.NAME] with type = "train"'
 
 
 @pytest.mark.parametrize(
