@@ -220,6 +220,8 @@ def _signed_means_two(spec: Labelled, survey: Survey) -> Iterator[Fault]:
         help = 'use targets = "one-hot"'
         if hasattr(spec, "classes") and count > 2:
             help = 'set classes = ["a", "b"]'
+        elif min(survey.counts(survey.train), default=0) < 0:  # which one-hot does not take
+            help = 'number the classes from 0 and use targets = "one-hot", or use "raw"'
         yield data_fault("CE202", message, "targets", help)
 
 

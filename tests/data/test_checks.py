@@ -205,3 +205,11 @@ def test_all_faults_of_a_step_are_said_at_once(tmp_path: Path):
     with pytest.raises(SpecError) as caught:
         extent(Npz(path="a.npz"), tmp_path)
     assert len(caught.value.faults) == 2
+
+
+def test_no_fault_of_labels_below_0_sends_to_targets_that_refuse_them(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", x=X, y=Y - 1)
+    for targets in ("one-hot", "signed"):
+        with pytest.raises(SpecError) as caught:
+            extent(Npz(path="a.npz", targets=targets), tmp_path)
+        assert "number the classes from 0" in caught.value.faults[0].help
