@@ -146,7 +146,7 @@ def member_with(model: Model, widths: tuple[int, ...]) -> Member:
 
 
 def ensemble_with(model: Model, widths: tuple[int, ...], multiplicity: int) -> Model:
-    """The network of a model's family at other widths and multiplicity."""
+    """The network of a model's family at other widths and multiplicity, which are not judged."""
     if isinstance(model, Block):
         return model.model_copy(update={"widths": widths, "cardinality": multiplicity})
     if isinstance(model, Resnext):
@@ -154,4 +154,4 @@ def ensemble_with(model: Model, widths: tuple[int, ...], multiplicity: int) -> M
         return model.model_copy(update=update)
     member = member_with(model, widths)
     assert isinstance(member, Mlp)
-    return Ensemble(multiplicity=multiplicity, member=member)
+    return Ensemble.model_construct(multiplicity=multiplicity, member=member)

@@ -10,7 +10,18 @@ from click.testing import CliRunner
 import ceflow
 from ceflow.cli import main
 from ceflow.runs import RunError, require_memory
-from ceflow.spec import Block, Budget, Document, Ensemble, Mlp, Model, Resnext, Search, SpecError
+from ceflow.spec import (
+    Block,
+    Budget,
+    Document,
+    Ensemble,
+    Mlp,
+    Model,
+    Resnext,
+    Search,
+    SpecError,
+    Variance,
+)
 from ceflow.stages.search import latency
 
 MLP = Mlp(widths=(60, 60), inputs=8, outputs=3)
@@ -100,6 +111,39 @@ def test_a_budget_below_the_smallest_network_is_a_fault_beforehand(name):
     assert (fault.code, fault.path[:3]) == ("CE104", ("stages", "s", "budget"))
     assert has in fault.message
     assert lever in fault.help
+
+
+LARGE: dict[str, dict[str, Any]] = {
+    "parameters": {"alpha": 0.001, "budget": Budget(parameters=1e14)},
+    "free": {"alpha": 0.001, "budget": Budget(flops=1e18), "space": "free"},
+    "exact": {"using": "exact", "budget": Budget(macs=1e17), "tolerance": 1.0},
+    "baseline": {"alpha": 3.0, "model": Mlp(widths=[10**10, 10**10], inputs=5, outputs=2)},
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_an_answer_larger_than_any_network_is_a_fault_beforehand(name):
+    keys = dict(LARGE[name])
+    document = Document(model=keys.pop("model", MLP), stages={"s": Search(**keys)})
+    with pytest.raises(SpecError, match=r"the primal would be [\d,]{17,} members") as caught:
+        require_memory(ceflow.compile(document))
+    (fault,) = caught.value.faults
+    assert (fault.code, fault.path[:2]) == ("CE104", ("stages", "s"))
+    assert fault.help.startswith("lower the budget" if "budget" in keys else "give the [model]")
+
+
+def test_an_answer_too_large_that_only_a_fit_tells_fails_in_a_sentence(tmp_path):
+    fit = Variance(ratios=[0.5, 1.0], draws=100)
+    search = Search(variance="v", budget=Budget(parameters=1e17))
+    document = Document(model=MLP, stages={"v": fit, "s": search})
+    with pytest.raises(RunError, match="the primal would be .* members .*: lower the budget"):
+        ceflow.run(document, tmp_path / "run")
+
+
+@pytest.mark.parametrize("limit", ["parameters", "flops", "macs", "latency"])
+def test_a_budget_past_all_machines_is_a_fault(limit):
+    with pytest.raises(SpecError, match=f"CE104: {limit} must be at most"):
+        Budget(**{limit: 1e300})
 
 
 def test_a_budget_of_just_the_smallest_network_is_met(tmp_path):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from ceflow.spec.base import Positive, Spec
+from ceflow.spec.base import Spec
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Bottleneck, Model, Resnext, member_of
 from ceflow.spec.notation import NetworkName, read_network
@@ -15,20 +15,25 @@ from ceflow.spec.stages.variance import Variance
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
+MOST = 1e18
+"""The largest budget: of what 10^12 members could use, which is the most that a network has."""
 MOST_FREE = 6
 """Layers whose widths a search varies freely: the last step tries all neighbours, 3^layers."""
+
+
+Amount = Annotated[float, Field(gt=0, le=MOST)]
 
 
 class Budget(Spec):
     """What the whole network may cost at most."""
 
-    parameters: Positive | None = None
+    parameters: Amount | None = None
     """Parameters."""
-    flops: Positive | None = None
+    flops: Amount | None = None
     """FLOPs of one example forward."""
-    macs: Positive | None = None
+    macs: Amount | None = None
     """Multiply-adds of one example forward: half of the FLOPs."""
-    latency: Positive | None = None
+    latency: Amount | None = None
     """Seconds of a forward pass of the batch that is timed."""
 
     def faults(self) -> list[Fault]:

@@ -7,6 +7,7 @@ from ceflow.compiler import ensemble_with, fan_in_sum, member_with, multiplicity
 from ceflow.search import Candidate, Optimum
 from ceflow.search.multiplicities import whole_members
 from ceflow.spec import Model, member_of, network_name, read_network, tree_of
+from ceflow.spec.base import LARGEST
 from ceflow.stages.stage import Job, Values, finite
 
 
@@ -32,6 +33,24 @@ def _nearest(
         lambda m: whole(ensemble_with(baseline, candidate.widths, m)),
         beside,
     )
+
+
+def oversized(optimum: Optimum) -> tuple[str, str] | None:
+    """What is wrong, and what to do, where an answer is larger than networks can be written."""
+    narrow = "give the [model] smaller widths or fewer members"
+    lower = "lower the budget" if optimum.problem.limits else narrow
+    primal, dual = optimum.primal, optimum.dual
+    for part, widths, members, help in (
+        ("primal", primal.widths, primal_members(optimum, primal), lower),
+        ("dual", dual.widths, dual_members(optimum, dual), narrow),
+    ):
+        if max(members, *widths) > LARGEST:
+            message = (
+                f"the {part} would be {members:,} members of widths up to {max(widths):,}, and a"
+                " network has at most 10^12 members and widths up to 10^12"
+            )
+            return message, help
+    return None
 
 
 def baseline(job: Job, optimum: Optimum) -> Values:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 from ceflow import search
 from ceflow.compiler import Plan, ensemble_with
-from ceflow.search import Exponential
+from ceflow.search import Costs, Exponential, Problem
 from ceflow.spec import Fault, Model, Search, SpecError, member_of
-from ceflow.stages.search.answers import dual_members, primal_members
+from ceflow.spec.base import LARGEST
+from ceflow.stages.search.answers import dual_members, oversized, primal_members
 from ceflow.stages.search.latency import WIDTHS, batch_of, costs_of, times_of
-from ceflow.stages.search.problem import counts, limits_of, problem_of
+from ceflow.stages.search.problem import counts, limits_of, problem_of, solve
 from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, Work
 
 POINT = 2e4
@@ -42,8 +43,9 @@ def expect(stage: Search, plan: Plan, model: Model) -> dict[str, Model]:
 
 
 def faults(name: str, stage: Search, plan: Plan, model: Model) -> Iterator[Fault]:
-    """What is wrong with a search's file of latencies, and limits that no network is within."""
-    smallest = ensemble_with(model, (1,) * len(member_of(model).widths), 1)
+    """What is wrong with a search's file of latencies, limits that no network is within, and those
+    that buy more than can be written."""
+    timed, smallest = None, ensemble_with(model, (1,) * len(member_of(model).widths), 1)
     least = {limit: limit.cost(smallest) for limit in limits_of(stage, plan, None)}
     if stage.latency is not None:
         try:
@@ -53,12 +55,39 @@ def faults(name: str, stage: Search, plan: Plan, model: Model) -> Iterator[Fault
             return
         yield from _unmeasured(times, model)
         fastest = min(time.seconds / time.multiplicity for time in times)
-        timed = limits_of(stage, plan, costs_of(times))
-        least |= {limit: fastest for limit in timed if limit.name == "latency"}
-    for limit, cost in least.items():
-        if cost > limit.most:
-            help = limit.levers(model)
-            yield Fault("CE104", limit.refusal(cost), ("budget", limit.name), help=help)
+        timed = costs_of(times)
+        limits = limits_of(stage, plan, timed)
+        least |= {limit: fastest for limit in limits if limit.name == "latency"}
+    broken = {limit: cost for limit, cost in least.items() if cost > limit.most}
+    for limit, cost in broken.items():
+        help = limit.levers(model)
+        yield Fault("CE104", limit.refusal(cost), ("budget", limit.name), help=help)
+    if not broken:
+        yield from _oversized(stage, plan, model, timed)
+
+
+def _oversized(stage: Search, plan: Plan, model: Model, timed: Costs | None) -> Iterator[Fault]:
+    """Answers past the largest network, where the law and the costs are known beforehand."""
+    if (stage.timed and not timed) or (stage.using != "exact" and stage.alpha is None):
+        return
+    law = search.Exact() if stage.using == "exact" else Exponential(stage.alpha or TYPICAL_ALPHA)
+    costs = timed if timed and stage.cost == "latency" else counts(plan, stage.cost)
+    problem = problem_of(stage, plan, model, law, costs, timed)
+    if not timed and _most(problem) <= LARGEST:
+        return
+    try:
+        wrong = oversized(solve(stage, problem))
+    except ValueError:  # said by the run
+        return
+    if wrong:
+        place = ("budget",) if stage.budget else ()
+        yield Fault("CE104", wrong[0], place, "value" if place else "key", wrong[1])
+
+
+def _most(problem: Problem) -> float:
+    """The members of width 1 that are bought, more than of any other."""
+    smallest = problem.candidate((1,) * len(problem.baseline_widths))
+    return max(smallest.share, smallest.primal_multiplicity)
 
 
 def _unmeasured(times: list[search.Time], model: Model) -> Iterator[Fault]:

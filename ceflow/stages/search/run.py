@@ -22,6 +22,8 @@ def run(job: Job) -> Outcome:
     timed, latency = latencies(job, law) or (None, None)
     costs = timed if timed and job.stage.cost == "latency" else counts(job.plan, job.stage.cost)
     optimum = solve(job.stage, problem_of(job.stage, job.plan, job.model, law, costs, timed))
+    if wrong := answers.oversized(optimum):
+        raise ValueError(": ".join(wrong))
     values = _values(job, optimum)
     if timed and latency is not None:
         values |= {"latency": latency}
