@@ -10,6 +10,10 @@ from ceflow.spec import Fault, SpecError
 
 LARGEST = 2**20
 """Bytes of the largest file that is read."""
+SHORTEST, LONGEST = 1e-12, 1e9
+"""Seconds that a network may take: past them is another unit, or damage."""
+MOST = 10**12
+"""The largest width, and the most members, that a network can have."""
 FORM = "a line 'width,multiplicity,seconds', then one line a network, as '10,37,0.0124'"
 
 
@@ -56,6 +60,8 @@ def _times(path: str, lines: list[str]) -> Iterator[Time]:
     seen: set[int] = set()
     rows = ((number, [cell.strip() for cell in row]) for number, row in _rows(path, lines))
     _, head = next(rows, (1, []))
+    if twice := [name for name in dict.fromkeys(head) if head.count(name) > 1]:
+        raise _wrong(path, f"names the column {twice[0]!r} twice")
     if not {"width", "seconds"} <= set(head):
         raise _wrong(path, "does not begin with the names of its columns, width and seconds")
     for number, row in rows:
@@ -66,7 +72,7 @@ def _times(path: str, lines: list[str]) -> Iterator[Time]:
         time = Time(
             _whole(place, "width", cells["width"]),
             _whole(place, "multiplicity", cells.get("multiplicity", "1")),
-            _positive(place, "seconds", cells["seconds"]),
+            _seconds(place, cells["seconds"]),
         )
         if time.width in seen:
             raise _wrong(place, f"has the width {time.width} a second time")
@@ -86,7 +92,7 @@ def _rows(path: str, lines: list[str]) -> Iterator[tuple[int, list[str]]]:
 
 def _positive(place: str, name: str, cell: str) -> float:
     try:
-        value = float(cell)
+        value = float(cell.replace("_", "?"))  # which Python alone has in numbers
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
@@ -94,10 +100,17 @@ def _positive(place: str, name: str, cell: str) -> float:
     return value
 
 
+def _seconds(place: str, cell: str) -> float:
+    value = _positive(place, "seconds", cell)
+    if not SHORTEST <= value <= LONGEST:
+        raise _wrong(place, f"has seconds {cell!r}, which is not from {SHORTEST:g} to {LONGEST:g}")
+    return value
+
+
 def _whole(place: str, name: str, cell: str) -> int:
     value = _positive(place, name, cell)
-    if value != int(value):
-        raise _wrong(place, f"has {name} {cell!r}, which is no whole number")
+    if value != int(value) or value > MOST:
+        raise _wrong(place, f"has {name} {cell!r}, which is no whole number up to 10^12")
     return int(value)
 
 
