@@ -66,7 +66,7 @@ def best_of(problem: Problem, curve: tuple[Candidate, ...]) -> Candidate:
     """The primal answer. Raises `ValueError` where no candidate is within the budget."""
     best = min(curve, key=problem.primal_objective)
     if math.isinf(problem.primal_objective(best)):
-        problem.require_affordable()
+        problem.require_affordable(curve)
         raise ValueError("no network within the budget has a finite variance; raise the budget")
     return best
 

@@ -1,6 +1,7 @@
 """What a search is to solve, and the point that each width vector is on its curves."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -163,10 +164,12 @@ class Problem:
     def _network(self, widths: tuple[int, ...], multiplicity: int) -> Model:
         return ensemble_with(self.baseline, widths, multiplicity)
 
-    def require_affordable(self) -> None:
-        """Raise `ValueError` where not even the smallest network is within the limits."""
-        smallest = self._network((1,) * len(self.baseline_widths), 1)
+    def require_affordable(self, curve: Iterable[Candidate]) -> None:
+        """Raise `ValueError` where not even the smallest, or the fastest, is within the limits."""
+        smallest = (1,) * len(self.baseline_widths)
+        every = [candidate.widths for candidate in curve]
         for limit in self.limits:
-            least = limit.cost(smallest)
-            if limit.name != "latency" and least > limit.most:
+            tried = every if limit.name == "latency" else [smallest]
+            least = min(limit.cost(self._network(widths, 1)) for widths in tried)
+            if least > limit.most:
                 raise ValueError(f"{limit.refusal(least)}; {limit.levers(self.baseline)}")

@@ -89,6 +89,17 @@ def test_networks_are_timed_in_float32_and_those_compared_too(tmp_path, monkeypa
     assert values["compare"][0]["efficiency"] == pytest.approx(0.5 / 3.5)
 
 
+def test_a_budget_that_no_measured_network_is_fast_enough_for_names_the_fastest(
+    tmp_path, monkeypatch
+):
+    def time_forward(makers, inputs):
+        return [latency.search.Timing(0.5, 0.1, 5) for _ in makers]
+
+    monkeypatch.setattr(latency.search, "time_forward", time_forward)
+    with pytest.raises(RunError, match=r"of 1e-12 s: the fastest member takes .* s; raise the"):
+        found(tmp_path, budget=Budget(latency=1e-12))
+
+
 FEWER = "fewer blocks, fewer outputs, another stem"
 IMPOSSIBLE: dict[str, tuple[Model, dict[str, float], str, str]] = {
     "resnext": (RESNET50, {"parameters": 5e6}, "5,014,559 parameters", FEWER),
@@ -136,7 +147,7 @@ def test_an_answer_too_large_that_only_a_fit_tells_fails_in_a_sentence(tmp_path)
     fit = Variance(ratios=[0.5, 1.0], draws=100)
     search = Search(variance="v", budget=Budget(parameters=1e17))
     document = Document(model=MLP, stages={"v": fit, "s": search})
-    with pytest.raises(RunError, match="the primal would be .* members .*: lower the budget"):
+    with pytest.raises(RunError, match=r"the primal would be .* members .*: lower the budget"):
         ceflow.run(document, tmp_path / "run")
 
 
