@@ -68,6 +68,10 @@ class Collect(Spec):
             if path is not None and path not in swept:
                 message = f"{path!r} is not swept"
                 yield Fault("CE201", message, (key,), help=did_you_mean(path, swept))
+        values = document.sweep.paths.get(self.x, ()) if document.sweep else ()
+        if values and not any(map(_is_number, values)):
+            message = f"no value of {self.x} in the sweep is a number, or a list of one repeated"
+            yield Fault("CE104", message, ("x",), help="name a swept path of numbers")
 
     def _stage_faults(self, document: "Document") -> Iterator[Fault]:
         names = list(document.stages)
@@ -135,6 +139,13 @@ class Collect(Spec):
                 message = f"{key} is of courses, and x is one number a run"
                 help = 'let x be what a stage records, as "stages.train.step"'
                 yield Fault("CE202", message, (key,), "key", help)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it has a place on an axis."""
+    if isinstance(value, list | tuple) and value and all(item == value[0] for item in value):
+        value = value[0]
+    return value == "inf" or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def course_path(path: str) -> tuple[str, str]:

@@ -129,3 +129,26 @@ def test_what_is_recorded_is_not_judged_where_it_is_swept():
 def test_a_wrong_value_is_refused(keys):
     with pytest.raises(ValueError, match="CE10"):
         Collect(x=TIME, y=LOSS, **keys)
+
+
+NOT_ON_AN_AXIS = {
+    "model.bias": [True, False],
+    "model.activation": ["relu", "linear"],
+    "model.widths": [[8, 16], [16, 8]],
+    "data": [{"source": "gaussian", "train": 3, "inputs": n} for n in (2, 3)],
+}
+
+
+@pytest.mark.parametrize("path", NOT_ON_AN_AXIS)
+def test_x_of_which_no_value_is_a_number_is_a_fault(path):
+    asked = Collect(x=path, y="stages.f.train_loss")
+    (fault,) = asked.faults_in(document(asked, **{path: NOT_ON_AN_AXIS[path]}))
+    assert (fault.code, fault.path) == ("CE104", ("x",))
+    assert f"no value of {path} in the sweep is a number" in fault.message
+
+
+@pytest.mark.parametrize("values", [[4, [8, 16]], [[8, 8], [8, 16]], ["inf", [8, 16]]])
+def test_x_of_which_a_value_is_a_number_has_no_fault(values):
+    asked = Collect(x="model.widths", y="stages.f.train_loss")
+    given = document(asked, model__widths=values)
+    assert asked.faults_in(given) == []
