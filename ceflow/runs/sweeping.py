@@ -14,10 +14,11 @@ from ceflow.runs.collecting import collect
 from ceflow.runs.directories import holds, taken
 from ceflow.runs.failures import Failure, sentence, without_arrays
 from ceflow.runs.loop import Loop, begin
-from ceflow.runs.record import digest, is_whole, read_results, read_state
+from ceflow.runs.record import digest, is_whole, known_results, read_results, read_state
 from ceflow.spec import Document, dumps, variants
 from ceflow.stages import Values
-from ceflow.store import RunDirectory, WriteError
+from ceflow.store import Damaged, RunDirectory, WriteError
+from ceflow.store.digests import text_facts
 
 SHARE = 0.05
 """Of the time that may go into writing the results of all runs while the sweep is under way."""
@@ -61,6 +62,8 @@ class Sweep:
         """The first failure as it was raised."""
         self.state: dict[str, Any] = {}
         self.documents = variants(plan.document)
+        self._done: set[str] = set()
+        """The runs all of whose stages are done, those of earlier attempts included."""
         self._took: list[float] = []
         """Seconds of each run that was not kept from before."""
         self._writing = 0.0
@@ -95,8 +98,13 @@ class Sweep:
             ).show()
 
     def run(self) -> None:
-        """Afterwards `results` are those of all runs, and `collected` what they show together."""
+        """Afterwards `results` are those of all runs, and `collected` what they show together.
+
+        Those of earlier attempts are read first: this one may end before it comes to them.
+        """
         self.state = read_state(self.directory)
+        for name, document in self.documents.items():
+            self._take_over(name, document)
         self._mark("running")
         self.directory.remove(*self._figures())
         try:
@@ -115,6 +123,20 @@ class Sweep:
         self._write()
         self._mark("failed" if self.failures else "done")
 
+    def _take_over(self, name: str, document: Document) -> None:
+        """What a run has found before, as far as it is as it was written; arrays are not read."""
+        directory = RunDirectory(self.directory.path / name)
+        with suppress(Damaged):
+            given = read_state(directory).get("files", {}).get("spec.toml")
+            if given == text_facts(dumps(document)):
+                self._know(name, known_results(directory)[0]["stages"])
+
+    def _know(self, name: str, found: dict[str, Values]) -> None:
+        self.results[name] = found
+        self._done.discard(name)
+        if found.keys() == self.documents[name].stages.keys():
+            self._done.add(name)
+
     def _do(self, name: str, document: Document) -> None:
         """One run; what it fails with is kept, an interrupt goes on."""
         started = time.perf_counter()
@@ -126,7 +148,7 @@ class Sweep:
         except Exception as error:
             self._fail("", error, name)
             return
-        self.results[name] = done.results
+        self._know(name, done.results)
         self.failures += [replace(failure, run=name) for failure in done.failures]
         self.cause = self.cause or done.cause
         if done.worked:
@@ -150,7 +172,7 @@ class Sweep:
     def _mark(self, state: str) -> None:
         """Keep the state, and how far the sweep is."""
         failed = {failure.run for failure in self.failures} - {""}
-        done = len(self.results.keys() - failed)
+        done = len(self._done - failed)
         runs: Values = {"total": len(self.documents), "done": done}
         runs["failed"] = [{"run": f.run, "stage": f.stage, "error": f.why} for f in self.failures]
         left = len(self.documents) - done - len(failed)
@@ -167,6 +189,7 @@ class Sweep:
 
     def _write(self) -> None:
         started = time.perf_counter()
+        self.results = {n: self.results[n] for n in self.documents if n in self.results}
         found: Values = {"stages": {}, "runs": self.results}
         found |= {"collect": self.collected} if self.collected else {}
         self.directory.write_json("results.json", found)

@@ -17,8 +17,8 @@ from ceflow.store.lease import Lease
 MODEL = Mlp(widths=[8, 8], inputs=2, outputs=1)
 
 
-def swept():
-    paths: dict[str, Any] = {"model.widths": [[8, 8], [20, 10]]}
+def swept(*more):
+    paths: dict[str, Any] = {"model.widths": [[8, 8], [20, 10], *more]}
     sweep = Sweep(**paths)
     return Document(model=MODEL, stages={"alpha": Variance(ratios=[0.5, 1.0])}, sweep=sweep)
 
@@ -43,13 +43,13 @@ def fail_on(monkeypatch):
 
     kind = stages.KINDS[Variance]
 
-    def failing_on(*widths):
+    def failing_on(*widths, error=RuntimeError):
         tried = []
 
         def failing(job):
             tried.append(job.model.widths[0])
             if tried[-1] in widths:
-                raise RuntimeError("no more")
+                raise error("no more")
             return kind.run(job)
 
         monkeypatch.setitem(stages.KINDS, Variance, kind._replace(run=failing))
@@ -87,6 +87,27 @@ def test_fail_fast_ends_a_sweep_at_the_first_failure(tmp_path, fail_on):
     with pytest.raises(ceflow.RunError):
         ceflow.run(swept(), tmp_path / "out", fail_fast=True)
     assert tried == [8]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("lost", [None, "spec.toml", "results.json", "run.json"])
+def test_a_resumed_sweep_that_ends_early_keeps_what_was_done(tmp_path, fail_on, error, lost):
+    fail_on(8)
+    document = swept([12, 10])
+    with pytest.raises(ceflow.RunError) as raised:
+        ceflow.run(document, tmp_path)
+    kept = dict(raised.value.run.results)
+    if lost:
+        (tmp_path / "widths=20-10" / lost).unlink()
+    if lost in ("results.json", "run.json"):  # then it is not known what it found
+        del kept["widths=20-10"]
+    tried = fail_on(8, error=error)
+    with pytest.raises((ceflow.RunError, KeyboardInterrupt)):
+        ceflow.run(document, tmp_path, fail_fast=True)
+    assert tried == [8]
+    found = json.loads((tmp_path / "results.json").read_text())["runs"]
+    assert list(found.items()) == list(kept.items())
+    assert state_of(tmp_path)["runs"]["done"] == len(kept) - 1
 
 
 def test_a_sweep_says_how_far_it_is_and_when_it_will_end(tmp_path):
