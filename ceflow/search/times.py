@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ceflow.spec import Fault, SpecError
+from ceflow.spec.vocabulary import COLUMNS, known_as
 
 LARGEST = 2**20
 """Bytes of the largest file that is read."""
@@ -29,9 +30,9 @@ def read_times(path: Path) -> list[Time]:
     """The networks that a CSV file has times of, narrowest first.
 
     Its first line names the columns, in any order: `width`, the largest of a member, `seconds`, and
-    `multiplicity`, 1 where it is left out; others are passed over, and so are empty lines. Raises
-    `SpecError` where there is no such file, or where a line is not of that form, a width stands
-    twice, or there are fewer than two.
+    `multiplicity`, 1 where it is left out; empty lines are passed over. Raises `SpecError` where
+    there is no such file, or where a line is not of that form, there is another column, a width
+    stands twice, or there are fewer than two.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -60,10 +61,7 @@ def _times(path: str, lines: list[str]) -> Iterator[Time]:
     seen: set[int] = set()
     rows = ((number, [cell.strip() for cell in row]) for number, row in _rows(path, lines))
     _, head = next(rows, (1, []))
-    if twice := [name for name in dict.fromkeys(head) if head.count(name) > 1]:
-        raise _wrong(path, f"names the column {twice[0]!r} twice")
-    if not {"width", "seconds"} <= set(head):
-        raise _wrong(path, "does not begin with the names of its columns, width and seconds")
+    _require_columns(path, head)
     for number, row in rows:
         place = f"{path}, line {number},"
         if len(row) != len(head):
@@ -78,6 +76,21 @@ def _times(path: str, lines: list[str]) -> Iterator[Time]:
             raise _wrong(place, f"has the width {time.width} a second time")
         seen.add(time.width)
         yield time
+
+
+def _require_columns(path: str, head: list[str]) -> None:
+    """Raise `SpecError` where a column is missing, stands twice, or would be dropped."""
+    others = [name for name in head if name not in Time._fields]
+    for name in others:
+        if ours := known_as(name, Time._fields, COLUMNS):
+            raise _wrong(path, f"has a column {name!r}, which is called {ours!r} here")
+    if not {"width", "seconds"} <= set(head):
+        raise _wrong(path, "does not begin with the names of its columns, width and seconds")
+    for name in others:
+        raise _wrong(path, f"has a column {name!r}, which is not known: leave it out")
+    for name in head:
+        if head.count(name) > 1:
+            raise _wrong(path, f"names the column {name!r} twice")
 
 
 def _rows(path: str, lines: list[str]) -> Iterator[tuple[int, list[str]]]:

@@ -133,6 +133,16 @@ _OTHER_VALUES: dict[str, str] = {
 }
 """For a value of the language, what others call it."""
 
+_OTHER_COLUMNS: dict[str, str] = {
+    "width": "widths n channels filters features neurons units planes base_width hidden hidden_size"
+    " bottleneck_width width_per_group",
+    "multiplicity": "groups num_groups n_groups group cardinality members n_members num_members"
+    " ensemble_size n_estimators num_models n_models count m",
+    "seconds": "latency latencies latency_s latency_sec latency_seconds time times time_s time_sec"
+    " duration runtime elapsed sec secs s second t",
+}
+"""For a column of a file of latencies, what others call it."""
+
 _NOTES = {
     "widths": "one number for each hidden layer, as widths = [512, 512]",
     "weight_variance": "a variance: a standard deviation of 1.5 is 2.25",
@@ -179,6 +189,7 @@ def _by_word(table: dict[str, str]) -> Words:
 
 KEYS = _by_word(_OTHERS)
 VALUES = _by_word(_OTHER_VALUES)
+COLUMNS = _by_word(_OTHER_COLUMNS)
 ABSENT = {plain(word): why for words, why in _ABSENT.items() for word in words.split()}
 
 OPTIMISERS = frozenset(map(plain, ("optimizer", "optim", "optimiser")))
