@@ -69,7 +69,7 @@ def _on_the_curve(values: Values) -> Table:
         )
         for part, name in names.items()
     )
-    return Table(("on the curve, real m", "widths", "m", "ρ", "Var/E²"), rows)
+    return Table(("on the curve, real m", "widths", "m", "ρ of members", "Var/E²"), rows)
 
 
 def _near_optimal(values: Values) -> list[Block]:
