@@ -59,7 +59,12 @@ def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Faul
     if path[-1:] == ("[key]",):
         return Fault("CE104", f"a name {expected}, not {_shown(value)}", path[:-1], "key")
     code = "CE103" if _is_about_type(kind, value) else "CE104"
-    return Fault(code, f"{_name(path)} {expected}, not {_shown(value)}", path)
+    return Fault(
+        code,
+        f"{_name(path)} {expected}, not {_shown(value)}",
+        path,
+        help=_form_of(kind, path, value),
+    )
 
 
 def _unknown_key(path: Steps, tree: Any, root: type[Spec]) -> Fault:
@@ -71,6 +76,17 @@ def _unknown_key(path: Steps, tree: Any, root: type[Spec]) -> Fault:
     if elsewhere and not slip and known_as(key, known, KEYS) is None:
         return Fault("CE101", message, path, "key", elsewhere)
     return Fault("CE101", message, path, "key", did_you_mean(key, known, KEYS), meant=meant)
+
+
+def _form_of(kind: str, path: Steps, value: Any) -> str:
+    """How a value of another form is written, where one can tell."""
+    if kind == "is_instance_of" and isinstance(value, int | float | str):
+        return cut(f"{path[-1]} = [{_shown(value)}]", 60).replace("'", '"')
+    if path == ("model",) and isinstance(value, str):
+        return 'a table, as model = {type = "mlp", widths = [512, 512]}; or see `ceflow init`'
+    if path[-1:] == ("budget",) and not isinstance(value, bool) and isinstance(value, int | float):
+        return f"as budget = {{parameters = {value:g}}}"
+    return ""
 
 
 def _elsewhere(key: str, table: Steps, tree: Any, root: type[Spec]) -> str:
@@ -143,7 +159,9 @@ def _expectation(kind: str, context: dict[str, Any], message: str) -> str:
 
 def _limit(value: Any) -> Any:
     """A limit as one would write it: 1e+12, not 1000000000000.0."""
-    plain = not isinstance(value, float) or value == 0 or 1e-3 <= abs(value) < 1e6
+    if value == 0:
+        return 0
+    plain = not isinstance(value, float) or 1e-3 <= abs(value) < 1e6
     return value if plain else f"{value:g}"
 
 

@@ -92,7 +92,7 @@ FAULTS = [
         "CE103",
         ("model", "widths"),
         "widths must be an array, not 3",
-        "",
+        "widths = [3]",
     ),
     (
         '[model]\ntype = "mlp"\nwidths = [3, "a"]\n',

@@ -126,6 +126,17 @@ def test_a_key_that_does_not_stand_there_is_told_where_it_does(table, word, said
     assert said in help_of(table, f"{word} = 1")
 
 
+@pytest.mark.parametrize(
+    ("table", "line", "said"),
+    [
+        ("variance", "ratios = 0.5", "ratios = [0.5]"),
+        ("search", "budget = 10e6", "as budget = {parameters = 1e+07}"),
+    ],
+)
+def test_a_value_of_another_form_is_shown_in_its_own(table, line, said):
+    assert help_of(table, line) == said
+
+
 def test_a_stage_at_the_top_is_told_where_stages_stand():
     assert help_of("document", "train = {lr = 0.1}") == 'say [stages.NAME] with type = "train"'
 
