@@ -67,6 +67,7 @@ def test_the_stated_error_of_the_languages_activations(dtype: str):
         for (name, q), error in STATED[dtype].items():
             moments = started(from_angle(jnp.array(q), jnp.array(q), jnp.zeros(1)))
             found = dual(name, moments)
+            assert found.moments.errors is not None
             assert float(found.moments.errors.covariance) <= error
             assert float(found.slope_error) <= 100 * error
 

@@ -24,7 +24,8 @@ def problem(
     plan = ceflow.compile(Document(model=model))
     counts: dict[str, Counted] = {"parameters": "parameters", "flops": "flops"}
     limits = (
-        Limit(name, counted(plan.expand, counts[name]).whole, most) for name, most in budget.items()
+        Limit(counts[name], counted(plan.expand, counts[name]).whole, most)
+        for name, most in budget.items()
     )
     found = Exponential(law) if isinstance(law, (int, float)) else law
     return Problem(plan.model, found, counted(plan.expand, cost), tuple(limits))
