@@ -58,7 +58,7 @@ def curves(
     """By name those figures that have something to draw, over the key `x` of the lines."""
     found = []
     for name, drawn in figures.items():
-        several = [series(course, x, key, text) for key, text in drawn.keys.items()]
+        several = [series(course, x, key, text, log=drawn.log) for key, text in drawn.keys.items()]
         enough = tuple(each for each in several if len(each.x) >= FEWEST)
         if enough:
             title = f"{drawn.label} by {x}"
@@ -66,13 +66,13 @@ def curves(
     return found
 
 
-def series(course: Sequence[Values], x: str, key: str, label: str) -> Series:
-    """The moments that are finite; not one at the start that is 0, as what has moved is there."""
+def series(course: Sequence[Values], x: str, key: str, label: str, *, log: bool) -> Series:
+    """The moments that are finite; on a logarithmic axis not the start of what has not moved."""
     points = [
         (line[x], line[key])
         for line in course
         if not isinstance(line[x], str) and line.get(key) is not None
-        if line[x] != 0 or line[key] != 0
+        if not log or line[x] != 0 or line[key] != 0
     ]
     xs, ys = zip(*points, strict=True) if points else ((), ())
     return Series(label, xs, ys)

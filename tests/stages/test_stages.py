@@ -369,7 +369,7 @@ def test_every_stage_has_blocks_to_show(done, name):
         (12345.678, "1.235e+04"),
         (1e15, "1e+15"),
         (float("inf"), "inf"),
-        (float("nan"), "nan"),
+        (float("nan"), "not finite"),
         ("text", "text"),
     ],
 )

@@ -157,8 +157,10 @@ def test_it_shows_how_it_ended_and_curves():
     assert rows["steps"] == "20 of 20 examples"
     assert rows["largest stable at the start"] == "1.5"
     assert rows["ended"] == "the training loss is as low as asked for"
-    accuracy, note = rest
-    assert isinstance(accuracy, Curve)  # the loss has two points above 0 only
+    loss, accuracy, note = rest
+    assert isinstance(loss, Curve)
+    assert (loss.name, loss.log_y) == ("loss", True)  # whoever draws it says what is not above 0
+    assert isinstance(accuracy, Curve)
     assert (accuracy.name, accuracy.log_y, accuracy.x_label) == ("accuracy", False, "step")
     assert accuracy.series[0].y == (0.0, 0.5, 1.0, 1.0)
     assert note == Note("a sentence", warning=True)

@@ -60,7 +60,12 @@ def test_a_block_is_measured_at_one_patch(fit, law):
 
 
 @pytest.mark.parametrize(
-    ("method", "ratios"), [("sample", RATIOS), ("monte-carlo", (0.5,))], ids=["sample", "weights"]
+    ("method", "ratios"),
+    [
+        pytest.param("sample", RATIOS, id="sample"),
+        # XLA takes minutes to run a convolution of weights drawn anew each time
+        pytest.param("monte-carlo", (0.5,), id="weights", marks=pytest.mark.slow),
+    ],
 )
 def test_draws_of_a_block_are_within_their_error(fit, method, ratios):
     for point in fit(BLOCK, method=method, draws=3000, ratios=ratios)["points"]:

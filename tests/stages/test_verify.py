@@ -85,7 +85,7 @@ def test_a_claim_that_does_not_hold_is_a_warning(tmp_path, monkeypatch):
     assert values["eq-6"]["value"] is None
     assert values["warnings"] == [
         "eq-5 does not hold: derivative is 0.5, expected 0 to within 0.1",
-        "eq-6 does not hold: derivative is nan, expected 0 to within 0.1",
+        "eq-6 does not hold: derivative is not finite, expected 0 to within 0.1",
     ]
     notes = [block for block in shown(run) if isinstance(block, Note)]
     assert [note.warning for note in notes] == [True, True]

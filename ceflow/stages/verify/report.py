@@ -59,7 +59,7 @@ def _residuals(course: list[Values]) -> Iterator[Curve]:
         lines = [line for line in course if line["claim"] == name]
         keys = dict.fromkeys(key for line in lines for key in line)
         keys = [key for key in keys if key not in ("claim", "step")]
-        several = (series(lines, "step", key, key) for key in keys)
+        several = (series(lines, "step", key, key, log=True) for key in keys)
         drawn = tuple(each for each in several if len(each.x) >= FEWEST)
         if drawn:
             title = f"{name}: relative residuals by step"
