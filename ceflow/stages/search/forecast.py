@@ -72,10 +72,10 @@ def _oversized(stage: Search, plan: Plan, model: Model, timed: Costs | None) -> 
         return
     law = search.Exact() if stage.using == "exact" else Exponential(stage.alpha or TYPICAL_ALPHA)
     costs = timed if timed and stage.cost == "latency" else counts(plan, stage.cost)
-    problem = problem_of(stage, plan, model, law, costs, timed)
-    if not timed and _most(problem) <= LARGEST:
-        return
     try:
+        problem = problem_of(stage, plan, model, law, costs, timed)
+        if not timed and _most(problem) <= LARGEST:
+            return
         wrong = oversized(solve(stage, problem))
     except ValueError:  # said by the run
         return
