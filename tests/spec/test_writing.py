@@ -41,6 +41,7 @@ from ceflow.spec import (
 
 COUNTS = st.integers(1, 10**9)
 POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan=False)
+LIMITS = st.floats(min_value=0, max_value=1e18, exclude_min=True)
 NON_NEGATIVE = st.floats(min_value=0, allow_infinity=False, allow_nan=False)
 VARIANCES = st.floats(1e-12, 1e12)
 ERRORS = st.none() | st.floats(1e-6, 1)
@@ -179,7 +180,7 @@ KEYS = {
         "using": st.sampled_from(["law", "exact"]),
         "cost": st.sampled_from(["parameters", "flops", "latency"]),
         "latency": st.sampled_from([None, "times.csv"]),
-        "budget": st.none() | st.builds(Budget, parameters=POSITIVE, flops=st.none() | POSITIVE),
+        "budget": st.none() | st.builds(Budget, parameters=LIMITS, flops=st.none() | LIMITS),
         "space": st.sampled_from(["ratio", "free"]),
         "tolerance": st.floats(0, 1),
         "compare": st.lists(st.sampled_from(["3x64d", "12x7", "2x5-6d"]), max_size=2),

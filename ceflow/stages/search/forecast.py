@@ -77,7 +77,7 @@ def _oversized(stage: Search, plan: Plan, model: Model, timed: Costs | None) -> 
         if not timed and _most(problem) <= LARGEST:
             return
         wrong = oversized(solve(stage, problem))
-    except ValueError:  # said by the run
+    except (ValueError, OverflowError):  # said by the run, or by another fault
         return
     if wrong:
         place = ("budget",) if stage.budget else ()
