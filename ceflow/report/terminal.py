@@ -18,20 +18,11 @@ from ceflow.report.heatmap import draw_heatmap
 from ceflow.report.layers import add_network, costs
 from ceflow.report.plot import draw
 from ceflow.report.text import seconds, size
-from ceflow.report.trouble import trouble
+from ceflow.report.trouble import standing, trouble
 from ceflow.runs import Needs, known_results
 from ceflow.spec import Stage, printable, variants
 from ceflow.stages import Block, Curve, Note, Table, Values, kind_of, number
 from ceflow.store import RunDirectory
-
-GO_ON = "ceflow run it again, with --out, to go on"
-
-STATES = {
-    "running": "is under way, or was killed",
-    "interrupted": "is interrupted",
-    "failed": "failed",
-}
-"""Of a run, in words."""
 
 
 def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
@@ -114,20 +105,10 @@ def trouble_report(directory: RunDirectory) -> Iterator[RenderableType]:
     state, (_, lost) = directory.read_json("run.json"), known_results(directory)
     if state["state"] == "done" and not lost:
         return
-    how = STATES[state["state"]] + _far(state) if state["state"] != "done" else "is damaged"
-    yield Text(printable(f"the run {how}; {GO_ON}"), "bold yellow")
+    yield Text(printable(standing(directory.path, state)), "bold yellow")
     for line in trouble(state, lost):
         yield Padding(Text(printable(line), "yellow"), (0, 0, 0, 2), expand=False)
     yield ""
-
-
-def _far(state: Values) -> str:
-    """How far a sweep is."""
-    if "runs" not in state:
-        return ""
-    runs = state["runs"]
-    ends = f", the last by about {runs['ends']}" if "ends" in runs else ""
-    return f", {runs['done']} of {runs['total']} runs are done{ends}"
 
 
 def run_report(

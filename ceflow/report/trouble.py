@@ -1,8 +1,48 @@
 """What went wrong in a run, from its state."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+from ceflow.report.text import seconds
 from ceflow.stages import Values
+from ceflow.store import sign_of_life
+
+GO_ON = "run the same command again to finish it"
+
+STATES = {"done": "is damaged", "interrupted": "is interrupted", "failed": "failed"}
+"""Of a run that nobody is at work on, in words; shown of one that is done where files are lost."""
+
+
+def standing(path: Path, state: Values) -> str:
+    """How a run stands that is not both done and whole, and what to do about it."""
+    if state["state"] == "running":
+        return f"the run {_under_way(path, state)}"
+    return f"the run {STATES[state['state']]}{_far(state)}; {GO_ON}"
+
+
+def _under_way(path: Path, state: Values) -> str:
+    """Of a run that has not said its end: whether the process is alive that is at work on it."""
+    sign = sign_of_life(path)
+    far = _far(state, with_end=sign is not None and sign.is_alive)
+    if sign is None:
+        return f"was killed{far}; {GO_ON}"
+    if sign.is_here:
+        if sign.is_alive:
+            return f"is under way in {sign.holder}{far}"
+        return f"was killed: {sign.holder} is gone{far}; {GO_ON}"
+    last = f"the last sign of life of {sign.holder} was {seconds(sign.silent)} ago"
+    if sign.is_alive:
+        return f"is under way elsewhere: {last}{far}"
+    return f"was killed or cut off: {last}{far}; {GO_ON}"
+
+
+def _far(state: Values, *, with_end: bool = False) -> str:
+    """How far a sweep is, and when it ends as things go."""
+    if "runs" not in state:
+        return ""
+    runs = state["runs"]
+    ends = f", the last by about {runs['ends']}" if with_end and "ends" in runs else ""
+    return f", {runs['done']} of {runs['total']} runs are done{ends}"
 
 
 def trouble(state: Values, lost: Mapping[str, str]) -> list[str]:

@@ -50,6 +50,31 @@ class Holder:
         return _born(self.pid) == self.born
 
 
+@dataclass(frozen=True)
+class Sign:
+    """What can be told of the process that last held a lease and has not released it."""
+
+    holder: Holder
+    is_here: bool
+    """Whether it is, or was, of this machine, where a process is known to be alive or gone."""
+    is_alive: bool
+    silent: float
+    """Seconds since its last sign of life."""
+
+
+def sign_of_life(folder: Path) -> Sign | None:
+    """Who has the lease of a folder, and whether they are alive; None where nobody has it."""
+    path = folder / NAME
+    try:
+        silent = max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        return None
+    holder = _read(path)
+    if holder is None:
+        return None
+    return Sign(holder, holder.machine == _machine(), holder.is_alive(silent), silent)
+
+
 class Busy(Exception):
     """Another process is at work."""
 
