@@ -10,6 +10,8 @@ import click
 
 from ceflow.spec import Fault, SpecError, printable
 
+HINT = "\n(CEFLOW_TRACEBACK=1 shows where)"
+
 
 def fail(message: str, status: int) -> NoReturn:
     """End with a message on stderr. 1: the run failed; 2: the spec or the command is wrong."""
@@ -34,17 +36,21 @@ def explained(what: str, on_interrupt: str = "") -> Iterator[None]:
     except Exception as error:
         if os.environ.get("CEFLOW_TRACEBACK"):
             raise
-        fail(f"{what} failed: {_why(error)}\n(CEFLOW_TRACEBACK=1 shows where)", 1)
+        fail(f"{what} failed: {_why(error)}", 1)
 
 
 def _why(error: Exception) -> str:
-    from ceflow.runs.failures import RunError, sentence
+    """What went wrong, each thing once; where to look further, if its sentence may not say all."""
+    from ceflow.runs.failures import RunError, is_foreseen, sentence
 
     if not isinstance(error, RunError):
-        return sentence(error)
+        return sentence(error) + ("" if is_foreseen(error) else HINT)
     every = [str(failure) for failure in error.failures]
     listed = every[0] if len(every) == 1 else "".join(f"\n  {each}" for each in every)
-    return f"{listed}\nrun it again, with the same --out, to do what failed and what is missing"
+    hint = "" if all(failure.is_foreseen for failure in error.failures) else HINT
+    return (
+        f"{listed}\nrun it again, with the same --out, to do what failed and what is missing{hint}"
+    )
 
 
 def faults_as_json(faults: Iterable[Fault]) -> list[dict[str, Any]]:

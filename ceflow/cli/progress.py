@@ -78,9 +78,9 @@ class Watcher:
 
 
 def _how(event: StageFinished | StageFailed | StageSkipped) -> str:
-    """How a stage ended."""
+    """How a stage ended; why one failed is said once, at the end of the run."""
     if isinstance(event, StageFailed):
-        return f"failed: {event.why}"
+        return "failed"
     if isinstance(event, StageSkipped):
         return f"skipped: {event.why}"
     return seconds(event.seconds) if event.seconds is not None else "kept from before"

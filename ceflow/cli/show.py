@@ -22,5 +22,5 @@ def command(run: str) -> None:
             console.print(part)
         console.print(plan_tree(plan))
         console.print()
-        for part in run_report(directory, plan, troubles=False):
+        for part in run_report(directory, plan):
             console.print(part)

@@ -111,12 +111,8 @@ def trouble_report(directory: RunDirectory) -> Iterator[RenderableType]:
     yield ""
 
 
-def run_report(
-    directory: RunDirectory, plan: Plan, *, troubles: bool = True
-) -> Iterator[RenderableType]:
-    """Everything a run found, from its directory alone; first, if asked for, what went wrong."""
-    if troubles:
-        yield from trouble_report(directory)
+def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
+    """Everything a run found, from its directory alone."""
     found, _ = known_results(directory)
     if plan.document.sweep:
         yield _sweep_table(found.get("runs", {}))

@@ -1,6 +1,7 @@
 """What is said of stages that failed."""
 
 from dataclasses import dataclass
+from dis import opmap
 from traceback import clear_frames
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,18 @@ if TYPE_CHECKING:
 class Failure:
     """A stage that failed, and why; of a sweep, in which of its runs.
 
-    `stage` is empty where a whole run of a sweep could not be begun.
+    `stage` is empty where a whole run of a sweep could not be begun. `is_foreseen`: whether `why`
+    says all there is to say; else the place in the code says more.
     """
 
     stage: str
     why: str
     run: str = ""
+    is_foreseen: bool = False
+
+    @classmethod
+    def of(cls, error: Exception, stage: str, run: str = "") -> "Failure":
+        return cls(stage, sentence(error), run, is_foreseen(error))
 
     def __str__(self) -> str:
         run = f"run {self.run!r}" if self.run else ""
@@ -39,6 +46,8 @@ class RunError(Exception):
         super().__init__("\n".join(map(str, failures)))
 
 
+RAISE = opmap["RAISE_VARARGS"]
+
 OUT_OF_MEMORY = "the memory was not enough; take fewer examples, a smaller network or smaller tiles"
 
 
@@ -54,6 +63,19 @@ def sentence(error: BaseException) -> str:
     if type(error) is ValueError and text:
         return text
     return f"{type(error).__name__}: {text or 'it says no more'}"
+
+
+def is_foreseen(error: BaseException) -> bool:
+    """Whether what went wrong is a sentence of ceflow: of a shortage, or of its own `raise`."""
+    if sentence(error) == OUT_OF_MEMORY or (isinstance(error, OSError) and error.strerror):
+        return True
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None or not last.tb_frame.f_globals.get("__name__", "").startswith("ceflow."):
+        return False
+    # What a function in C raises, such as NumPy's, comes out of the line that calls it.
+    return last.tb_frame.f_code.co_code[last.tb_lasti] == RAISE
 
 
 def without_arrays(error: Exception) -> Exception:

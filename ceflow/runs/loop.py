@@ -3,7 +3,6 @@
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
 from ceflow import stages
 from ceflow.compiler import Plan
@@ -17,7 +16,6 @@ from ceflow.events import (
     StageStarted,
 )
 from ceflow.runs import machine
-from ceflow.runs.failures import Failure, sentence, without_arrays
 from ceflow.runs.numbers import listed, plain
 from ceflow.runs.record import (
     digest,
@@ -28,6 +26,7 @@ from ceflow.runs.record import (
     read_state,
     why_lost,
 )
+from ceflow.runs.work import Work
 from ceflow.spec import Stage, dumps
 from ceflow.stages import Job, Outcome, Values
 from ceflow.stages.measures import warn
@@ -85,34 +84,25 @@ def _new_state(plan: Plan) -> Values:
     }
 
 
-class Loop:
-    """One begun run: does the stages that are not done yet, but for those that need a failed one.
-
-    With `fail_fast` the first failure is the last: the stages after it are left undone.
-    """
+class Loop(Work):
+    """One begun run: does the stages that are not done yet, except where one needs a failed one."""
 
     def __init__(
         self, plan: Plan, directory: RunDirectory, observe: Observer, *, fail_fast: bool = False
     ):
-        self.plan = plan
-        self.directory = directory
-        self.observe = observe
-        self.fail_fast = fail_fast
+        super().__init__(plan, directory, observe, fail_fast=fail_fast)
         self.results: dict[str, Values] = {}
-        self.state: dict[str, Any] = {}
-        self.failures: list[Failure] = []
-        self.cause: Exception | None = None
-        """The first failure as it was raised."""
-        self.worked = False
-        """Whether any stage was done or tried."""
+        self._worked = False
 
     @property
     def is_whole(self) -> bool:
-        """Whether all was done before, and is as it was written: then nothing is to be touched."""
         return is_whole(self.directory, list(self.plan.document.stages))
 
+    @property
+    def worked(self) -> bool:
+        return self._worked
+
     def show(self) -> None:
-        """Read the results of a whole run, and tell of each stage that it was kept."""
         self.results = read_results(self.directory)["stages"]
         for index, (name, stage) in enumerate(self.plan.document.stages.items(), 1):
             self._keep_stage(index, name, stage)
@@ -174,10 +164,8 @@ class Loop:
         except WriteError:
             raise  # what cannot be written here cannot be written for other stages
         except Exception as error:
-            why = sentence(error)
+            why = self._fail(name, error).why
             self._record(name, {"state": "failed", "error": why})
-            self.failures.append(Failure(name, why))
-            self.cause = self.cause or without_arrays(error)
             self.observe(StageFailed(name, why))
         except BaseException:
             self._record(name, {"state": "interrupted", "error": "it was interrupted"})
@@ -186,7 +174,7 @@ class Loop:
 
     def _do(self, name: str, stage: Stage) -> float:
         """One stage: its array and documents first, then its results, then its state."""
-        started, self.worked = time.perf_counter(), True
+        started, self._worked = time.perf_counter(), True
         machine.reset_peak_memory()
         self.directory.remove(f"figures/{name}-*.svg")
         outcome = stages.outcome_of(stages.kind_of(stage), self._job(name, stage))
@@ -259,7 +247,3 @@ class Loop:
     def _in_order(self, found: Values) -> Values:
         """By stage, in the document's order."""
         return {name: found[name] for name in self.plan.document.stages if name in found}
-
-    def _mark(self, state: str) -> None:
-        self.state["state"] = state
-        self.directory.write_json("run.json", self.state)

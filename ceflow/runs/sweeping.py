@@ -6,15 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 from ceflow.compiler import Plan, compile
 from ceflow.events import Event, Observer
 from ceflow.runs.collecting import collect
 from ceflow.runs.directories import holds, taken
-from ceflow.runs.failures import Failure, sentence, without_arrays
 from ceflow.runs.loop import Loop, begin
 from ceflow.runs.record import digest, is_whole, known_results, read_results, read_state
+from ceflow.runs.work import Work
 from ceflow.spec import Document, dumps, variants
 from ceflow.stages import Values
 from ceflow.store import Damaged, RunDirectory, WriteError
@@ -42,25 +41,15 @@ def perform(
         return work
 
 
-class Sweep:
-    """A begun sweep: does the runs that are not done yet, and goes on where one fails.
-
-    With `fail_fast` the first failure is the last: the runs after it are left undone.
-    """
+class Sweep(Work):
+    """A begun sweep: does the runs that are not done yet, and goes on where one fails."""
 
     def __init__(
         self, plan: Plan, directory: RunDirectory, observe: Observer, *, fail_fast: bool = False
     ):
-        self.plan = plan
-        self.directory = directory
-        self.observe = observe
-        self.fail_fast = fail_fast
+        super().__init__(plan, directory, observe, fail_fast=fail_fast)
         self.results: dict[str, dict[str, Values]] = {}
         self.collected: dict[str, Values] = {}
-        self.failures: list[Failure] = []
-        self.cause: Exception | None = None
-        """The first failure as it was raised."""
-        self.state: dict[str, Any] = {}
         self.documents = variants(plan.document)
         self._done: set[str] = set()
         """The runs all of whose stages are done, those of earlier attempts included."""
@@ -71,7 +60,6 @@ class Sweep:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all was done before, and is as it was written: then nothing is to be touched."""
         if not is_whole(self.directory, []):
             return False
         found = read_results(self.directory)
@@ -83,11 +71,9 @@ class Sweep:
 
     @property
     def worked(self) -> bool:
-        """Whether any run was done or tried."""
         return bool(self._took or self.failures)
 
     def show(self) -> None:
-        """Read the results of a whole sweep, and tell of each stage that it was kept."""
         found = read_results(self.directory)
         self.results, self.collected = found["runs"], found.get("collect", {})
         for name, document in self.documents.items():
@@ -165,10 +151,6 @@ class Sweep:
             except Exception as error:
                 self._fail(f"collect.{name}", error)
 
-    def _fail(self, stage: str, error: Exception, run: str = "") -> None:
-        self.failures.append(Failure(stage, sentence(error), run))
-        self.cause = self.cause or without_arrays(error)
-
     def _mark(self, state: str) -> None:
         """Keep the state, and how far the sweep is."""
         failed = {failure.run for failure in self.failures} - {""}
@@ -179,8 +161,8 @@ class Sweep:
         if state == "running" and self._took:
             ends = datetime.now(UTC) + timedelta(seconds=left * mean(self._took))
             runs["ends"] = ends.isoformat(timespec="seconds")
-        self.state |= {"state": state, "runs": runs}
-        self.directory.write_json("run.json", self.state)
+        self.state["runs"] = runs
+        super()._mark(state)
 
     def _write_now_and_then(self) -> None:
         """Write all results so far, unless that would take much of the time."""

@@ -261,7 +261,7 @@ def test_show_of_a_damaged_run_is_a_sentence(alone, finished, name, content):
     )
 
 
-def test_a_failed_run_shows_its_trouble_first_and_again_at_the_end(alone, monkeypatch):
+def test_a_failed_run_says_its_trouble_once_and_show_says_it_first(alone, monkeypatch):
     def broken(job):
         raise ValueError("no luck")
 
@@ -272,6 +272,7 @@ def test_a_failed_run_shows_its_trouble_first_and_again_at_the_end(alone, monkey
     assert result.exit_code == 1
     failed = [f"run 'seed={seed}', stage 'alpha': no luck" for seed in (0, 1)]
     assert result.stderr.split("the run failed:")[1].split("\n")[1:3] == [f"  {f}" for f in failed]
+    assert result.output.count("no luck") == len(failed)
     shown = done("show", "out").stdout.splitlines()
     assert shown[0].startswith("the run failed, 0 of 2 runs are done; ")
     assert shown[1:3] == [f"  {each}" for each in failed]
@@ -311,6 +312,8 @@ def test_a_run_that_fails_ends_with_one_and_can_go_on(alone, monkeypatch):
         result = invoke("run", "spec.toml", "--out", "out")
     assert result.exit_code == 1
     assert "the run failed: stage 'alpha': RuntimeError: out of luck" in result.stderr
+    assert result.output.count("out of luck") == 1
+    assert "CEFLOW_TRACEBACK=1 shows where" in result.stderr
     state = read_json(alone / "out/run.json")
     assert (state["state"], state["stages"]["alpha"]["state"]) == ("failed", "failed")
     assert read_json(alone / "out/results.json") == {"stages": {}}

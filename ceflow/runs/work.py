@@ -1,0 +1,57 @@
+"""What one run and the many of a sweep have in common: work in a directory, that may fail."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from ceflow.compiler import Plan
+from ceflow.events import Observer
+from ceflow.runs.failures import Failure, without_arrays
+from ceflow.store import RunDirectory
+
+
+class Work(ABC):
+    """What is to be done for a plan in a directory, and what has failed of it.
+
+    With `fail_fast` the first failure is the last: what comes after it is left undone.
+    """
+
+    def __init__(
+        self, plan: Plan, directory: RunDirectory, observe: Observer, *, fail_fast: bool = False
+    ):
+        self.plan = plan
+        self.directory = directory
+        self.observe = observe
+        self.fail_fast = fail_fast
+        self.state: dict[str, Any] = {}
+        self.failures: list[Failure] = []
+        self.cause: Exception | None = None
+        """The first failure as it was raised."""
+
+    @property
+    @abstractmethod
+    def is_whole(self) -> bool:
+        """Whether all was done before, and is as it was written: then nothing is to be touched."""
+
+    @property
+    @abstractmethod
+    def worked(self) -> bool:
+        """Whether anything was done or tried."""
+
+    @abstractmethod
+    def show(self) -> None:
+        """Read the results of what is whole, and tell of each stage that it was kept."""
+
+    @abstractmethod
+    def run(self) -> None:
+        """Do what is not done yet; an interrupt goes on, what a stage fails with is kept."""
+
+    def _fail(self, stage: str, error: Exception, run: str = "") -> Failure:
+        """Keep what a stage, or the beginning of a whole run, failed with."""
+        failure = Failure.of(error, stage, run)
+        self.failures.append(failure)
+        self.cause = self.cause or without_arrays(error)
+        return failure
+
+    def _mark(self, state: str) -> None:
+        self.state["state"] = state
+        self.directory.write_json("run.json", self.state)
