@@ -14,8 +14,8 @@ from ceflow.seeding import GENERATOR
 
 __all__ = ["let_go", "memory", "peak_memory", "reset_peak_memory", "versions"]
 
-MOST_MAPS = 8_000
-"""Memory maps of this process at which compiled programs are let go: some 700 MB of them. Each
+MOST_MAPS = 6_000
+"""Memory maps of this process at which compiled programs are let go: some 500 MB of them. Each
 takes ten and more, and Linux gives a process 65,530; there its compiler ends it."""
 
 MOST_STAGES = 100

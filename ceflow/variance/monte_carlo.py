@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Float, Key
 
 from ceflow.compiler.lowering import lower_each
 from ceflow.compiler.models import expand, sized
+from ceflow.compiler.programs import program
 from ceflow.kernels import empirical_ntk
 from ceflow.seeding import Seed, partitionable
 from ceflow.spec import Block, Ensemble, Mlp, Model
@@ -23,6 +24,9 @@ Network = Callable[[Key[Array, ""]], eqx.Module]
 
 Networks = Callable[[Key[Array, " chunk"]], Any]
 """The same of some keys, stacked."""
+
+SMALL = 2**19
+"""Weights of a chunk up to which its program compiles plainly: it runs a few times only."""
 
 
 def draw_ntk(
@@ -98,7 +102,7 @@ def _chunks(
         yield drawn
 
 
-@eqx.filter_jit
+@partial(program, largest=SMALL)
 def _chunk(modules: Any, x1: Array, x2: Array | None, output: int) -> Array:
     def entry(module: Any) -> Array:
         second = None if x2 is None else x2[None]

@@ -117,7 +117,7 @@ def test_programs_are_let_go_where_they_are_many(monkeypatch):
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="counts maps as Linux tells them")
 def test_maps_and_memory_of_a_run(tmp_path):
     """In a process of its own, of the runs after the first 5: about 200 maps and 15 MB each, which
-    are given back where there are 8,000."""
+    are given back where there are 6,000."""
     line = [sys.executable, "-m", "benchmarks.sweeps", "25"]
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": str(root), "XDG_CACHE_HOME": str(tmp_path)}

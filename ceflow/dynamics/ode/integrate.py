@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from ceflow.compiler.programs import program
 from ceflow.dynamics.ode import stepping
 from ceflow.dynamics.ode.dense import Dense
 from ceflow.dynamics.ode.endings import Ending, Reason, failure
 from ceflow.dynamics.ode.solvers import method_named
 from ceflow.dynamics.ode.stepping import Carry, Stepper
-from ceflow.dynamics.programs import program
 from ceflow.nets import floats
 
 CHUNK = 64

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
+from ceflow.compiler.programs import program
 from ceflow.dynamics import Linearised, Loss, ParameterFlow, ntk_derivatives
-from ceflow.dynamics.programs import program
 from ceflow.kernels import empirical_ntk
 
 

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from ceflow import kernels
+from ceflow.compiler.programs import program
 from ceflow.spec import Mlp
 
 
-@eqx.filter_jit
+@program
 def kernel(
     module: Any, x1: ArrayLike, x2: ArrayLike | None = None, *, outputs: int | None = None
 ) -> Float[Array, "n m ..."]:

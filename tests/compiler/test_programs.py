@@ -4,14 +4,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ceflow.dynamics import integrate, programs
+from ceflow.compiler import programs
+from ceflow.dynamics import integrate
 
 
-def chosen(monkeypatch, function, *arguments):
+def chosen(monkeypatch, function, *arguments, largest=None):
     """Whether a program was compiled plainly."""
     asked = []
     monkeypatch.setattr(programs, "_has_options", lambda: asked.append(True) or True)
-    programs.program(function)(*arguments)
+    programs.program(function, largest)(*arguments)
     return bool(asked)
 
 
@@ -26,6 +27,11 @@ def chosen(monkeypatch, function, *arguments):
 )
 def test_what_is_small_is_told_by_its_arguments(arguments, plain, monkeypatch):
     assert chosen(monkeypatch, lambda x, function: 2 * x, *arguments) == plain
+
+
+@pytest.mark.parametrize(("numbers", "plain"), [(8, True), (9, False)])
+def test_a_program_may_have_a_size_of_its_own(numbers, plain, monkeypatch):
+    assert chosen(monkeypatch, lambda x: 2 * x, np.ones(numbers), largest=8) == plain
 
 
 def test_within_another_program_there_is_no_choice():

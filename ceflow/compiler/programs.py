@@ -1,7 +1,7 @@
-"""Programs of small flows, which compile in less than half of the time.
+"""Programs of small networks, which compile in less than half of the time.
 
-Of a small network compiling takes longer than all steps together, and each width is a program of
-its own. What the compiler then leaves out makes a step two or three times slower.
+Of a small network compiling takes longer than all that is computed, and each width is a program of
+its own. What the compiler then leaves out makes a program two or three times slower.
 """
 
 from collections.abc import Callable
@@ -27,12 +27,12 @@ PLAIN = {
 """Options of XLA: compile as it stands, in one piece."""
 
 
-def program(function: Callable[P, R]) -> Callable[P, R]:
+def program(function: Callable[P, R], largest: int | None = None) -> Callable[P, R]:
     """`equinox.filter_jit`, which compiles plainly what is small on a CPU.
 
-    Small is what the shapes of the arrays say, and they alone: 4,096 numbers in all or fewer. Plain
-    Python functions among the arguments may hold more, and are not small. The same shapes round
-    alike whenever they come; beside what is not small the last bits differ.
+    Small is what the shapes of the arrays say, and they alone: `largest` numbers in all or fewer,
+    4,096 unless said. Plain Python functions among the arguments may hold more, and are not small.
+    The same shapes round alike whenever they come; beside what is not small the last bits differ.
 
     >>> import jax.numpy as jnp
     >>> print(program(lambda x: 2 * x)(jnp.ones(2)))
@@ -43,13 +43,13 @@ def program(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        chosen = plain if is_small((args, kwargs)) and _has_options() else ordinary
+        chosen = plain if is_small((args, kwargs), largest) and _has_options() else ordinary
         return chosen(*args, **kwargs)
 
     return call
 
 
-def is_small(arguments: Any) -> bool:
+def is_small(arguments: Any, largest: int | None = None) -> bool:
     """Whether arguments hold few numbers, and nothing that may hide others.
 
     >>> is_small((np.ones(4096), "sum")), is_small((np.ones(4096), 1.0, np.ones(1)))
@@ -59,7 +59,7 @@ def is_small(arguments: Any) -> bool:
     if any(isinstance(leaf, Tracer) or _holds(leaf) for leaf in leaves):
         return False
     arrays = (leaf for leaf in leaves if isinstance(leaf, np.ndarray | jax.Array))
-    return sum(array.size for array in arrays) <= LARGEST
+    return sum(array.size for array in arrays) <= (largest or LARGEST)
 
 
 def _holds(leaf: Any) -> bool:
