@@ -17,6 +17,7 @@ from ceflow.report.drawable import drawable, shown
 from ceflow.report.heatmap import draw_heatmap
 from ceflow.report.layers import add_network, costs
 from ceflow.report.plot import draw
+from ceflow.report.sweeps import sweep_blocks
 from ceflow.report.text import seconds, size
 from ceflow.report.trouble import standing, trouble
 from ceflow.runs import Needs, known_results
@@ -115,7 +116,7 @@ def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
     """Everything a run found, from its directory alone."""
     found, _ = known_results(directory)
     if plan.document.sweep:
-        yield _sweep_table(found.get("runs", {}))
+        yield from map(_block, sweep_blocks(found.get("runs", {})))
         yield ""
         for name, values in found.get("collect", {}).items():
             yield _section(
@@ -140,32 +141,6 @@ def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
             yield _section(Text("side by side", "bold"), blocks)
             yield ""
     yield files_line(directory.path)
-
-
-def _sweep_table(runs: dict[str, dict[str, Values]]) -> RenderableType:
-    """A row a run: the numbers that its stages found and that differ from run to run."""
-    numbers = {
-        name: {
-            f"{stage}.{key}": value
-            for stage, values in results.items()
-            for key, value in _numbers(values)
-        }
-        for name, results in runs.items()
-    }
-    keys = dict.fromkeys(key for found in numbers.values() for key in found)
-    differ = [key for key in keys if len({found.get(key) for found in numbers.values()}) > 1][:8]
-    rows = [(name, *(found.get(key, "") for key in differ)) for name, found in numbers.items()]
-    return _block(Table(("run", *differ), tuple(rows)))
-
-
-def _numbers(values: Values) -> Iterator[tuple[str, float]]:
-    """Those of a stage, and behind them those of its tables."""
-    for key, value in values.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            yield key, value
-    for name, table in values.items():
-        if isinstance(table, dict):
-            yield from ((f"{name}.{key}", value) for key, value in _numbers(table))
 
 
 def files_line(path: Path) -> Text:

@@ -14,7 +14,18 @@ from ceflow.stages.stage import (
     resolve_model,
     with_data,
 )
-from ceflow.stages.summary import Block, Cell, Curve, Drawing, Heatmap, Note, Series, Table, number
+from ceflow.stages.summary import (
+    Block,
+    Cell,
+    Curve,
+    Drawing,
+    Heatmap,
+    Note,
+    Series,
+    Table,
+    defined,
+    number,
+)
 
 KINDS: dict[type, Kind] = {
     Flow: flow.KIND,
@@ -47,6 +58,7 @@ __all__ = [
     "Table",
     "Values",
     "Work",
+    "defined",
     "kind_of",
     "number",
     "outcome_of",

@@ -8,6 +8,10 @@ from typing import Literal
 Cell = str | int | float
 
 
+UNDEFINED = "undefined"
+"""In the place of a number that there is none of; a warning says why."""
+
+
 @dataclass(frozen=True)
 class Note:
     """A sentence; a warning stands out."""
@@ -81,6 +85,11 @@ def widths_text(widths: Sequence[float]) -> str:
     if len(widths) > 1 and len(set(widths)) == 1:
         return f"{len(widths)} x {widths[0]}"
     return " ".join(map(str, widths))
+
+
+def defined(value: Cell | None) -> Cell:
+    """A number as it is shown, or that there is none."""
+    return UNDEFINED if value is None else value
 
 
 def number(value: float | int | str) -> str:

@@ -22,7 +22,9 @@ from ceflow.spec import (
     SpecError,
     Variance,
 )
+from ceflow.stages import Note, Table
 from ceflow.stages.search import latency
+from ceflow.stages.search.report import describe
 
 MLP = Mlp(widths=(60, 60), inputs=8, outputs=3)
 RESNET50 = Resnext(stem="imagenet", blocks=[3, 4, 6, 3], base_width=64)
@@ -64,6 +66,29 @@ def test_a_latency_may_be_a_limit_beside_another_cost(tmp_path, times):
     primal = found(tmp_path, latency=times, budget=budget)["primal"]
     assert primal["seconds"] <= 0.005
     assert primal["flops"] <= 6000
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "spent"),
+    [
+        ("parameters", 1000, "1,600 parameters"),
+        ("flops", 2000, "3.20 kFLOPs (1.60 kMACs)"),
+        ("macs", 1000, "3.20 kFLOPs (1.60 kMACs)"),
+        ("latency", 0.007, "0.01 s"),
+    ],
+)
+def test_networks_beyond_the_budget_are_named_below_the_table(tmp_path, times, limit, most, spent):
+    latencies = {"latency": times} if limit == "latency" else {}
+    over = "1x60d" if latencies else "20x5d"
+    budget = Budget(**{limit: most})
+    values = found(tmp_path, budget=budget, compare=[over, "2x3d", "1x61d"], **latencies)
+    table, note = describe(values)[1:3]
+    assert isinstance(table, Table)
+    assert isinstance(note, Note)
+    assert note.text.startswith("beyond the budget: baseline 1x60d (")
+    assert f"compare {over} ({spent})" in note.text
+    assert "2x3d" not in note.text
+    assert not any("" in row[1:] for row in table.rows)
 
 
 def test_macs_are_half_the_flops(tmp_path):

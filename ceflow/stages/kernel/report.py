@@ -3,14 +3,7 @@
 from typing import Any
 
 from ceflow.stages.stage import Values
-from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table
-
-UNDEFINED = "undefined"
-
-
-def defined(value: Cell | None) -> Cell:
-    """A number as it is shown, or that there is none."""
-    return UNDEFINED if value is None else value
+from ceflow.stages.summary import UNDEFINED, Block, Curve, Note, Series, Table, defined
 
 
 def describe(values: Values) -> list[Block]:

@@ -1,6 +1,6 @@
 """What a search has to show: the networks side by side, the near-optimal set, CE figure 3."""
 
-from ceflow.search import limit_text
+from ceflow.search import LimitName, limit_text
 from ceflow.spec import flops_text, network_name
 from ceflow.stages.stage import Values
 from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table, widths_text
@@ -9,10 +9,15 @@ SHOWN = 9
 """Near-optimal candidates in the table; results hold all."""
 
 
+UNKNOWN = "unknown"
+"""In the place of a cost or variance beyond what was measured."""
+
+
 def describe(values: Values) -> list[Block]:
     return [
         Note(_asked(values)),
         _networks(values),
+        *_beyond(values),
         _on_the_curve(values),
         *(Note(text, warning=True) for text in values["warnings"]),
         *_near_optimal(values),
@@ -38,9 +43,35 @@ def _asked(values: Values) -> str:
 def _networks(values: Values) -> Table:
     """The networks as they are emitted, in whole members."""
     columns = ("", "network", "parameters", "FLOPs", "ρ", "Var/E²")
-    shown = [(part, values[part]) for part in ("baseline", "primal", "dual")]
-    shown += [("compare", network) for network in values["compare"]]
-    return Table(columns, tuple(_row(name, network) for name, network in shown))
+    return Table(columns, tuple(_row(name, network) for name, network in _shown(values)))
+
+
+def _shown(values: Values) -> list[tuple[str, Values]]:
+    """All networks that the search is about, each with its part."""
+    answers = [(part, values[part]) for part in ("baseline", "primal", "dual")]
+    return answers + [("compare", network) for network in values["compare"]]
+
+
+def _beyond(values: Values) -> list[Note]:
+    """Which of the networks cost more than the budget allows, and what."""
+    found = []
+    for part, network in _shown(values):
+        over = [
+            limit_text(name, spent)
+            for name, most in (values["budget"] or {}).items()
+            if (spent := _spent(network, name)) is not None and spent > most
+        ]
+        if over:
+            name = network_name(network["multiplicity"], network["widths"])
+            found.append(f"{part} {name} ({' and '.join(over)})")
+    return [Note(f"beyond the budget: {', '.join(found)}")] if found else []
+
+
+def _spent(network: Values, name: LimitName) -> float | None:
+    """What a network costs, in the unit of a limit; None where that is not known."""
+    if name == "latency":
+        return network["seconds"]
+    return network["flops"] / 2 if name == "macs" else network[name]
 
 
 def _row(name: str, network: Values) -> tuple[Cell, ...]:
@@ -51,8 +82,8 @@ def _row(name: str, network: Values) -> tuple[Cell, ...]:
         network_name(network["multiplicity"], network["widths"]),
         network["parameters"],
         flops_text(network["flops"]),
-        "" if efficiency is None else f"{efficiency:.2f}",
-        "" if variance is None else variance,
+        UNKNOWN if efficiency is None else f"{efficiency:.2f}",
+        UNKNOWN if variance is None else variance,
     )
 
 
@@ -116,10 +147,10 @@ def _latencies(values: Values) -> list[Table]:
         return []
     measured = values["latency"]
     by = f"by {measured['file']}" if "file" in measured else f"of {measured['batch']}, float32"
-    shown = [(part, values[part]) for part in ("baseline", "primal", "dual")]
-    shown += [("compare", network) for network in values["compare"]]
     points = sorted(measured["points"], key=lambda point: max(point["widths"]))
-    rows = (_time(name, timed) for name, timed in [*shown, *(("measured", p) for p in points)])
+    rows = (
+        _time(name, timed) for name, timed in [*_shown(values), *(("measured", p) for p in points)]
+    )
     return [Table((f"forward pass {by}", "", "seconds", "spread", "repeats"), tuple(rows))]
 
 
@@ -128,7 +159,7 @@ def _time(name: str, timed: Values) -> tuple[Cell, ...]:
     return (
         name,
         network_name(timed["multiplicity"], timed["widths"]),
-        "" if seconds is None else seconds,
+        UNKNOWN if seconds is None else seconds,
         "" if spread is None else f"{spread:.1%}",
         timed.get("repeats", ""),
     )
