@@ -29,7 +29,8 @@ from rich.console import Console
 import ceflow
 from ceflow.compiler import Plan, compile
 from ceflow.report import plan_tree, run_report, write_figures
-from ceflow.runs import forecast_needs, loop, reopen, require_memory, sweeping
+from ceflow.runs import forecast_needs, reopen, require_memory
+from ceflow.runs.failures import Failure
 from ceflow.runs.needs import forecast, runs_of
 from ceflow.spec import SpecError, loads
 from ceflow.spec.codes import CODES
@@ -112,13 +113,12 @@ def run(plan: Plan, path: Path) -> str:
     """Its stages are done or end in a sentence, and what was found is shown."""
     caught: list[Exception] = []
 
-    def kept(error: Exception) -> str:
+    def kept(error: Exception, stage: str, run: str = "") -> Failure:
         caught.append(error)
-        return str(error)
+        return Failure(stage, str(error), run)
 
     with (
-        patch.object(loop, "sentence", kept),
-        patch.object(sweeping, "sentence", kept),
+        patch.object(Failure, "of", kept),
         suppress(ceflow.RunError),
         ends_in_a_sentence("the run"),
     ):
