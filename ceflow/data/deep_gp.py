@@ -67,14 +67,24 @@ def deep_gaussian_process(
     for layer in range(layers):
         random = seed.fold(layer).numpy()
         width = outputs if layer == layers - 1 else hidden
-        factor = np.linalg.cholesky(_covariance(values / length))
+        factor = np.linalg.cholesky(_covariance(values, length))
         values = factor @ random.standard_normal((len(values), width))
     return values
 
 
-def _covariance(x: "Float[np.ndarray, 'n d']") -> "Float[np.ndarray, 'n n']":
+def _covariance(x: "Float[np.ndarray, 'n d']", length: float) -> "Float[np.ndarray, 'n n']":
+    """Compute it of any inputs and length: far apart, or at a short length, it is the identity."""
     import numpy as np
 
+    scale = 2.0 ** np.frexp(np.abs(x).max())[1]  # a power of 2, so that nothing is rounded
+    x, numbers = x / scale, x.shape[1]
     squares = np.square(x).sum(1)
-    apart = np.maximum(squares[:, None] + squares - 2 * x @ x.T, 0)
-    return np.exp(-apart / (2 * x.shape[1])) + JITTER * np.eye(len(x))
+    apart = squares[:, None] + squares
+    rounding = 2 * numbers * np.finfo(float).eps * apart
+    apart -= (2 * x) @ x.T
+    apart[apart <= rounding] = 0  # the same point, at however short a length
+    with np.errstate(over="ignore"):
+        np.multiply(apart, (scale / length) ** 2, out=apart, where=apart > 0)
+    covariance = np.exp(apart / (-2 * numbers), out=apart)
+    covariance.flat[:: len(x) + 1] += JITTER
+    return covariance

@@ -93,6 +93,22 @@ def test_longer_functions_are_smoother():
     assert smooth < rough / 10
 
 
+@pytest.mark.parametrize(("size", "length"), [(1.0, 1e-300), (1e200, 1e-200), (1e-200, 1e-300)])
+def test_at_a_short_length_values_are_independent(size, length):
+    """However large or small: variance 1 within 5 standard errors, those of equal inputs equal."""
+    x = size * np.random.default_rng(0).normal(size=(3, 2))
+    y = deep_gaussian_process(x[[0, 0, 1, 2]], 2000, Seed(0), layers=1, length=length)
+    np.testing.assert_allclose(y[0], y[1], atol=1e-3)
+    np.testing.assert_allclose(np.cov(y[1:]), np.eye(3), atol=5 * np.sqrt(2 / 2000))
+
+
+def test_a_length_counts_by_the_size_of_inputs():
+    x = np.random.default_rng(0).normal(size=(5, 2))
+    y = deep_gaussian_process(x, 2, Seed(0), layers=1, length=2.0)
+    far = deep_gaussian_process(2.0**600 * x, 2, Seed(0), layers=1, length=2.0**601)
+    np.testing.assert_array_equal(y, far)
+
+
 def test_equal_inputs_have_equal_targets():
     """To the root of the jitter, 1e-9, that makes the Cholesky factor exist."""
     y = deep_gaussian_process(np.ones((4, 3)), 5, Seed(0))
