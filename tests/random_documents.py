@@ -202,11 +202,14 @@ def _small(r: random.Random, stage: Tree, suited: str) -> Tree:
     if kind == "train":
         stage.pop("epochs", None)
         return {"width": VALUES["width"](r), "steps": r.choice([1, 5, 20])}
-    if kind == "flow" and suited == "bottleneck":
-        return {"width": VALUES["width"](r)}
     if kind == "flow":
+        # How many steps a flow takes is not known beforehand, so it is told when to give up.
+        steps = {"steps": min(500, stage.get("steps", 500))}
+        if suited == "bottleneck":
+            return steps | {"width": VALUES["width"](r)}
         stage.pop("width", None)
         stage.pop("sampling", None)
+        return steps
     if kind == "variance" and "draws" in stage:
         return {"draws": r.choice([100, 200])}
     if kind == "kernel" and suited == "infinite":
