@@ -74,6 +74,20 @@ def write_idx(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def folder(
+    tmp_path: Path, write_idx: Callable[..., Path], write_cifar: Callable[..., Path]
+) -> Path:
+    """A folder with small sound files of every kind of source."""
+    write_idx("train", [0, 1, 2, 1])
+    write_idx("t10k", [2, 1])
+    write_cifar("data_batch_1.bin", [0, 1, 9])
+    write_cifar("test_batch.bin", [3])
+    x, y = np.arange(6.0).reshape(3, 2), np.arange(3)
+    np.savez(tmp_path / "a.npz", x=x, y=y, x_test=x[:2], y_test=y[:2])
+    return tmp_path
+
+
+@pytest.fixture
 def write_cifar(tmp_path: Path) -> Callable[..., Path]:
     """Writes one CIFAR-10 batch, with random images, into `tmp_path`."""
 

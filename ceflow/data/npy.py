@@ -144,6 +144,21 @@ def numbers_in(block: bytes, header: Header) -> tuple[Any, ...]:
     return struct.unpack(f"{header.order}{len(block) // header.itemsize}{header.format}", block)
 
 
+def first_rounded(block: bytes, header: Header) -> int | None:
+    """Which whole number of a block is beyond 2^53 and none that a float64 holds, if any is."""
+    if header.itemsize < 8 or header.format in "efd":
+        return None
+    first, second = (0, 1) if header.order == ">" else (7, 6)  # the highest bytes
+    signed = header.type[1] == "i"
+    if all(
+        second < 0x20 if first == 0 else signed and first == 0xFF and second >= 0xE0
+        for first, second in set(zip(block[first::8], block[second::8], strict=True))
+    ):
+        return None  # all are below 2^53 in size
+    numbers = numbers_in(block, header)
+    return next((at for at, number in enumerate(numbers) if int(float(number)) != number), None)
+
+
 def first_not_finite(block: bytes, header: Header) -> int | None:
     """Which number of a block is NaN or infinite, if any is."""
     if header.format not in "efd":

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from ceflow.data.checks import MOST_CLASSES, Part, Survey, classes_of, extent_of
 from ceflow.data.dataset import Dataset, Examples, Extent, data_error, data_fault
 from ceflow.data.files import find, remembered
 from ceflow.data.labels import rows_of, targets_of
-from ceflow.data.npy import first_not_finite, numbers_in
+from ceflow.data.npy import Header, first_not_finite, first_rounded, numbers_in
 from ceflow.seeding import Seed
 from ceflow.spec import Fault, Npz
 
@@ -44,6 +44,20 @@ def _examples(spec: Npz, path: Path, names: tuple[str, str], count: int, size: E
     numbers = classes_of(spec, _survey(spec, path))
     _, ranks = rows_of(_numbers(y, count)[:, 0], numbers, count)
     return Examples(_numbers(x, count), targets_of(ranks, len(numbers), spec.targets))
+
+
+First = Callable[[bytes, Header], int | None]
+"""Which number of a block is the first of a kind, if any is."""
+
+UNFIT: tuple[tuple[First, str, str], ...] = (
+    (first_not_finite, "a number that is not finite", "leave out such examples, or fill them in"),
+    (
+        first_rounded,
+        "a whole number beyond 2^53, which would be rounded",
+        "subtract what all have in common, or save them as floats, rounded as they may be",
+    ),
+)
+"""What examples may not hold, and what to do about it."""
 
 
 def _numbers(array: Array, count: int) -> "np.ndarray":
@@ -108,18 +122,19 @@ def _label_counts(path: Path, names: tuple[str, str]) -> Counter[int]:
 def _faults(path: Path, found: list[Array], count: int) -> Iterator[Fault]:
     """Where the first rows hold numbers that are none."""
     for array in found:
-        if (row := _row_not_finite(path, array, count)) is not None:
-            name = array.member.removesuffix(".npy")
-            message = f"{name}[{row}] of {path} holds a number that is not finite"
-            yield data_fault("CE302", message, help="leave out such examples, or fill them in")
+        name = array.member.removesuffix(".npy")
+        for first, what, help in UNFIT:
+            if (row := _row_with(path, array, count, first)) is not None:
+                yield data_fault("CE302", f"{name}[{row}] of {path} holds {what}", help=help)
 
 
 @remembered
-def _row_not_finite(path: Path, array: Array, count: int) -> int | None:
+def _row_with(path: Path, array: Array, count: int, first: First) -> int | None:
+    """The first row with a number of a kind."""
     seen = 0
     header, rest = array.header, math.prod(array.header.shape[1:])
     for block in rows_of_array(array, count):
-        if (at := first_not_finite(block, header)) is not None:
+        if (at := first(block, header)) is not None:
             return (seen + at) % count if header.fortran else (seen + at) // rest
         seen += len(block) // header.itemsize
     return None

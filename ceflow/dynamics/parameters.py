@@ -9,6 +9,7 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from ceflow.dynamics.losses import Loss
 from ceflow.kernels.empirical.networks import widened
+from ceflow.nets import numbers
 
 
 class ParameterFlow(eqx.Module):
@@ -60,7 +61,7 @@ def parameter_flow(
     leaves = jax.tree.leaves(parameters)
     if not leaves:
         raise ValueError("the module has no parameters: no floating-point array is in it")
-    x, targets = (jnp.asarray(part, leaves[0].dtype) for part in (x, targets))
+    x, targets = (jnp.asarray(numbers(part), leaves[0].dtype) for part in (x, targets))
     flow = ParameterFlow(rest, x, targets, loss)
     shape = jax.eval_shape(flow.outputs, parameters).shape
     if shape != targets.shape:

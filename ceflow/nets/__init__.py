@@ -8,7 +8,7 @@ from ceflow.nets.ensemble import Ensemble
 from ceflow.nets.pooling import average_pool, global_average, max_pool
 from ceflow.nets.residual import Residual
 from ceflow.nets.states import BATCH, Frozen, is_stateful
-from ceflow.nets.types import floats
+from ceflow.nets.types import floats, numbers
 
 __all__ = [
     "ACTIVATIONS",
@@ -24,4 +24,5 @@ __all__ = [
     "global_average",
     "is_stateful",
     "max_pool",
+    "numbers",
 ]

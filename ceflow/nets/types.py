@@ -27,6 +27,28 @@ def wider(dtype: Any) -> Any:
     return jnp.dtype(jnp.float32 if is_narrow(dtype) else dtype)
 
 
+def numbers(x: Any, *, real: bool = False) -> Any:
+    """An array as it is, or what is no array yet as one of NumPy's.
+
+    Raises `ValueError` where it does not hold numbers, or `real` ones.
+
+    >>> numbers([[1.0], [2.0]]).shape
+    (2, 1)
+    """
+    if not isinstance(x, jax.Array):
+        try:
+            x = np.asarray(x)
+        except (TypeError, ValueError):
+            raise ValueError("an array has rows of numbers, all of one length") from None
+    if real and jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise ValueError(f"an array of real numbers is wanted, not one of {x.dtype}")
+    if not (jnp.issubdtype(x.dtype, jnp.number) or x.dtype == bool):
+        kinds = {np.str_: "text", np.bytes_: "text", np.object_: "objects"}
+        what = kinds.get(x.dtype.type, str(x.dtype))
+        raise ValueError(f"an array of numbers is wanted, not one of {what}")
+    return x
+
+
 def floats(x: ArrayLike, whole: Any = float) -> Float[Array, "..."]:
     """The same numbers as floats of 32 bits or more.
 
@@ -35,9 +57,12 @@ def floats(x: ArrayLike, whole: Any = float) -> Float[Array, "..."]:
 
     >>> print(floats(np.array([200, 100], np.uint8)) ** 2)
     [40000. 10000.]
+
+    Raises `ValueError` for what holds no numbers.
     """
-    if not isinstance(x, jax.Array):
-        x = np.asarray(x)
+    given = numbers(x)
+    if not isinstance(given, jax.Array):
         # JAX would cut integers of 64 bits to 32.
-        x = jnp.asarray(x.astype(float), whole) if is_whole(x) else jnp.asarray(x)
-    return x.astype(whole if is_whole(x) else wider(x.dtype))
+        exact = jnp.asarray(given.astype(float), whole) if is_whole(given) else given
+        given = jnp.asarray(exact)
+    return given.astype(whole if is_whole(given) else wider(given.dtype))

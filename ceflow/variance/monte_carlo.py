@@ -15,6 +15,7 @@ from ceflow.compiler.lowering import lower_each
 from ceflow.compiler.models import expand, sized
 from ceflow.compiler.programs import program
 from ceflow.kernels import empirical_ntk
+from ceflow.nets import numbers
 from ceflow.seeding import Seed, partitionable
 from ceflow.spec import Block, Ensemble, Mlp, Model
 from ceflow.variance.chunks import chunk_size
@@ -56,7 +57,8 @@ def draw_ntk(
     if draws < 1:
         raise ValueError(f"draws must be 1 or more, not {draws}")
     stream = seed if isinstance(seed, Seed) else Seed(seed)
-    x1, x2 = jnp.asarray(x1, float), None if x2 is None else jnp.asarray(x2, float)
+    x1 = jnp.asarray(numbers(x1), float)
+    x2 = None if x2 is None else jnp.asarray(numbers(x2), float)
     build = partial(_each, network) if callable(network) else _of_model(network, x1)
     parameters = _parameters(build, x1, output)
     return _chunks(build, x1, x2, draws, stream, output, chunk_size(parameters, draws))

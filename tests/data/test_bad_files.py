@@ -21,19 +21,6 @@ IDX, CIFAR, NPZ = Idx(path="."), Cifar10(path="."), Npz(path="a.npz")
 X, Y = np.arange(6.0).reshape(3, 2), np.arange(3)
 
 
-@pytest.fixture
-def folder(
-    tmp_path: Path, write_idx: Callable[..., Path], write_cifar: Callable[..., Path]
-) -> Path:
-    """Sound files of every kind, to be damaged."""
-    write_idx("train", [0, 1, 2, 1])
-    write_idx("t10k", [2, 1])
-    write_cifar("data_batch_1.bin", [0, 1, 9])
-    write_cifar("test_batch.bin", [3])
-    np.savez(tmp_path / "a.npz", x=X, y=Y, x_test=X[:2], y_test=Y[:2])
-    return tmp_path
-
-
 def edit(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_bytes(change((folder / name).read_bytes()))
 
@@ -154,6 +141,15 @@ BAD = {
     "a number for an array": Bad(NPZ, arrays(x=np.float64(1), y=np.float64(1)), "CE302"),
     "a NaN": Bad(NPZ, arrays(x=X * np.nan, y=Y), "CE302", says="finite"),
     "an infinite target": Bad(NPZ, arrays(x=X, y=Y + np.inf), "CE302"),
+    "a whole number that rounds": Bad(
+        NPZ,
+        arrays(x=np.array([[1], [2**53 + 1], [3]]), y=Y),
+        "CE302",
+        says="holds a whole number beyond 2^53",
+    ),
+    "a target that rounds": Bad(
+        NPZ, arrays(x=X, y=np.array([1, 2, 2**64 - 1], np.uint64)), "CE302", says="y[2]"
+    ),
     "strings": Bad(NPZ, arrays(x=np.array([["a"], ["b"], ["c"]]), y=Y), "CE302", says="x"),
     "complex numbers": Bad(NPZ, arrays(x=X + 1j, y=Y), "CE302", says="x"),
     "records": Bad(

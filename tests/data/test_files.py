@@ -29,18 +29,6 @@ USERS: list[tuple[Data, str]] = [
 """Every source of files, with a file that it reads."""
 
 
-@pytest.fixture
-def folder(
-    tmp_path: Path, write_idx: Callable[..., Path], write_cifar: Callable[..., Path]
-) -> Path:
-    write_idx("train", [0, 1, 2, 1])
-    write_idx("t10k", [2, 1])
-    write_cifar("data_batch_1.bin", [0, 1, 9])
-    write_cifar("test_batch.bin", [3])
-    np.savez(tmp_path / "a.npz", x=np.eye(3), y=np.eye(3))
-    return tmp_path
-
-
 def listen(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as made:
         here = Path.cwd()

@@ -160,7 +160,7 @@ DOORS += [(name, call, SQUARE) for name, call in OF_KERNELS.items()]
 
 
 def patches(x: Any) -> Any:
-    return np.tile(x, 9)
+    return x[:, np.tile(np.arange(x.shape[1]), 9)]
 
 
 @pytest.mark.parametrize(("name", "call", "x"), DOORS, ids=[door[0] for door in DOORS])
@@ -171,6 +171,51 @@ def test_every_door_computes_in_floats(name: str, call: Callable[[Any], Any], x:
         for found, float_found in zip(jax.tree.leaves(call(x.astype(kind))), wanted, strict=True):
             # The same numbers in NumPy, whose float64 some of these take further.
             np.testing.assert_allclose(found, float_found, rtol=1e-6, err_msg=str(kind))
+
+
+NO_NUMBERS: dict[str, Callable[[np.ndarray], Any]] = {
+    "text": lambda x: x.astype(str),
+    "objects": lambda x: x.astype(object),
+    "datetime64": lambda x: x.astype("datetime64[D]"),
+    "key<fry>": lambda x: jax.random.split(jax.random.key(0), x.shape),
+}
+
+
+COMPILED = {"ntk_derivatives", "WideNetwork", "DecoderKernels"}
+"""Parts of larger things that are compiled as a whole: JAX speaks first there."""
+
+CHECKED = [door for door in DOORS if door[0] not in COMPILED]
+
+
+@pytest.mark.parametrize(("name", "call", "x"), CHECKED, ids=[door[0] for door in CHECKED])
+def test_every_door_refuses_what_is_no_number(name: str, call: Callable[[Any], Any], x: np.ndarray):
+    for what, make in NO_NUMBERS.items():
+        with pytest.raises(ValueError, match=f"numbers is wanted, not one of {what}"):
+            call(make(x))
+
+
+def test_rows_of_several_lengths_are_refused():
+    with pytest.raises(ValueError, match="an array has rows of numbers, all of one length"):
+        nets.numbers([[1.0], [1.0, 2.0]])
+
+
+@pytest.mark.parametrize("others", [None, OTHERS], ids=["itself", "others"])
+def test_an_operator_computes_with_vectors_of_any_type(others: Any):
+    operator = kernels.ntk_operator(network(), ROWS, others)
+    size = len(ROWS if others is None else others)
+    for transposed in (False, True):
+        operator = operator.T if transposed else operator
+        size = operator.in_size() // 2
+        vector = np.arange(2 * size).reshape(size, 2) - 1
+        wanted = operator.mv(jnp.asarray(vector, jnp.float32))
+        for kind in ("i1", "i8", np.float16, ml_dtypes.bfloat16, np.float64):
+            np.testing.assert_array_equal(operator.mv(vector.astype(kind)), wanted)
+        with pytest.raises(ValueError, match="real numbers is wanted, not one of complex"):
+            operator.mv(vector * 1j)
+        with pytest.raises(ValueError, match="numbers is wanted, not one of text"):
+            operator.mv(vector.astype(str))
+        with pytest.raises(ValueError, match=r"takes an array of shape \(.*, 2\), not \(.*, 1\)"):
+            operator.mv(vector[:, :1])
 
 
 def test_tiles_on_disk_are_floats(tmp_path: Path):

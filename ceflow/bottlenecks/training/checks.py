@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from ceflow import nets
 from ceflow.bottlenecks.wide import WideNetwork
 
 
 def checked(x: Any, y: Any, x_test: Any, initial: WideNetwork) -> None:
     """Raise `ValueError` for shapes that do not fit each other, and what is not finite."""
-    parts = {"x": np.asarray(x), "y": np.asarray(y)}
-    if x_test is not None:
-        parts["x_test"] = np.asarray(x_test)
+    given = {"x": x, "y": y} | ({} if x_test is None else {"x_test": x_test})
+    parts = {name: np.asarray(nets.numbers(part)) for name, part in given.items()}
     for name, part in parts.items():
         if part.ndim != 2 or not part.size:
             raise ValueError(f"{name} is (examples, numbers), not of shape {part.shape}")

@@ -5,7 +5,15 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from ceflow.kernels.algebra.matrix import Matrix, as_matrix, finite, norm, row_blocks
+from ceflow.kernels.algebra.matrix import (
+    Matrix,
+    as_matrix,
+    finite,
+    norm,
+    row_blocks,
+    rows_of,
+    values_of,
+)
 
 ROUNDING = 1e-14
 """Of float64 sums over a few thousand rows, relative."""
@@ -28,7 +36,8 @@ def alignment(
     1.0
     """
     kernel = as_matrix(kernel)
-    y = np.asarray(targets, float).reshape(len(targets), -1)
+    y = rows_of(targets, "targets")
+    y = y.reshape(len(y), -1)
     size = len(kernel)
     if len(y) != size:
         raise ValueError(f"{len(y)} targets do not go with a kernel of {size} rows")
@@ -58,7 +67,7 @@ def accuracy(predictions: Float[np.ndarray, "n ..."], targets: Float[np.ndarray,
     >>> accuracy(np.array([0.3, -2.0]), np.array([1.0, -1.0]))
     1.0
     """
-    predictions, targets = np.asarray(predictions, float), np.asarray(targets, float)
+    predictions, targets = values_of(predictions), rows_of(targets, "targets")
     if predictions.shape != targets.shape or not len(targets):
         raise ValueError(
             f"predictions of shape {predictions.shape} do not go with targets of {targets.shape}"

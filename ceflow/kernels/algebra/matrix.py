@@ -8,6 +8,8 @@ import numpy as np
 from jax.numpy import finfo
 from jaxtyping import Float
 
+from ceflow import nets
+
 MEMORY = 2**30
 """Bytes that linear algebra on a kernel may take, unless a caller says otherwise."""
 
@@ -27,10 +29,25 @@ class Matrix(Protocol):
 
 def as_matrix(kernel: Any) -> Any:
     """A kernel in memory as a NumPy array of floats, in which nothing wraps; others as they are."""
-    if hasattr(kernel, "path") or not (hasattr(kernel, "__array__") or isinstance(kernel, list)):
+    if hasattr(kernel, "path") or (
+        hasattr(kernel, "__matmul__") and not hasattr(kernel, "__array__")
+    ):
         return kernel
-    array = np.asarray(kernel)
+    array = np.asarray(nets.numbers(kernel, real=True))
     return array.astype(float) if array.dtype.kind in "biu" else array
+
+
+def values_of(array: Any) -> Float[np.ndarray, "..."]:
+    """Real numbers in float64."""
+    return np.asarray(nets.numbers(array, real=True), float)
+
+
+def rows_of(array: Any, what: str) -> Float[np.ndarray, "n ..."]:
+    """Real numbers in float64, a row an example."""
+    values = values_of(array)
+    if not values.ndim:
+        raise ValueError(f"{what} are an array with a row for each example, not one number")
+    return values
 
 
 def epsilon(kernel: Matrix) -> float:
@@ -62,7 +79,7 @@ def norm(values: Float[np.ndarray, "..."]) -> float:
     >>> norm(np.array([3e-200, 4e-200]))
     5e-200
     """
-    values = np.asarray(values, float)
+    values = values_of(values)
     with np.errstate(over="ignore"):
         size = float(np.linalg.norm(values))
     if 1e-140 < size < math.inf:  # or a square is below the least normal number, or above all

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ceflow.kernels.algebra.cholesky import SingularError, factored, rounding_ridge
-from ceflow.kernels.algebra.matrix import MEMORY, Matrix, as_matrix
+from ceflow.kernels.algebra.matrix import MEMORY, Matrix, as_matrix, rows_of
 
 
 def fit(
@@ -32,7 +32,7 @@ def fit(
     >>> fit(np.eye(2), np.array([1.0, -1.0]), ridge=1.0)
     array([ 0.5, -0.5])
     """
-    kernel, targets = as_matrix(kernel), np.asarray(targets, float)
+    kernel, targets = as_matrix(kernel), rows_of(targets, "targets")
     if len(targets) != len(kernel):
         raise ValueError(f"{len(targets)} targets do not go with a kernel of {len(kernel)} rows")
     if not (math.isfinite(ridge) and ridge >= 0):

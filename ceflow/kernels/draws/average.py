@@ -5,6 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
+from ceflow import nets
 from ceflow.kernels.algebra.matrix import finite, norm
 
 EXTREME = 400
@@ -32,6 +33,7 @@ class KernelAverage:
 
         `ValueError` where it is not finite: so would be all that is told of it.
         """
+        kernel = np.asarray(nets.numbers(kernel, real=True))
         finite(kernel)
         if self._mean is None:
             exponent = math.frexp(float(np.abs(kernel).max(initial=0)))[1]

@@ -43,7 +43,7 @@ def conditional_ntk(
     """
     if not model.finite:
         raise ValueError("a network with an infinite layer cannot be drawn; use kernels.analytic")
-    x = nets.floats(x)
+    x = nets.floats(nets.numbers(x, real=True))
     check_examples("x", x)
     if x.ndim != 2:
         raise ValueError(f"x must be (examples, inputs), not {x.shape}")

@@ -15,8 +15,29 @@ from ceflow.kernels.empirical import networks
 from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.kernels.empirical.networks import Network
 from ceflow.kernels.empirical.plans import NO_FORWARD_MODE, NO_REVERSE_MODE
+from ceflow.nets import floats, numbers
 
 TAGS = frozenset({lx.symmetric_tag, lx.positive_semidefinite_tag})
+
+
+class _Kernel(lx.FunctionLinearOperator):
+    """A kernel that takes numbers of any type, and says what it does not take."""
+
+    def mv(self, vector: Any) -> Any:
+        return super().mv(_taken(self, vector))
+
+    def transpose(self) -> lx.AbstractLinearOperator:
+        other = super().transpose()
+        return other if other is self else _Kernel(other.mv, other.in_structure())
+
+
+def _taken(operator: lx.AbstractLinearOperator, vector: Any) -> Array:
+    """What an operator is applied to, in the type that it computes in."""
+    wanted: Any = operator.in_structure()
+    found = floats(numbers(vector, real=True), wanted.dtype).astype(wanted.dtype)
+    if found.shape != wanted.shape:
+        raise ValueError(f"the operator takes an array of shape {wanted.shape}, not {found.shape}")
+    return found
 
 
 class Positive(lx.TaggedLinearOperator):
@@ -25,6 +46,9 @@ class Positive(lx.TaggedLinearOperator):
     lineax does not know the sign of the ridge in `operator + ridge * identity`, so that CG would
     refuse it. A number that is traced counts as one above 0.
     """
+
+    def mv(self, vector: Any) -> Any:
+        return super().mv(_taken(self, vector))
 
     def __add__(self, other: lx.AbstractLinearOperator) -> lx.AbstractLinearOperator:
         return _if(_is_positive(other), super().__add__(other))
@@ -95,7 +119,7 @@ def ntk_operator(
     given = one if two is None else two
     structure = jax.ShapeDtypeStruct((len(given), network.outputs), network.dtype)
     product = _product(network, _Batches(one, batch), _Batches(given, batch))
-    operator = lx.FunctionLinearOperator(product, structure, TAGS if two is None else ())
+    operator = _Kernel(product, structure, TAGS if two is None else ())
     return _if(two is None, operator)
 
 

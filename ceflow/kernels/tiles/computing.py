@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from ceflow import nets
 from ceflow.store.tiles import Index, checked_tile, triangle
 
 Kernel = Callable[[Any, Any], Array | np.ndarray]
@@ -92,7 +93,7 @@ def checked_examples(x: Any) -> np.ndarray:
 
     Whole numbers stay whole, as a kernel may look up by them, but have 64 bits.
     """
-    x = np.asarray(x)
+    x = np.asarray(nets.numbers(x))
     whole = x.dtype.kind in "biu" and x.dtype != np.uint64
     x = x.astype(int, copy=False) if whole else _floats(x)
     if not x.ndim or not len(x):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ceflow import nets
 from ceflow.store.tiles import TileStore
 
 ALL = slice(None)
@@ -65,7 +66,7 @@ class TiledKernel:
 
     def __matmul__(self, other: Float[np.ndarray, "rows ..."]) -> Float[np.ndarray, "rows ..."]:
         """`K v` for a vector or a few: each stored tile is read once and used twice."""
-        other = np.asarray(other)
+        other = np.asarray(nets.numbers(other))
         if len(other) != len(self):
             raise ValueError(f"{len(other)} rows do not go with a kernel of {len(self)}")
         product = np.zeros(other.shape, np.result_type(self.dtype, other))
