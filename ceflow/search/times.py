@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ceflow.spec import Fault, SpecError
+from ceflow.spec.base import LARGEST
 from ceflow.spec.vocabulary import COLUMNS, known_as
 
-LARGEST = 2**20
+LARGEST_FILE = 2**20
 """Bytes of the largest file that is read."""
 SHORTEST, LONGEST = 1e-12, 1e9
 """Seconds that a network may take: past them is another unit, or damage."""
-MOST = 10**12
-"""The largest width, and the most members, that a network can have."""
 FORM = "a line 'width,multiplicity,seconds', then one line a network, as '10,37,0.0124'"
 
 
@@ -44,9 +43,9 @@ def read_times(path: Path) -> list[Time]:
     if not path.is_file():
         raise SpecError(Fault("CE301", f"{path} is no file"))
     with path.open("rb") as file:
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise _wrong(str(path), f"is larger than {LARGEST >> 20} MiB")
+        content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise _wrong(str(path), f"is larger than {LARGEST_FILE >> 20} MiB")
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
@@ -122,7 +121,7 @@ def _seconds(place: str, cell: str) -> float:
 
 def _whole(place: str, name: str, cell: str) -> int:
     value = _positive(place, name, cell)
-    if value != int(value) or value > MOST:
+    if value != int(value) or value > LARGEST:
         raise _wrong(place, f"has {name} {cell!r}, which is no whole number up to 10^12")
     return int(value)
 

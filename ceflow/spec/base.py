@@ -47,6 +47,10 @@ class Spec(BaseModel):
         """What is wrong with this piece that no single key shows; paths are relative to it."""
         return []
 
+    def changes(self, key: str) -> bool:
+        """Whether a key has another value than by default."""
+        return getattr(self, key) != type(self).model_fields[key].default
+
 
 LARGEST = 10**12
 """The largest count: far past any machine, and safe to multiply."""

@@ -135,7 +135,7 @@ class Collect(Spec):
 
     def _number_faults(self) -> Iterator[Fault]:
         for key in OF_COURSES:
-            if getattr(self, key) != type(self).model_fields[key].default:
+            if self.changes(key):
                 message = f"{key} is of courses, and x is one number a run"
                 help = 'let x be what a stage records, as "stages.train.step"'
                 yield Fault("CE202", message, (key,), "key", help)

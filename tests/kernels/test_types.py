@@ -259,6 +259,20 @@ def test_what_is_not_finite_is_said(call: Callable[[], Any], says: str):
         call()
 
 
+@pytest.mark.parametrize(("one", "two"), [(0.0, 1e30), (1e30, 0.0), (2.0, 1e30)])
+@pytest.mark.parametrize(
+    "call",
+    [
+        partial(kernels.analytic, MODEL),
+        kernels.block_kernel(MODEL, "ntk"),
+        partial(kernels.analytic_error, MODEL),
+    ],
+)
+def test_the_largest_of_both_sides_is_named(call: Callable[..., Any], one: float, two: float):
+    with pytest.raises(ValueError, match=r"the kernel of inputs of up to 1e\+30 has variances"):
+        call(np.full((2, 4), one), np.full((3, 4), two))
+
+
 # what a method cannot do
 
 

@@ -147,6 +147,23 @@ FAULTY = {
         ("times",),
         "times go beyond time = 1",
     ),
+    "points beside times": (
+        Flow(**END, times=[0.5], points=7),
+        {},
+        "CE202",
+        ("points",),
+        "points and times both say when to record",
+    ),
+    **{
+        f"{key} without steps": (
+            Flow(**END, engine="closed-form", **{key: value}),
+            {},
+            "CE202",
+            (key,),
+            f"a closed form takes no steps, and {key} is of them",
+        )
+        for key, value in {"solver": "rkc", "rtol": 1e-3, "atol": 1e-9, "steps": 10}.items()
+    },
     "a stop without steps": (
         Flow(**END, engine="closed-form", stop=Stop(train_loss=1)),
         {},

@@ -11,6 +11,8 @@ from ceflow.spec import (
     Circle,
     Digits,
     Document,
+    Ensemble,
+    Flow,
     Gaussian,
     LearningRates,
     Mlp,
@@ -87,7 +89,34 @@ def test_moments_are_counted_as_they_are_listed(keys):
     assert Train(steps=10**12, points=10**12).moments_in(10**12) == 10**12 + 1
 
 
+MODELS = {
+    "finite": FINITE,
+    "infinite": WIDE,
+    "mixed": Mlp(widths=(8, math.inf)),
+    "mixed members": Ensemble(multiplicity=2, member=Mlp(widths=(math.inf, 8))),
+    "finite halves": Bottleneck(size=2, encoder=FINITE, decoder=FINITE),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_advice_to_use_a_flow_stage_leads_to_one_that_is_accepted(name):
+    model = MODELS[name]
+    (fault,) = document(Train(**TEN), model=model).faults()
+    refused = document(Flow(time=1.0), model=model).faults()
+    first = "".join(f"{each.help}, and " for each in refused)
+    assert fault.help.startswith(f"{first}use a flow stage, or a model of type")
+    if refused:
+        assert refused[0].help == "make all widths inf, or all finite"
+
+
 FAULTY = {
+    "points beside moments": (
+        Train(**TEN, points=3, moments=[2]),
+        {},
+        "CE202",
+        ("points",),
+        "points and moments both say when to record",
+    ),
     "no data": (Train(**TEN), {"data": None}, "CE202", (), "a train stage needs examples"),
     "an mlp": (
         Train(**TEN),

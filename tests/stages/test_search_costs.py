@@ -168,6 +168,31 @@ def test_an_answer_larger_than_any_network_is_a_fault_beforehand(name):
     assert fault.help.startswith("lower the budget" if "budget" in keys else "give the [model]")
 
 
+@pytest.mark.parametrize(
+    ("keys", "widths", "key", "message"),
+    [
+        ({"alpha": 1000.0}, [1, 1], "alpha", "the law gives the baseline a variance past all"),
+        (
+            {"alpha": 5.0, "cost": "latency"},
+            [1] * 200,
+            "alpha",
+            "a variance past all numbers",
+        ),
+        ({"alpha": 1000.0, "space": "free"}, [2, 2], "alpha", "a variance past all numbers"),
+        ({"using": "exact"}, [1] * 2000, "using", "the exact variance of the baseline is past all"),
+    ],
+)
+def test_a_baseline_without_a_variance_is_a_fault_beforehand(keys, widths, key, message):
+    model = Mlp(widths=widths, inputs=3, outputs=1)
+    document = Document(model=model, stages={"s": Search(**keys)})
+    with pytest.raises(SpecError) as caught:
+        require_memory(ceflow.compile(document))
+    (fault,) = caught.value.faults
+    assert (fault.code, fault.path) == ("CE104", ("stages", "s", key))
+    assert message in fault.message
+    assert "widen" in fault.help
+
+
 def test_an_answer_too_large_that_only_a_fit_tells_fails_in_a_sentence(tmp_path):
     fit = Variance(ratios=[0.5, 1.0], draws=100)
     search = Search(variance="v", budget=Budget(parameters=1e17))

@@ -26,9 +26,9 @@ class _Kernel(lx.FunctionLinearOperator):
     def mv(self, vector: Any) -> Any:
         return super().mv(_taken(self, vector))
 
-    def transpose(self) -> lx.AbstractLinearOperator:
+    def transpose(self) -> Any:
         other = super().transpose()
-        return other if other is self else _Kernel(other.mv, other.in_structure())
+        return other if other is self else _Kernel(other.mv, other.in_structure(), ())  # pyright: ignore[reportArgumentType]
 
 
 def _taken(operator: lx.AbstractLinearOperator, vector: Any) -> Array:
@@ -119,7 +119,7 @@ def ntk_operator(
     given = one if two is None else two
     structure = jax.ShapeDtypeStruct((len(given), network.outputs), network.dtype)
     product = _product(network, _Batches(one, batch), _Batches(given, batch))
-    operator = _Kernel(product, structure, TAGS if two is None else ())
+    operator = _Kernel(product, structure, TAGS if two is None else ())  # pyright: ignore[reportArgumentType]
     return _if(two is None, operator)
 
 

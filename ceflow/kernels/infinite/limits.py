@@ -116,7 +116,7 @@ def analytic(
     x1, x2 = _checked(x1, x2, tile)
     root = _root(model, x1.shape[1], activation)
     nngp, ntk = _kernels(root, x1, x2, ("nngp", "ntk"), tile)
-    return Kernels(nngp, ntk, _said(_bound(root, x1, x2), x1))
+    return Kernels(nngp, ntk, _said(_bound(root, x1, x2), x1, x2))
 
 
 def analytic_error(
@@ -136,9 +136,9 @@ def analytic_error(
     """
     if isinstance(model, Mlp | Ensemble | Bottleneck):
         x1, x2 = _checked(x1, x2, 1)
-        return _said(_bound(_root(model, x1.shape[1], activation), x1, x2), x1)
+        return _said(_bound(_root(model, x1.shape[1], activation), x1, x2), x1, x2)
     root, x1, x2 = _image_arguments(model, x1, x2, 1)
-    return _said(image_error(root, x1, x2), x1)
+    return _said(image_error(root, x1, x2), x1, x2)
 
 
 def block_kernel(
@@ -181,13 +181,13 @@ def _held(kernel: Array, x1: Array, x2: Array | None) -> Array:
         vanished = np.abs(numbers) < jnp.finfo(kernel.dtype).tiny
         held = not (vanished.any() and np.asarray(x1)[vanished].any())
     if not held:
-        _within(math.nan, x1)
+        _within(math.nan, x1, x2)
     return kernel
 
 
 def _of_images(model: Block | Resnext | nodes.Node, x1: Any, x2: Any, tile: int) -> Kernels:
     root, x1, x2 = _image_arguments(model, x1, x2, tile)
-    return Kernels(*image_kernels(root, x1, x2), _said(image_error(root, x1, x2), x1))
+    return Kernels(*image_kernels(root, x1, x2), _said(image_error(root, x1, x2), x1, x2))
 
 
 def _image_arguments(
@@ -292,21 +292,20 @@ def _bound_at(root: nodes.Node, q: Float[Array, " tried"]) -> Float[Array, ""]:
     return jnp.max(jnp.asarray(state.ntk_error)) / jnp.where(largest > 0, largest, 1.0)
 
 
-def _within(error: Float[Array, ""] | float, x: Array) -> Float[Array, ""] | float:
+def _within(
+    error: Float[Array, ""] | float, x1: Array, x2: Array | None
+) -> Float[Array, ""] | float:
     """The error of inputs; raises `ValueError` where none can be given."""
     if isinstance(error, Tracer) or np.isfinite(error):
         return error
-    raise ValueError(_out_of_range(x))
+    largest = max(float(jnp.abs(x).max()) for x in (x1, x2) if x is not None)
+    said = OUT_OF_RANGE.format(largest, x1.dtype)
+    raise ValueError(said + (IN_DOUBLE if x1.dtype == jnp.float32 else ""))
 
 
-def _out_of_range(x: Array) -> str:
-    said = OUT_OF_RANGE.format(float(jnp.abs(x).max()), x.dtype)
-    return said + (IN_DOUBLE if x.dtype == jnp.float32 else "")
-
-
-def _said(error: Float[Array, ""] | float, x: Array) -> Float[Array, ""] | float:
+def _said(error: Float[Array, ""] | float, x1: Array, x2: Array | None) -> Float[Array, ""] | float:
     """The same, with a warning where it is large."""
-    remark = inaccuracy(_within(error, x))
+    remark = inaccuracy(_within(error, x1, x2))
     if remark:
         warnings.warn(remark, InaccurateKernelWarning, stacklevel=3)
     return error

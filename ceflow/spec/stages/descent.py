@@ -39,6 +39,12 @@ class Descent(StageSpec):
     stop: Stop | None = None
     """When to end early."""
 
+    def points_faults(self, moments: str) -> Iterator[Fault]:
+        """The fault of saying how many moments there are, and, by another key, which."""
+        if getattr(self, moments) is not None and self.changes("points"):
+            message = f"points and {moments} both say when to record"
+            yield Fault("CE202", message, ("points",), "key", "leave one of them out")
+
     def loss_faults(self, document: "Document") -> Iterator[Fault]:
         """What is wrong with the data or the loss."""
         if document.data is None:

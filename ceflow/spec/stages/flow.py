@@ -106,6 +106,7 @@ class Flow(Descent):
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         engine = self.engine_of(model)
         yield from self.loss_faults(document)
+        yield from self.points_faults("times")
         yield from width_faults(model, self.width)
         yield from self._sample_faults(model)
         yield from self._engine_faults(engine, model)
@@ -132,6 +133,11 @@ class Flow(Descent):
         if engine == "closed-form" and self.loss != "mse":
             message = "only the mse has a flow in closed form"
             yield Fault("CE203", message, ("engine",), help='use engine = "kernel"')
+        for key in ("solver", "rtol", "atol", "steps"):
+            if engine == "closed-form" and self.changes(key):
+                message = f"a closed form takes no steps, and {key} is of them"
+                help = f'leave {key} out, or use engine = "kernel"'
+                yield Fault("CE202", message, (key,), "key", help)
         if not model.finite and engine != "features" and self.replicas > 1:
             message = "the limit of infinite width is not drawn"
             yield Fault("CE202", message, ("replicas",), "key", "leave replicas out")
@@ -140,7 +146,7 @@ class Flow(Descent):
         if isinstance(model, Bottleneck):  # of any widths: a sweep may go over them
             return
         for key in ("width", "sampling"):
-            if getattr(self, key) != type(self).model_fields[key].default:
+            if self.changes(key):
                 message = f"{key} is of the network that a bottleneck's functions are sampled from"
                 yield Fault("CE202", message, (key,), "key", "leave it out")
 

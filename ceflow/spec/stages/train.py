@@ -11,6 +11,7 @@ from ceflow.spec.data import train_count
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import PIECEWISE_LINEAR, Bottleneck, Model, Resnext
 from ceflow.spec.stages.descent import ELSEWHERE, Descent
+from ceflow.spec.stages.flow import Flow
 from ceflow.spec.stages.stage import width_faults
 
 if TYPE_CHECKING:
@@ -131,15 +132,23 @@ class Train(Descent):
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         yield from self.loss_faults(document)
+        yield from self.points_faults("moments")
         if not isinstance(model, Bottleneck) or model.finite:
             message = "training is of infinitely wide networks with a bottleneck"
-            help = 'use a flow stage, or a model of type "bottleneck" with widths = [inf]'
-            help = ELSEWHERE if isinstance(model, Resnext) else help
-            yield Fault("CE203", message, part="key", help=help)
+            yield Fault("CE203", message, part="key", help=self._instead(document, model))
             return
         yield from self._engine_faults(model)
         yield from width_faults(model, self.width)
         yield from self._length_faults(document)
+
+    def _instead(self, document: "Document", model: Model) -> str:
+        """What to do with a network that is not trained in steps."""
+        if isinstance(model, Resnext):
+            return ELSEWHERE
+        flow = Flow(time=1.0, loss=self.loss, model=self.model)
+        wrong = [f.help for f in flow.faults_in(document, model) if f.code == "CE203"]
+        first = f"{wrong[0]}, and " if wrong else ""
+        return f'{first}use a flow stage, or a model of type "bottleneck" with widths = [inf]'
 
     def _engine_faults(self, model: Bottleneck) -> Iterator[Fault]:
         engine = self.engine_of(model)

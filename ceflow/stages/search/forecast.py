@@ -1,10 +1,11 @@
 """What a search stage will need, and near which networks it will end."""
 
+import math
 from collections.abc import Iterator
 
 from ceflow import search
 from ceflow.compiler import Plan, ensemble_with
-from ceflow.search import Costs, Exponential, Problem
+from ceflow.search import Costs, Exponential, Law, Problem
 from ceflow.spec import Fault, Model, Search, SpecError, member_of
 from ceflow.spec.base import LARGEST
 from ceflow.stages.search.answers import dual_members, oversized, primal_members
@@ -62,15 +63,29 @@ def faults(name: str, stage: Search, plan: Plan, model: Model) -> Iterator[Fault
     for limit, cost in broken.items():
         help = limit.levers(model)
         yield Fault("CE104", limit.refusal(cost), ("budget", limit.name), help=help)
-    if not broken:
-        yield from _oversized(stage, plan, model, timed)
-
-
-def _oversized(stage: Search, plan: Plan, model: Model, timed: Costs | None) -> Iterator[Fault]:
-    """Answers past the largest network, where the law and the costs are known beforehand."""
-    if (stage.timed and not timed) or (stage.using != "exact" and stage.alpha is None):
+    law = _law(stage)
+    if law is None or broken:
         return
-    law = search.Exact() if stage.using == "exact" else Exponential(stage.alpha or TYPICAL_ALPHA)
+    member = member_of(model)
+    if stage.model is None and not math.isfinite(law(member)):
+        message, _, help = law.silence(member).partition("; ")
+        place = "using" if stage.using == "exact" else "alpha"
+        yield Fault("CE104", message, (place,), help=help)
+    elif timed or not stage.timed:
+        yield from _oversized(stage, plan, model, law, timed)
+
+
+def _law(stage: Search) -> Law | None:
+    """That of a member's variance, where it is known beforehand."""
+    if stage.using == "exact":
+        return search.Exact()
+    return None if stage.alpha is None else Exponential(stage.alpha)
+
+
+def _oversized(
+    stage: Search, plan: Plan, model: Model, law: Law, timed: Costs | None
+) -> Iterator[Fault]:
+    """Answers past the largest network, where the costs are known beforehand."""
     costs = timed if timed and stage.cost == "latency" else counts(plan, stage.cost)
     try:
         problem = problem_of(stage, plan, model, law, costs, timed)
