@@ -16,6 +16,7 @@ from ceflow.spec import (
     SpecError,
     Stage,
     placing,
+    seen_from_sweep,
     variants,
 )
 from ceflow.stages import Forecast
@@ -43,10 +44,23 @@ class Needs(NamedTuple):
 
 
 def runs_of(plan: Plan) -> dict[str, Plan]:
-    """The plan of every run that a document asks for: of a sweep by name, else the one of ''."""
+    """The plan of every run that a document asks for: of a sweep by name, else the one of ''.
+
+    Raises `SpecError` with what is wrong with any of them, where the swept value stands.
+    """
     if plan.document.sweep is None:
         return {"": plan}
-    return {name: compile(variant) for name, variant in variants(plan.document).items()}
+    plans: dict[str, Plan] = {}
+    faults: dict[str, tuple[Fault, ...]] = {}
+    for name, variant in variants(plan.document).items():
+        try:
+            plans[name], faults[name] = compile(variant), ()
+        except SpecError as error:
+            faults[name] = error.faults
+    if any(faults.values()):
+        with placing(plan.document.origin):
+            raise SpecError(*seen_from_sweep(plan.document, faults))
+    return plans
 
 
 def forecast_needs(plan: Plan) -> dict[str, Needs]:
@@ -81,9 +95,12 @@ def require_memory(plan: Plan) -> None:
     that is so of all its runs: else the others are done.
     """
     runs = runs_of(plan)
-    impossible = [list(_stage_faults(each)) for each in runs.values()]
+    impossible = {run: list(_stage_faults(each)) for run, each in runs.items()}
     needy = (_memory_faults(each, run and f" of the run {run!r}") for run, each in runs.items())
-    found = [impossible[0]] if all(impossible) else map(list, needy)
+    found = map(list, needy)
+    if all(impossible.values()):
+        swept, found = plan.document.sweep, impossible.values()
+        found = [seen_from_sweep(plan.document, impossible)] if swept else found
     with placing(plan.document.origin):
         for faults in found:
             if faults:

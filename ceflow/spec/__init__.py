@@ -50,7 +50,7 @@ from ceflow.spec.stages import (
     Variance,
     Verify,
 )
-from ceflow.spec.sweep import Sweep, variants
+from ceflow.spec.sweep import Sweep, seen_from_sweep, variants
 from ceflow.spec.text import Text
 from ceflow.spec.writing import dumps, dumps_origins, tree_of
 
@@ -113,6 +113,7 @@ __all__ = [
     "printable",
     "read_network",
     "recorded",
+    "seen_from_sweep",
     "stack",
     "tree_of",
     "variants",

@@ -5,7 +5,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zlib import crc32
@@ -158,6 +158,40 @@ class _Blame:
                 faults = error.faults
             self._alone[step] = frozenset((each.code, each.path) for each in faults)
         return (fault.code, fault.path) in self._alone[step]
+
+
+def seen_from_sweep(document: "Document", runs: Mapping[str, Sequence[Fault]]) -> list[Fault]:
+    """The faults that compiling has found in the runs of a sweep, by name, each once: where the
+    value stands all of whose runs have it, or with a run that has it."""
+    assert document.sweep is not None
+    chosen = dict(zip(runs, document.sweep.combinations(), strict=True))
+    having: dict[Fault, list[str]] = {}
+    for name, faults in runs.items():
+        for fault in faults:
+            having.setdefault(replace(fault, place=None), []).append(name)
+    seen = (each for fault, names in having.items() for each in _seen(fault, names, chosen))
+    return list({(each.path, each.message): each for each in seen}.values())
+
+
+def _seen(fault: Fault, names: list[str], chosen: dict[str, dict[str, int]]) -> Iterator[Fault]:
+    """One of them, that the runs of these names have."""
+    direct = [_blamed(fault, chosen[name]) for name in names]
+    if direct[0] is not fault:
+        yield from direct
+        return
+    if len(names) == len(chosen):  # the sweep has no part in it
+        yield fault
+        return
+    sound = {step for name in chosen if name not in names for step in chosen[name].items()}
+    several = []
+    for name in names:
+        guilty = [step for step in chosen[name].items() if step not in sound]
+        if len(guilty) == 1:
+            yield _through_value(fault, *guilty[0])
+        else:
+            several.append(name)
+    if several:
+        yield _of_runs(fault, several)
 
 
 def _through_value(fault: Fault, path: str, index: int) -> Fault:

@@ -1,0 +1,75 @@
+"""What only compiling a run of a sweep tells stands at the swept value that brings it about."""
+
+import numpy as np
+import pytest
+
+import ceflow
+from ceflow.runs import require_memory
+from ceflow.spec import Fault, SpecError
+from ceflow.spec.sweep import seen_from_sweep
+
+BASE = """\
+[data]
+source = "npz"
+path = "a.npz"
+[model]
+type = "mlp"
+widths = [4]
+[stages.k]
+type = "kernel"
+[sweep]
+"""
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, count in (("a", 5), ("b", 3)):
+        np.savez(f"{name}.npz", x=np.eye(count), y=np.ones(count))
+
+
+def faults_of(sweep: str) -> list[Fault]:
+    with pytest.raises(SpecError) as caught:
+        require_memory(ceflow.compile(ceflow.loads(BASE + sweep)))
+    return list(caught.value.faults)
+
+
+@pytest.mark.parametrize(
+    ("sweep", "places"),
+    [
+        ('"data.path" = ["a.npz", "b.npz", "gone.npz"]', [("CE301", ("data.path", 2))]),
+        (
+            '"data.path" = ["no.npz", "a.npz", "gone.npz"]\nseed = [0, 1]',
+            [("CE301", ("data.path", 0)), ("CE301", ("data.path", 2))],
+        ),
+        ('"data.train" = [3, 4, 6]', [("CE304", ("data.train", 2))]),
+        (
+            '"data.path" = ["a.npz", "b.npz"]\n"data.train" = [5, 5]\nmode = "zip"',
+            [("CE304", ("data.train", 1))],
+        ),
+        ('"data.targets" = ["raw", "signed"]\nseed = [0, 1]', [("CE202", ("data.targets", 1))]),
+    ],
+)
+def test_a_fault_stands_at_the_value_that_brings_it_about(sweep, places):
+    faults = faults_of(sweep)
+    assert [(fault.code, fault.path[1:3]) for fault in faults] == places
+    for fault in faults:
+        assert fault.path[0] == "sweep"
+        assert fault.place is not None
+        assert "[sweep]" not in fault.place.text
+
+
+def test_a_fault_elsewhere_in_the_document_is_told_at_the_value():
+    document = ceflow.loads(BASE + 'seed = [0, 1]\n"model.widths" = [[3], [4]]')
+    names = ["a", "b", "c", "d"]  # seeds 0 0 1 1, widths 3 4 3 4
+    fault = Fault("CE302", "it is wrong", ("data", "path"))
+    cases = [
+        ("bd", ("sweep", "model.widths", 1), "data.path: it is wrong"),
+        ("ab", ("sweep", "seed", 0), "data.path: it is wrong"),
+        ("b", ("data", "path"), "in the run b: it is wrong"),
+        ("abcd", ("data", "path"), "it is wrong"),
+    ]
+    for having, path, message in cases:
+        runs = {name: [fault] if name in having else [] for name in names}
+        (seen,) = seen_from_sweep(document, runs)
+        assert (seen.path, seen.message) == (path, message)
