@@ -8,16 +8,19 @@ from ceflow.cli.failures import explained
 @click.command("show")
 @click.argument("run", type=click.Path())
 def command(run: str) -> None:
-    """Report on the run directory RUN, finished or not."""
+    """Report on the run directory RUN, finished or not; of a folder of runs, list them."""
     from ceflow.cli.console import results_console
-    from ceflow.report import plan_tree, run_report, trouble_report
+    from ceflow.report import plan_tree, run_report, runs_report, trouble_report
     from ceflow.runs import reopen
     from ceflow.store import RunDirectory
 
     with explained("the report"):
         directory = RunDirectory(run)
-        plan = reopen(directory)
         console = results_console()
+        if not directory.exists and (listed := runs_report(directory.path)):
+            console.print(listed)
+            return
+        plan = reopen(directory)
         for part in trouble_report(directory):
             console.print(part)
         console.print(plan_tree(plan))

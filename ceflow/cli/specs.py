@@ -17,6 +17,9 @@ STANDARD_INPUT = "-"
 SIGNS = re.compile(r"^\s*(?:ceflow\s*=|\[(?:model|stages\b.*)\]|\"(?:model|stages)\"\s*:)", re.M)
 """What tells a spec that cannot be parsed from the files of other tools."""
 
+OF_RUNS = ("spec.toml", "optimal.toml", "optimal-dual.toml")
+"""Specs that a run leaves."""
+
 SAYING = frozenset({"model", "stages", "extends"})
 """Keys of which a spec without `ceflow = 1` has one."""
 
@@ -29,8 +32,19 @@ def load_spec(path: str, settings: Sequence[str] = ()) -> "Document":
     from ceflow.spec.text import read_stream
 
     if path != STANDARD_INPUT:
+        _refuse_run(path)
         return load(path, settings)
     return read_document(stack(read_stream(sys.stdin.buffer, "<stdin>"), settings))
+
+
+def _refuse_run(path: str) -> None:
+    """Raise `SpecError` for the directory of a run, with the specs that are in it."""
+    from ceflow.spec import Fault, SpecError
+
+    if Path(path, "run.json").is_file():
+        specs = [str(Path(path, name)) for name in OF_RUNS if Path(path, name).is_file()]
+        help = f"it holds {' and '.join(specs)}" if specs else "name the spec that it was run from"
+        raise SpecError(Fault("CE001", f"{path} is the directory of a run, and no spec", help=help))
 
 
 @dataclass

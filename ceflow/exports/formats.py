@@ -87,4 +87,5 @@ def _stablehlo(plan: Plan, suffix: str, weights: Path | None) -> Artefact:
 
 def _parameters(plan: Plan) -> str:
     flops = flops_text(plan.root.flops)
-    return f"{plan.root.parameters:,.0f} parameters, {flops} an example"
+    many = "" if plan.root.parameters == 1 else "s"
+    return f"{plan.root.parameters:,.0f} parameter{many}, {flops} an example"

@@ -1,5 +1,6 @@
 """The layers of a network as branches of a tree."""
 
+import math
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -7,12 +8,14 @@ from rich.tree import Tree
 
 from ceflow.compiler import Plan, halves_of, nodes
 from ceflow.spec import Bottleneck, flops_text
-from ceflow.stages import number
+from ceflow.stages import counted, number
 
 
 def costs(node: nodes.Node) -> str:
     """Parameters and FLOPs, in words."""
-    return f"{number(node.parameters)} parameters, {flops_text(node.flops)} an example"
+    if math.isinf(node.parameters):
+        return "infinitely wide"
+    return f"{counted(node.parameters, 'parameter')}, {flops_text(node.flops)} an example"
 
 
 def add_network(tree: Tree, plan: Plan) -> None:
@@ -28,7 +31,8 @@ def add_network(tree: Tree, plan: Plan) -> None:
 def add_layers(tree: Tree, node: nodes.Node) -> None:
     """Layers in order; equal ones in a row are shown once, with their number."""
     if isinstance(node, nodes.Ensemble):
-        branch = tree.add(f"{number(node.multiplicity)} members, each {costs(node.member)}")
+        members = counted(node.multiplicity, "member")
+        branch = tree.add(f"{members}, each {costs(node.member)}")
         add_layers(branch, node.member)
         return
     layers = node.layers if isinstance(node, nodes.Chain) else (node,)

@@ -16,13 +16,14 @@ from ceflow.report.courses import with_course
 from ceflow.report.drawable import drawable, shown
 from ceflow.report.heatmap import draw_heatmap
 from ceflow.report.layers import add_network, costs
+from ceflow.report.listing import runs_in
 from ceflow.report.plot import draw
 from ceflow.report.sweeps import sweep_blocks
 from ceflow.report.text import seconds, size
 from ceflow.report.trouble import standing, trouble
 from ceflow.runs import Needs, known_results
 from ceflow.spec import Stage, printable, variants
-from ceflow.stages import Block, Curve, Note, Table, Values, kind_of, number
+from ceflow.stages import Block, Curve, Note, Table, Values, counted, kind_of, number
 from ceflow.store import RunDirectory
 
 
@@ -34,8 +35,8 @@ def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
     )
     if plan.data and document.data:
         extent = plan.data
-        counts = f"{number(extent.train)} training and {number(extent.test)} test examples"
-        shape = f"{number(extent.inputs)} inputs, {number(extent.outputs)} outputs"
+        counts = f"{number(extent.train)} training and {counted(extent.test, 'test example')}"
+        shape = f"{counted(extent.inputs, 'input')}, {counted(extent.outputs, 'output')}"
         tree.add(Text.assemble("data  ", (document.data.source, "cyan"), f"  {counts}, {shape}"))
     model = tree.add(Text.assemble("model  ", (plan.model.type, "cyan"), f"  {costs(plan.root)}"))
     add_network(model, plan)
@@ -99,6 +100,12 @@ def _table(table: Table) -> RichTable:
     for row in table.rows:
         found.add_row(*(Text(number(cell)) for cell in row))
     return found
+
+
+def runs_report(folder: Path) -> RenderableType | None:
+    """The runs in a folder; None where there are none."""
+    found = runs_in(folder)
+    return found and _block(found)
 
 
 def trouble_report(directory: RunDirectory) -> Iterator[RenderableType]:

@@ -20,6 +20,14 @@ def standing(path: Path, state: Values) -> str:
     return f"the run {STATES[state['state']]}{_far(state)}; {GO_ON}"
 
 
+def in_a_word(path: Path, state: Values) -> str:
+    """How a run stands: done, failed, interrupted, under way or killed."""
+    if state["state"] != "running":
+        return state["state"]
+    sign = sign_of_life(path)
+    return "under way" if sign is not None and sign.is_alive else "killed"
+
+
 def _under_way(path: Path, state: Values) -> str:
     """Of a run that has not said its end: whether the process is alive that is at work on it."""
     sign = sign_of_life(path)

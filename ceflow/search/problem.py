@@ -52,7 +52,7 @@ def limit_text(name: LimitName, most: float) -> str:
     ('5,000,000 parameters', '2.00 GFLOPs (1.00 GMACs)', '0.0123 s')
     """
     if name == "parameters":
-        return f"{most:,.0f} parameters"
+        return f"{most:,.0f} parameter{'' if most == 1 else 's'}"
     if name == "latency":
         return f"{most:.4g} s"
     return flops_text(2 * most if name == "macs" else most)

@@ -1,5 +1,6 @@
 """From pydantic's errors to faults: in the language's words, with a path and a suggestion."""
 
+import math
 import re
 from datetime import date, time
 from typing import Any
@@ -12,7 +13,7 @@ from ceflow.spec.classes import classes_at, home_of, keys_at, kinds_at
 from ceflow.spec.diagnostics import MOST, Fault, cut, dotted
 from ceflow.spec.suggest import did_you_mean, likeliest
 from ceflow.spec.trees import child
-from ceflow.spec.vocabulary import ABSENT, KEYS, OPTIMISERS, VALUES, known_as, plain
+from ceflow.spec.vocabulary import ABSENT, KEYS, OPTIMISERS, VALUES, example, known_as, plain
 
 
 def faults_of(error: ValidationError, tree: dict[str, Any], root: type[Spec]) -> list[Fault]:
@@ -20,7 +21,7 @@ def faults_of(error: ValidationError, tree: dict[str, Any], root: type[Spec]) ->
     details = error.errors(include_url=False)[:MOST]
     faults = [_fault(detail, tree, root) for detail in details]
     misspelt = {(fault.path[:-1], fault.meant) for fault in faults if fault.code == "CE101"}
-    return [fault for fault in faults if not _is_echo(fault, misspelt)]
+    return list(dict.fromkeys(fault for fault in faults if not _is_echo(fault, misspelt)))
 
 
 def _is_echo(fault: Fault, misspelt: set[tuple[Steps, str | None]]) -> bool:
@@ -40,7 +41,8 @@ def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Faul
     if kind == "extra_forbidden":
         return _unknown_key(path, tree, root)
     if kind == "missing":
-        return Fault("CE102", f"the key {path[-1]!r} is missing", path[:-1], "key")
+        key = str(path[-1])
+        return Fault("CE102", f"the key {key!r} is missing", path[:-1], "key", example(key))
     if kind == "union_tag_not_found":
         tag = context["discriminator"].strip("'")
         kinds = did_you_mean("", kinds_at(path, tree, root))
@@ -55,6 +57,8 @@ def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Faul
         return _unknown_value(_name(path), path, value, choices)
     if kind == "list_type" and path[:1] == ("sweep",) and isinstance(value, dict):
         return _unquoted(path, value)
+    if kind == "string_type" and path[-2:-1] == ("classes",):
+        return _classes(path[:-1], tree)
     expected = _expectation(kind, context, detail["msg"])
     if path[-1:] == ("[key]",):
         return Fault("CE104", f"a name {expected}, not {_shown(value)}", path[:-1], "key")
@@ -80,6 +84,10 @@ def _unknown_key(path: Steps, tree: Any, root: type[Spec]) -> Fault:
 
 def _form_of(kind: str, path: Steps, value: Any) -> str:
     """How a value of another form is written, where one can tell."""
+    if path[-1:] == ("classes",) and isinstance(value, int | str):
+        return cut(f'classes = ["{value}"]', 60)
+    if path[-1:] == ("inputs",) and kind == "int_type" and _is_image(value):
+        return f"its numbers are taken in one row: inputs = {math.prod(value)}"
     if kind == "is_instance_of" and isinstance(value, int | float | str):
         return cut(f"{path[-1]} = [{_shown(value)}]", 60).replace("'", '"')
     if path == ("model",) and isinstance(value, str):
@@ -87,6 +95,15 @@ def _form_of(kind: str, path: Steps, value: Any) -> str:
     if path[-1:] == ("budget",) and not isinstance(value, bool) and isinstance(value, int | float):
         return f"as budget = {{parameters = {value:g}}}"
     return ""
+
+
+def _is_image(value: Any) -> bool:
+    """Whether a value is the shape of an image."""
+    return (
+        isinstance(value, list)
+        and 1 < len(value) <= 3
+        and all(isinstance(size, int) and 0 < size < 10**6 for size in value)
+    )
 
 
 def _elsewhere(key: str, table: Steps, tree: Any, root: type[Spec]) -> str:
@@ -100,6 +117,15 @@ def _elsewhere(key: str, table: Steps, tree: Any, root: type[Spec]) -> str:
     if [kind.__name__ for kind in here] == ["Flow"] and (rate or plain(key) in OPTIMISERS):
         return "a flow has no learning rate: its time is learning rate x steps"
     return ABSENT.get(plain(key)) or home_of("learning_rate" if rate else key, here, root)
+
+
+def _classes(path: Steps, tree: Any) -> Fault:
+    """Of classes some of which are not named by strings: the whole array, once."""
+    for step in path:
+        tree = child(tree, step)
+    names = ", ".join(f'"{name}"' for name in tree if isinstance(name, int | str))
+    message = f"classes must be an array of strings, not {_shown(tree)}"
+    return Fault("CE103", message, path, help=cut(f"classes = [{names}]", 60))
 
 
 def _unquoted(path: Steps, value: dict[str, Any]) -> Fault:

@@ -91,6 +91,7 @@ def _faults_beside(faults: tuple[Fault, ...], tree: dict[str, Any]) -> list[Faul
     document.
     """
     rest, gone = copy.deepcopy(tree), set()
+    unknown = {fault.path[:-1] for fault in faults if fault.code == "CE101"}
     for _ in range(MENDS):
         for fault in faults:
             gone |= _mend(rest, fault)
@@ -101,7 +102,11 @@ def _faults_beside(faults: tuple[Fault, ...], tree: dict[str, Any]) -> list[Faul
         except SpecError as error:
             faults = error.faults
         else:
-            return [fault for fault in found if _referred_to(fault, rest) not in gone]
+            return [
+                fault
+                for fault in found
+                if _referred_to(fault, rest) not in gone and not _is_emptied(fault, unknown)
+            ]
     return []
 
 
@@ -126,6 +131,11 @@ def _mend(tree: dict[str, Any], fault: Fault) -> set[Any]:
     else:
         remove(tree, fault.path)
     return set()
+
+
+def _is_emptied(fault: Fault, unknown: set[Steps]) -> bool:
+    """Whether a table lacks something only because a key that is not known was taken out of it."""
+    return fault.code == "CE102" and fault.path in unknown
 
 
 def _at(tree: Any, path: Steps) -> Any:

@@ -79,6 +79,9 @@ _OTHERS: dict[str, str] = {
     "loss": "loss_fn loss_function criterion objective",
     "stop": "early_stop early_stopping stopping target_loss until",
     "cost": "objective measure resource",
+    "parameters": "params n_params num_params param_count parameter_count",
+    "flops": "gflops mflops",
+    "macs": "gmacs mmacs mult_adds multiply_adds",
     "budget": "max_params max_parameters max_flops constraint limit",
     "compare": "baselines others against",
     "claims": "claim theorems lemmas tests checks",
@@ -204,6 +207,38 @@ def known_as(word: str, candidates: Collection[str], table: Words) -> str | None
     spelt = [each for each in candidates if plain(each) == plain(word)]
     meant = [each for each in table.get(plain(word), ()) if each in candidates]
     return next(iter(spelt + meant), None)
+
+
+_EXAMPLES = {
+    "base_width": "base_width = 64",
+    "blocks": "blocks = [3, 4, 6, 3]",
+    "claims": 'claims = ["lemma-1"]',
+    "decoder": "decoder = {widths = [inf]}",
+    "encoder": "encoder = {widths = [inf]}",
+    "inputs": "inputs = 10",
+    "member": "member = {widths = [64, 64]}",
+    "model": 'model = {type = "mlp", widths = [512, 512]}; or see `ceflow init`',
+    "multiplicity": "multiplicity = 8",
+    "outputs": "outputs = 5",
+    "path": 'path = "data/mnist"',
+    "size": "size = 10",
+    "time": "time = 10.0, in units of one over the learning rate",
+    "train": "train = 500",
+    "train_loss": "train_loss = 0.01",
+    "widths": "widths = [512, 512]",
+    "x": 'x = "model.multiplicity"',
+    "y": 'y = "stages.NAME.KEY"',
+}
+"""Of each key that a table cannot be without, how it may be written."""
+
+
+def example(key: str) -> str:
+    """How a key that is missing may be written.
+
+    >>> example("blocks")
+    'as blocks = [3, 4, 6, 3]'
+    """
+    return f"as {_EXAMPLES[key]}" if key in _EXAMPLES else ""
 
 
 def note(ours: str) -> str:

@@ -23,6 +23,7 @@ from ceflow.stages.summary import (
     Note,
     Series,
     Table,
+    counted,
     defined,
     number,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "Table",
     "Values",
     "Work",
+    "counted",
     "defined",
     "kind_of",
     "number",

@@ -92,6 +92,15 @@ def defined(value: Cell | None) -> Cell:
     return UNDEFINED if value is None else value
 
 
+def counted(count: float, what: str) -> str:
+    """So many of something, in one word's singular.
+
+    >>> counted(1, "output"), counted(1200, "output")
+    ('1 output', '1,200 outputs')
+    """
+    return f"{number(count)} {what}{'' if count == 1 else 's'}"
+
+
 def number(value: float | int | str) -> str:
     """A cell of a table: whole numbers with separators, others to four digits.
 

@@ -487,6 +487,34 @@ def test_show_of_what_is_no_run_is_an_error(name):
     assert f"{name} is not a run directory" in result.stderr
 
 
+def test_show_of_a_folder_lists_the_runs_in_it(alone):
+    (alone / "runs").mkdir()
+    for name, state in (("a", "done"), ("b", "failed"), ("c", "running"), ("d", "")):
+        (alone / "runs" / name).mkdir()
+        told = {"state": state, "stages": {}, "data": None, "started": "2026-01-02T03:04:05"}
+        (alone / "runs" / name / "run.json").write_text(json.dumps(told if state else {}))
+    (alone / "runs/e").mkdir()
+    lines = [line.split() for line in done("show", "runs").stdout.splitlines()]
+    assert lines == [
+        ["run", "state", "started"],
+        ["runs/a", "done", "2026-01-02", "03:04"],
+        ["runs/b", "failed", "2026-01-02", "03:04"],
+        ["runs/c", "killed", "2026-01-02", "03:04"],
+        ["runs/d", "damaged"],
+    ]
+
+
+@pytest.mark.parametrize("command", [["export", "--to", "equinox"], ["plan"], ["run"]])
+def test_a_run_directory_for_a_spec_is_told_the_specs_in_it(finished, command):
+    finished("spec")
+    result = invoke(*command, "out")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "CE001: out is the directory of a run, and no spec\n"
+        "      = it holds out/spec.toml and out/optimal.toml and out/optimal-dual.toml\n"
+    )
+
+
 def test_show_needs_the_run_directory_alone(alone):
     # The data a run was made from may be gone by the time it is looked at.
     np.savez(alone / "mine.npz", x=np.eye(3), y=np.ones((3, 1)))

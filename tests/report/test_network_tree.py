@@ -2,17 +2,18 @@
 
 import math
 
+import pytest
 from rich.console import Console
 
 from ceflow.compiler import compile
 from ceflow.report import plan_tree
-from ceflow.spec import Block, Bottleneck, Document, Mlp, Model, Resnext
+from ceflow.spec import Block, Bottleneck, Data, Document, Ensemble, Gaussian, Mlp, Model, Resnext
 
 
-def lines_of(model: Model) -> list[str]:
+def lines_of(model: Model, data: Data | None = None) -> list[str]:
     console = Console(width=100)
     with console.capture() as captured:
-        console.print(plan_tree(compile(Document(model=model)), {}))
+        console.print(plan_tree(compile(Document(model=model, data=data)), {}))
     return captured.get().splitlines()
 
 
@@ -53,4 +54,20 @@ def test_an_infinite_bottleneck_is_shown_too():
     decoder = Mlp(widths=[math.inf], outputs=2)
     text = "\n".join(lines_of(Bottleneck(size=math.inf, encoder=encoder, decoder=decoder)))
     assert "dense inf → inf\n" in text
-    assert "bottleneck  inf parameters" in text
+    assert "bottleneck  infinitely wide" in text
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Mlp(widths=[1], inputs=1, outputs=1), ["mlp  2 parameters, 4 FLOPs"]),
+        (Ensemble(multiplicity=1, member=Mlp(widths=[1])), ["1 member, each 2 parameters"]),
+        (Mlp(widths=[math.inf]), ["mlp  infinitely wide", "1 input, 1 output"]),
+    ],
+)
+def test_one_is_singular_and_infinity_is_a_word(model: Model, said: list[str]):
+    data = Gaussian(inputs=1, outputs=1, train=1, test=1)
+    shown = "\n".join(lines_of(model, data))
+    for text in [*said, "1 training and 1 test example,"]:
+        assert text in shown
+    assert "inf parameters" not in shown

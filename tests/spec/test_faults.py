@@ -54,8 +54,8 @@ FAULTS = [
         "'with'",
         "did you mean widths?",
     ),
-    ("seed = 1\n", "CE102", (), "the key 'model' is missing", ""),
-    ('[model]\ntype = "mlp"\n', "CE102", ("model",), "the key 'widths' is missing", ""),
+    ("seed = 1\n", "CE102", (), "the key 'model' is missing", "as model = "),
+    ('[model]\ntype = "mlp"\n', "CE102", ("model",), "the key 'widths' is missing", "as widths = "),
     ("[model]\nwidths = [3]\n", "CE102", ("model",), "'type' is missing", "mlp, ensemble"),
     (
         STAGE + "draws = 3\n",
