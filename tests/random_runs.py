@@ -39,7 +39,7 @@ from ceflow.store import RunDirectory
 ATTEMPTS = 200
 """Documents of a seed, until one is sound and small enough to be run."""
 
-SECONDS, MEMORY, COMPILATIONS = 2.0, 5e8, 31
+SECONDS, MEMORY, COMPILATIONS = 3.0, 6e8, 43
 """The most that the stages of a document may need by their forecasts."""
 
 

@@ -13,11 +13,10 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+from ceflow.compiler.budget import LARGEST
+
 P = ParamSpec("P")
 R = TypeVar("R")
-
-LARGEST = 2**12
-"""Numbers in all arrays that a small program is given."""
 
 PLAIN = {
     "xla_backend_optimization_level": 0,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
+    from ceflow.dynamics.choice import default_solver
     from ceflow.dynamics.closed_form import ConstantKernel
     from ceflow.dynamics.drift import Median, drift_pairs, entry_drift, median_drift, relative_drift
     from ceflow.dynamics.gaussian import TrainedGaussian, trained_gaussian
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ceflow.dynamics.ode.dense import Dense
     from ceflow.dynamics.ode.endings import Ending
     from ceflow.dynamics.ode.integrate import Trajectory, integrate
-    from ceflow.dynamics.ode.solvers import SOLVERS, default_solver
+    from ceflow.dynamics.ode.solvers import SOLVERS
     from ceflow.dynamics.parameters import ParameterFlow, parameter_flow
     from ceflow.dynamics.scaling import PowerLaw, power_law
     from ceflow.dynamics.taylor import ntk_derivatives
@@ -52,6 +53,7 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "ceflow.dynamics.choice": ("default_solver",),
         "ceflow.dynamics.closed_form": ("ConstantKernel",),
         "ceflow.dynamics.drift": (
             "Median",
@@ -67,7 +69,7 @@ __getattr__, __dir__ = lazy(
         "ceflow.dynamics.ode.dense": ("Dense",),
         "ceflow.dynamics.ode.endings": ("Ending",),
         "ceflow.dynamics.ode.integrate": ("Trajectory", "integrate"),
-        "ceflow.dynamics.ode.solvers": ("SOLVERS", "default_solver"),
+        "ceflow.dynamics.ode.solvers": ("SOLVERS",),
         "ceflow.dynamics.parameters": ("ParameterFlow", "parameter_flow"),
         "ceflow.dynamics.scaling": ("PowerLaw", "power_law"),
         "ceflow.dynamics.taylor": ("ntk_derivatives",),

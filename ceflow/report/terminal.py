@@ -58,7 +58,7 @@ def _stage_line(name: str, stage: Stage, needs: Needs | None) -> Text:
     line = Text.assemble((name, "bold"), "  ", (stage.type, "cyan"), on)
     if needs:
         disk = f", disk {size(needs.disk)}" if needs.disk else ""
-        more = " or far more" if needs.adaptive else ""
+        more = f", at most {seconds(needs.longest)}" if needs.adaptive else ""
         line.append(f"  memory {size(needs.memory)}{disk}, {seconds(needs.seconds)}{more}", "dim")
     return line
 

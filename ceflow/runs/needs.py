@@ -19,7 +19,7 @@ from ceflow.spec import (
     seen_from_sweep,
     variants,
 )
-from ceflow.stages import Forecast
+from ceflow.stages import Forecast, Work
 
 PLAIN = 80e6
 """Bytes of a process that has loaded NumPy but not JAX."""
@@ -34,13 +34,15 @@ WIDTHS: dict[type, str] = {
 
 
 class Needs(NamedTuple):
-    """Bytes of memory while the stage runs, the process itself included; bytes of disk; seconds,
-    which an adaptive solver may pass many times over where it takes more steps than most."""
+    """Bytes of memory while the stage runs, the process itself included; bytes of disk; seconds of
+    a machine that does nothing else. Whether they are those of an adaptive solver that may take
+    many times as many steps as most, and seconds of as many as it may take."""
 
     memory: float
     disk: float
     seconds: float
     adaptive: bool = False
+    longest: float = 0.0
 
 
 def runs_of(plan: Plan) -> dict[str, Plan]:
@@ -83,8 +85,9 @@ def _forecast_needs(plan: Plan, known: Rates) -> dict[str, Needs]:
         starts = found.work.compilations > 0 and not loaded
         loaded = loaded or starts
         base = known.base if loaded else PLAIN
-        seconds = _seconds(found, plan, known) + (known.start if starts else 0)
-        needs[name] = Needs(base + found.memory, found.disk, seconds, found.adaptive)
+        works = found.work, found.most or found.work
+        usual, most = (_seconds(work, plan, known) + known.start * starts for work in works)
+        needs[name] = Needs(base + found.memory, found.disk, usual, found.most is not None, most)
     return needs
 
 
@@ -154,9 +157,8 @@ def _expected_model(plan: Plan, stage: Stage) -> Model:
     return expect(search, plan, _expected_model(plan, search))[part]
 
 
-def _seconds(found: Forecast, plan: Plan, known: Rates) -> float:
+def _seconds(work: Work, plan: Plan, known: Rates) -> float:
     flops = known.flops64 if plan.document.precision == "float64" else known.flops32
-    work = found.work
     return (
         work.flops / flops
         + work.traffic / known.traffic

@@ -113,15 +113,15 @@ class Work(NamedTuple):
 
 class Forecast(NamedTuple):
     """What a stage will need: bytes of memory and disk for its arrays, the key to change to need
-    less memory, its work, what else could be done to need less memory, and whether the work is that
-    of an adaptive solver, which may take many times as many steps as most."""
+    less memory, its work, what else could be done to need less memory, and the most work there may
+    be where it is not known how many steps an adaptive solver takes."""
 
     memory: float = 0.0
     disk: float = 0.0
     key: str = ""
     work: Work = Work()
     instead: str = ""
-    adaptive: bool = False
+    most: Work | None = None
 
 
 class Kind(NamedTuple):

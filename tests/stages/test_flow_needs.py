@@ -3,9 +3,10 @@
 import pytest
 
 from ceflow.compiler import compile
+from ceflow.data import load as read
 from ceflow.runs import machine, require_memory
 from ceflow.runs.needs import forecast
-from ceflow.spec import SpecError, loads
+from ceflow.spec import Document, Flow, SpecError, loads
 
 DATA = '[data]\nsource = "gaussian"\ninputs = 20\ntrain = 10\n'
 BOTTLENECK = (
@@ -40,6 +41,72 @@ def test_what_does_not_fit_is_refused_with_advice(case, monkeypatch):
 def test_explicit_solvers_fit(model, monkeypatch):
     monkeypatch.setattr(machine, "memory", lambda: 25e9)
     require_memory(compile(loads(DATA + model + FLOW)))
+
+
+def flow_of(document: Document) -> Flow:
+    stage = document.stages["f"]
+    assert isinstance(stage, Flow)
+    return stage
+
+
+SMOOTH = MLP.replace("256, 256", "16, 16")
+STEPS = {
+    "weights": (SMOOTH, "time = 1.0"),
+    "weights, few moments": (SMOOTH, "time = 1.0\npoints = 1"),
+    "weights, at loose tolerance": (SMOOTH, "time = 2.0\npoints = 1\nrtol = 1e-3"),
+    "weights, stiff": (SMOOTH, "time = 100.0\nsolver = 'tsit5'\npoints = 1"),
+    "linearised": (SMOOTH, "time = 1.0\nengine = 'linearised'"),
+    "functions": (SMOOTH, "time = 1.0\nengine = 'kernel'\nsolver = 'dopri8'\nrtol = 1e-10"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", STEPS)
+def test_smooth_flows_take_as_many_steps_as_forecast(case, tmp_path):
+    import ceflow
+    from ceflow.stages.flow.steps import steps_of
+
+    model, options = STEPS[case]
+    document = loads(f'{DATA}{model}[stages.f]\ntype = "flow"\n{options}\n')
+    plan = compile(document)
+    expected = steps_of(flow_of(document), plan, plan.model, size=1000)
+    steps = ceflow.run(document, tmp_path / "run").results["f"]["steps"]
+    assert 0.5 < expected.attempts / (steps["accepted"] + steps["rejected"]) < 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ["relu", "erf"])
+@pytest.mark.parametrize(
+    "data", ['source = "digits"\ntrain = 30', 'source = "circle"\npoints = 30']
+)
+def test_stiffness_is_near_the_largest_eigenvalue(data, activation):
+    import numpy as np
+
+    from ceflow.kernels import analytic, eigenvalue_max
+    from ceflow.seeding import Seed
+    from ceflow.stages.flow.steps import stiffness
+
+    model = f'[model]\ntype = "mlp"\nwidths = [inf, inf]\nactivation = "{activation}"\n'
+    document = loads(f"[data]\n{data}\n{model}{FLOW}")
+    plan = compile(document)
+    assert document.data is not None
+    x = read(document.data, plan.folder, Seed(0)).train.x
+    found = eigenvalue_max(np.asarray(analytic(document.model, x).ntk))
+    # the rule knows neither the examples nor the activation
+    assert 1 / 3 < stiffness(flow_of(document), plan, plan.model) / found < 3
+
+
+def test_the_steps_of_kinks_and_of_data_of_any_scale_are_not_known():
+    from ceflow.stages.flow.steps import steps_of
+
+    def known(model: str, data: str = DATA) -> bool:
+        document = loads(data + model + FLOW)
+        plan = compile(document)
+        return steps_of(flow_of(document), plan, plan.model, size=1000).known
+
+    assert known(MLP)
+    assert not known(MLP.replace("tanh", "relu"))
+    assert not known(MLP, DATA + "scale = 100.0\n")
 
 
 @pytest.mark.slow

@@ -1,8 +1,14 @@
 """What a flow stage will need."""
 
+import math
+from typing import NamedTuple
+
 from ceflow import bottlenecks
 from ceflow.compiler import Plan, nodes
+from ceflow.compiler.budget import LARGEST
 from ceflow.spec import Bottleneck, Flow, Model
+from ceflow.spec.models import PIECEWISE_LINEAR
+from ceflow.stages.flow.steps import Steps, steps_of
 from ceflow.stages.flow.weights import COPIES, MEMORY, together
 from ceflow.stages.stage import Forecast, Work, number_size
 
@@ -17,8 +23,17 @@ LINE = 1000
 
 LESS = 'let solver = "auto" choose another than kvaerno5, which solves dense systems'
 
-EVALUATIONS = 400
-"""Of a flow's right side: what flows to most of their loss take, more or less."""
+LAYER = 1.5e-5
+"""Seconds that an evaluation takes for each layer, however few numbers go through it."""
+
+COPIED = 5
+"""Copies of a state that are moved for each evaluation."""
+
+SMALL = 0.4
+"""Of the time that programs take to compile, what plain ones take."""
+
+CACHE = 4e6
+"""Bytes that stay in the processor's caches, more or less."""
 
 PASSES = 6
 """FLOPs of one evaluation for each parameter and example: forward, and back twice."""
@@ -29,10 +44,10 @@ PASSED = 6
 NTK = 4
 """Copies of an NTK that is computed, in float64."""
 
-PROGRAMS = 180e6
+PROGRAMS = 130e6
 """Bytes that a dozen compiled programs take, and libraries loaded for them."""
 
-COVARIANCE = 8
+COVARIANCE = 20
 """FLOPs of a covariance of trained outputs, for each test example and two training examples."""
 
 CUBIC = 12
@@ -41,82 +56,151 @@ CUBIC = 12
 
 def forecast(stage: Flow, plan: Plan, model: Model) -> Forecast:
     """The states of the replicas that flow together, or the kernel; and what is kept of it."""
-    found = BY_ENGINE[stage.engine_of(model)](stage, plan, model)
+    if stage.engine_of(model) == "closed-form":
+        found = _solved(stage, plan, model)
+    else:
+        found = _integrated(stage, plan, model)
     kept = 2 * _kept(stage, plan) + LINE * stage.moment_count
     key = "points" if kept > found.memory and stage.times is None else found.key
-    return found._replace(
-        memory=found.memory + kept,
-        disk=_disk(stage, plan, model),
-        key=key,
-        adaptive=stage.engine_of(model) != "closed-form",
-    )
+    return found._replace(memory=found.memory + kept, disk=_disk(stage, plan, model), key=key)
 
 
-def _with_systems(
-    found: Forecast, stage: Flow, plan: Plan, state: float, seen: float, flying: int = 1
-) -> Forecast:
-    """With what Kvaerno5 takes for each of the states `flying` together: the Jacobian of `state`
-    numbers, its factors, and all columns of it on their way through the `seen` numbers that an
+def _integrated(stage: Flow, plan: Plan, model: Model) -> Forecast:
+    """Of as many steps as such flows take; where those are not known, of the most too."""
+    flow = BY_ENGINE[stage.engine_of(model)](stage, plan, model)
+    steps = steps_of(stage, plan, model, flow.state, flow.flying)
+    found = flow.asked._replace(work=flow.work(steps, number_size(plan)))
+    if not steps.known:
+        found = found._replace(most=flow.work(steps.of(stage.steps), number_size(plan)))
+    return _with_systems(found, stage, plan, flow)
+
+
+class _Flow(NamedTuple):
+    """What is asked for whatever the number of steps; and of one that flows, numbers in its state
+    and those that an evaluation holds, FLOPs of an evaluation, and bytes moved by it and by the
+    solver. Of all there are `flying` together, and `groups` of those."""
+
+    asked: Forecast
+    state: float
+    seen: float
+    flops: float
+    layers: int
+    flying: int = 1
+    groups: int = 1
+
+    def work(self, steps: Steps, size: int) -> Work:
+        """With all evaluations. Numbers that stay in a cache are not slower to move than to use."""
+        moved = size * self.flying * (COPIED * self.state + self.seen)
+        moved *= min(1.0, max(1 / 8, moved / CACHE))
+        evaluations, asked = self.groups * steps.evaluations, self.asked.work
+        return asked._replace(
+            flops=asked.flops + self.flying * self.flops * evaluations,
+            traffic=asked.traffic + moved * evaluations,
+            seconds=asked.seconds + LAYER * self.layers * evaluations,
+        )
+
+
+def _with_systems(found: Forecast, stage: Flow, plan: Plan, flow: _Flow) -> Forecast:
+    """With what Kvaerno5 takes for each of the states that flow together: the Jacobian of the
+    state's numbers, its factors, and all columns of it on their way through the numbers that an
     evaluation holds."""
     if stage.solver != "kvaerno5":
         return found
-    systems = flying * number_size(plan) * state * (4 * state + max(state, 2.5 * seen))
+    systems = flow.flying * number_size(plan) * flow.state
+    systems *= 4 * flow.state + max(flow.state, 2.5 * flow.seen)
     if systems < found.memory:
         return found._replace(memory=found.memory + systems)
     return found._replace(memory=found.memory + systems, instead=LESS)
 
 
-def _of_weights(stage: Flow, plan: Plan, model: Model) -> Forecast:
+def _of_weights(stage: Flow, plan: Plan, model: Model) -> _Flow:
     root, size = plan.expand(model), number_size(plan)
     replicas = stage.replicas if stage.engine_of(model) == "parameters" else 1
     flying = together(size * root.parameters, replicas)
-    values = sum(times * nodes.units(node.outputs) for times, node in nodes.leaves(root))
-    passing = 4 * size * _examples(plan) * values
-    memory = flying * (COPIES * size * root.parameters + passing)
+    leaves = list(nodes.leaves(root))
+    values = sum(times * nodes.units(node.outputs) for times, node in leaves)
+    memory = flying * size * (COPIES * root.parameters + 4 * _examples(plan) * values)
     memory += 3 * size * _examples(plan) * plan.inputs
     watched = _watched(stage, plan) * plan.outputs * root.parameters
-    watching = (stage.moment_count if stage.record or stage.entries else 0) + 3
-    evaluations = EVALUATIONS * stage.replicas
+    watches = bool(stage.record or stage.entries)
+    watching = ((stage.moment_count if watches else 0) + 3) * stage.replicas
+    small = stage.replicas == 1 and _is_small(root.parameters, plan)
     work = Work(
-        flops=PASSES * root.parameters * (_train(plan) * evaluations + watching * stage.replicas)
-        + watching * stage.replicas * watched,
-        traffic=COPIES * size * root.parameters * evaluations,
+        flops=watching * (PASSES * root.parameters * _examples(plan) + watched),
         normals=root.parameters * stage.replicas,
-        compilations=10 + 2 * sum(1 for _ in nodes.leaves(root)),
+        compilations=(9 + 1.5 * len(leaves)) * (SMALL if small else 1) + 4 * watches,
         seconds=LOADING,
     )
     if "derivatives" in stage.record:
         memory += 5 * size * watched
     key = "model.widths" if memory < 2 * MEMORY or flying == 1 else "replicas"
-    found = Forecast(memory, key=key, work=work)
-    return _with_systems(found, stage, plan, root.parameters, _examples(plan) * values, flying)
+    return _Flow(
+        Forecast(PROGRAMS + memory, key=key, work=work),
+        state=root.parameters,
+        seen=_examples(plan) * values,
+        flops=PASSES * root.parameters * _train(plan),
+        layers=len(leaves),
+        flying=flying,
+        groups=math.ceil(stage.replicas / flying),
+    )
 
 
-def _of_functions(stage: Flow, plan: Plan, model: Model) -> Forecast:
-    full = model.finite and stage.kernel is None
-    pairs, size = plan.outputs**2 if full else 1, number_size(plan)
+def _is_small(state: float, plan: Plan) -> bool:
+    """Whether programs are compiled plainly: of the numbers of a step, with their examples."""
+    return 3 * state + _train(plan) * (plan.inputs + plan.outputs) <= LARGEST
+
+
+def _solved(stage: Flow, plan: Plan, model: Model) -> Forecast:
+    """By an eigendecomposition; of an infinite network the covariance at each moment."""
+    found, side, n = _of_kernel(stage, plan, model), _side(plan, model, stage), _train(plan)
+    tested = _examples(plan) - n
+    each = CUBIC * side**3 + 2 * side * _examples(plan) * plan.outputs * stage.moment_count
+    compilations = found.work.compilations
+    if not model.finite and stage.kernel is None:
+        each += COVARIANCE * tested * n**2 * stage.moment_count
+        compilations += 4
+    work = found.work._replace(flops=stage.replicas * each, compilations=compilations)
+    return found._replace(memory=found.memory + 8 * 5 * side**2, work=work)
+
+
+def _of_functions(stage: Flow, plan: Plan, model: Model) -> _Flow:
+    state = _examples(plan) * plan.outputs
+    return _Flow(
+        _of_kernel(stage, plan, model),
+        state=state,
+        seen=state,
+        flops=2 * _side(plan, model, stage) * state,
+        layers=2,
+        groups=stage.replicas,
+    )
+
+
+def _of_kernel(stage: Flow, plan: Plan, model: Model) -> Forecast:
+    """The fixed kernel of all examples with those of training."""
+    pairs, size = (plan.outputs**2 if _is_full(stage, model) else 1), number_size(plan)
     n, rows = _train(plan), _examples(plan)
-    side = n * (plan.outputs if full else 1)
-    solved = stage.engine_of(model) == "closed-form"
     memory = size * (4 * pairs * n * rows + 4 * rows * plan.inputs)
-    memory += 8 * 5 * side**2 if solved else 0
     if not model.finite:  # and its covariances
         memory += 8 * 4 * (rows - n) * rows
-    each = CUBIC * side**3 if solved else EVALUATIONS * 2 * side * rows * plan.outputs
-    if solved and not model.finite and stage.kernel is None:  # the covariance at each moment
-        each += COVARIANCE * (rows - n) * n**2 * stage.moment_count
+    layers = sum(1 for _ in nodes.leaves(plan.expand(model)))
     work = Work(
-        flops=stage.replicas * (each + 2 * side * rows * plan.outputs * stage.moment_count),
         traffic=size * pairs * n * rows * 30,
-        compilations=8 + sum(1 for _ in nodes.leaves(plan.expand(model))) / 3,
+        compilations=(6 if model.finite else 14) + layers / 3,
         seconds=LOADING,
     )
-    found = Forecast(memory, key="data.train", work=work)
-    state = rows * plan.outputs
-    return found if solved else _with_systems(found, stage, plan, state, state)
+    return Forecast(PROGRAMS + memory, key="data.train", work=work)
 
 
-def _of_features(stage: Flow, plan: Plan, model: Model) -> Forecast:
+def _is_full(stage: Flow, model: Model) -> bool:
+    """Whether the kernel has entries for each pair of outputs."""
+    return model.finite and stage.kernel is None
+
+
+def _side(plan: Plan, model: Model, stage: Flow) -> int:
+    return _train(plan) * (plan.outputs if _is_full(stage, model) else 1)
+
+
+def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
     """Theta, the sampled network with its state, and what the decoder computes of all examples."""
     assert isinstance(model, Bottleneck)
     n, rows, width, size = _train(plan), _examples(plan), stage.width, number_size(plan)
@@ -124,33 +208,35 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> Forecast:
     decoder = width * (d + plan.outputs)
     encoder = width * (plan.inputs + d + (depth - 1) * width)
     theta = size * n * rows
-    state = n * d + decoder
     watched = _watched(stage, plan) if stage.record or stage.entries else 0
     ntk = max(watched, n if stage.solver == "auto" else 0)
     of_width = size * (COPIES * decoder + DRAWN * encoder + PASSED * n * width)
     of_examples = 2 * min(theta, bottlenecks.MEMORY) + COPIES * size * n * d
     of_examples += 8 * (NTK * ntk**2 + 2 * ntk * plan.outputs * d)
-    evaluations = EVALUATIONS * stage.replicas
     seen = stage.replicas * stage.moment_count
+    kept = theta <= bottlenecks.MEMORY
     work = Work(
-        flops=evaluations * (PASSES * n * decoder + 2 * n * rows * d)
-        + 2 * seen * (rows * decoder + watched**2 * plan.outputs * d),
-        traffic=size * (evaluations * (PASSED * n * width + COPIES * state) + seen * rows * width)
-        + 30 * depth * theta * (stage.replicas if theta <= bottlenecks.MEMORY else evaluations),
+        flops=2 * seen * (rows * decoder + watched**2 * plan.outputs * d),
+        traffic=size * seen * rows * width + 30 * depth * theta * stage.replicas,
         normals=stage.replicas * (encoder + decoder),
-        compilations=25,
+        compilations=22 if model.decoder.activation in PIECEWISE_LINEAR else 42,
         seconds=LOADING,
     )
     key = "width" if of_width > of_examples else "data.train"
-    found = Forecast(PROGRAMS + of_width + of_examples, key=key, work=work)
-    return _with_systems(found, stage, plan, state, n * width)
+    return _Flow(
+        Forecast(PROGRAMS + of_width + of_examples, key=key, work=work),
+        state=n * d + decoder,
+        seen=PASSED * n * width + (0 if kept else 30 * depth * n * rows),
+        flops=PASSES * n * decoder + 2 * n * rows * d,
+        layers=2,
+        groups=stage.replicas,
+    )
 
 
 BY_ENGINE = {
     "parameters": _of_weights,
     "linearised": _of_weights,
     "kernel": _of_functions,
-    "closed-form": _of_functions,
     "features": _of_features,
 }
 

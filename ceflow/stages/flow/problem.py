@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ceflow import data, dynamics
 from ceflow.seeding import Seed
-from ceflow.spec import Bottleneck, Flow, activations_of
-from ceflow.spec.models import KINKED
+from ceflow.spec import Flow
+from ceflow.stages.flow import steps
 from ceflow.stages.flow.flown import Followed, followed
 from ceflow.stages.stage import Job
 
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Float, PyTree
 
     from ceflow.stages.flow.compiled import LossAbove
-
-SMOOTH = ("kernel", "linearised")
-"""Engines whose field has no kinks, whatever the network's activations."""
-
-RTOL = {"float32": 1e-4, "float64": 1e-6}
 
 
 @dataclass(frozen=True)
@@ -68,18 +63,8 @@ class Problem:
         return dynamics.LOSSES[self.stage.loss](self.stage.reduction)
 
     @property
-    def activations(self) -> set[str]:
-        """Those through which the flow goes: an infinitely wide encoder's is in its kernel."""
-        model = self.job.model
-        if self.engine == "features" and isinstance(model, Bottleneck):
-            return {model.decoder.activation}
-        return activations_of(model)
-
-    @property
     def tolerances(self) -> dict[str, float]:
-        rtol = self.stage.rtol or RTOL[self.job.plan.document.precision]
-        atol = rtol / 1000 if self.stage.atol is None else self.stage.atol
-        return {"rtol": rtol, "atol": atol}
+        return steps.tolerances(self.stage, self.job.plan.document.precision)
 
     @property
     def seed(self) -> Seed:
@@ -123,7 +108,7 @@ class Problem:
         return dynamics.default_solver(
             eigenvalue_max(matrix) * self.stage.time * weight,
             size=size,
-            smooth=self.engine in SMOOTH or not self.activations & set(KINKED),
+            smooth=steps.is_smooth(self.stage, self.job.model),
             rtol=self.tolerances["rtol"],
             precise=self.job.plan.document.precision == "float64",
         )
@@ -162,5 +147,5 @@ class Problem:
             whole = self.stage.time
             self.job.progress((part * whole + time) / parts, whole, "mu t")
 
-        steps = {"max_steps": self.stage.steps, "observe": tell}
-        return {"solver": solver, **steps, **self.tolerances}
+        told = {"max_steps": self.stage.steps, "observe": tell}
+        return {"solver": solver, **told, **self.tolerances}

@@ -1,0 +1,93 @@
+"""Small and medium documents whose forecasts are compared with what they take."""
+
+from typing import Any
+
+Tree = dict[str, Any]
+
+
+def _flow(data: Tree, model: Tree, precision: str = "float64", **stage: Any) -> Tree:
+    flow = {"type": "flow", "time": 1.0, **stage}
+    return {"precision": precision, "data": data, "model": model, "stages": {"flow": flow}}
+
+
+def _digits(train: int, test: int = 0) -> Tree:
+    return {"source": "digits", "train": train, "test": test}
+
+
+def _mnist(train: int, test: int = 0, **keys: Any) -> Tree:
+    return {"source": "idx", "train": train, "test": test, **keys}
+
+
+def _gaussian(train: int, inputs: int = 4) -> Tree:
+    return {"source": "gaussian", "inputs": inputs, "train": train}
+
+
+def _mlp(activation: str, *widths: float) -> Tree:
+    return {"type": "mlp", "widths": list(widths), "activation": activation}
+
+
+def _ensemble(members: int, activation: str, *widths: int) -> Tree:
+    return {
+        "type": "ensemble",
+        "multiplicity": members,
+        "member": {"widths": list(widths), "activation": activation},
+    }
+
+
+def _bottleneck(size: float, depth: int = 1, activation: str = "relu") -> Tree:
+    part = {"activation": activation}
+    return {
+        "type": "bottleneck",
+        "size": size,
+        "encoder": part | {"widths": ["inf"] * depth},
+        "decoder": part | {"widths": ["inf"]},
+    }
+
+
+DRIFT = {"record": ["drift"], "points": 1}
+INF = float("inf")
+
+FLOWS: dict[str, Tree] = {
+    "tiny relu": _flow(_gaussian(10), _mlp("relu", 8)),
+    "relu, 20": _flow(_digits(20), _mlp("relu", 64, 64)),
+    "relu, 100": _flow(_digits(100), _mlp("relu", 64, 64)),
+    "relu, 100, mean": _flow(_digits(100, 50), _mlp("relu", 64, 64), reduction="mean", time=10.0),
+    "tanh, 100": _flow(_digits(100), _mlp("tanh", 64, 64)),
+    "erf, 100": _flow(_digits(100), _mlp("erf", 64, 64)),
+    "erf, deep": _flow(_mnist(20), _mlp("erf", 64, 64, 64, 64), "float32"),
+    "relu, mnist": _flow(_mnist(100), _mlp("relu", 128, 128), "float32"),
+    "tanh, mnist": _flow(_mnist(200), _mlp("tanh", 256, 256), "float32", time=0.3),
+    "tanh, members": _flow(_digits(50), _ensemble(16, "tanh", 16, 16)),
+    "erf, replicas": _flow(
+        _gaussian(4), _ensemble(8, "erf", 16, 16), "float32", time=2.0, replicas=100, **DRIFT
+    ),
+    "relu, replicas": _flow(_gaussian(8), _mlp("relu", 32, 32), replicas=20, **DRIFT),
+    "linearised relu": _flow(_digits(50), _mlp("relu", 64, 64), engine="linearised"),
+    "linearised erf": _flow(_digits(100), _ensemble(4, "erf", 32, 32), engine="linearised"),
+    "kernel, infinite": _flow(_digits(200, 100), _mlp("relu", INF, INF), engine="kernel"),
+    "kernel, finite": _flow(_digits(50), _mlp("erf", 64, 64), engine="kernel"),
+    "closed, infinite": _flow(_digits(200, 100), _mlp("relu", INF, INF)),
+    "closed, large": _flow(_digits(1000, 500), _mlp("erf", INF, INF), time=INF),
+    "closed, finite": _flow(_digits(50), _mlp("relu", 64, 64), engine="closed-form"),
+    "features relu": _flow(_gaussian(10), _bottleneck(2), width=1000),
+    "features tanh": _flow(_digits(50), _bottleneck(5, 1, "tanh"), width=2000),
+    "features erf, deep": _flow(
+        _mnist(50, scale=0.1), _bottleneck(5, 2, "erf"), "float32", width=2000
+    ),
+    "features relu, wide": _flow(_gaussian(50, 20), _bottleneck(5), "float32"),
+}
+
+TRAININGS: dict[str, Tree] = {}
+for depth in (1, 2, 3, 4):
+    for width in (2000, 5000):
+        data, model = _gaussian(100, 20), _bottleneck(5, depth)
+        few = {"width": width, "points": 2}
+        TRAININGS[f"flow, depth {depth}, width {width}"] = _flow(
+            data, model, "float32", time=0.1, solver="tsit5", **few
+        )
+        train = {"type": "train", "steps": 50, "batch": 20, **few}
+        TRAININGS[f"train, depth {depth}, width {width}"] = {
+            "precision": "float32", "data": data, "model": model, "stages": {"train": train}
+        }  # fmt: skip
+
+CASES = {"flows": FLOWS, "trainings": TRAININGS}
