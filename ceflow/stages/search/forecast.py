@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from ceflow import search
-from ceflow.compiler import Plan, ensemble_with
+from ceflow.compiler import Plan, ensemble_with, nodes
 from ceflow.search import Costs, Exponential, Law, Problem
 from ceflow.spec import Fault, Model, Search, SpecError, member_of
 from ceflow.spec.base import LARGEST
@@ -16,6 +16,12 @@ from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, Work
 POINT = 2e4
 """Bytes of a candidate, in results and on its way there."""
 
+CALLS = 6
+"""Times that a network is called to be timed, or more."""
+
+LAYERS = 6
+"""Layers that take as long to make and compile as a small function."""
+
 
 def forecast(stage: Search, plan: Plan, model: Model) -> Forecast:
     candidates = min(1000, max(member_of(model).widths))
@@ -24,7 +30,12 @@ def forecast(stage: Search, plan: Plan, model: Model) -> Forecast:
     memory = POINT * candidates
     if stage.timed and stage.latency is None:
         networks = WIDTHS + 3 + len(stage.compare)
-        work = work._replace(seconds=work.seconds + 6, compilations=4.0 * networks)
+        layers = sum(1 for _ in nodes.leaves(plan.root))
+        work = work._replace(
+            flops=CALLS * networks * batch_of(plan) * plan.root.flops,
+            compilations=networks * max(4.0, layers / LAYERS),
+            seconds=work.seconds + 6,
+        )
         memory += 4 * (networks * plan.root.parameters + batch_of(plan) * plan.inputs)
     return Forecast(memory=memory, key="model.widths", work=work)
 
