@@ -241,6 +241,12 @@ def test_a_blow_up_in_finite_time_keeps_what_came_before(solver, dtype, x64):
     assert result.ending.time == pytest.approx(1, rel=1e-2)  # y = 1/(1 - t)
 
 
+def test_a_stiffness_past_all_steps_ends_it_in_time(x64):
+    """Of stages as many as a step of the controller's size asks for there would be no end."""
+    result = integrate(lambda t, y: -1e40 * y, jnp.ones(1), [0.0, 1.0], solver="rkc", max_steps=50)
+    check_failed(result, "steps", "float64")
+
+
 def test_nan_ends_it_where_it_arises(x64):
     def field(t, y):
         return jnp.where(y < 0.5, jnp.nan, -y)
