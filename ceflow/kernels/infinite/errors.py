@@ -44,7 +44,9 @@ def eps_of(q: Float[Array, "..."]) -> float:
 def started(moments: Moments, covariance: float = 0.0) -> Moments:
     """The moments of inputs, with their errors; `covariance` in units of eps of q."""
     eps, none = eps_of(moments.q1), jnp.zeros_like(moments.q1)
-    errors = Errors(none + START * eps, none, none, covariance * eps * moments.q1)
+    errors = Errors(
+        none + START * eps, none + math.pi * START * eps, none, covariance * eps * moments.q1
+    )
     return moments._replace(errors=errors)
 
 
@@ -67,9 +69,12 @@ def after_kink(
         return None, 0.0
     relative, angle, variance, covariance = moments.errors
     eps, lost = eps_of(moments.q1), covariance + variance
-    turned = math.pi * (relative + FEW * eps) + angle + ARC * _root(lost, moments.q1)
+    turned = angle + ARC * _root(lost, moments.q1)
     after = Errors(
-        relative + 2 * eps, angle + FEW * eps, gain * variance, gain * (covariance + variance)
+        relative + 2 * eps,
+        angle + math.pi * FEW * eps,
+        gain * variance,
+        gain * (covariance + variance),
     )
     slope = gain * (jnp.minimum(abs(turn) / math.pi * turned, abs(turn)) + FEW * eps)
     return after, slope
@@ -97,7 +102,9 @@ def after_bend(
     moved = covariance + q * angle
     turned = facts.bend**2 * moved + facts.twist * safe_sqrt(slope) * variance
     if math.isfinite(facts.variation):
-        by_angle = facts.variation**2 / (2 * math.pi) * (angle + ARC * _root(moved + variance, q))
+        by_angle = (
+            facts.variation**2 / (2 * math.pi) * (angle + ARC * _root(covariance + variance, q))
+        )
         turned = jnp.minimum(turned, by_angle + 4 * slope * _ratio(variance, q))
     by_size = jnp.minimum(
         safe_sqrt(own) * facts.bend * variance, facts.swing * own * _ratio(variance, q)

@@ -24,7 +24,7 @@ class Errors(NamedTuple):
     """Bounds on what rounding, quadrature and series may have done to moments."""
 
     relative: Float[Array, "..."]
-    """Of q, and of an angle where no bound of its own says more."""
+    """Of q."""
     angle: Float[Array, "..."]
     """Of the angle, in radians."""
     variance: Float[Array, "..."]

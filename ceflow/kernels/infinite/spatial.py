@@ -7,25 +7,42 @@ of the other where the network pools, else between equal positions only.
 
 import math
 from collections.abc import Callable
-from functools import reduce, singledispatch
-from operator import add
+from functools import singledispatch
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.core import Tracer
+from jaxtyping import Array, Float, Int
 
 from ceflow.compiler import nodes
 from ceflow.kernels.infinite.duals import dual
-from ceflow.kernels.infinite.errors import START, eps_of, of_covariance
+from ceflow.kernels.infinite.errors import eps_of, of_covariance
 from ceflow.kernels.infinite.gaussian import require_gaussian
-from ceflow.kernels.infinite.moments import Errors, Moments, biased, ranged, scaled, size
+from ceflow.kernels.infinite.moments import Errors, Moments, ranged, scaled, size
 from ceflow.kernels.infinite.polynomials import angle_of, half_angle_squares, rounded, safe_sqrt
+from ceflow.kernels.infinite.positions import (
+    HEIGHT,
+    WIDTH,
+    Between,
+    between,
+    flattened,
+    joined,
+    own,
+    padded,
+    rounded_sums,
+    started,
+    windows,
+)
 
-BLOCK = 2**28
-"""Bytes that the moments of a block of pairs of images may take."""
+BLOCK = 2**26
+"""Bytes that the moments of a batch of pairs of images may take."""
+
+BATCH = 64
+"""Pairs of images in a batch at most. There are always so many, the last repeated: one shape is
+compiled, and an entry has the same bits among any others."""
 
 COPIES = 16
 """Arrays over the pairs of positions that are alive at once."""
@@ -33,8 +50,21 @@ COPIES = 16
 TRIED = 16
 """Images from which errors are bounded, of lengths spread over those of all."""
 
-APART = 2
-"""Units of eps of q that covariances are off by where lengths differ: `apart` holds both."""
+
+class Images(NamedTuple):
+    """Pairs of images, and what pooling needs of each image with itself."""
+
+    across: Between
+    first: tuple[Array, ...] | None = None
+    """The variances of the first images after each pooling to come; None of images with
+    themselves."""
+    second: tuple[Array, ...] | None = None
+    found: tuple[Array, ...] = ()
+    """The variances after each pooling so far, of images with themselves."""
+
+    def each(self, function: Callable[..., Between], *arguments: object) -> "Images":
+        """The moments as a function maps them."""
+        return self._replace(across=function(self.across, *arguments))
 
 
 def image_kernels(
@@ -45,131 +75,101 @@ def image_kernels(
     Without `x2` of `x1` with itself, and then each pair is done once.
     """
     require_gaussian(root)
-    return _of_pairs(root, x1, x2)
+    other = x1 if x2 is None else x2
+    reach = jnp.maximum(_largest(x1), _largest(other))
+    first = _pooled_variances(root, x1, reach)
+    second = first if x2 is None else _pooled_variances(root, other, reach)
+
+    def pair(at: Int[Array, "2 pairs"]) -> tuple[Array, Array]:
+        i, j = at
+        start = _between(x1[i], other[j], pools(root), reach)
+        pooled = (tuple(q[k] for q in each) for each, k in ((first, i), (second, j)))
+        across = through(root, Images(start, *pooled)).across
+        return across.covariance.reshape(-1), across.ntk.reshape(-1)
+
+    pairs = np.triu_indices(len(x1)) if x2 is None else np.indices((len(x1), len(x2)))
+    indices = np.stack([np.ravel(each) for each in pairs])
+    values = _in_batches(pair, indices, _at_once(root, x1), x1, other)
+    found = (_matrix(each, indices, (len(x1), len(other)), x2 is None) for each in values)
+    nngp, ntk = found
+    return nngp, ntk
 
 
 def image_error(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, ""]:
-    """The bound on their errors, over the NTK's largest diagonal entry."""
+    """The bound on their errors, over the NTK's largest diagonal entry.
+
+    From the diagonal: each entry's bound is at most the larger of those of its two images.
+    """
     require_gaussian(root)
     x = x1 if x2 is None else jnp.concatenate([x1, x2])
     order = jnp.argsort((x**2).sum(axis=(1, 2, 3)))
-    return _error(root, x[order[np.linspace(0, len(x) - 1, TRIED).round().astype(int)]])
-
-
-@eqx.filter_jit
-def _of_pairs(root: nodes.Node, x1: Array, x2: Array | None) -> tuple[Array, Array]:
-    def pair(indices: Array) -> tuple[Array, Array]:
-        i, j = indices
-        across = through(root, images(x1[i], other[j], root, reach)).across
-        return across.covariance.squeeze(), across.ntk.squeeze()
-
-    other = x1 if x2 is None else x2
-    reach = jnp.maximum(_largest(x1), _largest(other))
-    rows, columns = np.triu_indices(len(x1)) if x2 is None else np.indices((len(x1), len(x2)))
-    pairs = jnp.stack([jnp.ravel(rows), jnp.ravel(columns)], axis=1)
-    nngp, ntk = jax.lax.map(pair, pairs, batch_size=min(len(pairs), _at_once(root, x1)))
-
-    def matrix(values: Array) -> Array:
-        empty = jnp.zeros((len(x1), len(other)), values.dtype)
-        if x2 is None:
-            empty = empty.at[pairs[:, 1], pairs[:, 0]].set(values)
-        return empty.at[pairs[:, 0], pairs[:, 1]].set(values)
-
-    return matrix(nngp), matrix(ntk)
-
-
-@eqx.filter_jit
-def _error(root: nodes.Node, x: Array) -> Float[Array, ""]:
-    """From the diagonal: each entry's bound is at most the larger of those of its two images."""
-
-    def own(image: Array) -> tuple[Array, Array]:
-        state = images(image, image, root, reach)
-        across = through(root, state.each(_started)).across
-        error = jnp.where(jnp.isfinite(across.covariance).all(), across.ntk_error, jnp.inf)
-        return error, across.ntk.squeeze()
-
+    x = x[order[np.linspace(0, len(x) - 1, TRIED).round().astype(int)]]
     reach = _largest(x)
-    errors, diagonal = jax.lax.map(own, x, batch_size=min(len(x), _at_once(root, x)))
+
+    def alone(at: Int[Array, "1 images"]) -> tuple[Array, Array]:
+        start = _started(_between(x[at[0]], x[at[0]], pools(root), reach))
+        across = through(root, Images(start)).across
+        bound, held = jnp.asarray(across.ntk_error).reshape(-1), jnp.isfinite(across.covariance)
+        error = jnp.where(held.reshape(-1), bound, jnp.inf)
+        return error, across.ntk.reshape(-1)
+
+    errors, diagonal = _in_batches(alone, np.arange(TRIED)[None], min(TRIED, _at_once(root, x)), x)
     largest = jnp.max(diagonal)
     return jnp.max(errors) / jnp.where(largest > 0, largest, 1.0)
 
 
+def _pooled_variances(root: nodes.Node, x: Array, reach: Array) -> tuple[Array, ...]:
+    """Of each image after each pooling, which mixes the covariances of its positions."""
+    if not pools(root):
+        return ()
+
+    def alone(at: Int[Array, "1 images"]) -> tuple[Array, ...]:
+        return through(root, Images(_between(x[at[0]], x[at[0]], True, reach))).found
+
+    return _in_batches(alone, np.arange(len(x))[None], _at_once(root, x), x)
+
+
+def _in_batches(
+    function: Callable[[Array], tuple[Array, ...]],
+    indices: Int[np.ndarray, "k n"],
+    count: int,
+    *inputs: Array,
+) -> tuple[Array, ...]:
+    """A function of indices, so many at once: in batches of one shape, the last one filled up.
+
+    Layers are compiled, not networks: what repeats is compiled once. Only where JAX follows the
+    `inputs`, for a derivative or a larger program, is there one loop.
+    """
+    total = indices.shape[1]
+    filled = np.pad(indices, [(0, 0), (0, -total % count)], mode="edge")
+    batches = np.moveaxis(filled.reshape(len(indices), -1, count), 1, 0)
+    if any(isinstance(each, Tracer) for each in inputs):
+        found = jax.lax.map(function, jnp.asarray(batches))
+        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:total], found)
+    results = [jax.block_until_ready(function(jnp.asarray(batch))) for batch in batches]
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:total], *results)
+
+
+@eqx.filter_jit
+def _matrix(
+    values: Float[Array, " pairs"], at: Int[Array, "2 pairs"], shape: tuple[int, int], mirror: bool
+) -> Float[Array, "n1 n2"]:
+    empty = jnp.zeros(shape, values.dtype)
+    if mirror:
+        empty = empty.at[at[1], at[0]].set(values)
+    return empty.at[at[0], at[1]].set(values)
+
+
+@eqx.filter_jit
 def _largest(x: Float[Array, "n c h w"]) -> Float[Array, ""]:
     """Of all variances, over channels."""
     return jnp.max((x**2).mean(axis=1))
 
 
-def _started(pair: "Between") -> "Between":
-    """With the errors of inputs, of which a square that vanishes has no bound."""
-    eps, q = eps_of(pair.q1), jnp.max(pair.q1)
-    none = jnp.zeros((), q.dtype)
-    return pair._replace(errors=Errors(none + START * eps, none, none, APART * eps * q))
-
-
 def _at_once(root: nodes.Node, x: Array) -> int:
-    """How many pairs of images fit."""
+    """How many pairs of images are in a batch."""
     positions = math.prod(x.shape[2:]) ** (2 if pools(root) else 1)
-    return max(1, BLOCK // (COPIES * x.dtype.itemsize * positions))
-
-
-class Between(NamedTuple):
-    """Two images part of the way up: the moments of the values at their positions, per channel.
-
-    `q1` and `q2` are (height, width). The others go from the positions of the first image to those
-    of the second, (height, width, height, width), or are (height, width) where only equal
-    positions are followed. `covariance` is the mean of u v over channels, `apart` of (u - v)^2 and
-    `together` of (u + v)^2, which lose no digits where u and v are nearly equal or opposite. Under
-    `jax.jit` only what is used is computed. A vector is an image of one position.
-    """
-
-    q1: Array
-    q2: Array
-    covariance: Array
-    apart: Array
-    together: Array
-    ntk: Array
-    reach: Array
-    """A bound on all variances, of all pairs."""
-    errors: Errors | None = None
-    """Bounds on the errors of the moments at all positions, if they are followed."""
-    ntk_error: Array | float = 0.0
-    """The same of the NTK."""
-
-    @property
-    def sides(self) -> tuple[Array, Array]:
-        """`q1` and `q2` as they go with the others."""
-        return self.q1[(..., *(None,) * (self.apart.ndim - 2))], self.q2
-
-    def moved(self, function: Callable[[Array], Array]) -> "Between":
-        """The same linear map of positions for all moments."""
-        q1, q2, covariance, apart, together, ntk = map(function, self[:6])
-        return self._replace(
-            q1=q1, q2=q2, covariance=covariance, apart=apart, together=together, ntk=ntk
-        )
-
-    def plus(self, other: "Between") -> "Between":
-        """The moments of a sum of uncorrelated values."""
-        return jax.tree.map(add, self, other)
-
-
-class Images(NamedTuple):
-    """Two images: one with the other, and each with itself, which pooling mixes."""
-
-    across: Between
-    first: Between
-    second: Between
-
-    def each(self, function: Callable[[Between], Between]) -> "Images":
-        """The same for all three."""
-        return Images(*map(function, self))
-
-
-def images(
-    x1: Float[Array, "c h w"], x2: Float[Array, "c h w"], root: nodes.Node, reach: Array
-) -> Images:
-    """Two inputs as the network `root` needs them; no variance of any is above `reach`."""
-    pairs = ((x1, x2), (x1, x1), (x2, x2))
-    return Images(*(_between(one, two, pools(root), reach) for one, two in pairs))
+    return max(1, min(BATCH, BLOCK // (COPIES * x.dtype.itemsize * positions)))
 
 
 def pools(root: nodes.Node) -> bool:
@@ -177,74 +177,50 @@ def pools(root: nodes.Node) -> bool:
     return any(isinstance(node, nodes.AveragePool) for node in nodes.every(root))
 
 
-def _between(one: Array, two: Array, every: bool, reach: Array) -> Between:
-    q1, q2 = rounded(one**2).mean(axis=0), rounded(two**2).mean(axis=0)
-    one = one[:, :, :, None, None] if every else one
-    two = two[:, None, None, :, :] if every else two
-    both = one * two, (one - two) ** 2, (one + two) ** 2
-    covariance, apart, together = (rounded(values).mean(axis=0) for values in both)
-    return Between(q1, q2, covariance, apart, together, jnp.zeros_like(covariance), reach)
-
-
 @singledispatch
 def through(node: nodes.Node, state: Images) -> Images:
-    """What an infinitely wide layer makes of two images."""
+    """What an infinitely wide layer makes of pairs of images."""
     raise TypeError(f"no infinite-width kernel is registered for the layer {type(node).__name__}")
 
 
 @through.register
 def _(node: nodes.Dense, state: Images) -> Images:
-    return state.each(lambda pair: _weighted(pair, node.weight_variance, node.bias_variance))
+    return state.each(_weighted, node.weight_variance, node.bias_variance)
 
 
 @through.register
 def _(node: nodes.Convolution, state: Images) -> Images:
     """Groups change nothing: each has infinitely many channels of the same moments."""
-
-    def convolved(pair: Between) -> Between:
-        padding = node.kernel // 2 if node.padding is None else node.padding
-        near = _shared(_padded(pair, padding), node.kernel, node.stride)
-        return _weighted(near, node.weight_variance, node.bias_variance)
-
-    return state.each(convolved)
+    padding = node.kernel // 2 if node.padding is None else node.padding
+    near = state.each(_convolved, padding, node.kernel, node.stride)
+    return near.each(_weighted, node.weight_variance, node.bias_variance)
 
 
 @through.register
 def _(node: nodes.Activation, state: Images) -> Images:
-    return state.each(lambda pair: _activated(pair, node.name))
+    return state.each(_activated, node.name)
 
 
 @through.register
 def _(node: nodes.AveragePool, state: Images) -> Images:
-    window = node.window or state.first.q1.shape[0], node.window or state.first.q1.shape[1]
-    covariances = [_pooled(pair.covariance, *window) for pair in state]
-    q1, q2 = (jnp.einsum("hwhw->hw", own) for own in covariances[1:])
-    sides = ((q1, q2), (q1, q1), (q2, q2))
-    return Images(
-        *(
-            _from_covariance(one, two, covariance, _pooled(pair.ntk, *window), pair)
-            for (one, two), covariance, pair in zip(sides, covariances, state, strict=True)
-        )
-    )
+    pair, first, second, found = state
+    if first is None or second is None:
+        pooled = _pooled(pair, node.window, None, None)
+        return Images(pooled, found=(*found, pooled.q1))
+    return Images(_pooled(pair, node.window, first[0], second[0]), first[1:], second[1:])
 
 
 @through.register
 def _(node: nodes.Flatten, state: Images) -> Images:
-    """The mean over equal positions."""
-
-    def mean(a: Array) -> Array:
-        equal = a if a.ndim == 2 else jnp.einsum("hwhw->hw", a)
-        return equal.mean().reshape((1,) * a.ndim)
-
-    return state.each(lambda pair: pair.moved(mean))
+    return state.each(_flattened)
 
 
 @through.register
 def _(node: nodes.Residual, state: Images) -> Images:
     """Branches with weights of their own are uncorrelated: all moments add."""
     straight = state if node.shortcut is None else through(node.shortcut, state)
-    both = zip(straight, through(node.body, state), strict=True)
-    return Images(*(one.plus(two) for one, two in both))
+    bent = through(node.body, straight._replace(across=state.across))
+    return bent.each(_sum, straight.across)
 
 
 @through.register
@@ -259,102 +235,133 @@ def _(node: nodes.Ensemble, state: Images) -> Images:
     return through(node.member, state)
 
 
+@eqx.filter_jit
 def _weighted(pair: Between, c: float, b: float) -> Between:
     """`S <- c S + b`, then the NTK `T <- S + c T`."""
-    moved = pair.moved(lambda a: rounded(c * a))
-    q1, q2, covariance = moved.q1 + b, moved.q2 + b, moved.covariance + b
-    ntk, reach = covariance + moved.ntk, c * pair.reach + b
-    after = Between(q1, q2, covariance, moved.apart, moved.together + 4 * b, ntk, reach)
+    after = pair.moved(lambda a: rounded(c * a))._replace(reach=c * pair.reach)
+    if pair.errors is not None:
+        weighted = ranged(scaled(_alone(pair), c)).errors
+        assert weighted is not None
+        after = after._replace(errors=_of_images(weighted, pair))
+    if b:
+        after = rounded_sums(joined([after, _constant(after, b)]), 1)
+    after = after._replace(ntk=after.covariance + after.ntk)
+    if after.errors is None:
+        return after
+    rounding = 2 * eps_of(after.ntk) * own(after, after.ntk)
+    ntk_error = after.ntk_error + _by_position(of_covariance(_alone(after)), after) + rounding
+    return after._replace(ntk_error=ntk_error)
+
+
+def _alone(pair: Between) -> Moments:
+    """The moments of each position with itself."""
+    q = pair.sides[0]
+    return Moments(q, q, q, q, _beside(pair))
+
+
+def _constant(pair: Between, b: float) -> Between:
+    """Values that are everywhere the same, of variance b."""
+    everywhere = pair.moved(lambda a: jnp.full_like(a, b), lambda a: jnp.full_like(a, 4 * b))
+    nowhere, errors = jnp.zeros_like(pair.apart), jax.tree.map(jnp.zeros_like, pair.errors)
+    return everywhere._replace(
+        apart=nowhere,
+        ntk=nowhere,
+        reach=jnp.full_like(pair.reach, b),
+        errors=errors,
+        ntk_error=0.0,
+    )
+
+
+@eqx.filter_jit
+def _activated(pair: Between, name: str) -> Between:
+    both = pair.apart + pair.together
+    one = jnp.where(both > 0, both, 1.0)
+    angle = jnp.where(both > 0, angle_of(pair.apart / one, pair.together / one), 0.0)
+    after = dual(name, Moments(*pair.sides, angle, pair.covariance, _beside(pair), pair.reach))
+    q1, q2, angle, _, errors, reach = after.moments
+    (s, k), scale = half_angle_squares(angle), 4 * size(q1, q2)
+    found = Between(
+        q1.reshape(pair.q1.shape),
+        q2.reshape(pair.q2.shape),
+        rounded(scale * s),
+        rounded(scale * k),
+        rounded(after.slope * pair.ntk),
+        pair.reach if reach is None else reach,
+    )
+    if errors is None:
+        return found
+    ntk, slope = own(pair, pair.ntk), jnp.broadcast_to(after.slope, pair.ntk.shape)
+    ntk_error = own(pair, slope) * pair.ntk_error + eps_of(ntk) * own(found, found.ntk)
+    ntk_error += _by_position(after.slope_error, pair) * (ntk + pair.ntk_error)
+    return found._replace(errors=_of_images(errors, pair), ntk_error=ntk_error)
+
+
+def _beside(pair: Between) -> Errors | None:
+    """The errors as they go with `q1` among `sides`."""
+    if pair.errors is None or not pair.every:
+        return pair.errors
+    return Errors(*(each[..., None, None] for each in pair.errors))
+
+
+def _by_position(a: Array | float, pair: Between) -> Array:
+    """What goes with `q1` among `sides`, as (pairs, height, width)."""
+    return jnp.broadcast_to(a, pair.sides[0].shape).reshape(pair.q1.shape)
+
+
+def _of_images(errors: Errors, pair: Between) -> Errors:
+    """Errors at positions as those of an image: of its angles the largest."""
+    relative, angle, variance, covariance = (_by_position(each, pair) for each in errors)
+    largest = (jnp.max(each, axis=(-2, -1), keepdims=True) for each in (relative, angle))
+    return Errors(*largest, variance, covariance)
+
+
+@eqx.filter_jit
+def _convolved(pair: Between, padding: int, kernel: int, stride: int) -> Between:
+    """The mean over the offsets of a kernel, in one direction and then the other."""
+    pair = padded(pair, padding)
+    for direction in (HEIGHT, WIDTH):
+        pair = joined(windows(pair, direction, kernel, stride), 1 / kernel)
+    return pair if kernel == 1 else rounded_sums(pair, kernel)
+
+
+@eqx.filter_jit
+def _sum(one: Between, two: Between) -> Between:
+    return rounded_sums(joined([one, two]), 1)
+
+
+@eqx.filter_jit
+def _pooled(pair: Between, window: int | None, q1: Array | None, q2: Array | None) -> Between:
+    """The mean over windows of both images' positions; of images with themselves also `q1`, `q2`.
+
+    What was known of angles is then known of covariances alone.
+    """
+    height, width = (window or side for side in pair.q1.shape[-2:])
+    covariance, ntk = (_window_means(a, height, width) for a in (pair.covariance, pair.ntk))
+    alone = jnp.einsum("...hwhw->...hw", covariance)
+    q1, q2 = alone if q1 is None else q1, alone if q2 is None else q2
+    twice = 2 * size(q1[..., None, None], q2[..., None, None, :, :])
+    apart, together = (jnp.maximum(twice + sign * 2 * covariance, 0.0) for sign in (-1, 1))
+    after = Between(q1, q2, apart, together, ntk, pair.reach)
     if pair.errors is None:
         return after
-    at = Moments(pair.q1, pair.q2, pair.q1, pair.q1, pair.errors)
-    weighted = ranged(biased(scaled(at, c), b) if b else scaled(at, c))
-    errors = jax.tree.map(jnp.max, weighted.errors)
-    ntk_error = jnp.max(of_covariance(weighted)) + c * pair.ntk_error
-    rounding = 2 * eps_of(ntk) * jnp.max(jnp.abs(ntk))
-    return after._replace(errors=errors, ntk_error=ntk_error + rounding)
-
-
-def _activated(pair: Between, name: str) -> Between:
-    q1, q2 = pair.sides
-    unequal, scale = rounded((safe_sqrt(q1) - safe_sqrt(q2)) ** 2), 4 * size(q1, q2)
-    one = jnp.where(scale > 0, scale, 1.0)
-    s, k = (jnp.maximum(a - unequal, 0.0) / one for a in (pair.apart, pair.together))
-    angle = jnp.where(scale > 0, angle_of(s, k), 0.0)
-    before = Moments(q1, q2, angle, pair.covariance, pair.errors, pair.reach)
-    after, slope, slope_error = dual(name, before)
-    s, k = half_angle_squares(after.angle)
-    unequal = rounded((safe_sqrt(after.q1) - safe_sqrt(after.q2)) ** 2)
-    scale = 4 * size(after.q1, after.q2)
-    found = Between(
-        after.q1.reshape(pair.q1.shape),
-        after.q2.reshape(pair.q2.shape),
-        after.covariance,
-        unequal + rounded(scale * s),
-        unequal + rounded(scale * k),
-        rounded(slope * pair.ntk),
-        pair.reach if after.reach is None else after.reach,
+    lost, ntk_error = (
+        _window_means(safe_sqrt(error), height, width) ** 2
+        for error in (_by_position(of_covariance(_alone(pair)), pair), pair.ntk_error)
     )
-    if pair.errors is None or after.errors is None:
-        return found
-    errors = jax.tree.map(jnp.max, after.errors)
-    lost = APART * eps_of(pair.ntk) * jnp.max(after.q1)
-    ntk_error = jnp.max(slope) * pair.ntk_error + jnp.max(slope_error) * (
-        jnp.max(jnp.abs(pair.ntk)) + pair.ntk_error
-    )
-    return found._replace(
-        errors=errors._replace(covariance=errors.covariance + lost), ntk_error=ntk_error
-    )
+    none = jnp.zeros_like(lost)
+    return after._replace(errors=Errors(none, none, lost, lost), ntk_error=ntk_error)
 
 
-def _padded(pair: Between, width: int) -> Between:
-    """With zeros around both images: what is inside one and outside the other is `q` apart.
-
-    Below 0 the images are cut.
-    """
-    if width < 0:
-        return pair.moved(lambda a: a[(slice(-width, width),) * a.ndim])
-    padded = pair.moved(lambda a: jnp.pad(a, width))
-    if pair.apart.ndim == 2:
-        return padded
-    inside = jnp.pad(jnp.ones(pair.q1.shape, bool), width)
-    beside = padded.q1[:, :, None, None] * ~inside + padded.q2 * ~inside[:, :, None, None]
-    return padded._replace(apart=padded.apart + beside, together=padded.together + beside)
+def _window_means(a: Array, height: int, width: int) -> Array:
+    """Over the positions of an image, or of two."""
+    for axis in range(1, a.ndim):
+        side = (height, width)[(axis - 1) % 2]
+        count = a.shape[axis] // side
+        cut = jax.lax.slice_in_dim(a, 0, count * side, axis=axis)
+        a = cut.reshape(*a.shape[:axis], count, side, *a.shape[axis + 1 :]).mean(axis=axis + 1)
+    return a
 
 
-def _shared(pair: Between, kernel: int, stride: int) -> Between:
-    """The mean over the offsets of a kernel, the same in both images."""
-
-    def mean(a: Array) -> Array:
-        sizes = [(side - kernel) // stride * stride + 1 for side in a.shape]
-        offsets = [(i, j) * (a.ndim // 2) for i in range(kernel) for j in range(kernel)]
-        seen = (
-            a[tuple(slice(o, o + n, stride) for o, n in zip(offset, sizes, strict=True))]
-            for offset in offsets
-        )
-        return reduce(add, seen) / kernel**2
-
-    return pair.moved(mean)
-
-
-def _pooled(a: Array, height: int, width: int) -> Array:
-    """The mean over windows of both images' positions."""
-    h, w = a.shape[0] // height, a.shape[1] // width
-    cut = a[: h * height, : w * width, : h * height, : w * width]
-    return cut.reshape(h, height, w, width, h, height, w, width).mean(axis=(1, 3, 5, 7))
-
-
-def _from_covariance(
-    q1: Array, q2: Array, covariance: Array, ntk: Array, before: Between
-) -> Between:
-    total = q1[:, :, None, None] + q2
-    apart, together = (jnp.maximum(total + sign * 2 * covariance, 0.0) for sign in (-1, 1))
-    errors = before.errors
-    if errors is not None:
-        # What was known of angles is known of covariances alone; that of q is theirs too.
-        lost = errors.covariance + jnp.max(before.q1) * (4 * errors.relative + errors.angle)
-        lost += errors.variance
-        none = jnp.zeros_like(lost)
-        errors = Errors(none, none, lost, lost)
-    found = q1, q2, covariance, apart, together, ntk
-    return Between(*found, before.reach, errors, before.ntk_error)
+_between = eqx.filter_jit(between)
+_started = eqx.filter_jit(started)
+_flattened = eqx.filter_jit(flattened)

@@ -1,0 +1,202 @@
+"""Moments of the values at the positions of two images, and the sums that mix positions."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import add
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax.lax import slice_in_dim
+from jaxtyping import Array
+
+from ceflow.kernels.infinite.errors import FEW, START, eps_of
+from ceflow.kernels.infinite.moments import Errors, size
+from ceflow.kernels.infinite.polynomials import rounded, safe_sqrt
+
+HEIGHT, WIDTH = 0, 1
+
+
+class Between(NamedTuple):
+    """Pairs of images part of the way up: the moments of the values at their positions, per
+    channel.
+
+    `q1` and `q2` are (pairs, height, width). The others go from the positions of the first image
+    to those of the second, (pairs, height, width, height, width), or are (pairs, height, width)
+    where only equal positions are followed. A vector is an image of one position.
+    """
+
+    q1: Array
+    q2: Array
+    apart: Array
+    """`2 (sqrt(q1 q2) - c)` of the covariance c: `|u - v|^2` of two values made equally long. Where
+    they are nearly equal no digit of the angle is lost, whatever their lengths."""
+    together: Array
+    """`2 (sqrt(q1 q2) + c)`, the same where they are nearly opposite."""
+    ntk: Array
+    reach: Array
+    """A bound on all variances, of all pairs."""
+    errors: Errors | None = None
+    """Bounds on the errors of the moments, if they are followed, of images with themselves: each
+    (pairs, height, width), but those of angles the largest of an image."""
+    ntk_error: Array = 0.0  # type: ignore
+    """The same of the NTK: between two positions it is at most the geometric mean of theirs."""
+
+    @property
+    def every(self) -> bool:
+        """Whether all pairs of positions are followed."""
+        return self.apart.ndim > self.q1.ndim
+
+    @property
+    def sides(self) -> tuple[Array, Array]:
+        """`q1` and `q2` as they go with the others."""
+        if self.every:
+            return self.q1[..., None, None], self.q2[..., None, None, :, :]
+        return self.q1, self.q2
+
+    @property
+    def covariance(self) -> Array:
+        """`c`, the mean of u v."""
+        return (self.together - self.apart) / 4
+
+    def moved(
+        self, single: Callable[[Array], Array], both: Callable[[Array], Array] | None = None
+    ) -> "Between":
+        """A linear map for all moments: `single` of positions, and `both` of pairs of them."""
+        both = both or single
+        errors, ntk_error = self.errors, self.ntk_error
+        if errors is not None:
+            errors = errors._replace(
+                variance=single(errors.variance), covariance=single(errors.covariance)
+            )
+            ntk_error = single(ntk_error)
+        return Between(*map(single, self[:2]), *map(both, self[2:5]), self.reach, errors, ntk_error)
+
+
+def between(one: Array, two: Array, every: bool, reach: Array) -> Between:
+    """Images of numbers, (pairs, channels, height, width), with each other."""
+    q1, q2 = (rounded(x**2).mean(axis=1) for x in (one, two))
+    u, v = (x * _inverse_root(q)[:, None] for x, q in ((one, q1), (two, q2)))
+    if every:
+        u, v = u[..., None, None], v[..., None, None, :, :]
+    apart, together = (rounded(each**2).mean(axis=1) for each in (u - v, u + v))
+    empty = Between(q1, q2, apart, together, jnp.zeros_like(apart), reach)
+    length = size(*empty.sides)
+    return empty._replace(apart=rounded(length * apart), together=rounded(length * together))
+
+
+def started(pair: Between) -> Between:
+    """With the errors of inputs. Of an image of which all squares vanish there is no bound."""
+    none, eps = jnp.zeros_like(pair.q1), eps_of(pair.q1)
+    most = jnp.max(pair.q1, axis=(-2, -1), keepdims=True)
+    vanished = (most == 0) & (pair.reach > 0)
+    relative = jnp.where(vanished, jnp.inf, START * eps)
+    return pair._replace(errors=Errors(relative, math.pi * relative, none, none), ntk_error=none)
+
+
+def joined(parts: Sequence[Between], weight: float = 1.0) -> Between:
+    """The moments of sums of uncorrelated values, one of each part, times the root of `weight`.
+
+    `2 sqrt(Q1 Q2) - sum_i 2 sqrt(q1_i q2_i) = sqrt(Q1 Q2) |u - v|^2` of the unit vectors u and v
+    of the roots of the parts' variances.
+    """
+
+    if len(parts) == 1:
+        return parts[0]
+
+    def total(arrays: Sequence[Array]) -> Array:
+        return rounded(weight * reduce(add, arrays))
+
+    q1, q2 = (total([part[side] for part in parts]) for side in (0, 1))
+    sides = [part.sides for part in parts]
+    whole = parts[0]._replace(q1=q1, q2=q2)
+    inverses = tuple(map(_inverse_root, whole.sides))
+    unequal = total(
+        [rounded((safe_sqrt(a) * inverses[0] - safe_sqrt(b) * inverses[1]) ** 2) for a, b in sides]
+    )
+    lost = rounded(size(*whole.sides) * unequal)
+    apart, together, ntk = (total([part[i] for part in parts]) for i in (2, 3, 4))
+    reach = parts[0].reach if weight < 1 else reduce(add, [part.reach for part in parts])
+    found = Between(q1, q2, apart + lost, together + lost, ntk, reach)
+    if parts[0].errors is None:
+        return found
+    errors = [part.errors for part in parts if part.errors is not None]
+    largest = (reduce(jnp.maximum, [each[i] for each in errors]) for i in (0, 1))
+    means = (total([each[i] for each in errors]) for i in (2, 3))
+    ntk_error = total([part.ntk_error for part in parts])
+    return found._replace(errors=Errors(*largest, *means), ntk_error=ntk_error)
+
+
+def rounded_sums(pair: Between, count: float) -> Between:
+    """With what the sums of `joined` do to errors, `count` units of eps of their own among it.
+
+    Angles are no further off than those of the parts: `cos T = sum_i w_i cos t_i` has `dT <=
+    max_i dt_i`. Relative errors of the parts' variances turn each of the two unit vectors by half
+    of them at most.
+    """
+    if pair.errors is None:
+        return pair
+    (relative, angle, *others), eps = pair.errors, eps_of(pair.q1)
+    errors = Errors(relative + count * eps, angle + relative + (count + FEW) * eps, *others)
+    return pair._replace(
+        errors=errors, ntk_error=pair.ntk_error + count * eps * own(pair, pair.ntk)
+    )
+
+
+def own(pair: Between, moment: Array) -> Array:
+    """Of each position with itself."""
+    return jnp.einsum("...hwhw->...hw", moment) if pair.every else moment
+
+
+def windows(pair: Between, direction: int, kernel: int, stride: int) -> list[Between]:
+    """The moments at each offset of a kernel in one direction, the same in both images."""
+
+    def at(offset: int, axes: tuple[int, ...]) -> Callable[[Array], Array]:
+        def cut(a: Array) -> Array:
+            for axis in axes:
+                length = (a.shape[axis] - kernel) // stride * stride + 1
+                a = slice_in_dim(a, offset, offset + length, stride, axis % a.ndim)
+            return a
+
+        return cut
+
+    single = (direction - 2,)
+    both = (direction - 4, direction - 2) if pair.every else single
+    return [pair.moved(at(offset, single), at(offset, both)) for offset in range(kernel)]
+
+
+def padded(pair: Between, width: int) -> Between:
+    """With zeros around both images; below 0 the images are cut."""
+
+    def around(count: int) -> Callable[[Array], Array]:
+        if width < 0:
+            return lambda a: a[(..., *(slice(-width, width),) * count)]
+        return lambda a: jnp.pad(a, [(0, 0)] * (a.ndim - count) + [(width, width)] * count)
+
+    return pair.moved(around(2), around(4 if pair.every else 2))
+
+
+def flattened(pair: Between) -> Between:
+    """The mean over equal positions."""
+
+    def mean(a: Array) -> Array:
+        return a.mean(axis=(-2, -1), keepdims=True)
+
+    q1, q2 = mean(pair.q1), mean(pair.q2)
+    u, v = (safe_sqrt(q) * _inverse_root(total) for q, total in ((pair.q1, q1), (pair.q2, q2)))
+    lost = rounded(size(q1, q2) * mean(rounded((u - v) ** 2)))
+    apart, together, ntk = (mean(own(pair, a)) for a in pair[2:5])
+    found = Between(q1, q2, apart + lost, together + lost, ntk, pair.reach)
+    if pair.errors is not None:
+        variance, covariance, ntk_error = map(mean, (*pair.errors[2:], pair.ntk_error))
+        errors = pair.errors._replace(variance=variance, covariance=covariance)
+        found = rounded_sums(found._replace(errors=errors, ntk_error=ntk_error), START)
+    if pair.every:
+        both = (a[..., None, None] for a in found[2:5])
+        found = Between(found.q1, found.q2, *both, *found[5:])
+    return found
+
+
+def _inverse_root(q: Array) -> Array:
+    root = safe_sqrt(q)
+    return jnp.where(root > 0, 1 / jnp.where(root > 0, root, 1.0), 0.0)
