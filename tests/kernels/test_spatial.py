@@ -184,10 +184,38 @@ def test_float32_is_near_float64():
     x = inputs()
     with jax.enable_x64(True):
         exact = np.asarray(analytic(residual(4), x).ntk)
-    kernel = analytic(residual(4), x.astype(np.float32)).ntk
+    _, kernel, error = analytic(residual(4), x.astype(np.float32))
     assert kernel.dtype == jnp.float32
+    assert np.abs(kernel - exact).max() <= error * exact.max()
+    assert error < 1e-3
     # some tens of roundings of 6e-8
     np.testing.assert_allclose(kernel, exact, rtol=0, atol=2e-6 * exact.max())
+
+
+def test_lengths_that_differ_cost_no_digits_of_angles(x64: None):
+    """A network of relu is homogeneous: the kernel of x and 3x is three times that of x."""
+    x = inputs()[:1]
+    _, kernel, error = analytic(shallow(4), np.concatenate([x, 3 * x]))
+    assert abs(kernel[0, 1] - 3 * kernel[0, 0]) <= error * kernel[1, 1]
+    assert error < 1e-12
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error::ceflow.kernels.InaccurateKernelWarning")
+@pytest.mark.parametrize("pool", [True, False])
+def test_ten_layers_are_within_bounds_that_are_small(pool: bool):
+    layers = [convolution((3, 4, 4), 4), nodes.Activation(RELU, (4, 4, 4))]
+    layers += 9 * [convolution((4, 4, 4), 4), nodes.Activation(RELU, (4, 4, 4))]
+    head = nodes.AveragePool((4, 4, 4)) if pool else nodes.Flatten((4, 4, 4))
+    root = nodes.Chain((*layers, head, nodes.Dense(4 if pool else 64, 1, 1.0, 0.0)))
+    x = inputs().astype(np.float32)
+    x = np.concatenate([x, np.float32(1.1) * x, -x])
+    with jax.enable_x64(True):
+        _, exact, small = map(np.asarray, analytic(root, x.astype(float)))
+    _, kernel, error = analytic(root, x)
+    assert np.abs(np.asarray(kernel) - exact).max() <= error * exact.max()
+    assert error < 2e-3
+    assert small < 1e-11
 
 
 @pytest.mark.slow

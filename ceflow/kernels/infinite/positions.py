@@ -70,7 +70,9 @@ class Between(NamedTuple):
                 variance=single(errors.variance), covariance=single(errors.covariance)
             )
             ntk_error = single(ntk_error)
-        return Between(*map(single, self[:2]), *map(both, self[2:5]), self.reach, errors, ntk_error)
+        apart, together, ntk = map(both, (self.apart, self.together, self.ntk))
+        moved = self._replace(q1=single(self.q1), q2=single(self.q2), ntk=ntk)
+        return moved._replace(apart=apart, together=together, errors=errors, ntk_error=ntk_error)
 
 
 def between(one: Array, two: Array, every: bool, reach: Array) -> Between:
@@ -107,7 +109,7 @@ def joined(parts: Sequence[Between], weight: float = 1.0) -> Between:
     def total(arrays: Sequence[Array]) -> Array:
         return rounded(weight * reduce(add, arrays))
 
-    q1, q2 = (total([part[side] for part in parts]) for side in (0, 1))
+    q1, q2 = total([part.q1 for part in parts]), total([part.q2 for part in parts])
     sides = [part.sides for part in parts]
     whole = parts[0]._replace(q1=q1, q2=q2)
     inverses = tuple(map(_inverse_root, whole.sides))
@@ -115,7 +117,9 @@ def joined(parts: Sequence[Between], weight: float = 1.0) -> Between:
         [rounded((safe_sqrt(a) * inverses[0] - safe_sqrt(b) * inverses[1]) ** 2) for a, b in sides]
     )
     lost = rounded(size(*whole.sides) * unequal)
-    apart, together, ntk = (total([part[i] for part in parts]) for i in (2, 3, 4))
+    apart = total([part.apart for part in parts])
+    together = total([part.together for part in parts])
+    ntk = total([part.ntk for part in parts])
     reach = parts[0].reach if weight < 1 else reduce(add, [part.reach for part in parts])
     found = Between(q1, q2, apart + lost, together + lost, ntk, reach)
     if parts[0].errors is None:
@@ -192,8 +196,8 @@ def flattened(pair: Between) -> Between:
         errors = pair.errors._replace(variance=variance, covariance=covariance)
         found = rounded_sums(found._replace(errors=errors, ntk_error=ntk_error), START)
     if pair.every:
-        both = (a[..., None, None] for a in found[2:5])
-        found = Between(found.q1, found.q2, *both, *found[5:])
+        apart, together, ntk = (a[..., None, None] for a in (found.apart, found.together, ntk))
+        found = found._replace(apart=apart, together=together, ntk=ntk)
     return found
 
 

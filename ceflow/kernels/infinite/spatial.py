@@ -90,7 +90,9 @@ def image_kernels(
     pairs = np.triu_indices(len(x1)) if x2 is None else np.indices((len(x1), len(x2)))
     indices = np.stack([np.ravel(each) for each in pairs])
     values = _in_batches(pair, indices, _at_once(root, x1), x1, other)
-    found = (_matrix(each, indices, (len(x1), len(other)), x2 is None) for each in values)
+    found = (
+        _matrix(each, jnp.asarray(indices), (len(x1), len(other)), x2 is None) for each in values
+    )
     nngp, ntk = found
     return nngp, ntk
 
@@ -311,8 +313,8 @@ def _by_position(a: Array | float, pair: Between) -> Array:
 def _of_images(errors: Errors, pair: Between) -> Errors:
     """Errors at positions as those of an image: of its angles the largest."""
     relative, angle, variance, covariance = (_by_position(each, pair) for each in errors)
-    largest = (jnp.max(each, axis=(-2, -1), keepdims=True) for each in (relative, angle))
-    return Errors(*largest, variance, covariance)
+    relative, angle = (jnp.max(e, axis=(-2, -1), keepdims=True) for e in (relative, angle))
+    return Errors(relative, angle, variance, covariance)
 
 
 @eqx.filter_jit
