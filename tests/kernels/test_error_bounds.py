@@ -28,10 +28,10 @@ PAIRS = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2)]
 CLOSED = [
     ("relu", 2, 1.3, 0.2),
     ("gelu", 2, 2.0, 0.0),
-    ("sin", 2, 1.3, 0.2),
     *(
         pytest.param(*case, marks=pytest.mark.slow)
         for case in (
+            ("sin", 2, 1.3, 0.2),
             ("relu", 30, 1.3, 0.2),
             ("relu", 30, 10.0, 0.0),
             ("abs", 30, 1.0, 0.0),
@@ -87,7 +87,7 @@ DEVIATIONS = [1e-3, 1.9, 4.1, 30.0, 1e3]
 ANGLES = [0.0, 1e-3, 0.5, math.pi - 1e-2]
 
 
-@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("name", ["tanh", "softplus", pytest.param("silu", marks=pytest.mark.slow)])
 def test_series_and_mixtures_are_within_their_bounds(name: str):
     """Of either side of the variance where one gives way to the other, and far beyond."""
     for deviation in DEVIATIONS:

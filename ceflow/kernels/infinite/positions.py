@@ -38,7 +38,7 @@ class Between(NamedTuple):
     """A bound on all variances, of all pairs."""
     errors: Errors | None = None
     """Bounds on the errors of the moments, if they are followed, of images with themselves: each
-    (pairs, height, width), but those of angles the largest of an image."""
+    (pairs, height, width), but the relative ones and those of angles the largest of an image."""
     ntk_error: Array = 0.0  # type: ignore
     """The same of the NTK: between two positions it is at most the geometric mean of theirs."""
 
@@ -102,7 +102,6 @@ def joined(parts: Sequence[Between], weight: float = 1.0) -> Between:
     `2 sqrt(Q1 Q2) - sum_i 2 sqrt(q1_i q2_i) = sqrt(Q1 Q2) |u - v|^2` of the unit vectors u and v
     of the roots of the parts' variances.
     """
-
     if len(parts) == 1:
         return parts[0]
 

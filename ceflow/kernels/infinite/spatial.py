@@ -311,7 +311,7 @@ def _by_position(a: Array | float, pair: Between) -> Array:
 
 
 def _of_images(errors: Errors, pair: Between) -> Errors:
-    """Errors at positions as those of an image: of its angles the largest."""
+    """Errors at positions as those of an image: the largest relative, the largest of an angle."""
     relative, angle, variance, covariance = (_by_position(each, pair) for each in errors)
     relative, angle = (jnp.max(e, axis=(-2, -1), keepdims=True) for e in (relative, angle))
     return Errors(relative, angle, variance, covariance)
