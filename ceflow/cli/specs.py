@@ -38,10 +38,13 @@ def load_spec(path: str, settings: Sequence[str] = ()) -> "Document":
 
 
 def _refuse_run(path: str) -> None:
-    """Raise `SpecError` for the directory of a run, with the specs that are in it."""
+    """Raise `SpecError` for the directory of a run, with the specs that are in it.
+
+    A path that no system accepts is none.
+    """
     from ceflow.spec import Fault, SpecError
 
-    if Path(path, "run.json").is_file():
+    if os.path.isfile(os.path.join(path, "run.json")):
         specs = [str(Path(path, name)) for name in OF_RUNS if Path(path, name).is_file()]
         help = f"it holds {' and '.join(specs)}" if specs else "name the spec that it was run from"
         raise SpecError(Fault("CE001", f"{path} is the directory of a run, and no spec", help=help))

@@ -20,6 +20,7 @@ from ceflow.spec import (
     Model,
     Resnext,
     Search,
+    SpecError,
     Variance,
     flops_text,
     load,
@@ -249,7 +250,7 @@ def test_optimum_at_the_widest_that_is_affordable_is_said(tmp_path):
 
 def test_what_has_no_answer_fails_in_a_sentence(tmp_path):
     narrow = MLP.model_copy(update={"widths": (1, 1)})
-    with pytest.raises(RunError, match="widen the baseline or lower alpha"):
+    with pytest.raises(SpecError, match="widen the baseline or lower alpha"):
         results(tmp_path, narrow, best=Search(alpha=1000.0))
 
 

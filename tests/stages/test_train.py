@@ -74,7 +74,7 @@ def simulation(name: str, model: Bottleneck = MODEL, **options: Any) -> bottlene
 ENGINES = {
     "features": small(learning_rate=0.2, record=["drift", "embedding"]),
     "history": small(engine="history", record=["drift", "embedding"]),
-    "short": small(steps=4, engine="history", moments=[1, 2]),
+    "short": Train(steps=4, batch=3, width=200, engine="history", moments=[1, 2]),
 }
 
 

@@ -62,6 +62,10 @@ def tolerances(stage: Flow, precision: str) -> dict[str, float]:
     return {"rtol": rtol, "atol": rtol / 1000 if stage.atol is None else stage.atol}
 
 
+STIFFEST = 1e100
+"""No solver comes anywhere beyond it."""
+
+
 def is_smooth(stage: Flow, model: Model) -> bool:
     """Whether the flow goes through no kinks: an infinitely wide encoder's are in its kernel."""
     engine = stage.engine_of(model)
@@ -101,16 +105,16 @@ def stiffness(stage: Flow, plan: Plan, model: Model) -> float:
     square = _square(plan) or 1.0
     weight = 1 if stage.reduction == "sum" else 1 / plan.data.train
     layers = len(widths_of(model)) + 1
-    return SHARE * plan.data.train * layers * square * weight * stage.time
+    return min(SHARE * plan.data.train * layers * square * weight * stage.time, STIFFEST)
 
 
 def _square(plan: Plan) -> float | None:
     """The mean square of an input, where it is known without reading the data."""
     source = plan.document.data
     if isinstance(source, Circle):
-        return source.scale**2 / 2
+        return source.scale * source.scale / 2
     assert source is not None
     assert plan.data is not None
     known = {"unit": 1 / plan.data.inputs, "standard": 1.0}
     square = known.get(source.normalise, SQUARES.get(source.source))
-    return None if square is None else square * source.scale**2
+    return None if square is None else square * source.scale * source.scale
