@@ -38,10 +38,15 @@ def noisy(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> Noisy:
     p1, p2 = 1 / (1 + q1), 1 / (1 + q2)
     root = jnp.sqrt(p1) * jnp.sqrt(p2)
     # Never above the root of the product of both, which may be larger than any number.
-    apart = 4 * ((q1 * jnp.sqrt(p1)) * (q2 * jnp.sqrt(p2))) * (s * k)
+    apart = rounded(4 * ((q1 * jnp.sqrt(p1)) * (q2 * jnp.sqrt(p2))) * (s * k))
     sine = c * root
     cosine = jnp.sqrt((p1 + p2) - rounded(p1 * p2) + rounded(apart * root))
     return Noisy(sine, cosine, arcsine(sine, cosine), root, p1 + p2, apart)
+
+
+def _quadrant(at: Noisy) -> Array:
+    """How probable it is that both are positive."""
+    return 0.25 + rounded(at.arc / (2 * math.pi))
 
 
 def erf(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
@@ -50,7 +55,7 @@ def erf(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Arra
     `D = (1 + 2 q1)(1 + 2 q2) - 4 c^2`.
     """
     at = noisy(2 * q1, 2 * q2, 2 * c, s, k)
-    return 2 / math.pi * at.arc, 4 / math.pi * at.root / at.cosine
+    return rounded(2 / math.pi * at.arc), 4 / math.pi * at.root / at.cosine
 
 
 def gelu(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
@@ -60,7 +65,7 @@ def gelu(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Arr
     `R = 1/(1 + q1) + 1/(1 + q2)`: `E = c P + M (q1 q2 - c^2 + c^2 R)`, slope `P + c M (R + 1/D)`.
     """
     at = noisy(q1, q2, c, s, k)
-    p, m = 0.25 + at.arc / (2 * math.pi), 1 / (2 * math.pi) / at.cosine
+    p, m = _quadrant(at), 1 / (2 * math.pi) / at.cosine
     rest = m * (at.apart + rounded(c * at.sine * at.inverses))
     slope = at.sine * m * (at.inverses + rounded((at.root / at.cosine) ** 2))
     return rounded(c * p) + rounded(rest), p + rounded(slope)
@@ -72,7 +77,7 @@ def rectified(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array
     `E = (sqrt(D) + c (pi/2 + arcsin x))/(2 pi)`, slope `1/4 + arcsin x/(2 pi)` (Cho and Saul 2009).
     """
     at = noisy(q1, q2, c, s, k)
-    turn = 0.25 + at.arc / (2 * math.pi)
+    turn = _quadrant(at)
     return rounded(c * turn) + rounded(at.cosine / at.root / (2 * math.pi)), turn
 
 

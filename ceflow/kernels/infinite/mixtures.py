@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ceflow.kernels.infinite.forms import Form, erf, gelu, rectified
+from ceflow.kernels.infinite.polynomials import rounded
 
 # fmt: off
 SCALES = (
@@ -56,7 +57,7 @@ def mixed(mixture: Mixture) -> Form:
     def form(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
         def both(a: Array, b: Array) -> tuple[Array, Array]:
             there, back = (
-                mixture.form(q1 * one**2, q2 * two**2, c * (a * b), s, k)
+                mixture.form(rounded(q1 * one**2), rounded(q2 * two**2), c * (a * b), s, k)
                 for one, two in ((a, b), (b, a))
             )
             return there[0] + back[0], there[1] + back[1]
@@ -65,7 +66,7 @@ def mixed(mixture: Mixture) -> Form:
             a, b, *weights = pair
             found = jax.checkpoint(both)(a, b)
             return tuple(
-                each + weight * value
+                each + rounded(weight * value)
                 for each, weight, value in zip(total, weights, found, strict=True)
             ), None
 

@@ -74,7 +74,7 @@ def arcsine(sine: Float[Array, "..."], cosine: Float[Array, "..."]) -> Float[Arr
     size = jnp.abs(sine)
     steep = size > cosine
     least = jnp.where(steep, cosine, size)
-    arc = least * _series(ARCSINE, 4 * least**2 - 1)
+    arc = rounded(least * _series(ARCSINE, 4 * least**2 - 1))
     arc = jnp.where(steep, math.pi / 2 - arc, arc)
     return jnp.where(sine < 0, -arc, arc)
 

@@ -62,7 +62,7 @@ def by_quadrature(
     q1, q2, _, covariance, errors, _ = moments
     product = size(q1, q2)
     rho = covariance / jnp.where(product > 0, product, 1.0)
-    one, two = (_both_of(function, q, facts is None) for q in (q1, q2))
+    one, two = _both_of(function, (q1, q2), facts is None)
     found = Expectations(
         one.value.square,
         two.value.square,
@@ -85,13 +85,17 @@ def _facts(both: _Both, q: Float[Array, "..."]) -> Facts:
     return Facts(bend / jnp.sqrt(q), twist / q, swing=1 + both.swing / jnp.sqrt(own))
 
 
-def _both_of(function: Callable[[Array], Array], q: Float[Array, "..."], compared: bool) -> _Both:
-    """At so many q at once that their bits do not depend on how many there are.
+def _both_of(
+    function: Callable[[Array], Array], variances: tuple[Array, ...], compared: bool
+) -> list[_Both]:
+    """At each of the variances, by one program for so many at once that their bits depend neither
+    on how many there are nor on what becomes of them.
 
     Raises `ValueError` for a function that is not elementwise.
     """
-    nodes = jnp.asarray(_nodes(SPACING / (2 if compared else 1)), q.dtype)
-    weights = _weights(TERMS[q.dtype.name], SPACING / (2 if compared else 1))
+    dtype = variances[0].dtype
+    nodes = jnp.asarray(_nodes(SPACING / (2 if compared else 1)), dtype)
+    weights = _weights(TERMS[dtype.name], SPACING / (2 if compared else 1))
 
     def chunk(q: Float[Array, " n"]) -> _Both:
         z = safe_sqrt(q)[:, None] * nodes
@@ -108,11 +112,20 @@ def _both_of(function: Callable[[Array], Array], q: Float[Array, "..."], compare
         one, two = (_series(each, table, compared) for each in (value, slope))
         return _Both(one, two, turn, safe_sqrt(swing))
 
-    chunks = jnp.pad(q.reshape(-1), (0, -q.size % MULTIPLE)).reshape(-1, MULTIPLE)
-    return jax.tree.map(
-        lambda each: each.reshape(-1, *each.shape[2:])[: q.size].reshape(*q.shape, *each.shape[2:]),
-        jax.lax.map(chunk, chunks),
-    )
+    every = jnp.concatenate([q.reshape(-1) for q in variances])
+    chunks = jnp.pad(every, (0, -every.size % MULTIPLE)).reshape(-1, MULTIPLE)
+    found = jax.lax.map(chunk, chunks)
+    ends = np.cumsum([q.size for q in variances])
+
+    def part(q: Array, end: int) -> _Both:
+        return jax.tree.map(
+            lambda each: each.reshape(-1, *each.shape[2:])[end - q.size : end].reshape(
+                *q.shape, *each.shape[2:]
+            ),
+            found,
+        )
+
+    return [part(q, int(end)) for q, end in zip(variances, ends, strict=True)]
 
 
 def _series(values: Float[Array, "n nodes"], table: Array, compared: bool) -> _Series:
