@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from ceflow.dynamics.kernel_flow import KernelFlow
     from ceflow.dynamics.linearised import Linearised, LinearisedFlow
     from ceflow.dynamics.losses import LOSSES, CrossEntropy, Loss, SquaredError
-    from ceflow.dynamics.ode.dense import Dense
-    from ceflow.dynamics.ode.endings import Ending
-    from ceflow.dynamics.ode.integrate import Trajectory, integrate
+    from ceflow.dynamics.ode.integrate import Dense, Ending, Trajectory, integrate
     from ceflow.dynamics.ode.solvers import SOLVERS
     from ceflow.dynamics.parameters import ParameterFlow, parameter_flow
     from ceflow.dynamics.scaling import PowerLaw, power_law
@@ -66,9 +64,7 @@ __getattr__, __dir__ = lazy(
         "ceflow.dynamics.kernel_flow": ("KernelFlow",),
         "ceflow.dynamics.linearised": ("Linearised", "LinearisedFlow"),
         "ceflow.dynamics.losses": ("LOSSES", "CrossEntropy", "Loss", "SquaredError"),
-        "ceflow.dynamics.ode.dense": ("Dense",),
-        "ceflow.dynamics.ode.endings": ("Ending",),
-        "ceflow.dynamics.ode.integrate": ("Trajectory", "integrate"),
+        "ceflow.dynamics.ode.integrate": ("Dense", "Ending", "Trajectory", "integrate"),
         "ceflow.dynamics.ode.solvers": ("SOLVERS",),
         "ceflow.dynamics.parameters": ("ParameterFlow", "parameter_flow"),
         "ceflow.dynamics.scaling": ("PowerLaw", "power_law"),

@@ -3,12 +3,14 @@
 from functools import partial
 from typing import Any
 
+import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ceflow.compiler.programs import program
 from ceflow.dynamics import SOLVERS, default_solver, integrate, power_law
 from ceflow.dynamics.ode import stepping
 from ceflow.dynamics.ode.solvers import method_named
@@ -179,6 +181,48 @@ def test_what_it_came_to_is_observed():
     assert seen == sorted(seen)
     assert len(seen) > 5
     assert seen[-1] == 1.0
+
+
+# Against diffrax's own loop.
+@program
+def diffeqsolve(field, y, end, solver, max_steps) -> Any:
+    """From 0, by the method and the first step that ours has."""
+    method = method_named(solver, 1e-6, 1e-6)
+    first = stepping.start(stepping.Stepper(field, None, method), jnp.zeros(()), y).step
+    return dfx.diffeqsolve(
+        stepping.TERMS, method.solver, 0.0, end, first, y, field, max_steps=max_steps, throw=False,
+        stepsize_controller=method.controller, adjoint=dfx.ForwardMode(),
+    )  # fmt: skip
+
+
+class Logistic(eqx.Module):
+    def __call__(self, t, y):
+        return logistic(t, y)
+
+
+@pytest.mark.parametrize("solver", ["tsit5", "rkc"])
+def test_the_steps_are_those_of_diffrax(solver, x64):
+    start = jnp.array([0.1, 0.7])
+    theirs = diffeqsolve(Logistic(), start, 4.0, solver, 1000)
+    ours = integrate(Logistic(), start, [0.0, 4.0], solver=solver, rtol=1e-6, atol=1e-6)
+    assert (ours.accepted, ours.rejected) == (
+        theirs.stats["num_accepted_steps"], theirs.stats["num_rejected_steps"],
+    )  # fmt: skip
+    # The same arithmetic, which XLA may order otherwise.
+    np.testing.assert_allclose(ours.state, theirs.ys[0], rtol=1e-12)
+
+
+def test_a_nan_that_diffrax_tries_until_its_last_step_ends_ours(x64):
+    class Hole(eqx.Module):
+        def __call__(self, t, y):
+            return jnp.where(y < 0.5, jnp.nan, -y)
+
+    theirs = diffeqsolve(Hole(), jnp.ones(1), 5.0, "tsit5", 500)
+    ours = integrate(Hole(), jnp.ones(1), [0.0, 5.0], rtol=1e-6, atol=1e-6)
+    assert theirs.result == dfx.RESULTS.max_steps_reached
+    assert ours.ending.reason == "nan"
+    assert ours.accepted + ours.rejected < 200  # of which halvings down to rounding are 60
+    np.testing.assert_allclose(ours.state, theirs.ys[0], rtol=1e-12)
 
 
 # Where it stops.

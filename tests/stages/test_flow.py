@@ -343,7 +343,7 @@ def test_float32_says_so_and_advises_more(tmp_path):
 @pytest.mark.parametrize("reason", ["nan", "step-size", "steps"])
 @pytest.mark.parametrize("precise", [True, False])
 def test_advice_is_in_the_languages_words(reason, precise):
-    from ceflow.dynamics.ode.endings import failure
+    from ceflow.dynamics.ode.integrate import failure
     from ceflow.stages.flow.run import advised
 
     said = advised(failure(reason, 0.5, 7, "tsit5", precise), 2.0)

@@ -1,10 +1,11 @@
-"""Integration of a flow through given times."""
+"""This module integrates a flow through given times, and says how that ended."""
 
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,8 +14,6 @@ from jaxtyping import Array, Float, PyTree
 
 from ceflow.compiler.programs import program
 from ceflow.dynamics.ode import stepping
-from ceflow.dynamics.ode.dense import Dense
-from ceflow.dynamics.ode.endings import Ending, Reason, failure
 from ceflow.dynamics.ode.solvers import method_named
 from ceflow.dynamics.ode.stepping import Carry, Stepper
 from ceflow.nets import floats
@@ -22,15 +21,71 @@ from ceflow.nets import floats
 CHUNK = 64
 """Attempts between two calls of `observe`."""
 
+How = Literal["finished", "stopped", "failed"]
+Reason = Literal["nan", "step-size", "steps"]
+
+MESSAGES: dict[Reason, str] = {
+    "nan": "the state or its derivative is NaN or infinite just after mu t = {time:g}",
+    "step-size": "the step size fell below rounding at mu t = {time:g}",
+    "steps": "{steps} steps were not enough to come further than mu t = {time:g}",
+}
+SMALLER = "a smaller time"
+PRECISE = "float64"
+
 REASONS: dict[int, Reason] = {stepping.NAN: "nan", stepping.UNDERFLOW: "step-size"}
 
 
 @dataclass(frozen=True)
-class Trajectory:
-    """What came of an integration; times are mu t, in units of one over the learning rate.
+class Ending:
+    """An ending says how an integration ended, and at which time mu t.
 
-    `times` and `records` go as far as it came, with the time at which it stopped or failed as the
-    last. `accepted` and `rejected` count steps, one number a replica where there are any.
+    "finished" at the last time asked for, "stopped" where the condition became 0, or "failed" for
+    one reason, with a message that says what happened and `advice`, what to change, best first.
+    """
+
+    how: How
+    time: float
+    reason: Reason | None = None
+    message: str = ""
+    advice: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Says whether it did not fail."""
+        return self.how != "failed"
+
+
+class Dense:
+    """Gives the state at any time between the start and the end, by the solver's interpolation.
+
+    It holds what each step left, some 3 to 14 states a step. Raises `ValueError` outside.
+    """
+
+    def __init__(self, solver: dfx.AbstractSolver, start: float, state: PyTree):
+        self._ends: list[float] = [start]
+        self._steps: list[Callable[[float], PyTree]] = [lambda t: state]
+        self._interpolation = solver.interpolation_cls
+
+    def add(self, start: Any, end: Any, parts: dict[str, PyTree]) -> None:
+        """Adds one more step."""
+        self._ends.append(float(end))
+        self._steps.append(self._interpolation(t0=start, t1=end, **parts).evaluate)
+
+    def __call__(self, t: float) -> PyTree:
+        """Gives the state at mu t."""
+        first, last = self._ends[0], self._ends[-1]
+        if not first <= t <= last:
+            raise ValueError(f"the integration went from {first:g} to {last:g}, not to {t:g}")
+        step = int(np.searchsorted(self._ends, t))
+        return jax.tree.map(jnp.asarray, self._steps[step](t))
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A trajectory is what came of an integration.
+
+    Times are mu t, in units of one over the learning rate. `times` and `records` go as far as it
+    came, with the time at which it stopped or failed as the last. `accepted` and `rejected` count
+    steps, one number a replica where there are any.
     """
 
     times: Float[np.ndarray, " times"]
@@ -89,18 +144,18 @@ def integrate(
     first, further = (_start_each, _advance_each) if replicas else (_start, _advance)
 
     def forward(carry: Carry, until: Array) -> Carry:
-        while _going(carry, until, max_steps):
+        while _goes_on(carry, until, max_steps):
             limit = jnp.minimum(carry.made + CHUNK, max_steps)
             if steps is None:
                 carry = further(stepper, carry, until, limit)
             else:
-                carry = _kept(stepper, carry, until, limit, steps)
+                carry = _advance_densely(stepper, carry, until, limit, steps)
             observe(float(carry.t.min()))
         return carry
 
     carry = first(stepper, moments[0], state)
-    carry, kept, finished = _walked(carry, moments, forward, record, not replicas)
-    reached, records = zip(*kept, strict=True)
+    carry, history, finished = _history(carry, moments, forward, record, not replicas)
+    reached, records = zip(*history, strict=True)
     return Trajectory(
         np.array(reached),
         jax.tree.map(lambda *each: np.stack(each), *records),
@@ -112,24 +167,24 @@ def integrate(
     )
 
 
-def _walked(
+def _history(
     carry: Carry,
     moments: list[Array],
     forward: Callable[[Carry, Array], Carry],
     record: Callable[[float, PyTree], PyTree],
     midway: bool,
 ) -> tuple[Carry, list[tuple[float, PyTree]], bool]:
-    """Through all moments or as far as it goes: where that is, what was recorded when, and whether
-    the last was reached. `midway` says whether a place between two moments is recorded too."""
-    kept: list[tuple[float, PyTree]] = []
+    """Goes through all moments or as far as it can: gives where that is, what was recorded when,
+    and whether the last was reached. `midway`: a place between two is recorded too."""
+    history: list[tuple[float, PyTree]] = []
     for until in moments:
         carry = forward(carry, until)
         reached, here = bool((carry.t >= until).all()), float(carry.t.min())
-        if reached or (midway and here > kept[-1][0]):
-            kept.append((here, jax.tree.map(np.asarray, record(here, carry.state))))
+        if reached or (midway and here > history[-1][0]):
+            history.append((here, jax.tree.map(np.asarray, record(here, carry.state))))
         if not reached:
-            return carry, kept, False
-    return carry, kept, True
+            return carry, history, False
+    return carry, history, True
 
 
 def _floats(state: PyTree) -> tuple[PyTree, Any]:
@@ -149,17 +204,19 @@ def _rising(times: Any) -> list[float]:
     return times
 
 
-def _going(carry: Carry, until: Array, max_steps: int) -> bool:
+def _goes_on(carry: Carry, until: Array, max_steps: int) -> bool:
     fine = (carry.status == stepping.RUNNING).all()
     return bool(fine & ((carry.t < until) & (carry.made < max_steps)).any())
 
 
-def _kept(stepper: Stepper, carry: Carry, until: Array, limit: Array, steps: Dense) -> Carry:
-    """As `advance`, one attempt at a time."""
-    while _going(carry, until, int(limit)):
+def _advance_densely(
+    stepper: Stepper, carry: Carry, until: Array, limit: Array, steps: Dense
+) -> Carry:
+    """Does as `advance`, one attempt at a time, and keeps each step."""
+    while _goes_on(carry, until, int(limit)):
         before = carry.t
-        carry, moved, parts = _attempt(stepper, carry, until)
-        if moved:
+        carry, accepted, parts = _attempt(stepper, carry, until)
+        if accepted:
             steps.add(before, carry.t, parts)
     return carry
 
@@ -173,6 +230,20 @@ def _ending(carry: Carry, finished: bool, solver: str, dtype: Any) -> Ending:
     return failure(
         REASONS.get(status, "steps"), time, int(carry.made.max()), solver, dtype == np.float64
     )
+
+
+def failure(reason: Reason, time: float, steps: int, solver: str, precise: bool) -> Ending:
+    """Makes an ending from what is known of it; `precise` where it was in float64."""
+    stiff = ('a solver for stiff flows ("rkc" or "kvaerno5")',)
+    stiff = stiff if solver in ("tsit5", "dopri8") else ()
+    higher = () if precise else (PRECISE,)
+    advice = {
+        "nan": (SMALLER, *higher, "smaller inputs or targets"),
+        "step-size": (*stiff, *higher, "a larger rtol and atol", SMALLER),
+        "steps": (*stiff, "more steps", "a larger rtol", SMALLER),
+    }[reason]
+    message = MESSAGES[reason].format(time=time, steps=steps)
+    return Ending("failed", time, reason, message, advice)
 
 
 _start = program(stepping.start)

@@ -1,4 +1,21 @@
-"""Steps of an adaptive solver: what is carried from one to the next, and when they end."""
+"""This module takes the steps of an adaptive solver, and says when they end.
+
+Solver and controller are diffrax's, stepped by hand as its documentation shows ("Interactively step
+through a solve"); its own loop, `diffrax.diffeqsolve` of 0.7.2, takes the same steps (a test
+compares) and was tried in its place:
+
+- It gives back no step size. Called from save time to save time it looks for one each time: 60
+  steps against 28 for a flow with 20 of them. It keeps the size if a controller of ours, made by
+  the methods that are called here, carries it along.
+- NaN and blow-up in finite time end it after all `max_steps`, or with a least step size, which it
+  takes as one number ahead of all; which of the two it was it does not tell.
+- It places an event by interpolation: with rtol 1e-4 of Tsit5 4e-4 off in time, against 3e-5 here.
+- It returns to Python at the end alone, so Ctrl-C waits for that. Calls of 64 steps at most, with
+  the controller above, come back in between; their programs take twice as long to compile or more,
+  with an event eight times. CPU seconds of the first call here and there: 0.44 and 1.11 for a small
+  flow by Tsit5, 0.61 and 1.38 by rkc, 1.45 and 3.06 by Kvaerno5, 0.23 and 2.02 with an event. Later
+  calls take about as long: 0.019 and 0.026 by Tsit5.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,7 +37,7 @@ STRETCH = 1.01
 
 
 class Stepper(eqx.Module):
-    """What does not change from step to step.
+    """A stepper holds what does not change from step to step.
 
     `field(t, state)` is dstate/dt; `stop(t, state)` is above 0 until it ends the integration where
     it becomes 0. As `equinox.Module`s they are compiled once for arrays of the same shapes.
@@ -32,11 +49,11 @@ class Stepper(eqx.Module):
 
     @property
     def order(self) -> Any:
-        """Of the error of a step."""
+        """Gives the order of the error of a step."""
         return self.method.solver.error_order(TERMS)
 
     def value(self, t: Array, state: PyTree) -> Float[Array, ""]:
-        """Of `stop`; 1 where there is none."""
+        """Gives `stop` there, and 1 where there is none."""
         return jnp.ones_like(t) if self.stop is None else self.stop(t, state)
 
 
@@ -44,14 +61,14 @@ TERMS = dfx.ODETerm(lambda t, state, field: field(t, state))
 
 
 class Bracket(NamedTuple):
-    """A later time at which `stop` is below 0."""
+    """A bracket is a later time at which `stop` is below 0, and its value there."""
 
     distance: Float[Array, ""]  # from now; infinite while no such time is known
     value: Float[Array, ""]
 
 
 class Carry(eqx.Module):
-    """Where an integration is."""
+    """The carry is all that one step hands to the next."""
 
     t: Float[Array, ""]
     step: Float[Array, ""]  # the next one, where no save time cuts it short
@@ -67,13 +84,13 @@ class Carry(eqx.Module):
 
     @property
     def made(self) -> Int[Array, ""]:
-        """Attempts so far."""
+        """Counts attempts so far."""
         return self.accepted + self.rejected
 
 
 def start(stepper: Stepper, t: Float[Array, ""], state: PyTree) -> Carry:
-    """Before the first step. Its size is 1 % of |state|/|field| (Hairer, Norsett and Wanner,
-    Solving Ordinary Differential Equations I, II.4); the controller then adapts it."""
+    """Makes the carry before the first step, whose size is 1 % of |state|/|field| (Hairer, Norsett
+    and Wanner, Solving Ordinary Differential Equations I, II.4); the controller then adapts it."""
     solver, controller = stepper.method
     speed, size = (
         optx.rms_norm(jax.tree.map(lambda a, y: a / _scale(controller, y), tree, state))
@@ -109,7 +126,8 @@ def _scale(controller: dfx.PIDController, y: Array) -> Any:
 def attempt(
     stepper: Stepper, carry: Carry, until: Float[Array, ""]
 ) -> tuple[Carry, Any, dict[str, PyTree]]:
-    """One step: the carry after it, whether time moved on, and what the solver interpolates by."""
+    """Tries one step: gives the carry after it, whether it was accepted, and what the solver
+    interpolates by."""
     end = _end(carry, until)
     solver, controller = stepper.method
     state, error, dense, solver_state, _ = solver.step(
@@ -125,14 +143,14 @@ def attempt(
     # A step that passes the end is made again, shorter, until it ends there.
     beyond = keep & (value <= 0)
     found = beyond & (value >= -controller.rtol)
-    moved = found | (keep & ~beyond)
+    accepted = found | (keep & ~beyond)
 
     def chosen(new: PyTree, old: PyTree) -> PyTree:
-        return jax.tree.map(lambda a, b: jnp.where(moved, a, b), new, old)
+        return jax.tree.map(lambda a, b: jnp.where(accepted, a, b), new, old)
 
     # One that a save time cut short says nothing of how long the next may be.
     step = jnp.where(keep, jnp.maximum(next_t - new_t, carry.step), next_t - new_t)
-    distance = carry.bracket.distance - jnp.where(moved, end - carry.t, 0)
+    distance = carry.bracket.distance - jnp.where(accepted, end - carry.t, 0)
     t = chosen(end, carry.t)
     bracket = Bracket(
         jnp.where(beyond & ~found, end - carry.t, distance),
@@ -152,15 +170,15 @@ def attempt(
         bracket=bracket,
         smallest=carry.smallest,
         status=status,
-        accepted=carry.accepted + moved,
-        rejected=carry.rejected + ~moved,
+        accepted=carry.accepted + accepted,
+        rejected=carry.rejected + ~accepted,
     )
-    return after, moved, dense
+    return after, accepted, dense
 
 
 def _end(carry: Carry, until: Float[Array, ""]) -> Float[Array, ""]:
-    """Of the next step: by the controller, by the save time, or where `stop` becomes 0 if it is a
-    straight line over the bracket."""
+    """Chooses where the next step ends: by the controller, at the save time, or where `stop`
+    becomes 0 if it is a straight line over the bracket."""
     distance, low = carry.bracket
     root = jnp.clip(distance * carry.value / (carry.value - low), 0.02 * distance, distance)
     known = jnp.isfinite(distance)
@@ -176,7 +194,7 @@ def _finite(tree: PyTree) -> Bool[Array, ""]:
 def advance(
     stepper: Stepper, carry: Carry, until: Float[Array, ""], limit: Int[Array, ""]
 ) -> Carry:
-    """Attempts, until a time or an end, and no more than `limit` in all since the start."""
+    """Makes attempts until a time or an end, and no more than `limit` in all since the start."""
 
     def going(carry: Carry) -> Array:
         return (carry.status == RUNNING) & (carry.t < until) & (carry.made < limit)
