@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ceflow.compiler import Plan, compile
 from ceflow.report.collected import collected_drawing
-from ceflow.report.courses import with_course
 from ceflow.report.drawable import drawable, shown
+from ceflow.runs import Results
 from ceflow.spec import printable, variants
 from ceflow.spec.diagnostics import cut
 from ceflow.stages import Curve, Drawing, Heatmap, kind_of
@@ -68,9 +68,8 @@ def _is_drawn(path: Path) -> bool:
 def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
     """Every curve that the stages of a run have to show, by the name of its file."""
     found = directory.read_json("results.json", {}).get("stages", {})
-    for name, values in found.items():
-        shown = with_course(directory, name, values)
-        for block in kind_of(plan.document.stages[name]).describe(shown):
+    for name, result in Results(directory, plan.document, found).items():
+        for block in kind_of(plan.document.stages[name]).describe(result):
             if isinstance(block, Curve):
                 yield f"{name}-{block.name}", block
 

@@ -12,7 +12,6 @@ from rich.tree import Tree
 
 from ceflow.compiler import Plan
 from ceflow.report.collected import collected_blocks
-from ceflow.report.courses import with_course
 from ceflow.report.drawable import drawable, shown
 from ceflow.report.heatmap import draw_heatmap
 from ceflow.report.layers import add_network, costs
@@ -21,9 +20,9 @@ from ceflow.report.plot import draw
 from ceflow.report.sweeps import sweep_blocks
 from ceflow.report.text import seconds, size
 from ceflow.report.trouble import standing, trouble
-from ceflow.runs import Needs, known_results
+from ceflow.runs import Needs, Results, known_results
 from ceflow.spec import Stage, printable, variants
-from ceflow.stages import Block, Curve, Note, Table, Values, counted, kind_of, number
+from ceflow.stages import Block, Curve, Note, Result, Table, counted, kind_of, number
 from ceflow.store import RunDirectory
 
 
@@ -63,10 +62,10 @@ def _stage_line(name: str, stage: Stage, needs: Needs | None) -> Text:
     return line
 
 
-def stage_section(name: str, stage: Stage, values: Values, took: float | None) -> Group:
+def stage_section(name: str, stage: Stage, result: Result, took: float | None) -> Group:
     """What one stage found, under a rule with its name."""
     title = Text.assemble((name, "bold"), f"  {stage.type}", f"  {seconds(took)}" if took else "")
-    return _section(title, kind_of(stage).describe(values))
+    return _section(title, kind_of(stage).describe(result))
 
 
 def _section(title: Text, blocks: list[Block]) -> Group:
@@ -130,12 +129,12 @@ def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
                 Text.assemble((name, "bold"), "  collect"), collected_blocks(name, values)
             )
             yield ""
-    results = found["stages"]
+    results = Results(directory, plan.document, found["stages"])
     state = directory.read_json("run.json")
     for name, stage in plan.document.stages.items():
         if name in results:
             took = state["stages"].get(name, {}).get("seconds")
-            yield stage_section(name, stage, with_course(directory, name, results[name]), took)
+            yield stage_section(name, stage, results[name], took)
             yield ""
     for kind in dict.fromkeys(map(kind_of, plan.document.stages.values())):
         alike = {
@@ -143,8 +142,7 @@ def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
             for name, stage in plan.document.stages.items()
             if kind_of(stage) is kind and name in results
         }
-        blocks = kind.overview(alike) if kind.overview else []
-        if blocks:
+        if blocks := kind.overview(alike):
             yield _section(Text("side by side", "bold"), blocks)
             yield ""
     yield files_line(directory.path)

@@ -3,11 +3,13 @@
 from ceflow.runs.failures import Failure, RunError
 from ceflow.runs.needs import Needs, forecast_needs, require_memory
 from ceflow.runs.record import known_results
+from ceflow.runs.results import Results
 from ceflow.runs.running import Run, reopen, run
 
 __all__ = [
     "Failure",
     "Needs",
+    "Results",
     "Run",
     "RunError",
     "forecast_needs",

@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any
 
 from ceflow.compiler import Plan
+from ceflow.history import History
 from ceflow.runs.curves import curves, label, missing
 from ceflow.runs.numbers import plain
 from ceflow.spec import (
@@ -38,8 +39,10 @@ def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> 
     stage = course_path(asked.x)[0]
     done = {run: stage in runs.get(run, {}) for run in documents}
     below = {run: RunDirectory(directory.path / run) for run in documents}
-    courses = {run: below[run].read_metrics(stage) if done[run] else [] for run in documents}
-    return curves(asked, documents, courses)
+    histories = {
+        run: below[run].read_metrics(stage) if done[run] else History({}) for run in documents
+    }
+    return curves(asked, documents, histories)
 
 
 def _numbers(asked: Collect, documents: Mapping[str, Document], runs: Runs) -> Values:

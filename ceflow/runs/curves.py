@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
+from ceflow.history import History
 from ceflow.runs.numbers import listed
 from ceflow.spec import Collect, Document, at_path, course_path, tree_of
 from ceflow.stages import Values
@@ -11,16 +12,16 @@ from ceflow.stages import Values
 RESAMPLED = 200
 """Points of x over the range of all curves."""
 
-Courses = Mapping[str, list[Values]]
-"""Of each run the lines of its stage's metrics."""
+Histories = Mapping[str, History]
+"""What the stage of each run has recorded; of a run that has not done it, nothing."""
 
 
-def curves(asked: Collect, documents: Mapping[str, Document], courses: Courses) -> Values:
+def curves(asked: Collect, documents: Mapping[str, Document], histories: Histories) -> Values:
     """The curves of a [collect] table, what is asked of them, and what is wrong with them."""
-    found = sorted(_curves(asked, documents, courses), key=_rank)
+    found = sorted(_curves(asked, documents, histories), key=_rank)
     values: Values = {"x": asked.x, "y": asked.y, "view": asked.view}
     values |= {"by": asked.by} if asked.by is not None else {}
-    warnings = list(_lacking(asked, found, courses))
+    warnings = list(_lacking(asked, found, histories))
     found = [curve for curve in found if curve["x"]]
     if asked.level is not None:
         values |= {"level": asked.level, "reached": [_reached(c, asked.level) for c in found]}
@@ -45,13 +46,12 @@ def label(value: Any) -> str:
 
 
 def _curves(
-    asked: Collect, documents: Mapping[str, Document], courses: Courses
+    asked: Collect, documents: Mapping[str, Document], histories: Histories
 ) -> Iterator[Values]:
     """In the order of the runs; moments without both numbers are left out."""
     keys = [course_path(path)[1] for path in (asked.x, asked.y)]
     for run, document in documents.items():
-        pairs = [[line.get(key) for key in keys] for line in courses[run]]
-        known = [pair for pair in pairs if all(isinstance(each, int | float) for each in pair)]
+        known = histories[run].points(*keys)
         of: Values = {"run": run}
         if asked.by is not None:
             of["by"] = label(at_path(tree_of(document, defaults=True), asked.by))
@@ -102,16 +102,16 @@ def _smoothed(found: list[Values], over: int) -> tuple[list[Values], list[str]]:
     return kept, [said] if short else []
 
 
-def _lacking(asked: Collect, found: list[Values], courses: Courses) -> Iterator[str]:
+def _lacking(asked: Collect, found: list[Values], histories: Histories) -> Iterator[str]:
     """What is said of runs without the numbers that were asked for."""
     stage = course_path(asked.x)[0]
-    absent = [curve["run"] for curve in found if not courses[curve["run"]]]
+    absent = [curve["run"] for curve in found if not histories[curve["run"]]]
     if absent:
         yield missing(stage, absent, len(found))
     without = [c["run"] for c in found if not c["x"] and c["run"] not in absent]
     if without:
-        lines = courses[without[0]]
-        numbers = (key for line in lines[-1:] for key in line if isinstance(line[key], int | float))
+        last = histories[without[0]].last
+        numbers = (key for key, value in last.items() if isinstance(value, int | float))
         yield (
             f"{len(without)} of {len(found)} runs have no course of {asked.y} over {asked.x};"
             f" {stage!r} has recorded {', '.join(numbers)}"

@@ -4,6 +4,8 @@ import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from pydantic import ValidationError
+
 from ceflow import stages
 from ceflow.compiler import Plan
 from ceflow.events import (
@@ -15,6 +17,7 @@ from ceflow.events import (
     StageSkipped,
     StageStarted,
 )
+from ceflow.history import History
 from ceflow.runs import machine
 from ceflow.runs.numbers import listed, plain
 from ceflow.runs.record import (
@@ -26,9 +29,10 @@ from ceflow.runs.record import (
     read_state,
     why_lost,
 )
+from ceflow.runs.results import Results
 from ceflow.runs.work import Work
 from ceflow.spec import Stage, dumps
-from ceflow.stages import Job, Outcome, Values
+from ceflow.stages import Job, Result, Values
 from ceflow.stages.measures import warn
 from ceflow.store import Damaged, RunDirectory, WriteError
 from ceflow.store.digests import is_sound, text_facts
@@ -93,6 +97,10 @@ class Loop(Work):
         super().__init__(plan, directory, observe, fail_fast=fail_fast)
         self.results: dict[str, Values] = {}
         self._worked = False
+
+    @property
+    def found(self) -> Results:
+        return Results(self.directory, self.plan.document, self.results)
 
     @property
     def is_whole(self) -> bool:
@@ -177,8 +185,8 @@ class Loop(Work):
         started, self._worked = time.perf_counter(), True
         machine.reset_peak_memory()
         self.directory.remove(f"figures/{name}-*.svg")
-        outcome = stages.outcome_of(stages.kind_of(stage), self._job(name, stage))
-        values, files = self._keep(name, outcome)
+        kind = stages.kind_of(stage)
+        values, files = self._keep(name, stages.result_of(kind, self._job(name, stage)))
         memory = machine.peak_memory()
         self._forget_if_other(name, values)
         self.results = self._in_order(self.results | {name: values})
@@ -198,8 +206,8 @@ class Loop(Work):
                     self.state["stages"].pop(other)
 
     def _job(self, name: str, stage: Stage) -> Job:
-        model = stages.resolve_model(stage, self.plan, self.results)
-        return Job(name, stage, self.plan, model, self.results, self.directory, self._told)
+        model = stages.resolve_model(stage, self.plan, self.found)
+        return Job(name, stage, self.plan, model, self.found, self.directory, self._told)
 
     def _told(self, event: Event) -> None:
         """What a stage says; an opportunity to notice that another process has taken over."""
@@ -208,29 +216,28 @@ class Loop(Work):
             lease.require()
         self.observe(event)
 
-    def _keep(self, name: str, outcome: Outcome) -> tuple[Values, Values]:
+    def _keep(self, name: str, result: Result) -> tuple[Values, Values]:
         """Write what a stage found beside its values. They say where, as plain JSON; and what the
-        files are."""
-        values, documents = outcome.values, []
-        for key, array in outcome.arrays.items():
+        files are. Raises `ValueError` where a number that there has to be is not finite."""
+        values, documents = result.table(), []
+        for key, array in result.arrays().items():
             file = name if key == "array" else f"{name}.{key}"  # no stage is named so
             self.directory.write_array(file, array)
-            values = values | {key: self.directory.array_name(file)}
-        for part, document in outcome.documents.items():
+            values[key] = self.directory.array_name(file)
+        if isinstance(result.history, History):
+            self.directory.write_metrics(name, result.history)
+            values["history"] = self.directory.metrics_name(name)
+        for part, document in result.documents.items():
             documents.append(self._document_name(name, part))
             self.directory.write_text(documents[-1], dumps(document))
         values, lost = plain(values)
         if lost:
             warn(values, NOT_FINITE.format(listed(lost)))
-            self._require_describable(name, values)
+            try:
+                type(result).model_validate(values)
+            except ValidationError:
+                raise ValueError(values["warnings"][-1]) from None
         return values, facts_of(self.directory, [*files_of(self.directory, name), *documents])
-
-    def _require_describable(self, name: str, values: Values) -> None:
-        """Raise `ValueError` where a report cannot do without the numbers that are null."""
-        try:
-            stages.kind_of(self.plan.document.stages[name]).describe(values)
-        except (TypeError, ValueError, KeyError):
-            raise ValueError(values["warnings"][-1]) from None
 
     def _document_name(self, name: str, part: str) -> str:
         """`optimal.toml`, `optimal-dual.toml` of the first search; later ones carry their names."""

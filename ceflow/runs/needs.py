@@ -113,9 +113,8 @@ def require_memory(plan: Plan) -> None:
 def _stage_faults(plan: Plan) -> Iterator[Fault]:
     """What is wrong with stages that only counts and files tell."""
     for name, stage in plan.document.stages.items():
-        if (faults := stages.kind_of(stage).faults) is not None:
-            for fault in faults(name, stage, plan, _expected_model(plan, stage)):
-                yield fault.below("stages", name)
+        for fault in stages.kind_of(stage).faults(name, stage, plan, _expected_model(plan, stage)):
+            yield fault.below("stages", name)
 
 
 def _memory_faults(plan: Plan, run: str) -> Iterator[Fault]:
@@ -141,7 +140,7 @@ def _full(key: str, stage: str, plan: Plan) -> str:
 def forecast(plan: Plan, stage: Stage) -> Forecast:
     """What one stage will do; the answers of a search are guessed at by an alpha like most."""
     model = _expected_model(plan, stage)
-    found = stages.kind_of(stage).forecast(stage, plan, model)
+    found = stages.kind_of(stage).cost(stage, plan, model)
     reads = plan.document.data is not None and stages.reads_data(stage, model)
     return stages.with_data(found, plan) if reads else found
 
@@ -152,9 +151,7 @@ def _expected_model(plan: Plan, stage: Stage) -> Model:
         return plan.model
     name, part = stage.answer
     search = plan.document.stages[name]
-    expect = stages.kind_of(search).expect
-    assert expect is not None, "the spec lets a stage refer only to one that offers models"
-    return expect(search, plan, _expected_model(plan, search))[part]
+    return stages.kind_of(search).offers(search, plan, _expected_model(plan, search))[part]
 
 
 def _seconds(work: Work, plan: Plan, known: Rates) -> float:

@@ -30,7 +30,7 @@ class Run:
     """
 
     path: Path
-    results: Mapping[str, dict[str, Any]]
+    results: Mapping[str, Any]
     collected: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     def array(self, stage: str) -> "np.ndarray":
@@ -78,7 +78,7 @@ def run(
     require_memory(plan)
     work = perform(plan, out, observe, fail_fast=fail_fast)
     collected = work.collected if isinstance(work, Sweep) else {}
-    done = Run(work.directory.path, work.results, collected)
+    done = Run(work.directory.path, work.found, collected)
     if work.failures:
         raise RunError(done, tuple(work.failures)) from work.cause
     return done

@@ -13,6 +13,7 @@ from ceflow.runs.collecting import collect
 from ceflow.runs.directories import holds, taken
 from ceflow.runs.loop import Loop, begin
 from ceflow.runs.record import digest, is_whole, known_results, read_results, read_state
+from ceflow.runs.results import Results
 from ceflow.runs.work import Work
 from ceflow.spec import Document, dumps, variants
 from ceflow.stages import Values
@@ -68,6 +69,13 @@ class Sweep(Work):
             is_whole(RunDirectory(self.directory.path / name), list(document.stages))
             for name, document in self.documents.items()
         )
+
+    @property
+    def found(self) -> dict[str, Results]:
+        return {
+            name: Results(RunDirectory(self.directory.path / name), self.documents[name], found)
+            for name, found in self.results.items()
+        }
 
     @property
     def worked(self) -> bool:

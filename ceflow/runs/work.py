@@ -1,6 +1,7 @@
 """What one run and the many of a sweep have in common: work in a directory, that may fail."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 from ceflow.compiler import Plan
@@ -31,6 +32,11 @@ class Work(ABC):
     @abstractmethod
     def is_whole(self) -> bool:
         """Whether all was done before, and is as it was written: then nothing is to be touched."""
+
+    @property
+    @abstractmethod
+    def found(self) -> Mapping[str, Any]:
+        """The result of each stage that is done; of a sweep first by run."""
 
     @property
     @abstractmethod

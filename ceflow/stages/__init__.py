@@ -1,17 +1,21 @@
 """Kinds of stage, one file each: what it will need, how it is done, what it has to show."""
 
-from ceflow.spec import Flow, Kernel, Search, Stage, Train, Variance, Verify
-from ceflow.stages import flow, kernel, search, train, variance, verify
+from typing import Any
+
+from ceflow import spec as language
+from ceflow.spec import Flow, Kernel, Search, Train, Variance, Verify
+from ceflow.stages.flow import FlowStage
+from ceflow.stages.kernel import KernelStage
+from ceflow.stages.result import Record, Result, Values
+from ceflow.stages.search import SearchStage
 from ceflow.stages.stage import (
     Forecast,
     Job,
-    Kind,
-    Outcome,
-    Values,
+    Stage,
     Work,
-    outcome_of,
     reads_data,
     resolve_model,
+    result_of,
     with_data,
 )
 from ceflow.stages.summary import (
@@ -27,18 +31,21 @@ from ceflow.stages.summary import (
     defined,
     number,
 )
+from ceflow.stages.train import TrainStage
+from ceflow.stages.variance import VarianceStage
+from ceflow.stages.verify import VerifyStage
 
-KINDS: dict[type, Kind] = {
-    Flow: flow.KIND,
-    Kernel: kernel.KIND,
-    Search: search.KIND,
-    Train: train.KIND,
-    Variance: variance.KIND,
-    Verify: verify.KIND,
+KINDS: dict[type, Stage[Any, Any]] = {
+    Flow: FlowStage(),
+    Kernel: KernelStage(),
+    Search: SearchStage(),
+    Train: TrainStage(),
+    Variance: VarianceStage(),
+    Verify: VerifyStage(),
 }
 
 
-def kind_of(stage: Stage) -> Kind:
+def kind_of(stage: language.Stage) -> Stage[Any, Any]:
     """The meaning registered for a stage."""
     return KINDS[type(stage)]
 
@@ -52,10 +59,11 @@ __all__ = [
     "Forecast",
     "Heatmap",
     "Job",
-    "Kind",
     "Note",
-    "Outcome",
+    "Record",
+    "Result",
     "Series",
+    "Stage",
     "Table",
     "Values",
     "Work",
@@ -63,8 +71,8 @@ __all__ = [
     "defined",
     "kind_of",
     "number",
-    "outcome_of",
     "reads_data",
     "resolve_model",
+    "result_of",
     "with_data",
 ]

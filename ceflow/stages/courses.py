@@ -1,9 +1,10 @@
-"""What a stage told from moment to moment: its last numbers, and curves."""
+"""What a stage recorded from moment to moment: its last numbers, and curves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ceflow.compiler import Plan
+from ceflow.history import History
 from ceflow.stages.stage import Values
 from ceflow.stages.summary import Cell, Curve, Series
 
@@ -32,12 +33,12 @@ FEWEST = 3
 """Moments of which there is a curve."""
 
 
-def lacking(course: Sequence[Values], plan: Plan) -> list[str]:
-    """What is said of moments whose numbers are not all finite, and what may help."""
-    if all(value is not None for line in course for value in line.values()):
+def lacking(history: History, plan: Plan) -> list[str]:
+    """Say of which columns numbers are not finite at some moments, and what may help."""
+    lost = history.undefined()
+    if not lost:
         return []
     help = "" if plan.document.precision == "float64" else '; try precision = "float64"'
-    lost = dict.fromkeys(key for line in course for key, value in line.items() if value is None)
     return [f"not finite or undefined (0/0) at some moments, and left out: {', '.join(lost)}{help}"]
 
 
@@ -52,27 +53,20 @@ class Drawn(NamedTuple):
 LOSS = Drawn("loss", {"train_loss": "training", "test_loss": "test"})
 
 
-def curves(
-    course: Sequence[Values], x: str, x_label: str, figures: Mapping[str, Drawn]
-) -> list[Curve]:
-    """By name those figures that have something to draw, over the key `x` of the lines."""
+def curves(history: History, x_label: str, figures: Mapping[str, Drawn]) -> list[Curve]:
+    """Draw those figures that have something to show, over the history's axis."""
     found = []
     for name, drawn in figures.items():
-        several = [series(course, x, key, text, log=drawn.log) for key, text in drawn.keys.items()]
+        several = [series(history, key, text, log=drawn.log) for key, text in drawn.keys.items()]
         enough = tuple(each for each in several if len(each.x) >= FEWEST)
         if enough:
-            title = f"{drawn.label} by {x}"
+            title = f"{drawn.label} by {history.axis}"
             found.append(Curve(name, title, x_label, drawn.label, enough, log_y=drawn.log))
     return found
 
 
-def series(course: Sequence[Values], x: str, key: str, label: str, *, log: bool) -> Series:
-    """The moments that are finite; on a logarithmic axis not the start of what has not moved."""
-    points = [
-        (line[x], line[key])
-        for line in course
-        if not isinstance(line[x], str) and line.get(key) is not None
-        if not log or line[x] != 0 or line[key] != 0
-    ]
+def series(history: History, key: str, label: str, *, log: bool) -> Series:
+    """Join the moments that are finite; on a logarithmic axis not the start of what is at rest."""
+    points = [(x, y) for x, y in history.points(history.axis, key) if not log or x != 0 or y != 0]
     xs, ys = zip(*points, strict=True) if points else ((), ())
     return Series(label, xs, ys)

@@ -2,16 +2,19 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ceflow import data, kernels
+from ceflow import spec as language
 from ceflow.compiler import Plan
 from ceflow.events import InaccurateKernelWarning, Observer, Progress
 from ceflow.seeding import Seed, pinned
-from ceflow.spec import Circle, Descent, Document, Fault, Kernel, Model, Stage, Variance
+from ceflow.spec import Circle, Descent, Document, Fault, Kernel, Model, Variance
+from ceflow.stages.result import Result, Values
 from ceflow.stages.summary import Block
 from ceflow.store import RunDirectory
 
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
 TYPICAL_ALPHA = 3.4
 """Stands in for a fitted alpha in forecasts: an optimum's costs hardly depend on it."""
 
-Values = dict[str, Any]
-"""Plain numbers, strings, lists and dictionaries: what goes into results.json."""
+Spec = TypeVar("Spec", bound=language.Stage)
+Found = TypeVar("Found", bound=Result)
 
 
 def finite(number: Any) -> float | None:
@@ -48,7 +51,7 @@ class Job:
     stage: Any
     plan: Plan
     model: Model
-    results: Mapping[str, Values]
+    results: Mapping[str, Result]
     directory: RunDirectory
     observe: Observer
 
@@ -86,16 +89,6 @@ def _require_room(precision: str, **arrays: "np.ndarray") -> None:
             )
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a stage found: values for results.json, arrays by the key that is to name their file,
-    documents to write."""
-
-    values: Values
-    arrays: "dict[str, np.ndarray]" = field(default_factory=dict)
-    documents: dict[str, Document] = field(default_factory=dict)
-
-
 class Work(NamedTuple):
     """What a stage has to do, in units that a machine's rates turn into seconds."""
 
@@ -124,36 +117,49 @@ class Forecast(NamedTuple):
     most: Work | None = None
 
 
-class Kind(NamedTuple):
-    """The meaning of one kind of stage."""
+class Stage(ABC, Generic[Spec, Found]):
+    """The meaning of one kind of stage: what it costs, how it is done, what it has to show."""
 
-    forecast: Callable[[Any, Plan, Model], Forecast]
-    run: Callable[[Job], Outcome]
-    describe: Callable[[Values], list[Block]]
-    expect: Callable[[Any, Plan, Model], dict[str, Model]] | None = None
-    """The models that later stages can act on, as far as they can be told before it has run."""
-    overview: Callable[[dict[str, Values]], list[Block]] | None = None
-    """What all stages of this kind in a run show together, by name."""
-    faults: Callable[[str, Any, Plan, Model], Iterator[Fault]] | None = None
-    """What is wrong with a stage of a name that only counts and files tell, seen from the stage."""
+    result: type[Found]
+    """What it finds, as data."""
+
+    @abstractmethod
+    def cost(self, spec: Spec, plan: Plan, model: Model) -> Forecast:
+        """Forecast what it will need, in plain Python."""
+
+    @abstractmethod
+    def run(self, job: Job) -> Found:
+        """Do it. Raises `ValueError` with a sentence where it cannot be done."""
+
+    @abstractmethod
+    def describe(self, result: Found) -> list[Block]:
+        """Say what there is to show of what it found."""
+
+    def offers(self, spec: Spec, plan: Plan, model: Model) -> dict[str, Model]:
+        """Tell the models that later stages can act on, as far as they are known before."""
+        return {}
+
+    def faults(self, name: str, spec: Spec, plan: Plan, model: Model) -> Iterator[Fault]:
+        """Find what is wrong with a stage of this name that only counts and files tell."""
+        yield from ()
+
+    def overview(self, results: dict[str, Found]) -> list[Block]:
+        """Say what all stages of this kind in a run show together, by name."""
+        return []
 
 
-def outcome_of(kind: Kind, job: Job) -> Outcome:
-    """What a stage found, with a warning for each kernel in it that may be far off."""
+def result_of(kind: Stage[Any, Found], job: Job) -> Found:
+    """Do a stage, and add a warning for each kernel in it that may be far off."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InaccurateKernelWarning)
-        outcome = kind.run(job)
+        result = kind.run(job)
     said = []
     for each in caught:
         if issubclass(each.category, InaccurateKernelWarning):
             said.append(str(each.message))
         else:
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
-    said += _inherited(job)
-    if not said:
-        return outcome
-    texts = [*outcome.values.get("warnings", ()), *said]
-    return replace(outcome, values=outcome.values | {"warnings": list(dict.fromkeys(texts))})
+    return result.warned(*said, *_inherited(job))
 
 
 def _inherited(job: Job) -> Iterator[str]:
@@ -166,7 +172,7 @@ def _inherited(job: Job) -> Iterator[str]:
             yield f"of the stage {name}: {remark}"
 
 
-def resolve_model(stage: Stage, plan: Plan, results: Mapping[str, Values]) -> Model:
+def resolve_model(stage: language.Stage, plan: Plan, results: Mapping[str, Result]) -> Model:
     """The network a stage acts on: the document's, or what an earlier stage offers."""
     if stage.answer is None:
         return plan.model
@@ -184,7 +190,7 @@ def number_size(plan: Plan) -> int:
     return 8 if plan.document.precision == "float64" else 4
 
 
-def reads_data(stage: Stage, model: Model) -> bool:
+def reads_data(stage: language.Stage, model: Model) -> bool:
     """Whether a stage reads the document's examples."""
     if isinstance(stage, Variance):
         return stage.inputs_law_of(model) == "data"

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ceflow.history import History
 from ceflow.store.arrays import read_array, write_array
 from ceflow.store.atomic import remove, write_text, writing
 from ceflow.store.lease import NAME, Lease, sweep
@@ -90,19 +91,18 @@ class RunDirectory:
     def metrics_name(self, name: str) -> str:
         return f"metrics/{name}.jsonl"
 
-    def write_metrics(self, name: str, lines: list[dict[str, Any]]) -> None:
+    def write_metrics(self, name: str, history: History) -> None:
         """Write a line of plain numbers for each moment or step."""
-        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
-        self.write_text(self.metrics_name(name), text)
+        self.write_text(self.metrics_name(name), history.dumps())
 
-    def read_metrics(self, name: str) -> list[dict[str, Any]]:
-        """Its lines, none where there is no such file; a last line that is cut off is left out."""
+    def read_metrics(self, name: str) -> History:
+        """Read its moments, none where there is no file; a cut last line is left out."""
         if not (self.path / self.metrics_name(name)).is_file():
-            return []
+            return History({})
         *lines, rest = self.read_text(self.metrics_name(name)).split("\n")
         with suppress(json.JSONDecodeError):
-            return [json.loads(line) for line in [*lines, rest] if line]
-        return [json.loads(line) for line in lines if line]
+            return History.of_lines([json.loads(line) for line in [*lines, rest] if line])
+        return History.of_lines([json.loads(line) for line in lines if line])
 
     def array_name(self, name: str) -> str:
         return f"arrays/{name}.zarr"

@@ -13,8 +13,8 @@ from importlib.metadata import version
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from stubs import stub
 
-from ceflow import stages
 from ceflow.cli import main
 from ceflow.runs.rates import Rates, rates_path
 from ceflow.spec import Variance, load
@@ -269,8 +269,7 @@ def test_a_failed_run_says_its_trouble_once_and_show_says_it_first(alone, monkey
     def broken(job):
         raise ValueError("no luck")
 
-    kind = stages.KINDS[Variance]
-    monkeypatch.setitem(stages.KINDS, Variance, kind._replace(run=broken))
+    stub(monkeypatch, Variance, run=broken)
     (alone / "swept.toml").write_text(SPEC + "[sweep]\nseed = [0, 1]\n", encoding="utf-8")
     result = invoke("run", "swept.toml", "--out", "out")
     assert result.exit_code == 1
@@ -311,8 +310,7 @@ def test_a_run_that_fails_ends_with_one_and_can_go_on(alone, monkeypatch):
         raise RuntimeError("out of luck")
 
     with monkeypatch.context() as patch:
-        kind = stages.KINDS[Variance]
-        patch.setitem(stages.KINDS, Variance, kind._replace(run=broken))
+        stub(patch, Variance, run=broken)
         result = invoke("run", "spec.toml", "--out", "out")
     assert result.exit_code == 1
     assert "the run failed: stage 'alpha': RuntimeError: out of luck" in result.stderr
@@ -329,8 +327,7 @@ def test_an_interrupted_run_ends_with_one_and_says_how_to_go_on(alone, monkeypat
     def interrupted(job):
         raise KeyboardInterrupt
 
-    kind = stages.KINDS[Variance]
-    monkeypatch.setitem(stages.KINDS, Variance, kind._replace(run=interrupted))
+    stub(monkeypatch, Variance, run=interrupted)
     result = invoke("run", "spec.toml", "--out", "out")
     assert result.exit_code == 1
     assert "interrupted" in result.stderr

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stubs import stub
 
 import ceflow
-from ceflow import stages
+from ceflow.history import History
 from ceflow.spec import Document, Flow
-from ceflow.stages import Job, Outcome
+from ceflow.stages import Job
+from ceflow.stages.result import Untyped
 
 TEXT = """
 name = "small"
@@ -38,12 +40,11 @@ def document() -> Document:
 def without_flowing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Flows that write metrics and find one number."""
 
-    def run(job: Job) -> Outcome:
-        job.directory.write_metrics(job.name, [{"time": 0.0, "train_loss": 1.0}])
-        return Outcome({"train_loss": 1.0, "metrics": job.directory.metrics_name(job.name)})
+    def run(job: Job) -> Untyped:
+        history = History.of_lines([{"time": 0.0, "train_loss": 1.0}])
+        return Untyped(train_loss=1.0, history=history)
 
-    kind = stages.KINDS[Flow]
-    monkeypatch.setitem(stages.KINDS, Flow, kind._replace(run=run, describe=lambda values: []))
+    stub(monkeypatch, Flow, run=run, describe=lambda result: [])
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -5,13 +5,14 @@ import math
 from typing import Any
 
 import pytest
+from stubs import stub
 
 import ceflow
 from ceflow import stages
 from ceflow.report import run_report, write_figures
 from ceflow.runs import reopen
 from ceflow.spec import Collect, Document, Ensemble, Flow, Gaussian, Kernel, Mlp, Sweep, Variance
-from ceflow.stages import Outcome
+from ceflow.stages.result import Untyped
 from ceflow.store import RunDirectory
 
 ENSEMBLE = Ensemble(multiplicity=1, member=Mlp(widths=[8, 8], activation="erf"))
@@ -20,14 +21,13 @@ ENSEMBLE = Ensemble(multiplicity=1, member=Mlp(widths=[8, 8], activation="erf"))
 @pytest.fixture
 def law(monkeypatch):
     """Flow stages that find `drift = 3/(m n)` and its error, and that the slow one is missing."""
-    kind = stages.KINDS[Flow]
 
     def found(job):
         m, n = job.model.multiplicity, job.model.member.widths[0]
         values: dict[str, Any] = {"drift": 3 / (m * n), "drift_stderr": 0.1 / (m * n), "nought": 0}
-        return Outcome(values | {"text": "no number"} | ({"rare": 1.0} if m < 4 else {}))
+        return Untyped(**values, text="no number", **({"rare": 1.0} if m < 4 else {}))
 
-    monkeypatch.setitem(stages.KINDS, Flow, kind._replace(run=found, describe=lambda values: []))
+    stub(monkeypatch, Flow, run=found, describe=lambda result: [])
 
 
 def swept(
@@ -118,7 +118,7 @@ def test_runs_that_failed_are_left_out_and_named(law, tmp_path, monkeypatch):
             raise ValueError("no more")
         return kind.run(job)
 
-    monkeypatch.setitem(stages.KINDS, Flow, kind._replace(run=failing))
+    stub(monkeypatch, Flow, run=failing)
     document = swept({"c": drift()}, model__multiplicity=[1, 2, 4])
     with pytest.raises(ceflow.RunError) as raised:
         ceflow.run(document, tmp_path / "out")

@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from rich.console import Console
+from stubs import stub
 
 import ceflow
-from ceflow import stages
+from ceflow.history import History
 from ceflow.report import run_report, write_figures
 from ceflow.runs import reopen
 from ceflow.runs.curves import RESAMPLED, curves
@@ -26,7 +27,8 @@ from ceflow.spec import (
     Train,
     recorded,
 )
-from ceflow.stages import Outcome, Values
+from ceflow.stages import Values
+from ceflow.stages.result import Untyped
 from ceflow.store import RunDirectory
 
 WIDTHS = [math.inf, 10, 2]
@@ -46,13 +48,12 @@ def course(n: float) -> list[Values]:
 @pytest.fixture
 def falling(monkeypatch):
     """Flow stages with such a course."""
-    kind = stages.KINDS[Flow]
 
     def found(job):
-        job.directory.write_metrics(job.name, course(job.model.widths[0]))
-        return Outcome({"train_loss": 1.0})
+        history = History.of_lines(course(job.model.widths[0]))
+        return Untyped(train_loss=1.0, history=history)
 
-    monkeypatch.setitem(stages.KINDS, Flow, kind._replace(run=found, describe=lambda values: []))
+    stub(monkeypatch, Flow, run=found, describe=lambda result: [])
 
 
 def swept(collect: dict[str, Collect], **sweep: list[Any]) -> Document:
@@ -118,11 +119,12 @@ def test_a_level_is_reached_on_the_line_between_moments(falling, tmp_path, level
 def gathered(lines: dict[str, list[tuple[float, float]]], **keys: Any) -> Values:
     """Of curves (training loss, test loss)."""
     document = swept({})
-    courses = {
-        name: [{"train_loss": x, "test_loss": y} for x, y in pairs] for name, pairs in lines.items()
+    histories = {
+        name: History.of_lines([{"train_loss": x, "test_loss": y} for x, y in pairs])
+        for name, pairs in lines.items()
     }
     asked = loss(x="stages.flow.train_loss", y="stages.flow.test_loss", by=None, **keys)
-    return curves(asked, dict.fromkeys(lines, document), courses)
+    return curves(asked, dict.fromkeys(lines, document), histories)
 
 
 def test_a_rising_course_comes_to_a_level_too():
@@ -196,7 +198,7 @@ def test_every_number_a_stage_records_can_be_collected(tmp_path, case):
     model, stage = RECORDING[case]
     data = Gaussian(train=3, test=2, inputs=2)
     run = ceflow.run(Document(data=data, model=model, stages={"s": stage}), tmp_path / "out")
-    (line, *_) = RunDirectory(run.path).read_metrics("s")
+    (line, *_) = RunDirectory(run.path).read_metrics("s").lines()
     assert len(line) > 2
     assert set(line) <= set(recorded(stage))
     assert next(iter(line)) == recorded(stage)[0]
@@ -208,7 +210,7 @@ def test_a_sweep_of_real_flows_is_collected(tmp_path):
     document = swept(collect, **{"model.widths": [[4, 4], [8, 8]]})
     run = ceflow.run(document, tmp_path / "out")
     for curve in run.collected["c"]["curves"]:
-        lines = RunDirectory(run.path / curve["run"]).read_metrics("flow")
+        lines = RunDirectory(run.path / curve["run"]).read_metrics("flow").lines()
         assert curve["y"] == [line["train_loss"] for line in lines]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from small_runs import on_operations
+from stubs import stub
 
 import ceflow
 from ceflow import stages
@@ -52,7 +53,7 @@ def fail_on(monkeypatch):
                 raise error("no more")
             return kind.run(job)
 
-        monkeypatch.setitem(stages.KINDS, Variance, kind._replace(run=failing))
+        stub(monkeypatch, Variance, run=failing)
         return tried
 
     return failing_on

@@ -44,7 +44,7 @@ def array(run: ceflow.Run, name: str) -> np.ndarray:
 
 
 def lines(run: ceflow.Run, name: str) -> list[dict[str, Any]]:
-    return RunDirectory(run.path).read_metrics(name)
+    return list(RunDirectory(run.path).read_metrics(name).lines())
 
 
 def simulation(model: Bottleneck, name: str, index: int = 0, width: int = 100) -> Simulation:
@@ -118,7 +118,7 @@ def test_results_say_what_was_sampled(wide):
     values = wide.results["flow"]
     keys = ("engine", "width", "sampling", "rtol")
     assert [values[key] for key in keys] == ["features", 100, "quasi-random", TIGHT["rtol"]]
-    table = describe(values)[0]
+    table = describe(values, None)[0]
     assert isinstance(table, Table)
     assert str(table.rows[0][1]).startswith("quasi-random features of width 100, by dopri8")
 

@@ -1,8 +1,9 @@
-"""What is said and shown of a stage's course."""
+"""What is said and shown of a history."""
 
 import pytest
 
 import ceflow
+from ceflow.history import History
 from ceflow.spec import Document, Mlp
 from ceflow.stages.courses import lacking
 
@@ -13,7 +14,8 @@ from ceflow.stages.courses import lacking
 def test_numbers_left_out_are_said_and_what_may_help(precision, help):
     model = Mlp(widths=[2], inputs=1, outputs=1)
     plan = ceflow.compile(Document(model=model, precision=precision))
-    assert lacking([{"time": 0.0, "train_loss": 1.0}], plan) == []
-    found = lacking([{"time": 0.0, "train_loss": 1.0}, {"time": 1.0, "train_loss": None}], plan)
+    lines = [{"time": 0.0, "train_loss": 1.0}, {"time": 1.0, "train_loss": None}]
+    assert lacking(History.of_lines(lines[:1]), plan) == []
+    found = lacking(History.of_lines(lines), plan)
     said = "not finite or undefined (0/0) at some moments, and left out: train_loss"
     assert found == [f"{said}{help}"]

@@ -41,7 +41,7 @@ def document(stages: dict[str, Any], **keys: Any) -> Document:
 
 
 def lines(run: ceflow.Run, name: str) -> list[dict[str, Any]]:
-    return RunDirectory(run.path).read_metrics(name)
+    return list(RunDirectory(run.path).read_metrics(name).lines())
 
 
 def array(run: ceflow.Run, name: str) -> np.ndarray:

@@ -6,12 +6,14 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from stubs import stub
 from test_flow import MLP, OUTPUTS, TRAIN, array, document, drawn, examples, lines
 
 import ceflow
 from ceflow import dynamics, kernels
 from ceflow.runs.needs import forecast
 from ceflow.spec import Ensemble, Flow, Gaussian, Kernel
+from ceflow.stages import KINDS
 from ceflow.stages.flow import weights
 
 ALL = ("drift", "kernel", "alignment", "spectrum", "derivatives")
@@ -154,10 +156,8 @@ def test_arrays_are_of_the_documents_precision(precision, tmp_path):
 
 
 def test_an_interrupted_flow_starts_again_and_ends_alike(tmp_path, monkeypatch):
-    from ceflow import stages
-
     asked = document({"flow": Flow(time=1.0, points=2), "next": Flow(time=1.0, points=1)})
-    kind = stages.KINDS[Flow]
+    kind = KINDS[Flow]
     calls: list[Any] = []
 
     def failing(job):
@@ -166,7 +166,7 @@ def test_an_interrupted_flow_starts_again_and_ends_alike(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return kind.run(job)
 
-    monkeypatch.setitem(stages.KINDS, Flow, kind._replace(run=failing))
+    stub(monkeypatch, Flow, run=failing)
     with pytest.raises(KeyboardInterrupt):
         ceflow.run(asked, tmp_path / "run")
     resumed = ceflow.run(asked, tmp_path / "run")

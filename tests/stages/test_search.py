@@ -26,6 +26,7 @@ from ceflow.spec import (
     load,
     read_network,
 )
+from ceflow.stages.result import Untyped
 
 MLP = Mlp(widths=(60, 40), inputs=8, outputs=3)
 RESNEXT = Resnext(blocks=[1, 1], base_width=48)
@@ -112,7 +113,7 @@ def test_near_optimal_set_holds_the_primal_and_counts_whole_networks(done, name)
 
 @pytest.mark.parametrize("name", ASKED)
 def test_every_search_has_tables_and_both_figures_to_show(done, name):
-    blocks = stages.KINDS[Search].describe(done[name][1])
+    blocks = stages.KINDS[Search].describe(Untyped(**done[name][1]))
     curves = [block for block in blocks if isinstance(block, stages.Curve)]
     assert [curve.name for curve in curves] == ["primal", "dual"]
     for block in blocks:
@@ -125,7 +126,8 @@ def test_every_search_has_tables_and_both_figures_to_show(done, name):
 def test_what_is_shown_beside_a_network_is_the_network_s(done, name):
     """In every table a row that names a network in whole members has its cost and variance."""
     values = done[name][1]
-    tables = [b for b in stages.KINDS[Search].describe(values) if isinstance(b, stages.Table)]
+    blocks = stages.KINDS[Search].describe(Untyped(**values))
+    tables = [block for block in blocks if isinstance(block, stages.Table)]
     networks = next(table for table in tables if "ρ" in table.columns)
     base = values["baseline"]
     key = "parameters" if values["cost"] == "parameters" else "flops"
@@ -195,7 +197,7 @@ def test_latency_is_measured_and_listed(tmp_path):
         assert values[part]["seconds"] > 0
     assert any(
         isinstance(block, stages.Table) and block.columns[0] == "forward pass of 64, float32"
-        for block in stages.KINDS[Search].describe(values)
+        for block in stages.KINDS[Search].describe(Untyped(**values))
     )
 
 
@@ -264,7 +266,7 @@ def test_forecast_of_a_latency_counts_its_compilations():
     plan = ceflow.compile(Document(model=MLP))
     kind = stages.KINDS[Search]
     by = {
-        cost: kind.forecast(Search(alpha=3.0, cost=cost), plan, plan.model).work.compilations
+        cost: kind.cost(Search(alpha=3.0, cost=cost), plan, plan.model).work.compilations
         for cost in ("parameters", "latency")
     }
     assert by["latency"] > by["parameters"] == 0
@@ -274,9 +276,7 @@ def test_forecast_of_a_latency_counts_its_compilations():
 def test_networks_expected_of_a_search_are_those_found_by_the_law(done, name):
     model, keys = ASKED[name]
     plan = ceflow.compile(Document(model=model))
-    expect = stages.KINDS[Search].expect
-    assert expect is not None
-    found = expect(Search(**keys), plan, plan.model)
+    found = stages.KINDS[Search].offers(Search(**keys), plan, plan.model)
     for part, network in found.items():
         # alpha, the law and the space are guesses: the size is all that forecasts need
         assert 0.5 < plan.expand(network).parameters / done[name][1][part]["parameters"] < 4

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import ceflow
+from ceflow.history import History
 from ceflow.runs import require_memory
 from ceflow.runs.needs import forecast
 from ceflow.spec import (
@@ -22,7 +23,9 @@ from ceflow.spec import (
     Train,
     dumps,
 )
-from ceflow.stages import Curve, Note, Table, train
+from ceflow.stages import Curve, Note, Table
+from ceflow.stages.result import Untyped
+from ceflow.stages.train import TrainStage
 
 WIDE = Mlp(widths=(math.inf,), weight_variance=1.0)
 MNIST = Gaussian(inputs=784, outputs=10, train=10_000, test=1000)
@@ -151,7 +154,8 @@ def cells(block: Any) -> dict[Any, Any]:
 
 
 def test_it_shows_how_it_ended_and_curves():
-    losses, *rest = train.KIND.describe(RESULTS | {"course": [*COURSE, COURSE[-1]]})
+    history = History.of_lines([*COURSE, COURSE[-1]])
+    losses, *rest = TrainStage().describe(Untyped(**RESULTS, history=history))
     rows = cells(losses)
     assert rows["training"] == "features, width 10,000, iid"
     assert rows["steps"] == "20 of 20 examples"
@@ -168,7 +172,7 @@ def test_it_shows_how_it_ended_and_curves():
 
 def test_two_rates_are_shown_beside_each_other():
     rates = {"learning_rate": {"encoder": 0.5, "decoder": 1.0}, "largest_learning_rate": "inf"}
-    (table, _) = train.KIND.describe(RESULTS | rates)
+    (table, _) = TrainStage().describe(Untyped(**(RESULTS | rates)))
     rows = cells(table)
     assert rows["learning rate"] == "encoder 0.5, decoder 1"
     assert rows["largest stable at the start"] == "inf"

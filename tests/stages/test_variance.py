@@ -1,6 +1,5 @@
 """The `variance` stage: what is measured, at which inputs, and what is said of the fit."""
 
-import json
 import math
 from tempfile import mkdtemp
 from typing import Any
@@ -203,9 +202,9 @@ def test_report_tells_method_draws_and_law(fit):
 
 
 def test_report_tells_fewest_and_most_draws(fit):
-    values = json.loads(json.dumps(fit(BLOCK, method="sample", error=0.03)))
-    draws = [point["draws"] for point in values["points"]]
-    note, *_ = kind_of(Variance()).describe(values)
+    found = fit(BLOCK, method="sample", error=0.03)
+    draws = [point.draws for point in found.points]
+    note, *_ = kind_of(Variance()).describe(found)
     assert isinstance(note, Note)
     least, most = min(draws), max(draws)
     shown = f"{least:,} draws" if least == most else f"{least:,} to {most:,} draws"

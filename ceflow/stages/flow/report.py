@@ -1,5 +1,6 @@
 """What a flow stage has to show."""
 
+from ceflow.history import History
 from ceflow.stages.courses import LOSS, MEASURED, Drawn, curves, numbers
 from ceflow.stages.stage import Values
 from ceflow.stages.summary import Block, Note, Table, number
@@ -20,11 +21,11 @@ ROWS = {
 """Results in the order shown."""
 
 
-def describe(values: Values) -> list[Block]:
-    """A table of how it ended and the final values; of the course of it see `course`."""
+def describe(values: Values, history: "History | str | None") -> list[Block]:
+    """A table of how it ended and the final values; curves of its history."""
     rows = [("flow", _how(values)), ("ended at mu t", _ended(values))]
     rows += numbers(values, ROWS)
-    drawn = curves(values.get("course", []), "time", "mu t", FIGURES)
+    drawn = curves(history, "mu t", FIGURES) if isinstance(history, History) else []
     warnings = [Note(text, warning=True) for text in values.get("warnings", ())]
     return [Table(("", ""), tuple(rows)), *drawn, *warnings]
 

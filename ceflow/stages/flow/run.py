@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING
 
 from ceflow import dynamics
+from ceflow.history import History
 from ceflow.stages.courses import lacking
 from ceflow.stages.flow import features, functions, lines, weights
 from ceflow.stages.flow.flown import Flown
 from ceflow.stages.flow.problem import Problem
-from ceflow.stages.stage import Job, Outcome, Values, finite, precision
+from ceflow.stages.result import Untyped
+from ceflow.stages.stage import Job, Values, finite, precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,15 +25,14 @@ ENGINES = {
 }
 
 
-def run(job: Job) -> Outcome:
+def run(job: Job) -> Untyped:
     problem = Problem(job, job.dataset())
     with precision(job.plan):
         found = ENGINES[problem.engine](problem)
         rows = lines.lines(job.stage, found)
         arrays = _arrays(problem, found)
         values = _values(problem, found, rows) | _distance(problem, arrays["predictions"])
-    job.directory.write_metrics(job.name, rows)
-    return Outcome(values, arrays)
+    return Untyped(**values, **arrays, history=History.of_lines(rows))
 
 
 def _values(problem: Problem, found: Flown, rows: list[Values]) -> Values:
@@ -45,7 +46,6 @@ def _values(problem: Problem, found: Flown, rows: list[Values]) -> Values:
         "ended": found.ending.reason or found.ending.how,
         **rows[-1],
         **lines.derivatives(found),
-        "metrics": problem.job.directory.metrics_name(problem.job.name),
     }
     warnings = [*found.warnings, *_trouble(problem, found, rows)]
     return values | ({"warnings": warnings} if warnings else {})
@@ -62,7 +62,7 @@ def _trouble(problem: Problem, found: Flown, rows: list[Values]) -> list[str]:
     """What went wrong, and what to change."""
     if not found.ending:
         return [advised(found.ending, problem.stage.time)]
-    return lacking(rows, problem.job.plan)
+    return lacking(History.of_lines(rows), problem.job.plan)
 
 
 NAMES = {"float64": 'precision = "float64"'}

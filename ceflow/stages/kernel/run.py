@@ -2,7 +2,8 @@
 
 from ceflow.stages.kernel import matrices
 from ceflow.stages.kernel.findings import findings
-from ceflow.stages.stage import Job, Outcome, precision
+from ceflow.stages.result import Untyped
+from ceflow.stages.stage import Job, precision
 
 METHODS = {
     "analytic": matrices.analytic,
@@ -11,7 +12,7 @@ METHODS = {
 }
 
 
-def run(job: Job) -> Outcome:
+def run(job: Job) -> Untyped:
     import numpy as np
 
     dataset = job.dataset()
@@ -19,6 +20,7 @@ def run(job: Job) -> Outcome:
         found = METHODS[job.stage.method](job, dataset)
         values = findings(job, dataset, found)
     if job.stage.tile:  # on disk already
-        return Outcome(values | {"array": job.directory.array_name(job.name)})
+        return Untyped(**values, array=job.directory.array_name(job.name))
     kept = {"array": found.matrix, "stderr": found.stderr}
-    return Outcome(values, {key: np.asarray(one) for key, one in kept.items() if one is not None})
+    arrays = {key: np.asarray(one) for key, one in kept.items() if one is not None}
+    return Untyped(**values, **arrays)

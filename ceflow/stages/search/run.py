@@ -6,18 +6,19 @@ from ceflow import search
 from ceflow.compiler import ensemble_with
 from ceflow.search import Costs, Optimum
 from ceflow.stages.measures import measured
+from ceflow.stages.result import Untyped
 from ceflow.stages.search import answers
 from ceflow.stages.search.documents import document_of
 from ceflow.stages.search.latency import latencies, time_networks
 from ceflow.stages.search.problem import counts, law_of, problem_of, solve
 from ceflow.stages.search.warnings import GAP, warnings
-from ceflow.stages.stage import Job, Outcome, Values, finite
+from ceflow.stages.stage import Job, Values, finite
 
 LEAST_ALPHA = 1e-6
 """Where an interval of alpha ends that reaches 0: the optimum has a limit there."""
 
 
-def run(job: Job) -> Outcome:
+def run(job: Job) -> Untyped:
     law = law_of(job)
     timed, latency = latencies(job, law) or (None, None)
     costs = timed if timed and job.stage.cost == "latency" else counts(job.plan, job.stage.cost)
@@ -32,7 +33,7 @@ def run(job: Job) -> Outcome:
     interval = "the interval of the widths"
     measured(values, ["widths_interval"], lambda: _widths_interval(job, optimum), interval)
     documents = {part: document_of(job, part, values[part]["model"]) for part in job.stage.offers}
-    return Outcome(values, documents=documents)
+    return Untyped(**values, documents=documents)
 
 
 def _values(job: Job, optimum: Optimum) -> Values:

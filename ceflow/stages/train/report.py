@@ -1,5 +1,6 @@
 """What a train stage has to show."""
 
+from ceflow.history import History
 from ceflow.stages.courses import LOSS, MEASURED, Drawn, curves, numbers
 from ceflow.stages.stage import Values
 from ceflow.stages.summary import Block, Note, Table, number
@@ -26,8 +27,8 @@ ENDED = {
 }
 
 
-def describe(values: Values) -> list[Block]:
-    """A table of how it ended and the final values; of the course of it see `course`."""
+def describe(values: Values, history: "History | str | None") -> list[Block]:
+    """A table of how it ended and the final values; curves of its history."""
     rows = [
         ("training", f"{values['engine']}, width {number(values['width'])}, {values['sampling']}"),
         ("learning rate", _rate(values["learning_rate"])),
@@ -36,7 +37,7 @@ def describe(values: Values) -> list[Block]:
         ("ended", ENDED[values["ended"]]),
         *numbers(values, ROWS),
     ]
-    drawn = curves(values.get("course", []), "step", "step", FIGURES)
+    drawn = curves(history, "step", FIGURES) if isinstance(history, History) else []
     warnings = [Note(text, warning=True) for text in values.get("warnings", ())]
     return [Table(("", ""), tuple(rows)), *drawn, *warnings]
 

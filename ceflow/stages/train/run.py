@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ceflow import bottlenecks
+from ceflow.history import History
 from ceflow.stages.courses import lacking
-from ceflow.stages.stage import Job, Outcome, Values, precision, written
+from ceflow.stages.result import Untyped
+from ceflow.stages.stage import Job, Values, precision, written
 from ceflow.stages.train.problem import Problem
 from ceflow.stages.train.watching import Watch
 
@@ -15,14 +17,13 @@ if TYPE_CHECKING:
     from ceflow.bottlenecks import Course
 
 
-def run(job: Job) -> Outcome:
+def run(job: Job) -> Untyped:
     problem = Problem(job, job.dataset())
     with precision(job.plan):
         watch = Watch(problem)
         course = _trained(problem, watch)
         values, arrays = _values(problem, course), _arrays(watch)
-    job.directory.write_metrics(job.name, course.records)
-    return Outcome(values, arrays)
+    return Untyped(**values, **arrays, history=History.of_lines(course.records))
 
 
 def _trained(problem: Problem, watch: Watch) -> "Course":
@@ -55,7 +56,6 @@ def _values(problem: Problem, course: "Course") -> Values:
         "steps": last["step"],
         "ended": _ended(problem, course),
         **{key: value for key, value in last.items() if key != "step"},
-        "metrics": problem.job.directory.metrics_name(problem.job.name),
     }
     warnings = list(_warnings(problem, course))
     return values | ({"warnings": warnings} if warnings else {})
@@ -79,7 +79,7 @@ def _warnings(problem: Problem, course: "Course") -> Iterator[str]:
     yield from bottlenecks.remarks(problem.dataset.train.x, problem.dataset.train.y)
     if course.instability:
         yield course.instability.message(lambda rate: _named(problem, rate))
-    yield from lacking(course.records, problem.job.plan)
+    yield from lacking(History.of_lines(course.records), problem.job.plan)
 
 
 def _named(problem: Problem, rate: float) -> str:

@@ -1,24 +1,33 @@
 """The `variance` stage: moments of an NTK entry over widths, and alpha (CE Algorithm 1)."""
 
-from ceflow.stages.stage import Job, Kind, Outcome
+from ceflow.compiler import Plan
+from ceflow.spec import Model, Variance
+from ceflow.stages.stage import Forecast, Job, Stage
+from ceflow.stages.summary import Block
 from ceflow.stages.variance import forecast, report
 from ceflow.stages.variance.fitting import fitted
 from ceflow.stages.variance.measuring import inputs_of, measure, members_of, method_of
+from ceflow.stages.variance.result import Point, VarianceResult
 
-__all__ = ["KIND"]
-
-
-def run(job: Job) -> Outcome:
-    method, members = method_of(job.stage, job.model), members_of(job.stage, job.model)
-    points, lost, x = [], [], inputs_of(job)
-    for index, (ratio, member) in enumerate(members, 1):
-        try:
-            points.append({"ratio": ratio, **measure(job, method, member, x)})
-        except (ValueError, ArithmeticError) as error:
-            lost.append(f"left out, as its moments are undefined: {error}")
-        job.progress(index, len(members))
-    values = fitted(job.stage, method, points)
-    return Outcome(values | {"warnings": [*lost, *values["warnings"]]})
+__all__ = ["Point", "VarianceResult", "VarianceStage"]
 
 
-KIND = Kind(forecast.forecast, run, report.describe)
+class VarianceStage(Stage[Variance, VarianceResult]):
+    result = VarianceResult
+
+    def cost(self, spec: Variance, plan: Plan, model: Model) -> Forecast:
+        return forecast.forecast(spec, plan, model)
+
+    def run(self, job: Job) -> VarianceResult:
+        method, members = method_of(job.stage, job.model), members_of(job.stage, job.model)
+        points, lost, x = [], [], inputs_of(job)
+        for index, (ratio, member) in enumerate(members, 1):
+            try:
+                points.append(measure(job, method, ratio, member, x))
+            except (ValueError, ArithmeticError) as error:
+                lost.append(f"left out, as its moments are undefined: {error}")
+            job.progress(index, len(members))
+        return fitted(job.stage, method, points, lost)
+
+    def describe(self, result: VarianceResult) -> list[Block]:
+        return report.describe(result)

@@ -1,14 +1,13 @@
 """Alpha from the points, and what the reader should know of it."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ceflow import variance
 from ceflow.spec import Variance
-from ceflow.stages.stage import Values
 from ceflow.stages.summary import widths_text
+from ceflow.stages.variance.result import Point, VarianceResult
 
 if TYPE_CHECKING:
     from ceflow.variance import Fit
@@ -26,48 +25,57 @@ LEVERAGE = 0.5
 """Share of alpha that one point may decide."""
 
 
-def fitted(stage: Variance, method: str, points: list[Values]) -> Values:
-    """The results of the stage; alpha is null where its points give none."""
+def fitted(
+    stage: Variance, method: str, points: list[Point], lost: Sequence[str] = ()
+) -> VarianceResult:
+    """Fit the law to the points; alpha is undefined where they give none.
+
+    `lost` are sentences on widths that were left out.
+    """
     if not points:
-        return _without_alpha(method, points, "no width has moments to fit it to")
-    sums, ratios, stderrs = (
-        [point[key] for point in points]
-        for key in ("fan_in_sum", "moment_ratio", "moment_ratio_stderr")
-    )
-    fit = variance.fit_alpha(sums, ratios, None if method == "exact" else stderrs)
+        return _without_alpha(method, points, lost, "no width has moments to fit it to")
+    sums, ratios = [p.fan_in_sum for p in points], [p.moment_ratio for p in points]
+    stderrs = None if method == "exact" else [p.moment_ratio_stderr for p in points]
+    fit = variance.fit_alpha(sums, ratios, stderrs)
     if not fit.alpha > 0:
         why = (
             f"the fit gives {fit.alpha:.2g}, not above 0: K hardly varies at these widths; add"
             " smaller ratios, or draw more networks"
         )
-        return _without_alpha(method, points, why)
-    found = asdict(fit)
-    columns = zip(points, found.pop("residuals"), found.pop("leverages"), strict=True)
-    return {
-        "alpha": found.pop("alpha"),
-        "alpha_stderr": found.pop("stderr"),
-        "method": method,
-        **found,
-        "points": [
-            {**point, "residual": residual, "leverage": leverage}
+        return _without_alpha(method, points, lost, why)
+    columns = zip(points, fit.residuals, fit.leverages, strict=True)
+    return VarianceResult(
+        alpha=fit.alpha,
+        alpha_stderr=fit.stderr,
+        interval=fit.interval and list(fit.interval),
+        intercept=fit.intercept,
+        alpha_with_intercept=fit.alpha_with_intercept,
+        method=method,
+        points=[
+            point.model_copy(update={"residual": residual, "leverage": leverage})
             for point, residual, leverage in columns
         ],
-        "warnings": [*_warnings(stage, points, fit)],
-    }
+        warnings=[*lost, *_warnings(stage, points, fit)],
+    )
 
 
-def _without_alpha(method: str, points: list[Values], why: str) -> Values:
-    nothing = ("alpha", "alpha_stderr", "interval", "intercept", "alpha_with_intercept")
+def _without_alpha(
+    method: str, points: list[Point], lost: Sequence[str], why: str
+) -> VarianceResult:
     unfitted = {"residual": None, "leverage": None}
-    return {
-        **dict.fromkeys(nothing),
-        "method": method,
-        "points": [{**point, **unfitted} for point in points],
-        "warnings": [f"alpha is undefined: {why}"],
-    }
+    return VarianceResult(
+        alpha=None,
+        alpha_stderr=None,
+        interval=None,
+        intercept=None,
+        alpha_with_intercept=None,
+        method=method,
+        points=[point.model_copy(update=unfitted) for point in points],
+        warnings=[*lost, f"alpha is undefined: {why}"],
+    )
 
 
-def _warnings(stage: Variance, points: list[Values], fit: "Fit") -> Iterator[str]:
+def _warnings(stage: Variance, points: list[Point], fit: "Fit") -> Iterator[str]:
     yield from _of_few_points(points)
     yield from _of_error(stage, points)
     yield from _of_tails(points)
@@ -75,7 +83,7 @@ def _warnings(stage: Variance, points: list[Values], fit: "Fit") -> Iterator[str
     yield from _of_law(points, fit)
 
 
-def _of_few_points(points: list[Values]) -> Iterator[str]:
+def _of_few_points(points: list[Point]) -> Iterator[str]:
     if len(points) == 1:
         yield "alpha is of one point: nothing shows whether the law holds; measure more ratios"
     if len(points) == 2:
@@ -85,8 +93,8 @@ def _of_few_points(points: list[Values]) -> Iterator[str]:
         )
 
 
-def _of_error(stage: Variance, points: list[Values]) -> Iterator[str]:
-    missed = [point for point in points if point["draws"] and stage.error]
+def _of_error(stage: Variance, points: list[Point]) -> Iterator[str]:
+    missed = [point for point in points if point.draws and stage.error]
     missed = [point for point in missed if _log_error(point) > stage.error]
     if missed:
         worst = max(map(_log_error, missed))
@@ -96,8 +104,8 @@ def _of_error(stage: Variance, points: list[Values]) -> Iterator[str]:
         )
 
 
-def _of_tails(points: list[Values]) -> Iterator[str]:
-    heavy = [point for point in points if point["draws"] and point["moment_ratio"] > HEAVY]
+def _of_tails(points: list[Point]) -> Iterator[str]:
+    heavy = [point for point in points if point.draws and point.moment_ratio > HEAVY]
     if heavy:
         yield (
             f"widths {_names(heavy)}: K has a heavy tail there, so draws make E[K^2] come out low"
@@ -106,20 +114,20 @@ def _of_tails(points: list[Values]) -> Iterator[str]:
         )
 
 
-def _of_leverage(points: list[Values], fit: "Fit") -> Iterator[str]:
+def _of_leverage(points: list[Point], fit: "Fit") -> Iterator[str]:
     shares = zip(points, fit.leverages, strict=True)
     for point, share in shares if len(points) > 2 else ():
         if share > LEVERAGE:
             yield f"widths {_names([point])} alone decide {share:.0%} of alpha"
 
 
-def _of_law(points: list[Values], fit: "Fit") -> Iterator[str]:
+def _of_law(points: list[Point], fit: "Fit") -> Iterator[str]:
     missed = {}
     for point, residual in zip(points, fit.residuals, strict=True):
-        log = math.log(point["moment_ratio"])
-        noise = NOISE * point["moment_ratio_stderr"] / point["moment_ratio"]
+        log = math.log(point.moment_ratio)
+        noise = NOISE * point.moment_ratio_stderr / point.moment_ratio
         if abs(residual) > max(LAW_HOLDS * log, noise):
-            missed[widths_text(point["widths"])] = abs(residual) / log if log else math.inf
+            missed[widths_text(point.widths)] = abs(residual) / log if log else math.inf
     if missed:
         worst = max(missed, key=lambda name: missed[name])
         yield (
@@ -128,11 +136,11 @@ def _of_law(points: list[Values], fit: "Fit") -> Iterator[str]:
         )
 
 
-def _log_error(point: Values) -> float:
+def _log_error(point: Point) -> float:
     """The standard error of a point's logarithm, relative to it."""
-    log = math.log(point["moment_ratio"])
-    return point["moment_ratio_stderr"] / point["moment_ratio"] / log if log else math.inf
+    log = math.log(point.moment_ratio)
+    return point.moment_ratio_stderr / point.moment_ratio / log if log else math.inf
 
 
-def _names(points: list[Values]) -> str:
-    return ", ".join(widths_text(point["widths"]) for point in points)
+def _names(points: list[Point]) -> str:
+    return ", ".join(widths_text(point.widths) for point in points)

@@ -8,8 +8,9 @@ from ceflow import variance
 from ceflow.compiler import fan_in_sum, member_with, ratio_widths
 from ceflow.seeding import Seed
 from ceflow.spec import Member, Model, Variance, member_of
-from ceflow.stages.stage import Job, Values, precision
+from ceflow.stages.stage import Job, precision
 from ceflow.stages.summary import widths_text
+from ceflow.stages.variance.result import Point
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,33 +49,39 @@ def _examples(job: Job) -> "np.ndarray":
     return x
 
 
-def measure(job: Job, method: str, member: Member, x: "np.ndarray") -> Values:
-    """E[K] and the moment ratio of one network, with its standard error where K is drawn.
+def measure(job: Job, method: str, ratio: float, member: Member, x: "np.ndarray") -> Point:
+    """Measure E[K] and the moment ratio of one network, with its standard error where K is drawn.
 
     Raises `ValueError` where they are undefined.
     """
-    about = {"widths": list(member.widths), "fan_in_sum": fan_in_sum(member)}
     try:
-        found = _moments(job, method, member, x)
-        if not all(map(math.isfinite, (found["mean"], found["moment_ratio"]))):
+        mean, moment_ratio, stderr, draws = _moments(job, method, member, x)
+        if not all(map(math.isfinite, (mean, moment_ratio))):
             raise ValueError("the moments of K are past all numbers")
-        return about | found
     except ValueError as error:
         raise ValueError(f"widths {widths_text(member.widths)}: {error}") from None
+    return Point(
+        ratio=ratio,
+        widths=list(map(int, member.widths)),
+        fan_in_sum=fan_in_sum(member),
+        mean=mean,
+        moment_ratio=moment_ratio,
+        moment_ratio_stderr=stderr,
+        draws=draws,
+    )
 
 
-def _moments(job: Job, method: str, member: Member, x: "np.ndarray") -> Values:
+def _moments(
+    job: Job, method: str, member: Member, x: "np.ndarray"
+) -> tuple[float, float, float, int]:
+    """The mean, the moment ratio, its standard error and the draws that they are of."""
     if method == "exact":
         moments = variance.exact_moments(member, x[0])
-        return _values(moments.mean, moments.ratio, 0.0, 0)
+        return moments.mean, moments.ratio, 0.0, 0
     seed = job.seed.fold(" ".join(map(str, member.widths)))  # whatever other widths there are
     chunks = _sampled if method == "sample" else _drawn
     found = variance.estimate_moments(chunks(job, member, seed, x), error=job.stage.error)
-    return _values(found.mean, found.ratio, found.ratio_stderr, found.draws)
-
-
-def _values(mean: float, ratio: float, stderr: float, draws: int) -> Values:
-    return {"mean": mean, "moment_ratio": ratio, "moment_ratio_stderr": stderr, "draws": draws}
+    return found.mean, found.ratio, found.ratio_stderr, found.draws
 
 
 def _sampled(job: Job, member: Member, seed: Seed, x: "np.ndarray") -> "Iterator[np.ndarray]":

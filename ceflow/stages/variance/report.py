@@ -1,30 +1,31 @@
 """What a `variance` stage has to show: alpha, the points, and CE figure 8."""
 
 import math
+from collections.abc import Sequence
 
-from ceflow.stages.stage import Values
 from ceflow.stages.summary import Block, Curve, Note, Series, Table, widths_text
+from ceflow.stages.variance.result import Point, VarianceResult
 
 SUM = "S = Σ 1/fan-in"
 
 
-def describe(values: Values) -> list[Block]:
-    points = values["points"]
-    alpha = values["alpha"]
+def describe(result: VarianceResult) -> list[Block]:
+    """Say what alpha is, what it was fitted to, and how well the law holds."""
+    points, alpha = result.points, result.alpha
     text = "alpha is undefined" if alpha is None else f"alpha = {alpha:.4f}"
-    if values["interval"]:
-        low, high = values["interval"]
-        text += f" ± {values['alpha_stderr']:.2g} (95 % interval {low:.3f} to {high:.3f})"
-    text += f", method {values['method']}{_draws(points)}"
-    if values["intercept"] is not None:
-        text += f"; an intercept would make it {values['alpha_with_intercept']:.4f}"
+    if result.interval:
+        low, high = result.interval
+        text += f" ± {result.alpha_stderr:.2g} (95 % interval {low:.3f} to {high:.3f})"
+    text += f", method {result.method}{_draws(points)}"
+    if result.intercept is not None:
+        text += f"; an intercept would make it {result.alpha_with_intercept:.4f}"
     rows = tuple(
         (
-            widths_text(point["widths"]),
-            point["fan_in_sum"],
-            point["mean"],
-            f"{point['moment_ratio']:.5f}" + _error(point["moment_ratio_stderr"]),
-            "" if point["residual"] is None else f"{point['residual']:+.2g}",
+            widths_text(point.widths),
+            point.fan_in_sum,
+            point.mean,
+            f"{point.moment_ratio:.5f}" + _error(point.moment_ratio_stderr),
+            "" if point.residual is None else f"{point.residual:+.2g}",
         )
         for point in points
     )
@@ -32,14 +33,14 @@ def describe(values: Values) -> list[Block]:
     return [
         Note(text),
         Table(columns, rows),
-        *(Note(warning, warning=True) for warning in values["warnings"]),
-        *([_figure(values)] if alpha is not None else []),
+        *(Note(warning, warning=True) for warning in result.warnings),
+        *([_figure(result, alpha)] if alpha is not None else []),
     ]
 
 
-def _draws(points: list[Values]) -> str:
+def _draws(points: Sequence[Point]) -> str:
     """How many networks were drawn at each width."""
-    least, most = (found((p["draws"] for p in points), default=0) for found in (min, max))
+    least, most = (found((p.draws for p in points), default=0) for found in (min, max))
     if not most:
         return ""
     return f", {most:,} draws" if least == most else f", {least:,} to {most:,} draws"
@@ -49,10 +50,10 @@ def _error(stderr: float) -> str:
     return f" ± {stderr:.2g}" if stderr else ""
 
 
-def _figure(values: Values) -> Curve:
-    sums = tuple(point["fan_in_sum"] for point in values["points"])
-    measured = tuple(math.log(point["moment_ratio"]) for point in values["points"])
-    law = tuple(values["alpha"] * s for s in sums)
+def _figure(result: VarianceResult, alpha: float) -> Curve:
+    sums = tuple(point.fan_in_sum for point in result.points)
+    measured = tuple(math.log(point.moment_ratio) for point in result.points)
+    law = tuple(alpha * s for s in sums)
     return Curve(
         "law",
         "the law of the NTK's variance",

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from ceflow.history import History
 from ceflow.stages.courses import FEWEST, series
 from ceflow.stages.stage import Values
 from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table
@@ -10,11 +11,11 @@ from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table
 COLUMNS = ("claim", "of", "found", "expected", "tolerance", "verdict")
 
 
-def describe(values: Values) -> list[Block]:
+def describe(values: Values, history: "History | str | None") -> list[Block]:
     """A row for each number; curves over steps, and over pairs of points."""
     claims = {name: found for name, found in values.items() if _is_claim(found)}
     rows = tuple(row for name, found in claims.items() for row in _rows(name, found))
-    curves = [*_deviations(claims), *_residuals(values.get("course", []))]
+    curves = [*_deviations(claims), *(_residuals(history) if isinstance(history, History) else ())]
     warnings = [Note(text, warning=True) for text in values.get("warnings", ())]
     return [Table(COLUMNS, rows), *curves, *warnings]
 
@@ -53,13 +54,12 @@ def _drawable(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _residuals(course: list[Values]) -> Iterator[Curve]:
-    """BN figures 12 to 14: by step, of each claim that has them."""
-    for name in dict.fromkeys(line["claim"] for line in course):
-        lines = [line for line in course if line["claim"] == name]
-        keys = dict.fromkeys(key for line in lines for key in line)
-        keys = [key for key in keys if key not in ("claim", "step")]
-        several = (series(lines, "step", key, key, log=True) for key in keys)
+def _residuals(history: History) -> Iterator[Curve]:
+    """Draw BN figures 12 to 14: by step, of each claim that has them."""
+    for name in dict.fromkeys(history.columns["claim"]):
+        lines = [line for line in history.lines() if line.pop("claim") == name]
+        own = History.of_lines(lines)
+        several = (series(own, key, key, log=True) for key in own.columns if key != own.axis)
         drawn = tuple(each for each in several if len(each.x) >= FEWEST)
         if drawn:
             title = f"{name}: relative residuals by step"

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ceflow import claims
+from ceflow.history import History
 from ceflow.spec import Verify
-from ceflow.stages.stage import Job, Outcome, Values, finite, precision
+from ceflow.stages.result import Untyped
+from ceflow.stages.stage import Job, Values, finite, precision
 from ceflow.stages.summary import number
 
 UNDECIDED: Values = {
@@ -15,7 +17,7 @@ UNDECIDED: Values = {
 """Of a claim whose numbers are undefined, as of dead networks."""
 
 
-def run(job: Job) -> Outcome:
+def run(job: Job) -> Untyped:
     with precision(job.plan):
         found, undecided = {}, {}
         for index, name in enumerate(job.stage.claims):
@@ -29,11 +31,10 @@ def run(job: Job) -> Outcome:
     }
     lines = [line for name, verdict in found.items() for line in _lines(name, verdict)]
     if lines:
-        job.directory.write_metrics(job.name, lines)
-        values["metrics"] = job.directory.metrics_name(job.name)
+        values["history"] = History.of_lines(lines)
     warnings = [_sentence(name, verdict) for name, verdict in found.items() if not verdict.holds]
     warnings += undecided.values()
-    return Outcome(values | ({"warnings": warnings} if warnings else {}))
+    return Untyped(**values).warned(*warnings)
 
 
 def _trial(job: Job, index: int) -> claims.Trial:

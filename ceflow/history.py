@@ -1,0 +1,74 @@
+"""What is recorded along time or along steps."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+ABSENT: Any = object()
+"""In the place of what a line does not have."""
+
+
+@dataclass(frozen=True)
+class History:
+    """Columns of numbers over moments; the first is the axis, such as `time` or `step`.
+
+    A column is read as an array, NaN where there is no number; a line has all that is known of one
+    moment. Times are in units of the learning rate (mu t).
+
+    >>> history = History.of_lines([{"time": 0.0, "loss": 2.0}, {"time": 1.0, "loss": None}])
+    >>> history.axis, len(history), history["loss"], history.last
+    ('time', 2, array([ 2., nan]), {'time': 1.0, 'loss': None})
+    """
+
+    columns: Mapping[str, tuple[Any, ...]]
+    """Numbers; `"inf"`; None where one is undefined or was not finite; of some things lists."""
+
+    @classmethod
+    def of_lines(cls, lines: Sequence[Mapping[str, Any]]) -> "History":
+        """Make a history of lines; of what a line does not have there is no number."""
+        keys = dict.fromkeys(key for line in lines for key in line)
+        return cls({key: tuple(line.get(key, ABSENT) for line in lines) for key in keys})
+
+    @property
+    def axis(self) -> str:
+        return next(iter(self.columns), "")
+
+    def __len__(self) -> int:
+        return len(self.columns[self.axis]) if self.columns else 0
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.columns
+
+    def __getitem__(self, key: str) -> "Float[np.ndarray, ' moments']":
+        import numpy as np
+
+        return np.array([np.nan if v in (None, ABSENT) else float(v) for v in self.columns[key]])
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """All that is known of the last moment."""
+        return list(self.lines())[-1]
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """Tell the moments one after the other."""
+        for values in zip(*self.columns.values(), strict=True):
+            line = zip(self.columns, values, strict=True)
+            yield {key: value for key, value in line if value is not ABSENT}
+
+    def undefined(self) -> list[str]:
+        """Name the columns that lack a number at some moment."""
+        return [key for key, column in self.columns.items() if None in column]
+
+    def points(self, x: str, y: str) -> list[tuple[float, float]]:
+        """Pair the finite numbers of two columns, moment by moment."""
+        both = zip(self.columns.get(x, ()), self.columns.get(y, ()), strict=False)
+        return [pair for pair in both if all(isinstance(each, int | float) for each in pair)]
+
+    def dumps(self) -> str:
+        """Write a line of JSON for each moment."""
+        return "".join(json.dumps(line, allow_nan=False) + "\n" for line in self.lines())

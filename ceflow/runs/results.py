@@ -1,0 +1,36 @@
+"""What the stages of a run found, read from its directory as it is asked for."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from ceflow.spec import Document
+from ceflow.stages import Result, Values, kind_of
+from ceflow.store import RunDirectory
+
+
+class Results(Mapping[str, Result]):
+    """The result of each stage that is done, by its name; histories are read from their files."""
+
+    def __init__(self, directory: RunDirectory, document: Document, found: Mapping[str, Values]):
+        self.directory = directory
+        self.document = document
+        self.found = found
+        self._read = cache(self._result)
+
+    def __getitem__(self, name: str) -> Result:
+        return self._read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def _result(self, name: str) -> Result:
+        result = kind_of(self.document.stages[name]).result.model_validate(self.found[name])
+        if result.history is None:
+            return result
+        return result.model_copy(update={"history": self.directory.read_metrics(name)})

@@ -1,0 +1,118 @@
+"""What a stage found, as data: named fields, and the table that results.json keeps of them."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ceflow.history import History
+from ceflow.spec import Document
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray | str
+else:
+    Array = Any
+"""An array; of a run that is read back, the name of the file that has it."""
+
+Values = dict[str, Any]
+"""Plain numbers, strings, lists and dictionaries: what goes into results.json."""
+
+
+class Record(BaseModel):
+    """Named fields that read as a table too: `found.alpha` is `found["alpha"]`.
+
+    The table has the fields that were given. One that was not asked for is None as a field and not
+    in the table; one that is undefined, such as 0/0, is None in both, and a warning says why.
+
+    >>> class Moments(Record):
+    ...     mean: float | None = None
+    ...     draws: int = 0
+    >>> found = Moments(draws=3)
+    >>> found.draws, found["draws"], found.mean, "mean" in found, found == {"draws": 3}
+    (3, 3, None, False, True)
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True
+    )
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self:
+            raise KeyError(key)
+        return getattr(self, key)
+
+    def __contains__(self, key: object) -> bool:
+        field = type(self).model_fields.get(str(key))
+        return key in self.model_fields_set and not (field and field.exclude)
+
+    def __iter__(self) -> Iterator[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return (key for key in (*type(self).model_fields, *(self.model_extra or ())) if key in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Record):
+            other = other.table()
+        return self.table() == other if isinstance(other, Mapping) else NotImplemented
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def keys(self) -> list[str]:
+        return [*iter(self)]
+
+    def values(self) -> list[Any]:
+        return [self[key] for key in self]
+
+    def items(self) -> list[tuple[str, Any]]:
+        return [(key, self[key]) for key in self]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self[key] if key in self else default  # noqa: SIM401
+
+    def table(self) -> Values:
+        """The fields that were given, records in them as dictionaries."""
+        return {key: _plain(value) for key, value in self.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+Mapping.register(Record)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class Result(Record):
+    """What one stage found: its numbers, and all else that is to be kept of it."""
+
+    history: History | str | None = None
+    """What was recorded along time or steps; in results.json the name of its file."""
+    warnings: list[str] = []
+    """Sentences that a reader of the numbers should know."""
+    documents: dict[str, Document] = Field(default={}, exclude=True)
+    """Specs to write beside the results, by the part of the answer that they are."""
+
+    def arrays(self) -> "dict[str, np.ndarray]":
+        """The arrays that are not in a file yet, by the fields that have them."""
+        import numpy as np
+
+        return {key: value for key, value in self.items() if isinstance(value, np.ndarray)}
+
+    def warned(self, *sentences: str) -> Self:
+        """The same with more warnings, each of which is said once."""
+        said = list(dict.fromkeys((*self.warnings, *sentences)))
+        return self.model_copy(update={"warnings": said}) if sentences else self
+
+
+class Untyped(Result):
+    """What a stage found whose fields are not written down yet."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **fields: Any): ...
