@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
+    from ceflow import bottlenecks, data, dynamics, kernels, search, spec, variance
     from ceflow.compiler import Plan, compile
     from ceflow.runs import Run, RunError, run
     from ceflow.spec import Document, SpecError, dumps, load, loads
@@ -28,11 +29,18 @@ __all__ = [
     "Run",
     "RunError",
     "SpecError",
+    "bottlenecks",
     "compile",
+    "data",
     "dumps",
+    "dynamics",
+    "kernels",
     "load",
     "loads",
     "run",
+    "search",
+    "spec",
+    "variance",
 ]
 
 __getattr__, __dir__ = lazy(
@@ -55,4 +63,5 @@ __getattr__, __dir__ = lazy(
             "run",
         ),
     },
+    packages=("bottlenecks", "data", "dynamics", "kernels", "search", "spec", "variance"),
 )

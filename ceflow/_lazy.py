@@ -1,19 +1,22 @@
 """Names that load their module on first use: JAX costs nothing until something is computed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 
 def lazy(
-    package: str, names: Mapping[str, tuple[str, ...]]
+    package: str, names: Mapping[str, tuple[str, ...]], packages: Sequence[str] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """A module's `__getattr__` and `__dir__` (PEP 562), from the names that each module holds."""
+    """Make a module's `__getattr__` and `__dir__` (PEP 562), from the names that each module holds
+    and from the packages below it that are loaded when they are named."""
     homes = {name: module for module, held in names.items() for name in held}
 
     def attribute(name: str) -> Any:
+        if name in packages:
+            return import_module(f"{package}.{name}")
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(homes[name]), name)
 
-    return attribute, lambda: sorted(homes)
+    return attribute, lambda: sorted({*homes, *packages})

@@ -34,7 +34,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 LAYERS = [
     {"spec"},
-    {"store"},
+    {"store", "blocks"},
     {"data"},
     {"nets"},
     {"compiler"},
@@ -52,7 +52,7 @@ LAYERS = [
     {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-COMMON = {"seeding", "events", "_lazy", "_machine"}
+COMMON = {"seeding", "events", "history", "_lazy", "_machine"}
 """Modules of the root that everything may import, and that import only spec at most."""
 
 FILES = sorted(ROOT.rglob("*.py"))
@@ -162,6 +162,14 @@ def loaded(code):
     *_, last = done.stdout.splitlines()
     assert last.startswith("loaded")
     return set(last.split()[1:])
+
+
+def test_packages_are_found_after_importing_the_root_alone():
+    names = ("bottlenecks", "data", "dynamics", "kernels", "search", "spec", "variance")
+    assert set(names) <= set(dir(ceflow))
+    said = "; ".join(f"assert ceflow.{name}.__name__ == 'ceflow.{name}'" for name in names)
+    assert not loaded("import ceflow")
+    assert "jax" not in loaded(f"import ceflow; {said}")
 
 
 def command(*arguments):

@@ -10,9 +10,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 from rich.tree import Tree
 
+from ceflow.blocks import drawable, shown
 from ceflow.compiler import Plan
 from ceflow.report.collected import collected_blocks
-from ceflow.report.drawable import drawable, shown
 from ceflow.report.heatmap import draw_heatmap
 from ceflow.report.layers import add_network, costs
 from ceflow.report.listing import runs_in

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from functools import cache
 
+from ceflow.blocks.html import section
 from ceflow.spec import Document
 from ceflow.stages import Result, Values, kind_of
 from ceflow.store import RunDirectory
@@ -28,6 +29,14 @@ class Results(Mapping[str, Result]):
 
     def __repr__(self) -> str:
         return repr(dict(self))
+
+    def _repr_html_(self) -> str:
+        """Show in a notebook what each stage found, as the terminal does."""
+        return "\n".join(
+            section(f"{name}  {stage.type}", kind_of(stage).describe(self[name]))
+            for name, stage in self.document.stages.items()
+            if name in self
+        )
 
     def _result(self, name: str) -> Result:
         result = kind_of(self.document.stages[name]).result.model_validate(self.found[name])

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ceflow.blocks import Table
+from ceflow.blocks.html import section
 from ceflow.compiler import Plan, compile
 from ceflow.data import Extent
 from ceflow.events import Observer, ignore
 from ceflow.runs.failures import RunError
 from ceflow.runs.needs import require_memory
 from ceflow.runs.record import read_results, read_state
+from ceflow.runs.results import Results
 from ceflow.runs.sweeping import Sweep, perform
 from ceflow.spec import Document, Fault, SpecError, load
 from ceflow.stages import Values
@@ -43,6 +46,29 @@ class Run:
         if not directory.has_array(name):
             raise KeyError(f"the stage {stage!r} left no array")
         return directory.read_array(name)
+
+    def frame(self, stage: str) -> Any:
+        """What a stage found row by row: its history, the points of its fit, its curve.
+
+        A table of NumPy columns, of a sweep's run by `"widths=50-50/flow"`: a `pandas.DataFrame`
+        where pandas is installed, else a dictionary. Raises `KeyError` for a stage that is not
+        there, `ValueError` for one without rows.
+        """
+        run, _, name = stage.rpartition("/")
+        found = (self.results[run] if run else self.results)[name]
+        columns = found.columns()
+        try:
+            from pandas import DataFrame  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            return columns
+        return DataFrame({key: list(column) for key, column in columns.items()})
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook as the terminal does; of a sweep, what was done."""
+        if isinstance(self.results, Results):
+            return self.results._repr_html_()
+        runs = tuple((name, ", ".join(found)) for name, found in self.results.items())
+        return section(f"sweep of {len(runs)} runs", [Table(("run", "stages done"), runs)])
 
 
 def run(

@@ -45,6 +45,10 @@ KINDS: dict[type, Stage[Any, Any]] = {
 }
 
 
+for _kind in KINDS.values():
+    _kind.result.described = staticmethod(_kind.describe)
+
+
 def kind_of(stage: language.Stage) -> Stage[Any, Any]:
     """The meaning registered for a stage."""
     return KINDS[type(stage)]

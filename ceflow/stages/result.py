@@ -1,10 +1,12 @@
 """What a stage found, as data: named fields, and the table that results.json keeps of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ceflow.blocks import Block
+from ceflow.blocks.html import section
 from ceflow.history import History
 from ceflow.spec import Document
 
@@ -95,6 +97,30 @@ class Result(Record):
     """Sentences that a reader of the numbers should know."""
     documents: dict[str, Document] = Field(default={}, exclude=True)
     """Specs to write beside the results, by the part of the answer that they are."""
+
+    rows: ClassVar[str] = ""
+    """The field with a record for each row of what was found, such as the points of a fit."""
+    described: ClassVar[Callable[[Any], list[Block]] | None] = None
+    """How it is described, as its kind of stage says."""
+
+    def columns(self) -> "dict[str, np.ndarray]":
+        """Tell what was found row by row, such as a history or the points of a fit, as columns.
+
+        Raises `ValueError` where there are no rows.
+        """
+        import numpy as np
+
+        if isinstance(self.history, History):
+            return {key: self.history[key] for key in self.history.columns}
+        if not self.rows:
+            raise ValueError(f"there are no rows in {type(self).__name__}: it has no history")
+        rows: list[Record] = getattr(self, self.rows)
+        return {key: np.array([row[key] for row in rows]) for key in (rows[0] if rows else ())}
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook as the terminal does."""
+        described = type(self).described
+        return section(type(self).__name__, described(self) if described else [])
 
     def arrays(self) -> "dict[str, np.ndarray]":
         """The arrays that are not in a file yet, by the fields that have them."""

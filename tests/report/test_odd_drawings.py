@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from ceflow.report.drawable import LARGEST, drawable
-from ceflow.report.figures import draw_svg
+from ceflow.blocks.placing import LARGEST, drawable
+from ceflow.blocks.svg import draw_svg
 from ceflow.report.terminal import _section
 from ceflow.stages import Block, Curve, Heatmap, Note, Series, Table
 

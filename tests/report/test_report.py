@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console, RenderableType
 
 import ceflow
+from ceflow.blocks.svg import draw_svg
 from ceflow.report import plan_tree, run_report, write_figures
-from ceflow.report.figures import draw_svg, overlaid
+from ceflow.report.figures import overlaid
 from ceflow.report.plot import LETTERS, POINT, POINTS, draw
 from ceflow.report.text import seconds, size
 from ceflow.runs import forecast_needs

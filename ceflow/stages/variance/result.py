@@ -1,5 +1,7 @@
 """What a `variance` stage found."""
 
+from typing import ClassVar
+
 from ceflow.stages.result import Record, Result
 
 
@@ -41,5 +43,6 @@ class VarianceResult(Result):
     """The slope of that line."""
     method: str
     """exact, sample or monte-carlo."""
+    rows: ClassVar[str] = "points"
     points: list[Point]
     """One for each width, the narrowest first."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+from ceflow.blocks.content import Curve, Drawing, Series
 from ceflow.spec import printable
-from ceflow.stages import Curve, Drawing, Series
 
 LARGEST = 1e250
 """Sizes beyond which, and below one over which, points have no place: the ends of an axis lie a

@@ -1,0 +1,40 @@
+"""What there is to show, as content, and how figures and pages draw it.
+
+A stage describes itself by blocks: sentences, tables, curves and heatmaps. The terminal has its own
+way to draw them, in `ceflow.report`.
+"""
+
+from ceflow.blocks.content import (
+    UNDEFINED,
+    Block,
+    Cell,
+    Curve,
+    Drawing,
+    Heatmap,
+    Note,
+    Series,
+    Table,
+    counted,
+    defined,
+    number,
+    widths_text,
+)
+from ceflow.blocks.placing import drawable, shown
+
+__all__ = [
+    "UNDEFINED",
+    "Block",
+    "Cell",
+    "Curve",
+    "Drawing",
+    "Heatmap",
+    "Note",
+    "Series",
+    "Table",
+    "counted",
+    "defined",
+    "drawable",
+    "number",
+    "shown",
+    "widths_text",
+]
