@@ -25,6 +25,7 @@ format: .venv/.installed-dev
 
 schema: .venv/.installed
 	$(BIN)/ceflow schema > schemas/ceflow.schema.json
+	$(BIN)/ceflow schema --results > schemas/results.schema.json
 
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks

@@ -14,6 +14,7 @@ from ceflow.cli import main
 from ceflow.cli.init import KINDS
 from ceflow.spec import Sweep, json_schema
 from ceflow.spec.codes import CODES
+from ceflow.stages import results_schema
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,9 +48,10 @@ def test_files_that_the_readme_names_exist():
         assert (ROOT / target).exists(), target
 
 
-def test_schema_in_the_repository_is_current():
-    stored = json.loads((ROOT / "schemas" / "ceflow.schema.json").read_text(encoding="utf-8"))
-    assert stored == json_schema(), "run `make schema`"
+@pytest.mark.parametrize(("name", "schema"), [("ceflow", json_schema), ("results", results_schema)])
+def test_schemas_in_the_repository_are_current(name, schema):
+    stored = json.loads((ROOT / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8"))
+    assert stored == schema(), "run `make schema`"
 
 
 SPECS = [*(ROOT / "examples").rglob("*.toml"), *(ROOT / "ceflow/cli/templates").glob("*.toml")]

@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jsonschema
 import pytest
 
 import ceflow
@@ -35,7 +36,7 @@ from ceflow.spec import (
     json_schema,
 )
 from ceflow.spec.codes import CODES
-from ceflow.stages import KINDS
+from ceflow.stages import KINDS, Record, results_schema
 
 FOLDER = Path(__file__).parents[1] / "spec"
 CHAPTERS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.md"))}
@@ -299,6 +300,8 @@ def results(done: ceflow.Run, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 def keys_in(values: Any) -> set[str]:
     """The keys of results at any depth; a model in them is a table of the language."""
+    if isinstance(values, Record):
+        return keys_in(values.table())
     if isinstance(values, list):
         return set().union(*map(keys_in, values))
     if not isinstance(values, dict):
@@ -311,6 +314,12 @@ def keys_in(values: Any) -> set[str]:
 def test_every_key_of_a_result_is_described(results, every, stage):
     section = sections_of("run-directory")[f"{every.stages[stage].type} results"]
     assert keys_in(results[stage]) <= set(re.findall(r"`([\w.-]+)`", section))
+
+
+def test_results_follow_their_schema(done):
+    validator = jsonschema.Draft202012Validator(results_schema())
+    found = json.loads((done.path / "results.json").read_text())
+    assert [error.message for error in validator.iter_errors(found)] == []
 
 
 def test_every_kind_of_stage_is_run_for_its_results():

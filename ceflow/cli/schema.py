@@ -1,4 +1,4 @@
-"""`ceflow schema`: the JSON Schema of the language."""
+"""`ceflow schema`: the JSON Schema of the language, and that of results."""
 
 import json
 
@@ -6,9 +6,13 @@ import click
 
 
 @click.command("schema")
-def command() -> None:
+@click.option("--results", is_flag=True, help="Print that of a run's results.json.")
+def command(results: bool) -> None:
     """Print the JSON Schema of the language, which editors check and complete specs by."""
-    from ceflow.spec import json_schema
+    if results:
+        from ceflow.stages import results_schema as schema
+    else:
+        from ceflow.spec import json_schema as schema
 
-    text = json.dumps(json_schema(), indent=2, ensure_ascii=False)
+    text = json.dumps(schema(), indent=2, ensure_ascii=False)
     click.echo(text.encode())  # JSON is UTF-8, whatever a terminal has

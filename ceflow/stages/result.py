@@ -1,21 +1,25 @@
 """What a stage found, as data: named fields, and the table that results.json keeps of them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
 
 from ceflow.blocks import Block
 from ceflow.blocks.html import section
 from ceflow.history import History
-from ceflow.spec import Document
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from ceflow.spec import Document
+
     Array = np.ndarray | str
+    Documents = dict[str, Document]
 else:
-    Array = Any
+    Array = Annotated[Any, WithJsonSchema({"type": "string"})]
+    Documents = SkipJsonSchema[dict[str, Any]]
 """An array; of a run that is read back, the name of the file that has it."""
 
 Values = dict[str, Any]
@@ -91,11 +95,11 @@ Mapping.register(Record)  # pyright: ignore[reportAttributeAccessIssue]
 class Result(Record):
     """What one stage found: its numbers, and all else that is to be kept of it."""
 
-    history: History | str | None = None
+    history: Annotated[History | str | None, WithJsonSchema({"type": "string"})] = None
     """What was recorded along time or steps; in results.json the name of its file."""
     warnings: list[str] = []
     """Sentences that a reader of the numbers should know."""
-    documents: dict[str, Document] = Field(default={}, exclude=True)
+    documents: Documents = Field(default={}, exclude=True)
     """Specs to write beside the results, by the part of the answer that they are."""
 
     rows: ClassVar[str] = ""
