@@ -48,7 +48,7 @@ KINDS: dict[type, Stage[Any, Any]] = {
 
 
 for _kind in KINDS.values():
-    _kind.result.described = staticmethod(_kind.describe)
+    _kind.result.DESCRIBE = staticmethod(_kind.describe)
 
 
 def results_schema() -> dict[str, Any]:

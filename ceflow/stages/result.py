@@ -1,6 +1,6 @@
 """What a stage found, as data: named fields, and the table that results.json keeps of them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
@@ -66,14 +66,14 @@ class Record(BaseModel):
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
-    def keys(self) -> list[str]:
-        return [*iter(self)]
+    def keys(self) -> KeysView[str]:
+        return KeysView(self)  # pyright: ignore[reportArgumentType]
 
-    def values(self) -> list[Any]:
-        return [self[key] for key in self]
+    def values(self) -> ValuesView[Any]:
+        return ValuesView(self)  # pyright: ignore[reportArgumentType]
 
-    def items(self) -> list[tuple[str, Any]]:
-        return [(key, self[key]) for key in self]
+    def items(self) -> ItemsView[str, Any]:
+        return ItemsView(self)  # pyright: ignore[reportArgumentType]
 
     def get(self, key: str, default: Any = None) -> Any:
         return self[key] if key in self else default  # noqa: SIM401
@@ -102,9 +102,9 @@ class Result(Record):
     documents: Documents = Field(default={}, exclude=True)
     """Specs to write beside the results, by the part of the answer that they are."""
 
-    rows: ClassVar[str] = ""
+    ROWS: ClassVar[str] = ""
     """The field with a record for each row of what was found, such as the points of a fit."""
-    described: ClassVar[Callable[[Any], list[Block]] | None] = None
+    DESCRIBE: ClassVar[Callable[[Any], list[Block]] | None] = None
     """How it is described, as its kind of stage says."""
 
     def columns(self) -> "dict[str, np.ndarray]":
@@ -116,15 +116,15 @@ class Result(Record):
 
         if isinstance(self.history, History):
             return {key: self.history[key] for key in self.history.columns}
-        if not self.rows:
+        if not self.ROWS:
             raise ValueError(f"there are no rows in {type(self).__name__}: it has no history")
-        rows: list[Record] = getattr(self, self.rows)
+        rows: list[Record] = getattr(self, self.ROWS)
         return {key: np.array([row[key] for row in rows]) for key in (rows[0] if rows else ())}
 
     def _repr_html_(self) -> str:
         """Show it in a notebook as the terminal does."""
-        described = type(self).described
-        return section(type(self).__name__, described(self) if described else [])
+        describe = type(self).DESCRIBE
+        return section(type(self).__name__, describe(self) if describe else [])
 
     def arrays(self) -> "dict[str, np.ndarray]":
         """The arrays that are not in a file yet, by the fields that have them."""

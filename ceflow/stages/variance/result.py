@@ -43,6 +43,6 @@ class VarianceResult(Result):
     """The slope of that line."""
     method: str
     """exact, sample or monte-carlo."""
-    rows: ClassVar[str] = "points"
+    ROWS: ClassVar[str] = "points"
     points: list[Point]
     """One for each width, the narrowest first."""
