@@ -13,7 +13,7 @@ from ceflow.history import History
 if TYPE_CHECKING:
     import numpy as np
 
-    from ceflow.spec import Document
+    from ceflow.spec import Document, Model
 
     Array = np.ndarray | str
     Documents = dict[str, Document]
@@ -131,6 +131,10 @@ class Result(Record):
         import numpy as np
 
         return {key: value for key, value in self.items() if isinstance(value, np.ndarray)}
+
+    def models(self) -> "dict[str, Model]":
+        """Tell the models that later stages can act on, by the part of the answer that they are."""
+        return {}
 
     def warned(self, *sentences: str) -> Self:
         """The same with more warnings, each of which is said once."""

@@ -13,8 +13,8 @@ from ceflow import spec as language
 from ceflow.compiler import Plan
 from ceflow.events import InaccurateKernelWarning, Observer, Progress
 from ceflow.seeding import Seed, pinned
-from ceflow.spec import Circle, Descent, Document, Fault, Kernel, Model, Variance
-from ceflow.stages.result import Result, Values
+from ceflow.spec import Circle, Descent, Fault, Kernel, Model, Variance
+from ceflow.stages.result import Result, Values  # noqa: F401 (stages without typed results)
 from ceflow.stages.summary import Block
 from ceflow.store import RunDirectory
 
@@ -173,16 +173,11 @@ def _inherited(job: Job) -> Iterator[str]:
 
 
 def resolve_model(stage: language.Stage, plan: Plan, results: Mapping[str, Result]) -> Model:
-    """The network a stage acts on: the document's, or what an earlier stage offers."""
+    """Tell the network that a stage acts on: the document's, or what an earlier stage offers."""
     if stage.answer is None:
         return plan.model
     name, part = stage.answer
-    return resolve_tree(results[name][part]["model"])
-
-
-def resolve_tree(tree: Values) -> Model:
-    """The network that a `[model]` table says."""
-    return Document.model_validate({"model": tree}).model
+    return results[name].models()[part]
 
 
 def number_size(plan: Plan) -> int:

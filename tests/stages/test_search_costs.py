@@ -23,7 +23,7 @@ from ceflow.spec import (
     Variance,
 )
 from ceflow.stages import Note, Table
-from ceflow.stages.search import latency
+from ceflow.stages.search import SearchResult, problem
 from ceflow.stages.search.report import describe
 
 MLP = Mlp(widths=(60, 60), inputs=8, outputs=3)
@@ -37,35 +37,39 @@ def times(tmp_path: Path) -> str:
     return str(tmp_path / "times.csv")
 
 
-def found(path: Path, **keys: Any) -> dict[str, Any]:
+def found(path: Path, **keys: Any) -> SearchResult:
     document = Document(model=MLP, stages={"s": Search(alpha=3.0, **keys)})
-    return ceflow.run(document, path / "run").results["s"]
+    result = ceflow.run(document, path / "run").results["s"]
+    assert isinstance(result, SearchResult)
+    return result
 
 
 def test_latencies_of_a_file_are_the_cost(tmp_path, times):
-    values = found(tmp_path, cost="latency", latency=times, compare=["20x10d", "10x10d", "1x61d"])
-    assert values["latency"]["file"] == times
-    assert [point["widths"] for point in values["latency"]["points"]] == [
+    result = found(tmp_path, cost="latency", latency=times, compare=["20x10d", "10x10d", "1x61d"])
+    assert result.latency is not None
+    assert result.latency.file == times
+    assert [point.widths for point in result.latency.points] == [
         [2, 2],
         [10, 10],
         [60, 60],
     ]
-    assert values["baseline"]["seconds"] == pytest.approx(0.01)
-    twenty, ten, beyond = values["compare"]
-    assert (twenty["seconds"], ten["seconds"]) == pytest.approx((0.012, 0.006))
-    assert ten["efficiency"] == pytest.approx(0.01 / 0.006)
-    assert (beyond["seconds"], beyond["efficiency"]) == (None, None)
+    assert result.baseline.seconds == pytest.approx(0.01)
+    twenty, ten, beyond = result.compare
+    assert (twenty.seconds, ten.seconds) == pytest.approx((0.012, 0.006))
+    assert ten.efficiency == pytest.approx(0.01 / 0.006)
+    assert (beyond.seconds, beyond.efficiency) == (None, None)
     for part in ("primal", "dual"):
-        share = values["baseline"]["seconds"] / values[part]["seconds"]
-        assert values[part]["rounded"]["efficiency"] == pytest.approx(share)
-    assert {2, 60} == {f(p["widths"][0] for p in values["curve"]) for f in (min, max)}
+        share = result.baseline.seconds / result[part].seconds
+        assert result[part].rounded.efficiency == pytest.approx(share)
+    assert {2, 60} == {f(p.widths[0] for p in result.curve) for f in (min, max)}
 
 
 def test_a_latency_may_be_a_limit_beside_another_cost(tmp_path, times):
     budget = Budget(latency=0.005, macs=3000)
-    primal = found(tmp_path, latency=times, budget=budget)["primal"]
-    assert primal["seconds"] <= 0.005
-    assert primal["flops"] <= 6000
+    primal = found(tmp_path, latency=times, budget=budget).primal
+    assert primal.seconds is not None
+    assert primal.seconds <= 0.005
+    assert primal.flops <= 6000
 
 
 @pytest.mark.parametrize(
@@ -81,8 +85,8 @@ def test_networks_beyond_the_budget_are_named_below_the_table(tmp_path, times, l
     latencies = {"latency": times} if limit == "latency" else {}
     over = "1x60d" if latencies else "20x5d"
     budget = Budget(**{limit: most})
-    values = found(tmp_path, budget=budget, compare=[over, "2x3d", "1x61d"], **latencies)
-    table, note = describe(values)[1:3]
+    result = found(tmp_path, budget=budget, compare=[over, "2x3d", "1x61d"], **latencies)
+    table, note = describe(result)[1:3]
     assert isinstance(table, Table)
     assert isinstance(note, Note)
     assert note.text.startswith("beyond the budget: baseline 1x60d (")
@@ -94,33 +98,34 @@ def test_networks_beyond_the_budget_are_named_below_the_table(tmp_path, times, l
 def test_macs_are_half_the_flops(tmp_path):
     by_macs = found(tmp_path / "a", budget=Budget(macs=1500))
     by_flops = found(tmp_path / "b", budget=Budget(flops=3000))
-    assert by_macs["primal"] == by_flops["primal"]
-    assert by_macs["near_optimal"] == by_flops["near_optimal"]
+    assert by_macs.primal == by_flops.primal
+    assert by_macs.near_optimal == by_flops.near_optimal
 
 
 def test_networks_are_timed_in_float32_and_those_compared_too(tmp_path, monkeypatch):
     def time_forward(makers, inputs):
         kinds = {str(leaf.dtype) for leaf in (inputs, *arrays(next(iter(makers))()))}
         assert kinds == {"float32"}
-        return [latency.search.Timing(0.5 + i, 0.1, 5) for i, _ in enumerate(makers)]
+        return [problem.search.Timing(0.5 + i, 0.1, 5) for i, _ in enumerate(makers)]
 
     def arrays(module):
         return [leaf for leaf in jax.tree.leaves(module) if isinstance(leaf, jax.Array)]
 
-    monkeypatch.setattr(latency.search, "time_forward", time_forward)
-    values = found(tmp_path, cost="latency", compare=["3x10d"])
-    assert values["latency"]["precision"] == "float32"
-    assert values["compare"][0]["seconds"] == 3.5  # after the baseline, the primal and the dual
-    assert values["compare"][0]["efficiency"] == pytest.approx(0.5 / 3.5)
+    monkeypatch.setattr(problem.search, "time_forward", time_forward)
+    result = found(tmp_path, cost="latency", compare=["3x10d"])
+    assert result.latency is not None
+    assert result.latency.precision == "float32"
+    assert result.compare[0].seconds == 3.5  # after the baseline, the primal and the dual
+    assert result.compare[0].efficiency == pytest.approx(0.5 / 3.5)
 
 
 def test_a_budget_that_no_measured_network_is_fast_enough_for_names_the_fastest(
     tmp_path, monkeypatch
 ):
     def time_forward(makers, inputs):
-        return [latency.search.Timing(0.5, 0.1, 5) for _ in makers]
+        return [problem.search.Timing(0.5, 0.1, 5) for _ in makers]
 
-    monkeypatch.setattr(latency.search, "time_forward", time_forward)
+    monkeypatch.setattr(problem.search, "time_forward", time_forward)
     with pytest.raises(RunError, match=r"of 1e-12 s: the fastest member takes .* s; raise the"):
         found(tmp_path, budget=Budget(latency=1e-12))
 
@@ -208,8 +213,8 @@ def test_a_budget_past_all_machines_is_a_fault(limit):
 
 
 def test_a_budget_of_just_the_smallest_network_is_met(tmp_path):
-    primal = found(tmp_path, budget=Budget(parameters=12))["primal"]
-    assert (primal["widths"], primal["parameters"]) == ([1, 1], 12)
+    primal = found(tmp_path, budget=Budget(parameters=12)).primal
+    assert (primal.widths, primal.parameters) == ([1, 1], 12)
 
 
 @pytest.mark.parametrize(

@@ -2,27 +2,27 @@
 
 from collections.abc import Iterator
 
+from ceflow.blocks import Block
 from ceflow.compiler import Plan
 from ceflow.spec import Fault, Model, Search
-from ceflow.stages.result import Untyped
 from ceflow.stages.search import forecast, report, run
+from ceflow.stages.search.result import Answer, SearchResult
 from ceflow.stages.stage import Forecast, Job, Stage
-from ceflow.stages.summary import Block
 
-__all__ = ["SearchStage"]
+__all__ = ["Answer", "SearchResult", "SearchStage"]
 
 
-class SearchStage(Stage[Search, Untyped]):
-    result = Untyped
+class SearchStage(Stage[Search, SearchResult]):
+    result = SearchResult
 
     def cost(self, spec: Search, plan: Plan, model: Model) -> Forecast:
         return forecast.forecast(spec, plan, model)
 
-    def run(self, job: Job) -> Untyped:
+    def run(self, job: Job) -> SearchResult:
         return run.run(job)
 
-    def describe(self, result: Untyped) -> list[Block]:
-        return report.describe(result.table())
+    def describe(self, result: SearchResult) -> list[Block]:
+        return report.describe(result)
 
     def offers(self, spec: Search, plan: Plan, model: Model) -> dict[str, Model]:
         return forecast.expect(spec, plan, model)

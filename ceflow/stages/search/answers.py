@@ -1,26 +1,48 @@
-"""The networks that a search is about, as results."""
+"""The networks that a search is about: as results, and as documents, which `ceflow run` takes."""
 
 import math
+from typing import Any, TypeVar
 
 from ceflow import search
 from ceflow.compiler import ensemble_with, fan_in_sum, member_with, multiplicity_of
 from ceflow.search import Candidate, Optimum
 from ceflow.search.multiplicities import whole_members
-from ceflow.spec import Model, member_of, network_name, read_network, tree_of
+from ceflow.spec import (
+    Document,
+    Kernel,
+    Model,
+    Stage,
+    member_of,
+    network_name,
+    read_network,
+    tree_of,
+)
 from ceflow.spec.base import LARGEST
-from ceflow.stages.stage import Job, Values, finite
+from ceflow.stages.result import Values
+from ceflow.stages.search.result import (
+    Answer,
+    Baseline,
+    Compared,
+    CurvePoint,
+    NearOptimal,
+    Network,
+    Rounded,
+)
+from ceflow.stages.stage import Job, finite
+
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
 
 def primal_members(optimum: Optimum, candidate: Candidate) -> int:
-    """Whole members: the network's cost nearest to the baseline's, or within the budget."""
+    """Count whole members: the network's cost nearest to the baseline's, or within the budget."""
     if optimum.problem.limits:
         return whole_members(candidate.primal_multiplicity)
     return _nearest(optimum, candidate, 1.0)
 
 
 def dual_members(optimum: Optimum, candidate: Candidate) -> int:
-    """Whole members: beside the real number, so that the variance is nearly the baseline's, the
-    network's cost nearest to the baseline's over the efficiency."""
+    """Count whole members: beside the real number, so that the variance is nearly the baseline's,
+    the network's cost nearest to the baseline's over the efficiency."""
     return _nearest(optimum, candidate, candidate.efficiency, candidate.dual_multiplicity)
 
 
@@ -36,7 +58,7 @@ def _nearest(
 
 
 def oversized(optimum: Optimum) -> tuple[str, str] | None:
-    """What is wrong, and what to do, where an answer is larger than networks can be written."""
+    """Say what is wrong, and what to do, where an answer is larger than networks can be written."""
     narrow = "give the [model] smaller widths or fewer members"
     lower = "lower the budget" if optimum.problem.limits else narrow
     primal, dual = optimum.primal, optimum.dual
@@ -53,83 +75,126 @@ def oversized(optimum: Optimum) -> tuple[str, str] | None:
     return None
 
 
-def baseline(job: Job, optimum: Optimum) -> Values:
-    return {
-        **network(job, job.model),
-        "fan_in_sum": fan_in_sum(job.model),
-        "efficiency": 1.0,
-        "variance": optimum.problem.variance,
-    }
-
-
-def network(job: Job, model: Model) -> Values:
-    """Widths and counts of a whole network."""
+def _network(kind: type[AnyNetwork], job: Job, model: Model, /, **fields: Any) -> AnyNetwork:
+    """Count a whole network."""
     root = job.plan.expand(model)
-    return {
-        "widths": list(member_of(model).widths),
-        "multiplicity": multiplicity_of(model),
-        "parameters": root.parameters,
-        "flops": root.flops,
-    }
+    return kind(
+        widths=[int(width) for width in member_of(model).widths],
+        multiplicity=multiplicity_of(model),
+        parameters=int(root.parameters),
+        flops=int(root.flops),
+        **fields,
+    )
 
 
-def answer(job: Job, optimum: Optimum, found: Candidate, exact: float, whole: int) -> Values:
-    """The network at the best width: on the curve with a real multiplicity, then in whole members.
-
-    `efficiency` and `variance` are of the curve (CE eq. 8 and 11), as the papers' are; `rounded`
-    holds those of the network as emitted, whose multiplicity, parameters and FLOPs are given.
-    """
-    model, cost = ensemble_with(job.model, found.widths, whole), optimum.problem.costs.whole
-    return {
-        **network(job, model),
-        "multiplicity_exact": exact,
-        "efficiency": found.share / exact,
-        "variance": found.single / exact,
-        "rounded": {
-            "efficiency": cost(job.model) / cost(model),
-            "variance": found.single / whole,
-        },
-        "model": tree_of(model),
-    }
+def baseline(job: Job, optimum: Optimum) -> Baseline:
+    """Describe the network that is searched around."""
+    total, variance = fan_in_sum(job.model), optimum.problem.variance
+    return _network(Baseline, job, job.model, fan_in_sum=total, efficiency=1.0, variance=variance)
 
 
-def near(job: Job, optimum: Optimum, candidate: Candidate) -> Values:
-    """A candidate of the near-optimal set; counts and variance are those of the primal network."""
+def primal(job: Job, optimum: Optimum) -> Answer:
+    """Describe the optimally smooth network."""
+    best = optimum.primal
+    return _answer(job, optimum, best, best.primal_multiplicity, primal_members(optimum, best))
+
+
+def dual(job: Job, optimum: Optimum) -> Answer:
+    """Describe the optimally compact network."""
+    best = optimum.dual
+    return _answer(job, optimum, best, best.dual_multiplicity, dual_members(optimum, best))
+
+
+def _answer(job: Job, optimum: Optimum, best: Candidate, exact: float, members: int) -> Answer:
+    """Describe the network at the best widths, of `exact` members on the curve."""
+    model, cost = ensemble_with(job.model, best.widths, members), optimum.problem.costs.whole
+    return _network(
+        Answer,
+        job,
+        model,
+        multiplicity_exact=exact,
+        efficiency=best.share / exact,
+        variance=best.single / exact,
+        rounded=Rounded(efficiency=cost(job.model) / cost(model), variance=best.single / members),
+        model=tree_of(model),
+    )
+
+
+def near(job: Job, optimum: Optimum, candidate: Candidate) -> NearOptimal:
+    """Describe a candidate of the near-optimal set, counted as the primal network."""
     objective, members = optimum.problem.primal_objective, primal_members(optimum, candidate)
     root = job.plan.expand(ensemble_with(job.model, candidate.widths, members))
-    return {
-        "widths": list(candidate.widths),
-        "primal_multiplicity": members,
-        "dual_multiplicity": dual_members(optimum, candidate),
-        "objective_ratio": objective(candidate) / objective(optimum.primal),
-        "parameters": root.parameters,
-        "flops": root.flops,
-        "variance": candidate.single / members,
-    }
+    return NearOptimal(
+        widths=list(candidate.widths),
+        primal_multiplicity=members,
+        dual_multiplicity=dual_members(optimum, candidate),
+        objective_ratio=objective(candidate) / objective(optimum.primal),
+        parameters=int(root.parameters),
+        flops=int(root.flops),
+        variance=candidate.single / members,
+    )
 
 
-def point(candidate: Candidate) -> Values:
-    """A candidate on the curve."""
-    return {
-        "widths": list(candidate.widths),
-        "primal_multiplicity": candidate.primal_multiplicity,
-        "dual_multiplicity": candidate.dual_multiplicity,
-        "variance": finite(candidate.variance),
-        "efficiency": candidate.efficiency,
-    }
+def point(candidate: Candidate) -> CurvePoint:
+    """Describe a candidate on the curve."""
+    return CurvePoint(
+        widths=list(candidate.widths),
+        primal_multiplicity=candidate.primal_multiplicity,
+        dual_multiplicity=candidate.dual_multiplicity,
+        variance=finite(candidate.variance),
+        efficiency=candidate.efficiency,
+    )
 
 
-def compared(job: Job, optimum: Optimum, name: str) -> Values:
-    """A network that the stage names, with its own cost and variance; null where not known."""
+def compared(job: Job, optimum: Optimum, name: str) -> Compared:
+    """Describe a network that the stage names, with its own cost and variance."""
     members, given = read_network(name)
     layers = len(optimum.problem.baseline_widths)
     widths = given if len(given) == layers else given * layers
     model, problem = ensemble_with(job.model, widths, members), optimum.problem
     variance = problem.law(member_with(job.model, widths)) / members
     cost = problem.costs.whole(model)
-    return {
-        "name": network_name(members, widths),
-        **network(job, model),
-        "efficiency": problem.costs.whole(job.model) / cost if math.isfinite(cost) else None,
-        "variance": variance if math.isfinite(variance) else None,
-    }
+    return _network(
+        Compared,
+        job,
+        model,
+        name=network_name(members, widths),
+        efficiency=problem.costs.whole(job.model) / cost if math.isfinite(cost) else None,
+        variance=finite(variance),
+    )
+
+
+def document_of(job: Job, part: str, model: Values) -> Document:
+    """Make a document of an answer's network, with the stages that acted on it."""
+    given = job.plan.resolved()
+    stages = _stages_of(given, f"{job.name}.{part}")
+    tree = tree_of(given.model_copy(update={"stages": {}}))
+    document = Document.model_validate(tree | {"name": f"{given.name}-{part}", "model": model})
+    return document.model_copy(update={"stages": stages})
+
+
+def _stages_of(document: Document, answer: str) -> dict[str, Stage]:
+    """Keep the stages that act on an answer, now on the [model], and references that stay true.
+
+    Those are other such stages, and analytic kernels: they are the same for every width. Any other
+    reference is to something drawn or fitted for another network, and is left out, and so is a
+    stage that cannot be without it.
+    """
+    kept: dict[str, Stage] = {}
+    acting = {name for name, stage in document.stages.items() if stage.model == answer}
+    for name, stage in reversed(document.stages.items()):
+        needed = any(name in _references(other).values() for other in kept.values())
+        if name in acting or (needed and _is_limit(stage)):
+            true = acting | {other for other, spec in document.stages.items() if _is_limit(spec)}
+            lost = [key for key, other in _references(stage).items() if other not in true]
+            kept[name] = stage.model_copy(update=dict.fromkeys(["model", *lost]))
+    return {name: kept[name] for name in reversed(kept) if not kept[name].faults()}
+
+
+def _references(stage: Stage) -> dict[str, str]:
+    names = {key: getattr(stage, key) for key in stage.references()}
+    return {key: name for key, name in names.items() if name is not None}
+
+
+def _is_limit(stage: Stage) -> bool:
+    return isinstance(stage, Kernel) and stage.method == "analytic"

@@ -9,8 +9,16 @@ from ceflow.search import Costs, Exponential, Law, Problem
 from ceflow.spec import Fault, Model, Search, SpecError, member_of
 from ceflow.spec.base import LARGEST
 from ceflow.stages.search.answers import dual_members, oversized, primal_members
-from ceflow.stages.search.latency import WIDTHS, batch_of, costs_of, times_of
-from ceflow.stages.search.problem import counts, limits_of, problem_of, solve
+from ceflow.stages.search.problem import (
+    WIDTHS,
+    batch_of,
+    costs_of,
+    counts,
+    limits_of,
+    problem_of,
+    solve,
+    times_of,
+)
 from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, Work
 
 POINT = 2e4
@@ -41,22 +49,23 @@ def forecast(stage: Search, plan: Plan, model: Model) -> Forecast:
 
 
 def expect(stage: Search, plan: Plan, model: Model) -> dict[str, Model]:
-    """The networks that the search will find, or near them: by the law, along the ratio."""
+    """Guess the networks that the search will find, or near them: by the law, along the ratio."""
     costs = counts(plan, stage.cost)
     law = Exponential(stage.alpha or TYPICAL_ALPHA)
     try:
-        found = search.optimise(problem_of(stage, plan, model, law, costs))
+        optimum = search.optimise(problem_of(stage, plan, model, law, costs))
     except ValueError:
         return dict.fromkeys(stage.offers, model)
+    primal, dual = optimum.primal, optimum.dual
     return {
-        "primal": ensemble_with(model, found.primal.widths, primal_members(found, found.primal)),
-        "dual": ensemble_with(model, found.dual.widths, dual_members(found, found.dual)),
+        "primal": ensemble_with(model, primal.widths, primal_members(optimum, primal)),
+        "dual": ensemble_with(model, dual.widths, dual_members(optimum, dual)),
     }
 
 
 def faults(name: str, stage: Search, plan: Plan, model: Model) -> Iterator[Fault]:
-    """What is wrong with a search's file of latencies, limits that no network is within, and those
-    that buy more than can be written."""
+    """Find what is wrong with a search's file of latencies, limits that no network is within, and
+    those that buy more than can be written."""
     timed, smallest = None, ensemble_with(model, (1,) * len(member_of(model).widths), 1)
     least = {limit: limit.cost(smallest) for limit in limits_of(stage, plan, None)}
     if stage.latency is not None:
@@ -87,7 +96,7 @@ def faults(name: str, stage: Search, plan: Plan, model: Model) -> Iterator[Fault
 
 
 def _law(stage: Search) -> Law | None:
-    """That of a member's variance, where it is known beforehand."""
+    """Take the law of a member's variance, where it is known beforehand."""
     if stage.using == "exact":
         return search.Exact()
     return None if stage.alpha is None else Exponential(stage.alpha)
@@ -96,7 +105,7 @@ def _law(stage: Search) -> Law | None:
 def _oversized(
     stage: Search, plan: Plan, model: Model, law: Law, timed: Costs | None
 ) -> Iterator[Fault]:
-    """Answers past the largest network, where the costs are known beforehand."""
+    """Find answers past the largest network, where the costs are known beforehand."""
     costs = timed if timed and stage.cost == "latency" else counts(plan, stage.cost)
     try:
         problem = problem_of(stage, plan, model, law, costs, timed)
@@ -111,13 +120,13 @@ def _oversized(
 
 
 def _most(problem: Problem) -> float:
-    """The members of width 1 that are bought, more than of any other."""
+    """Count the members of width 1 that are bought, more than of any other."""
     smallest = problem.candidate((1,) * len(problem.baseline_widths))
     return max(smallest.share, smallest.primal_multiplicity)
 
 
 def _unmeasured(times: list[search.Time], model: Model) -> Iterator[Fault]:
-    """The cost of the baseline is between those of the widths that were measured."""
+    """Find a baseline whose cost is not between those of the widths that were measured."""
     low, high, width = times[0].width, times[-1].width, max(member_of(model).widths)
     if not low <= width <= high:
         message = f"the latencies are of widths {low} to {high}, and the baseline's is {width}"

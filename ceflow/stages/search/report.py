@@ -1,119 +1,115 @@
 """What a search has to show: the networks side by side, the near-optimal set, CE figure 3."""
 
-from ceflow.search import LimitName, limit_text
+from ceflow.blocks import Block, Cell, Curve, Note, Series, Table, widths_text
+from ceflow.search import limit_text
 from ceflow.spec import flops_text, network_name
-from ceflow.stages.stage import Values
-from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table, widths_text
+from ceflow.stages.search.result import (
+    Answer,
+    CurvePoint,
+    Duality,
+    NearOptimal,
+    SearchResult,
+    Shown,
+    Timed,
+)
 
 SHOWN = 9
 """Near-optimal candidates in the table; results hold all."""
-
-
 UNKNOWN = "unknown"
 """In the place of a cost or variance beyond what was measured."""
 
 
-def describe(values: Values) -> list[Block]:
+def describe(result: SearchResult) -> list[Block]:
+    """Say which networks were found, what they cost, and how flat the optimum is."""
     return [
-        Note(_asked(values)),
-        _networks(values),
-        *_beyond(values),
-        _on_the_curve(values),
-        *(Note(text, warning=True) for text in values["warnings"]),
-        *_near_optimal(values),
-        Note(_duality(values["duality"])),
-        *_latencies(values),
-        *_figures(values),
+        Note(_asked(result)),
+        _networks(result),
+        *_beyond(result),
+        _on_the_curve(result),
+        *(Note(text, warning=True) for text in result.warnings),
+        *_near_optimal(result),
+        Note(_duality(result.duality)),
+        *_latencies(result),
+        *_figures(result),
     ]
 
 
-def _asked(values: Values) -> str:
+def _asked(result: SearchResult) -> str:
     by = {"exact": "variance by exact moments", "curve": "variance as measured"}.get(
-        values["using"], f"alpha = {values['alpha'] or 0:.4f}"
+        result.using, f"alpha = {result.alpha or 0:.4f}"
     )
-    budget = values["budget"] or {}
-    within = " and ".join(limit_text(name, most) for name, most in budget.items())
-    parts = [by, f"cost = {values['cost']}"] + ([f"within {within}"] if within else [])
-    if values["widths_interval"]:
-        low, high = map(widths_text, values["widths_interval"])
+    within = " and ".join(limit_text(*limit) for limit in (result.budget or {}).items())
+    parts = [by, f"cost = {result.cost}"] + ([f"within {within}"] if within else [])
+    if result.widths_interval:
+        low, high = map(widths_text, result.widths_interval)
         parts.append(f"over the interval of alpha the best widths are {low} to {high}")
     return ", ".join(parts)
 
 
-def _networks(values: Values) -> Table:
-    """The networks as they are emitted, in whole members."""
+def _networks(result: SearchResult) -> Table:
+    """Tabulate the networks as they are emitted, in whole members."""
     columns = ("", "network", "parameters", "FLOPs", "ρ", "Var/E²")
-    return Table(columns, tuple(_row(name, network) for name, network in _shown(values)))
+    return Table(columns, tuple(_row(name, network) for name, network in result.shown))
 
 
-def _shown(values: Values) -> list[tuple[str, Values]]:
-    """All networks that the search is about, each with its part."""
-    answers = [(part, values[part]) for part in ("baseline", "primal", "dual")]
-    return answers + [("compare", network) for network in values["compare"]]
-
-
-def _beyond(values: Values) -> list[Note]:
-    """Which of the networks cost more than the budget allows, and what."""
-    found = []
-    for part, network in _shown(values):
-        over = [
-            limit_text(name, spent)
-            for name, most in (values["budget"] or {}).items()
-            if (spent := _spent(network, name)) is not None and spent > most
-        ]
-        if over:
-            name = network_name(network["multiplicity"], network["widths"])
-            found.append(f"{part} {name} ({' and '.join(over)})")
-    return [Note(f"beyond the budget: {', '.join(found)}")] if found else []
-
-
-def _spent(network: Values, name: LimitName) -> float | None:
-    """What a network costs, in the unit of a limit; None where that is not known."""
-    if name == "latency":
-        return network["seconds"]
-    return network["flops"] / 2 if name == "macs" else network[name]
-
-
-def _row(name: str, network: Values) -> tuple[Cell, ...]:
-    emitted = network.get("rounded", network)
-    efficiency, variance = emitted["efficiency"], emitted["variance"]
+def _row(name: str, network: Shown) -> tuple[Cell, ...]:
+    emitted = network.rounded if isinstance(network, Answer) else network
+    efficiency, variance = emitted.efficiency, emitted.variance
     return (
         name,
-        network_name(network["multiplicity"], network["widths"]),
-        network["parameters"],
-        flops_text(network["flops"]),
+        network_name(network.multiplicity, network.widths),
+        network.parameters,
+        flops_text(network.flops),
         UNKNOWN if efficiency is None else f"{efficiency:.2f}",
         UNKNOWN if variance is None else variance,
     )
 
 
-def _on_the_curve(values: Values) -> Table:
-    """The answers with the real numbers of members at which the theory has them."""
-    names = {"primal": "primal: optimally smooth", "dual": "dual: optimally compact"}
+def _beyond(result: SearchResult) -> list[Note]:
+    """Say which of the networks cost more than the budget allows, and what."""
+    dear = []
+    for part, network in result.shown:
+        over = [
+            limit_text(name, spent)
+            for name, most in (result.budget or {}).items()
+            if (spent := network.spent(name)) is not None and spent > most
+        ]
+        if over:
+            name = network_name(network.multiplicity, network.widths)
+            dear.append(f"{part} {name} ({' and '.join(over)})")
+    return [Note(f"beyond the budget: {', '.join(dear)}")] if dear else []
+
+
+def _on_the_curve(result: SearchResult) -> Table:
+    """Tabulate the answers with the real numbers of members at which the theory has them."""
+    answers = {
+        "primal: optimally smooth": result.primal,
+        "dual: optimally compact": result.dual,
+    }
     rows = tuple(
         (
             name,
-            widths_text(values[part]["widths"]),
-            f"{values[part]['multiplicity_exact']:.1f}",
-            f"{values[part]['efficiency']:.2f}",
-            values[part]["variance"],
+            widths_text(answer.widths),
+            f"{answer.multiplicity_exact:.1f}",
+            f"{answer.efficiency:.2f}",
+            answer.variance,
         )
-        for part, name in names.items()
+        for name, answer in answers.items()
     )
     return Table(("on the curve, real m", "widths", "m", "ρ of members", "Var/E²"), rows)
 
 
-def _near_optimal(values: Values) -> list[Block]:
-    points = values["near_optimal"]
-    objective = "over the best" if values["budget"] else "ratio on curve"
+def _near_optimal(result: SearchResult) -> list[Block]:
+    points = result.near_optimal
+    objective = "over the best" if result.budget else "ratio on curve"
     columns = ("near-optimal", objective, "parameters", "FLOPs", "dual")
     rows = tuple(
         (
-            network_name(point["primal_multiplicity"], point["widths"]),
-            f"{point['objective_ratio']:.4f}",
-            point["parameters"],
-            flops_text(point["flops"]),
-            network_name(point["dual_multiplicity"], point["widths"]),
+            network_name(point.primal_multiplicity, point.widths),
+            f"{point.objective_ratio:.4f}",
+            point.parameters,
+            flops_text(point.flops),
+            network_name(point.dual_multiplicity, point.widths),
         )
         for point in _thinned(points)
     )
@@ -122,69 +118,85 @@ def _near_optimal(values: Values) -> list[Block]:
     return [Table(columns, rows), *rest]
 
 
-def _thinned(points: list[Values]) -> list[Values]:
-    """Some of the points, evenly spaced, both ends and the best among them."""
+def _thinned(points: list[NearOptimal]) -> list[NearOptimal]:
+    """Choose some of the points, evenly spaced, both ends and the best among them."""
     if len(points) <= SHOWN:
         return points
-    last, best = len(points) - 1, min(points, key=lambda point: point["objective_ratio"])
+    last, best = len(points) - 1, min(points, key=lambda point: point.objective_ratio)
     kept = {round(i * last / (SHOWN - 2)) for i in range(SHOWN - 1)} | {points.index(best)}
     return [points[index] for index in sorted(kept)]
 
 
-def _duality(found: Values) -> str:
-    widths = [widths_text(found[f"{part}_widths"]) for part in ("primal", "dual")]
-    if found["holds"]:
-        return f"strong duality holds on the curve: both problems, solved apart, end at {widths[0]}"
+def _duality(duality: Duality) -> str:
+    primal, dual = widths_text(duality.primal_widths), widths_text(duality.dual_widths)
+    if duality.holds:
+        return f"strong duality holds on the curve: both problems, solved apart, end at {primal}"
     return (
-        f"strong duality fails on the curve by {found['gap']:.2%}: the primal ends at {widths[0]},"
-        f" the dual at {widths[1]}"
+        f"strong duality fails on the curve by {duality.gap:.2%}: the primal ends at {primal},"
+        f" the dual at {dual}"
     )
 
 
-def _latencies(values: Values) -> list[Table]:
-    """Seconds of the networks shown, then of those between which costs were interpolated."""
-    if "latency" not in values:
+def _latencies(result: SearchResult) -> list[Table]:
+    """Tabulate the seconds of the networks shown, then of those between which costs were
+    interpolated."""
+    measured = result.latency
+    if measured is None:
         return []
-    measured = values["latency"]
-    by = f"by {measured['file']}" if "file" in measured else f"of {measured['batch']}, float32"
-    points = sorted(measured["points"], key=lambda point: max(point["widths"]))
-    rows = (
-        _time(name, timed) for name, timed in [*_shown(values), *(("measured", p) for p in points)]
-    )
+    by = f"by {measured.file}" if measured.file else f"of {measured.batch}, float32"
+    points = sorted(measured.points, key=_width)
+    rows = [_time(*each) for each in [*result.shown, *(("measured", p) for p in points)]]
     return [Table((f"forward pass {by}", "", "seconds", "spread", "repeats"), tuple(rows))]
 
 
-def _time(name: str, timed: Values) -> tuple[Cell, ...]:
-    spread, seconds = timed.get("spread"), timed["seconds"]
+def _time(name: str, timed: Timed | Shown) -> tuple[Cell, ...]:
+    repeats = timed.repeats if isinstance(timed, Timed) else None
     return (
         name,
-        network_name(timed["multiplicity"], timed["widths"]),
-        UNKNOWN if seconds is None else seconds,
-        "" if spread is None else f"{spread:.1%}",
-        timed.get("repeats", ""),
+        network_name(timed.multiplicity, timed.widths),
+        UNKNOWN if timed.seconds is None else timed.seconds,
+        "" if timed.spread is None else f"{timed.spread:.1%}",
+        "" if repeats is None else repeats,
     )
 
 
-def _figures(values: Values) -> list[Curve]:
-    """CE figure 3: the objectives over the largest width, and the optimum on each."""
-    smooth = _figure(values, "primal", "variance", "primal: variance at the baseline's cost")
-    compact = _figure(values, "dual", "efficiency", "dual: efficiency at the baseline's variance")
-    return [smooth, compact]
+def _figures(result: SearchResult) -> list[Curve]:
+    """Draw CE figure 3: the objectives over the largest width, and the optimum on each."""
+    held = "within the budget" if result.budget else "at the baseline's cost"
+    smooth = [
+        (_width(point), point.variance)
+        for point in result.curve
+        if point.primal_multiplicity >= 1 and point.variance is not None
+    ]
+    compact = [(_width(point), point.efficiency) for point in result.curve]
+    grouped = result.primal.model["type"] in ("block", "resnext")
+    x_label = "width n of a group" if grouped else "width n"
+    return [
+        Curve(
+            "primal",
+            f"primal: variance {held}",
+            x_label,
+            "Var/E²",
+            _series(smooth, (_width(result.primal), result.primal.variance)),
+            log_x=True,
+            log_y=True,
+        ),
+        Curve(
+            "dual",
+            "dual: efficiency at the baseline's variance",
+            x_label,
+            "ρ",
+            _series(compact, (_width(result.dual), result.dual.efficiency)),
+            log_x=True,
+        ),
+    ]
 
 
-def _figure(values: Values, part: str, key: str, title: str) -> Curve:
-    budget, primal = values["budget"], part == "primal"
-    if budget and primal:
-        title = "primal: variance within the budget"
-    points = [point for point in values["curve"] if not primal or point["primal_multiplicity"] >= 1]
-    x, y = ([pick(point) for point in points] for pick in (_width, lambda point: point[key]))
-    optimum = values[part][key]
-    best = Series("optimum", (_width(values[part]),), (optimum,), "points")
-    grouped = values["primal"]["model"]["type"] in ("block", "resnext")
-    x_label, y_label = "width n of a group" if grouped else "width n", "Var/E²" if primal else "ρ"
-    series = (Series("objective", tuple(x), tuple(y)), best)
-    return Curve(part, title, x_label, y_label, series, log_x=True, log_y=primal)
+def _series(points: list[tuple[float, float]], optimum: tuple[float, float]) -> tuple[Series, ...]:
+    objective = Series("objective", tuple(x for x, _ in points), tuple(y for _, y in points))
+    x, y = optimum
+    return objective, Series("optimum", (x,), (y,), "points")
 
 
-def _width(network: Values) -> float:
-    return float(max(network["widths"]))
+def _width(network: Timed | Answer | CurvePoint) -> float:
+    return float(max(network.widths))

@@ -1,98 +1,180 @@
-"""The search stage at work."""
+"""The search stage at work, and what may be wrong with an optimum."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ceflow import search
 from ceflow.compiler import ensemble_with
-from ceflow.search import Costs, Optimum
-from ceflow.stages.measures import measured
-from ceflow.stages.result import Untyped
+from ceflow.search import Candidate, Costs, Optimum
+from ceflow.spec import network_name
+from ceflow.stages.result import Values
 from ceflow.stages.search import answers
-from ceflow.stages.search.documents import document_of
-from ceflow.stages.search.latency import latencies, time_networks
-from ceflow.stages.search.problem import counts, law_of, problem_of, solve
-from ceflow.stages.search.warnings import GAP, warnings
-from ceflow.stages.stage import Job, Values, finite
+from ceflow.stages.search.problem import (
+    counts,
+    fit_of,
+    latencies,
+    law_of,
+    problem_of,
+    solve,
+    time_networks,
+)
+from ceflow.stages.search.result import Answer, Duality, Latencies, SearchResult, Shown
+from ceflow.stages.stage import Job, finite
 
 LEAST_ALPHA = 1e-6
 """Where an interval of alpha ends that reaches 0: the optimum has a limit there."""
+NOISY = 0.1
+"""Spread of a latency, relative, from which it is said."""
+GAP = 1e-9
+"""Below this a duality gap is rounding."""
 
 
-def run(job: Job) -> Untyped:
+def run(job: Job) -> SearchResult:
+    """Find the optimal ensembles. Raises `ValueError` with a sentence where there are none."""
     law = law_of(job)
     timed, latency = latencies(job, law) or (None, None)
     costs = timed if timed and job.stage.cost == "latency" else counts(job.plan, job.stage.cost)
     optimum = solve(job.stage, problem_of(job.stage, job.plan, job.model, law, costs, timed))
     if wrong := answers.oversized(optimum):
         raise ValueError(": ".join(wrong))
-    values = _values(job, optimum)
-    if timed and latency is not None:
-        values |= {"latency": latency}
-        _time_answers(job, values, timed)
-    values["warnings"] = warnings(job, optimum, latency)
-    interval = "the interval of the widths"
-    measured(values, ["widths_interval"], lambda: _widths_interval(job, optimum), interval)
-    documents = {part: document_of(job, part, values[part]["model"]) for part in job.stage.offers}
-    return Untyped(**values, documents=documents)
+    result = _result(job, optimum, latency)
+    if timed is not None and latency is not None:
+        result = _with_times(job, result, timed).model_copy(update={"latency": latency})
+    documents = {
+        part: answers.document_of(job, part, answer.model)
+        for part, answer in (("primal", result.primal), ("dual", result.dual))
+    }
+    return result.model_copy(update={"documents": documents})
 
 
-def _values(job: Job, optimum: Optimum) -> Values:
-    stage, primal, dual = job.stage, optimum.primal, optimum.dual
-    smooth = answers.primal_members(optimum, primal)
-    compact = answers.dual_members(optimum, dual)
-    return {
-        "alpha": getattr(optimum.problem.law, "alpha", None),
-        "using": stage.using,
-        "cost": stage.cost,
-        "space": stage.space,
-        "budget": stage.budget and stage.budget.model_dump(exclude_none=True),
-        "baseline": answers.baseline(job, optimum),
-        "primal": answers.answer(job, optimum, primal, primal.primal_multiplicity, smooth),
-        "dual": answers.answer(job, optimum, dual, dual.dual_multiplicity, compact),
-        "duality": _duality(optimum),
-        "near_optimal": [
+def _result(job: Job, optimum: Optimum, latency: Latencies | None) -> SearchResult:
+    """Gather all but what is timed."""
+    stage, law = job.stage, optimum.problem.law
+    widths_interval, doubts = _widths_interval(job, optimum)
+    return SearchResult(
+        alpha=law.alpha if isinstance(law, search.Exponential) else None,
+        using=stage.using,
+        cost=stage.cost,
+        space=stage.space,
+        budget=stage.budget and stage.budget.model_dump(exclude_none=True),
+        baseline=answers.baseline(job, optimum),
+        primal=answers.primal(job, optimum),
+        dual=answers.dual(job, optimum),
+        duality=Duality(
+            primal_widths=list(optimum.smooth.widths),
+            dual_widths=list(optimum.dual.widths),
+            gap=optimum.gap,
+            holds=optimum.gap <= GAP,
+        ),
+        near_optimal=[
             answers.near(job, optimum, near) for near in optimum.near_optimal(stage.tolerance)
         ],
-        "compare": [answers.compared(job, optimum, name) for name in stage.compare],
-        "curve": [answers.point(candidate) for candidate in optimum.curve],
-    }
+        compare=[answers.compared(job, optimum, name) for name in stage.compare],
+        curve=[answers.point(candidate) for candidate in optimum.curve],
+        widths_interval=widths_interval,
+        warnings=[*_warnings(job, optimum, latency), *doubts],
+    )
 
 
-def _duality(optimum: Optimum) -> Values:
-    return {
-        "primal_widths": list(optimum.smooth.widths),
-        "dual_widths": list(optimum.dual.widths),
-        "gap": optimum.gap,
-        "holds": optimum.gap <= GAP,
-    }
-
-
-def _widths_interval(job: Job, optimum: Optimum) -> Values:
-    """The primal's widths at both ends of the interval of a fitted alpha."""
+def _widths_interval(job: Job, optimum: Optimum) -> tuple[list[list[int]] | None, list[str]]:
+    """Find the primal's widths at both ends of the interval of a fitted alpha, where there is one;
+    a sentence says why they are undefined."""
     if job.stage.using != "law" or job.stage.variance is None:
-        return {"widths_interval": None}
-    ends = job.results[job.stage.variance]["interval"]
+        return None, []
+    ends = fit_of(job).interval
     if ends is None:
-        return {"widths_interval": None}
-    laws = (search.Exponential(max(alpha, LEAST_ALPHA)) for alpha in ends)
-    found = (solve(job.stage, replace(optimum.problem, law=law)) for law in laws)
-    return {"widths_interval": [list(each.primal.widths) for each in found]}
+        return None, []
+    try:
+        laws = (search.Exponential(max(alpha, LEAST_ALPHA)) for alpha in ends)
+        optima = [solve(job.stage, replace(optimum.problem, law=law)) for law in laws]
+    except (ValueError, ArithmeticError) as error:
+        return None, [f"the interval of the widths is undefined: {error}"]
+    return [list(each.primal.widths) for each in optima], []
 
 
-def _time_answers(job: Job, values: Values, timed: Costs) -> None:
-    """Seconds of every network that is shown: in turn, as a check on what was interpolated; of a
-    file of latencies what that says. By them is the efficiency where they are the cost."""
-    shown = [*(values[part] for part in ("baseline", *job.stage.offers)), *values["compare"]]
-    members = [(tuple(network["widths"]), network["multiplicity"]) for network in shown]
-    networks = [job.model, *(ensemble_with(job.model, *of) for of in members[1:])]
-    if job.stage.latency is not None:
-        for network, model in zip(shown, networks, strict=True):
-            network["seconds"] = finite(timed.whole(model))
-    else:
-        for network, timing in zip(shown, time_networks(job, networks), strict=True):
-            network |= {"seconds": timing.seconds, "spread": timing.spread}
+def _with_times(job: Job, result: SearchResult, timed: Costs) -> SearchResult:
+    """Add the seconds of every network that is shown; by them is the efficiency where they are the
+    cost."""
+    shown = [network for _, network in result.shown]
+    times = _times(job, shown, timed)
+    shown = [each.model_copy(update=time) for each, time in zip(shown, times, strict=True)]
     if job.stage.cost == "latency":
-        for network in shown:
-            taken = network["seconds"]
-            emitted = network.get("rounded", network)
-            emitted["efficiency"] = taken and values["baseline"]["seconds"] / taken
+        shown = [_by_time(network, shown[0].seconds) for network in shown]
+    baseline, primal, dual, *compare = shown
+    parts = {"baseline": baseline, "primal": primal, "dual": dual, "compare": compare}
+    return result.model_copy(update=parts)
+
+
+def _times(job: Job, shown: list[Shown], timed: Costs) -> list[Values]:
+    """Time the networks in turn, as a check on what was interpolated; of a file of latencies take
+    what that says, None where it does not reach."""
+    others = [ensemble_with(job.model, tuple(n.widths), n.multiplicity) for n in shown[1:]]
+    models = [job.model, *others]
+    if job.stage.latency is not None:
+        return [{"seconds": finite(timed.whole(model))} for model in models]
+    timings = time_networks(job, models)
+    return [{"seconds": each.seconds, "spread": each.spread} for each in timings]
+
+
+def _by_time(network: Shown, baseline: float | None) -> Shown:
+    """Put the efficiency by seconds in the place of that of the whole network."""
+    own = network.seconds
+    update: Values = {"efficiency": baseline / own if baseline and own else None}
+    if isinstance(network, Answer):
+        update = {"rounded": network.rounded.model_copy(update=update)}
+    return network.model_copy(update=update)
+
+
+def _warnings(job: Job, optimum: Optimum, latency: Latencies | None) -> Iterator[str]:
+    yield from _inherited(job)
+    yield from _nothing_to_gain(job, optimum)
+    for part, best in (("primal", optimum.primal), ("dual", optimum.dual)):
+        yield from _at_an_edge(job, optimum, part, best)
+    if optimum.gap > GAP:
+        yield (
+            "strong duality does not hold: the variance of the baseline takes less than one member"
+            " of the primal's widths, so the dual has others"
+        )
+    yield from _noise(latency)
+
+
+def _inherited(job: Job) -> Iterator[str]:
+    """Pass on doubts about alpha, which are doubts about what follows from it."""
+    for text in fit_of(job).warnings if job.stage.variance else ():
+        yield f"{job.stage.variance}: {text}"
+
+
+def _nothing_to_gain(job: Job, optimum: Optimum) -> Iterator[str]:
+    more = optimum.problem.variance / optimum.smooth.smooth - 1
+    if optimum.smooth.widths == optimum.problem.baseline_widths:
+        yield "the baseline is optimal already: no other widths do better at its cost"
+    elif more <= job.stage.tolerance:
+        yield f"the baseline is within {more:.1%} of the optimum: there is little to gain"
+
+
+def _at_an_edge(job: Job, optimum: Optimum, part: str, best: Candidate) -> Iterator[str]:
+    if best.widths == optimum.problem.baseline_widths:
+        return
+    measured = job.stage.using == "curve"
+    if measured and best in (optimum.curve[0], optimum.curve[-1]):
+        yield (
+            f"the {part} is at the edge of the widths measured, and may lie beyond it: give the"
+            " variance stage more ratios there"
+        )
+    elif min(best.widths) == 1:
+        yield (
+            f"the {part} has a layer of width 1, the least there is: laws for wide networks say"
+            " little about it"
+        )
+    elif best == optimum.curve[-1]:
+        name = network_name(1, best.widths)
+        yield f"the {part} is at the edge of the widths searched: no wider network than {name} fits"
+
+
+def _noise(latency: Latencies | None) -> Iterator[str]:
+    spreads = [point.spread or 0.0 for point in latency.points] if latency else []
+    worst = max(spreads, default=0.0)
+    if worst > NOISY:
+        yield (
+            f"latencies vary by up to {worst:.0%} between repeats: objectives that close are equal"
+        )
