@@ -1,6 +1,6 @@
 """BN lemma 4.1: a deep linear network with a bottleneck is a two-layer one (BN figures 13, 14)."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -21,7 +21,8 @@ from ceflow.claims.followed import (
 )
 from ceflow.claims.tolerances import FACTOR, ROUNDINGS, TRAJECTORY, typical
 from ceflow.claims.trial import Trial
-from ceflow.claims.verdict import Part, Verdict
+from ceflow.claims.verdict import Part, Verdict, by_step
+from ceflow.history import History
 from ceflow.nets import Dense
 from ceflow.spec import Bottleneck, Mlp
 
@@ -62,7 +63,7 @@ def two_layers(trial: Trial, depths: tuple[int, int] | None = None) -> Verdict:
     errors = _errors(tried, seen)
     parts = _wide(trial, found[0]) | _effective(found[1]) | _trajectories(trial, tried, errors)
     details = {"learning_rate": tried.rate, "depths": list(deep)}
-    return Verdict(parts, details, _courses(found, errors))
+    return Verdict(parts, details, _history(found, errors))
 
 
 def linear(network: Bottleneck) -> Bottleneck:
@@ -147,10 +148,10 @@ def _trajectories(
     return {name: Part(float(each.max()), 0.0, bounds[name]) for name, each in errors.items()}
 
 
-def _courses(found: list[Residuals], errors: dict[str, np.ndarray]) -> dict[str, Any]:
+def _history(found: list[Residuals], errors: dict[str, np.ndarray]) -> History:
     steps = {
         f"{name}.{key}": each
         for name, residual in zip(Networks._fields, found, strict=True)
         for key, each in residual.steps.items()
     }
-    return steps | {name: each[1:] for name, each in errors.items()}
+    return by_step(steps | {name: each[1:] for name, each in errors.items()})

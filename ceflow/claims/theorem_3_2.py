@@ -10,7 +10,7 @@ from ceflow.claims.experiment import experiment
 from ceflow.claims.followed import Limit, Residuals, norms, residuals
 from ceflow.claims.tolerances import FACTOR, TRAJECTORY, typical
 from ceflow.claims.trial import Trial
-from ceflow.claims.verdict import Part, Verdict
+from ceflow.claims.verdict import Part, Verdict, by_step
 from ceflow.kernels import analytic
 from ceflow.spec.models import KINKED
 
@@ -41,8 +41,8 @@ def evolution(
     found = residuals(limit, followed, tried.y)
     trial.observe(3, 4)
     errors = tried.errors(followed)
-    courses = {**found.steps, "J, all steps": found.sums["J"], "trajectory": errors[1:]}
-    return Verdict(_parts(trial, found, errors), {"learning_rate": tried.rate}, courses)
+    columns = {**found.steps, "J, all steps": found.sums["J"], "trajectory": errors[1:]}
+    return Verdict(_parts(trial, found, errors), {"learning_rate": tried.rate}, by_step(columns))
 
 
 def _parts(trial: Trial, found: Residuals, errors: Float[np.ndarray, " steps"]) -> dict[str, Part]:

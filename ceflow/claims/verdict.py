@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ceflow.history import ABSENT, History
+
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
@@ -38,13 +40,31 @@ class Part:
         return self.deviation <= 1
 
 
+def by_step(columns: "Mapping[str, Float[np.ndarray, ' steps']]") -> History:
+    """Record residuals step by step; a column that ends early says nothing of later steps.
+
+    >>> import numpy as np
+    >>> list(by_step({"f": np.array([0.5, math.nan]), "g": np.array([1.0])}).lines())
+    [{'step': 0, 'f': 0.5, 'g': 1.0}, {'step': 1, 'f': None}]
+    """
+    steps = max(map(len, columns.values()))
+    padded = {
+        name: (
+            *(value if math.isfinite(value) else None for value in column.tolist()),
+            *[ABSENT] * (steps - len(column)),
+        )
+        for name, column in columns.items()
+    }
+    return History({"step": tuple(range(steps)), **padded})
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A claim's parts, all of which must hold; other numbers; residuals by step, to be drawn."""
 
     parts: Mapping[str, Part]
     details: Mapping[str, Any] = field(default_factory=dict)
-    courses: "Mapping[str, Float[np.ndarray, ' steps']]" = field(default_factory=dict)
+    history: History = field(default_factory=lambda: History({}))
 
     @property
     def worst(self) -> str:

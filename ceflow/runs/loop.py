@@ -33,7 +33,6 @@ from ceflow.runs.results import Results
 from ceflow.runs.work import Work
 from ceflow.spec import Stage, dumps
 from ceflow.stages import Job, Result, Values
-from ceflow.stages.measures import warn
 from ceflow.store import Damaged, RunDirectory, WriteError
 from ceflow.store.digests import is_sound, text_facts
 
@@ -232,11 +231,12 @@ class Loop(Work):
             self.directory.write_text(documents[-1], dumps(document))
         values, lost = plain(values)
         if lost:
-            warn(values, NOT_FINITE.format(listed(lost)))
+            warning = NOT_FINITE.format(listed(lost))
+            values["warnings"] = [*values.get("warnings", ()), warning]
             try:
                 type(result).model_validate(values)
             except ValidationError:
-                raise ValueError(values["warnings"][-1]) from None
+                raise ValueError(warning) from None
         return values, facts_of(self.directory, [*files_of(self.directory, name), *documents])
 
     def _document_name(self, name: str, part: str) -> str:

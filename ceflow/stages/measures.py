@@ -1,28 +1,30 @@
 """Measures that may be undefined, such as 0/0: null, with a warning, and nothing else is lost."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
-from ceflow.stages.stage import Values
+from ceflow.stages.result import Result
+
+Some = TypeVar("Some", bound=Result)
 
 
 def measured(
-    values: Values, keys: Iterable[str], measure: Callable[[], Values], name: str = ""
-) -> None:
-    """Add to a stage's values what a measure finds; where it is undefined, and so raises
-    `ValueError` or `ArithmeticError`, null for each of its keys and a warning that says why.
+    result: Some, fields: Iterable[str], measure: Callable[[], Mapping[str, Any]], name: str
+) -> Some:
+    """Add to a result the fields that a measure gives.
 
-    >>> values = {"trace": 1.0}
-    >>> measured(values, ["ratio"], lambda: {"ratio": 1 / 0}, "the ratio")
-    >>> values
-    {'trace': 1.0, 'ratio': None, 'warnings': ['the ratio is undefined: division by zero']}
+    Where the measure is undefined, and so raises `ValueError` or `ArithmeticError`, each of these
+    fields is None, and a warning says why.
+
+    >>> class Trace(Result):
+    ...     trace: float
+    ...     ratio: float | None = None
+    >>> whole = measured(Trace(trace=1.0), ["ratio"], lambda: {"ratio": 1 / 0}, "the ratio")
+    >>> whole.table()
+    {'warnings': ['the ratio is undefined: division by zero'], 'trace': 1.0, 'ratio': None}
     """
     try:
-        values |= measure()
+        return result.model_copy(update=dict(measure()))
     except (ValueError, ArithmeticError) as error:
-        values |= dict.fromkeys(keys)
-        warn(values, f"{name or ' and '.join(keys)} is undefined: {error}")
-
-
-def warn(values: Values, sentence: str) -> None:
-    """Add a warning to a stage's values."""
-    values["warnings"] = [*values.get("warnings", ()), sentence]
+        unknown = result.model_copy(update=dict.fromkeys(fields))
+        return unknown.warned(f"{name} is undefined: {error}")

@@ -136,6 +136,11 @@ class Result(Record):
         """Tell the models that later stages can act on, by the part of the answer that they are."""
         return {}
 
+    @property
+    def caution(self) -> str | None:
+        """A sentence that the stages which stand on this result repeat, where there is one."""
+        return None
+
     def warned(self, *sentences: str) -> Self:
         """The same with more warnings, each of which is said once."""
         said = list(dict.fromkeys((*self.warnings, *sentences)))

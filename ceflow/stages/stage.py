@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from ceflow import data, kernels
+from ceflow import data
 from ceflow import spec as language
 from ceflow.compiler import Plan
 from ceflow.events import InaccurateKernelWarning, Observer, Progress
@@ -163,13 +163,12 @@ def result_of(kind: Stage[Any, Found], job: Job) -> Found:
 
 
 def _inherited(job: Job) -> Iterator[str]:
-    """Of the kernels of earlier stages that this one stands on."""
+    """Repeat what is to be known of the kernels of earlier stages that this one stands on."""
     for key in ("reference", "kernel"):
         name = getattr(job.stage, key, None)
-        error = job.results[name].get("quadrature_error", 0.0) if name else 0.0
-        remark = kernels.inaccuracy(error) if error else None
-        if remark:
-            yield f"of the stage {name}: {remark}"
+        caution = job.results[name].caution if name else None
+        if caution:
+            yield f"of the stage {name}: {caution}"
 
 
 def resolve_model(stage: language.Stage, plan: Plan, results: Mapping[str, Result]) -> Model:

@@ -13,6 +13,7 @@ from ceflow.claims.eq_41 import kernel_derivative
 from ceflow.claims.lemma_3_1 import covariances, theory
 from ceflow.claims.lemma_4_1 import two_layers
 from ceflow.claims.theorem_3_2 import evolution
+from ceflow.history import ABSENT
 from ceflow.kernels import empirical_ntk
 from ceflow.seeding import Seed
 from ceflow.spec import Bottleneck, Ensemble, Mlp
@@ -74,8 +75,10 @@ def test_evolution(activation, kernels, wrong):
     """Theorem 3.2; without its slope K is half of itself or less."""
     found = evolution(trial(activation, width=8000), kernels)
     assert failed(found) == wrong
-    assert set(found.courses) == {"f", "g", "J", "J, all steps", "trajectory"}
-    assert {len(each) for each in found.courses.values()} == {20}
+    columns = found.history.columns
+    assert set(columns) == {"step", "f", "g", "J", "J, all steps", "trajectory"}
+    assert columns["step"] == tuple(range(20))
+    assert not any(ABSENT in column for column in columns.values())
 
 
 @pytest.mark.slow

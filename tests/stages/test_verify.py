@@ -42,17 +42,22 @@ def course(run) -> list[Any]:
 
 
 def test_each_claim_has_a_number_and_a_verdict(done):
-    found = done.results["v"]
-    claims = ["lemma-3.1", "lemma-4.1", "eq-6"]
-    assert set(found) == {*claims, "history"}
-    for claim in claims:
-        each = found[claim]
-        for part in (each, *each["parts"]):
-            deviation = abs(part["value"] - part["expected"])
-            assert part["holds"] is (deviation <= part["tolerance"])
-        worst = max(each["parts"], key=lambda p: abs(p["value"] - p["expected"]) / p["tolerance"])
-        assert each["part"] == worst["name"]
-        assert worst.items() <= {**each, "name": each["part"]}.items()
+    result = done.results["v"]
+    assert list(result) == ["history", "lemma-3.1", "lemma-4.1", "eq-6"]
+    assert list(result.claims) == ["lemma-3.1", "lemma-4.1", "eq-6"]
+    for claim in result.claims.values():
+        for part in (claim, *claim.parts):
+            deviation = abs(part.value - part.expected)
+            assert part.holds is (deviation <= part.tolerance)
+        worst = max(claim.parts, key=lambda p: abs(p.value - p.expected) / p.tolerance)
+        assert claim.part == worst.name
+        assert worst.items() <= {**claim, "name": claim.part}.items()
+
+
+def test_a_claim_reads_as_a_table_too(done):
+    claim = done.results["v"]["lemma-4.1"]
+    assert claim["depths"] == claim.depths == [2, 2]
+    assert "step" not in claim
 
 
 def test_residuals_are_kept_step_by_step(done):

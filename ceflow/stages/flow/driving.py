@@ -7,9 +7,8 @@ from ceflow import data, kernels
 from ceflow.events import ignore
 from ceflow.spec import Kernel, Model
 from ceflow.stages.flow.problem import Problem
-from ceflow.stages.kernel.matrices import open_kernel
+from ceflow.stages.kernel.methods import compute, open_kernel
 from ceflow.stages.kernel.networks import of_one, without_weights
-from ceflow.stages.kernel.run import METHODS
 from ceflow.stages.stage import Job, resolve_model
 
 if TYPE_CHECKING:
@@ -102,5 +101,5 @@ def _by_stage(problem: Problem, job: Job) -> Driven:
     if job.stage.method == "empirical":
         asked["draws"] = 1
     again = replace(job, stage=job.stage.model_copy(update=asked))
-    found = METHODS[job.stage.method](again, problem.dataset)
-    return Driven(np.asarray(found.matrix[:, :]), found.between(slice(None)))
+    computed = compute(again, problem.dataset)
+    return Driven(np.asarray(computed.kernel[:, :]), computed.cross(slice(None)))

@@ -2,25 +2,29 @@
 
 from ceflow.compiler import Plan
 from ceflow.spec import Kernel, Model
-from ceflow.stages.kernel import forecast, report, run
-from ceflow.stages.result import Untyped
-from ceflow.stages.stage import Forecast, Job, Stage
+from ceflow.stages.kernel import forecast, report
+from ceflow.stages.kernel.measuring import measure
+from ceflow.stages.kernel.methods import compute
+from ceflow.stages.kernel.result import KernelResult, Profile
+from ceflow.stages.stage import Forecast, Job, Stage, precision
 from ceflow.stages.summary import Block
 
-__all__ = ["KernelStage"]
+__all__ = ["KernelResult", "KernelStage", "Profile"]
 
 
-class KernelStage(Stage[Kernel, Untyped]):
-    result = Untyped
+class KernelStage(Stage[Kernel, KernelResult]):
+    result = KernelResult
 
     def cost(self, spec: Kernel, plan: Plan, model: Model) -> Forecast:
         return forecast.forecast(spec, plan, model)
 
-    def run(self, job: Job) -> Untyped:
-        return run.run(job)
+    def run(self, job: Job) -> KernelResult:
+        dataset = job.dataset()
+        with precision(job.plan):
+            return measure(job, dataset, compute(job, dataset))
 
-    def describe(self, result: Untyped) -> list[Block]:
-        return report.describe(result.table())
+    def describe(self, result: KernelResult) -> list[Block]:
+        return report.describe(result)
 
-    def overview(self, results: dict[str, Untyped]) -> list[Block]:
-        return report.overview({name: result.table() for name, result in results.items()})
+    def overview(self, results: dict[str, KernelResult]) -> list[Block]:
+        return report.overview(results)

@@ -19,16 +19,16 @@ from ceflow.spec import Mlp
 def kernel(
     module: Any, x1: ArrayLike, x2: ArrayLike | None = None, *, outputs: int | None = None
 ) -> Float[Array, "n m ..."]:
-    """Of a network; with `outputs` its trace over them, divided by their number."""
-    found = kernels.empirical_ntk(module, x1, x2, trace=outputs is not None)
-    return found if outputs is None else found / outputs
+    """Compute a network's kernel; with `outputs` its trace over them, divided by their number."""
+    ntk = kernels.empirical_ntk(module, x1, x2, trace=outputs is not None)
+    return ntk if outputs is None else ntk / outputs
 
 
 @eqx.filter_jit
 def conditional_mean(
     member: Mlp, count: int, outputs: int, key: Array, x: Array
 ) -> Float[Array, "n n"]:
-    """The mean over members, drawn one after the other: one's matrices are in memory."""
+    """Average over members, drawn one after the other: one's matrices are in memory."""
 
     def add(total: Array, key: Array) -> tuple[Array, None]:
         return total + kernels.conditional_ntk(member, x, outputs=outputs, key=key), None

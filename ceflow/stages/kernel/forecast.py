@@ -5,8 +5,8 @@ import math
 from ceflow import kernels
 from ceflow.compiler import Plan, fan_in_sum, multiplicity_of, nodes
 from ceflow.spec import FEWEST_DRAWS, Block, Circle, Kernel, Model, member_of
+from ceflow.stages.kernel.layer_costs import Asked, compilations, layer_cost, passing_flops
 from ceflow.stages.kernel.networks import of_one, without_weights
-from ceflow.stages.kernel.shares import Asked, compilations, passing_flops, share_of
 from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, Work, number_size
 
 LOADING = 0.5
@@ -16,12 +16,12 @@ TILED = "set tile = 1024, to keep the kernel on disk"
 
 
 def forecast(stage: Kernel, plan: Plan, model: Model) -> Forecast:
-    """The matrix with the temporaries it takes, the network, and the features of each example."""
+    """Count the matrix with its temporaries, the network, and the features of each example."""
     assert plan.data is not None
     by_method = _analytic if stage.method == "analytic" else _drawn
-    found = by_method(stage, plan, of_one(model) if stage.method == "mean" else model)
-    found = found if stage.tile is None else _in_tiles(stage, plan, model, found)
-    return found._replace(memory=found.memory + _of_targets(stage, plan))
+    needs = by_method(stage, plan, of_one(model) if stage.method == "mean" else model)
+    needs = needs if stage.tile is None else _in_tiles(stage, plan, model, needs)
+    return needs._replace(memory=needs.memory + _of_targets(stage, plan))
 
 
 def _analytic(stage: Kernel, plan: Plan, model: Model) -> Forecast:
@@ -42,9 +42,9 @@ def _drawn(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     root = plan.expand(model)
     layers, outputs = _layers(root), plan.outputs
     asked = Asked(rows, outputs, outputs**2 if stage.outputs == "full" else outputs)
-    shares = [(times, share_of(node, asked)) for times, node in nodes.leaves(root)]
-    features = rows * math.fsum(times * share.features for times, share in shares)
-    contractions = math.fsum(times * share.flops for times, share in shares)
+    costs = [(times, layer_cost(node, asked)) for times, node in nodes.leaves(root)]
+    features = rows * math.fsum(times * cost.features for times, cost in costs)
+    contractions = math.fsum(times * cost.flops for times, cost in costs)
     heavy = root.parameters > 3 * entries + features
     moved = 5 * features + 2 * layers * multiplicity_of(model) * entries
     draws = _likely_draws(stage, model)
@@ -62,7 +62,7 @@ def _drawn(stage: Kernel, plan: Plan, model: Model) -> Forecast:
 
 
 def _without_weights(stage: Kernel, plan: Plan, model: Model) -> Forecast:
-    """Of each layer the columns that examples see, and two decompositions of as many columns."""
+    """Count of each layer the columns that examples see, and two decompositions of as many."""
     size, rows = number_size(plan), _rows(stage, plan)
     columns = rows * (1 + plan.outputs)
     units = sum(member_of(model).widths)
@@ -79,7 +79,7 @@ def _without_weights(stage: Kernel, plan: Plan, model: Model) -> Forecast:
 
 
 def _in_tiles(stage: Kernel, plan: Plan, model: Model, whole: Forecast) -> Forecast:
-    """The work of half of the matrix, the memory of a few of its tiles."""
+    """Count the work of half of the matrix, and the memory of a few of its tiles."""
     assert plan.data is not None
     assert stage.tile is not None
     size, rows = number_size(plan), plan.data.train
@@ -98,14 +98,14 @@ def _in_tiles(stage: Kernel, plan: Plan, model: Model, whole: Forecast) -> Forec
 
 
 def _of_targets(stage: Kernel, plan: Plan) -> float:
-    """Copies of the targets, in float64: scaled or predicted, centred, and times the kernel."""
+    """Count copies of the targets, in float64: scaled or predicted, centred, times the kernel."""
     learns = stage.alignment or stage.ridge is not None
     return 3 * 8 * _rows(stage, plan) * plan.outputs if learns else 0
 
 
 def _likely_draws(stage: Kernel, model: Model) -> float:
-    """How many networks will be drawn: until the standard error is as asked for, by the law of the
-    variance (CE eq. 9) with an alpha like most."""
+    """Guess how many networks will be drawn until the standard error is as asked for, by the law of
+    the variance (CE eq. 9) with an alpha like most."""
     if stage.error is None:
         return stage.most_draws
     variance = math.expm1(min(TYPICAL_ALPHA * fan_in_sum(model), 50))
@@ -113,7 +113,7 @@ def _likely_draws(stage: Kernel, model: Model) -> float:
 
 
 def _rows(stage: Kernel, plan: Plan) -> int:
-    """The examples a kernel is drawn on: a regression predicts from the same draw."""
+    """Count the examples a kernel is drawn on: a regression predicts from the same draw."""
     assert plan.data is not None
     return plan.data.train + (plan.data.test if stage.ridge is not None else 0)
 
@@ -130,10 +130,10 @@ def _disk(stage: Kernel, plan: Plan) -> float:
 
 
 def _largest(plan: Plan) -> str:
-    """What decides how large the matrix is."""
+    """Name what decides how large the matrix is."""
     return "data.points" if isinstance(plan.document.data, Circle) else "data.train"
 
 
 def _layers(root: nodes.Node) -> int:
-    """Layers that are compiled: those of an ensemble's members are at once."""
+    """Count the layers that are compiled: those of an ensemble's members are at once."""
     return sum(1 for _ in nodes.leaves(root))

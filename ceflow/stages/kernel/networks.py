@@ -17,7 +17,7 @@ WIDE = 512
 
 
 def without_weights(stage: Kernel, plan: Plan, model: Model, examples: int) -> bool:
-    """Whether a kernel is drawn from its law without drawing weights.
+    """Tell whether a kernel is drawn from its law without drawing weights.
 
     That takes one column of normal numbers for every example going up and for every output of
     every example coming back, in place of as many columns as the layer below is wide.
@@ -31,14 +31,15 @@ def without_weights(stage: Kernel, plan: Plan, model: Model, examples: int) -> b
 
 
 def of_one(model: Model) -> Model:
-    """The smallest network of the same mean kernel (CE eq. 5): a member, or a group."""
+    """Take the smallest network of the same mean kernel (CE eq. 5): a member, or a group."""
     if isinstance(model, Ensemble):
         return model.member
     return model.model_copy(update={"cardinality": 1}) if isinstance(model, Block) else model
 
 
 def drawer(job: Job, x: "Float[np.ndarray, 'n ...']") -> "Callable[[Array], Array]":
-    """From a key to the kernel over `x` of a network drawn with it; compiled once a shape."""
+    """Make a function from a key to the kernel over `x` of a network drawn with it, compiled once a
+    shape."""
     import jax.numpy as jnp
 
     from ceflow.stages.kernel import compiled
@@ -53,7 +54,8 @@ def drawer(job: Job, x: "Float[np.ndarray, 'n ...']") -> "Callable[[Array], Arra
 
 
 def block_of_network(job: Job) -> "Callable[[ArrayLike, ArrayLike], Array]":
-    """The kernel of one network between two batches of examples; compiled once a shape."""
+    """Make a function from two batches of examples to the kernel of one network between them,
+    compiled once a shape."""
     from ceflow.stages.kernel.compiled import kernel
 
     module = job.plan.module_of(job.model, job.seed.fold(0).jax())

@@ -1,95 +1,91 @@
 """What a kernel stage has to show."""
 
-from typing import Any
+from collections.abc import Mapping
 
-from ceflow.stages.stage import Values
-from ceflow.stages.summary import UNDEFINED, Block, Curve, Note, Series, Table, defined
+from ceflow.stages.kernel.result import KernelResult, Profile
+from ceflow.stages.summary import UNDEFINED, Block, Cell, Curve, Note, Series, Table, defined
+
+Row = tuple[str, Cell]
+
+TARGETS = {
+    "alignment": "alignment with the targets",
+    "alignment_centred": "alignment, both centred",
+    "train_mse": "regression: training error, squared",
+    "test_mse": "regression: test error, squared",
+    "train_accuracy": "regression: training accuracy",
+    "test_accuracy": "regression: test accuracy",
+}
+"""Fields that say how a kernel goes with the targets, in the order shown."""
 
 
-def describe(values: Values) -> list[Block]:
-    """A table of what was found; of a kernel over a circle, one of its rows as a curve."""
-    rows = [*_matrix(values), *_distance(values), *_spectrum(values), *_targets(values)]
+def describe(result: KernelResult) -> list[Block]:
+    """Tell all numbers in a table; of a kernel over a circle, show one of its rows as a curve."""
+    rows = [*_matrix(result), *_distance(result), *_spectrum(result), *_rows(result, TARGETS)]
     blocks: list[Block] = [Table(("", ""), tuple(rows))]
-    blocks += [Note(text, warning=True) for text in values.get("warnings", ())]
-    return blocks + ([_profile(values)] if "profile" in values else [])
+    blocks += [Note(text, warning=True) for text in result.warnings]
+    return blocks + ([_curve(result, result.profile)] if result.profile else [])
 
 
-def _matrix(values: Values) -> list[tuple[Any, ...]]:
-    several = values["method"] == "empirical" and values["draws"] > 1
-    rows: list[tuple[Any, ...]] = [
-        ("kernel", f"{values['method']} {values['kind'].upper()}"),
-        ("shape", " x ".join(map(str, values["shape"]))),
-        ("trace / N" + (", first draw" if several else ""), values["trace"] / values["shape"][0]),
+def _rows(result: KernelResult, texts: Mapping[str, str]) -> list[Row]:
+    """Make a row of each of these fields that was asked for."""
+    return [(text, defined(result[field])) for field, text in texts.items() if field in result]
+
+
+def _matrix(result: KernelResult) -> list[Row]:
+    several = result.method == "empirical" and result.draws != 1
+    rows: list[Row] = [
+        ("kernel", f"{result.method} {result.kind.upper()}"),
+        ("shape", " x ".join(map(str, result.shape))),
+        ("trace / N" + (", first draw" if several else ""), result.trace / result.shape[0]),
     ]
-    if values.get("quadrature_error"):
-        rows.append(("error at most, relative", values["quadrature_error"]))
-    for key, text in (("error", "standard error"), ("spread", "spread")):
-        if key in values:
-            rows.append((f"{text} over {values['draws']} draws", defined(values[key])))
-    return rows
+    if result.quadrature_error:
+        rows.append(("error at most, relative", result.quadrature_error))
+    over = f"over {result.draws} draws"
+    return rows + _rows(result, {"error": f"standard error {over}", "spread": f"spread {over}"})
 
 
-def _distance(values: Values) -> list[tuple[Any, ...]]:
-    rows = []
-    if "distance" in values:
-        error = f" ± {values['distance_stderr']:.2g}" if values.get("distance_stderr") else ""
-        distance = values["distance"]
-        text = UNDEFINED if distance is None else f"{distance:.4g}{error}"
-        rows.append((f"distance from {values['reference']}", text))
-    if "distance_of_mean" in values:
-        rows.append(("distance of the mean kernel", defined(values["distance_of_mean"])))
-    return rows
+def _distance(result: KernelResult) -> list[Row]:
+    rows: list[Row] = []
+    if "distance" in result:
+        error = f" ± {result.distance_stderr:.2g}" if result.distance_stderr else ""
+        text = UNDEFINED if result.distance is None else f"{result.distance:.4g}{error}"
+        rows.append((f"distance from {result.reference}", text))
+    return rows + _rows(result, {"distance_of_mean": "distance of the mean kernel"})
 
 
-def _spectrum(values: Values) -> list[tuple[Any, ...]]:
-    if "eigenvalue_max" not in values:
+def _spectrum(result: KernelResult) -> list[Row]:
+    if "condition" not in result:
         return []
-    ends = [(f"{end} eigenvalue", defined(values[f"eigenvalue_{end}"])) for end in ("max", "min")]
-    known = values["eigenvalue_max"] is not None
-    condition = values["condition"] or ("singular to rounding" if known else UNDEFINED)
-    return [*ends, ("condition number", condition)]
+    ends = {f"eigenvalue_{end}": f"{end} eigenvalue" for end in ("max", "min")}
+    without = UNDEFINED if result.eigenvalue_max is None else "singular to rounding"
+    return [*_rows(result, ends), ("condition number", result.condition or without)]
 
 
-def _targets(values: Values) -> list[tuple[Any, ...]]:
-    names = {
-        "alignment": "alignment with the targets",
-        "alignment_centred": "alignment, both centred",
-        "train_mse": "regression: training error, squared",
-        "test_mse": "regression: test error, squared",
-        "train_accuracy": "regression: training accuracy",
-        "test_accuracy": "regression: test accuracy",
-    }
-    return [(text, defined(values[key])) for key, text in names.items() if key in values]
-
-
-def _profile(values: Values) -> Curve:
-    """The row of the middle point; of a mean, with two standard errors on either side."""
-    profile = values["profile"]
-    angles, row = tuple(profile["angles"]), profile["kernel"]
-    series = [Series(values["method"], angles, tuple(row))]
-    if "stderr" in profile:
-        both = list(zip(row, profile["stderr"], strict=True))
+def _curve(result: KernelResult, profile: Profile) -> Curve:
+    """Draw the row of the middle point; of a mean, with two standard errors on either side."""
+    angles = tuple(profile.angles)
+    series = [Series(result.method, angles, tuple(profile.kernel))]
+    if profile.stderr is not None:
+        both = list(zip(profile.kernel, profile.stderr, strict=True))
         for sign, text in ((1, "+ 2 standard errors"), (-1, "- 2 standard errors")):
             series.append(Series(text, angles, tuple(k + 2 * sign * s for k, s in both)))
-    title = f"{values['kind'].upper()} of one point of the circle with all"
+    title = f"{result.kind.upper()} of one point of the circle with all"
     return Curve("profile", title, "angle between the points", "K", tuple(series))
 
 
-def overview(results: dict[str, Values]) -> list[Block]:
-    """Networks drawn and measured against one reference, side by side."""
-    measured = {name: values for name, values in results.items() if "distance" in values}
-    references = {values["reference"] for values in measured.values()}
-    if len(measured) < 2 or len(references) > 1:
+def overview(results: dict[str, KernelResult]) -> list[Block]:
+    """Put networks that were drawn and measured against one reference side by side."""
+    compared = {name: result for name, result in results.items() if "distance" in result}
+    references = {result.reference for result in compared.values()}
+    if len(compared) < 2 or len(references) > 1:
         return []
-    columns = (
-        "kernel",
-        "spread",
-        f"distance from {references.pop()}",
-        "distance of the mean kernel",
-    )
-    keys = ("spread", "distance", "distance_of_mean")
+    columns = {
+        "spread": "spread",
+        "distance": f"distance from {references.pop()}",
+        "distance_of_mean": "distance of the mean kernel",
+    }
     rows = [
-        (name, *(defined(values[key]) if key in values else "" for key in keys))
-        for name, values in measured.items()
+        (name, *(defined(result[key]) if key in result else "" for key in columns))
+        for name, result in compared.items()
     ]
-    return [Table(columns, tuple(rows))]
+    return [Table(("kernel", *columns.values()), tuple(rows))]

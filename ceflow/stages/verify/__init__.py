@@ -2,22 +2,22 @@
 
 from ceflow.compiler import Plan
 from ceflow.spec import Model, Verify
-from ceflow.stages.result import Untyped
 from ceflow.stages.stage import Forecast, Job, Stage
 from ceflow.stages.summary import Block
 from ceflow.stages.verify import forecast, report, run
+from ceflow.stages.verify.result import ClaimResult, PartResult, VerifyResult
 
-__all__ = ["VerifyStage"]
+__all__ = ["ClaimResult", "PartResult", "VerifyResult", "VerifyStage"]
 
 
-class VerifyStage(Stage[Verify, Untyped]):
-    result = Untyped
+class VerifyStage(Stage[Verify, VerifyResult]):
+    result = VerifyResult
 
     def cost(self, spec: Verify, plan: Plan, model: Model) -> Forecast:
         return forecast.forecast(spec, plan, model)
 
-    def run(self, job: Job) -> Untyped:
+    def run(self, job: Job) -> VerifyResult:
         return run.run(job)
 
-    def describe(self, result: Untyped) -> list[Block]:
-        return report.describe(result.table(), result.history)
+    def describe(self, result: VerifyResult) -> list[Block]:
+        return report.describe(result)

@@ -10,7 +10,7 @@ from ceflow.spec import Bottleneck, Ensemble, Model, Verify
 from ceflow.stages.stage import Forecast, Work, number_size
 
 LOADING = 0.5
-"""Seconds to load NumPy and SciPy, and to write metrics."""
+"""Seconds to load NumPy and SciPy, and to write histories."""
 
 PROGRAM = 5.5e6
 """Bytes that a small function's worth of compiling leaves in memory."""
@@ -30,7 +30,7 @@ class Needs(NamedTuple):
 
 
 def forecast(stage: Verify, plan: Plan, model: Model) -> Forecast:
-    """Of the networks at the stage's width, or of the ensembles with 8 times as many members."""
+    """Count the networks at the stage's width, or ensembles of 8 times as many members."""
     needs = [NEEDS[claim](stage, plan, model) for claim in stage.claims]
     size, compilations = number_size(plan), sum(each.compilations for each in needs)
     work = Work(
@@ -45,12 +45,13 @@ def forecast(stage: Verify, plan: Plan, model: Model) -> Forecast:
 
 
 def _held(stage: Verify, plan: Plan, model: Model) -> float:
-    """By the claim that holds most."""
+    """Count what the claim holds that holds most."""
     return max(NEEDS[claim](stage, plan, model).held for claim in stage.claims)
 
 
 def _key(stage: Verify, plan: Plan, model: Model) -> str:
-    """At whose default least would be held; of an ensemble that, or half the widths of a member."""
+    """Name the key at whose default least would be held; of an ensemble that, or half the widths of
+    a member."""
     tried: dict[str, tuple[Verify, Model]] = {}
     for key in ("width", "draws", "points", "steps"):
         usual = min(getattr(stage, key), Verify.model_fields[key].default)
@@ -63,34 +64,34 @@ def _key(stage: Verify, plan: Plan, model: Model) -> str:
 
 
 def _size(model: Model) -> float:
-    """Of the bottleneck."""
+    """Give the size of the bottleneck."""
     assert isinstance(model, Bottleneck), "the spec lets such claims act on nothing else"
     return model.size
 
 
 def _parameters(stage: Verify, plan: Plan, model: Model) -> float:
-    """Of a network with a bottleneck, at the stage's width."""
+    """Count those of a network with a bottleneck, at the stage's width."""
     assert isinstance(model, Bottleneck), "the spec lets such claims act on nothing else"
     n, deep = stage.width, len(model.encoder.widths)
     return n * (plan.inputs + 2 * model.size + plan.outputs + (deep - 1) * n)
 
 
 def _descent(stage: Verify, plan: Plan, model: Model) -> Needs:
-    """Weights, hidden layers of all examples and their slopes by each output, in each step; the
-    kernels of points and their past; what was seen."""
+    """Count weights, hidden layers of all examples and their slopes by each output, in each step;
+    the kernels of points and their past; what was recorded."""
     weights = _parameters(stage, plan, model)
     n, points, outputs = stage.width, stage.points, plan.outputs
     d = _size(model)
     hidden = 4 * points * outputs * n
-    seen = stage.steps * points * d * (2 * outputs + 1) + 40 * points * PAST
+    recorded = stage.steps * points * d * (2 * outputs + 1) + 40 * points * PAST
     pairs = (stage.steps * points) ** 2
     moved = stage.steps * (4 * weights + 2 * hidden) + 50 * pairs
     flops = 12 * stage.steps * points * (1 + outputs) * weights
-    return Needs(COPIES * weights + hidden + 4 * seen, moved, flops, weights, 30)
+    return Needs(COPIES * weights + hidden + 4 * recorded, moved, flops, weights, 30)
 
 
 def _derivative(stage: Verify, plan: Plan, model: Model) -> Needs:
-    """Eq. 5, in float64 at any precision."""
+    """Count for eq. 5, in float64 at any precision."""
     weights = _parameters(stage, plan, model)
     double = 8 / number_size(plan)
     hidden = 6 * stage.points * stage.width
@@ -99,7 +100,7 @@ def _derivative(stage: Verify, plan: Plan, model: Model) -> Needs:
 
 
 def _kernels(stage: Verify, plan: Plan, model: Model) -> Needs:
-    """Eq. 6: slopes of all examples by each output of a half."""
+    """Count for eq. 6: slopes of all examples by each output of a half."""
     weights = _parameters(stage, plan, model)
     d = _size(model)
     slopes = 4 * stage.points * (d + plan.outputs) * stage.width
@@ -108,14 +109,14 @@ def _kernels(stage: Verify, plan: Plan, model: Model) -> Needs:
 
 
 def _units(stage: Verify, plan: Plan, model: Model) -> Needs:
-    """Eq. 41: terms of each unit, one pair of points after the other."""
+    """Count for eq. 41: terms of each unit, one pair of points after the other."""
     d = _size(model)
     held = 20 * d * stage.width
     return Needs(held, 2 * held * stage.points, 0, stage.points * stage.width * (d + 1), 10)
 
 
 def _covariances(stage: Verify, plan: Plan, model: Model) -> Needs:
-    """One decoder after the other, at both points of all pairs."""
+    """Count one decoder after the other, at both points of all pairs."""
     d = _size(model)
     hidden, pairs = 2 * stage.points * stage.width, stage.points * (2 + 2 * d) ** 2
     moved = stage.draws * (7 * hidden + 4 * pairs)
@@ -124,7 +125,7 @@ def _covariances(stage: Verify, plan: Plan, model: Model) -> Needs:
 
 
 def _members(stage: Verify, plan: Plan, model: Model) -> Needs:
-    """Lemma 1: kernels of ensembles, one after the other."""
+    """Count for lemma 1: kernels of ensembles, one after the other."""
     assert isinstance(model, Ensemble), "the spec lets such claims act on nothing else"
     member, units = plan.expand(model.member).parameters, sum(model.member.widths)
     largest, drawn = (
@@ -139,7 +140,7 @@ def _members(stage: Verify, plan: Plan, model: Model) -> Needs:
 
 
 def _trained_members(stage: Verify, plan: Plan, model: Model) -> Needs:
-    """Theorem 1: the same, and each member's steps between."""
+    """Count for theorem 1: the same, and each member's steps between."""
     drawn = _members(stage, plan, model)
     assert isinstance(model, Ensemble), "the spec lets such claims act on nothing else"
     count = sum(MULTIPLES) * model.multiplicity * stage.draws

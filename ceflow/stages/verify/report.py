@@ -5,52 +5,48 @@ from collections.abc import Iterator
 
 from ceflow.history import History
 from ceflow.stages.courses import FEWEST, series
-from ceflow.stages.stage import Values
 from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table
+from ceflow.stages.verify.result import ClaimResult, VerifyResult
 
 COLUMNS = ("claim", "of", "found", "expected", "tolerance", "verdict")
 
 
-def describe(values: Values, history: "History | str | None") -> list[Block]:
-    """A row for each number; curves over steps, and over pairs of points."""
-    claims = {name: found for name, found in values.items() if _is_claim(found)}
-    rows = tuple(row for name, found in claims.items() for row in _rows(name, found))
+def describe(result: VerifyResult) -> list[Block]:
+    """Tell each number in a row; show curves over steps, and over pairs of points."""
+    claims, history = result.claims, result.history
+    rows = tuple(row for name, claim in claims.items() for row in _rows(name, claim))
     curves = [*_deviations(claims), *(_residuals(history) if isinstance(history, History) else ())]
-    warnings = [Note(text, warning=True) for text in values.get("warnings", ())]
+    warnings = [Note(text, warning=True) for text in result.warnings]
     return [Table(COLUMNS, rows), *curves, *warnings]
 
 
-def _is_claim(found: object) -> bool:
-    return isinstance(found, dict) and "parts" in found
-
-
-def _rows(name: str, found: Values) -> Iterator[tuple[Cell, ...]]:
-    if not found["parts"]:
+def _rows(name: str, claim: ClaimResult) -> Iterator[tuple[Cell, ...]]:
+    if not claim.parts:
         yield (name, "", "", "", "", "undecided")
-    for index, part in enumerate(found["parts"]):
-        numbers = (_cell(part[key]) for key in ("value", "expected", "tolerance"))
-        verdict = "holds" if part["holds"] else "does not hold"
-        yield ("" if index else name, part["name"], *numbers, verdict)
+    for index, part in enumerate(claim.parts):
+        numbers = map(_cell, (part.value, part.expected, part.tolerance))
+        verdict = "holds" if part.holds else "does not hold"
+        yield ("" if index else name, part.name, *numbers, verdict)
 
 
 def _cell(value: float | None) -> Cell:
     return "not finite" if value is None else value
 
 
-def _deviations(claims: Values) -> Iterator[Curve]:
-    """BN figure 11: of each covariance, pair by pair."""
-    for name, found in claims.items():
-        if "deviations" in found:
+def _deviations(claims: dict[str, ClaimResult]) -> Iterator[Curve]:
+    """Draw BN figure 11: of each covariance, pair by pair."""
+    for name, claim in claims.items():
+        if claim.deviations is not None:
             drawn = tuple(
                 Series(key, tuple(range(len(each))), tuple(map(_drawable, each)), "points")
-                for key, each in found["deviations"].items()
+                for key, each in claim.deviations.items()
             )
             title = f"{name}: relative deviation of covariances"
             yield Curve(f"{name}-covariances", title, "pair", "deviation", drawn)
 
 
 def _drawable(value: float | None) -> float:
-    """What is not finite is no point."""
+    """Make no point of what is not finite."""
     return math.nan if value is None else value
 
 

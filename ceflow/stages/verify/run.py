@@ -1,44 +1,42 @@
 """The verify stage at work: one claim after the other, and what is kept of each."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from ceflow import claims
 from ceflow.history import History
 from ceflow.spec import Verify
-from ceflow.stages.result import Untyped
 from ceflow.stages.stage import Job, Values, finite, precision
 from ceflow.stages.summary import number
+from ceflow.stages.verify.result import ClaimResult, PartResult, VerifyResult
 
-UNDECIDED: Values = {
-    **dict.fromkeys(("value", "expected", "tolerance", "holds", "part")),
-    "parts": [],
-}
+UNDECIDED = ClaimResult(value=None, expected=None, tolerance=None, holds=None, part=None, parts=[])
 """Of a claim whose numbers are undefined, as of dead networks."""
 
 
-def run(job: Job) -> Untyped:
+def run(job: Job) -> VerifyResult:
+    """Put the claims to the test; one that cannot be decided does not take the others with it."""
+    verdicts, undecided = {}, []
     with precision(job.plan):
-        found, undecided = {}, {}
         for index, name in enumerate(job.stage.claims):
             try:
-                found[name] = claims.CLAIMS[name](_trial(job, index))
+                verdicts[name] = claims.CLAIMS[name](_trial(job, index))
             except (ValueError, ArithmeticError) as error:
-                undecided[name] = f"{name} is undecided: {error}"
-    values: Values = {
-        name: _values(found[name]) if name in found else dict(UNDECIDED)
-        for name in job.stage.claims
+                undecided.append(f"{name} is undecided: {error}")
+    results = {
+        name: _claim(verdicts[name]) if name in verdicts else UNDECIDED for name in job.stage.claims
     }
-    lines = [line for name, verdict in found.items() for line in _lines(name, verdict)]
-    if lines:
-        values["history"] = History.of_lines(lines)
-    warnings = [_sentence(name, verdict) for name, verdict in found.items() if not verdict.holds]
-    warnings += undecided.values()
-    return Untyped(**values).warned(*warnings)
+    lines = [
+        {"claim": name, **line}
+        for name, verdict in verdicts.items()
+        for line in verdict.history.lines()
+    ]
+    history = {"history": History.of_lines(lines)} if lines else {}
+    denied = [_sentence(name, verdict) for name, verdict in verdicts.items() if not verdict.holds]
+    return VerifyResult.model_validate(results | history).warned(*denied, *undecided)
 
 
 def _trial(job: Job, index: int) -> claims.Trial:
-    """Of the claim of this number; each has a random stream of its own."""
+    """Make the trial of the claim of this number; each has a random stream of its own."""
     stage: Verify = job.stage
     count = len(stage.claims)
 
@@ -56,11 +54,14 @@ def _trial(job: Job, index: int) -> claims.Trial:
     )
 
 
-def _values(verdict: claims.Verdict) -> Values:
-    """The numbers of the worst part are those of the claim."""
-    parts = [{"name": name, **_numbers(part)} for name, part in verdict.parts.items()]
-    worst = _numbers(verdict.parts[verdict.worst])
-    return {**worst, "part": verdict.worst, "parts": parts, **_plain(dict(verdict.details))}
+def _claim(verdict: claims.Verdict) -> ClaimResult:
+    """Keep the numbers of all parts; those of the worst are the claim's."""
+    return ClaimResult(
+        **_numbers(verdict.parts[verdict.worst]),
+        part=verdict.worst,
+        parts=[PartResult(name=name, **_numbers(part)) for name, part in verdict.parts.items()],
+        **_plain(dict(verdict.details)),
+    )
 
 
 def _numbers(part: claims.Part) -> Values:
@@ -72,21 +73,13 @@ def _numbers(part: claims.Part) -> Values:
     }
 
 
-def _plain(found: Any) -> Any:
-    """The same with null for numbers that are not finite, at any depth."""
-    if isinstance(found, dict):
-        return {key: _plain(each) for key, each in found.items()}
-    if isinstance(found, list | tuple):
-        return [_plain(each) for each in found]
-    return finite(found) if isinstance(found, float) else found
-
-
-def _lines(name: str, verdict: claims.Verdict) -> Iterator[dict[str, Any]]:
-    """A line for each step that there is something to say of."""
-    columns = {key: each.tolist() for key, each in verdict.courses.items()}
-    for step in range(max(map(len, columns.values()), default=0)):
-        row = {key: finite(each[step]) for key, each in columns.items() if step < len(each)}
-        yield {"claim": name, "step": step, **row}
+def _plain(values: Any) -> Any:
+    """Put None for numbers that are not finite, at any depth."""
+    if isinstance(values, dict):
+        return {key: _plain(each) for key, each in values.items()}
+    if isinstance(values, list | tuple):
+        return [_plain(each) for each in values]
+    return finite(values) if isinstance(values, float) else values
 
 
 def _sentence(name: str, verdict: claims.Verdict) -> str:

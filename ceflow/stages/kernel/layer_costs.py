@@ -13,16 +13,18 @@ class Asked(NamedTuple):
     pairs: int
 
 
-class Share(NamedTuple):
-    """One layer's: numbers kept of an example, and operations over all pairs of examples."""
+class LayerCost(NamedTuple):
+    """What one layer adds to a kernel."""
 
     features: float = 0.0
+    """Numbers kept of an example."""
     flops: float = 0.0
+    """Operations over all pairs of examples."""
 
 
-def share_of(node: nodes.Node, asked: Asked) -> Share:
-    """The cheaper of what the empirical NTK can do: contract signals and gradients of a layer over
-    its positions, or form the gradient of its weights."""
+def layer_cost(node: nodes.Node, asked: Asked) -> LayerCost:
+    """Count the cheaper of what the empirical NTK can do: contract signals and gradients of a layer
+    over its positions, or form the gradient of its weights."""
     if isinstance(node, nodes.BatchNorm):
         return _formed(node, asked, 1)
     if isinstance(node, nodes.Dense):
@@ -30,24 +32,25 @@ def share_of(node: nodes.Node, asked: Asked) -> Share:
     if isinstance(node, nodes.Convolution):
         _, height, width = node.outputs
         ways = (way(node, asked, height * width) for way in (_contracted, _formed))
-        return min(ways, key=lambda share: share.flops)
+        return min(ways, key=lambda cost: cost.flops)
     # the values of an image and their gradients pass through the memory
-    return Share((1 + asked.outputs) * nodes.units(node.inputs) * isinstance(node.inputs, tuple))
+    images = isinstance(node.inputs, tuple)
+    return LayerCost((1 + asked.outputs) * nodes.units(node.inputs) * images)
 
 
-def _contracted(node: nodes.Dense | nodes.Convolution, asked: Asked, positions: int) -> Share:
+def _contracted(node: nodes.Dense | nodes.Convolution, asked: Asked, positions: int) -> LayerCost:
     given = nodes.units(node.outputs)
     out = given / (node.groups * positions)
     meeting = asked.rows**2 * node.groups * positions**2
-    return Share(
+    return LayerCost(
         node.groups * node.fan_in * positions + asked.outputs * given,
         2 * meeting * (node.fan_in + asked.pairs * out),
     )
 
 
-def _formed(node: nodes.Convolution | nodes.BatchNorm, asked: Asked, positions: int) -> Share:
+def _formed(node: nodes.Convolution | nodes.BatchNorm, asked: Asked, positions: int) -> LayerCost:
     forming = asked.rows * asked.outputs * positions
-    return Share(
+    return LayerCost(
         asked.outputs * node.parameters,
         2 * node.parameters * (forming + asked.rows**2 * asked.pairs),
     )
@@ -59,7 +62,7 @@ CONVOLVING = 20
 
 
 def passing_flops(root: nodes.Node) -> float:
-    """Of one pass through a network, in operations of matrix products."""
+    """Count one pass through a network, in operations of matrix products."""
     return sum(
         times * node.flops * (CONVOLVING if isinstance(node, nodes.Convolution) else 1)
         for times, node in nodes.leaves(root)
@@ -67,6 +70,6 @@ def passing_flops(root: nodes.Node) -> float:
 
 
 def compilations(root: nodes.Node) -> float:
-    """Small functions' worth; the Jacobians of batch normalisation take longest."""
+    """Count small functions' worth; the Jacobians of batch normalisation take longest."""
     norms = [isinstance(node, nodes.BatchNorm) for _, node in nodes.leaves(root)]
     return len(norms) / 3 + sum(norms)

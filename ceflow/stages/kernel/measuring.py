@@ -1,0 +1,160 @@
+"""What is asked of a kernel: its distance, its spectrum, how it goes with the targets."""
+
+import math
+from typing import TYPE_CHECKING
+
+from ceflow import kernels
+from ceflow.data import Dataset
+from ceflow.spec import Circle
+from ceflow.stages.kernel.methods import Computed, reference_of
+from ceflow.stages.kernel.result import KernelResult, Profile
+from ceflow.stages.measures import measured
+from ceflow.stages.stage import Job
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+    from ceflow.kernels import Matrix
+
+ROWS = 1024
+"""Test examples whose predictions are made at a time."""
+
+
+def measure(job: Job, dataset: Dataset, computed: Computed) -> KernelResult:
+    """Measure what the stage asks for; what is undefined is None, and a warning says why."""
+    import numpy as np
+
+    stage, kernel = job.stage, computed.kernel
+    on_disk = job.directory.array_name(job.name) if stage.tile else None
+    result = KernelResult(
+        **computed.about,
+        kind=stage.kind,
+        method=stage.method,
+        shape=list(kernel.shape),
+        trace=_trace(kernel),
+        array=on_disk or np.asarray(kernel),
+    )
+    if stage.reference:
+        result = _compared(job, result, kernel)
+    if stage.spectrum:
+        ends = kernels.Spectrum._fields
+        result = measured(result, ends, lambda: kernels.spectrum(kernel)._asdict(), "the spectrum")
+    if stage.alignment:
+        result = _aligned(result, kernel, dataset.train.y)
+    if stage.ridge is not None:
+        fields = _regression_fields(job, dataset)
+        regression = lambda: _regression(job, dataset, computed)  # noqa: E731
+        result = measured(result, fields, regression, "the regression")
+    if isinstance(job.plan.document.data, Circle):
+        result = result.model_copy(update={"profile": _profile(dataset, computed)})
+    return result
+
+
+def _trace(kernel: "Matrix") -> float:
+    import numpy as np
+
+    diagonal = kernel.diagonal()
+    if diagonal.ndim > 1:  # (outputs, outputs, N)
+        diagonal = np.trace(diagonal)
+    trace = float(diagonal.sum(dtype=float))
+    if not math.isfinite(trace):
+        raise ValueError(
+            "the kernel is not finite: its inputs or variances are too large; make them smaller,"
+            ' or try precision = "float64"'
+        )
+    return trace
+
+
+def _compared(job: Job, result: KernelResult, kernel: "Matrix") -> KernelResult:
+    """Name the reference, and measure the distance where draws did not."""
+    result = result.model_copy(update={"reference": job.stage.reference})
+    if "distance" in result:
+        return result
+
+    def distance() -> dict[str, float]:
+        reference = reference_of(job)
+        assert reference is not None
+        return {"distance": kernels.relative_distance(kernel, reference)}
+
+    return measured(result, ["distance"], distance, "the distance")
+
+
+def _aligned(
+    result: KernelResult, kernel: "Matrix", targets: "Float[np.ndarray, 'n outputs']"
+) -> KernelResult:
+    ways = (
+        ("alignment", False, "the alignment"),
+        ("alignment_centred", True, "the centred alignment"),
+    )
+    for field, centred, name in ways:
+
+        def alignment(field: str = field, centred: bool = centred) -> dict[str, float]:
+            return {field: kernels.alignment(kernel, targets, centred=centred)}
+
+        result = measured(result, [field], alignment, name)
+    return result
+
+
+def _regression(job: Job, dataset: Dataset, computed: Computed) -> dict[str, float]:
+    """Fit the training targets, and measure the errors of what is predicted."""
+    import numpy as np
+
+    kernel = computed.kernel
+    mean = float(kernel.diagonal().mean(dtype=float))
+    if not mean:
+        raise ValueError("the kernel is 0: are all inputs 0?")
+    try:
+        coefficients = kernels.fit(kernel, dataset.train.y, job.stage.ridge * mean)
+    except ValueError:
+        least = kernels.rounding_ridge(kernel) / mean
+        if job.stage.ridge >= least:
+            raise
+        raise ValueError(
+            f"the kernel is singular to rounding; set stages.{job.name}.ridge to {least:.1e} or"
+            " more"
+        ) from None
+    parts = {"train": (kernel @ coefficients, dataset.train.y)}
+    if len(dataset.test.x):
+        starts = range(0, len(dataset.test.x), ROWS)
+        blocks = [computed.cross(slice(start, start + ROWS)) @ coefficients for start in starts]
+        parts["test"] = np.concatenate(blocks), dataset.test.y
+    errors = {}
+    for part, (predictions, targets) in parts.items():
+        errors[f"{part}_mse"] = float(np.square(predictions - targets).mean())
+        if _has_classes(job):
+            errors[f"{part}_accuracy"] = kernels.accuracy(predictions, targets)
+    return errors
+
+
+def _regression_fields(job: Job, dataset: Dataset) -> list[str]:
+    parts = ["train", *(["test"] if len(dataset.test.x) else [])]
+    names = ["mse", *(["accuracy"] if _has_classes(job) else [])]
+    return [f"{part}_{name}" for part in parts for name in names]
+
+
+def _has_classes(job: Job) -> bool:
+    return getattr(job.plan.document.data, "targets", "raw") != "raw"
+
+
+def _profile(dataset: Dataset, computed: Computed) -> Profile:
+    """Take the kernel of the circle's middle point with all, by the angle between them."""
+    import numpy as np
+
+    middle = len(dataset.train.x) // 2
+    angles = np.linspace(-np.pi, np.pi, len(dataset.train.x))
+    row, stderr = slice(middle, middle + 1), computed.about.stderr
+    profile = Profile(
+        angles=(angles - angles[middle]).tolist(), kernel=_row(computed.kernel[row, :])
+    )
+    if stderr is None:
+        return profile
+    return profile.model_copy(update={"stderr": _row(np.asarray(stderr)[row, :])})
+
+
+def _row(block: "Float[np.ndarray, '1 n ...']") -> list[float]:
+    """Read one row of numbers; of a kernel over all outputs, its mean over them."""
+    import numpy as np
+
+    mean = block if block.ndim == 2 else np.trace(block, axis1=2, axis2=3) / block.shape[-1]
+    return mean[0].astype(float).tolist()

@@ -1,0 +1,182 @@
+"""The kernel over the training examples, by the method asked for."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from ceflow import kernels
+from ceflow.data import Dataset
+from ceflow.spec import Kernel
+from ceflow.stages.kernel.networks import block_of_network, drawer, of_one
+from ceflow.stages.kernel.result import MethodResult
+from ceflow.stages.measures import measured
+from ceflow.stages.stage import Job
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Array, ArrayLike, Float
+
+    from ceflow.kernels import Matrix
+
+DEAD = "the networks are too narrow, or all inputs 0"
+
+
+class Computed(NamedTuple):
+    """A kernel over the training examples, and what its method says of it."""
+
+    kernel: "Matrix"
+    """(n, n) or (n, n, outputs, outputs), in memory or on disk."""
+    cross: "Callable[[slice], Float[np.ndarray, 'rows n ...']]"
+    """Gives the same kernel between some of the test examples and all training examples."""
+    about: MethodResult
+
+
+def compute(job: Job, dataset: Dataset) -> Computed:
+    """Compute the kernel by the stage's method, within `ceflow.stages.stage.precision`."""
+    return METHODS[job.stage.method](job, dataset)
+
+
+def reference_of(job: Job) -> "Matrix | None":
+    """Open the kernel that the stage measures distances from, where it names one."""
+    return job.stage.reference and open_kernel(job, job.stage.reference)
+
+
+def open_kernel(job: Job, name: str) -> "Matrix":
+    """Open the kernel that an earlier stage left, on disk where it is in tiles."""
+    stage = job.plan.document.stages[name]
+    if isinstance(stage, Kernel) and stage.tile:
+        return kernels.open(job.directory.array_path(name))
+    return job.directory.read_array(name)
+
+
+def _analytic(job: Job, dataset: Dataset) -> Computed:
+    """Take the limit of infinite width."""
+    import numpy as np
+
+    x, test = dataset.train.x, dataset.test.x
+    asked = test if job.stage.ridge is not None and len(test) else None
+    about = MethodResult(quadrature_error=float(kernels.analytic_error(job.model, x, asked)))
+    block = kernels.block_kernel(job.model, job.stage.kind)
+    kernel = _tiled(job, x, block) if job.stage.tile else np.asarray(block(x))
+    return Computed(kernel, lambda rows: np.asarray(block(test[rows], x)), about)
+
+
+def _empirical(job: Job, dataset: Dataset) -> Computed:
+    """Draw independent networks, one at a time: keep the first one's kernel, compare all."""
+    if job.stage.tile:
+        return _of_one_network(job, dataset)
+    import numpy as np
+
+    draw, train = drawer(job, _inputs(job, dataset)), len(dataset.train.x)
+    reference = reference_of(job)
+    measured_from = reference if reference is not None and _is_something(reference) else None
+    average, first, distances = kernels.KernelAverage(), None, []
+    for index in range(job.stage.most_draws):
+        whole = np.asarray(draw(job.seed.fold(index).jax()))
+        kernel = whole[:train, :train]
+        first = whole if first is None else first
+        average.add(kernel)
+        if measured_from is not None:
+            distances.append(kernels.relative_distance(kernel, measured_from))
+        job.progress(index + 1, job.stage.most_draws)
+    assert first is not None
+    about, cross = _over_draws(average, distances, reference), first[train:, :train]
+    return Computed(first[:train, :train], lambda rows: cross[rows], about)
+
+
+def _mean(job: Job, dataset: Dataset) -> Computed:
+    """Estimate the neural mean kernel; an ensemble's is its member's, a block's one group's."""
+    small = replace(job, model=of_one(job.model))
+    draw, train = drawer(small, _inputs(job, dataset)), len(dataset.train.x)
+    stage, done = job.stage, iter(range(1, job.stage.most_draws + 1))
+
+    def told(key: "Array") -> "Array":
+        job.progress(next(done), stage.most_draws)
+        return draw(key)
+
+    estimate = kernels.mean_kernel(told, job.seed, draws=stage.most_draws, error=stage.error)
+    cross = estimate.mean[train:, :train]
+    mean, stderr = (
+        part[:train, :train].astype(job.plan.document.precision) for part in estimate[:2]
+    )
+    draws, error = estimate.draws, estimate.error
+    about = MethodResult(draws=draws, error=None if math.isnan(error) else error, stderr=stderr)
+    if math.isnan(error):
+        about = about.warned(f"the error is undefined: all kernels drawn are 0 ({DEAD})")
+    elif stage.error and error > stage.error:
+        about = about.warned(
+            f"after {draws} draws the standard error is {error:.2g},"
+            f" above the {stage.error:g} asked for: raise draws"
+        )
+    return Computed(mean, lambda rows: cross[rows], about)
+
+
+METHODS: dict[str, Callable[[Job, Dataset], Computed]] = {
+    "analytic": _analytic,
+    "empirical": _empirical,
+    "mean": _mean,
+}
+
+
+def _is_something(kernel: "Matrix") -> bool:
+    """Tell whether a kernel is not 0: from nothing there is no distance."""
+    return any(block.any() for _, block in kernels.row_blocks(kernel))
+
+
+def _of_one_network(job: Job, dataset: Dataset) -> Computed:
+    import numpy as np
+
+    block, x, test = block_of_network(job), dataset.train.x, dataset.test.x
+    kernel = _tiled(job, x, block)
+    return Computed(kernel, lambda rows: np.asarray(block(test[rows], x)), MethodResult(draws=1))
+
+
+def _tiled(job: Job, x: "np.ndarray", block: "Callable[[ArrayLike, ArrayLike], Array]") -> "Matrix":
+    """Compute a kernel on disk; tiles that an interrupted run has left are kept."""
+    described = (job.name, job.stage, job.model, job.seed, job.plan.document.precision)
+    return kernels.write_tiles(
+        job.directory.array_path(job.name),
+        block,
+        x,
+        tile=job.stage.tile,
+        identity=hashlib.sha256(repr(described).encode()).hexdigest()[:16],
+        observe=job.progress,
+    )
+
+
+def _inputs(job: Job, dataset: Dataset) -> "np.ndarray":
+    """Give the training inputs; for a regression test inputs too, on which a draw is made then."""
+    import numpy as np
+
+    if job.stage.ridge is None:
+        return dataset.train.x
+    return np.concatenate([dataset.train.x, dataset.test.x])
+
+
+def _over_draws(
+    average: "kernels.KernelAverage", distances: list[float], reference: "Matrix | None"
+) -> MethodResult:
+    """Measure the spread, the mean distance from the reference, and the mean kernel's."""
+    import numpy as np
+
+    several = average.count > 1
+    about = MethodResult(draws=average.count)
+    if several:
+        about = measured(about, ["spread"], lambda: {"spread": average.spread}, "the spread")
+    if reference is None:
+        return about
+
+    def from_reference() -> dict[str, float]:
+        if not distances:
+            raise ValueError("the reference kernel is 0; are all inputs 0?")
+        mean = {"distance": float(np.mean(distances))}
+        if not several:
+            return mean
+        stderr = float(np.std(distances, ddof=1) / math.sqrt(average.count))
+        of_mean = kernels.relative_distance(average.mean, reference)
+        return mean | {"distance_stderr": stderr, "distance_of_mean": of_mean}
+
+    fields = ["distance", *(["distance_stderr", "distance_of_mean"] if several else [])]
+    return measured(about, fields, from_reference, "the distance")
