@@ -1,4 +1,4 @@
-"""What a `kernel` stage found."""
+"""What a `kernel` stage finds."""
 
 from ceflow import kernels
 from ceflow.stages.result import Array, Record, Result
@@ -8,7 +8,7 @@ class MethodResult(Result):
     """What the method that computes a kernel says of it."""
 
     quadrature_error: float | None = None
-    """Of an analytic kernel: how far an entry may be off, relative."""
+    """Of an analytic kernel: how far an entry may be off, over the largest diagonal entry."""
     draws: int | None = None
     """Of a drawn kernel: the networks."""
     error: float | None = None
@@ -64,11 +64,11 @@ class KernelResult(MethodResult):
     train_mse: float | None = None
     """Of kernel regression on training examples: the mean squared error."""
     train_accuracy: float | None = None
-    """Of kernel regression on training examples: the share of classes that are right."""
+    """Of kernel regression on training examples: the share of examples whose class is right."""
     test_mse: float | None = None
     """Of kernel regression on test examples: the mean squared error."""
     test_accuracy: float | None = None
-    """Of kernel regression on test examples: the share of classes that are right."""
+    """Of kernel regression on test examples: the share of examples whose class is right."""
     profile: Profile | None = None
     """One row of a kernel over the circle."""
 

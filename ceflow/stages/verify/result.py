@@ -1,4 +1,4 @@
-"""What a `verify` stage found."""
+"""What a `verify` stage finds."""
 
 from typing import ClassVar
 
@@ -59,7 +59,9 @@ class VerifyResult(Result):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
-    __pydantic_extra__: dict[str, ClaimResult] = Field(init=False)  # pyright: ignore
+    __pydantic_extra__: dict[str, ClaimResult] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        init=False
+    )
 
     @property
     def claims(self) -> dict[str, ClaimResult]:
