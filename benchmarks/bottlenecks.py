@@ -61,12 +61,12 @@ def spans(simulated: Simulation, ends: tuple[int, ...]) -> list[float]:
     for end in ends:
 
         def go(state: Any = state, first: int = first, end: int = end) -> Any:
-            nonlocal course
-            course = simulated.train(rate, batches, end - first, state=state, first=first)
+            nonlocal training
+            training = simulated.train(rate, batches, end - first, state=state, first=first)
 
-        course: Any = None
+        training: Any = None
         found.append(seconds(go))
-        state, first = course.state, end
+        state, first = training.state, end
     return found
 
 
@@ -164,8 +164,8 @@ def acceleration() -> None:
     train = data.load(source, Path(), SEED).train
     for d, steps in SIZES.items():
         simulated = simulation(train.x, train.y, d)
-        course = simulated.train(0.5, Batches(2000, BATCH, SEED), steps)
-        losses = np.convolve(course.losses, np.ones(50) / 50, "valid")
+        training = simulated.train(0.5, Batches(2000, BATCH, SEED), steps)
+        losses = np.convolve(training.losses, np.ones(50) / 50, "valid")
         low = losses < simulated.loss_of(simulated.start()) / 5
         reached = f"{int(np.argmax(low))} steps" if low.any() else f"not in {steps}"
         print(f"  acceleration, d = {d}: {reached}; loss after 4,000: {losses[3950]:.2f}")

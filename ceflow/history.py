@@ -26,7 +26,8 @@ class History:
     """
 
     columns: Mapping[str, tuple[Any, ...]]
-    """Numbers; `"inf"`; None where one is undefined or was not finite; of some things lists."""
+    """Numbers; `"inf"`; None where one is undefined or was not finite; of some things lists
+    or arrays."""
 
     @classmethod
     def of_lines(cls, lines: Sequence[Mapping[str, Any]]) -> "History":

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ceflow.bottlenecks.sampling import normal_rows
     from ceflow.bottlenecks.training.batches import Batches
     from ceflow.bottlenecks.training.checks import remarks
-    from ceflow.bottlenecks.training.course import Course, Instability
+    from ceflow.bottlenecks.training.loop import Instability, Training
     from ceflow.bottlenecks.training.ntk import composed_ntk
     from ceflow.bottlenecks.training.simulation import Simulation
     from ceflow.bottlenecks.training.steps import Rates, State
@@ -25,13 +25,13 @@ __all__ = [
     "Batches",
     "BottleneckFlow",
     "ComposedKernel",
-    "Course",
     "DecoderKernels",
     "EncoderKernel",
     "Instability",
     "Rates",
     "Simulation",
     "State",
+    "Training",
     "WideDecoder",
     "WideNetwork",
     "composed_ntk",
@@ -53,7 +53,7 @@ __getattr__, __dir__ = lazy(
         "ceflow.bottlenecks.sampling": ("normal_rows",),
         "ceflow.bottlenecks.training.batches": ("Batches",),
         "ceflow.bottlenecks.training.checks": ("remarks",),
-        "ceflow.bottlenecks.training.course": ("Course", "Instability"),
+        "ceflow.bottlenecks.training.loop": ("Instability", "Training"),
         "ceflow.bottlenecks.training.ntk": ("composed_ntk",),
         "ceflow.bottlenecks.training.simulation": ("Simulation",),
         "ceflow.bottlenecks.training.steps": ("Rates", "State"),

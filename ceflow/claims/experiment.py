@@ -35,15 +35,15 @@ class Experiment(NamedTuple):
         """Relative ones of F, of a network followed against function space, before each step and
         after the last."""
         count, steps = len(self.x), len(followed.outputs) - 1
-        course = self.simulated.train(
+        training = self.simulated.train(
             self.rate,
             Batches(count, count),
             steps,
             record_at=range(steps + 1),
-            record=lambda step, state: np.asarray(self.simulated.outputs(state), float),
+            record=lambda step, state: {"outputs": self.simulated.outputs(state)},
         )
-        outputs = np.asarray(followed.outputs, float)[: len(course.records)]
-        return relative(outputs, np.stack(course.records))
+        exact = np.array(training.history.columns["outputs"], float)
+        return relative(np.asarray(followed.outputs, float)[: len(exact)], exact)
 
 
 def experiment(

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from ceflow import data
 from ceflow import spec as language
@@ -34,7 +34,7 @@ def finite(number: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def written(number: Any) -> float | str | None:
+def written(number: Any) -> float | Literal["inf"] | None:
     """The same of one that may well be infinite, which is written as the language does.
 
     >>> written(0.5), written(math.inf), written(math.nan)

@@ -40,7 +40,7 @@ def relative(found, exact):
     )
 
 
-def course(simulated, rate, steps=120, every=10):
+def path(simulated, rate, steps=120, every=10):
     """Outputs and points every few steps."""
     batches = Batches(len(simulated.x), len(simulated.x))
     done = simulated.train(
@@ -48,10 +48,10 @@ def course(simulated, rate, steps=120, every=10):
         batches,
         steps,
         record_at=range(0, steps + 1, every),
-        record=lambda step, state: (simulated.outputs(state), state.points),
+        record=lambda step, state: {"outputs": simulated.outputs(state), "points": state.points},
     )
     assert done.instability is None
-    return tuple(np.stack(part) for part in zip(*done.records, strict=True))
+    return tuple(np.stack(done.history.columns[key]) for key in ("outputs", "points"))
 
 
 def rate_of(simulated, share=0.3):
@@ -90,7 +90,7 @@ def test_features_approach_history():
     def error(n, seed):
         one, two = (simulation(n=n, seed=seed, engine=e) for e in ("features", "history"))
         rate = rate_of(two)
-        return relative(course(one, rate)[1], course(two, rate)[1])
+        return relative(path(one, rate)[1], path(two, rate)[1])
 
     narrow, wide = (median(error(n, seed) for seed in range(5)) for n in (160, 10_240))
     assert wide < 0.03
@@ -111,10 +111,10 @@ def against_finite(n, seed):
     )
     outputs, points = finite.outputs[::10], finite.points[::10]
     assert np.square(outputs[-1] - Y).mean() < 0.05 * np.square(outputs[0] - Y).mean()
-    found = course(history, rate)
+    found = path(history, rate)
     frozen = simulation(FrozenSimulation, n=n, seed=seed, engine="history")
     errors = relative(found[0], outputs), relative(found[1], points)
-    return *errors, relative(course(frozen, rate)[0], outputs)
+    return *errors, relative(path(frozen, rate)[0], outputs)
 
 
 def test_a_finite_network_does_the_same_and_frozen_functions_do_not():
@@ -140,10 +140,10 @@ def test_a_linearised_decoder_stays_wrong():
     def errors(n, seed):
         history = simulation(n=n, seed=seed, engine="history")
         rate = rate_of(history)
-        exact = course(history, rate)[1]
+        exact = path(history, rate)[1]
         linear = simulation(LinearisedSimulation, n=n, seed=seed)
         return [
-            relative(course(each, rate)[1], exact) for each in (linear, simulation(n=n, seed=seed))
+            relative(path(each, rate)[1], exact) for each in (linear, simulation(n=n, seed=seed))
         ]
 
     linear, moving = (
@@ -184,14 +184,13 @@ def test_a_training_goes_on_where_it_stopped(engine):
     np.testing.assert_allclose([*half.losses, *rest.losses], whole.losses, atol=1e-6)
 
 
-def test_records_do_not_change_the_training():
+def test_what_is_recorded_does_not_change_the_training():
     simulated, batches = simulation(), Batches(16, 4)
-    seen = []
     recorded = simulated.train(
-        0.5, batches, 20, record_at=[0, 3, 20], record=lambda step, state: seen.append(step)
+        0.5, batches, 20, record_at=[0, 3, 20], record=lambda step, state: {"twice": 2 * step}
     )
     plain = simulated.train(0.5, batches, 20)
-    assert recorded.steps == seen == [0, 3, 20]
+    assert recorded.history.columns == {"step": (0, 3, 20), "twice": (0, 6, 40)}
     np.testing.assert_allclose(recorded.losses, plain.losses, rtol=1e-6)
 
 

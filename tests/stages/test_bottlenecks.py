@@ -118,7 +118,7 @@ def test_results_say_what_was_sampled(wide):
     values = wide.results["flow"]
     keys = ("engine", "width", "sampling", "rtol")
     assert [values[key] for key in keys] == ["features", 100, "quasi-random", TIGHT["rtol"]]
-    table = describe(values, None)[0]
+    table = describe(values)[0]
     assert isinstance(table, Table)
     assert str(table.rows[0][1]).startswith("quasi-random features of width 100, by dopri8")
 

@@ -17,7 +17,7 @@ from ceflow import data, dynamics, kernels
 from ceflow.kernels import analytic
 from ceflow.seeding import Seed
 from ceflow.spec import Document, Flow, Gaussian, Kernel, Mlp, Stop, Variance
-from ceflow.stages.flow.flown import followed
+from ceflow.stages.flow.problem import integrated_by
 from ceflow.store import RunDirectory
 
 TRAIN, TEST, OUTPUTS = 5, 3, 2
@@ -81,8 +81,8 @@ FINISHED = Ended(dynamics.Ending("finished", 1.0))
     ids=["finished", "another finishes", "both fail", "asked for"],
 )
 def test_another_solver_is_tried_where_the_chosen_one_fails(ends: Any, chosen: bool, kept: str):
-    found = followed(ends.__getitem__, "tsit5", chosen=chosen)
-    assert (found.result, found.solver) == (ends[kept], kept)
+    found = integrated_by(ends.__getitem__, "tsit5", chosen=chosen)
+    assert (found.trajectory, found.solver) == (ends[kept], kept)
     warned = "the solver tsit5 was chosen and failed: the state is NaN; rkc did not"
     assert [text.startswith(warned) for text in found.warnings] == [True] * (kept == "rkc")
 
@@ -170,7 +170,7 @@ def test_the_distance_is_that_of_the_outputs(engines):
 def test_results_are_those_of_the_last_line(engines):
     for name in ENGINES:
         last = lines(engines, name)[-1]
-        assert engines.results[name].items() >= last.items()
+        assert engines.results[name].table().items() >= last.items()
         assert engines.results[name]["ended"] == "finished"
     assert engines.results["parameters"]["steps"]["accepted"] > 10
     assert engines.results["closed"]["steps"] == {"accepted": 0, "rejected": 0}

@@ -64,7 +64,7 @@ STEPS = {
 @pytest.mark.parametrize("case", STEPS)
 def test_smooth_flows_take_as_many_steps_as_forecast(case, tmp_path):
     import ceflow
-    from ceflow.stages.flow.steps import steps_of
+    from ceflow.stages.flow.forecast import steps_of
 
     model, options = STEPS[case]
     document = loads(f'{DATA}{model}[stages.f]\ntype = "flow"\n{options}\n')
@@ -84,7 +84,7 @@ def test_stiffness_is_near_the_largest_eigenvalue(data, activation):
 
     from ceflow.kernels import analytic, eigenvalue_max
     from ceflow.seeding import Seed
-    from ceflow.stages.flow.steps import stiffness
+    from ceflow.stages.flow.forecast import stiffness
 
     model = f'[model]\ntype = "mlp"\nwidths = [inf, inf]\nactivation = "{activation}"\n'
     document = loads(f"[data]\n{data}\n{model}{FLOW}")
@@ -97,7 +97,7 @@ def test_stiffness_is_near_the_largest_eigenvalue(data, activation):
 
 
 def test_the_steps_of_kinks_and_of_data_of_any_scale_are_not_known():
-    from ceflow.stages.flow.steps import steps_of
+    from ceflow.stages.flow.forecast import steps_of
 
     def known(model: str, data: str = DATA) -> bool:
         document = loads(data + model + FLOW)

@@ -14,7 +14,7 @@ from ceflow import dynamics, kernels
 from ceflow.runs.needs import forecast
 from ceflow.spec import Ensemble, Flow, Gaussian, Kernel
 from ceflow.stages import KINDS
-from ceflow.stages.flow import weights
+from ceflow.stages.flow import problem
 
 ALL = ("drift", "kernel", "alignment", "spectrum", "derivatives")
 PAIRS = ((0, 1), (2, 2), (3, 1))
@@ -114,8 +114,8 @@ def test_a_replica_flows_as_it_does_alone(done, x64):
 
 @pytest.mark.slow
 def test_groups_of_replicas_change_nothing(done, tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "MEMORY", 2 * weights.COPIES * 8 * 3 * 204)  # two networks
-    assert weights.together(8 * 3 * 204, REPLICAS) == 2
+    monkeypatch.setattr(problem, "MEMORY", 2 * problem.COPIES * 8 * 3 * 204)  # two networks
+    assert problem.group_size(8 * 3 * 204, REPLICAS) == 2
     again = ceflow.run(document(STAGES, model=ENSEMBLE), tmp_path / "run")
     for name in STAGES:
         np.testing.assert_allclose(
@@ -188,7 +188,7 @@ def test_more_replicas_and_wider_networks_are_forecast_to_need_more():
 
     weights_of_49 = 49 * 8 * 11_000
     assert needed(100, 50).memory > needed(100, 1).memory + weights_of_49
-    assert needed(100, 10**6).memory < needed(100, 1).memory + 2 * weights.MEMORY  # groups
+    assert needed(100, 10**6).memory < needed(100, 1).memory + 2 * problem.MEMORY  # groups
     assert needed(10**6, 1).memory > 1e12
     assert needed(10**6, 1).key == "model.widths"
     assert needed(100, 50).work.flops == pytest.approx(50 * needed(100, 1).work.flops, rel=0.1)

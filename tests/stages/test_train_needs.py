@@ -24,8 +24,7 @@ from ceflow.spec import (
     dumps,
 )
 from ceflow.stages import Curve, Note, Table
-from ceflow.stages.result import Untyped
-from ceflow.stages.train import TrainStage
+from ceflow.stages.train import TrainResult, TrainStage
 
 WIDE = Mlp(widths=(math.inf,), weight_variance=1.0)
 MNIST = Gaussian(inputs=784, outputs=10, train=10_000, test=1000)
@@ -139,9 +138,10 @@ RESULTS: dict[str, Any] = {
     "ended": "stop",
     "train_loss": 0.0,
     "train_accuracy": 1.0,
+    "predictions": "t.predictions.zarr",
     "warnings": ["a sentence"],
 }
-COURSE = [
+LINES = [
     {"step": 10 * i, "train_loss": 2.0 - i, "train_accuracy": i / 2, "test_loss": None}
     for i in range(3)
 ]
@@ -154,8 +154,8 @@ def cells(block: Any) -> dict[Any, Any]:
 
 
 def test_it_shows_how_it_ended_and_curves():
-    history = History.of_lines([*COURSE, COURSE[-1]])
-    losses, *rest = TrainStage().describe(Untyped(**RESULTS, history=history))
+    history = History.of_lines([*LINES, LINES[-1]])
+    losses, *rest = TrainStage().describe(TrainResult(**RESULTS, history=history))
     rows = cells(losses)
     assert rows["training"] == "features, width 10,000, iid"
     assert rows["steps"] == "20 of 20 examples"
@@ -172,7 +172,7 @@ def test_it_shows_how_it_ended_and_curves():
 
 def test_two_rates_are_shown_beside_each_other():
     rates = {"learning_rate": {"encoder": 0.5, "decoder": 1.0}, "largest_learning_rate": "inf"}
-    (table, _) = TrainStage().describe(Untyped(**(RESULTS | rates)))
+    (table, _) = TrainStage().describe(TrainResult(**(RESULTS | rates)))
     rows = cells(table)
     assert rows["learning rate"] == "encoder 0.5, decoder 1"
     assert rows["largest stable at the start"] == "inf"

@@ -1,7 +1,7 @@
 """An infinitely wide network with a bottleneck, in training on data."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -17,8 +17,8 @@ from ceflow.bottlenecks.kernels.rows import MadeRows, kernel_rows, points_of
 from ceflow.bottlenecks.training import steps
 from ceflow.bottlenecks.training.batches import Batches
 from ceflow.bottlenecks.training.checks import checked
-from ceflow.bottlenecks.training.course import Course, Instability, run
 from ceflow.bottlenecks.training.engines import Engine, Features, History, Identity
+from ceflow.bottlenecks.training.loop import Instability, Training, run
 from ceflow.bottlenecks.training.stability import BATCHES, largest_factor
 from ceflow.bottlenecks.training.steps import Dynamics, Rates, State
 from ceflow.bottlenecks.wide import WideNetwork
@@ -47,8 +47,8 @@ class Simulation:
     >>> network = Bottleneck(size=2, encoder=relu(), decoder=relu())
     >>> x, y = jnp.eye(3), jnp.ones((3, 1))
     >>> simulation = Simulation(network, sample(network, 3, 1, Seed(0), width=2000), x, y)
-    >>> course = simulation.train(1.0, Batches(3, 3), 200)
-    >>> bool(course.losses[-1] < course.losses[0] / 10)
+    >>> training = simulation.train(1.0, Batches(3, 3), 200)
+    >>> bool(training.losses[-1] < training.losses[0] / 10)
     True
     """
 
@@ -142,16 +142,17 @@ class Simulation:
         state: State | None = None,
         first: int = 0,
         record_at: Sequence[int] = (),
-        record: Callable[[int, State], Any] = lambda step, state: None,
-        until: Callable[[Any], bool] = lambda found: False,
+        record: Callable[[int, State], Mapping[str, Any]] = lambda step, state: {},
+        until: Callable[[Mapping[str, Any]], bool] = lambda line: False,
         observe: Callable[[int], None] = lambda step: None,
-    ) -> Course:
+    ) -> Training:
         """`count` steps of SGD from a state, the first of them number `first` (BN eq. 42 to 44).
 
-        `record(step, state)` is called before the steps of `record_at`, and may be after the last;
-        training ends early where `until` is true of what it gives. `observe(step)` is told how far
+        `record(step, state)` is called before the steps of `record_at`, and may be after the last:
+        what it gives is a line of `Training.history`, with its `step`; training ends early where
+        `until` is true of a line. `observe(step)` is told how far
         it has come. A rate that is too large is no exception:
-        `Course.instability` says where the loss grew, and what rate would do. Raises `ValueError`
+        `Training.instability` says where the loss grew, and what rate would do. Raises `ValueError`
         for a rate that is not above 0, and moments beyond the last step.
         """
         if not rate > 0:

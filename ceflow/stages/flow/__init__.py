@@ -2,22 +2,24 @@
 
 from ceflow.compiler import Plan
 from ceflow.spec import Flow, Model
-from ceflow.stages.flow import forecast, report, run
-from ceflow.stages.result import Untyped
+from ceflow.stages.flow import forecast, report
+from ceflow.stages.flow.result import FlowResult, Steps
 from ceflow.stages.stage import Forecast, Job, Stage
 from ceflow.stages.summary import Block
 
-__all__ = ["FlowStage"]
+__all__ = ["FlowResult", "FlowStage", "Steps"]
 
 
-class FlowStage(Stage[Flow, Untyped]):
-    result = Untyped
+class FlowStage(Stage[Flow, FlowResult]):
+    result = FlowResult
 
     def cost(self, spec: Flow, plan: Plan, model: Model) -> Forecast:
         return forecast.forecast(spec, plan, model)
 
-    def run(self, job: Job) -> Untyped:
-        return run.run(job)
+    def run(self, job: Job) -> FlowResult:
+        from ceflow.stages.flow.run import run  # which loads JAX, and so do all engines
 
-    def describe(self, result: Untyped) -> list[Block]:
-        return report.describe(result.table(), result.history)
+        return run(job)
+
+    def describe(self, result: FlowResult) -> list[Block]:
+        return report.describe(result)

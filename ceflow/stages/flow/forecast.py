@@ -1,4 +1,4 @@
-"""What a flow stage will need."""
+"""What a flow stage will need: how many steps, and what each takes."""
 
 import math
 from typing import NamedTuple
@@ -6,10 +6,10 @@ from typing import NamedTuple
 from ceflow import bottlenecks
 from ceflow.compiler import Plan, nodes
 from ceflow.compiler.budget import LARGEST
-from ceflow.spec import Bottleneck, Flow, Model
+from ceflow.dynamics.choice import default_solver
+from ceflow.spec import Bottleneck, Circle, Flow, Model, widths_of
 from ceflow.spec.models import PIECEWISE_LINEAR
-from ceflow.stages.flow.steps import Steps, steps_of
-from ceflow.stages.flow.weights import COPIES, MEMORY, together
+from ceflow.stages.flow.problem import COPIES, MEMORY, group_size, is_smooth, tolerances
 from ceflow.stages.stage import Forecast, Work, number_size
 
 LOADING = 1.0
@@ -54,8 +54,39 @@ CUBIC = 12
 """FLOPs of an eigendecomposition, for each row cubed, by the time it takes."""
 
 
+SQUARES = {"digits": 0.24, "idx": 0.1, "cifar10": 0.25, "gaussian": 1.0, "deep-gp": 1.0}
+"""The mean square of an input as it is read, of MNIST for `idx`. Other files hold anything."""
+
+SHARE = 0.4
+"""Of N K(x, x), the largest eigenvalue of the NTK of N examples: from 0.03 to 0.6."""
+
+ORDERS = {"tsit5": 5, "dopri8": 8, "kvaerno5": 5, "rkc": 2}
+
+STAGES = {"tsit5": 6, "dopri8": 13, "kvaerno5": 20, "rkc": 10}
+"""Evaluations of the field in a step."""
+
+STIFFEST = 1e100
+"""No solver comes anywhere beyond it."""
+
+STABLE = {"tsit5": 0.28, "dopri8": 0.2}
+"""Steps that stability asks of an explicit solver, for each unit of stiffness."""
+
+STABILISED = 8.0
+"""Evaluations by rkc, for each root of a unit of stiffness."""
+
+BEGINNING = 8
+"""Steps at rtol 1e-4 beside one to each moment: most are made while the loss falls first."""
+
+KINKS = 3000
+"""Steps at rtol 1e-6 at the kinks of ReLU: the middle of 200 to 35,000, by no rule that is known
+before. At 1e-4 they are some tens."""
+
+SPREAD = 1.0
+"""Standard deviation of the logarithm of that; of replicas together the one with most counts."""
+
+
 def forecast(stage: Flow, plan: Plan, model: Model) -> Forecast:
-    """The states of the replicas that flow together, or the kernel; and what is kept of it."""
+    """Count the states of replicas that flow together, or the kernel; and what is kept of it."""
     if stage.engine_of(model) == "closed-form":
         found = _solved(stage, plan, model)
     else:
@@ -66,48 +97,109 @@ def forecast(stage: Flow, plan: Plan, model: Model) -> Forecast:
 
 
 def _integrated(stage: Flow, plan: Plan, model: Model) -> Forecast:
-    """Of as many steps as such flows take; where those are not known, of the most too."""
+    """Count as many steps as such flows take; where those are not known, the most too."""
     flow = BY_ENGINE[stage.engine_of(model)](stage, plan, model)
-    steps = steps_of(stage, plan, model, flow.state, flow.flying)
+    steps = steps_of(stage, plan, model, flow.state, flow.together)
     found = flow.asked._replace(work=flow.work(steps, number_size(plan)))
     if not steps.known:
         found = found._replace(most=flow.work(steps.of(stage.steps), number_size(plan)))
     return _with_systems(found, stage, plan, flow)
 
 
+class StepForecast(NamedTuple):
+    """What one integration takes: attempts, evaluations of the field in all of them, and whether
+    that is known but for a factor of 2."""
+
+    solver: str
+    attempts: float
+    evaluations: float
+    known: bool
+
+    def of(self, attempts: float) -> "StepForecast":
+        """Give the same with another number of attempts."""
+        each = self.evaluations / self.attempts
+        return self._replace(attempts=attempts, evaluations=each * attempts)
+
+
 class _Flow(NamedTuple):
-    """What is asked for whatever the number of steps; and of one that flows, numbers in its state
-    and those that an evaluation holds, FLOPs of an evaluation, and bytes moved by it and by the
-    solver. Of all there are `flying` together, and `groups` of those."""
+    """What is asked for whatever the number of steps; and of one network, numbers in its state and
+    those that an evaluation holds, FLOPs of an evaluation, and its layers. So many flow `together`,
+    and there are so many `groups` of them."""
 
     asked: Forecast
     state: float
-    seen: float
+    held: float
     flops: float
     layers: int
-    flying: int = 1
+    together: int = 1
     groups: int = 1
 
-    def work(self, steps: Steps, size: int) -> Work:
-        """With all evaluations. Numbers that stay in a cache are not slower to move than to use."""
-        moved = size * self.flying * (COPIED * self.state + self.seen)
+    def work(self, steps: StepForecast, size: int) -> Work:
+        """Add all evaluations. Numbers that stay in a cache are not slower to move than to use."""
+        moved = size * self.together * (COPIED * self.state + self.held)
         moved *= min(1.0, max(1 / 8, moved / CACHE))
         evaluations, asked = self.groups * steps.evaluations, self.asked.work
         return asked._replace(
-            flops=asked.flops + self.flying * self.flops * evaluations,
+            flops=asked.flops + self.together * self.flops * evaluations,
             traffic=asked.traffic + moved * evaluations,
             seconds=asked.seconds + LAYER * self.layers * evaluations,
         )
 
 
+def steps_of(stage: Flow, plan: Plan, model: Model, size: float, together: int = 1) -> StepForecast:
+    """Forecast a flow whose state has `size` numbers, of so many replicas that step together."""
+    stiff, smooth = stiffness(stage, plan, model), is_smooth(stage, model)
+    precision = plan.document.precision
+    rtol = tolerances(stage, precision)["rtol"]
+    solver = stage.solver
+    if solver == "auto":
+        precise = precision == "float64"
+        solver = default_solver(stiff, size=int(size), smooth=smooth, rtol=rtol, precise=precise)
+    beginning = BEGINNING * (1e-4 / rtol) ** (1 / ORDERS[solver])
+    stable = STABLE.get(solver, 0.0) * stiff
+    attempts = max(stage.moment_count + beginning, stable)
+    if not smooth:
+        most = math.exp(SPREAD * math.sqrt(2 * math.log(together)))
+        attempts += KINKS * 1e-6 / rtol * most
+    evaluations = STAGES[solver] * attempts
+    if solver == "rkc":
+        evaluations = max(evaluations, STABILISED * math.sqrt(stiff))
+    if solver == "kvaerno5":  # and the columns of its Jacobian
+        evaluations += 2 * size * attempts
+    known = smooth and stable < 2 * beginning and _square(plan) is not None
+    return StepForecast(solver, attempts, evaluations, known).of(min(attempts, stage.steps))
+
+
+def stiffness(stage: Flow, plan: Plan, model: Model) -> float:
+    """Guess the largest eigenvalue of the NTK, times mu t: it is 0.4 N K(x, x), about, and K(x, x)
+    the mean square of an input for each layer with weights."""
+    assert plan.data is not None
+    square = _square(plan) or 1.0
+    weight = 1 if stage.reduction == "sum" else 1 / plan.data.train
+    layers = len(widths_of(model)) + 1
+    return min(SHARE * plan.data.train * layers * square * weight * stage.time, STIFFEST)
+
+
+def _square(plan: Plan) -> float | None:
+    """Tell the mean square of an input, where it is known without reading the data."""
+    source = plan.document.data
+    if isinstance(source, Circle):
+        return source.scale * source.scale / 2
+    assert source is not None
+    assert plan.data is not None
+    known = {"unit": 1 / plan.data.inputs, "standard": 1.0}
+    square = known.get(source.normalise, SQUARES.get(source.source))
+    return None if square is None else square * source.scale * source.scale
+
+
 def _with_systems(found: Forecast, stage: Flow, plan: Plan, flow: _Flow) -> Forecast:
-    """With what Kvaerno5 takes for each of the states that flow together: the Jacobian of the
-    state's numbers, its factors, and all columns of it on their way through the numbers that an
-    evaluation holds."""
+    """Add what Kvaerno5 takes for each of the states that flow together: the Jacobian of their
+    numbers, its factors, and all columns of it on their way through the numbers that an evaluation
+    holds."""
     if stage.solver != "kvaerno5":
         return found
-    systems = flow.flying * number_size(plan) * flow.state
-    systems *= 4 * flow.state + max(flow.state, 2.5 * flow.seen)
+    systems = flow.together * number_size(plan) * flow.state
+    systems *= 4 * flow.state + max(flow.state, 2.5 * flow.held)
     if systems < found.memory:
         return found._replace(memory=found.memory + systems)
     return found._replace(memory=found.memory + systems, instead=LESS)
@@ -116,42 +208,42 @@ def _with_systems(found: Forecast, stage: Flow, plan: Plan, flow: _Flow) -> Fore
 def _of_weights(stage: Flow, plan: Plan, model: Model) -> _Flow:
     root, size = plan.expand(model), number_size(plan)
     replicas = stage.replicas if stage.engine_of(model) == "parameters" else 1
-    flying = together(size * root.parameters, replicas)
+    together = group_size(size * root.parameters, replicas)
     leaves = list(nodes.leaves(root))
     values = sum(times * nodes.units(node.outputs) for times, node in leaves)
-    memory = flying * size * (COPIES * root.parameters + 4 * _examples(plan) * values)
+    memory = together * size * (COPIES * root.parameters + 4 * _examples(plan) * values)
     memory += 3 * size * _examples(plan) * plan.inputs
-    watched = _watched(stage, plan) * plan.outputs * root.parameters
-    watches = bool(stage.record or stage.entries)
-    watching = ((stage.moment_count if watches else 0) + 3) * stage.replicas
+    recorded = _recorded(stage, plan) * plan.outputs * root.parameters
+    records = bool(stage.record or stage.entries)
+    times = ((stage.moment_count if records else 0) + 3) * stage.replicas
     small = stage.replicas == 1 and _is_small(root.parameters, plan)
     work = Work(
-        flops=watching * (PASSES * root.parameters * _examples(plan) + watched),
+        flops=times * (PASSES * root.parameters * _examples(plan) + recorded),
         normals=root.parameters * stage.replicas,
-        compilations=(9 + 1.5 * len(leaves)) * (SMALL if small else 1) + 4 * watches,
+        compilations=(9 + 1.5 * len(leaves)) * (SMALL if small else 1) + 4 * records,
         seconds=LOADING,
     )
     if "derivatives" in stage.record:
-        memory += 5 * size * watched
-    key = "model.widths" if memory < 2 * MEMORY or flying == 1 else "replicas"
+        memory += 5 * size * recorded
+    key = "model.widths" if memory < 2 * MEMORY or together == 1 else "replicas"
     return _Flow(
         Forecast(PROGRAMS + memory, key=key, work=work),
         state=root.parameters,
-        seen=_examples(plan) * values,
+        held=_examples(plan) * values,
         flops=PASSES * root.parameters * _train(plan),
         layers=len(leaves),
-        flying=flying,
-        groups=math.ceil(stage.replicas / flying),
+        together=together,
+        groups=math.ceil(stage.replicas / together),
     )
 
 
 def _is_small(state: float, plan: Plan) -> bool:
-    """Whether programs are compiled plainly: of the numbers of a step, with their examples."""
+    """Tell whether programs are compiled plainly, by the numbers of a step and their examples."""
     return 3 * state + _train(plan) * (plan.inputs + plan.outputs) <= LARGEST
 
 
 def _solved(stage: Flow, plan: Plan, model: Model) -> Forecast:
-    """By an eigendecomposition; of an infinite network the covariance at each moment."""
+    """Count an eigendecomposition; of an infinite network the covariance at each moment."""
     found, side, n = _of_kernel(stage, plan, model), _side(plan, model, stage), _train(plan)
     tested = _examples(plan) - n
     each = CUBIC * side**3 + 2 * side * _examples(plan) * plan.outputs * stage.moment_count
@@ -168,7 +260,7 @@ def _of_functions(stage: Flow, plan: Plan, model: Model) -> _Flow:
     return _Flow(
         _of_kernel(stage, plan, model),
         state=state,
-        seen=state,
+        held=state,
         flops=2 * _side(plan, model, stage) * state,
         layers=2,
         groups=stage.replicas,
@@ -176,7 +268,7 @@ def _of_functions(stage: Flow, plan: Plan, model: Model) -> _Flow:
 
 
 def _of_kernel(stage: Flow, plan: Plan, model: Model) -> Forecast:
-    """The fixed kernel of all examples with those of training."""
+    """Count the fixed kernel of all examples with those of training."""
     pairs, size = (plan.outputs**2 if _is_full(stage, model) else 1), number_size(plan)
     n, rows = _train(plan), _examples(plan)
     memory = size * (4 * pairs * n * rows + 4 * rows * plan.inputs)
@@ -192,7 +284,7 @@ def _of_kernel(stage: Flow, plan: Plan, model: Model) -> Forecast:
 
 
 def _is_full(stage: Flow, model: Model) -> bool:
-    """Whether the kernel has entries for each pair of outputs."""
+    """Tell whether the kernel has entries for each pair of outputs."""
     return model.finite and stage.kernel is None
 
 
@@ -201,23 +293,23 @@ def _side(plan: Plan, model: Model, stage: Flow) -> int:
 
 
 def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
-    """Theta, the sampled network with its state, and what the decoder computes of all examples."""
+    """Count Theta, the sampled network with its state, and what the decoder computes."""
     assert isinstance(model, Bottleneck)
     n, rows, width, size = _train(plan), _examples(plan), stage.width, number_size(plan)
     d, depth = int(model.size), len(model.encoder.widths)
     decoder = width * (d + plan.outputs)
     encoder = width * (plan.inputs + d + (depth - 1) * width)
     theta = size * n * rows
-    watched = _watched(stage, plan) if stage.record or stage.entries else 0
-    ntk = max(watched, n if stage.solver == "auto" else 0)
+    recorded = _recorded(stage, plan) if stage.record or stage.entries else 0
+    ntk = max(recorded, n if stage.solver == "auto" else 0)
     of_width = size * (COPIES * decoder + DRAWN * encoder + PASSED * n * width)
     of_examples = 2 * min(theta, bottlenecks.MEMORY) + COPIES * size * n * d
     of_examples += 8 * (NTK * ntk**2 + 2 * ntk * plan.outputs * d)
-    seen = stage.replicas * stage.moment_count
+    times = stage.replicas * stage.moment_count
     kept = theta <= bottlenecks.MEMORY
     work = Work(
-        flops=2 * seen * (rows * decoder + watched**2 * plan.outputs * d),
-        traffic=size * seen * rows * width + 30 * depth * theta * stage.replicas,
+        flops=2 * times * (rows * decoder + recorded**2 * plan.outputs * d),
+        traffic=size * times * rows * width + 30 * depth * theta * stage.replicas,
         normals=stage.replicas * (encoder + decoder),
         compilations=22 if model.decoder.activation in PIECEWISE_LINEAR else 42,
         seconds=LOADING,
@@ -226,7 +318,7 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
     return _Flow(
         Forecast(PROGRAMS + of_width + of_examples, key=key, work=work),
         state=n * d + decoder,
-        seen=PASSED * n * width + (0 if kept else 30 * depth * n * rows),
+        held=PASSED * n * width + (0 if kept else 30 * depth * n * rows),
         flops=PASSES * n * decoder + 2 * n * rows * d,
         layers=2,
         groups=stage.replicas,
@@ -251,8 +343,8 @@ def _examples(plan: Plan) -> int:
     return plan.data.train + plan.data.test
 
 
-def _watched(stage: Flow, plan: Plan) -> int:
-    """Examples whose NTK is computed."""
+def _recorded(stage: Flow, plan: Plan) -> int:
+    """Count the examples whose NTK is recorded."""
     if stage.entries is None:
         return _train(plan)
     return len({index for pair in stage.entries for index in pair})
@@ -264,9 +356,9 @@ def _pairs(stage: Flow, plan: Plan) -> int:
 
 
 def _kept(stage: Flow, plan: Plan) -> float:
-    """Bytes of what is seen of all replicas until the end."""
-    watches = stage.entries is not None or "drift" in stage.record
-    entries = stage.replicas * stage.moment_count * _pairs(stage, plan) if watches else 0
+    """Count the bytes of what is recorded of all replicas, and kept until the end."""
+    records = stage.entries is not None or "drift" in stage.record
+    entries = stage.replicas * stage.moment_count * _pairs(stage, plan) if records else 0
     kernels = stage.moment_count * _train(plan) ** 2 if "kernel" in stage.record else 0
     return number_size(plan) * (entries + kernels)
 

@@ -1,134 +1,216 @@
-"""The engines whose state is the function itself, under a fixed kernel."""
+"""The engines whose state is the function itself, under a fixed kernel.
 
-from typing import TYPE_CHECKING, Any
+Loads JAX: imported only when a stage runs.
+"""
 
-from ceflow import dynamics, kernels
-from ceflow.stages.flow.driving import Driven, driven, starting, where_known
-from ceflow.stages.flow.flown import Flown, flown, joined
-from ceflow.stages.flow.measuring import measured
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+from ceflow import data, dynamics, kernels
+from ceflow.compiler.programs import program
+from ceflow.events import ignore
+from ceflow.spec import Kernel, Model
 from ceflow.stages.flow.problem import Problem
+from ceflow.stages.flow.recording import Arrays, Recording, joined, losses_of
+from ceflow.stages.flow.result import Steps
+from ceflow.stages.kernel.compiled import kernel as ntk_of
+from ceflow.stages.kernel.methods import compute, open_kernel
+from ceflow.stages.kernel.networks import of_one, without_weights
+from ceflow.stages.stage import Job, resolve_model
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+TRAINING_ONLY = (
+    "the kernel {name!r} was drawn without weights, so it has no rows of test examples: training"
+    " examples only"
+)
 
-    import numpy as np
-    from jaxtyping import Array
+
+class FixedKernel(NamedTuple):
+    """The NTK that drives a flow: of training examples, (n, n) or (n, n, outputs, outputs), and of
+    test with training examples; of an infinitely wide network the NNGP of the same."""
+
+    train: Float[np.ndarray, "n n ..."]
+    test: Float[np.ndarray, "m n ..."]
+    covariances: tuple[Float[Array, "n n"], Float[Array, "m n"]] | None = None
 
 
-def kernel(problem: Problem) -> Flown:
-    """Integrated, one replica after the other."""
+def kernel(problem: Problem) -> Recording:
+    """Integrate the functions of one replica after the other."""
     return _each(problem, _integrated)
 
 
-def closed_form(problem: Problem) -> Flown:
-    """Solved, by one eigendecomposition a replica."""
+def closed_form(problem: Problem) -> Recording:
+    """Solve for the functions, by one eigendecomposition a replica."""
     return _each(problem, _solved)
 
 
-def _each(problem: Problem, engine: "Callable[[Problem, Driven, int], Flown]") -> Flown:
-    problem, warnings = where_known(problem)
+def _each(problem: Problem, engine: Callable[[Problem, FixedKernel, int], Recording]) -> Recording:
+    problem, warnings = _where_known(problem)
     replicas = problem.stage.replicas
-    parts, under = [], None
+    parts, fixed = [], None
     for index in range(replicas):
-        if under is None or problem.stage.kernel is None:  # a stage's kernel drives all
-            under = driven(problem, index)
-        parts.append(engine(problem, under, index))
+        if fixed is None or problem.stage.kernel is None:  # a stage's kernel drives all
+            fixed = _fixed_kernel(problem, index)
+        parts.append(engine(problem, fixed, index))
     return joined(parts, replicas, warnings)
 
 
-def _integrated(problem: Problem, under: Driven, index: int) -> Flown:
-    import jax.numpy as jnp
-    import numpy as np
-
-    start, n = starting(problem, index), problem.train
+def _integrated(problem: Problem, fixed: FixedKernel, index: int) -> Recording:
+    start, n = _start(problem, index), problem.train
     matrix, cross, y = (
-        jnp.asarray(part, start.dtype) for part in (under.kernel, under.cross, problem.y)
+        jnp.asarray(part, start.dtype) for part in (fixed.train, fixed.test, problem.y)
     )
     solver = problem.solver(start.size, lambda: np.asarray(_of_one_output(matrix)))
-    found = problem.followed(
+    integration = problem.integrated(
         lambda options: dynamics.integrate(
             dynamics.KernelFlow(matrix, cross, y, problem.loss),
             (start[:n], start[n:]),
             problem.stage.moments(),
-            record=lambda t, state: measured(problem, _stacked(state)),
+            record=lambda t, state: losses_of(problem, _stacked(state)),
             stop=problem.stop(_on_training),
             **options,
         ),
         problem.options(solver, index, problem.stage.replicas),
     )
-    return flown(found, _stacked(found.result.state))
+    return Recording.of(integration, _stacked(integration.trajectory.state))
 
 
-def _on_training(state: Any) -> "Array":
+def _on_training(state: Any) -> Array:
     return state[0]
 
 
-def _stacked(state: Any) -> "np.ndarray":
-    import numpy as np
-
+def _stacked(state: Any) -> np.ndarray:
     return np.concatenate(state)[None]
 
 
-def _of_one_output(kernel: "Array") -> "Array":
-    """The mean over outputs a of K^aa."""
-    import jax.numpy as jnp
-
+def _of_one_output(kernel: Array) -> Array:
+    """Take the mean over outputs a of K^aa."""
     if kernel.ndim == 2:
         return kernel
     return jnp.trace(kernel, axis1=2, axis2=3) / kernel.shape[-1]
 
 
-def _solved(problem: Problem, under: Driven, index: int) -> Flown:
-    import numpy as np
-
-    start, moments = starting(problem, index), problem.stage.moments()
-    frozen = dynamics.ConstantKernel(under.kernel, problem.stage.reduction)
-    uncertain = _uncertainty(problem, frozen, under)
-    seen, outputs = [], start
+def _solved(problem: Problem, fixed: FixedKernel, index: int) -> Recording:
+    start, moments = _start(problem, index), problem.stage.moments()
+    constant = dynamics.ConstantKernel(fixed.train, problem.stage.reduction)
+    uncertain = _uncertainty(problem, constant, fixed)
+    rows, outputs = [], start
     for moment in moments:
-        outputs = _outputs_at(moment, problem, under, start, frozen)
-        seen.append(measured(problem, outputs[None]) | uncertain(moment))
-        problem.job.progress(len(seen), len(moments))
-    stacked = {key: np.stack([np.asarray(each[key]) for each in seen]) for key in seen[0]}
+        outputs = _outputs_at(moment, problem, fixed, start, constant)
+        rows.append(losses_of(problem, outputs[None]) | uncertain(moment))
+        problem.job.progress(len(rows), len(moments))
+    arrays = {key: np.stack([np.asarray(each[key]) for each in rows]) for key in rows[0]}
     ending = dynamics.Ending("finished", moments[-1])
-    return Flown(tuple(moments), stacked, outputs[None], ending)
+    none = Steps(accepted=0, rejected=0)
+    return Recording(tuple(moments), arrays, outputs[None], ending, none)
 
 
 def _outputs_at(
     time: float,
     problem: Problem,
-    under: Driven,
-    start: "np.ndarray",
-    frozen: "dynamics.ConstantKernel",
-) -> "np.ndarray":
-    import numpy as np
-
+    fixed: FixedKernel,
+    start: Float[np.ndarray, "examples outputs"],
+    constant: dynamics.ConstantKernel,
+) -> Float[np.ndarray, "examples outputs"]:
     n = problem.train
     both = (
-        frozen.train(time, start[:n], problem.y),
-        frozen.test(time, under.cross, start[n:], start[:n], problem.y),
+        constant.train(time, start[:n], problem.y),
+        constant.test(time, fixed.test, start[n:], start[:n], problem.y),
     )
     return np.concatenate(both)
 
 
 def _uncertainty(
-    problem: Problem, frozen: "dynamics.ConstantKernel", under: Driven
-) -> "Callable[[float], dict[str, Any]]":
-    """Of an infinitely wide network under its own NTK the covariance of outputs on test examples,
-    and the root of the mean of its diagonal."""
-    import jax.numpy as jnp
-    import numpy as np
-
-    if under.covariances is None:
+    problem: Problem, constant: dynamics.ConstantKernel, fixed: FixedKernel
+) -> Callable[[float], Arrays]:
+    """Make a function that gives, of an infinitely wide network under its own NTK, the covariance
+    of outputs on test examples at a time, and the root of the mean of its diagonal."""
+    if fixed.covariances is None:
         return lambda time: {}
     test = kernels.block_kernel(problem.job.model, "nngp")(problem.x[problem.train :])
-    ntks = (jnp.asarray(part) for part in (under.kernel, under.cross, under.kernel[:0]))
-    pairs = zip((*under.covariances, test), ntks, strict=True)
+    ntks = (jnp.asarray(part) for part in (fixed.train, fixed.test, fixed.train[:0]))
+    pairs = zip((*fixed.covariances, test), ntks, strict=True)
     parts = [kernels.Kernels(*each) for each in pairs]
 
-    def at(time: float) -> dict[str, Any]:
-        law = dynamics.trained_gaussian(frozen, problem.y, time, *parts)
+    def at(time: float) -> Arrays:
+        law = dynamics.trained_gaussian(constant, problem.y, time, *parts)
         spread = np.sqrt(law.covariance.diagonal().clip(0).mean())
         return {"test_stddev": spread[None], "covariance": law.covariance[None]}
 
     return at
+
+
+def _start(problem: Problem, index: int) -> Float[np.ndarray, "examples outputs"]:
+    """Compute F at time 0: of a network as drawn; in the limit its mean over initialisations, 0."""
+    if not problem.job.model.finite:
+        return np.zeros((len(problem.x), problem.outputs), problem.x.dtype)
+    return np.asarray(_outputs(problem.network(index), problem.x))
+
+
+@program
+def _outputs(module: Any, x: Float[ArrayLike, "n ..."]) -> Float[Array, "n outputs"]:
+    return jax.vmap(module)(x)
+
+
+def _fixed_kernel(problem: Problem, index: int) -> FixedKernel:
+    """Compute that of one replica: by the kernel stage that is named, in the limit, or as drawn."""
+    if problem.stage.kernel is not None:
+        return _by_stage(problem, _kernel_job(problem, problem.stage.kernel))
+    train, test = problem.x[: problem.train], problem.x[problem.train :]
+    if problem.job.model.finite:
+        module = problem.network(index)
+        matrix = np.asarray(ntk_of(module, train))
+        cross = np.asarray(ntk_of(module, test, train)) if len(test) else matrix[:0]
+        return FixedKernel(matrix, cross)
+    own = kernels.analytic(problem.job.model, train)
+    if not len(test):
+        return FixedKernel(np.asarray(own.ntk), np.asarray(own.ntk[:0]))
+    other = kernels.analytic(problem.job.model, test, train)
+    return FixedKernel(np.asarray(own.ntk), np.asarray(other.ntk), (own.nngp, other.nngp))
+
+
+def _by_stage(problem: Problem, job: Job) -> FixedKernel:
+    """Take what an earlier stage left; rows of test examples are computed anew, of the same
+    draws."""
+    if len(problem.x) == problem.train:
+        matrix = np.asarray(open_kernel(job, job.name)[:, :])
+        return FixedKernel(matrix, matrix[:0])
+    asked: dict[str, Any] = {"ridge": 0.0, "tile": None, "reference": None}
+    if job.stage.method == "empirical":
+        asked["draws"] = 1
+    again = replace(job, stage=job.stage.model_copy(update=asked))
+    computed = compute(again, problem.dataset)
+    return FixedKernel(np.asarray(computed.kernel[:, :]), computed.cross(slice(None)))
+
+
+def _where_known(problem: Problem) -> tuple[Problem, tuple[str, ...]]:
+    """Leave test examples out where the kernel has none of their rows, with a warning."""
+    name, test = problem.stage.kernel, problem.dataset.test
+    if name is None or not len(test.x):
+        return problem, ()
+    job = _kernel_job(problem, name)
+    if not _is_conditional(job, problem):
+        return problem, ()
+    dataset = data.Dataset(problem.dataset.train, data.Examples(test.x[:0], test.y[:0]))
+    return Problem(problem.job, dataset), (TRAINING_ONLY.format(name=name),)
+
+
+def _is_conditional(job: Job, problem: Problem) -> bool:
+    stage: Kernel = job.stage
+    model: Model = of_one(job.model) if stage.method == "mean" else job.model
+    return (
+        stage.method != "analytic"
+        and not stage.tile
+        and without_weights(stage, job.plan, model, problem.train)
+    )
+
+
+def _kernel_job(problem: Problem, name: str) -> Job:
+    job, stage = problem.job, problem.job.plan.document.stages[name]
+    model = resolve_model(stage, job.plan, job.results)
+    return replace(job, name=name, stage=stage, model=model, observe=ignore)

@@ -1,15 +1,15 @@
-"""What a flow stage is to solve: examples, loss, moments, and the networks it starts from."""
+"""What a flow stage is to solve, from which networks, and how it is integrated."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ceflow import data, dynamics
 from ceflow.seeding import Seed
-from ceflow.spec import Flow
-from ceflow.stages.flow import steps
-from ceflow.stages.flow.flown import Followed, followed
+from ceflow.spec import Bottleneck, Flow, Model, activations_of
+from ceflow.spec.models import KINKED
 from ceflow.stages.stage import Job
 
 if TYPE_CHECKING:
@@ -17,7 +17,69 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Array, Float, PyTree
 
-    from ceflow.stages.flow.compiled import LossAbove
+    from ceflow.dynamics import Trajectory
+    from ceflow.stages.flow.recording import LossAbove
+
+RTOL = {"float32": 1e-4, "float64": 1e-6}
+
+SMOOTH = ("kernel", "linearised")
+"""Engines whose field has no kinks, whatever the network's activations."""
+
+MEMORY = 2**30
+"""Bytes that the states of replicas which flow together may take; one replica at least does."""
+
+COPIES = 16
+"""Of a state, that its integration holds: a solver's stages, and what a step may go back to."""
+
+OTHER = {"tsit5": "rkc", "kvaerno5": "rkc", "rkc": "tsit5"}
+"""The solver that is tried where one that was chosen fails."""
+
+
+def tolerances(stage: Flow, precision: str) -> dict[str, float]:
+    """Tell the tolerances of a step."""
+    rtol = stage.rtol or RTOL[precision]
+    return {"rtol": rtol, "atol": rtol / 1000 if stage.atol is None else stage.atol}
+
+
+def is_smooth(stage: Flow, model: Model) -> bool:
+    """Tell whether a flow goes through no kinks: an infinitely wide encoder's are in its kernel."""
+    engine = stage.engine_of(model)
+    if engine == "features" and isinstance(model, Bottleneck):
+        return model.decoder.activation not in KINKED
+    return engine in SMOOTH or not activations_of(model) & set(KINKED)
+
+
+def group_size(size: float, replicas: int) -> int:
+    """Tell how many replicas flow at once, each of `size` bytes: groups of equal size, the last one
+    filled up, so that nothing is compiled twice.
+
+    >>> group_size(1e6, 400), group_size(1e9, 3)
+    (67, 1)
+    """
+    most = max(1, int(MEMORY / (COPIES * size)))
+    return math.ceil(replicas / math.ceil(replicas / most))
+
+
+class Integration(NamedTuple):
+    """An integration, by which solver, and what is to be said of that."""
+
+    trajectory: "Trajectory"
+    solver: str
+    warnings: tuple[str, ...] = ()
+
+
+def integrated_by(run: "Callable[[str], Trajectory]", solver: str, *, chosen: bool) -> Integration:
+    """Integrate by a solver; by another where this one was `chosen` by itself, fails, and the other
+    does not."""
+    first = run(solver)
+    if first.ending or not chosen:
+        return Integration(first, solver)
+    other = OTHER[solver]
+    again = run(other)
+    if not again.ending:
+        return Integration(first, solver)
+    said = f"the solver {solver} was chosen and failed: {first.ending.message}; {other} did not"
+    return Integration(again, other, (f"{said}, and its numbers are kept",))
 
 
 @dataclass(frozen=True)
@@ -64,7 +126,7 @@ class Problem:
 
     @property
     def tolerances(self) -> dict[str, float]:
-        return steps.tolerances(self.stage, self.job.plan.document.precision)
+        return tolerances(self.stage, self.job.plan.document.precision)
 
     @property
     def seed(self) -> Seed:
@@ -78,23 +140,20 @@ class Problem:
         return Seed(document.seed).fold("stages").fold(name)
 
     def network(self, index: int) -> "eqx.Module":
-        """Replica `index`, as drawn."""
+        """Draw the network of replica `index`."""
         return self.job.plan.module_of(self.job.model, self.seed.fold(index).jax())
 
-    def networks(self, first: int, count: int) -> "PyTree":
-        """The parameters of some replicas, stacked."""
-        import equinox as eqx
-        import jax.numpy as jnp
+    def ntk(self, module: "eqx.Module") -> "Float[np.ndarray, 'n n']":
+        """Compute the NTK of the training examples: the mean over outputs a of K^aa."""
+        import numpy as np
 
-        from ceflow.compiler.lowering import lower_each
-        from ceflow.stages.flow.compiled import folded
+        from ceflow.stages.kernel.compiled import kernel
 
-        keys = folded(self.seed.jax(), jnp.arange(first, first + count))
-        modules = lower_each(self.job.plan.expand(self.job.model), keys)
-        return eqx.filter(modules, eqx.is_inexact_array)
+        return np.asarray(kernel(module, self.x[: self.train], outputs=self.outputs))
 
     def solver(self, size: int, kernel: "Callable[[], np.ndarray]") -> str:
-        """The one asked for; else by the NTK at the start, and the numbers in the state."""
+        """Choose the solver: the one asked for; else by the NTK at the start, and the numbers in
+        the state."""
         if self.stage.solver != "auto":
             return self.stage.solver
         import numpy as np
@@ -108,40 +167,13 @@ class Problem:
         return dynamics.default_solver(
             eigenvalue_max(matrix) * self.stage.time * weight,
             size=size,
-            smooth=steps.is_smooth(self.stage, self.job.model),
+            smooth=is_smooth(self.stage, self.job.model),
             rtol=self.tolerances["rtol"],
             precise=self.job.plan.document.precision == "float64",
         )
 
-    def followed(
-        self, run: "Callable[[dict[str, Any]], dynamics.Trajectory]", options: dict[str, Any]
-    ) -> Followed:
-        """An integration under these options, its solver changed where `auto` chose one that
-        fails."""
-        chosen = self.stage.solver == "auto"
-        by = options["solver"]
-        return followed(lambda solver: run(options | {"solver": solver}), by, chosen=chosen)
-
-    def ntk(self, module: "eqx.Module") -> "Float[np.ndarray, 'n n']":
-        """Of the training examples: the mean over outputs a of K^aa."""
-        import numpy as np
-
-        from ceflow.stages.kernel.compiled import kernel
-
-        return np.asarray(kernel(module, self.x[: self.train], outputs=self.outputs))
-
-    def stop(self, outputs: "Callable[[PyTree], Array]") -> "LossAbove | None":
-        """What ends an integration whose state has these outputs on training examples."""
-        if self.stage.stop is None:
-            return None
-        import jax.numpy as jnp
-
-        from ceflow.stages.flow.compiled import LossAbove
-
-        return LossAbove(outputs, jnp.asarray(self.y), self.loss, self.stage.stop.train_loss)
-
     def options(self, solver: str, part: int = 0, parts: int = 1) -> dict[str, Any]:
-        """Of `dynamics.integrate`, for one of several parts of the replicas."""
+        """Set the options of `dynamics.integrate`, for one of several parts of the replicas."""
 
         def tell(time: float) -> None:
             whole = self.stage.time
@@ -149,3 +181,21 @@ class Problem:
 
         told = {"max_steps": self.stage.steps, "observe": tell}
         return {"solver": solver, **told, **self.tolerances}
+
+    def stop(self, outputs: "Callable[[PyTree], Array]") -> "LossAbove | None":
+        """Tell what ends an integration whose state has these outputs on training examples."""
+        if self.stage.stop is None:
+            return None
+        import jax.numpy as jnp
+
+        from ceflow.stages.flow.recording import LossAbove
+
+        return LossAbove(outputs, jnp.asarray(self.y), self.loss, self.stage.stop.train_loss)
+
+    def integrated(
+        self, run: "Callable[[dict[str, Any]], Trajectory]", options: dict[str, Any]
+    ) -> Integration:
+        """Integrate under these options, by another solver where `auto` chose one that fails."""
+        chosen = self.stage.solver == "auto"
+        by = options["solver"]
+        return integrated_by(lambda solver: run(options | {"solver": solver}), by, chosen=chosen)

@@ -1,8 +1,8 @@
 """What a flow stage has to show."""
 
 from ceflow.history import History
-from ceflow.stages.courses import LOSS, MEASURED, Drawn, curves, numbers
-from ceflow.stages.stage import Values
+from ceflow.stages.flow.result import FlowResult
+from ceflow.stages.histories import LOSS, MEASURED, Drawn, curves, numbers
 from ceflow.stages.summary import Block, Note, Table, number
 
 ROWS = {
@@ -21,33 +21,27 @@ ROWS = {
 """Results in the order shown."""
 
 
-def describe(values: Values, history: "History | str | None") -> list[Block]:
-    """A table of how it ended and the final values; curves of its history."""
-    rows = [("flow", _how(values)), ("ended at mu t", _ended(values))]
-    rows += numbers(values, ROWS)
-    drawn = curves(history, "mu t", FIGURES) if isinstance(history, History) else []
-    warnings = [Note(text, warning=True) for text in values.get("warnings", ())]
-    return [Table(("", ""), tuple(rows)), *drawn, *warnings]
-
-
 FIGURES = {
     "loss": LOSS,
     "drift": Drawn("median of |K(t) - K(0)|", {"drift": "drift of the NTK"}),
 }
 
 
-def _how(values: Values) -> str:
-    if values["solver"] is None:
-        return values["engine"]
-    steps, engine = values["steps"], values["engine"]
-    if "width" in values:
-        engine = f"{values['sampling']} {engine} of width {number(values['width'])}"
-    return (
-        f"{engine}, by {values['solver']}: {steps['accepted']} steps"
-        f" and {steps['rejected']} rejected"
-    )
+def describe(result: FlowResult) -> list[Block]:
+    """Say how it ended and its final values in a table; draw curves of its history."""
+    history, time = result.history, result.time
+    at = time if isinstance(time, str) else format(time, ".4g")
+    rows = [("flow", _how(result)), ("ended at mu t", f"{at} ({result.ended})")]
+    rows += numbers(result, ROWS)
+    drawn = curves(history, "mu t", FIGURES) if isinstance(history, History) else []
+    warnings = [Note(text, warning=True) for text in result.warnings]
+    return [Table(("", ""), tuple(rows)), *drawn, *warnings]
 
 
-def _ended(values: Values) -> str:
-    time = values["time"]
-    return f"{time if isinstance(time, str) else format(time, '.4g')} ({values['ended']})"
+def _how(result: FlowResult) -> str:
+    steps, engine = result.steps, result.engine
+    if result.solver is None:
+        return engine
+    if result.width is not None:
+        engine = f"{result.sampling} {engine} of width {number(result.width)}"
+    return f"{engine}, by {result.solver}: {steps.accepted} steps and {steps.rejected} rejected"

@@ -1,101 +1,102 @@
-"""The flow stage at work: its engine, then what is kept of what it saw."""
+"""The flow stage at work: its engine, then what is kept of what that recorded.
 
-from typing import TYPE_CHECKING
+Loads JAX: imported only when a stage runs.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float
 
 from ceflow import dynamics
+from ceflow.dynamics import Ending
 from ceflow.history import History
-from ceflow.stages.courses import lacking
-from ceflow.stages.flow import features, functions, lines, weights
-from ceflow.stages.flow.flown import Flown
+from ceflow.stages.flow.features import features
+from ceflow.stages.flow.functions import closed_form, kernel
+from ceflow.stages.flow.parameters import linearised, parameters
 from ceflow.stages.flow.problem import Problem
-from ceflow.stages.result import Untyped
+from ceflow.stages.flow.recording import Recording, derivatives_of, history_of
+from ceflow.stages.flow.result import FlowResult
+from ceflow.stages.histories import lacking
 from ceflow.stages.stage import Job, Values, finite, precision
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ceflow.dynamics import Ending
-
 ENGINES = {
-    "parameters": weights.parameters,
-    "linearised": weights.linearised,
-    "kernel": functions.kernel,
-    "closed-form": functions.closed_form,
-    "features": features.features,
+    "parameters": parameters,
+    "linearised": linearised,
+    "kernel": kernel,
+    "closed-form": closed_form,
+    "features": features,
 }
 
 
-def run(job: Job) -> Untyped:
+def run(job: Job) -> FlowResult:
+    """Let the networks flow. What goes wrong on the way is no exception but a warning."""
     problem = Problem(job, job.dataset())
     with precision(job.plan):
-        found = ENGINES[problem.engine](problem)
-        rows = lines.lines(job.stage, found)
-        arrays = _arrays(problem, found)
-        values = _values(problem, found, rows) | _distance(problem, arrays["predictions"])
-    return Untyped(**values, **arrays, history=History.of_lines(rows))
+        recording = ENGINES[problem.engine](problem)
+        history = history_of(job.stage, recording)
+        result = FlowResult(
+            engine=problem.engine,
+            solver=recording.solver,
+            replicas=job.stage.replicas,
+            steps=recording.steps,
+            ended=recording.ending.reason or recording.ending.how,
+            predictions=_predictions(problem, recording),
+            history=history,
+            **history.last,
+            **_optional(problem, recording),
+        )
+    return result.warned(*recording.warnings, *_trouble(problem, recording.ending, history))
 
 
-def _values(problem: Problem, found: Flown, rows: list[Values]) -> Values:
-    values: Values = {
-        "engine": problem.engine,
-        "solver": found.solver,
-        "replicas": problem.stage.replicas,
-        **_sampled(problem),
-        **(problem.tolerances if found.solver else {}),
-        "steps": {"accepted": found.accepted, "rejected": found.rejected},
-        "ended": found.ending.reason or found.ending.how,
-        **rows[-1],
-        **lines.derivatives(found),
-    }
-    warnings = [*found.warnings, *_trouble(problem, found, rows)]
-    return values | ({"warnings": warnings} if warnings else {})
+def _predictions(problem: Problem, recording: Recording) -> Float[np.ndarray, "... n outputs"]:
+    """Take the outputs at the end; those of one network alone are not stacked."""
+    outputs = recording.outputs if problem.stage.replicas > 1 else recording.outputs[0]
+    return outputs.astype(problem.x.dtype)
 
 
-def _sampled(problem: Problem) -> Values:
-    """The network whose functions it started from, where it was one that was sampled."""
-    if problem.engine != "features":
-        return {}
-    return {"width": problem.stage.width, "sampling": problem.stage.sampling}
+def _optional(problem: Problem, recording: Recording) -> Values:
+    """Tell what only some flows have, by its field."""
+    fields = derivatives_of(recording)
+    if problem.engine == "features":
+        fields |= {"width": problem.stage.width, "sampling": problem.stage.sampling}
+    if recording.solver:
+        fields |= problem.tolerances
+    if "kernel" in recording.arrays:
+        fields["kernel"] = recording.arrays["kernel"][:, 0]
+    if "covariance" in recording.arrays:
+        fields["covariance"] = recording.arrays["covariance"][-1, 0]
+    start = problem.job.results.get(problem.stage.start or "")
+    if isinstance(start, FlowResult) and start.time == problem.stage.time:
+        theirs = problem.job.directory.read_array(f"{problem.stage.start}.predictions")
+        fields["distance"] = _distance(problem, recording, theirs)
+    return fields
 
 
-def _trouble(problem: Problem, found: Flown, rows: list[Values]) -> list[str]:
-    """What went wrong, and what to change."""
-    if not found.ending:
-        return [advised(found.ending, problem.stage.time)]
-    return lacking(History.of_lines(rows), problem.job.plan)
+def _distance(
+    problem: Problem, recording: Recording, theirs: Float[np.ndarray, "*replicas m outputs"]
+) -> float | None:
+    """Measure how far the outputs are from those of the stage that drew the networks, relative in
+    Frobenius norm: the median over replicas."""
+    ours = _predictions(problem, recording).reshape(problem.stage.replicas, -1)
+    theirs = theirs.reshape(problem.stage.replicas, -1)[:, : ours.shape[1]]
+    return finite(np.median(dynamics.relative_drift(ours, theirs)))
+
+
+def _trouble(problem: Problem, ending: Ending, history: History) -> Iterator[str]:
+    """Say what went wrong, and what to change."""
+    if ending:
+        yield from lacking(history, problem.job.plan)
+    else:
+        yield advised(ending, problem.stage.time)
 
 
 NAMES = {"float64": 'precision = "float64"'}
 """Advice of `dynamics.Ending` in the language's words, where its own are others."""
 
 
-def advised(ending: "Ending", time: float) -> str:
-    """Of an integration through `time` that failed: how far it came, why, and what to change."""
+def advised(ending: Ending, time: float) -> str:
+    """Say of an integration through `time` that failed how far it came, why, and what to change."""
     advice = [NAMES.get(each, each) for each in ending.advice]
     said = f"the flow ended at mu t = {ending.time:g} of {time:g}"
     return f"{said}: {ending.message}; try {' or '.join(advice)}"
-
-
-def _arrays(problem: Problem, found: Flown) -> "dict[str, np.ndarray]":
-    """Outputs at the end; of one network the NTK at each moment, and the covariance at the end."""
-    outputs = found.outputs if problem.stage.replicas > 1 else found.outputs[0]
-    arrays = {"predictions": outputs.astype(problem.x.dtype)}
-    if "kernel" in found.seen:
-        arrays["kernel"] = found.seen["kernel"][:, 0]
-    if "covariance" in found.seen:
-        arrays["covariance"] = found.seen["covariance"][-1, 0]
-    return arrays
-
-
-def _distance(problem: Problem, outputs: "np.ndarray") -> Values:
-    """From the outputs of the stage that drew the networks, relative in Frobenius norm: the median
-    over replicas."""
-    import numpy as np
-
-    start, job = problem.stage.start, problem.job
-    if start is None or job.results[start]["time"] != problem.stage.time:
-        return {}
-    theirs = job.directory.read_array(f"{start}.predictions")
-    ours = outputs.reshape(problem.stage.replicas, -1)
-    theirs = theirs.reshape(problem.stage.replicas, -1)[:, : ours.shape[1]]
-    return {"distance": finite(np.median(dynamics.relative_drift(ours, theirs)))}

@@ -2,22 +2,24 @@
 
 from ceflow.compiler import Plan
 from ceflow.spec import Model, Train
-from ceflow.stages.result import Untyped
 from ceflow.stages.stage import Forecast, Job, Stage
 from ceflow.stages.summary import Block
-from ceflow.stages.train import forecast, report, run
+from ceflow.stages.train import forecast, report
+from ceflow.stages.train.result import Rates, TrainResult
 
-__all__ = ["TrainStage"]
+__all__ = ["Rates", "TrainResult", "TrainStage"]
 
 
-class TrainStage(Stage[Train, Untyped]):
-    result = Untyped
+class TrainStage(Stage[Train, TrainResult]):
+    result = TrainResult
 
     def cost(self, spec: Train, plan: Plan, model: Model) -> Forecast:
         return forecast.forecast(spec, plan, model)
 
-    def run(self, job: Job) -> Untyped:
-        return run.run(job)
+    def run(self, job: Job) -> TrainResult:
+        from ceflow.stages.train.run import run  # which loads JAX
 
-    def describe(self, result: Untyped) -> list[Block]:
-        return report.describe(result.table(), result.history)
+        return run(job)
+
+    def describe(self, result: TrainResult) -> list[Block]:
+        return report.describe(result)

@@ -1,10 +1,13 @@
 """What a train stage will need."""
 
-from ceflow.bottlenecks.budget import CHUNK, PAST, ROWS
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from ceflow.bottlenecks.budget import CHUNK, LARGE, MEMORY, PAST, ROWS
 from ceflow.compiler import Plan
 from ceflow.spec import Bottleneck, Circle, Model, Train
-from ceflow.stages.stage import Forecast, Work
-from ceflow.stages.train.sizes import Sizes
+from ceflow.stages.stage import Forecast, Work, number_size
 
 LOADING = 1.0
 """Seconds to read the data, and to write arrays."""
@@ -16,8 +19,96 @@ PAIR = 100
 """Bytes of traffic that a pair of a point and a past point costs as much as."""
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """How much there is of everything in a training, in numbers."""
+
+    stage: Train
+    plan: Plan
+    model: Bottleneck
+
+    @cached_property
+    def number(self) -> int:
+        """Bytes of a number."""
+        return number_size(self.plan)
+
+    @cached_property
+    def train(self) -> int:
+        assert self.plan.data is not None
+        return self.plan.data.train
+
+    @cached_property
+    def examples(self) -> int:
+        """Training and test examples."""
+        assert self.plan.data is not None
+        return self.train + self.plan.data.test
+
+    @cached_property
+    def batch(self) -> int:
+        return self.stage.batch or self.train
+
+    @cached_property
+    def steps(self) -> int:
+        return self.stage.steps_of(self.train)
+
+    @cached_property
+    def moments(self) -> int:
+        return self.stage.moments_in(self.steps)
+
+    @cached_property
+    def infinite(self) -> bool:
+        """Whether the bottleneck is."""
+        return self.model.size == math.inf
+
+    @cached_property
+    def hidden(self) -> int:
+        """Units of the decoder that moves."""
+        return 0 if self.infinite else self.stage.width
+
+    @cached_property
+    def state(self) -> int:
+        """Of an example whose path is followed: its place in the bottleneck, or its outputs."""
+        return self.plan.outputs if self.infinite else int(self.model.size)
+
+    @cached_property
+    def decoder(self) -> int:
+        """Weights of the sampled one."""
+        return self.stage.width * (self._bottleneck + self.plan.outputs)
+
+    @cached_property
+    def encoder(self) -> int:
+        """Weights of the sampled one."""
+        n, layers = self.stage.width, len(self.model.encoder.widths)
+        return n * (self.plan.inputs + (layers - 1) * n + self._bottleneck)
+
+    @cached_property
+    def _bottleneck(self) -> int:
+        return LARGE if self.infinite else int(self.model.size)
+
+    @cached_property
+    def theta(self) -> int:
+        """Pairs of a training example with any."""
+        return self.train * self.examples
+
+    @cached_property
+    def kept(self) -> bool:
+        """Whether Theta is, or its rows are made as they are needed."""
+        return self.theta * self.number <= MEMORY
+
+    @cached_property
+    def past(self) -> int:
+        """Points at which the decoder is trained, where all are kept."""
+        return self.steps * self.batch if self.stage.engine_of(self.model) == "history" else 0
+
+    @cached_property
+    def embedding(self) -> int:
+        """Of the values in the bottleneck at all moments, where they are recorded."""
+        asked = "embedding" in self.stage.record
+        return self.moments * self.state * self.examples if asked else 0
+
+
 def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
-    """Theta, kept or made row by row; the sampled network; the state, and what is recorded."""
+    """Count Theta, kept or made row by row; the sampled network; the state; what is recorded."""
     assert isinstance(model, Bottleneck), "the spec lets nothing else be trained"
     sizes = Sizes(stage, plan, model)
     disk = sizes.number * (sizes.examples * plan.outputs + sizes.embedding)
@@ -26,7 +117,7 @@ def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
 
 
 def _memory(sizes: Sizes) -> float:
-    """Of the phase that needs most: Theta being made, the training."""
+    """Count the bytes of the phase that needs most: Theta being made, the training."""
     plan, number = sizes.plan, sizes.number
     theta = number * sizes.theta if sizes.kept else 0
     making = 2 * theta + 3 * number * sizes.encoder  # its generator's bits and numbers
@@ -38,7 +129,8 @@ def _memory(sizes: Sizes) -> float:
 
 
 def _moving(sizes: Sizes) -> float:
-    """Numbers of the state before and after steps, the weights' changes, and what is recorded."""
+    """Count the numbers of the state before and after steps, of the weights' changes, and of what
+    is recorded."""
     outputs = sizes.plan.outputs
     return (
         (4 * sizes.state + 2 * outputs) * sizes.examples
@@ -49,7 +141,8 @@ def _moving(sizes: Sizes) -> float:
 
 
 def _passing(sizes: Sizes) -> float:
-    """Numbers of rows of Theta, and of the hidden layer of a batch or of what is looked at."""
+    """Count the numbers of rows of Theta, and of the hidden layer of a batch or of what is looked
+    at."""
     rows = max(5 * ROWS / sizes.number, 3 * sizes.batch * sizes.examples)
     outputs = sizes.plan.outputs if sizes.past else 1  # whose slopes are held
     hidden = 3 * max(CHUNK, outputs * sizes.batch) * sizes.hidden
@@ -57,7 +150,7 @@ def _passing(sizes: Sizes) -> float:
 
 
 def _key(sizes: Sizes) -> str:
-    """What takes most, roughly."""
+    """Name what takes most, roughly."""
     stage, outputs = sizes.stage, sizes.plan.outputs
     examples = "data.points" if isinstance(sizes.plan.document.data, Circle) else "data.train"
     stored = sizes.theta if sizes.kept else sizes.examples * sizes.plan.inputs
@@ -73,23 +166,23 @@ def _key(sizes: Sizes) -> str:
 
 
 def _work(sizes: Sizes) -> Work:
-    """Rows of Theta; the decoder, forward on what is looked at and back on batches; all points
-    moved in each step; of an engine that keeps its past all pairs with it."""
+    """Count rows of Theta; the decoder, forward on what is looked at and back on batches; all
+    points moved in each step; of an engine that keeps its past all pairs with it."""
     plan, passed = sizes.plan, sizes.steps * sizes.batch
     rows = sizes.theta if sizes.kept else passed * sizes.examples
     layers = len(sizes.model.encoder.widths) + sizes.infinite
     looks = (sizes.moments + 2) * sizes.examples
     pairs = sizes.past * (sizes.past / 2 + looks)
-    seen, width = passed + looks, sizes.state + plan.outputs
+    through, width = passed + looks, sizes.state + plan.outputs
     flops = (
         2 * rows * plan.inputs
         + 2 * sizes.examples * sizes.encoder
-        + 6 * seen * sizes.hidden * width
+        + 6 * through * sizes.hidden * width
         + 2 * passed * sizes.examples * sizes.state
         + 4 * pairs * sizes.state * (1 + plan.outputs)
     )
     moved = sizes.decoder + 2 * sizes.state * sizes.examples
-    traffic = 30 * layers * rows + 8 * seen * sizes.hidden + 4 * sizes.steps * moved
+    traffic = 30 * layers * rows + 8 * through * sizes.hidden + 4 * sizes.steps * moved
     return Work(
         flops=flops,
         traffic=sizes.number * traffic + PAIR * pairs,

@@ -1,9 +1,9 @@
 """What a train stage has to show."""
 
 from ceflow.history import History
-from ceflow.stages.courses import LOSS, MEASURED, Drawn, curves, numbers
-from ceflow.stages.stage import Values
+from ceflow.stages.histories import LOSS, MEASURED, Drawn, curves, numbers
 from ceflow.stages.summary import Block, Note, Table, number
+from ceflow.stages.train.result import Rate, Rates, TrainResult
 
 ROWS = {
     **MEASURED,
@@ -27,22 +27,23 @@ ENDED = {
 }
 
 
-def describe(values: Values, history: "History | str | None") -> list[Block]:
-    """A table of how it ended and the final values; curves of its history."""
+def describe(result: TrainResult) -> list[Block]:
+    """Say how it ended and its final values in a table; draw curves of its history."""
+    history = result.history
     rows = [
-        ("training", f"{values['engine']}, width {number(values['width'])}, {values['sampling']}"),
-        ("learning rate", _rate(values["learning_rate"])),
-        ("largest stable at the start", _rate(values["largest_learning_rate"])),
-        ("steps", f"{number(values['steps'])} of {number(values['batch'])} examples"),
-        ("ended", ENDED[values["ended"]]),
-        *numbers(values, ROWS),
+        ("training", f"{result.engine}, width {number(result.width)}, {result.sampling}"),
+        ("learning rate", _rate(result.learning_rate)),
+        ("largest stable at the start", _rate(result.largest_learning_rate)),
+        ("steps", f"{number(result.steps)} of {number(result.batch)} examples"),
+        ("ended", ENDED[result.ended]),
+        *numbers(result, ROWS),
     ]
     drawn = curves(history, "step", FIGURES) if isinstance(history, History) else []
-    warnings = [Note(text, warning=True) for text in values.get("warnings", ())]
+    warnings = [Note(text, warning=True) for text in result.warnings]
     return [Table(("", ""), tuple(rows)), *drawn, *warnings]
 
 
-def _rate(rate: float | str | Values) -> str:
-    if isinstance(rate, dict):
-        return ", ".join(f"{half} {_rate(each)}" for half, each in rate.items())
-    return number(rate)
+def _rate(rate: Rate | Rates) -> str:
+    if isinstance(rate, Rates):
+        return f"encoder {_rate(rate.encoder)}, decoder {_rate(rate.decoder)}"
+    return "not finite" if rate is None else number(rate)

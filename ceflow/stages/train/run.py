@@ -1,99 +1,128 @@
-"""The train stage at work: all its steps, then what is kept of them."""
+"""The train stage at work: all its steps, then what is kept of them.
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+Loads JAX: imported only when a stage runs.
+"""
 
-from ceflow import bottlenecks
-from ceflow.history import History
-from ceflow.stages.courses import lacking
-from ceflow.stages.result import Untyped
-from ceflow.stages.stage import Job, Values, precision, written
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ceflow import bottlenecks, dynamics
+from ceflow.bottlenecks import State, Training
+from ceflow.stages.histories import lacking
+from ceflow.stages.losses import losses_and_accuracies
+from ceflow.stages.stage import Job, Values, finite, precision, written
 from ceflow.stages.train.problem import Problem
-from ceflow.stages.train.watching import Watch
+from ceflow.stages.train.result import Rate, Rates, TrainResult
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ceflow.bottlenecks import Course
+FOLLOWED = 100
+"""The most training examples whose NTK is followed: the first."""
 
 
-def run(job: Job) -> Untyped:
+def run(job: Job) -> TrainResult:
+    """Train. A rate that is too large is no exception but a warning."""
     problem = Problem(job, job.dataset())
     with precision(job.plan):
-        watch = Watch(problem)
-        course = _trained(problem, watch)
-        values, arrays = _values(problem, course), _arrays(watch)
-    return Untyped(**values, **arrays, history=History.of_lines(course.records))
+        recorder = Recorder(problem)
+        training = _trained(problem, recorder)
+        last = training.history.last
+        optional: Values = {"embedding": np.stack(recorder.points)} if recorder.points else {}
+        result = TrainResult(
+            engine=problem.engine,
+            width=job.stage.width,
+            sampling=job.stage.sampling,
+            batch=problem.batches.size,
+            learning_rate=_in_parts(problem, problem.rate),
+            largest_learning_rate=_in_parts(problem, problem.largest),
+            steps=last.pop("step"),
+            ended=_ended(problem, training),
+            predictions=recorder.outputs,
+            history=training.history,
+            **last,
+            **optional,
+        )
+        return result.warned(*_warnings(problem, training))
 
 
-def _trained(problem: Problem, watch: Watch) -> "Course":
+class Recorder:
+    """Makes numbers of each moment, and keeps the arrays."""
+
+    outputs: Float[np.ndarray, "m outputs"]
+    """On all examples, at the last moment."""
+
+    def __init__(self, problem: Problem):
+        self.problem = problem
+        self.points: list[Float[np.ndarray, "m d"]] = []
+        """In the bottleneck, at each moment, where they are asked for."""
+        self._kernel: Float[np.ndarray, "k k"] | None = None
+
+    def __call__(self, step: int, state: State) -> Values:
+        problem, simulation = self.problem, self.problem.simulation
+        self.outputs = np.asarray(simulation.outputs(state))
+        measured = losses_and_accuracies(
+            problem.job.plan, simulation.loss, problem.dataset, self.outputs[None]
+        )
+        if "embedding" in problem.stage.record:
+            self.points.append(np.asarray(state.points))
+        line = {key: finite(each[0]) for key, each in measured.items()}
+        return line | (self._drift(state) if "drift" in problem.stage.record else {})
+
+    def _drift(self, state: State) -> Values:
+        """Measure how far the NTK of the first training examples is from where it was at first."""
+        examples = np.arange(min(FOLLOWED, self.problem.train))
+        now = bottlenecks.composed_ntk(self.problem.simulation, state, examples)
+        start = self._kernel = now if self._kernel is None else self._kernel
+        pairs = dynamics.drift_pairs(len(now))
+        return {
+            "drift": finite(np.median(dynamics.entry_drift(now[pairs], start[pairs]))),
+            "drift_relative": finite(dynamics.relative_drift(now[None], start[None])[0]),
+        }
+
+
+def _trained(problem: Problem, recorder: Recorder) -> Training:
     return problem.simulation.train(
         problem.rate,
         problem.batches,
         problem.steps,
         record_at=problem.stage.moments_of(problem.steps),
-        record=watch,
+        record=recorder,
         until=lambda line: _is_low(problem, line),
         observe=lambda step: problem.job.progress(step, problem.steps, "steps"),
     )
 
 
-def _is_low(problem: Problem, line: Values) -> bool:
-    """Whether the training loss is as low as it is to be."""
+def _is_low(problem: Problem, line: Mapping[str, Any]) -> bool:
+    """Tell whether the training loss is as low as it is to be."""
     stop, loss = problem.stage.stop, line["train_loss"]
     return stop is not None and loss is not None and loss <= stop.train_loss
 
 
-def _values(problem: Problem, course: "Course") -> Values:
-    stage, last = problem.stage, course.records[-1]
-    values: Values = {
-        "engine": problem.engine,
-        "width": stage.width,
-        "sampling": stage.sampling,
-        "batch": problem.batches.size,
-        "learning_rate": _in_parts(problem, problem.rate),
-        "largest_learning_rate": _in_parts(problem, problem.largest),
-        "steps": last["step"],
-        "ended": _ended(problem, course),
-        **{key: value for key, value in last.items() if key != "step"},
-    }
-    warnings = list(_warnings(problem, course))
-    return values | ({"warnings": warnings} if warnings else {})
-
-
-def _in_parts(problem: Problem, rate: float) -> float | str | Values | None:
-    """A learning rate; where the halves have rates of their own, both."""
+def _in_parts(problem: Problem, rate: float) -> Rate | Rates:
+    """Write a learning rate; where the halves have rates of their own, both."""
     if problem.stage.halves is None:
         return written(rate)
     both = problem.shares.times(rate)
-    return {"encoder": written(both.encoder), "decoder": written(both.decoder)}
+    return Rates(encoder=written(both.encoder), decoder=written(both.decoder))
 
 
-def _ended(problem: Problem, course: "Course") -> str:
-    if course.instability:
+def _ended(problem: Problem, training: Training) -> str:
+    if training.instability:
         return "unstable"
-    return "stop" if _is_low(problem, course.records[-1]) else "steps"
+    return "stop" if _is_low(problem, training.history.last) else "steps"
 
 
-def _warnings(problem: Problem, course: "Course") -> Iterator[str]:
+def _warnings(problem: Problem, training: Training) -> Iterator[str]:
     yield from bottlenecks.remarks(problem.dataset.train.x, problem.dataset.train.y)
-    if course.instability:
-        yield course.instability.message(lambda rate: _named(problem, rate))
-    yield from lacking(History.of_lines(course.records), problem.job.plan)
+    if training.instability:
+        yield training.instability.message(lambda rate: _named(problem, rate))
+    yield from lacking(training.history, problem.job.plan)
 
 
 def _named(problem: Problem, rate: float) -> str:
-    """A learning rate in a sentence; where the halves have rates of their own, both."""
+    """Name a learning rate in a sentence; where the halves have rates of their own, both."""
     if problem.stage.halves is None:
         return f"{rate:.3g}"
     both = problem.shares.times(rate)
     return f"{both.encoder:.3g} of the encoder and {both.decoder:.3g} of the decoder"
-
-
-def _arrays(watch: Watch) -> "dict[str, np.ndarray]":
-    """Outputs at the last moment; of all moments the values in the bottleneck, where asked for."""
-    import numpy as np
-
-    assert watch.outputs is not None, "the start is always recorded"
-    arrays = {"predictions": watch.outputs}
-    return arrays | ({"embedding": np.stack(watch.embedding)} if watch.embedding else {})

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from ceflow.history import History
-from ceflow.stages.courses import FEWEST, series
+from ceflow.stages.histories import FEWEST, series
 from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table
 from ceflow.stages.verify.result import ClaimResult, VerifyResult
 

@@ -5,7 +5,7 @@ import pytest
 import ceflow
 from ceflow.history import History
 from ceflow.spec import Document, Mlp
-from ceflow.stages.courses import lacking
+from ceflow.stages.histories import lacking
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,34 @@
-"""What a stage recorded from moment to moment: its last numbers, and curves."""
+"""What stages that follow a descent have in common: their last numbers, and curves on the way."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from ceflow.compiler import Plan
 from ceflow.history import History
-from ceflow.stages.stage import Values
+from ceflow.stages.result import Array, Result
 from ceflow.stages.summary import Cell, Curve, Series
+
+
+class DescentResult(Result):
+    """What a descent came to; numbers of its last moment, None where one is not finite."""
+
+    engine: str
+    """What was followed, by the language's word."""
+    train_loss: float | None
+    """On all training examples."""
+    test_loss: float | None = None
+    """On all test examples, where there are some."""
+    train_accuracy: float | None = None
+    """The share of training examples whose class is right; of classes only."""
+    test_accuracy: float | None = None
+    """The same of test examples."""
+    drift: float | None = None
+    """The median over pairs of training examples of |K_ij(t) - K_ij(0)|, K the NTK."""
+    drift_relative: float | None = None
+    """|K(t) - K(0)|/|K(0)| in Frobenius norm."""
+    predictions: Array
+    """Outputs on all examples, those of training first: (examples, outputs)."""
+
 
 MEASURED = {
     "train_loss": "training loss",
@@ -17,13 +39,13 @@ MEASURED = {
 """Results that any descent has, in the order shown."""
 
 
-def numbers(values: Values, texts: Mapping[str, str]) -> list[tuple[str, Cell]]:
-    """A row for each of these results that there is, with its standard error."""
-    return [(text, _cell(key, values)) for key, text in texts.items() if key in values]
+def numbers(result: DescentResult, texts: Mapping[str, str]) -> list[tuple[str, Cell]]:
+    """Make a row of each of these results that there is, with its standard error."""
+    return [(text, _cell(result, key)) for key, text in texts.items() if key in result]
 
 
-def _cell(key: str, values: Values) -> Cell:
-    value, error = values[key], values.get(f"{key}_stderr")
+def _cell(result: DescentResult, key: str) -> Cell:
+    value, error = getattr(result, key), getattr(result, f"{key}_stderr", None)
     if value is None:
         return "not finite"
     return value if error is None else f"{value:.4g} ± {error:.2g}"

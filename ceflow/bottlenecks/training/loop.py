@@ -1,6 +1,6 @@
-"""A training from step to step: what is recorded, and what went wrong."""
+"""Train from step to step: what is recorded, and what went wrong."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from ceflow.bottlenecks.budget import ROWS
 from ceflow.bottlenecks.training.batches import Batches
 from ceflow.bottlenecks.training.steps import Dynamics, State, advance
+from ceflow.history import History
 
 STEPS = 256
 """Steps at once, at most."""
@@ -47,11 +48,11 @@ largest stable one is 0.5'
 
 
 @dataclass(frozen=True)
-class Course:
-    """What came of a training; steps are those before which something was recorded."""
+class Training:
+    """What came of a training."""
 
-    steps: list[int]
-    records: list[Any]
+    history: History
+    """What was recorded, by the number of steps made before."""
     losses: Float[np.ndarray, " steps"]
     """The mean loss of each batch, before its step."""
     state: State
@@ -65,21 +66,21 @@ def run(
     steps: range,
     *,
     moments: Collection[int],
-    record: Callable[[int, State], Any],
-    until: Callable[[Any], bool],
+    record: Callable[[int, State], Mapping[str, Any]],
+    until: Callable[[Mapping[str, Any]], bool],
     observe: Callable[[int], None],
     reference: float,
     unstable: Callable[[int, float], Instability],
-) -> Course:
-    """All steps, so many at once as rows of the kernel fit; one program whatever the moments."""
+) -> Training:
+    """Make all steps, so many at once as rows of the kernel fit, by one program."""
     ends = sorted({*moments, steps.stop} - {steps.start})
     longest = max((b - a for a, b in pairwise([steps.start, *ends])), default=1)
     length = _length(dynamics, state, batches.size, longest)
-    seen, kept, losses, now = [], [], [], steps.start
+    lines, losses, now = [], [], steps.start
     if now in moments:
-        seen, kept = [now], [record(now, state)]
+        lines.append({"step": now, **record(now, state)})
     for end in ends:
-        if kept and until(kept[-1]):
+        if lines and until(lines[-1]):
             break
         while now < end:
             count = min(length, end - now)
@@ -92,12 +93,13 @@ def run(
             wrong = _grown(losses[-1], reference)
             if wrong is not None:
                 trouble = unstable(now + wrong, float(losses[-1][wrong]))
-                return Course(seen, kept, np.concatenate(losses), state, trouble)
+                return Training(History.of_lines(lines), np.concatenate(losses), state, trouble)
             now += count
             observe(now)
         if end in moments:
-            seen, kept = [*seen, end], [*kept, record(end, state)]
-    return Course(seen, kept, np.concatenate(losses) if losses else np.zeros(0), state)
+            lines.append({"step": end, **record(end, state)})
+    all_losses = np.concatenate(losses) if losses else np.zeros(0)
+    return Training(History.of_lines(lines), all_losses, state)
 
 
 def _length(dynamics: Dynamics, state: State, batch: int, steps: int) -> int:

@@ -1,0 +1,206 @@
+"""What an engine records of its replicas at each moment, and the history that this makes.
+
+Loads JAX: imported only when a stage runs.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
+
+from ceflow import dynamics, kernels
+from ceflow.dynamics import Ending, Loss
+from ceflow.history import History
+from ceflow.spec import Flow
+from ceflow.stages.flow.problem import Integration, Problem
+from ceflow.stages.flow.result import Steps
+from ceflow.stages.losses import losses_and_accuracies
+from ceflow.stages.stage import Values, finite, written
+
+Arrays = dict[str, Float[np.ndarray, "replicas ..."]]
+"""What is recorded at one moment."""
+
+OF_ONE = ("kernel", "covariance")
+"""Arrays of one network only: the first."""
+
+ARRAYS = (*OF_ONE, "entries")
+"""What is recorded, but no one number."""
+
+FEWEST = 4
+"""Replicas of which a median has a standard error."""
+
+
+class LossAbove(eqx.Module):
+    """`log(L/level)` of the training loss, to stop at 0."""
+
+    outputs: Callable[[PyTree], Float[Array, "n outputs"]]
+    targets: Float[Array, "n outputs"]
+    loss: Loss
+    level: float = eqx.field(static=True)
+
+    def __call__(self, t: Array, state: PyTree) -> Float[Array, ""]:
+        return jnp.log(self.loss(self.outputs(state), self.targets) / self.level)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Arrays over times and replicas, and how the replicas ended."""
+
+    times: tuple[float, ...]
+    arrays: Mapping[str, Float[np.ndarray, "times replicas ..."]]
+    outputs: Float[np.ndarray, "replicas n outputs"]
+    """At the last time."""
+    ending: Ending
+    steps: Steps
+    solver: str | None = None
+    derivatives: Float[np.ndarray, "replicas 3 pairs"] | None = None
+    """Of the entries of the NTK in time, at the start."""
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, integration: Integration, outputs: Float[np.ndarray, "replicas n outputs"]
+    ) -> "Recording":
+        """Make it of an integration whose records are the arrays."""
+        trajectory, solver, warnings = integration
+        accepted, rejected = (int(np.max(n)) for n in (trajectory.accepted, trajectory.rejected))
+        return cls(
+            tuple(trajectory.times.tolist()),
+            trajectory.records,
+            outputs,
+            trajectory.ending,
+            Steps(accepted=accepted, rejected=rejected),
+            solver,
+            warnings=warnings,
+        )
+
+
+def joined(parts: Sequence[Recording], replicas: int, warnings: tuple[str, ...] = ()) -> Recording:
+    """Join several groups of replicas, as far as all of them came; with the most steps of any."""
+    worst = min(parts, key=lambda part: (bool(part.ending), part.times[-1]))
+    columns = zip(*(part.times for part in parts), strict=False)
+    times = tuple(each[0] for each in columns if len(set(each)) == 1)
+
+    def together(key: str) -> np.ndarray:
+        several = [part.arrays[key][: len(times)] for part in parts]
+        return np.concatenate(several[: 1 if key in OF_ONE else None], axis=1)[:, :replicas]
+
+    told = dict.fromkeys(text for part in parts for text in part.warnings)
+    derivatives = [part.derivatives for part in parts if part.derivatives is not None]
+    return replace(
+        worst,
+        times=times,
+        arrays={key: together(key) for key in worst.arrays},
+        outputs=np.concatenate([part.outputs for part in parts])[:replicas],
+        steps=Steps(
+            accepted=max(part.steps.accepted for part in parts),
+            rejected=max(part.steps.rejected for part in parts),
+        ),
+        derivatives=np.concatenate(derivatives)[:replicas] if derivatives else None,
+        warnings=(*warnings, *told),
+    )
+
+
+def history_of(stage: Flow, recording: Recording) -> History:
+    """Make a history of the medians over replicas."""
+    arrays = recording.arrays
+    columns: dict[str, tuple[Any, ...]] = {"time": tuple(map(written, recording.times))}
+    for key in arrays:
+        if key not in ARRAYS:
+            columns[key] = tuple(finite(np.median(each)) for each in arrays[key])
+    if "drift" in stage.record:
+        start = arrays["entries"][0]
+        medians = [_median("drift", entries, start) for entries in arrays["entries"]]
+        columns.update(History.of_lines(medians).columns)
+    if stage.entries is not None:
+        medians = (np.median(entries, axis=0) for entries in arrays["entries"])
+        columns["entries"] = tuple([*map(finite, each)] for each in medians)
+    return History(columns)
+
+
+def derivatives_of(recording: Recording) -> Values:
+    """Take the medians over replicas and pairs of the sizes of the derivatives, by their names."""
+    values: Values = {}
+    if recording.derivatives is not None:
+        for order in range(3):
+            each = recording.derivatives[:, order]
+            values |= _median(f"derivative_{order + 1}", each, np.zeros_like(each))
+    return values
+
+
+def _median(
+    key: str,
+    now: Float[np.ndarray, "replicas pairs"],
+    start: Float[np.ndarray, "replicas pairs"],
+) -> Values:
+    """Take the median over replicas of |now - start|, and over pairs of that; its standard error is
+    that of a pair in the middle, as pairs of one network move together."""
+    if len(now) < FEWEST:
+        drifts = np.median(dynamics.entry_drift(now, start), axis=0)
+        return {key: finite(np.median(drifts))}
+    value, stderr = dynamics.median_drift(now, start)
+    return {key: finite(np.median(value)), f"{key}_stderr": finite(np.median(stderr))}
+
+
+def losses_of(problem: Problem, outputs: Float[np.ndarray, "replicas n outputs"]) -> Arrays:
+    """Compute loss and, of classes, accuracy of each replica on training and on test examples."""
+    return losses_and_accuracies(problem.job.plan, problem.loss, problem.dataset, outputs)
+
+
+class NtkRecorder:
+    """Records the NTK of networks, the mean over outputs a of K^aa, as the stage asks.
+
+    Of several replicas each has its own; entries are kept of all, the whole kernel of the first.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        kernels_of: Callable[[Any, Int[np.ndarray, " k"]], Float[np.ndarray, "replicas k k"]],
+    ):
+        """`kernels_of` computes it in a state, over some training examples."""
+        stage = problem.stage
+        self.kernels_of, self.asked = kernels_of, set(stage.record)
+        self.entries = stage.entries is not None
+        self.targets = problem.y
+        self.initial: np.ndarray | None = None
+        if stage.entries is None:
+            examples, pairs = np.arange(problem.train), dynamics.drift_pairs(problem.train)
+        else:
+            chosen = np.array(stage.entries)
+            examples, pairs = np.unique(chosen, return_inverse=True)
+            pairs = tuple(pairs.reshape(chosen.shape).T)
+        self.examples, self.pairs = examples, pairs
+
+    def __call__(self, state: Any) -> Arrays:
+        """Tell what is asked for of the NTK in a state, stacked over replicas."""
+        if not self.entries and not self.asked - {"derivatives"}:
+            return {}
+        arrays, now = {}, self.kernels_of(state, self.examples)
+        self.initial = now if self.initial is None else self.initial
+        if self.entries or "drift" in self.asked:
+            arrays["entries"] = now[:, *self.pairs]
+        if "drift" in self.asked and not self.entries:
+            arrays["drift_relative"] = dynamics.relative_drift(now, self.initial)
+        if "alignment" in self.asked:
+            arrays["alignment"] = np.array([_alignment(k, self.targets) for k in now])
+        if "spectrum" in self.asked:
+            ends = [kernels.spectrum(kernel) for kernel in now]
+            arrays["eigenvalue_max"] = np.array([end.eigenvalue_max for end in ends])
+            arrays["eigenvalue_min"] = np.array([end.eigenvalue_min for end in ends])
+        if "kernel" in self.asked:
+            arrays["kernel"] = now[:1]
+        return arrays
+
+
+def _alignment(kernel: Float[np.ndarray, "k k"], targets: np.ndarray) -> float:
+    """Compute the alignment; NaN where it is undefined."""
+    try:
+        return kernels.alignment(kernel, targets)
+    except ValueError:
+        return math.nan
