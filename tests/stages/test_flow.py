@@ -17,7 +17,7 @@ from ceflow import data, dynamics, kernels
 from ceflow.kernels import analytic
 from ceflow.seeding import Seed
 from ceflow.spec import Document, Flow, Gaussian, Kernel, Mlp, Stop, Variance
-from ceflow.stages.flow.problem import integrated_by
+from ceflow.stages.flow.problem import integrate_by
 from ceflow.store import RunDirectory
 
 TRAIN, TEST, OUTPUTS = 5, 3, 2
@@ -81,7 +81,7 @@ FINISHED = Ended(dynamics.Ending("finished", 1.0))
     ids=["finished", "another finishes", "both fail", "asked for"],
 )
 def test_another_solver_is_tried_where_the_chosen_one_fails(ends: Any, chosen: bool, kept: str):
-    found = integrated_by(ends.__getitem__, "tsit5", chosen=chosen)
+    found = integrate_by(ends.__getitem__, "tsit5", chosen=chosen)
     assert (found.trajectory, found.solver) == (ends[kept], kept)
     warned = "the solver tsit5 was chosen and failed: the state is NaN; rkc did not"
     assert [text.startswith(warned) for text in found.warnings] == [True] * (kept == "rkc")

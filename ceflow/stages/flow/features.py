@@ -36,7 +36,7 @@ def _replica(problem: Problem, index: int) -> Recording:
         return np.asarray(simulation.outputs(state))[None]
 
     ntk = NtkRecorder(problem, kernels)
-    integration = problem.integrated(
+    integration = problem.integrate(
         lambda options: bottlenecks.flow(
             simulation,
             problem.stage.moments(),

@@ -53,7 +53,6 @@ COVARIANCE = 20
 CUBIC = 12
 """FLOPs of an eigendecomposition, for each row cubed, by the time it takes."""
 
-
 SQUARES = {"digits": 0.24, "idx": 0.1, "cifar10": 0.25, "gaussian": 1.0, "deep-gp": 1.0}
 """The mean square of an input as it is read, of MNIST for `idx`. Other files hold anything."""
 

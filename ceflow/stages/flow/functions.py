@@ -66,7 +66,7 @@ def _integrated(problem: Problem, fixed: FixedKernel, index: int) -> Recording:
         jnp.asarray(part, start.dtype) for part in (fixed.train, fixed.test, problem.y)
     )
     solver = problem.solver(start.size, lambda: np.asarray(_of_one_output(matrix)))
-    integration = problem.integrated(
+    integration = problem.integrate(
         lambda options: dynamics.integrate(
             dynamics.KernelFlow(matrix, cross, y, problem.loss),
             (start[:n], start[n:]),

@@ -59,7 +59,7 @@ def _group(
         return np.asarray(_network_outputs(flow, state, problem.x, several))
 
     ntk = NtkRecorder(problem, kernels)
-    integration = problem.integrated(
+    integration = problem.integrate(
         lambda options: dynamics.integrate(
             flow,
             starts,
@@ -95,7 +95,7 @@ def _linearised(problem: Problem, index: int) -> Recording:
     def outputs(delta: PyTree) -> np.ndarray:
         return np.asarray(_linear_outputs(both, delta))[None]
 
-    integration = problem.integrated(
+    integration = problem.integrate(
         lambda options: dynamics.integrate(
             dynamics.LinearisedFlow(model, jnp.asarray(problem.y), problem.loss),
             start,

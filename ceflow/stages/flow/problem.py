@@ -68,7 +68,7 @@ class Integration(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def integrated_by(run: "Callable[[str], Trajectory]", solver: str, *, chosen: bool) -> Integration:
+def integrate_by(run: "Callable[[str], Trajectory]", solver: str, *, chosen: bool) -> Integration:
     """Integrate by a solver; by another where this one was `chosen` by itself, fails, and the other
     does not."""
     first = run(solver)
@@ -192,10 +192,10 @@ class Problem:
 
         return LossAbove(outputs, jnp.asarray(self.y), self.loss, self.stage.stop.train_loss)
 
-    def integrated(
+    def integrate(
         self, run: "Callable[[dict[str, Any]], Trajectory]", options: dict[str, Any]
     ) -> Integration:
         """Integrate under these options, by another solver where `auto` chose one that fails."""
         chosen = self.stage.solver == "auto"
         by = options["solver"]
-        return integrated_by(lambda solver: run(options | {"solver": solver}), by, chosen=chosen)
+        return integrate_by(lambda solver: run(options | {"solver": solver}), by, chosen=chosen)

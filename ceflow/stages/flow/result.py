@@ -44,7 +44,7 @@ class FlowResult(DescentResult):
     drift_stderr: float | None = None
     """The standard error of the drift's median over replicas."""
     alignment: float | None = None
-    """Of the NTK with the targets' kernel, of cosine form."""
+    """The cosine between the NTK and the kernel of the targets, Y Y^T."""
     eigenvalue_max: float | None = None
     """Of the NTK of the training examples."""
     eigenvalue_min: float | None = None
