@@ -45,10 +45,10 @@ class History:
     def __contains__(self, key: str) -> bool:
         return key in self.columns
 
-    def __getitem__(self, key: str) -> "Float[np.ndarray, ' moments']":
+    def __getitem__(self, key: str) -> "Float[np.ndarray, 'moments ...']":
         import numpy as np
 
-        return np.array([np.nan if v in (None, ABSENT) else float(v) for v in self.columns[key]])
+        return np.array([_numbers(value) for value in self.columns[key]])
 
     @property
     def last(self) -> dict[str, Any]:
@@ -73,3 +73,12 @@ class History:
     def dumps(self) -> str:
         """Write a line of JSON for each moment."""
         return "".join(json.dumps(line, allow_nan=False) + "\n" for line in self.lines())
+
+
+def _numbers(value: Any) -> Any:
+    """Make numbers of what a column has at one moment, NaN where there is none."""
+    import numpy as np
+
+    if value is None or value is ABSENT:
+        return np.nan
+    return [*map(_numbers, value)] if isinstance(value, list) else np.asarray(value, float)

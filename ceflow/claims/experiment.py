@@ -42,7 +42,7 @@ class Experiment(NamedTuple):
             record_at=range(steps + 1),
             record=lambda step, state: {"outputs": self.simulated.outputs(state)},
         )
-        exact = np.array(training.history.columns["outputs"], float)
+        exact = training.history["outputs"]
         return relative(np.asarray(followed.outputs, float)[: len(exact)], exact)
 
 

@@ -51,7 +51,7 @@ def path(simulated, rate, steps=120, every=10):
         record=lambda step, state: {"outputs": simulated.outputs(state), "points": state.points},
     )
     assert done.instability is None
-    return tuple(np.stack(done.history.columns[key]) for key in ("outputs", "points"))
+    return done.history["outputs"], done.history["points"]
 
 
 def rate_of(simulated, share=0.3):

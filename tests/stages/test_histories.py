@@ -1,5 +1,6 @@
 """What is said and shown of a history."""
 
+import numpy as np
 import pytest
 
 import ceflow
@@ -19,3 +20,8 @@ def test_numbers_left_out_are_said_and_what_may_help(precision, help):
     found = lacking(History.of_lines(lines), plan)
     said = "not finite or undefined (0/0) at some moments, and left out: train_loss"
     assert found == [f"{said}{help}"]
+
+
+def test_a_column_of_lists_is_read_as_rows():
+    lines = [{"time": 0.0, "entries": [1.0, None]}, {"time": 1.0, "entries": [2.0, 3.0]}]
+    np.testing.assert_array_equal(History.of_lines(lines)["entries"], [[1.0, np.nan], [2.0, 3.0]])
