@@ -1,12 +1,23 @@
 """Stages that do something else, so that a test is quick or something fails."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from pydantic import ConfigDict
 
 from ceflow import stages
-from ceflow.stages.result import Untyped
+from ceflow.stages import Result
+
+
+class Untyped(Result):
+    """A result with any fields."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **fields: Any): ...
 
 
 def stub(monkeypatch: pytest.MonkeyPatch, spec: type, **methods: Callable[..., Any]) -> Any:

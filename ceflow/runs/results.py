@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping
 from functools import cache
 
+from pydantic import ValidationError
+
 from ceflow.blocks.html import section
 from ceflow.spec import Document
 from ceflow.stages import Result, Values, kind_of
-from ceflow.store import RunDirectory
+from ceflow.store import Damaged, RunDirectory
 
 
 class Results(Mapping[str, Result]):
@@ -39,7 +41,14 @@ class Results(Mapping[str, Result]):
         )
 
     def _result(self, name: str) -> Result:
-        result = kind_of(self.document.stages[name]).result.model_validate(self.found[name])
+        kind = kind_of(self.document.stages[name])
+        try:
+            result = kind.result.model_validate(self.found[name])
+        except ValidationError:
+            raise Damaged(
+                f"{self.directory.path / 'results.json'}: what it says of {name!r} is not what this"
+                " version of ceflow writes"
+            ) from None
         if result.history is None:
             return result
         return result.model_copy(update={"history": self.directory.read_metrics(name)})

@@ -5,6 +5,19 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from ceflow import spec as language
+from ceflow.blocks import (
+    Block,
+    Cell,
+    Curve,
+    Drawing,
+    Heatmap,
+    Note,
+    Series,
+    Table,
+    counted,
+    defined,
+    number,
+)
 from ceflow.spec import Flow, Kernel, Search, Train, Variance, Verify
 from ceflow.stages.flow import FlowStage
 from ceflow.stages.kernel import KernelStage
@@ -19,19 +32,6 @@ from ceflow.stages.stage import (
     resolve_model,
     result_of,
     with_data,
-)
-from ceflow.stages.summary import (
-    Block,
-    Cell,
-    Curve,
-    Drawing,
-    Heatmap,
-    Note,
-    Series,
-    Table,
-    counted,
-    defined,
-    number,
 )
 from ceflow.stages.train import TrainStage
 from ceflow.stages.variance import VarianceStage

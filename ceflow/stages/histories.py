@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ceflow.blocks import Cell, Curve, Series
 from ceflow.compiler import Plan
 from ceflow.history import History
 from ceflow.stages.result import Array, Result
-from ceflow.stages.summary import Cell, Curve, Series
 
 
 class DescentResult(Result):

@@ -145,13 +145,3 @@ class Result(Record):
         """The same with more warnings, each of which is said once."""
         said = list(dict.fromkeys((*self.warnings, *sentences)))
         return self.model_copy(update={"warnings": said}) if sentences else self
-
-
-class Untyped(Result):
-    """What a stage found whose fields are not written down yet."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
-
-    if TYPE_CHECKING:
-
-        def __init__(self, **fields: Any): ...

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from ceflow import data
 from ceflow import spec as language
+from ceflow.blocks import Block
 from ceflow.compiler import Plan
 from ceflow.events import InaccurateKernelWarning, Observer, Progress
 from ceflow.seeding import Seed, pinned
 from ceflow.spec import Circle, Descent, Fault, Kernel, Model, Variance
 from ceflow.stages.result import Result, Values  # noqa: F401 (stages without typed results)
-from ceflow.stages.summary import Block
 from ceflow.store import RunDirectory
 
 if TYPE_CHECKING:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stubs import stub
+from stubs import Untyped, stub
 
 import ceflow
 from ceflow.history import History
 from ceflow.spec import Document, Flow
 from ceflow.stages import Job
-from ceflow.stages.result import Untyped
 
 TEXT = """
 name = "small"

@@ -5,14 +5,13 @@ import math
 from typing import Any
 
 import pytest
-from stubs import stub
+from stubs import Untyped, stub
 
 import ceflow
 from ceflow import stages
 from ceflow.report import run_report, write_figures
 from ceflow.runs import reopen
 from ceflow.spec import Collect, Document, Ensemble, Flow, Gaussian, Kernel, Mlp, Sweep, Variance
-from ceflow.stages.result import Untyped
 from ceflow.store import RunDirectory
 
 ENSEMBLE = Ensemble(multiplicity=1, member=Mlp(widths=[8, 8], activation="erf"))

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from rich.console import Console
-from stubs import stub
+from stubs import Untyped, stub
 
 import ceflow
 from ceflow.history import History
@@ -28,7 +28,6 @@ from ceflow.spec import (
     recorded,
 )
 from ceflow.stages import Values
-from ceflow.stages.result import Untyped
 from ceflow.store import RunDirectory
 
 WIDTHS = [math.inf, 10, 2]

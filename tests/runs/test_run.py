@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from stubs import stub
+from stubs import Untyped, stub
 
 import ceflow
 from ceflow import stages
@@ -17,7 +17,6 @@ from ceflow.events import Event, Progress, StageFinished, StageStarted
 from ceflow.runs import machine, require_memory
 from ceflow.runs.needs import PLAIN, forecast
 from ceflow.spec import Document, Gaussian, Kernel, Mlp, Search, SpecError, Variance, member_of
-from ceflow.stages.result import Untyped
 
 ANALYTIC = Kernel()
 EMPIRICAL = Kernel(method="empirical", draws=2)

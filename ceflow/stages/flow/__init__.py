@@ -1,11 +1,11 @@
 """The `flow` stage: gradient flow of parameters or of functions, and the NTK while it moves."""
 
+from ceflow.blocks import Block
 from ceflow.compiler import Plan
 from ceflow.spec import Flow, Model
 from ceflow.stages.flow import forecast, report
 from ceflow.stages.flow.result import FlowResult, Steps
 from ceflow.stages.stage import Forecast, Job, Stage
-from ceflow.stages.summary import Block
 
 __all__ = ["FlowResult", "FlowStage", "Steps"]
 

@@ -1,9 +1,9 @@
 """What a flow stage has to show."""
 
+from ceflow.blocks import Block, Note, Table, number
 from ceflow.history import History
 from ceflow.stages.flow.result import FlowResult
 from ceflow.stages.histories import LOSS, MEASURED, Drawn, curves, numbers
-from ceflow.stages.summary import Block, Note, Table, number
 
 ROWS = {
     **MEASURED,

@@ -1,5 +1,6 @@
 """The `kernel` stage: a kernel matrix over the training inputs, and what follows from it."""
 
+from ceflow.blocks import Block
 from ceflow.compiler import Plan
 from ceflow.spec import Kernel, Model
 from ceflow.stages.kernel import forecast, report
@@ -7,7 +8,6 @@ from ceflow.stages.kernel.measuring import measure
 from ceflow.stages.kernel.methods import compute
 from ceflow.stages.kernel.result import KernelResult, Profile
 from ceflow.stages.stage import Forecast, Job, Stage, precision
-from ceflow.stages.summary import Block
 
 __all__ = ["KernelResult", "KernelStage", "Profile"]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from ceflow.blocks import UNDEFINED, Block, Cell, Curve, Note, Series, Table, defined
 from ceflow.stages.kernel.result import KernelResult, Profile
-from ceflow.stages.summary import UNDEFINED, Block, Cell, Curve, Note, Series, Table, defined
 
 Row = tuple[str, Cell]
 

@@ -192,7 +192,7 @@ class SearchResult(Result):
     """The candidates within the tolerance of the best, the narrowest first."""
     compare: list[Compared]
     """The networks that the stage names."""
-    rows: ClassVar[str] = "curve"
+    ROWS: ClassVar[str] = "curve"
     curve: list[CurvePoint]
     """All candidates, the narrowest first."""
     latency: Latencies | None = None

@@ -1,9 +1,9 @@
 """The `train` stage: gradient descent of an infinitely wide network with a bottleneck."""
 
+from ceflow.blocks import Block
 from ceflow.compiler import Plan
 from ceflow.spec import Model, Train
 from ceflow.stages.stage import Forecast, Job, Stage
-from ceflow.stages.summary import Block
 from ceflow.stages.train import forecast, report
 from ceflow.stages.train.result import Rates, TrainResult
 

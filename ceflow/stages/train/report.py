@@ -1,8 +1,8 @@
 """What a train stage has to show."""
 
+from ceflow.blocks import Block, Note, Table, number
 from ceflow.history import History
 from ceflow.stages.histories import LOSS, MEASURED, Drawn, curves, numbers
-from ceflow.stages.summary import Block, Note, Table, number
 from ceflow.stages.train.result import Rate, Rates, TrainResult
 
 ROWS = {

@@ -1,9 +1,9 @@
 """The `variance` stage: moments of an NTK entry over widths, and alpha (CE Algorithm 1)."""
 
+from ceflow.blocks import Block
 from ceflow.compiler import Plan
 from ceflow.spec import Model, Variance
 from ceflow.stages.stage import Forecast, Job, Stage
-from ceflow.stages.summary import Block
 from ceflow.stages.variance import forecast, report
 from ceflow.stages.variance.fitting import fitted
 from ceflow.stages.variance.measuring import inputs_of, measure, members_of, method_of

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ceflow import variance
+from ceflow.blocks import widths_text
 from ceflow.spec import Variance
-from ceflow.stages.summary import widths_text
 from ceflow.stages.variance.result import Point, VarianceResult
 
 if TYPE_CHECKING:

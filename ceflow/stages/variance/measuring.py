@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ceflow import variance
+from ceflow.blocks import widths_text
 from ceflow.compiler import fan_in_sum, member_with, ratio_widths
 from ceflow.seeding import Seed
 from ceflow.spec import Member, Model, Variance, member_of
 from ceflow.stages.stage import Job, precision
-from ceflow.stages.summary import widths_text
 from ceflow.stages.variance.result import Point
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from ceflow.stages.summary import Block, Curve, Note, Series, Table, widths_text
+from ceflow.blocks import Block, Curve, Note, Series, Table, widths_text
 from ceflow.stages.variance.result import Point, VarianceResult
 
 SUM = "S = Σ 1/fan-in"

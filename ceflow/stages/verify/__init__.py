@@ -1,9 +1,9 @@
 """The `verify` stage: claims of the papers, each with a number and a verdict."""
 
+from ceflow.blocks import Block
 from ceflow.compiler import Plan
 from ceflow.spec import Model, Verify
 from ceflow.stages.stage import Forecast, Job, Stage
-from ceflow.stages.summary import Block
 from ceflow.stages.verify import forecast, report, run
 from ceflow.stages.verify.result import ClaimResult, PartResult, VerifyResult
 

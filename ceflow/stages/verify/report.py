@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterator
 
+from ceflow.blocks import Block, Cell, Curve, Note, Series, Table
 from ceflow.history import History
 from ceflow.stages.histories import FEWEST, series
-from ceflow.stages.summary import Block, Cell, Curve, Note, Series, Table
 from ceflow.stages.verify.result import ClaimResult, VerifyResult
 
 COLUMNS = ("claim", "of", "found", "expected", "tolerance", "verdict")

@@ -3,10 +3,10 @@
 from typing import Any
 
 from ceflow import claims
+from ceflow.blocks import number
 from ceflow.history import History
 from ceflow.spec import Verify
 from ceflow.stages.stage import Job, Values, finite, precision
-from ceflow.stages.summary import number
 from ceflow.stages.verify.result import ClaimResult, PartResult, VerifyResult
 
 UNDECIDED = ClaimResult(value=None, expected=None, tolerance=None, holds=None, part=None, parts=[])

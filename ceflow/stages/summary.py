@@ -1,1 +1,0 @@
-from ceflow.blocks.content import *  # noqa: F403
