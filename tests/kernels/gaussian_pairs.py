@@ -22,6 +22,8 @@ def expectation(f: Callable[[Array], Array], q1: float, q2: float, c: float, one
     turning = NEAR * max(1.0, rest) / abs(slope)
     u, weight = _rule(np.zeros(1), np.sqrt(q1), np.concatenate([NEAR, turning]))
     u, weight = u[0], weight[0]
+    if rest == 0:  # to rounding, v is a multiple of u
+        return float((weight * f(u) * f(slope * u)).sum())
     v, inner = _rule(slope * u, rest, NEAR)
     return float(weight @ (f(u) * (inner * f(v)).sum(axis=1)))
 

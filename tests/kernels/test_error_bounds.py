@@ -127,6 +127,9 @@ def test_deep_networks_are_within_their_bounds(name: Any, depth: int, c: float):
                 given = analytic(spec, x, activation=ACTIVATIONS[name])
             exact = kernels(name, x.astype(float), depth, c, 0.0)
             for kernel in (found, given):
+                if math.isnan(kernel.error):  # said not to be known: of a series, or in float32
+                    assert kernel is given or dtype == "float32"
+                    continue
                 for value, true in zip(kernel[:2], exact, strict=True):
                     # the reference is off by its own rounding, some 1e-13 a layer
                     allowed = (float(kernel.error) + 1e-11) * exact[1].max()
@@ -138,6 +141,14 @@ def test_an_inaccurate_kernel_is_a_warning():
     with pytest.warns(InaccurateKernelWarning, match="may be off by 0"):
         error = analytic_error(Mlp(widths=(8,) * 2), BASE, activation=jnp.abs)
     assert float(error) > 0.01
+
+
+def test_where_a_bound_is_no_bound_it_is_not_known():
+    """The slope of tanh is a spike between the nodes of a rule that knows only the function."""
+    spec, x = Mlp(widths=(8,), activation="tanh"), (1e6 * BASE).astype(np.float32)
+    with pytest.warns(InaccurateKernelWarning, match="its numbers say nothing"):
+        error = analytic_error(spec, x, activation=ACTIVATIONS["tanh"])
+    assert math.isnan(error)
 
 
 @pytest.mark.parametrize("scale", [1e-25, 1e25])

@@ -50,6 +50,18 @@ def started(moments: Moments, covariance: float = 0.0) -> Moments:
     return moments._replace(errors=errors)
 
 
+def over_largest(errors: Float[Array, "..."], diagonal: Float[Array, "..."]) -> Float[Array, ""]:
+    """The largest error over the largest exact diagonal entry, from the entries as found.
+
+    NaN, for not known, where the exact entry may be 0 for all that the bounds say; infinity where
+    the numbers are not held.
+    """
+    largest = jnp.max(diagonal)
+    found = jnp.max(errors) / jnp.where(largest > 0, largest, 1.0)
+    unknown = jnp.where(jnp.isfinite(found), jnp.nan, jnp.inf)
+    return jnp.where(found < 1, found / (1 - found), unknown)
+
+
 def of_covariance(moments: Moments) -> Float[Array, "..."]:
     """The bound on the error of a covariance, all in all."""
     assert moments.errors is not None

@@ -15,7 +15,7 @@ from ceflow.compiler import nodes
 from ceflow.compiler.models import expand, sized
 from ceflow.events import InaccurateKernelWarning
 from ceflow.kernels.infinite.angles import Rows, angles, rows
-from ceflow.kernels.infinite.errors import started
+from ceflow.kernels.infinite.errors import over_largest, started
 from ceflow.kernels.infinite.gaussian import NO_KERNEL
 from ceflow.kernels.infinite.moments import Moments, from_angle
 from ceflow.kernels.infinite.pairwise import pairwise
@@ -33,10 +33,16 @@ TRIED = 64
 TOLERATED = 0.01
 """The error of a kernel above which there is a warning."""
 
-INACCURATE = (
-    "the analytic kernel may be off by {:.2g} of its largest diagonal entry: take precision"
-    " float64, inputs of smaller scale, smaller weight variances, or an activation with a closed"
-    " form"
+REMEDY = (
+    "take precision float64, inputs of smaller scale, smaller weight variances, or an activation"
+    " with a closed form"
+)
+
+INACCURATE = "the analytic kernel may be off by {:.2g} of its largest diagonal entry: " + REMEDY
+
+UNKNOWN = (
+    "the analytic kernel may be off by as much as its entries, or more, so that its numbers say"
+    " nothing: " + REMEDY
 )
 
 OUT_OF_RANGE = (
@@ -65,7 +71,8 @@ class Kernels(NamedTuple):
     Rounding in the inputs' precision, what series leave out and the integrals behind them, carried
     through the layers to first order. Those integrals are compared with the same at twice the
     spacing: of a function given as `activation` this part is an estimate, not a bound, where it has
-    kinks or changes over less than a thirtieth of the deviation of its argument.
+    kinks or changes over less than a thirtieth of the deviation of its argument. NaN where the
+    error may be as large as the entries: then it is not known, and the numbers say nothing.
     """
 
 
@@ -88,11 +95,11 @@ def analytic(
     `x2` is `x1` by default, and then only half of the matrix is computed. Of relu, leaky-relu, abs,
     linear, erf, gelu, sin and cos by closed forms; of tanh, softplus and silu by a Hermite series
     or, where the variance of their argument is large, by a mixture of closed forms; of others by a
-    Hermite series. `Kernels.error` bounds what all of it is off by, and above 1 % an
-    `InaccurateKernelWarning` says so. `activation`, an elementwise function in JAX, replaces the
-    model's (pass the same function again, not a new lambda, or all is compiled anew). `tile` rows
-    are computed at once, beside which memory holds the inputs and the result; its bits do not
-    depend on it.
+    Hermite series. `Kernels.error` bounds what all of it is off by; above 1 %, and where no bound
+    is known (NaN), an `InaccurateKernelWarning` says so. `activation`, an elementwise function in
+    JAX, replaces the model's (pass the same function again, not a new lambda, or all is compiled
+    anew). `tile` rows are computed at once, beside which memory holds the inputs and the result;
+    its bits do not depend on it.
 
     Of a `Block` the examples are patches, (n, channels, 3, 3) or as rows. In place of a model a
     tree of layers (`ceflow.compiler.nodes`) can be given, with convolutions, average pooling and
@@ -181,7 +188,7 @@ def _held(kernel: Array, x1: Array, x2: Array | None) -> Array:
         vanished = np.abs(numbers) < jnp.finfo(kernel.dtype).tiny
         held = not (vanished.any() and np.asarray(x1)[vanished].any())
     if not held:
-        _within(math.nan, x1, x2)
+        _within(math.inf, x1, x2)
     return kernel
 
 
@@ -288,15 +295,14 @@ def _variances(x: Float[Array, "n d"]) -> Float[Array, " n"]:
 def _bound_at(root: nodes.Node, q: Float[Array, " tried"]) -> Float[Array, ""]:
     """From the diagonal: each entry's bound is a sum of geometric means of two diagonal ones."""
     state = through_layers(root, started(Moments(q, q, jnp.zeros_like(q), q)))
-    largest = jnp.max(state.ntk)
-    return jnp.max(jnp.asarray(state.ntk_error)) / jnp.where(largest > 0, largest, 1.0)
+    return over_largest(jnp.asarray(state.ntk_error), state.ntk)
 
 
 def _within(
     error: Float[Array, ""] | float, x1: Array, x2: Array | None
 ) -> Float[Array, ""] | float:
     """The error of inputs; raises `ValueError` where none can be given."""
-    if isinstance(error, Tracer) or np.isfinite(error):
+    if isinstance(error, Tracer) or not np.isinf(error):
         return error
     largest = max(float(jnp.abs(x).max()) for x in (x1, x2) if x is not None)
     said = OUT_OF_RANGE.format(largest, x1.dtype)
@@ -312,10 +318,12 @@ def _said(error: Float[Array, ""] | float, x1: Array, x2: Array | None) -> Float
 
 
 def inaccuracy(error: Float[Array, ""] | float) -> str | None:
-    """A sentence on an analytic kernel whose error is above 1 %; of others none.
+    """A sentence on an analytic kernel whose error is above 1 % or not known; of others none.
 
     >>> inaccuracy(1e-6)
     """
-    if isinstance(error, Tracer) or not float(error) > TOLERATED:
+    if isinstance(error, Tracer) or float(error) <= TOLERATED:
         return None
+    if math.isnan(float(error)):
+        return UNKNOWN
     return INACCURATE.format(float(error))

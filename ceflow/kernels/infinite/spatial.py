@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 
 from ceflow.compiler import nodes
 from ceflow.kernels.infinite.duals import dual
-from ceflow.kernels.infinite.errors import eps_of, of_covariance
+from ceflow.kernels.infinite.errors import eps_of, of_covariance, over_largest
 from ceflow.kernels.infinite.gaussian import require_gaussian
 from ceflow.kernels.infinite.moments import Errors, Moments, ranged, scaled, size
 from ceflow.kernels.infinite.polynomials import angle_of, half_angle_squares, rounded, safe_sqrt
@@ -116,8 +116,7 @@ def image_error(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, "
         return error, across.ntk.reshape(-1)
 
     errors, diagonal = _in_batches(alone, np.arange(TRIED)[None], min(TRIED, _at_once(root, x)), x)
-    largest = jnp.max(diagonal)
-    return jnp.max(errors) / jnp.where(largest > 0, largest, 1.0)
+    return over_largest(errors, diagonal)
 
 
 def _pooled_variances(root: nodes.Node, x: Array, reach: Array) -> tuple[Array, ...]:

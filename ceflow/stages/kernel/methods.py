@@ -57,7 +57,8 @@ def _analytic(job: Job, dataset: Dataset) -> Computed:
 
     x, test = dataset.train.x, dataset.test.x
     asked = test if job.stage.ridge is not None and len(test) else None
-    about = MethodResult(quadrature_error=float(kernels.analytic_error(job.model, x, asked)))
+    error = float(kernels.analytic_error(job.model, x, asked))
+    about = MethodResult(quadrature_error=None if math.isnan(error) else error)
     block = kernels.block_kernel(job.model, job.stage.kind)
     kernel = _tiled(job, x, block) if job.stage.tile else np.asarray(block(x))
     return Computed(kernel, lambda rows: np.asarray(block(test[rows], x)), about)

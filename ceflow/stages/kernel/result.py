@@ -1,5 +1,7 @@
 """What a `kernel` stage finds."""
 
+import math
+
 from ceflow import kernels
 from ceflow.stages.result import Array, Record, Result
 
@@ -8,7 +10,8 @@ class MethodResult(Result):
     """What the method that computes a kernel says of it."""
 
     quadrature_error: float | None = None
-    """Of an analytic kernel: how far an entry may be off, over the largest diagonal entry."""
+    """Of an analytic kernel: how far an entry may be off, over the largest diagonal entry; None
+    where nothing is known."""
     draws: int | None = None
     """Of a drawn kernel: the networks."""
     error: float | None = None
@@ -74,4 +77,7 @@ class KernelResult(MethodResult):
 
     @property
     def caution(self) -> str | None:
-        return kernels.inaccuracy(self.quadrature_error) if self.quadrature_error else None
+        if "quadrature_error" not in self:
+            return None
+        error = self.quadrature_error
+        return kernels.inaccuracy(math.nan if error is None else error)
