@@ -63,12 +63,10 @@ def mixed(mixture: Mixture) -> Form:
             return there[0] + back[0], there[1] + back[1]
 
         def step(total: tuple[Array, Array], pair: Array) -> tuple[tuple[Array, Array], None]:
-            a, b, *weights = pair
-            found = jax.checkpoint(both)(a, b)
-            return tuple(
-                each + rounded(weight * value)
-                for each, weight, value in zip(total, weights, found, strict=True)
-            ), None
+            a, b, of_value, of_slope = pair
+            value, slope = jax.checkpoint(both)(a, b)
+            added = total[0] + rounded(of_value * value), total[1] + rounded(of_slope * slope)
+            return added, None
 
         empty = jnp.zeros(jnp.broadcast_shapes(q1.shape, q2.shape, c.shape), c.dtype)
         return jax.lax.scan(step, (empty, empty), jnp.asarray(_pairs(mixture), c.dtype))[0]
