@@ -1,5 +1,6 @@
 """Equinox modules in NTK parameterisation: one example in, its outputs out."""
 
+from ceflow._numbers import numbers
 from ceflow.nets.activations import ACTIVATIONS
 from ceflow.nets.batch_norm import BatchNorm
 from ceflow.nets.convolution import Convolution
@@ -8,7 +9,7 @@ from ceflow.nets.ensemble import Ensemble
 from ceflow.nets.pooling import average_pool, global_average, max_pool
 from ceflow.nets.residual import Residual
 from ceflow.nets.states import BATCH, Frozen, is_stateful
-from ceflow.nets.types import floats, numbers
+from ceflow.nets.types import floats
 
 __all__ = [
     "ACTIVATIONS",

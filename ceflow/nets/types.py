@@ -4,8 +4,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, ArrayLike, Float
+
+from ceflow._numbers import numbers
 
 
 def is_whole(x: Any) -> bool:
@@ -25,28 +26,6 @@ def wider(dtype: Any) -> Any:
     (dtype('float32'), dtype('float32'))
     """
     return jnp.dtype(jnp.float32 if is_narrow(dtype) else dtype)
-
-
-def numbers(x: Any, *, real: bool = False) -> Any:
-    """An array as it is, or what is no array yet as one of NumPy's.
-
-    Raises `ValueError` where it does not hold numbers, or `real` ones.
-
-    >>> numbers([[1.0], [2.0]]).shape
-    (2, 1)
-    """
-    if not isinstance(x, jax.Array):
-        try:
-            x = np.asarray(x)
-        except (TypeError, ValueError):
-            raise ValueError("an array has rows of numbers, all of one length") from None
-    if real and jnp.issubdtype(x.dtype, jnp.complexfloating):
-        raise ValueError(f"an array of real numbers is wanted, not one of {x.dtype}")
-    if not (jnp.issubdtype(x.dtype, jnp.number) or x.dtype == bool):
-        kinds = {np.str_: "text", np.bytes_: "text", np.object_: "objects"}
-        what = kinds.get(x.dtype.type, str(x.dtype))
-        raise ValueError(f"an array of numbers is wanted, not one of {what}")
-    return x
 
 
 def floats(x: ArrayLike, whole: Any = float) -> Float[Array, "..."]:

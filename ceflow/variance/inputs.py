@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from ceflow import nets
+from ceflow._numbers import numbers
 from ceflow.spec import Block, Mlp
 
 DrawnLaw = Literal["iid", "rectified"]
@@ -56,7 +56,7 @@ def patch_positions(
 
 def _checked(x: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
     """An input as float64. Raises `ValueError` for another shape, and where K would be 0 or NaN."""
-    x = np.asarray(nets.numbers(x, real=True), float)
+    x = np.asarray(numbers(x, real=True), float)
     if x.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, x.shape, strict=True)):
         expected = " x ".join("n" if n is None else str(n) for n in shape)
         raise ValueError(f"x must be one input of {expected} numbers, not of shape {x.shape}")

@@ -1,0 +1,32 @@
+"""Arrays that hold numbers, whoever made them; what looks at them loads no JAX."""
+
+import re
+from typing import Any
+
+NUMBERS = re.compile(r"bool|b?float\d|u?int\d|complex\d")
+"""The names of types of numbers, those that NumPy itself has not, such as bfloat16, among them."""
+
+
+def numbers(x: Any, *, real: bool = False) -> Any:
+    """An array as it is, or what is no array yet as one of NumPy's.
+
+    Raises `ValueError` where it does not hold numbers, or `real` ones.
+
+    >>> numbers([[1.0], [2.0]]).shape
+    (2, 1)
+    """
+    import numpy as np
+
+    if not (hasattr(x, "dtype") and hasattr(x, "shape")):
+        try:
+            x = np.asarray(x)
+        except (TypeError, ValueError):
+            raise ValueError("an array has rows of numbers, all of one length") from None
+    name = str(x.dtype)
+    if real and name.startswith("complex"):
+        raise ValueError(f"an array of real numbers is wanted, not one of {name}")
+    if not NUMBERS.match(name):
+        kinds = {np.str_: "text", np.bytes_: "text", np.object_: "objects"}
+        what = kinds.get(getattr(x.dtype, "type", None), name)
+        raise ValueError(f"an array of numbers is wanted, not one of {what}")
+    return x
