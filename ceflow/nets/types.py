@@ -34,6 +34,7 @@ def floats(x: ArrayLike, whole: Any = float) -> Float[Array, "..."]:
     Whole numbers and bools become floats of the type `whole`, by default JAX's own: products of
     pixels in uint8 wrap at 256. float16 and bfloat16 become float32. Other types stay.
 
+    >>> import numpy as np
     >>> print(floats(np.array([200, 100], np.uint8)) ** 2)
     [40000. 10000.]
 
