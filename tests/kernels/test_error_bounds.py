@@ -122,10 +122,16 @@ def test_deep_networks_are_within_their_bounds(name: Any, depth: int, c: float):
     for scale in (1e-6, 1.0, 30.0, 1e6):
         for dtype in ("float32", "float64"):
             x = (scale * BASE[:2]).astype(dtype)
-            with jax.enable_x64(dtype == "float64"):
-                found = analytic(spec, x)
-                given = analytic(spec, x, activation=ACTIVATIONS[name])
             exact = kernels(name, x.astype(float), depth, c, 0.0)
+            try:
+                with jax.enable_x64(dtype == "float64"):
+                    found = analytic(spec, x)
+                    given = analytic(spec, x, activation=ACTIVATIONS[name])
+            except ValueError as error:  # float32 has no squares of variances this large
+                if "float32 cannot hold" not in str(error):
+                    raise
+                assert exact[0].max() ** 2 > np.finfo("float32").max
+                continue
             for kernel in (found, given):
                 if math.isnan(kernel.error):  # said not to be known: of a series, or in float32
                     assert kernel is given or dtype == "float32"
