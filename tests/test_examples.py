@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import snapshots
 
 import ceflow
 from ceflow.spec import Cifar10, Idx, network_name
@@ -70,6 +71,17 @@ def test_example_runs_to_its_end(example, name):
     of_runs = run.results.values() if document.sweep else [run.results]
     assert all(list(results) == list(document.stages) for results in of_runs)
     assert json.loads((run.path / "run.json").read_text())["state"] == "done"
+
+
+@pytest.mark.parametrize("name", [name for name in SPECS if snapshots.snapshot(name).exists()])
+def test_results_of_an_example_are_those_of_the_first_release(example, name):
+    """Its keys, texts and numbers; those to what sums of float32 in another order may change."""
+    found = snapshots.cut(json.loads((example(name).path / "results.json").read_text()))
+    before = json.loads(snapshots.snapshot(name).read_text())
+    assert dict(snapshots.leaves(found)) == {
+        place: pytest.approx(value, rel=1e-4) if isinstance(value, float) else value
+        for place, value in snapshots.leaves(before)
+    }
 
 
 @pytest.mark.parametrize("name", SPECS)
