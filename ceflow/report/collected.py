@@ -2,18 +2,8 @@
 
 from collections.abc import Sequence
 
-from ceflow.stages import (
-    Block,
-    Cell,
-    Curve,
-    Drawing,
-    Heatmap,
-    Note,
-    Series,
-    Table,
-    Values,
-    number,
-)
+from ceflow.blocks import Block, Cell, Curve, Drawing, Heatmap, Note, Series, Table, number
+from ceflow.stages import Values
 
 
 def collected_blocks(name: str, values: Values) -> list[Block]:

@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ceflow.blocks import Curve
 from ceflow.blocks.svg import draw_svg
 from ceflow.compiler import Plan, compile
 from ceflow.report.collected import collected_drawing
 from ceflow.runs import Results
 from ceflow.spec import variants
-from ceflow.stages import Curve, kind_of
+from ceflow.stages import kind_of
 from ceflow.store import RunDirectory
 
 if TYPE_CHECKING:

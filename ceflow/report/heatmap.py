@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from ceflow.blocks import Heatmap, Series, number
 from ceflow.report.text import share
-from ceflow.stages import Heatmap, Series, number
 
 SHADES = "░▒▓█"
 """Low to high."""

@@ -6,9 +6,9 @@ from itertools import groupby
 
 from rich.tree import Tree
 
+from ceflow.blocks import counted, number
 from ceflow.compiler import Plan, halves_of, nodes
 from ceflow.spec import Bottleneck, flops_text
-from ceflow.stages import counted, number
 
 
 def costs(node: nodes.Node) -> str:

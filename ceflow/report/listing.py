@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from ceflow.blocks import Table
 from ceflow.report.trouble import in_a_word
 from ceflow.runs.record import read_state
-from ceflow.stages import Table
 from ceflow.store import Damaged, RunDirectory
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle, pairwise
 from string import ascii_letters
 
+from ceflow.blocks import Curve, Series, number
 from ceflow.report.text import share
-from ceflow.stages import Curve, Series, number
 
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each dot, by row and column."""
@@ -26,7 +26,7 @@ def draw(curve: Curve, width: int = 64, height: int = 12) -> list[str]:
     """The lines of a plot: title, canvas with its axes' ends, label of x, and a legend of several
     series: lines carry letters then.
 
-    >>> from ceflow.stages import Curve, Series
+    >>> from ceflow.blocks import Curve, Series
     >>> line = Series("y", (0.0, 1.0), (0.0, 1.0))
     >>> for text in draw(Curve("c", "a line", "x", "y", (line,)), 8, 2): print(text.rstrip())
     a line

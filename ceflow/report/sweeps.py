@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from ceflow.stages import Block, Cell, Note, Table, Values, defined
+from ceflow.blocks import Block, Cell, Note, Table, defined
+from ceflow.stages import Values
 
 COLUMNS = 8
 """Numbers of each run in the table."""

@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 from rich.tree import Tree
 
-from ceflow.blocks import drawable, shown
+from ceflow.blocks import Block, Curve, Note, Table, counted, drawable, number, shown
 from ceflow.compiler import Plan
 from ceflow.report.collected import collected_blocks
 from ceflow.report.heatmap import draw_heatmap
@@ -22,7 +22,7 @@ from ceflow.report.text import seconds, size
 from ceflow.report.trouble import standing, trouble
 from ceflow.runs import Needs, Results, known_results
 from ceflow.spec import Stage, printable, variants
-from ceflow.stages import Block, Curve, Note, Result, Table, counted, kind_of, number
+from ceflow.stages import Result, kind_of
 from ceflow.store import RunDirectory
 
 

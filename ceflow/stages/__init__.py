@@ -5,19 +5,6 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from ceflow import spec as language
-from ceflow.blocks import (
-    Block,
-    Cell,
-    Curve,
-    Drawing,
-    Heatmap,
-    Note,
-    Series,
-    Table,
-    counted,
-    defined,
-    number,
-)
 from ceflow.spec import Flow, Kernel, Search, Train, Variance, Verify
 from ceflow.stages.flow import FlowStage
 from ceflow.stages.kernel import KernelStage
@@ -75,25 +62,14 @@ def kind_of(stage: language.Stage) -> Stage[Any, Any]:
 
 __all__ = [
     "KINDS",
-    "Block",
-    "Cell",
-    "Curve",
-    "Drawing",
     "Forecast",
-    "Heatmap",
     "Job",
-    "Note",
     "Record",
     "Result",
-    "Series",
     "Stage",
-    "Table",
     "Values",
     "Work",
-    "counted",
-    "defined",
     "kind_of",
-    "number",
     "reads_data",
     "resolve_model",
     "result_of",

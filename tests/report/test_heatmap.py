@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ceflow.blocks import Curve, Heatmap, Series
 from ceflow.blocks.svg import CELLS, draw_svg
 from ceflow.report.collected import collected_drawing
 from ceflow.report.heatmap import LONGEST, SHADES, VIRIDIS, draw_heatmap
-from ceflow.stages import Curve, Heatmap, Series
 
 
 def heatmap(*rows: Series) -> Heatmap:

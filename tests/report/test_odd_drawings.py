@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
+from ceflow.blocks import Block, Curve, Heatmap, Note, Series, Table
 from ceflow.blocks.placing import LARGEST, drawable
 from ceflow.blocks.svg import draw_svg
 from ceflow.report.terminal import _section
-from ceflow.stages import Block, Curve, Heatmap, Note, Series, Table
 
 TEXTS = {
     "dollars": "c$\\frac{$",

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 import ceflow
+from ceflow.blocks import Curve, Series
 from ceflow.blocks.svg import draw_svg
 from ceflow.report import plan_tree, run_report, write_figures
 from ceflow.report.figures import overlaid
@@ -24,7 +25,6 @@ from ceflow.spec import (
     Variance,
     network_name,
 )
-from ceflow.stages import Curve, Series
 from ceflow.store import RunDirectory
 
 WIDTH, HEIGHT = 20, 5

@@ -1,7 +1,7 @@
 """The table of a sweep: no cell is blank without a reason."""
 
+from ceflow.blocks import Note, Table
 from ceflow.report.sweeps import REASONS, sweep_blocks
-from ceflow.stages import Note, Table
 
 SINGULAR = "the kernel is singular to rounding; set stages.k.ridge to 1.0e-07 or more"
 UNDEFINED = {"k": {"train_mse": None, "note": None, "warnings": [SINGULAR]}}

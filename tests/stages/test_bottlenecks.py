@@ -11,11 +11,11 @@ import pytest
 
 import ceflow
 from ceflow import data, kernels
+from ceflow.blocks import Table
 from ceflow.bottlenecks import Batches, Simulation, composed_ntk, sample
 from ceflow.dynamics import ConstantKernel, SquaredError
 from ceflow.seeding import Seed
 from ceflow.spec import Bottleneck, Circle, DeepGp, Document, Flow, Kernel, Mlp, Npz, Stop
-from ceflow.stages import Table
 from ceflow.stages.flow.report import describe
 from ceflow.store import RunDirectory
 

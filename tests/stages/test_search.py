@@ -8,6 +8,7 @@ import pytest
 
 import ceflow
 from ceflow import stages
+from ceflow.blocks import Curve, Table
 from ceflow.compiler import ensemble_with
 from ceflow.compiler.models import expand
 from ceflow.runs import RunError
@@ -115,10 +116,10 @@ def test_near_optimal_set_holds_the_primal_and_counts_whole_networks(done, name)
 @pytest.mark.parametrize("name", ASKED)
 def test_every_search_has_tables_and_both_figures_to_show(done, name):
     blocks = stages.KINDS[Search].describe(done[name][1])
-    curves = [block for block in blocks if isinstance(block, stages.Curve)]
+    curves = [block for block in blocks if isinstance(block, Curve)]
     assert [curve.name for curve in curves] == ["primal", "dual"]
     for block in blocks:
-        if isinstance(block, stages.Table):
+        if isinstance(block, Table):
             assert {len(row) for row in block.rows} == {len(block.columns)}
     assert all(len(series.x) == len(series.y) > 0 for curve in curves for series in curve.series)
 
@@ -128,7 +129,7 @@ def test_what_is_shown_beside_a_network_is_the_network_s(done, name):
     """In every table a row that names a network in whole members has its cost and variance."""
     result = done[name][1]
     blocks = stages.KINDS[Search].describe(result)
-    tables = [block for block in blocks if isinstance(block, stages.Table)]
+    tables = [block for block in blocks if isinstance(block, Table)]
     networks = next(table for table in tables if "ρ" in table.columns)
     base = result.baseline
     key = "parameters" if result.cost == "parameters" else "flops"
@@ -198,7 +199,7 @@ def test_latency_is_measured_and_listed(tmp_path):
     for part in ("baseline", "primal", "dual"):
         assert result[part].seconds > 0
     assert any(
-        isinstance(block, stages.Table) and block.columns[0] == "forward pass of 64, float32"
+        isinstance(block, Table) and block.columns[0] == "forward pass of 64, float32"
         for block in stages.KINDS[Search].describe(result)
     )
 

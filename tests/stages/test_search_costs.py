@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import ceflow
+from ceflow.blocks import Note, Table
 from ceflow.cli import main
 from ceflow.runs import RunError, require_memory
 from ceflow.spec import (
@@ -22,7 +23,6 @@ from ceflow.spec import (
     SpecError,
     Variance,
 )
-from ceflow.stages import Note, Table
 from ceflow.stages.search import SearchResult, problem
 from ceflow.stages.search.report import describe
 

@@ -12,6 +12,7 @@ import zarr
 
 import ceflow
 from ceflow import stages
+from ceflow.blocks import Curve, Table, number
 from ceflow.kernels import analytic, empirical_ntk
 from ceflow.runs.needs import forecast
 from ceflow.seeding import Seed
@@ -350,11 +351,11 @@ def test_memory_does_not_grow_with_the_draws():
 @pytest.mark.parametrize("name", list(ALL.stages))
 def test_every_stage_has_blocks_to_show(done, name):
     blocks = stages.kind_of(ALL.stages[name]).describe(done.results[name])
-    assert any(isinstance(block, stages.Table) for block in blocks)
+    assert any(isinstance(block, Table) for block in blocks)
     for block in blocks:
-        if isinstance(block, stages.Table):
+        if isinstance(block, Table):
             assert {len(row) for row in block.rows} == {len(block.columns)}
-        if isinstance(block, stages.Curve):
+        if isinstance(block, Curve):
             assert all(len(series.x) == len(series.y) > 0 for series in block.series)
 
 
@@ -374,7 +375,7 @@ def test_every_stage_has_blocks_to_show(done, name):
     ],
 )
 def test_numbers_are_shown_to_four_digits(value, shown):
-    assert stages.number(value) == shown
+    assert number(value) == shown
 
 
 def test_job_streams_differ_by_stage_name():

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import ceflow
+from ceflow.blocks import Curve, Note, Table
 from ceflow.history import History
 from ceflow.runs import require_memory
 from ceflow.runs.needs import forecast
@@ -23,7 +24,6 @@ from ceflow.spec import (
     Train,
     dumps,
 )
-from ceflow.stages import Curve, Note, Table
 from ceflow.stages.train import TrainResult, TrainStage
 
 WIDE = Mlp(widths=(math.inf,), weight_variance=1.0)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ceflow
+from ceflow.blocks import Curve, Note
 from ceflow.seeding import Seed
 from ceflow.spec import (
     Block,
@@ -22,7 +23,7 @@ from ceflow.spec import (
     Stage,
     Variance,
 )
-from ceflow.stages import Curve, Note, kind_of
+from ceflow.stages import kind_of
 from ceflow.variance import draw_inputs, exact_moments, fit_alpha
 
 MLP = Mlp(widths=(24, 24), inputs=3, outputs=2)

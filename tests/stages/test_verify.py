@@ -7,11 +7,12 @@ import pytest
 
 import ceflow
 from ceflow import claims
+from ceflow.blocks import Curve, Note, Table
 from ceflow.report import run_report
 from ceflow.runs import forecast_needs, require_memory
 from ceflow.spec import Bottleneck, Claim, Document, Ensemble, Mlp, SpecError, Stage, Verify
 from ceflow.spec.stages.verify import OF_DRAWS, OF_ENSEMBLES
-from ceflow.stages import Curve, Note, Table, kind_of
+from ceflow.stages import kind_of
 from ceflow.stages.verify.forecast import NEEDS
 
 HALF = {"widths": [math.inf], "weight_variance": 1.0}
