@@ -65,4 +65,4 @@ if __name__ == "__main__":
 
     for name in sys.argv[1:]:
         (path,) = (Path(__file__).parents[1] / "examples").rglob(f"{name}.toml")
-        write(name, ceflow.run(path, mkdtemp()).path / "results.json")
+        write(name, ceflow.run(ceflow.load(path), mkdtemp()).path / "results.json")

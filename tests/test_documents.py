@@ -12,9 +12,9 @@ from click.testing import CliRunner
 import ceflow
 from ceflow.cli import main
 from ceflow.cli.init import KINDS
+from ceflow.runs import results_schema
 from ceflow.spec import Sweep, json_schema
 from ceflow.spec.codes import CODES
-from ceflow.stages import results_schema
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

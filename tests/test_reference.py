@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 import ceflow
-from ceflow.runs import require_memory
+from ceflow.runs import require_memory, results_schema
 from ceflow.spec import (
     Bottleneck,
     Budget,
@@ -36,7 +36,7 @@ from ceflow.spec import (
     json_schema,
 )
 from ceflow.spec.codes import CODES
-from ceflow.stages import KINDS, Record, results_schema
+from ceflow.stages import KINDS, Record
 
 FOLDER = Path(__file__).parents[1] / "spec"
 CHAPTERS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.md"))}

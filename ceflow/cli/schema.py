@@ -10,7 +10,7 @@ import click
 def command(results: bool) -> None:
     """Print the JSON Schema of the language, which editors check and complete specs by."""
     if results:
-        from ceflow.stages import results_schema as schema
+        from ceflow.runs import results_schema as schema
     else:
         from ceflow.spec import json_schema as schema
 

@@ -1,37 +1,39 @@
 """What was collected over a sweep: a table, and a figure with its fits."""
 
-from collections.abc import Sequence
-
 from ceflow.blocks import Block, Cell, Curve, Drawing, Heatmap, Note, Series, Table, number
-from ceflow.stages import Values
+from ceflow.runs.collected import (
+    Collected,
+    CollectedCurves,
+    CollectedPoints,
+    Fit,
+    Point,
+    Reached,
+)
 
 
-def collected_blocks(name: str, values: Values) -> list[Block]:
-    """Points and fits, or the x at which a level was reached, then the figure and the warnings of
-    one [collect] table."""
-    drawn = collected_drawing(name, values)
-    warnings = [Note(text, warning=True) for text in values.get("warnings", ())]
-    found = _reached(values) if "curves" in values else _numbers(values)
-    return [*found, *([drawn] if drawn else []), *warnings]
+def collected_blocks(name: str, found: Collected) -> list[Block]:
+    """Show the points and fits of one [collect] table, or the x at which a level was reached, then
+    the figure and the warnings."""
+    drawn = collected_drawing(name, found)
+    warnings = [Note(text, warning=True) for text in found.warnings]
+    numbers = _levels(found) if isinstance(found, CollectedCurves) else _points_and_fits(found)
+    return [*numbers, *([drawn] if drawn else []), *warnings]
 
 
-def collected_drawing(name: str, values: Values) -> Drawing | None:
-    """What is drawn of one [collect] table; None where there is nothing."""
-    return _courses(name, values) if "curves" in values else _points(name, values)
+def collected_drawing(name: str, found: Collected) -> Drawing | None:
+    """Draw one [collect] table; None where there is nothing to draw."""
+    return _curves(name, found) if isinstance(found, CollectedCurves) else _scatter(name, found)
 
 
-def _courses(name: str, values: Values) -> Drawing | None:
-    """A curve or a row for each run, in the order of `by`."""
-    series = tuple(
-        Series(curve.get("by", curve["run"]), tuple(curve["x"]), tuple(curve["y"]))
-        for curve in values["curves"]
-    )
+def _curves(name: str, found: CollectedCurves) -> Drawing | None:
+    """Draw a curve or a row for each run, in the order of `by`."""
+    series = tuple(Series(each.label, tuple(each.x), tuple(each.y)) for each in found.curves)
     if not series:
         return None
-    x, y = (values[key].removeprefix("stages.") for key in ("x", "y"))
-    legend = values.get("by", "run")
+    x, y = (path.removeprefix("stages.") for path in (found.x, found.y))
+    legend = found.by or "run"
     title = f"{y} by {x}"
-    if values["view"] == "heatmap":
+    if found.view == "heatmap":
         rows = tuple(_in_order(each) for each in series if len(set(each.x)) > 1)
         return Heatmap(name, title, x, y, rows, legend) if rows else None
     clock = x.endswith((".time", ".step"))  # else a loss over a loss: axes alike
@@ -40,83 +42,81 @@ def _courses(name: str, values: Values) -> Drawing | None:
 
 
 def _in_order(series: Series) -> Series:
-    """By x, of which each cell of a heatmap is a stretch."""
+    """Sort by x, of which each cell of a heatmap is a stretch."""
     x, y = zip(*sorted(zip(series.x, series.y, strict=True)), strict=True)
     return Series(series.label, x, y)
 
 
-def _reached(values: Values) -> list[Block]:
-    """Where each curve came to the level that was asked for."""
-    if "level" not in values:
+def _levels(found: CollectedCurves) -> list[Block]:
+    """Tell where each curve came to the level that was asked for."""
+    if found.level is None:
         return []
-    x, y = (values[key].rpartition(".")[2] for key in ("x", "y"))
-    rows = [(found.get("by", found["run"]), _reached_at(found, x)) for found in values["reached"]]
-    head = f"first {x} at which {y} comes to {number(values['level'])}"
-    return [Table((values.get("by", "run"), head), tuple(rows))]
+    x, y = (path.rpartition(".")[2] for path in (found.x, found.y))
+    rows = tuple((each.label, _reached_at(each, x)) for each in found.reached)
+    return [
+        Table((found.by or "run", f"first {x} at which {y} comes to {number(found.level)}"), rows)
+    ]
 
 
-def _reached_at(found: Values, x: str) -> Cell:
-    if found["x"] is None:
-        return f"not reached by {x} {number(found['last'])}"
-    return found["x"]
+def _reached_at(found: Reached, x: str) -> Cell:
+    if found.x is not None:
+        return found.x
+    return "not reached" + ("" if found.last is None else f" by {x} {number(found.last)}")
 
 
-def _numbers(values: Values) -> list[Block]:
-    return [_table(values), *(Note(_fit_text(values, fit)) for fit in values.get("fits", ()))]
+def _points_and_fits(found: CollectedPoints) -> list[Block]:
+    last = found.y.removeprefix("stages.")
+    by = any("by" in point for point in found.points)
+    columns = ("run", found.x, *(("by",) if by else ()), last)
+    table = Table(columns, tuple(_row(point) for point in found.points))
+    return [table, *(Note(_fit_text(found.y, fit)) for fit in found.fits)]
 
 
-def _points(name: str, values: Values) -> Curve | None:
-    """The points of each curve, and its fit as a line; on logarithmic axes where there is one."""
-    series = tuple(each for by in _curves(values) for each in _series(values, by))
-    log = "fits" in values
+def _row(point: Point) -> tuple[Cell, ...]:
+    x, y = ("" if value is None else value for value in (point.x, point.y))
+    if point.stderr is not None and y != "":
+        y = f"{number(y)} ± {point.stderr:.2g}"
+    return (point.run, x, *((point.by,) if "by" in point else ()), y)
+
+
+def _fit_text(y: str, fit: Fit) -> str:
+    which = f"{fit.by}: " if fit.by else ""
+    law = f"{which}{y.rpartition('.')[2]} = {fit.factor:.3g} x^{fit.slope:.3f}"
+    if fit.interval is None:
+        return law
+    low, high = fit.interval
+    return f"{law}, slope {fit.slope:.3f} (95 %: {low:.3f} to {high:.3f})"
+
+
+def _scatter(name: str, found: CollectedPoints) -> Curve | None:
+    """Draw the points of each curve, and its fit as a line; on logarithmic axes where there is
+    one."""
+    curves = dict.fromkeys(point.by for point in found.points)
+    series = tuple(each for by in curves for each in _series(found, by))
     if not series:
         return None
-    y = values["y"].removeprefix("stages.")
-    return Curve(name, f"{y} by {values['x']}", values["x"], y, series, log, log)
+    log = "fits" in found
+    y = found.y.removeprefix("stages.")
+    return Curve(name, f"{y} by {found.x}", found.x, y, series, log, log)
 
 
-def _curves(values: Values) -> list[str]:
-    return list(dict.fromkeys(point.get("by", "") for point in values["points"]))
-
-
-def _series(values: Values, by: str) -> list[Series]:
+def _series(found: CollectedPoints, by: str) -> list[Series]:
     known = [
-        point
-        for point in values["points"]
-        if point.get("by", "") == by and point["x"] is not None and point["y"] is not None
+        (point.x, point.y)
+        for point in found.points
+        if point.by == by and point.x is not None and point.y is not None
     ]
     if not known:
         return []
-    x, y = (tuple(point[key] for point in known) for key in ("x", "y"))
-    found = [Series(by or "measured", x, y, "points")]
-    for fit in values.get("fits", ()):
-        if fit.get("by", "") == by:
-            ends = (min(x), max(x))
-            line = tuple(fit["factor"] * end ** fit["slope"] for end in ends)
-            label = f"{by + ': ' if by else ''}slope {fit['slope']:.2f}"
-            found.append(Series(label, ends, line))
-    return found
-
-
-def _fit_text(values: Values, fit: Values) -> str:
-    which = f"{fit['by']}: " if "by" in fit else ""
-    law = f"{which}{values['y'].rpartition('.')[2]} = {fit['factor']:.3g} x^{fit['slope']:.3f}"
-    if fit["interval"] is None:
-        return law
-    low, high = fit["interval"]
-    return f"{law}, slope {fit['slope']:.3f} (95 %: {low:.3f} to {high:.3f})"
-
-
-def _table(values: Values) -> Table:
-    last = values["y"].removeprefix("stages.")
-    by = any("by" in point for point in values["points"])
-    columns = ("run", values["x"], *(("by",) if by else ()), last)
-    rows = [_row(point) for point in values["points"]]
-    return Table(columns, tuple(map(tuple, rows)))
-
-
-def _row(point: Values) -> Sequence[Cell]:
-    x, y = (("" if point[key] is None else point[key]) for key in ("x", "y"))
-    if "stderr" in point and y != "":
-        y = f"{number(y)} ± {point['stderr']:.2g}"
-    return (point["run"], x, *((point["by"],) if "by" in point else ()), y)
+    x, y = zip(*known, strict=True)
+    ends = (min(x), max(x))
+    lines = [
+        Series(
+            f"{by + ': ' if by else ''}slope {fit.slope:.2f}",
+            ends,
+            tuple(fit.factor * end**fit.slope for end in ends),
+        )
+        for fit in found.fits
+        if fit.by == by
+    ]
+    return [Series(by or "measured", x, y, "points"), *lines]

@@ -3,19 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ceflow.blocks import Curve
 from ceflow.blocks.svg import draw_svg
 from ceflow.compiler import Plan, compile
 from ceflow.report.collected import collected_drawing
-from ceflow.runs import Results
+from ceflow.runs import Results, read_collected
 from ceflow.spec import variants
 from ceflow.stages import kind_of
 from ceflow.store import RunDirectory
-
-if TYPE_CHECKING:
-    pass
 
 
 def write_figures(directory: RunDirectory, plan: Plan) -> None:
@@ -30,7 +26,7 @@ def write_figures(directory: RunDirectory, plan: Plan) -> None:
         for name, curve in _curves(below, its_plan):
             alike.setdefault(name, {})[run] = curve
     together = ((name, overlaid(curves)) for name, curves in alike.items())
-    collected = directory.read_json("results.json", {}).get("collect", {})
+    collected = read_collected(directory, directory.read_json("results.json", {}))
     gathered = (
         (f"collect-{name}", collected_drawing(name, each)) for name, each in collected.items()
     )

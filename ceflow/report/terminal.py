@@ -20,7 +20,7 @@ from ceflow.report.plot import draw
 from ceflow.report.sweeps import sweep_blocks
 from ceflow.report.text import seconds, size
 from ceflow.report.trouble import standing, trouble
-from ceflow.runs import Needs, Results, known_results
+from ceflow.runs import Needs, Results, known_results, read_collected
 from ceflow.spec import Stage, printable, variants
 from ceflow.stages import Result, kind_of
 from ceflow.store import RunDirectory
@@ -124,10 +124,8 @@ def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
     if plan.document.sweep:
         yield from map(_block, sweep_blocks(found.get("runs", {})))
         yield ""
-        for name, values in found.get("collect", {}).items():
-            yield _section(
-                Text.assemble((name, "bold"), "  collect"), collected_blocks(name, values)
-            )
+        for name, each in read_collected(directory, found).items():
+            yield _section(Text.assemble((name, "bold"), "  collect"), collected_blocks(name, each))
             yield ""
     results = Results(directory, plan.document, found["stages"])
     state = directory.read_json("run.json")

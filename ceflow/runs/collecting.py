@@ -7,6 +7,7 @@ from typing import Any
 
 from ceflow.compiler import Plan
 from ceflow.history import History
+from ceflow.runs.collected import Collected, CollectedPoints, Fit, Point, given
 from ceflow.runs.curves import curves, label, missing
 from ceflow.runs.numbers import plain
 from ceflow.spec import (
@@ -15,7 +16,7 @@ from ceflow.spec import (
     Flow,
     activations_of,
     at_path,
-    course_path,
+    history_path,
     tree_of,
     variants,
 )
@@ -30,13 +31,13 @@ Runs = Mapping[str, dict[str, Values]]
 """The results of each run of a sweep."""
 
 
-def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> Values:
-    """Of one [collect] table the points, and the fit of each of its curves; or the curves of what
-    the runs in the sweep's directory recorded. Runs that failed are left out, and named."""
+def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> Collected:
+    """Gather the points of one [collect] table and fit each of its curves, or gather the curves of
+    what the runs in the sweep's directory recorded. Runs that failed are left out, and named."""
     documents = variants(plan.document)
-    if not asked.of_courses(plan.document):
-        return _numbers(asked, documents, runs)
-    stage = course_path(asked.x)[0]
+    if not asked.of_histories(plan.document):
+        return _collected_points(asked, documents, runs)
+    stage = history_path(asked.x)[0]
     done = {run: stage in runs.get(run, {}) for run in documents}
     below = {run: RunDirectory(directory.path / run) for run in documents}
     histories = {
@@ -45,28 +46,33 @@ def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> 
     return curves(asked, documents, histories)
 
 
-def _numbers(asked: Collect, documents: Mapping[str, Document], runs: Runs) -> Values:
+def _collected_points(
+    asked: Collect, documents: Mapping[str, Document], runs: Runs
+) -> CollectedPoints:
     points = list(_points(asked, documents, runs))
-    values: Values = {"x": asked.x, "y": asked.y, "points": points}
     warnings = [*_lacking(asked, points, runs), *_kinks(asked, documents)]
+    fits = {}
     if asked.fit == "power":
-        values["fits"], unfitted = _fits(points)
+        fits["fits"], unfitted = _fits(points)
         warnings += unfitted
-    return values | ({"warnings": warnings} if warnings else {})
+    return CollectedPoints(x=asked.x, y=asked.y, points=points, **fits, **given(warnings=warnings))
 
 
-def _points(asked: Collect, documents: Mapping[str, Document], runs: Runs) -> Iterator[Values]:
-    """In the order of the runs."""
+def _points(asked: Collect, documents: Mapping[str, Document], runs: Runs) -> Iterator[Point]:
+    """Read the point of each run, in the order of the runs."""
     y = ".".join(asked.result)
     for run, document in documents.items():
         tree = tree_of(document, defaults=True)
-        point: Values = {"run": run, "x": _number(at_path(tree, asked.x))}
-        if asked.by is not None:
-            point["by"] = label(at_path(tree, asked.by))
         found = runs.get(run, {})
-        point["y"] = _number(at_path(found, y))
-        stderr = _number(at_path(found, f"{y}_stderr"))
-        yield point | ({} if stderr is None else {"stderr": stderr})
+        yield Point(
+            run=run,
+            x=_number(at_path(tree, asked.x)),
+            y=_number(at_path(found, y)),
+            **given(
+                by=None if asked.by is None else label(at_path(tree, asked.by)),
+                stderr=_number(at_path(found, f"{y}_stderr")),
+            ),
+        )
 
 
 def _number(value: Any) -> float | None:
@@ -78,43 +84,43 @@ def _number(value: Any) -> float | None:
     return value if isinstance(value, int) or isfinite(value) else None
 
 
-def _fits(points: list[Values]) -> tuple[list[Values], list[str]]:
-    """The power law of each curve of several x, and a sentence for what has none."""
-    curves: dict[str, list[Values]] = {}
+def _fits(points: list[Point]) -> tuple[list[Fit], list[str]]:
+    """Fit a power law to each curve of several x, and say which curves have none."""
+    curves: dict[str, list[Point]] = {}
     for point in points:
-        if point["x"] is not None and point["y"] is not None:
-            curves.setdefault(point.get("by", ""), []).append(point)
-    long = {by: curve for by, curve in curves.items() if len({p["x"] for p in curve}) > 1}
+        if point.x is not None and point.y is not None:
+            curves.setdefault(point.by, []).append(point)
+    long = {by: curve for by, curve in curves.items() if len({p.x for p in curve}) > 1}
     if not long:
         return [], ["a power law needs two different x: there is no fit"]
     fits, unfitted = [], []
     for by, curve in long.items():
         try:
-            fits.append(({"by": by} if by else {}) | _power(curve))
+            fits.append(Fit(**({"by": by} if by else {}), **_power(curve)))
         except ValueError as error:
             unfitted.append(f"{by + ': ' if by else ''}{error}")
     return fits, unfitted
 
 
-def _power(curve: list[Values]) -> Values:
-    """The slope of log y over log x, weighted where each y has a standard error."""
+def _power(curve: list[Point]) -> Values:
+    """Fit the slope of log y over log x, weighted where each y has a standard error."""
     from ceflow.dynamics import power_law
 
     x, y = ([point[key] for point in curve] for key in ("x", "y"))
-    errors = [point["stderr"] for point in curve if point.get("stderr")]
+    errors = [point.stderr for point in curve if point.stderr]
     fit, lost = plain(asdict(power_law(x, y, errors if len(errors) == len(y) else None)))
     if lost:
         raise ValueError(f"its power law is past all numbers ({', '.join(lost)})")
     return fit
 
 
-def _lacking(asked: Collect, points: list[Values], runs: Runs) -> Iterator[str]:
-    """What is said of runs without the number that was asked for."""
+def _lacking(asked: Collect, points: list[Point], runs: Runs) -> Iterator[str]:
+    """Say which runs are without the number that was asked for."""
     stage = asked.result[0]
-    absent = [point["run"] for point in points if stage not in runs.get(point["run"], {})]
+    absent = [point.run for point in points if stage not in runs.get(point.run, {})]
     if absent:
         yield missing(stage, absent, len(points))
-    without = [p["run"] for p in points if p["y"] is None and p["run"] not in absent]
+    without = [p.run for p in points if p.y is None and p.run not in absent]
     if without:
         found = runs[without[0]][stage]
         numbers = ", ".join(key for key, value in found.items() if _number(value) is not None)
@@ -122,14 +128,14 @@ def _lacking(asked: Collect, points: list[Values], runs: Runs) -> Iterator[str]:
             f"{len(without)} of {len(points)} runs have no number {asked.y}; {stage!r} has the"
             f" numbers {numbers}"
         )
-    without = [point["run"] for point in points if point["x"] is None]
+    without = [point.run for point in points if point.x is None]
     if without:
         count = f"{len(without)} of {len(points)}"
         yield f"{asked.x} is no finite number, nor one repeated, in {count} runs"
 
 
 def _kinks(asked: Collect, documents: Mapping[str, Document]) -> Iterator[str]:
-    """Theorem 1 where it does not hold."""
+    """Say where theorem 1 does not hold."""
     if asked.fit != "power" or asked.result[-1] not in MOVES:
         return
     of_flow = [d for d in documents.values() if isinstance(d.stages[asked.result[0]], Flow)]

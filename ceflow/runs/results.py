@@ -1,13 +1,16 @@
 """What the stages of a run found, read from its directory as it is asked for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from typing import Any
 
 from pydantic import ValidationError
+from pydantic.json_schema import models_json_schema
 
 from ceflow.blocks.html import section
+from ceflow.runs.collected import CollectedCurves, CollectedPoints
 from ceflow.spec import Document
-from ceflow.stages import Result, Values, kind_of
+from ceflow.stages import KINDS, Record, Result, Values, kind_of
 from ceflow.store import Damaged, RunDirectory
 
 
@@ -52,3 +55,27 @@ class Results(Mapping[str, Result]):
         if result.history is None:
             return result
         return result.model_copy(update={"history": self.directory.read_metrics(name)})
+
+
+def results_schema() -> dict[str, Any]:
+    """Make the JSON Schema of results.json, by which editors complete what stages found."""
+    results = [kind.result for kind in KINDS.values()]
+    collected = [CollectedPoints, CollectedCurves]
+    schemas, definitions = models_json_schema(
+        [(each, "serialization") for each in (*results, *collected)]
+    )
+
+    def one_of(kinds: Iterable[type[Record]]) -> Values:
+        return {"anyOf": [schemas[each, "serialization"] for each in dict.fromkeys(kinds)]}
+
+    stages = {"type": "object", "additionalProperties": one_of(results)}
+    gathered = {"type": "object", "additionalProperties": one_of(collected)}
+    runs = {"type": "object", "additionalProperties": stages}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "What a run of ceflow found",
+        "type": "object",
+        "required": ["stages"],
+        "properties": {"stages": stages, "runs": runs, "collect": gathered},
+        **definitions,
+    }

@@ -10,6 +10,7 @@ from ceflow.blocks.html import section
 from ceflow.compiler import Plan, compile
 from ceflow.data import Extent
 from ceflow.events import Observer, ignore
+from ceflow.runs.collected import Collected
 from ceflow.runs.failures import RunError
 from ceflow.runs.needs import require_memory
 from ceflow.runs.record import read_results, read_state
@@ -34,7 +35,7 @@ class Run:
 
     path: Path
     results: Mapping[str, Any]
-    collected: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    collected: Mapping[str, Collected] = field(default_factory=dict)
 
     def array(self, stage: str) -> "np.ndarray":
         """The array of a stage, such as a kernel; of a sweep's run, `"widths=50-50/kernel"`.

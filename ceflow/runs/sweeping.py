@@ -9,6 +9,7 @@ from statistics import mean
 
 from ceflow.compiler import Plan, compile
 from ceflow.events import Event, Observer
+from ceflow.runs.collected import Collected, read_collected
 from ceflow.runs.collecting import collect
 from ceflow.runs.directories import holds, taken
 from ceflow.runs.loop import Loop, begin
@@ -50,7 +51,7 @@ class Sweep(Work):
     ):
         super().__init__(plan, directory, observe, fail_fast=fail_fast)
         self.results: dict[str, dict[str, Values]] = {}
-        self.collected: dict[str, Values] = {}
+        self.collected: dict[str, Collected] = {}
         self.documents = variants(plan.document)
         self._done: set[str] = set()
         """The runs all of whose stages are done, those of earlier attempts included."""
@@ -83,7 +84,8 @@ class Sweep(Work):
 
     def show(self) -> None:
         found = read_results(self.directory)
-        self.results, self.collected = found["runs"], found.get("collect", {})
+        self.results = found["runs"]
+        self.collected = read_collected(self.directory, found)
         for name, document in self.documents.items():
             Loop(
                 replace(self.plan, document=document),
@@ -181,7 +183,8 @@ class Sweep(Work):
         started = time.perf_counter()
         self.results = {n: self.results[n] for n in self.documents if n in self.results}
         found: Values = {"stages": {}, "runs": self.results}
-        found |= {"collect": self.collected} if self.collected else {}
+        if self.collected:
+            found["collect"] = {name: each.table() for name, each in self.collected.items()}
         self.directory.write_json("results.json", found)
         self.state["results"] = digest(found)
         self._written = time.perf_counter()

@@ -1,8 +1,7 @@
 """The language: what a document may say, and how it is read and written. Never imports JAX."""
 
 from ceflow.spec.base import Spec
-from ceflow.spec.collect import Collect, at_path, course_path
-from ceflow.spec.courses import recorded
+from ceflow.spec.collect import Collect, at_path, history_path
 from ceflow.spec.data import (
     Cifar10,
     Circle,
@@ -18,6 +17,7 @@ from ceflow.spec.data import (
 )
 from ceflow.spec.diagnostics import Fault, Place, SpecError, printable
 from ceflow.spec.document import VERSION, Document
+from ceflow.spec.histories import recorded
 from ceflow.spec.models import (
     Block,
     Bottleneck,
@@ -100,10 +100,10 @@ __all__ = [
     "activations_of",
     "at_path",
     "check",
-    "course_path",
     "dumps",
     "dumps_origins",
     "flops_text",
+    "history_path",
     "json_schema",
     "load",
     "loads",

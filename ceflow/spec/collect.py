@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from ceflow.spec.base import Count, Spec
-from ceflow.spec.courses import recorded
 from ceflow.spec.diagnostics import Fault
+from ceflow.spec.histories import recorded
 from ceflow.spec.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
-OF_COURSES = ("view", "smooth", "level")
+OF_HISTORIES = ("view", "smooth", "level")
 """Keys that say something of what is recorded from moment to moment only."""
 
 
 class Collect(Spec):
-    """Of every run of a sweep one number against another, or the course of one."""
+    """Of every run of a sweep one number against another, or its history."""
 
     x: str
     """A swept path, as `"model.multiplicity"`; widths that are all equal count as that number. Or
@@ -32,20 +32,20 @@ class Collect(Spec):
     fit: Literal["none", "power"] = "none"
     """`power`: y = factor x^exponent, by least squares of log y on log x."""
     view: Literal["curves", "heatmap"] = "curves"
-    """Of courses: `curves` over common axes, or a `heatmap` with a row a run, x to the right, y as
-    a colour."""
+    """Of histories: `curves` over common axes, or a `heatmap` with a row a run, x to the right, y
+    as a colour."""
     smooth: Count | None = None
-    """Of courses: y at evenly spaced x over the range of all runs, then the mean of both over so
+    """Of histories: y at evenly spaced x over the range of all runs, then the mean of both over so
     many neighbours (BN appendix D.4)."""
     level: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    """Of courses: a table of the first x at which each comes to this y."""
+    """Of histories: a table of the first x at which each comes to this y."""
 
     @property
     def result(self) -> tuple[str, ...]:
         """Stage and keys of y among the results."""
         return tuple(self.y.split(".")[1:])
 
-    def of_courses(self, document: "Document") -> bool:
+    def of_histories(self, document: "Document") -> bool:
         """Whether it gathers what is recorded from moment to moment."""
         swept = document.sweep.paths if document.sweep else ()
         return self.x.startswith("stages.") and self.x not in swept
@@ -57,13 +57,13 @@ class Collect(Spec):
             return [Fault("CE202", message, part="key", help="add a [sweep] table")]
         faults = [*self._swept_faults(document), *self._stage_faults(document)]
         faults = faults or list(self._measured_faults(document))
-        if self.of_courses(document):
-            return faults or list(self._recorded_faults(document)) or list(self._course_faults())
+        if self.of_histories(document):
+            return faults or list(self._recorded_faults(document)) or list(self._history_faults())
         return [*faults, *self._number_faults(), *self._fit_faults(document)]
 
     def _swept_faults(self, document: "Document") -> Iterator[Fault]:
         swept = list(document.sweep.paths) if document.sweep else []
-        for key in ("by",) if self.of_courses(document) else ("x", "by"):
+        for key in ("by",) if self.of_histories(document) else ("x", "by"):
             path = getattr(self, key)
             if path is not None and path not in swept:
                 message = f"{path!r} is not swept"
@@ -75,7 +75,7 @@ class Collect(Spec):
 
     def _stage_faults(self, document: "Document") -> Iterator[Fault]:
         names = list(document.stages)
-        for key in ("x", "y") if self.of_courses(document) else ("y",):
+        for key in ("x", "y") if self.of_histories(document) else ("y",):
             root, *rest = getattr(self, key).split(".")
             if root != "stages" or len(rest) < 2:
                 help = f'as "stages.{names[0] if names else "NAME"}.KEY"'
@@ -105,12 +105,12 @@ class Collect(Spec):
             yield Fault("CE202", message, ("fit",), "key", "sweep over more, or leave fit out")
 
     def _recorded_faults(self, document: "Document") -> Iterator[Fault]:
-        """What is wrong with the quantities whose courses these would be, of x first: it may be a
+        """What is wrong with the quantities whose histories these would be, of x first: it may be a
         swept path that is misspelt."""
         swept = document.sweep.paths if document.sweep else ()
-        (stage, x), (of_y, y) = (course_path(path) for path in (self.x, self.y))
+        (stage, x), (of_y, y) = (history_path(path) for path in (self.x, self.y))
         known, judged = recorded(document.stages[stage]), f"stages.{stage}.record" not in swept
-        settings = [course_path(path)[1] for path in swept if path.startswith(f"stages.{stage}.")]
+        settings = [history_path(path)[1] for path in swept if path.startswith(f"stages.{stage}.")]
         if not known:
             message = f"the stage {stage!r} records nothing from moment to moment"
             help = did_you_mean(x, settings) or "name a flow or a train stage"
@@ -125,16 +125,16 @@ class Collect(Spec):
             message = f"{stage!r} does not record {y!r}"
             yield Fault("CE201", message, ("y",), help=did_you_mean(y, known))
 
-    def _course_faults(self) -> Iterator[Fault]:
+    def _history_faults(self) -> Iterator[Fault]:
         if self.fit != "none":
-            message = "a power law is fitted to one number a run, not to courses"
+            message = "a power law is fitted to one number a run, not to histories"
             yield Fault("CE202", message, ("fit",), "key", "leave fit out, or let x be swept")
         if self.smooth and self.level is not None:
             message = "a level is looked for in what was recorded, not in what was smoothed"
             yield Fault("CE202", message, ("smooth",), "key", "leave one of them out")
 
     def _number_faults(self) -> Iterator[Fault]:
-        for key in OF_COURSES:
+        for key in OF_HISTORIES:
             if self.changes(key):
                 message = f"{key} is of courses, and x is one number a run"
                 help = 'let x be what a stage records, as "stages.train.step"'
@@ -148,10 +148,10 @@ def _is_number(value: Any) -> bool:
     return value == "inf" or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def course_path(path: str) -> tuple[str, str]:
+def history_path(path: str) -> tuple[str, str]:
     """Stage and quantity.
 
-    >>> course_path("stages.train.step")
+    >>> history_path("stages.train.step")
     ('train', 'step')
     """
     _, stage, key = path.split(".", 2)

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from pydantic.json_schema import models_json_schema
-
 from ceflow import spec as language
 from ceflow.spec import Flow, Kernel, Search, Train, Variance, Verify
 from ceflow.stages.flow import FlowStage
@@ -38,23 +36,6 @@ for _kind in KINDS.values():
     _kind.result.DESCRIBE = staticmethod(_kind.describe)
 
 
-def results_schema() -> dict[str, Any]:
-    """Make the JSON Schema of results.json, by which editors complete what stages found."""
-    results = [kind.result for kind in KINDS.values()]
-    schemas, definitions = models_json_schema([(each, "serialization") for each in results])
-    any_of = [schemas[each, "serialization"] for each in dict.fromkeys(results)]
-    stages = {"type": "object", "additionalProperties": {"anyOf": any_of}}
-    runs = {"type": "object", "additionalProperties": stages}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "What a run of ceflow found",
-        "type": "object",
-        "required": ["stages"],
-        "properties": {"stages": stages, "runs": runs, "collect": {"type": "object"}},
-        **definitions,
-    }
-
-
 def kind_of(stage: language.Stage) -> Stage[Any, Any]:
     """The meaning registered for a stage."""
     return KINDS[type(stage)]
@@ -73,6 +54,5 @@ __all__ = [
     "reads_data",
     "resolve_model",
     "result_of",
-    "results_schema",
     "with_data",
 ]

@@ -11,7 +11,7 @@ from ceflow.bottlenecks import Rates, WideNetwork
 from ceflow.dynamics import Loss, SquaredError
 
 
-class FiniteCourse(NamedTuple):
+class FiniteHistory(NamedTuple):
     """`F`, `g` of all inputs before each step and after the last, and the network then."""
 
     outputs: Float[Array, "steps m outputs"]
@@ -26,7 +26,7 @@ def descend(
     rates: Rates,
     batches: Int[Array, "steps b"],
     loss: Loss | None = None,
-) -> FiniteCourse:
+) -> FiniteHistory:
     """Plain gradient descent on the weights, by batches of the first n inputs.
 
     It starts from the very functions from which a `Simulation` of the same `initial` network does.
@@ -40,7 +40,7 @@ def descend(
 @eqx.filter_jit
 def _descend(
     network: WideNetwork, inputs: Array, targets: Array, rates: Rates, batches: Array, loss: Loss
-) -> FiniteCourse:
+) -> FiniteHistory:
     weights, rest = eqx.partition(network, eqx.is_inexact_array)
 
     def functions(weights: Any) -> tuple[Array, Array]:
@@ -62,7 +62,7 @@ def _descend(
         jnp.concatenate([each, last[None]])
         for each, last in zip(seen, functions(weights), strict=True)
     )
-    return FiniteCourse(outputs, points, eqx.combine(weights, rest))
+    return FiniteHistory(outputs, points, eqx.combine(weights, rest))
 
 
 def _moved(weights: Any, change: Any, rates: Rates) -> Any:

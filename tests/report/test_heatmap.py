@@ -10,6 +10,7 @@ from ceflow.blocks import Curve, Heatmap, Series
 from ceflow.blocks.svg import CELLS, draw_svg
 from ceflow.report.collected import collected_drawing
 from ceflow.report.heatmap import LONGEST, SHADES, VIRIDIS, draw_heatmap
+from ceflow.runs.collected import CollectedCurves
 
 
 def heatmap(*rows: Series) -> Heatmap:
@@ -79,7 +80,7 @@ def test_many_cells_become_an_image(count, images):
 def collected(x: str, **values: Any) -> Any:
     curves = [{"run": "r", "by": "2", "x": [3.0, 1.0, 2.0], "y": [0.3, 0.1, 0.2]}]
     given = {"x": x, "y": "stages.t.test_loss", "by": "b", "view": "curves", "curves": curves}
-    return collected_drawing("c", given | values)
+    return collected_drawing("c", CollectedCurves(**given | values))
 
 
 def test_losses_over_steps_and_over_losses_have_axes_of_their_own():

@@ -1,4 +1,4 @@
-"""What is gathered of the courses of a sweep's runs."""
+"""What is gathered of the histories of a sweep's runs."""
 
 import json
 import math
@@ -15,6 +15,7 @@ import ceflow
 from ceflow.history import History
 from ceflow.report import run_report, write_figures
 from ceflow.runs import reopen
+from ceflow.runs.collected import CollectedCurves
 from ceflow.runs.curves import RESAMPLED, curves
 from ceflow.spec import (
     Bottleneck,
@@ -33,8 +34,8 @@ from ceflow.store import RunDirectory
 WIDTHS = [math.inf, 10, 2]
 
 
-def course(n: float) -> list[Values]:
-    """A loss that falls by `1/n` a unit of time, and a test loss twice as large; the course of an
+def lines_of(n: float) -> list[Values]:
+    """A loss that falls by `1/n` a unit of time, and a test loss twice as large; that of an
     infinite n ends at half time, and infinite time is in the last line."""
     times = [0.0, 1.0, 2.0, 3.0, 4.0][: 3 if n == math.inf else None]
     slope = 0.1 if n == math.inf else 1 / n
@@ -46,10 +47,10 @@ def course(n: float) -> list[Values]:
 
 @pytest.fixture
 def falling(monkeypatch):
-    """Flow stages with such a course."""
+    """Flow stages with such a history."""
 
     def found(job):
-        history = History.of_lines(course(job.model.widths[0]))
+        history = History.of_lines(lines_of(job.model.widths[0]))
         return Untyped(train_loss=1.0, history=history)
 
     stub(monkeypatch, Flow, run=found, describe=lambda result: [])
@@ -115,7 +116,7 @@ def test_a_level_is_reached_on_the_line_between_moments(falling, tmp_path, level
     assert all(each["last"] == ends[each["by"]] for each in found["reached"] if each["x"] is None)
 
 
-def gathered(lines: dict[str, list[tuple[float, float]]], **keys: Any) -> Values:
+def gathered(lines: dict[str, list[tuple[float, float]]], **keys: Any) -> CollectedCurves:
     """Of curves (training loss, test loss)."""
     document = swept({})
     histories = {
@@ -170,7 +171,7 @@ def test_a_run_without_the_quantity_is_left_out_and_said(falling, tmp_path):
     found = ceflow.run(swept(collect, **sweep), tmp_path / "out").collected["c"]
     assert found["curves"] == []
     (said,) = found["warnings"]
-    assert said.startswith("3 of 3 runs have no course of stages.flow.test_accuracy over stages")
+    assert said.startswith("3 of 3 runs have no history of stages.flow.test_accuracy over stages")
     assert said.endswith("'flow' has recorded train_loss")
 
 

@@ -1,4 +1,4 @@
-"""Meaning of [collect] tables over courses: each fault with its place and its sentence."""
+"""Meaning of [collect] tables over histories: each fault with its place and its sentence."""
 
 from typing import Any
 
@@ -102,7 +102,7 @@ def test_what_is_sound_has_no_fault_and_survives_writing(keys):
 def test_a_path_of_a_stage_that_is_swept_is_a_number():
     swept = document(Collect(x=TIME, y=LOSS, fit="power"), stages__f__time=[1.0, 2.0])
     assert not swept.faults()
-    assert not swept.collect["c"].of_courses(swept)
+    assert not swept.collect["c"].of_histories(swept)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_path_of_a_stage_that_is_swept_is_a_number():
     ],
 )
 def test_a_swept_path_misspelt_is_guessed(x, said):
-    """And nothing else is said, of y or of a law over courses."""
+    """And nothing else is said, of y or of a law over histories."""
     paths = {"stages__f__points": [2, 3], "stages__k__spectrum": [True, False]}
     (fault,) = document(Collect(x=x, y="stages.g.train_loss", fit="power"), **paths).faults()
     assert (fault.path, said in fault.message) == (("collect", "c", "x"), True)

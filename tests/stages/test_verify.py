@@ -36,7 +36,7 @@ def shown(run) -> list[Any]:
     return kind_of(stage).describe(run.results["v"])
 
 
-def course(run) -> list[Any]:
+def recorded(run) -> list[Any]:
     from ceflow.store import RunDirectory
 
     return list(RunDirectory(run.path).read_metrics("v").lines())
@@ -62,7 +62,7 @@ def test_a_claim_reads_as_a_table_too(done):
 
 
 def test_residuals_are_kept_step_by_step(done):
-    lines = course(done)
+    lines = recorded(done)
     assert [line["step"] for line in lines] == [0, 1, 2, 3]
     assert {line["claim"] for line in lines} == {"lemma-4.1"}
     assert {"wide.f", "effective.J", "function-space"} <= set(lines[0])
