@@ -29,7 +29,7 @@ class BottleneckFlow(eqx.Module):
 
     @classmethod
     def of(cls, simulation: Simulation) -> "BottleneckFlow":
-        """That of a simulation, at a learning rate of 1."""
+        """Make the flow of a simulation, at a learning rate of 1."""
         return cls(simulation.dynamics, simulation.points)
 
     def __call__(self, t: Any, state: FlowState) -> FlowState:
@@ -42,13 +42,13 @@ class BottleneckFlow(eqx.Module):
         return rates.encoder * pull, jax.tree.map(lambda c: -rates.decoder * c, change)
 
     def state(self, state: FlowState) -> State:
-        """With the points."""
+        """Make the state with these points."""
         coefficients, memory = state
         moved = self.dynamics.kernel.product(coefficients)
         return State(self.points - moved, coefficients, memory)
 
     def outputs(self, state: FlowState) -> Float[Array, "n outputs"]:
-        """`F_t` on training inputs."""
+        """Compute `F_t` on training inputs."""
         here = self.state(state)
         return self.dynamics.engine.outputs(here.memory, here.points[: len(self.dynamics.targets)])
 
@@ -60,7 +60,7 @@ def flow(
     record: Callable[[float, State], PyTree] = lambda t, state: state.points,
     **options: Any,
 ) -> Trajectory:
-    """Gradient flow on all training examples through `times`, in units of mu t.
+    """Follow gradient flow on all training examples through `times`, in units of mu t.
 
     `record(t, state)` sees a state as in training. Options are those of `dynamics.integrate`: the
     solver, its tolerances, what may end it. Of ReLU, whose kinks cost steps, and all else that

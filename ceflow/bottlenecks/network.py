@@ -6,7 +6,7 @@ from ceflow.spec import Bottleneck, Mlp, SpecError
 
 
 def limit_of(network: Bottleneck) -> Bottleneck:
-    """The same network, whatever finite widths its halves have, as one of infinite width.
+    """Widen a network, whatever finite widths its halves have, to one of infinite width.
 
     Raises `SpecError` where its kernels are not known: a decoder of several hidden layers, or with
     a bias.
@@ -24,11 +24,11 @@ def limit_of(network: Bottleneck) -> Bottleneck:
 
 
 def relu(depth: int = 1, **changes: object) -> Mlp:
-    """The half of a network that the paper takes: `depth` infinite ReLU layers, variances 1."""
+    """Build the half that the paper takes: `depth` infinite ReLU layers, all variances 1."""
     return mlp("relu", depth, **changes)
 
 
 def mlp(activation: str, depth: int = 1, **changes: object) -> Mlp:
-    """An infinitely wide half, of any activation, with all variances 1."""
+    """Build an infinitely wide half, of any activation, with all variances 1."""
     whole = {"widths": (math.inf,) * depth, "activation": activation, "weight_variance": 1.0}
     return Mlp.model_validate(whole | changes)

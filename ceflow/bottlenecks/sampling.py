@@ -18,7 +18,7 @@ SOBOL = 21201
 
 @partitionable()
 def normal_rows(features: Features, n: int, d: int, seed: Seed) -> Float[Array, "n d"]:
-    """n rows, each of them N(0, I_d).
+    """Draw n rows, each of them N(0, I_d).
 
     Means over n such rows approximate Gaussian expectations: with independent rows ("iid") to
     `n^-1/2`; "orthogonal" rows, d at a time with independent lengths, do the same with less noise;
@@ -43,7 +43,7 @@ def normal_rows(features: Features, n: int, d: int, seed: Seed) -> Float[Array, 
 
 
 def _orthogonal(n: int, d: int, seed: Seed) -> Float[Array, "n d"]:
-    """Rows of random rotations, each times the length of a row of its own."""
+    """Draw rows of random rotations, each times the length of a row of its own."""
     blocks = math.ceil(n / d)
     normal = jax.random.normal(seed.fold("rotations").jax(), (blocks, d, d))
     q, r = jnp.linalg.qr(normal)

@@ -32,7 +32,7 @@ class WideDecoder(eqx.Module):
 
     @classmethod
     def of(cls, model: Mlp, u: Float[Array, "n d"], v: Float[Array, "outputs n"]) -> "WideDecoder":
-        """Of these weights, with the model's activation and variances."""
+        """Make the decoder of these weights, with the model's activation and variances."""
         activation = ACTIVATIONS[model.activation]
         return cls(u, v, activation, model.weight_variance, model.last_variance)
 
@@ -47,7 +47,7 @@ class WideDecoder(eqx.Module):
         return last * self.activation(first * (floats(points, self.u.dtype) @ self.u.T)) @ self.v.T
 
     def jacobian(self, points: Float[Array, "b d"]) -> Float[Array, "b outputs d"]:
-        """`J(x) = df/dx` (BN eq. 15), exactly; b outputs n numbers of memory."""
+        """Compute `J(x) = df/dx` (BN eq. 15), exactly; b outputs n numbers of memory."""
         first, last = self.scales
         before = first * (floats(points, self.u.dtype) @ self.u.T)
         slope = jax.jvp(self.activation, (before,), (jnp.ones_like(before),))[1]
@@ -62,12 +62,12 @@ class WideNetwork(eqx.Module):
 
     @eqx.filter_jit
     def embed(self, x: Float[Array, "b inputs"]) -> Float[Array, "b d"]:
-        """`g`, the values in the bottleneck."""
+        """Compute `g`, the values in the bottleneck."""
         return by_chunks(jax.vmap(self.encoder), floats(x, self.decoder.u.dtype), CHUNK)
 
     @eqx.filter_jit
     def decode(self, points: Float[Array, "b d"]) -> Float[Array, "b outputs"]:
-        """`f`."""
+        """Compute `f`."""
         return by_chunks(self.decoder, floats(points, self.decoder.u.dtype), CHUNK)
 
     def __call__(self, x: Float[Array, "b inputs"]) -> Float[Array, "b outputs"]:
@@ -84,7 +84,7 @@ def sample(
     width: int = 10_000,
     features: Features = "iid",
 ) -> WideNetwork:
-    """A network of n = `width` units in every hidden layer, with standard normal weights.
+    """Draw a network of n = `width` units in every hidden layer, with standard normal weights.
 
     `features` says how the rows of the first layers of encoder and decoder are drawn: orthogonal
     and quasi-random ones bring the kernels of the sampled network nearer to their limits. Other
@@ -130,6 +130,6 @@ def _encoder(
 
 
 def _dense(module: Any) -> list[Dense]:
-    """Its dense layers, first to last."""
+    """List its dense layers, first to last."""
     leaves = jax.tree.leaves(module, is_leaf=lambda leaf: isinstance(leaf, Dense))
     return [leaf for leaf in leaves if isinstance(leaf, Dense)]

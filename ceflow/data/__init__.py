@@ -30,7 +30,7 @@ __all__ = [
 
 
 class Reader(NamedTuple):
-    """How a source is measured and read."""
+    """A pair of functions that measure and read a source."""
 
     extent: Callable[[Any, Path], Extent]
     load: Callable[[Any, Path, Seed], Dataset]
@@ -48,7 +48,7 @@ READERS: dict[type, Reader] = {
 
 
 def extent(spec: Data, folder: Path) -> Extent:
-    """Sizes of a data set, and all checks of it: nothing that is read later is wrong.
+    """Measure a data set, and make all checks of it: nothing that is read later is wrong.
 
     The one place that opens data files before a run. Keeps no array in memory, and loads no NumPy.
     Raises `SpecError` for a bad file.
@@ -57,7 +57,7 @@ def extent(spec: Data, folder: Path) -> Extent:
 
 
 def anchored(spec: Data, folder: Path) -> Data:
-    """The same source with its path absolute, where it was relative to the document's folder."""
+    """Make the path of a source absolute, where it was relative to the document's folder."""
     path = getattr(spec, "path", None)
     if path is None or not os.path.exists(folder / path):
         return spec
@@ -92,7 +92,7 @@ class Memory(NamedTuple):
 
 
 def memory_of(spec: Data, size: Extent) -> Memory:
-    """What a data set takes, as float64.
+    """Count the bytes of a data set, as float64.
 
     >>> memory_of(Gaussian(inputs=9, train=100), Extent(9, 1, 100, 0)).held
     8000.0

@@ -34,7 +34,7 @@ class Array(NamedTuple):
 
 @remembered
 def arrays(path: Path, names: Sequence[str]) -> dict[str, Array]:
-    """Those of the arrays so named that an archive has, by their headers; others stay unread."""
+    """Find those of the arrays so named that an archive has; the headers alone are read."""
     found = {}
     with _opened(path) as archive:
         every = archive.namelist()
@@ -51,13 +51,13 @@ def arrays(path: Path, names: Sequence[str]) -> dict[str, Array]:
 
 @remembered
 def names_in(path: Path) -> list[str]:
-    """What the arrays of an archive are called."""
+    """List what the arrays of an archive are called."""
     with _opened(path) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 def rows_of_array(array: Array, count: int) -> Iterator[bytes]:
-    """The numbers of an array's first rows, as they are stored, in blocks."""
+    """Read the numbers of an array's first rows, as they are stored, in blocks."""
     name = array.member.removesuffix(".npy")
     with (
         _opened(array.path) as archive,
@@ -109,7 +109,7 @@ def _unsound(path: Path, what: str, help: str = "") -> SpecError:
 
 
 def _directory_size(stream: BinaryIO) -> int:
-    """Bytes that the table of members claims; zipfile reads as many at once."""
+    """Count the bytes that the table of members claims; zipfile reads as many at once."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, size - (1 << 16) - 100))
     tail = stream.read()

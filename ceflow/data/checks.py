@@ -49,12 +49,12 @@ class Survey(NamedTuple):
         return [part for part in (self.train, self.test) if part]
 
     def counts(self, part: Part | None) -> Counter[int]:
-        """How many examples of a part have each label."""
+        """Count the examples of a part that have each label."""
         return part.labels() if part and part.labels else Counter()
 
 
 def extent_of(spec: Labelled, survey: Survey) -> Extent:
-    """The sizes of what is used of a source. Raises `SpecError` with all that one step finds."""
+    """Measure what is used of a source. Raises `SpecError` with all that one step finds."""
     for step in CHECKS:
         faults = [fault for check in step for fault in check(spec, survey)]
         if faults:
@@ -74,7 +74,7 @@ def _extent(spec: Labelled, survey: Survey) -> Extent:
 
 
 def available(spec: Labelled, survey: Survey) -> tuple[int, int]:
-    """How many training and test examples there are of the chosen classes."""
+    """Count the training and test examples there are of the chosen classes."""
     if survey.train.labels is None:
         return survey.train.inputs[0], survey.test.inputs[0] if survey.test else 0
     numbers = classes_of(spec, survey)
@@ -86,7 +86,7 @@ def available(spec: Labelled, survey: Survey) -> tuple[int, int]:
 
 
 def classes_of(spec: Labelled, survey: Survey) -> Sequence[int]:
-    """The labels of the classes, in the order of the outputs.
+    """Give the labels of the classes, in the order of the outputs.
 
     Those named; else all that the source knows; else, for signed targets, those that occur, and
     for others 0 to the largest. Both by the training part alone.
@@ -153,7 +153,7 @@ def _parts_are_alike(spec: Labelled, survey: Survey) -> Iterator[Fault]:
 
 
 def _shown(shape: tuple[int, ...]) -> str:
-    """The shape of one example."""
+    """Write the shape of one example."""
     return " x ".join(map(str, shape[1:])) or "one number"
 
 
@@ -231,7 +231,7 @@ def _asked_are_there(spec: Labelled, survey: Survey) -> Iterator[Fault]:
 
 
 def fewer_than(asked: int | None, there: int, key: str) -> Iterator[Fault]:
-    """The fault of asking for more examples than there are."""
+    """Make the fault of asking for more examples than there are."""
     if asked is not None and asked > there:
         message = f"{asked} examples asked for, {there} there"
         help = f"set data.{key} to {there}" + (" or less" if there else "")
@@ -239,7 +239,7 @@ def fewer_than(asked: int | None, there: int, key: str) -> Iterator[Fault]:
 
 
 def _data_fit(spec: Labelled, survey: Survey) -> Iterator[Fault]:
-    """Before any of them is unpacked."""
+    """Check that the data fit, before any of them is unpacked."""
     size, memory = _extent(spec, survey), _machine.memory()
     needed = 8 * (size.train + size.test) * (size.inputs + size.outputs)
     if needed > memory:

@@ -56,7 +56,7 @@ def _part(batches: list[Path]) -> Part:
 
 
 def _batches(root: Path) -> tuple[list[Path], list[Path]]:
-    """The files of the training and of the test part."""
+    """List the files of the training and of the test part."""
     training, testing = sorted(root.glob("data_batch_*.bin")), sorted(root.glob("test_batch.bin"))
     if not training:
         for path in sorted(root.glob("data_batch_*")):
@@ -67,7 +67,7 @@ def _batches(root: Path) -> tuple[list[Path], list[Path]]:
 
 @remembered
 def _labels(path: Path) -> bytes:
-    """The label of each record of a batch; its length is checked."""
+    """Read the label of each record of a batch; its length is checked."""
     labels, size = bytearray(), 0
     with content(path) as stream:
         while block := stream.read(1000 * RECORD):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Extent:
-    """How large a data set is: what a plan needs to know of it."""
+    """The size of a data set, as far as a plan needs to know of it."""
 
     inputs: int
     outputs: int
@@ -39,10 +39,10 @@ class Dataset:
 
 
 def data_fault(code: str, message: str, key: str = "path", help: str = "") -> Fault:
-    """A fault of the document's [data], blamed on one of its keys."""
+    """Make a fault of the document's [data], blamed on one of its keys."""
     return Fault(code, message, ("data", key), help=help)
 
 
 def data_error(code: str, message: str, key: str = "path", help: str = "") -> SpecError:
-    """An error with that one fault."""
+    """Make an error with that one fault."""
     return SpecError(data_fault(code, message, key, help))

@@ -21,7 +21,7 @@ def extent(spec: DeepGp, folder: Path) -> Extent:
 
 
 def load(spec: DeepGp, folder: Path, seed: Seed) -> Dataset:
-    """Inputs are drawn before the targets, so they do not depend on the function.
+    """Draw the inputs, then the targets: so the inputs do not depend on the function.
 
     Targets are given mean 0 and variance 1 over the training examples: a function drawn with
     length 2 is its own mean for 95 % of its variance, and that is learned in a hundred steps.
@@ -43,7 +43,7 @@ def deep_gaussian_process(
     layers: int = 2,
     length: float = 2.0,
 ) -> "Float[np.ndarray, 'n outputs']":
-    """A function drawn from a deep Gaussian process, at these inputs.
+    """Draw a function from a deep Gaussian process, at these inputs.
 
     `layers` Gaussian processes, each of the last one's values, with `hidden` functions in each but
     the last and the covariance `exp(-|x - x'|^2/(2 length^2 d))`, d the numbers in x. The paper

@@ -33,7 +33,7 @@ Found = TypeVar("Found")
 
 
 def find(path: str, folder: Path) -> Path:
-    """Where `path` is: in the document's folder, else in the folder named by CEFLOW_DATA."""
+    """Find `path` in the document's folder, else in the folder named by CEFLOW_DATA."""
     places = [folder / path]
     if root := os.environ.get("CEFLOW_DATA"):
         places.append(Path(root) / path)
@@ -46,7 +46,7 @@ def find(path: str, folder: Path) -> Path:
 
 
 def status(path: Path) -> os.stat_result:
-    """What the system says of a regular file, or of the one a link leads to.
+    """Give what the system says of a regular file, or of the one a link leads to.
 
     Raises `SpecError` for what is not there, and for folders, pipes, sockets and devices.
     """
@@ -65,7 +65,7 @@ def status(path: Path) -> os.stat_result:
 
 @contextmanager
 def content(path: Path) -> Iterator[BinaryIO]:
-    """The content of a regular file, unpacked where it is gzipped, as a stream.
+    """Open the content of a regular file as a stream, unpacked where it is gzipped.
 
     Raises `SpecError` where it cannot be read, is damaged, or is a pickle.
     """
@@ -88,13 +88,13 @@ def content(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_start(path: Path, length: int) -> bytes:
-    """The first bytes of a file's content, or all where there are no more."""
+    """Read the first bytes of a file's content, or all where there are no more."""
     with content(path) as stream:
         return stream.read(length)
 
 
 def blocks(stream: IO[bytes], length: int) -> Iterator[bytes]:
-    """The next `length` bytes of a stream, or all where there are no more, in blocks."""
+    """Read the next `length` bytes of a stream, or all where there are no more, in blocks."""
     while length > 0 and (block := stream.read(min(BLOCK, length))):
         length -= len(block)
         yield block
@@ -111,7 +111,7 @@ def refuse_pickle(path: Path, start: bytes) -> None:
 def remembered(
     function: Callable[Concatenate[Path, Rest], Found],
 ) -> Callable[Concatenate[Path, Rest], Found]:
-    """The same function of a file, called again only once the file has changed.
+    """Remember what a function of a file gave, and call it again only once the file has changed.
 
     A document is compiled several times on its way to a result, and a sweep's hundreds of times.
     """
@@ -134,7 +134,7 @@ def remembered(
 
 @remembered
 def unpacked_size(path: Path, most: int) -> int:
-    """Bytes of a file's content, or `most` + 1 where there are more.
+    """Count the bytes of a file's content; give `most` + 1 where there are more.
 
     Of a gzipped file they are counted as they come out: what its last bytes say is the size of its
     last member only.

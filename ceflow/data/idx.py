@@ -65,7 +65,7 @@ def _part(root: Path, part: str) -> Part:
 
 
 def _file(root: Path, part: str, what: str, dimensions: int) -> Path:
-    """The file of a part, by the first name of those it is distributed under that is one.
+    """Find the file of a part, by the first name of those it is distributed under that is one.
 
     Of two files the first is taken: an archive is often unpacked beside itself.
     """
@@ -89,7 +89,7 @@ def _header_size(magic: int) -> int:
 
 @remembered
 def _shape(path: Path, magic: int) -> tuple[int, ...]:
-    """The dimensions an IDX file declares; its magic number and size are checked."""
+    """Read the dimensions an IDX file declares; its magic number and size are checked."""
     length = _header_size(magic)
     header = read_start(path, length)
     if len(header) < length:
@@ -110,7 +110,7 @@ def _shape(path: Path, magic: int) -> tuple[int, ...]:
 
 @remembered
 def _counts(path: Path) -> Counter[int]:
-    """How many examples a file of labels gives each label."""
+    """Count the examples that a file of labels gives each label."""
     counts: Counter[int] = Counter()
     with content(path) as stream:
         stream.seek(_header_size(LABELS))

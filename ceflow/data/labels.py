@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def rows_of(
     labels: "np.ndarray", numbers: Sequence[int], count: int
 ) -> "tuple[Int[np.ndarray, ' n'], Int[np.ndarray, ' n']]":
-    """The first `count` examples whose label is one of `numbers`, and which of them it is."""
+    """Find the first `count` examples whose label is one of `numbers`, and which of them it is."""
     import numpy as np
 
     known = np.asarray(numbers, np.int64)
@@ -24,7 +24,7 @@ def rows_of(
 def targets_of(
     ranks: "Int[np.ndarray, ' n']", classes: int, targets: str
 ) -> "Float[np.ndarray, 'n outputs']":
-    """The targets of examples of so many classes: `one-hot`, `signed`, or `raw` numbers.
+    """Make the targets of examples of so many classes: `one-hot`, `signed`, or `raw` numbers.
 
     >>> import numpy as np
     >>> targets_of(np.array([2, 0]), 3, "one-hot")

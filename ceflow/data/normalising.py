@@ -59,7 +59,7 @@ def standard(
 
 
 def _exponents(x: "Float[np.ndarray, 'n d']", axis: int) -> "np.ndarray":
-    """Of the least powers of two above the largest entries of each row or column."""
+    """Find exponents of the least powers of two above the largest entries of each row or column."""
     import numpy as np
 
     return np.frexp(abs(x).max(axis=axis, keepdims=True, initial=0))[1].clip(-900)

@@ -42,7 +42,7 @@ class PickledError(ValueError):
 
 
 class Header(NamedTuple):
-    """What an array is, and where its numbers begin."""
+    """An array's header: what the array is, and where its numbers begin."""
 
     shape: tuple[int, ...]
     type: str
@@ -68,7 +68,7 @@ class Header(NamedTuple):
 
 
 def read_header(stream: IO[bytes], size: int) -> Header:
-    """The header of an array that takes `size` bytes in all; the stream is then at its numbers.
+    """Read the header of an array of `size` bytes in all; the stream is then at its numbers.
 
     Raises `UnsoundError` and `PickledError`.
     """
@@ -97,14 +97,14 @@ def _table(text: bytes) -> dict[str, Any]:
 
 
 def _shape(found: Any) -> tuple[int, ...]:
-    """The shape, checked."""
+    """Read the shape, checked."""
     if isinstance(found, tuple) and all(type(size) is int and size >= 0 for size in found):
         return found
     raise UnsoundError("has no sound header")
 
 
 def _type(found: Any) -> str:
-    """The type of a number, checked."""
+    """Read the type of a number, checked."""
     if isinstance(found, list):
         raise UnsoundError("holds records, not plain numbers")
     if not isinstance(found, str) or len(found) < 2 or found[0] not in "<>|=":
@@ -118,7 +118,7 @@ def _type(found: Any) -> str:
 
 
 def first_rows(stream: IO[bytes], header: Header, count: int) -> Iterator[bytes]:
-    """The numbers of the first rows, as they are stored, in blocks of whole numbers.
+    """Read the numbers of the first rows, as they are stored, in blocks of whole numbers.
 
     The stream is at the first number. Raises `UnsoundError` where it ends before.
     """
@@ -140,12 +140,12 @@ def first_rows(stream: IO[bytes], header: Header, count: int) -> Iterator[bytes]
 
 
 def numbers_in(block: bytes, header: Header) -> tuple[Any, ...]:
-    """The numbers in a block, of Python's types."""
+    """Read the numbers in a block, of Python's types."""
     return struct.unpack(f"{header.order}{len(block) // header.itemsize}{header.format}", block)
 
 
 def first_rounded(block: bytes, header: Header) -> int | None:
-    """Which whole number of a block is beyond 2^53 and none that a float64 holds, if any is."""
+    """Find the first whole number of a block beyond 2^53 that no float64 holds, if any."""
     if header.itemsize < 8 or header.format in "efd":
         return None
     first, second = (0, 1) if header.order == ">" else (7, 6)  # the highest bytes
@@ -160,7 +160,7 @@ def first_rounded(block: bytes, header: Header) -> int | None:
 
 
 def first_not_finite(block: bytes, header: Header) -> int | None:
-    """Which number of a block is NaN or infinite, if any is."""
+    """Find the first number of a block that is NaN or infinite, if any is."""
     if header.format not in "efd":
         return None
     size = header.itemsize

@@ -61,7 +61,7 @@ UNFIT: tuple[tuple[First, str, str], ...] = (
 
 
 def _numbers(array: Array, count: int) -> "np.ndarray":
-    """The first rows as float64, one row an example."""
+    """Read the first rows as float64, one row an example."""
     import numpy as np
 
     header, at = array.header, 0
@@ -105,7 +105,7 @@ def _missing(path: Path, name: str) -> Exception:
 
 @remembered
 def _label_counts(path: Path, names: tuple[str, str]) -> Counter[int]:
-    """How many examples have each label, of any type of whole numbers."""
+    """Count the examples that have each label, of any type of whole numbers."""
     name, array = names[1], arrays(path, names)[names[1]]
     counts: Counter[float] = Counter()
     for block in rows_of_array(array, array.header.shape[0]):
@@ -120,7 +120,7 @@ def _label_counts(path: Path, names: tuple[str, str]) -> Counter[int]:
 
 
 def _faults(path: Path, found: list[Array], count: int) -> Iterator[Fault]:
-    """Where the first rows hold numbers that are none."""
+    """Say where the first rows hold numbers that are none."""
     for array in found:
         name = array.member.removesuffix(".npy")
         for first, what, help in UNFIT:
@@ -130,7 +130,7 @@ def _faults(path: Path, found: list[Array], count: int) -> Iterator[Fault]:
 
 @remembered
 def _row_with(path: Path, array: Array, count: int, first: First) -> int | None:
-    """The first row with a number of a kind."""
+    """Find the first row with a number of a kind."""
     seen = 0
     header, rest = array.header, math.prod(array.header.shape[1:])
     for block in rows_of_array(array, count):

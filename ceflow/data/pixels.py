@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def read_rows(
     stream: BinaryIO, width: int, rows: "Int[np.ndarray, ' n']"
 ) -> "UInt8[np.ndarray, 'n width']":
-    """The rows so numbered, ascending, of rows of `width` bytes; no others stay in memory.
+    """Read the rows so numbered, ascending, of `width` bytes each; no others stay in memory.
 
     Raises `EOFError` where the stream ends before.
     """

@@ -20,7 +20,7 @@ def default_solver(
     rtol: float = 1e-4,
     precise: bool = True,
 ) -> str:
-    """Which solver to take for a flow, by name.
+    """Choose the solver for a flow, by name.
 
     `stiffness` is the largest eigenvalue of the kernel times mu t (for reduction "mean", divided by
     the number of examples); `size` counts the numbers of the state; `smooth` is False for networks

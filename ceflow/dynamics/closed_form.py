@@ -38,15 +38,16 @@ class ConstantKernel:
         self.weight = 1 / len(kernel) if reduction == "mean" else 1.0
 
     def decay(self, t: float, v: np.ndarray) -> np.ndarray:
-        """`exp(-K t) v`; at t = inf the projection on the null space."""
+        """Compute `exp(-K t) v`; at t = inf the projection on the null space."""
         exponents = np.zeros_like(self.eigenvalues)
         moving = self.eigenvalues > 0
         exponents[moving] = -self.eigenvalues[moving] * _time(t) * self.weight
         return self._function(np.exp(exponents), v)
 
     def response(self, t: float, v: np.ndarray) -> np.ndarray:
-        """`K^+ (1 - exp(-K t)) v`, with the pseudo-inverse: the integral of `exp(-K s) v` over s,
-        outside of the null space."""
+        """Compute `K^+ (1 - exp(-K t)) v`, with the pseudo-inverse.
+
+        It is the integral of `exp(-K s) v` over s, outside of the null space."""
         moving = self.eigenvalues > 0
         values = self.eigenvalues[moving]
         factors = np.zeros_like(self.eigenvalues)
@@ -54,15 +55,17 @@ class ConstantKernel:
         return self._function(factors, v)
 
     def train(self, t: float, initial: Rows, targets: Rows) -> Outputs:
-        """`F(t) = y + exp(-K t)(F_0 - y)`; t = inf included."""
+        """Compute `F(t) = y + exp(-K t)(F_0 - y)`; t = inf included."""
         initial, targets = np.asarray(initial, float), np.asarray(targets, float)
         return targets + self.decay(t, initial - targets)
 
     def test(
         self, t: float, cross: Kernel, start: Rows, initial: Rows, targets: Rows
     ) -> Float[np.ndarray, "m outputs"]:
-        """`F*(t) = F*_0 + K* K^+ (1 - exp(-K t))(y - F_0)`, from `start` = F*_0 on test points and
-        `initial` = F_0 on training points; at t = inf kernel regression."""
+        """Compute `F*(t) = F*_0 + K* K^+ (1 - exp(-K t))(y - F_0)`.
+
+        `start` is F*_0 on test points and `initial` F_0 on training points; at t = inf it is kernel
+        regression."""
         moved = self.response(t, np.asarray(targets, float) - np.asarray(initial, float))
         rows = _flat(np.asarray(cross, float))
         start = np.asarray(start, float)
@@ -75,7 +78,7 @@ class ConstantKernel:
 
 
 def _flat(kernel: np.ndarray) -> Float[np.ndarray, "rows columns"]:
-    """With axes of outputs, as one matrix over examples and outputs."""
+    """Flatten a kernel with axes of outputs to one matrix over examples and outputs."""
     if kernel.ndim != 4:
         return kernel
     m, n, outputs, _ = kernel.shape

@@ -16,8 +16,9 @@ class Median(NamedTuple):
 
 
 def drift_pairs(count: int) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-    """The entries over which the drift of a kernel of so many examples is taken: all i < j, and of
-    one example i = j.
+    """Choose the entries over which the drift of a kernel of so many examples is taken.
+
+    They are all i < j, and of one example i = j.
 
     >>> [each.tolist() for each in drift_pairs(3)], [each.tolist() for each in drift_pairs(1)]
     ([[0, 0, 1], [1, 2, 2]], [[0], [0]])
@@ -29,15 +30,16 @@ def drift_pairs(count: int) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, 
 def entry_drift(
     kernels: Float[np.ndarray, "*times"], initial: Float[np.ndarray, "..."]
 ) -> Float[np.ndarray, "*times"]:
-    """`|K_ij(t) - K_ij(0)|` of each entry; leading axes (times) are those that `initial` lacks."""
+    """Compute `|K_ij(t) - K_ij(0)|` of each entry; `initial` lacks the leading axes, times."""
     return np.abs(np.asarray(kernels, float) - np.asarray(initial, float))
 
 
 def relative_drift(
     kernels: Float[np.ndarray, "replicas ..."], initial: Float[np.ndarray, "replicas ..."]
 ) -> Float[np.ndarray, " replicas"]:
-    """`|K(t) - K(0)|/|K(0)|` of each replica, in Frobenius norm; 0 where neither is there, and NaN
-    where K(0) alone is 0.
+    """Compute `|K(t) - K(0)|/|K(0)|` of each replica, in Frobenius norm.
+
+    It is 0 where neither is there, and NaN where K(0) alone is 0.
 
     >>> relative_drift(np.array([[3e-200], [0.0], [1.0]]), np.array([[2e-200], [0.0], [0.0]]))
     array([0.5, 0. , nan])
@@ -52,7 +54,7 @@ def relative_drift(
 def median_drift(
     kernels: Float[np.ndarray, "replicas ..."], initial: Float[np.ndarray, "replicas ..."]
 ) -> Median:
-    """Theorem 1's statistic (CE eq. 7): the median over replicas of `|K_ij(t) - K_ij(0)|`.
+    """Compute Theorem 1's statistic (CE eq. 7): the median over replicas of `|K_ij(t) - K_ij(0)|`.
 
     A median, as the drift has heavy tails. Its standard error is half of the way between the order
     statistics one standard deviation of a binomial count, sqrt(R)/2, to either side of the middle,

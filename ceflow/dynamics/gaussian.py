@@ -24,7 +24,7 @@ def trained_gaussian(
     cross: Kernels,
     test: Kernels,
 ) -> TrainedGaussian:
-    """The law of an infinitely wide network's outputs at mu t = t, over its initial weights.
+    """Give the law of an infinitely wide network's outputs at mu t = t, over its initial weights.
 
     With NTK `Theta`, NNGP `S` and `A = Theta* Theta^+ (1 - exp(-Theta t))` the outputs at test
     points are `F*_0 + A (y - F_0)`, where (F_0, F*_0) is Gaussian with covariance S: so the mean is

@@ -37,5 +37,5 @@ class KernelFlow(eqx.Module):
 
 
 def product(kernel: Float[Array, "m n ..."], v: Float[Array, "n outputs"]) -> Array:
-    """`K v`, of a kernel with or without axes of outputs."""
+    """Compute `K v`, of a kernel with or without axes of outputs."""
     return kernel @ v if kernel.ndim == 2 else jnp.einsum("mnab,nb->ma", kernel, v)

@@ -36,16 +36,16 @@ class Linearised(eqx.Module):
         self.structure = jax.tree.map(_shape, parameters)
 
     def __call__(self, delta: PyTree) -> Float[Array, "n outputs"]:
-        """F."""
+        """Compute F."""
         return self.initial + self.product(delta)
 
     def transposed(self, v: Float[Array, "n outputs"]) -> PyTree:
-        """`J^T v`."""
+        """Compute `J^T v`."""
         (back,) = jax.linear_transpose(self.product, self.structure)(v)
         return back
 
     def start(self) -> PyTree:
-        """delta = 0."""
+        """Start from delta = 0."""
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self.structure)
 
 

@@ -30,35 +30,35 @@ class Loss(eqx.Module):
     def each(
         self, outputs: Float[Array, "n outputs"], targets: Float[Array, "n outputs"]
     ) -> Float[Array, " n"]:
-        """The loss of each example."""
+        """Compute the loss of each example."""
 
     @abstractmethod
     def slopes(
         self, outputs: Float[Array, "n outputs"], targets: Float[Array, "n outputs"]
     ) -> Float[Array, "n outputs"]:
-        """Its derivative by the outputs of that example."""
+        """Differentiate the loss of each example by its outputs."""
 
     def weight(self, n: int) -> float:
-        """That of one of n examples."""
+        """Give the weight of one of n examples."""
         return 1.0 if self.reduction == "sum" else 1.0 / n
 
     def __call__(
         self, outputs: Float[Array, "n outputs"], targets: Float[Array, "n outputs"]
     ) -> Float[Array, ""]:
-        """L."""
+        """Compute L."""
         outputs, targets = _floats(outputs, targets)
         return self.weight(len(targets)) * self.each(outputs, targets).sum()
 
     def chi(
         self, outputs: Float[Array, "n outputs"], targets: Float[Array, "n outputs"]
     ) -> Float[Array, "n outputs"]:
-        """`dL/dF`."""
+        """Compute `dL/dF`."""
         outputs, targets = _floats(outputs, targets)
         return self.weight(len(targets)) * self.slopes(outputs, targets)
 
 
 def _floats(outputs: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
-    """Both as floats: a difference of bytes wraps. Whole targets take the type of the outputs."""
+    """Make both floats: a difference of bytes wraps. Whole targets take the type of the outputs."""
     outputs = floats(outputs)
     return outputs, floats(targets, outputs.dtype)
 

@@ -24,11 +24,11 @@ class ParameterFlow(eqx.Module):
     loss: Loss
 
     def outputs(self, parameters: PyTree) -> Float[Array, "n outputs"]:
-        """The network's, for all examples."""
+        """Compute the network's outputs for all examples."""
         return jax.vmap(self.network(parameters))(self.x)
 
     def network(self, parameters: PyTree) -> Any:
-        """The module with these parameters."""
+        """Build the module with these parameters."""
         return eqx.combine(parameters, self.rest)
 
     def __call__(self, t: Any, parameters: PyTree) -> PyTree:
@@ -43,7 +43,7 @@ def parameter_flow(
     targets: Float[ArrayLike, "n outputs"],
     loss: Loss,
 ) -> tuple[ParameterFlow, PyTree]:
-    """The gradient flow of a module that takes one example, and the parameters it starts from.
+    """Make the gradient flow of a module that takes one example, and the parameters it starts from.
 
     Its floating-point arrays are its parameters; an ensemble's members, stacked, flow together.
     For replicas stack the parameters of several modules and integrate with `replicas=True`. The

@@ -28,7 +28,9 @@ def power_law(
     y: Sequence[float] | np.ndarray,
     stderrs: Sequence[float] | np.ndarray | None = None,
 ) -> PowerLaw:
-    """The slope of log y against log x, by least squares; weighted where y has standard errors.
+    """Fit the slope of log y against log x, by least squares.
+
+    It is weighted where y has standard errors.
 
     Theorem 1 of CE says -1 of the drift of the NTK, Lemma 1 -1/2 of its distance from the NMK. The
     standard error is the larger of what the points' errors and what their scatter about the line

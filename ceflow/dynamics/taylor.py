@@ -24,8 +24,9 @@ def ntk_derivatives(
     *,
     trace: bool = False,
 ) -> Float[Array, "orders n n ..."]:
-    """`d^r K/dt^r` at t = 0, r = 1 .. orders, of the NTK of `points` under gradient flow from
-    `parameters` (CE eq. 19, 42); t is mu t.
+    """Compute `d^r K/dt^r` at t = 0, r = 1 .. orders, of the NTK of `points`.
+
+    Under gradient flow from `parameters` (CE eq. 19, 42); t is mu t.
 
     By Taylor mode: the derivatives of Theta(t) follow from the flow's own equation one after the
     other, by a jet through its right side each, and one jet through the kernel then gives all of
@@ -63,26 +64,26 @@ def ntk_derivatives(
 
 
 def _contracted(jacobian: list[Array], trace: bool) -> Array:
-    """The NTK from the Jacobian: jet has no rule for the loops of `empirical_ntk`."""
+    """Compute the NTK from the Jacobian: jet has no rule for the loops of `empirical_ntk`."""
     rows = jnp.concatenate([part.reshape(*part.shape[:2], -1) for part in jacobian], axis=-1)
     return jnp.einsum("iap,jap->ij" if trace else "iap,jbp->ijab", rows, rows)
 
 
 def _along(function: Callable, leaves: list[Array], path: list[list[Array]]) -> list[list[Array]]:
-    """The derivatives in time of a function of what starts at `leaves` with derivatives `path`."""
+    """Differentiate in time a function of what starts at `leaves` with derivatives `path`."""
     series = [list(each) for each in zip(*path, strict=True)]
     _, result = jet(function, leaves, series)
     return [list(each) for each in zip(*result, strict=True)]
 
 
 def _opened(function: Callable[[list[Array]], list[Array]], leaves: list[Array]) -> Callable:
-    """The same function of separate arguments, its inner calls written out."""
+    """Make the same function of separate arguments, its inner calls written out."""
     closed = jax.make_jaxpr(function)(leaves)
     return lambda *leaves: OPEN(closed, leaves)
 
 
 def _apply(around: core.Jaxpr, equation: core.JaxprEqn, inputs: list[Any]) -> list[Any]:
-    """jet does not take functions that bring derivatives of their own (relu, softplus)."""
+    """Write out what brings derivatives of its own (relu, softplus), which jet does not take."""
     if equation.primitive.name == "custom_jvp_call":
         return OPEN(equation.params["call_jaxpr"], inputs)
     return evaluate.apply(around, equation, inputs)

@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 
 def linear(x: Array) -> Array:
-    """The identity: a deep linear network."""
+    """Give the input itself: a deep linear network."""
     return x
 
 

@@ -75,7 +75,9 @@ class BatchNorm(eqx.nn.StatefulLayer):
 
 
 def _moments(x: Array) -> Moments:
-    """Of the batch, the variance from differences: a difference of squares would lose digits."""
+    """Compute mean and variance of the batch.
+
+    The variance is from differences: a difference of squares would lose digits."""
     axes = tuple(range(1, x.ndim))
     try:
         mean = jax.lax.pmean(x.mean(axis=axes), BATCH)
@@ -88,5 +90,5 @@ def _moments(x: Array) -> Moments:
 
 
 def _along(values: Float[Array, " channels"], x: Array) -> Array:
-    """One number a channel, to go with an image."""
+    """Shape one number a channel to go with an image."""
     return values.reshape(-1, *(1,) * (x.ndim - 1))

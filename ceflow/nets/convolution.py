@@ -95,7 +95,7 @@ class Convolution(eqx.Module):
         )[0]
 
     def _as_products(self, x: Array) -> Array:
-        """The same as one matrix product a group, of the weights with the shifted images."""
+        """Compute the same by one matrix product a group, of weights with the shifted images."""
         patches = shifted(x, self.weight.shape[-1], self.stride, self.padding)
         size, grouped = patches.shape[-2:], (self.groups, self.weight.shape[1])
         h = patches.reshape(-1, *grouped, math.prod(size))
@@ -106,7 +106,7 @@ class Convolution(eqx.Module):
 def shifted(
     x: Float[Array, "channels height width"], kernel: int, stride: int, padding: int
 ) -> Float[Array, "offsets channels height_out width_out"]:
-    """The padded image as every offset of the kernel sees it, row by row."""
+    """Shift the padded image to what every offset of the kernel sees of it, row by row."""
     edge = (padding, padding, 0)
     padded = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), edge, edge))
     height, width = ((size - kernel) // stride * stride + 1 for size in padded.shape[1:])

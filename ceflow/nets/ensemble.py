@@ -33,7 +33,7 @@ class Ensemble(eqx.nn.StatefulLayer):
         self.multiplicity = multiplicity
 
     def is_stateful(self) -> bool:
-        """Whether its members have state."""
+        """Tell whether its members have state."""
         return is_stateful(self.members)
 
     def __call__(
@@ -43,7 +43,7 @@ class Ensemble(eqx.nn.StatefulLayer):
         *,
         key: Key[Array, ""] | None = None,
     ) -> Any:
-        """The scaled sum of the members' outputs for one example, and the new state if any."""
+        """Sum the members' outputs for one example, scaled; give the new state too, if any."""
         own = None if state is None else state.substate(self.members)
         each = eqx.filter_vmap(
             lambda member, own: apply(member, x, own), in_axes=(eqx.if_array(0), 0)

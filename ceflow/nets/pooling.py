@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 def average_pool(
     x: Float[Array, "channels height width"], window: int
 ) -> Float[Array, "channels height_out width_out"]:
-    """The mean over windows side by side; what does not fill a window is left out.
+    """Average over windows side by side; what does not fill a window is left out.
 
     >>> average_pool(jnp.arange(16.0).reshape(1, 4, 4), 2)[0]
     Array([[ 2.5,  4.5],
@@ -22,7 +22,7 @@ def average_pool(
 def max_pool(
     x: Float[Array, "channels height width"], window: int, stride: int
 ) -> Float[Array, "channels height_out width_out"]:
-    """The maximum over windows at every stride, which reach out of the image by half a window.
+    """Take the maximum over windows at every stride, which reach out of the image by half a window.
 
     >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4), 3, 2)[0]
     Array([[ 5.,  7.],
@@ -35,5 +35,5 @@ def max_pool(
 
 
 def global_average(x: Float[Array, "channels height width"]) -> Float[Array, " channels"]:
-    """The mean over all positions."""
+    """Average over all positions."""
     return x.mean(axis=(1, 2))

@@ -27,7 +27,7 @@ class Residual(eqx.nn.StatefulLayer):
         self.shortcut = shortcut
 
     def is_stateful(self) -> bool:
-        """Whether a branch has state."""
+        """Tell whether a branch has state."""
         return is_stateful(self.body) or is_stateful(self.shortcut)
 
     def __call__(
@@ -37,8 +37,9 @@ class Residual(eqx.nn.StatefulLayer):
         *,
         key: Key[Array, ""] | None = None,
     ) -> Any:
-        """Both branches, added, and the new state if any; `key` is ignored, and there for
-        `equinox.nn.Sequential`."""
+        """Add both branches; give the new state too, if any.
+
+        `key` is ignored, and there for `equinox.nn.Sequential`."""
         straight, after = (x, state) if self.shortcut is None else apply(self.shortcut, x, state)
         bent, after = apply(self.body, x, after)
         return straight + bent if state is None else (straight + bent, after)

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def factors(layer: "Dense | Convolution") -> tuple[float, float]:
-    """What stands in front of weights and biases: sqrt(c/fan_in) and sqrt(b), or nothing."""
+    """Give the factors of weights and biases: sqrt(c/fan_in) and sqrt(b), or 1."""
     if layer.standard:
         return 1.0, 1.0
     return math.sqrt(layer.weight_variance / layer.fan_in), math.sqrt(layer.bias_variance)
 
 
 def initial(layer: "Dense | Convolution") -> "tuple[Array, Array | None]":
-    """Weights and biases of a layer that holds standard normal ones, as it starts.
+    """Scale standard normal weights and biases of a layer to what it starts with.
 
     In `standard` parameterisation those have the variances c/fan_in and b/fan_in.
     """

@@ -11,12 +11,12 @@ BATCH = "batch"
 
 
 def is_stateful(module: Any) -> bool:
-    """Whether a module takes a state and gives a new one."""
+    """Tell whether a module takes a state and gives a new one."""
     return isinstance(module, eqx.nn.StatefulLayer) and module.is_stateful()
 
 
 def apply(module: Any, x: Array, state: Any) -> tuple[Array, Any]:
-    """A module on one example, and the state after it; the same one of a module without state."""
+    """Apply a module to one example: give outputs and the state after, the same if it has none."""
     return module(x, state) if is_stateful(module) else (module(x), state)
 
 
@@ -41,5 +41,5 @@ class Frozen(eqx.Module):
     def __call__(
         self, x: Float[Array, "..."], *, key: Key[Array, ""] | None = None
     ) -> Float[Array, "..."]:
-        """The outputs for one example; `key` is ignored."""
+        """Compute the outputs for one example; `key` is ignored."""
         return apply(self.module, x, jax.lax.stop_gradient(self.state))[0]

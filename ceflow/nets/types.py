@@ -10,17 +10,17 @@ from ceflow._numbers import numbers
 
 
 def is_whole(x: Any) -> bool:
-    """Whether an array holds whole numbers or bools."""
+    """Tell whether an array holds whole numbers or bools."""
     return jnp.issubdtype(x.dtype, jnp.integer) or x.dtype == bool
 
 
 def is_narrow(dtype: Any) -> bool:
-    """Whether numbers are floats of fewer than 32 bits, whose products overflow and round."""
+    """Tell whether numbers are floats of under 32 bits, whose products overflow and round."""
     return jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32
 
 
 def wider(dtype: Any) -> Any:
-    """The type to compute in: float32 for floats of fewer bits, any other as it is.
+    """Give the type to compute in: float32 for floats of fewer bits, any other as it is.
 
     >>> wider(jnp.float16), wider(jnp.float32)
     (dtype('float32'), dtype('float32'))
@@ -29,7 +29,7 @@ def wider(dtype: Any) -> Any:
 
 
 def floats(x: ArrayLike, whole: Any = float) -> Float[Array, "..."]:
-    """The same numbers as floats of 32 bits or more.
+    """Convert numbers to floats of 32 bits or more.
 
     Whole numbers and bools become floats of the type `whole`, by default JAX's own: products of
     pixels in uint8 wrap at 256. float16 and bfloat16 become float32. Other types stay.

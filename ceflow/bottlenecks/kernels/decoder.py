@@ -40,29 +40,29 @@ class DecoderKernels:
         self.network = limit_of(network)
 
     def nngp(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2"]:
-        """Sigma, the covariance of `f(x)` and `f(x')` (BN eq. 4)."""
+        """Compute Sigma, the covariance of `f(x)` and `f(x')` (BN eq. 4)."""
         return block_kernel(self.network.decoder, "nngp")(one, two)
 
     def ntk(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2"]:
-        """`K(x, x') = Sigma + (b c/d) x.x' E[phi' phi']` (BN eq. 45, of ReLU)."""
+        """Compute `K(x, x') = Sigma + (b c/d) x.x' E[phi' phi']` (BN eq. 45, of ReLU)."""
         return block_kernel(self.network.decoder, "ntk")(one, two)
 
     def nngp_slope(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d"]:
-        """`dSigma/dx'`, the covariance of `f(x)` and `J(x')` (BN eq. 10)."""
+        """Compute `dSigma/dx'`, the covariance of `f(x)` and `J(x')` (BN eq. 10)."""
         return _scaled("nngp_slope", self.network, one, two)
 
     def nngp_mixed(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d d"]:
-        """`d2 Sigma/(dx dx')`, the covariance of `J(x)` and `J(x')` (BN eq. 11)."""
+        """Compute `d2 Sigma/(dx dx')`, the covariance of `J(x)` and `J(x')` (BN eq. 11)."""
         return _scaled("nngp_mixed", self.network, one, two)
 
     def ntk_slope(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d"]:
-        """`Xi = dK/dx` (BN theorem 3.2, eq. 46)."""
+        """Compute `Xi = dK/dx` (BN theorem 3.2, eq. 46)."""
         return _scaled("ntk_slope", self.network, one, two)
 
 
 @eqx.filter_jit
 def _scaled(name: str, network: Bottleneck, one: Any, two: Any) -> Array:
-    """Of `f(x) = sqrt b f1(sqrt(c/d) x)`, f1 the one without scales."""
+    """Scale the kernels to `f(x) = sqrt b f1(sqrt(c/d) x)`, f1 the one without scales."""
     one, two = map(floats, (one, two))
     decoder, scale = network.decoder, network.decoder_scale
     root = scale**0.5

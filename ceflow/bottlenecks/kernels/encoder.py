@@ -48,7 +48,7 @@ class ComposedKernel(EncoderKernel):
         return self.shares[0] * of_encoder + self.shares[1] * of_decoder
 
     def parts(self, moments: Moments) -> tuple[Pairs, Pairs]:
-        """What the weights of the encoder contribute, and what those of the decoder do."""
+        """Compute what the weights of the encoder contribute, and what those of the decoder do."""
         middle = through_layers(self.encoder, moments)
         decoder = through_layers(self.decoder, middle.moments).ntk
         both = nodes.Chain((self.encoder, self.decoder))
@@ -60,5 +60,5 @@ def _moments(*of_inputs: Pairs) -> Moments:
 
 
 def _root(model: Mlp) -> nodes.Node:
-    """Its layers. At infinite width numbers of inputs and outputs do not matter."""
+    """Expand a half to its layers. At infinite width, sizes of input and output do not matter."""
     return expand(sized(model, inputs=1, outputs=1))

@@ -16,7 +16,7 @@ SLOPES = {"relu": 0.0, "leaky-relu": 0.01, "abs": -1.0, "linear": 1.0}
 
 
 def mixture(slope_below: float) -> tuple[float, float]:
-    """The weights of the identity's and of ReLU's kernels in those of the activation.
+    """Weigh the identity's and ReLU's kernels in those of the activation.
 
     >>> mixture(0.0), mixture(1.0)
     ((0.0, 1.0), (1.0, 0.0))
@@ -25,7 +25,7 @@ def mixture(slope_below: float) -> tuple[float, float]:
 
 
 def nngp_slope(pairs: Pairs, a: float) -> Float[Array, "n1 n2 d"]:
-    """`dSigma/dx'`: of ReLU `|x| sin t/(2 pi) x'/|x'| + (pi - t)/(2 pi) x`."""
+    """Compute `dSigma/dx'`: of ReLU `|x| sin t/(2 pi) x'/|x'| + (pi - t)/(2 pi) x`."""
     linear, relu = mixture(a)
     end = pairs.cosine[..., None] * pairs.ahead + pairs.sine[..., None] * pairs.aside
     along = (pairs.size1 * pairs.sine)[..., None] * end / (2 * math.pi)
@@ -33,7 +33,7 @@ def nngp_slope(pairs: Pairs, a: float) -> Float[Array, "n1 n2 d"]:
 
 
 def nngp_mixed(pairs: Pairs, a: float) -> Float[Array, "n1 n2 d d"]:
-    """`d2 Sigma/(dx dx')`: of ReLU, with e = ahead and p = aside,
+    """Compute `d2 Sigma/(dx dx')`: of ReLU, with e = ahead and p = aside,
 
     `(pi - t)/(2 pi) I + sin t/(2 pi) (cos t (e e' - p p') + sin t (e p' + p e'))`.
     """
@@ -47,7 +47,9 @@ def nngp_mixed(pairs: Pairs, a: float) -> Float[Array, "n1 n2 d d"]:
 
 
 def ntk_slope(pairs: Pairs, a: float) -> Float[Array, "n1 n2 d"]:
-    """`Xi = dK/dx` (BN eq. 46): of ReLU `(pi - t)/pi x' + |x'|/(2 pi) (cos t p + sin t e)`."""
+    """Compute `Xi = dK/dx` (BN eq. 46).
+
+    Of ReLU it is `(pi - t)/pi x' + |x'|/(2 pi) (cos t p + sin t e)`."""
     linear, relu = mixture(a)
     turned = pairs.cosine[..., None] * pairs.aside + pairs.sine[..., None] * pairs.ahead
     turned = pairs.size2[..., None] * turned / (2 * math.pi)
@@ -55,7 +57,7 @@ def ntk_slope(pairs: Pairs, a: float) -> Float[Array, "n1 n2 d"]:
 
 
 def _slope(pairs: Pairs) -> Float[Array, "n1 n2"]:
-    """`E[phi' phi']` of ReLU, whose derivative at 0 is 0."""
+    """Compute `E[phi' phi']` of ReLU, whose derivative at 0 is 0."""
     return jnp.where(pairs.alive, (math.pi - pairs.angle) / (2 * math.pi), 0.0)
 
 

@@ -30,8 +30,10 @@ class Pairs(NamedTuple):
 
 
 def pairs(one: Float[Array, "n1 d"], two: Float[Array, "n2 d"]) -> Pairs:
-    """The pairs, to the last digits at any separation: nearly parallel vectors are subtracted
-    before anything is rounded, nearly opposite ones added."""
+    """Pair the vectors, to the last digits at any separation.
+
+    Nearly parallel vectors are subtracted before anything is rounded, nearly opposite ones added.
+    """
     x, y = one[:, None], two[None]
     size1, size2 = safe_norm(x), safe_norm(y)
     ahead = _over(x, size1)
@@ -61,5 +63,5 @@ def _over(x: Float[Array, "... d"], size: Float[Array, "..."]) -> Float[Array, "
 
 
 def _ratio(x: Array, y: Array) -> Array:
-    """0 where both are."""
+    """Divide x by y, with 0 where both are 0."""
     return x / jnp.where(y > 0, y, 1.0)

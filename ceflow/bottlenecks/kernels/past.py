@@ -42,7 +42,7 @@ class Sums(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """Of a block of pairs: the weights of w in T, and of `w e'` in S and in C."""
+    """The weights, of a block of pairs, of w in T, and of `w e'` in S and in C."""
 
     sine: Float[Array, "b p"]
     slope: Float[Array, "b p"]
@@ -50,7 +50,7 @@ class Pieces(NamedTuple):
 
 
 def past_sums(network: Bottleneck, points: Float[Array, "b d"], past: Past) -> Sums:
-    """Over the whole past, a block at a time; the number of blocks is not part of the program.
+    """Sum over the whole past, a block at a time; the number of blocks is not part of the program.
 
     Raises `ValueError` for an activation without closed forms of K and Xi.
     """
@@ -77,7 +77,7 @@ def past_sums(network: Bottleneck, points: Float[Array, "b d"], past: Past) -> S
 
 
 def _summed(size: Array, e: Array, t: Array, s: Array, c: Array) -> Sums:
-    """From T, S and C."""
+    """Combine T, S and C to the sums."""
 
     def along(vectors: Array) -> Array:
         return jnp.einsum("bod,bd->bo", vectors, e)
@@ -88,7 +88,7 @@ def _summed(size: Array, e: Array, t: Array, s: Array, c: Array) -> Sums:
 
 
 def _directions(x: Float[Array, "b d"]) -> tuple[Float[Array, " b"], Float[Array, "b d"]]:
-    """Lengths, and unit vectors in float64."""
+    """Compute lengths, and unit vectors in float64."""
     with jax.enable_x64(True):
         wide = x.astype(jnp.float64)
         size = safe_sqrt(jnp.square(wide).sum(axis=1))
@@ -96,8 +96,9 @@ def _directions(x: Float[Array, "b d"]) -> tuple[Float[Array, " b"], Float[Array
 
 
 def pieces_of(network: Bottleneck) -> Callable[[Array, Array], Pieces]:
-    """The closed forms of an activation, of the cosine in float64 and `|x|`, in whose precision
-    they are computed.
+    """Give the closed forms of an activation.
+
+    They are of the cosine in float64 and `|x|`, in whose precision they are computed.
 
     The identity adds to the slope alone, and does so at x = 0 too, where it has no kink.
     """

@@ -25,11 +25,11 @@ class KernelRows(eqx.Module):
 
     @abstractmethod
     def __call__(self, batch: Int[Array, " b"]) -> Float[Array, "b m"]:
-        """The rows of some training points."""
+        """Give the rows of some training points."""
 
     @abstractmethod
     def product(self, v: Float[Array, "n k"]) -> Float[Array, "m k"]:
-        """`kernel^T v`."""
+        """Compute `kernel^T v`."""
 
 
 class KeptRows(KernelRows):
@@ -67,7 +67,9 @@ def points_of(x: Float[Array, "m d"]) -> Points:
 
 
 def angles(one: Points, two: Points, same: Bool[Array, "b m"]) -> Float[Array, "b m"]:
-    """By one product in the points' own precision, and by differences where that is too little.
+    """Compute angles by one product in the points' own precision.
+
+    Where that is too little, they are computed by differences.
 
     `same` says which pairs are one vector; their angle is 0, as it is at zero vectors.
     """
@@ -104,7 +106,7 @@ class MadeRows(KernelRows):
         return jax.lax.scan(add, empty, jnp.arange(0, self.train, BLOCK))[0]
 
     def with_others(self, others: Float[Array, "k d"]) -> Float[Array, "n k"]:
-        """Of the training points with points that are none of these."""
+        """Make the rows of the training points with points that are none of these."""
         two = points_of(others)
 
         def block(start: Array) -> Array:
@@ -116,7 +118,7 @@ class MadeRows(KernelRows):
 
 
 def kernel_rows(made: MadeRows, memory: int) -> KernelRows:
-    """The same rows, kept if they take at most so many bytes."""
+    """Make the same rows, kept if they take at most so many bytes."""
     n, m = made.train, len(made.points.unit)
     return KeptRows(_assembled(made)) if n * m * made.points.unit.dtype.itemsize <= memory else made
 
@@ -127,6 +129,6 @@ def _assembled(made: MadeRows) -> Float[Array, "n m"]:
 
 
 def _stacked(block: Callable[[Array], Array], count: int) -> Array:
-    """Blocks of rows on each other; indices beyond the last row repeat it."""
+    """Stack blocks of rows on each other; indices beyond the last row repeat it."""
     blocks = jax.lax.map(block, jnp.arange(0, count, BLOCK))
     return blocks.reshape(-1, blocks.shape[-1])[:count]

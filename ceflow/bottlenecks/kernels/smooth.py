@@ -18,14 +18,14 @@ Of = Callable[..., Array]
 
 
 def nngp_slope(one: Array, two: Array, activation: Activation) -> Float[Array, "n1 n2 d"]:
-    """`dSigma/dx' = 2 F_q2 x' + S x`."""
+    """Compute `dSigma/dx' = 2 F_q2 x' + S x`."""
     value, slope = expectations(activation)
     at = _moments(one, two)
     return 2 * _by(1, value)(*at)[..., None] * two[None] + slope(*at)[..., None] * one[:, None]
 
 
 def nngp_mixed(one: Array, two: Array, activation: Activation) -> Float[Array, "n1 n2 d d"]:
-    """`d2 Sigma/(dx dx')`, axes in that order."""
+    """Compute `d2 Sigma/(dx dx')`, axes in that order."""
     value, slope = expectations(activation)
     at, unit = _moments(one, two), jnp.eye(one.shape[1], dtype=one.dtype)
     x = jnp.broadcast_to(one[:, None], (len(one), *two.shape))
@@ -44,7 +44,7 @@ def nngp_mixed(one: Array, two: Array, activation: Activation) -> Float[Array, "
 
 
 def ntk_slope(one: Array, two: Array, activation: Activation) -> Float[Array, "n1 n2 d"]:
-    """`Xi = 2 K_q1 x + K_c x'`."""
+    """Compute `Xi = 2 K_q1 x + K_c x'`."""
     value, slope = expectations(activation)
     at = _moments(one, two)
 
@@ -56,7 +56,7 @@ def ntk_slope(one: Array, two: Array, activation: Activation) -> Float[Array, "n
 
 
 def expectations(activation: Activation) -> tuple[Of, Of]:
-    """`E[phi phi]` and `E[phi' phi']`."""
+    """Compute `E[phi phi]` and `E[phi' phi']`."""
 
     def value(q1: Array, q2: Array, c: Array) -> Array:
         return by_covariance(activation, q1, q2, c).value
@@ -73,7 +73,7 @@ def _moments(one: Float[Array, "n1 d"], two: Float[Array, "n2 d"]) -> tuple[Arra
 
 
 def _by(index: int, of: Of) -> Of:
-    """The derivative by one argument of an elementwise function."""
+    """Differentiate an elementwise function by one argument."""
 
     def derivative(*at: Array) -> Array:
         def along(value: Array) -> Array:

@@ -33,11 +33,11 @@ class Batches:
 
     @property
     def full(self) -> bool:
-        """Whether every batch is all examples."""
+        """True where every batch is all examples."""
         return self.size == self.n
 
     def some(self, first: int, count: int) -> Int[np.ndarray, "count size"]:
-        """Batches first, first + 1, ..."""
+        """Give batches first, first + 1, ..."""
         if self.full:
             return np.tile(np.arange(self.n), (count, 1))
         begin, end = first * self.size, (first + count) * self.size

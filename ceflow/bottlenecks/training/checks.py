@@ -32,7 +32,7 @@ def checked(x: Any, y: Any, x_test: Any, initial: WideNetwork) -> None:
 
 
 def remarks(x: Any, y: Any) -> list[str]:
-    """A sentence for each thing about training data that a reader of the results should know.
+    """Write a sentence for each thing about training data that a reader of results should know.
 
     Inputs that are zero, inputs that are equal, and a single example.
 
@@ -56,7 +56,7 @@ def _of_one(x: np.ndarray) -> list[str]:
 
 
 def _of_equals(x: np.ndarray, y: np.ndarray) -> list[str]:
-    """Where some contradict each other, of those alone."""
+    """Remark on equal inputs; where some contradict each other, on those alone."""
     pairs = _equal_pairs(x)
     against = [(a, b) for a, b in pairs if (y[a] != y[b]).any()]
     if against:
@@ -73,7 +73,7 @@ def _of_pair(pair: tuple[int, int], what: str) -> str:
 
 
 def _equal_pairs(x: np.ndarray) -> list[tuple[int, int]]:
-    """Each input that was seen before, behind the first one."""
+    """Pair each input that occurred before with the first one like it."""
     seen: dict[bytes, int] = {}
     first = [seen.setdefault(row.tobytes(), index) for index, row in enumerate(x + 0.0)]
     return [(a, b) for b, a in enumerate(first) if a != b]

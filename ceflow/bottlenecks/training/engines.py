@@ -23,24 +23,26 @@ class Engine(eqx.Module):
 
     @abstractmethod
     def start(self) -> PyTree:
-        """Its memory at first."""
+        """Make the memory at first."""
 
     @abstractmethod
     def outputs(self, memory: PyTree, points: Float[Array, "b d"]) -> Float[Array, "b outputs"]:
-        """`f_t(points)`."""
+        """Compute `f_t(points)`."""
 
     @abstractmethod
     def jacobian(self, memory: PyTree, points: Float[Array, "b d"]) -> Float[Array, "b outputs d"]:
-        """`J_t(points)`."""
+        """Compute `J_t(points)`."""
 
     @abstractmethod
     def learn(
         self, memory: PyTree, points: Float[Array, "b d"], chi: Chi, rate: Float[Array, ""]
     ) -> tuple[PyTree, Float[Array, "b d"], Float[Array, "b outputs"]]:
-        """The memory after a step of gradient descent; `J^T chi` and the outputs before it."""
+        """Take a step of gradient descent.
+
+        Gives the memory after it, and `J^T chi` and the outputs before it."""
 
     def room(self, memory: PyTree, examples: int) -> PyTree:
-        """The memory with room for so many examples more."""
+        """Make room in the memory for so many examples more."""
         return memory
 
 
@@ -51,7 +53,7 @@ class Markovian(Engine):
     def gradients(
         self, memory: PyTree, points: Float[Array, "b d"], chi: Chi
     ) -> tuple[Float[Array, "b outputs"], PyTree, Float[Array, "b d"]]:
-        """The outputs, the loss's derivative by the memory, and `J^T chi`."""
+        """Compute the outputs, the loss's derivative by the memory, and `J^T chi`."""
 
     def learn(self, memory: PyTree, points: Array, chi: Chi, rate: Array) -> tuple[Any, ...]:
         outputs, change, pull = self.gradients(memory, points, chi)
@@ -81,7 +83,7 @@ class Features(Markovian):
         return (outputs, *back(chi(outputs)))
 
     def moved(self, memory: tuple[Array, Array]) -> WideDecoder:
-        """The decoder of weights `u + du` and `v + dv`: sums of small changes keep their digits."""
+        """Make the decoder of `u + du` and `v + dv`: sums of small changes keep their digits."""
         du, dv = memory
         weights = (self.decoder.u + du, self.decoder.v + dv)
         return eqx.tree_at(lambda d: (d.u, d.v), self.decoder, weights)
@@ -136,7 +138,7 @@ class History(Engine):
         return _appended(memory, points, rate * slope), pull, outputs
 
     def room(self, memory: Past, examples: int) -> Past:
-        """Buffers are doubled, so that few sizes are ever compiled; what is unused is 0."""
+        """Double the buffers, so that few sizes are ever compiled; what is unused is 0."""
         size = needed = len(memory.chi)
         while needed < int(memory.count) + examples:
             needed *= 2
@@ -147,7 +149,7 @@ class History(Engine):
 
 
 def _appended(past: Past, points: Array, chi: Array) -> Past:
-    """With `mu chi` for chi: rates may change."""
+    """Append points with `mu chi` for chi: rates may change."""
     at = past.count
     write = jax.lax.dynamic_update_slice_in_dim
     return Past(write(past.points, points, at, 0), write(past.chi, chi, at, 0), at + len(points))

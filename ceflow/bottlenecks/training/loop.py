@@ -32,7 +32,7 @@ class Instability:
     """The largest stable one at the start."""
 
     def message(self, named: Callable[[float], str] = "{:.3g}".format) -> str:
-        """In one sentence, with rates as `named`.
+        """Say it in one sentence, with rates as `named`.
 
         >>> Instability(step=7, loss=1e4, rate=2.0, largest=0.5).message()
         'the learning rate 2 is too large: the loss grew to 1e+04 at step 7; at the start the \
@@ -49,7 +49,7 @@ largest stable one is 0.5'
 
 @dataclass(frozen=True)
 class Training:
-    """What came of a training."""
+    """A finished training."""
 
     history: History
     """What was recorded, by the number of steps made before."""
@@ -109,6 +109,6 @@ def _length(dynamics: Dynamics, state: State, batch: int, steps: int) -> int:
 
 
 def _grown(losses: np.ndarray, reference: float) -> int | None:
-    """The first loss that is too large."""
+    """Find the first loss that is too large."""
     wrong = ~(losses <= GROWN * max(reference, float(np.finfo(np.float32).tiny)))
     return int(np.argmax(wrong)) if wrong.any() else None

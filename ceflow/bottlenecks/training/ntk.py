@@ -56,7 +56,7 @@ class ComposedNtk:
 def ntk_at(
     network: Bottleneck, dynamics: Dynamics, state: State, examples: Int[np.ndarray, " b"]
 ) -> ComposedNtk:
-    """Of some training examples in a state, under the dynamics' learning rates."""
+    """Compute the NTK of some training examples in a state, under the dynamics' learning rates."""
     some = jnp.asarray(examples)
     here = state.points[some]
     theta = float(dynamics.rates.encoder) * np.asarray(_square(dynamics.kernel, some), float)
@@ -75,7 +75,7 @@ def _square(kernel: KernelRows, some: Array) -> Float[Array, "b b"]:
 def composed_ntk(
     simulation: "Simulation", state: State, examples: Int[np.ndarray, " b"] | None = None
 ) -> Float[np.ndarray, "b b"]:
-    """The NTK of `F_t = f_t o g_t` on training examples, all of them or some, in float64.
+    """Compute the NTK of `F_t = f_t o g_t` on training examples, all or some, in float64.
 
     The mean over outputs a of `K(g, g') + Theta J_a.J'_a` (BN eq. 6): g and J at time t, K and
     Theta those of the limit, which as functions stay. It moves with g and J; with an infinite

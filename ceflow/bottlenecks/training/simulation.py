@@ -31,7 +31,7 @@ EngineName = Literal["features", "history"]
 
 @dataclass(frozen=True)
 class Simulation:
-    """What is trained, on what, from which initial functions, and by which engine.
+    """A training to simulate: of what, on what, from which initial functions, by which engine.
 
     `shares` multiply the learning rate, for the encoder's and for the decoder's weights (BN lemma
     4.1). The loss's `reduction` is over the examples of a batch. Outputs on test inputs are carried
@@ -71,12 +71,12 @@ class Simulation:
 
     @property
     def train_count(self) -> int:
-        """How many of all points are training examples; they come first."""
+        """The number of training examples; they come first of all points."""
         return len(self.x)
 
     @cached_property
     def inputs(self) -> Float[Array, "m inputs"]:
-        """Of training, then of test examples."""
+        """The inputs of training, then of test examples."""
         both = [self.x] if self.x_test is None else [self.x, self.x_test]
         return jnp.concatenate([jnp.asarray(each, jnp.zeros(()).dtype) for each in both])
 
@@ -99,37 +99,37 @@ class Simulation:
 
     @cached_property
     def dynamics(self) -> Dynamics:
-        """At a rate of 1."""
+        """The dynamics at a rate of 1."""
         y = jnp.asarray(self.y, self.inputs.dtype)
         rows = kernel_rows(self.made, self.memory)
         return Dynamics(rows, self._engine(), y, self.loss, self._rates(1.0))
 
     def at(self, rate: float) -> Dynamics:
-        """At a learning rate."""
+        """Give the dynamics at a learning rate."""
         return eqx.tree_at(lambda dynamics: dynamics.rates, self.dynamics, self._rates(rate))
 
     def start(self) -> State:
-        """Before the first step."""
+        """Make the state before the first step."""
         return self.dynamics.start(self.points)
 
     def outputs(self, state: State) -> Float[Array, "m outputs"]:
-        """`F_t` on training inputs, then on test inputs."""
+        """Compute `F_t` on training inputs, then on test inputs."""
         return steps.outputs(self.dynamics.engine, state.memory, state.points)
 
     def loss_of(self, state: State) -> float:
-        """The mean loss of training examples."""
+        """Compute the mean loss of training examples."""
         on_training = self.outputs(state)[: self.train_count]
         return float(self.loss.each(on_training, self.dynamics.targets).mean())
 
     def evaluate(self, state: State, x: Float[Any, "k inputs"]) -> Float[Array, "k outputs"]:
-        """`F_t` on any inputs, which need not have been carried along."""
+        """Compute `F_t` on any inputs, which need not have been carried along."""
         x = jnp.asarray(x, self.inputs.dtype)
         moved = eqx.filter_jit(self.made.with_others)(x).T @ state.coefficients
         points = self._first_points(x) - moved
         return steps.outputs(self.dynamics.engine, state.memory, points)
 
     def largest_rate(self, batches: Batches) -> float:
-        """The largest stable learning rate (`stability.largest_factor`)."""
+        """Find the largest stable learning rate (`stability.largest_factor`)."""
         some = batches.some(0, 1 if batches.full else BATCHES)
         return largest_factor(self.network, self.dynamics, self.start(), some)
 
@@ -146,7 +146,7 @@ class Simulation:
         until: Callable[[Mapping[str, Any]], bool] = lambda line: False,
         observe: Callable[[int], None] = lambda step: None,
     ) -> Training:
-        """`count` steps of SGD from a state, the first of them number `first` (BN eq. 42 to 44).
+        """Take `count` steps of SGD from a state, the first number `first` (BN eq. 42 to 44).
 
         `record(step, state)` is called before the steps of `record_at`, and may be after the last:
         what it gives is a line of `Training.history`, with its `step`; training ends early where

@@ -14,7 +14,7 @@ BATCHES = 8
 
 
 def curvature(loss: Loss, outputs: int) -> float:
-    """The largest second derivative of an example's loss by its outputs."""
+    """Give the largest second derivative of an example's loss by its outputs."""
     if isinstance(loss, CrossEntropy):
         return 0.25 if outputs == 1 else 0.5
     return 1.0
@@ -23,7 +23,7 @@ def curvature(loss: Loss, outputs: int) -> float:
 def largest_factor(
     network: Bottleneck, dynamics: Dynamics, start: State, batches: Int[np.ndarray, "count b"]
 ) -> float:
-    """By what the learning rates can be multiplied at most: `2/(h w lambda)`.
+    """Find the largest factor by which the learning rates can be multiplied: `2/(h w lambda)`.
 
     Lambda is the largest eigenvalue of the rates' NTK at the start, on the worst of some batches
     (`ComposedNtk`), h the loss's curvature, w the weight of an example of a batch. Beyond it the

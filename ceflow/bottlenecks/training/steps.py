@@ -24,7 +24,7 @@ class Rates(NamedTuple):
     decoder: Any
 
     def times(self, factor: float) -> "Rates":
-        """Both, in the same proportion."""
+        """Multiply both, in the same proportion."""
         return Rates(factor * self.encoder, factor * self.decoder)
 
 
@@ -40,7 +40,7 @@ class State(NamedTuple):
 
 
 class Dynamics(eqx.Module):
-    """What does not change in training, but for the rates."""
+    """All that does not change in training, but for the rates."""
 
     kernel: KernelRows
     engine: Engine
@@ -49,14 +49,14 @@ class Dynamics(eqx.Module):
     rates: Rates
 
     def start(self, points: Float[Array, "m d"]) -> State:
-        """Before the first step, where the encoder maps all inputs to these points."""
+        """Give the state before the first step, where the encoder maps inputs to these points."""
         empty = jnp.zeros((len(self.targets), points.shape[1]), points.dtype)
         return State(points, empty, self.engine.start())
 
     def step(
         self, state: State, batch: Int[Array, " b"], rows: Float[Array, "b m"]
     ) -> tuple[State, Float[Array, ""]]:
-        """The state after a step on a batch, and the mean loss of its examples before.
+        """Take a step on a batch: give the state after it, and the examples' mean loss before.
 
         Everything is taken at time t: `chi`, and `f_t` and `J_t` at the points `g_t`.
         """
@@ -77,7 +77,7 @@ class Dynamics(eqx.Module):
 def advance(
     dynamics: Dynamics, state: State, batches: Int[Array, "steps b"], count: Int[Array, ""]
 ) -> tuple[State, Float[Array, " steps"]]:
-    """The state after the first `count` of these batches, and the loss on each, NaN of the others.
+    """Take the first `count` of these batches: give the state then, and each one's loss, else NaN.
 
     Rows of the kernel are made for all batches at once: the inputs are then read once.
     """
@@ -98,7 +98,7 @@ def advance(
 def outputs(
     engine: Engine, memory: PyTree, points: Float[Array, "m d"]
 ) -> Float[Array, "m outputs"]:
-    """Of any points, some at a time."""
+    """Compute the outputs of any points, some at a time."""
     return by_chunks(lambda part: engine.outputs(memory, part), points, CHUNK)
 
 
@@ -106,5 +106,5 @@ def outputs(
 def jacobian(
     engine: Engine, memory: PyTree, points: Float[Array, "m d"]
 ) -> Float[Array, "m outputs d"]:
-    """Of any points, some at a time."""
+    """Compute the Jacobian of any points, some at a time."""
     return by_chunks(lambda part: engine.jacobian(memory, part), points, FEWER)

@@ -50,12 +50,12 @@ class Ending:
     advice: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        """Says whether it did not fail."""
+        """Say whether it did not fail."""
         return self.how != "failed"
 
 
 class Dense:
-    """Gives the state at any time between the start and the end, by the solver's interpolation.
+    """A solution that gives the state at any time in between, by the solver's interpolation.
 
     It holds what each step left, some 3 to 14 states a step. Raises `ValueError` outside.
     """
@@ -66,12 +66,12 @@ class Dense:
         self._interpolation = solver.interpolation_cls
 
     def add(self, start: Any, end: Any, parts: dict[str, PyTree]) -> None:
-        """Adds one more step."""
+        """Add one more step."""
         self._ends.append(float(end))
         self._steps.append(self._interpolation(t0=start, t1=end, **parts).evaluate)
 
     def __call__(self, t: float) -> PyTree:
-        """Gives the state at mu t."""
+        """Give the state at mu t."""
         first, last = self._ends[0], self._ends[-1]
         if not first <= t <= last:
             raise ValueError(f"the integration went from {first:g} to {last:g}, not to {t:g}")
@@ -174,8 +174,10 @@ def _history(
     record: Callable[[float, PyTree], PyTree],
     midway: bool,
 ) -> tuple[Carry, list[tuple[float, PyTree]], bool]:
-    """Goes through all moments or as far as it can: gives where that is, what was recorded when,
-    and whether the last was reached. `midway`: a place between two is recorded too."""
+    """Go through all moments or as far as it can.
+
+    Gives where that is, what was recorded when, and whether the last was reached. `midway`: a place
+    between two is recorded too."""
     history: list[tuple[float, PyTree]] = []
     for until in moments:
         carry = forward(carry, until)
@@ -212,7 +214,7 @@ def _goes_on(carry: Carry, until: Array, max_steps: int) -> bool:
 def _advance_densely(
     stepper: Stepper, carry: Carry, until: Array, limit: Array, steps: Dense
 ) -> Carry:
-    """Does as `advance`, one attempt at a time, and keeps each step."""
+    """Do as `advance`, one attempt at a time, and keep each step."""
     while _goes_on(carry, until, int(limit)):
         before = carry.t
         carry, accepted, parts = _attempt(stepper, carry, until)
@@ -233,7 +235,7 @@ def _ending(carry: Carry, finished: bool, solver: str, dtype: Any) -> Ending:
 
 
 def failure(reason: Reason, time: float, steps: int, solver: str, precise: bool) -> Ending:
-    """Makes an ending from what is known of it; `precise` where it was in float64."""
+    """Make an ending from what is known of it; `precise` where it was in float64."""
     stiff = ('a solver for stiff flows ("rkc" or "kvaerno5")',)
     stiff = stiff if solver in ("tsit5", "dopri8") else ()
     higher = () if precise else (PRECISE,)

@@ -91,7 +91,7 @@ def _unit(tree: PyTree) -> PyTree:
 
 
 def _power(terms: Any, t: Any, y: PyTree, args: Any, vector: PyTree) -> tuple[PyTree, Array]:
-    """Makes one power iteration on the field's Jacobian at y: the next unit vector, and |J v|."""
+    """Make one power iteration on the field's Jacobian at y: the next unit vector, and |J v|."""
     _, product = jax.jvp(lambda y: terms.vf(t, y, args), (y,), (vector,))
     return _unit(product), optx.two_norm(product)
 
@@ -99,8 +99,10 @@ def _power(terms: Any, t: Any, y: PyTree, args: Any, vector: PyTree) -> tuple[Py
 def _stages(
     field: Any, step: Float[Array, ""], y0: PyTree, slope: PyTree, stages: Array
 ) -> tuple[PyTree, PyTree]:
-    """Computes y(t + h) and the field there, by the three-term recursion of the shifted Chebyshev
-    polynomials, whose values, first and second derivatives at w0 are carried along."""
+    """Compute y(t + h) and the field there.
+
+    By the three-term recursion of the shifted Chebyshev polynomials, whose values, first and second
+    derivatives at w0 are carried along."""
     w0 = 1 + DAMPING / stages.astype(step.dtype) ** 2
     w1 = _w1(w0, stages)
 
@@ -131,12 +133,12 @@ def _stages(
 
 
 def _next(w0: Array, now: Array, before: Array) -> Array:
-    """Gives `T_j, T_j', T_j''` from those of j - 1 and j - 2."""
+    """Compute `T_j, T_j', T_j''` from those of j - 1 and j - 2."""
     return 2 * w0 * now + 2 * jnp.stack([jnp.zeros_like(w0), now[0], 2 * now[1]]) - before
 
 
 def _w1(w0: Array, stages: Array) -> Array:
-    """Gives `T_s'(w0)/T_s''(w0)`, in closed form by s arccosh w0."""
+    """Compute `T_s'(w0)/T_s''(w0)`, in closed form by s arccosh w0."""
     s = stages.astype(w0.dtype)
     root = jnp.sqrt((w0 - 1) * (w0 + 1))
     angle = s * jnp.log1p(w0 - 1 + root)
@@ -146,7 +148,7 @@ def _w1(w0: Array, stages: Array) -> Array:
 
 
 def _kvaerno5(rtol: float, atol: float) -> dfx.AbstractSolver:
-    """Solves its equations to the tolerances; in float32 to about 1e-4: more steps, no gain."""
+    """Solve its equations to the tolerances; in float32 to about 1e-4: more steps, no gain."""
     return dfx.Kvaerno5(root_finder=dfx.VeryChord(rtol=rtol, atol=atol, norm=optx.rms_norm))
 
 
@@ -167,7 +169,7 @@ class Method(NamedTuple):
 
 
 def method_named(name: str, rtol: float, atol: float) -> Method:
-    """Finds a solver of the language, with steps whose error is about `atol + rtol |state|`."""
+    """Find a solver of the language, with steps whose error is about `atol + rtol |state|`."""
     if name not in SOLVERS:
         raise ValueError(f"a solver is one of {', '.join(SOLVERS)}, not {name!r}")
     if not (rtol > 0 and atol >= 0):

@@ -49,11 +49,11 @@ class Stepper(eqx.Module):
 
     @property
     def order(self) -> Any:
-        """Gives the order of the error of a step."""
+        """The order of the error of a step."""
         return self.method.solver.error_order(TERMS)
 
     def value(self, t: Array, state: PyTree) -> Float[Array, ""]:
-        """Gives `stop` there, and 1 where there is none."""
+        """Give `stop` there, and 1 where there is none."""
         return jnp.ones_like(t) if self.stop is None else self.stop(t, state)
 
 
@@ -89,8 +89,10 @@ class Carry(eqx.Module):
 
 
 def start(stepper: Stepper, t: Float[Array, ""], state: PyTree) -> Carry:
-    """Makes the carry before the first step, whose size is 1 % of |state|/|field| (Hairer, Norsett
-    and Wanner, Solving Ordinary Differential Equations I, II.4); the controller then adapts it."""
+    """Make the carry before the first step, whose size is 1 % of |state|/|field|.
+
+    So do Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, II.4; the
+    controller then adapts it."""
     solver, controller = stepper.method
     speed, size = (
         optx.rms_norm(jax.tree.map(lambda a, y: a / _scale(controller, y), tree, state))
@@ -126,8 +128,9 @@ def _scale(controller: dfx.PIDController, y: Array) -> Any:
 def attempt(
     stepper: Stepper, carry: Carry, until: Float[Array, ""]
 ) -> tuple[Carry, Any, dict[str, PyTree]]:
-    """Tries one step: gives the carry after it, whether it was accepted, and what the solver
-    interpolates by."""
+    """Try one step.
+
+    Gives the carry after it, whether it was accepted, and what the solver interpolates by."""
     end = _end(carry, until)
     solver, controller = stepper.method
     state, error, dense, solver_state, _ = solver.step(
@@ -177,8 +180,10 @@ def attempt(
 
 
 def _end(carry: Carry, until: Float[Array, ""]) -> Float[Array, ""]:
-    """Chooses where the next step ends: by the controller, at the save time, or where `stop`
-    becomes 0 if it is a straight line over the bracket."""
+    """Choose where the next step ends.
+
+    That is by the controller, at the save time, or where `stop` becomes 0 if it is a straight line
+    over the bracket."""
     distance, low = carry.bracket
     root = jnp.clip(distance * carry.value / (carry.value - low), 0.02 * distance, distance)
     known = jnp.isfinite(distance)
@@ -194,7 +199,7 @@ def _finite(tree: PyTree) -> Bool[Array, ""]:
 def advance(
     stepper: Stepper, carry: Carry, until: Float[Array, ""], limit: Int[Array, ""]
 ) -> Carry:
-    """Makes attempts until a time or an end, and no more than `limit` in all since the start."""
+    """Make attempts until a time or an end, and no more than `limit` in all since the start."""
 
     def going(carry: Carry) -> Array:
         return (carry.status == RUNNING) & (carry.t < until) & (carry.made < limit)
