@@ -68,7 +68,7 @@ class Heatmap:
 
     @property
     def log(self) -> bool:
-        """Whether the colours are logarithmic."""
+        """True where the colours are logarithmic."""
         return all(y > 0 for series in self.series for y in series.y)
 
 
@@ -77,7 +77,7 @@ Block = Note | Table | Drawing
 
 
 def widths_text(widths: Sequence[float]) -> str:
-    """Hidden widths in few characters.
+    """Write hidden widths in few characters.
 
     >>> widths_text([19, 19, 19]), widths_text([20, 10]), widths_text([7])
     ('3 x 19', '20 10', '7')
@@ -88,12 +88,12 @@ def widths_text(widths: Sequence[float]) -> str:
 
 
 def defined(value: Cell | None) -> Cell:
-    """A number as it is shown, or that there is none."""
+    """Write a number as it is shown, or that there is none."""
     return UNDEFINED if value is None else value
 
 
 def counted(count: float, what: str) -> str:
-    """So many of something, in one word's singular.
+    """Write so many of something, in one word's singular.
 
     >>> counted(1, "output"), counted(1200, "output")
     ('1 output', '1,200 outputs')
@@ -102,7 +102,7 @@ def counted(count: float, what: str) -> str:
 
 
 def number(value: float | int | str) -> str:
-    """A cell of a table: whole numbers with separators, others to four digits.
+    """Write a cell of a table: whole numbers with separators, others to four digits.
 
     >>> number(1379000), number(0.034738), number("a"), number(1e-7), number(float("inf"))
     ('1,379,000', '0.03474', 'a', '1e-07', 'inf')

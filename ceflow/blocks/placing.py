@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def shown(content: T, escape: Callable[[str], str] = printable) -> T:
-    r"""The same content with every text in it escaped.
+    r"""Escape every text in the content.
 
     >>> shown(("a", 1.0, Series("\x1b[2J", (1.0,), (2.0,))))
     ('a', 1.0, Series(label='\\x1b[2J', x=(1.0,), y=(2.0,), style='line'))
@@ -34,8 +34,9 @@ def shown(content: T, escape: Callable[[str], str] = printable) -> T:
 
 
 def drawable(drawing: Drawing) -> tuple[Drawing, str]:
-    """The drawing with those points that have a place on its axes, and a sentence about the others,
-    empty where there are none."""
+    """Keep the points of a drawing that have a place on its axes, and say what others there are.
+
+    The sentence is empty where there are none."""
     log_x, log_y = (drawing.log_x, drawing.log_y) if isinstance(drawing, Curve) else (False, False)
     kept = tuple(_kept(series, log_x, log_y) for series in drawing.series)
     left = sum(len(old.x) - len(new.x) for old, new in zip(drawing.series, kept, strict=True))
@@ -53,7 +54,7 @@ def _kept(series: Series, log_x: bool, log_y: bool) -> Series:
 
 
 def _placed(value: float, log: bool) -> float | None:
-    """Where a number stands on an axis; None where it has no place."""
+    """Find where a number stands on an axis; None where it has no place."""
     if not math.isfinite(value) or abs(value) > LARGEST:
         return None
     if abs(value) < 1 / LARGEST:

@@ -41,7 +41,7 @@ STYLE: Any = {
 
 
 def draw_svg(drawing: Drawing) -> str:
-    """One drawing as the text of an SVG; the same drawing gives the same text."""
+    """Draw one drawing as the text of an SVG; the same drawing gives the same text."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -60,7 +60,7 @@ def draw_svg(drawing: Drawing) -> str:
 
 
 def _lettered(text: str) -> str:
-    """A text that Matplotlib takes for letters, not for mathematics, all of them in its font."""
+    """Write a text that Matplotlib takes for letters, not mathematics, all of them in its font."""
     from matplotlib.font_manager import findfont, get_font
 
     font = get_font(findfont("DejaVu Sans"))
@@ -82,7 +82,7 @@ def _draw_curve(figure: "Figure", axes: "Axes", curve: Curve) -> None:
 
 
 def _draw_legend(figure: "Figure", axes: "Axes", curve: Curve) -> None:
-    """What each series is, inside the axes where there is room; of very many the first ones."""
+    """Say what each series is, inside the axes where there is room; of very many the first."""
     labels = [series.label for series in curve.series]
     wide = max(map(len, labels), default=0) > LONG
     room = MOST // 2 if wide else MOST
@@ -99,14 +99,14 @@ def _draw_legend(figure: "Figure", axes: "Axes", curve: Curve) -> None:
 
 
 def _of_sequence(index: int, count: int) -> Any:
-    """A colour of a map from dark to bright; its end is too bright for a line."""
+    """Take a colour from a map, dark to bright, whose end is too bright for a line."""
     import matplotlib as mpl
 
     return mpl.colormaps["viridis"](0.9 * index / max(count - 1, 1))
 
 
 def _draw_heatmap(figure: "Figure", axes: "Axes", heatmap: Heatmap) -> None:
-    """A row for each series, the first on top; each colour reaches half-way to the next x."""
+    """Draw a row for each series, the first on top; each colour reaches half-way to the next x."""
     from matplotlib.colors import LogNorm, Normalize
 
     every = [y for series in heatmap.series for y in series.y]

@@ -20,13 +20,14 @@ PARTS = 5
 
 
 def of_multiplicity(trial: Trial, multiplicity: int) -> Ensemble:
-    """The same members, another number of them."""
+    """Take another number of the same members."""
     return trial.ensemble.model_copy(update={"multiplicity": multiplicity})
 
 
 def in_parts(trial: Trial, index: int) -> Iterator[Int[Array, " k"]]:
-    """The numbers of the networks, some at a time, the last few beyond `draws`; `index` says how
-    many multiplicities are done."""
+    """Give the numbers of the networks, some at a time, the last few beyond `draws`.
+
+    `index` says how many multiplicities are done."""
     count = -(-trial.draws // PARTS)
     for part in range(PARTS):
         yield part * count + jnp.arange(count)
@@ -38,7 +39,7 @@ def _drawn(model: Ensemble, key: Array, index: Array) -> Any:
 
 
 def _kernel(module: Any, x: Array) -> Float[Array, "n n"]:
-    """The mean over outputs of the NTK."""
+    """Average the NTK over outputs."""
     outputs = jax.eval_shape(module, x[0]).shape[0]
     return empirical_ntk(module, x, trace=True) / outputs
 
@@ -47,7 +48,7 @@ def _kernel(module: Any, x: Array) -> Float[Array, "n n"]:
 def start_kernels(
     model: Ensemble, key: Array, indices: Int[Array, " k"], x: Float[Array, "n inputs"]
 ) -> Float[Array, "k n n"]:
-    """Of networks as drawn, one after the other."""
+    """Compute kernels of networks as drawn, one after the other."""
     return jax.lax.map(lambda index: _kernel(_drawn(model, key, index), x), indices)
 
 
@@ -61,7 +62,9 @@ def moved_kernels(
     rate: Float[Array, ""],
     steps: int,
 ) -> Float[Array, "k 2 n n"]:
-    """Before and after so many steps of descent on `L = 1/2 |F - y|^2`, a sum over examples."""
+    """Compute kernels before and after so many steps of descent.
+
+    They descend on `L = 1/2 |F - y|^2`, a sum over examples."""
 
     def one(index: Array) -> Array:
         weights, rest = eqx.partition(_drawn(model, key, index), eqx.is_inexact_array)

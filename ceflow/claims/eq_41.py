@@ -20,14 +20,16 @@ TERMS = ("eq-31", "eq-39", "eq-40", "eq-41")
 
 
 class Means(NamedTuple):
-    """Of the terms, over units: the mean, and the covariance of that."""
+    """Means of the terms over units, and the covariance of those."""
 
     mean: Float[Array, "pairs terms d"]
     noise: Float[Array, "pairs terms d d"]
 
 
 def kernel_derivative(trial: Trial, kernels: type[DecoderKernels] = DecoderKernels) -> Verdict:
-    """At `points` pairs x, x' of standard normal points, each with a decoder of its own, of width n
+    """Compare the decoder's `dK_n/dx` with Xi, term by term.
+
+    At `points` pairs x, x' of standard normal points, each with a decoder of its own, of width n
     and with one output.
 
     Each part is the relative deviation of a term of eq. 30 from its limit, over all pairs; `eq-41`
@@ -71,7 +73,7 @@ def terms(
     pairs: Float[Array, "p 2 d"],
     step: float | None,
 ) -> Means:
-    """`dK_n/dx` of each pair, term by term; memory is some dozen times n d numbers."""
+    """Compute `dK_n/dx` of each pair, term by term; memory is some dozen times n d numbers."""
     d = pairs.shape[-1]
 
     def one(item: tuple[Array, Array]) -> Means:
@@ -89,7 +91,7 @@ def terms(
 def unit_terms(
     decoder: WideDecoder, pair: Float[Array, "2 d"], step: float | None
 ) -> Float[Array, "terms n d"]:
-    """What each unit has of them, times n: `dK_n/dx` is the mean."""
+    """Compute what each unit has of them, times n: `dK_n/dx` is the mean."""
     x, other = pair
     (scale, last), u, phi = decoder.scales, decoder.u, decoder.activation
     squares, size = jnp.square(decoder.v[0]), len(u) * last**2
@@ -113,7 +115,7 @@ def unit_terms(
 
 
 def limits(kernels: DecoderKernels, pairs: Float[Array, "p 2 d"]) -> Float[Array, "p terms d"]:
-    """Of the terms: `x'/d E[phi' phi']`, what is left, `dSigma/dx`, and Xi."""
+    """Compute the limits of the terms: `x'/d E[phi' phi']`, what is left, `dSigma/dx`, and Xi."""
     x, other, each = pairs[:, 0], pairs[:, 1], jnp.arange(len(pairs))
     whole = kernels.ntk_slope(x, other)[each, each]
     own = kernels.nngp_slope(other, x)[each, each]
@@ -124,7 +126,7 @@ def limits(kernels: DecoderKernels, pairs: Float[Array, "p 2 d"]) -> Float[Array
 def quotients(
     kernels: DecoderKernels, pairs: Float[Array, "p 2 d"], step: float
 ) -> Float[Array, "p d"]:
-    """The limit of the difference quotient in place of the second term."""
+    """Compute the limit of the difference quotient in place of the second term."""
     x, other, each = pairs[:, 0], pairs[:, 1], jnp.arange(len(pairs))
     shape, unit = (*x.shape, len(x)), step * jnp.eye(x.shape[1], dtype=x.dtype)
     ahead, behind = (
@@ -138,5 +140,5 @@ def quotients(
 def _slopes(
     kernels: DecoderKernels, x: Float[Array, "m d"], other: Float[Array, "p d"]
 ) -> Float[Array, "m p"]:
-    """`c b/d E[phi' phi']`: what K has beside Sigma, over `x.x'`."""
+    """Compute `c b/d E[phi' phi']`: what K has beside Sigma, over `x.x'`."""
     return (kernels.ntk(x, other) - kernels.nngp(x, other)) / (x @ other.T)

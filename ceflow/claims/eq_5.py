@@ -15,8 +15,10 @@ EPS = 2.0**-52
 
 
 def both_halves(trial: Trial) -> Verdict:
-    """At width n: `dF/dw w' + dF/dtheta theta'` by differentiation, against a central difference of
-    F along both, relative in Frobenius norm.
+    """Compare, at width n, `dF/dw w' + dF/dtheta theta'` with a central difference of F.
+
+    The one is by differentiation, the other along both halves; the error is relative in Frobenius
+    norm.
 
     The difference moves F by eps^1/3 of itself, for an error of some eps^2/3. With kinks units
     switch on the way: moved by r, of n units r n do, and leave noise of sqrt(r); so r is eps^2/3,
@@ -37,7 +39,7 @@ def both_halves(trial: Trial) -> Verdict:
 
 
 def _of(start: Start, half: str) -> Float[Array, "n outputs"]:
-    """`dF/dt` where only one half's weights move."""
+    """Compute `dF/dt` where only one half's weights move."""
     still = jax.tree.map(jnp.zeros_like, start.velocity)
     velocity = eqx.tree_at(lambda w: getattr(w, half), still, getattr(start.velocity, half))
     return start.rate(velocity)
@@ -46,7 +48,7 @@ def _of(start: Start, half: str) -> Float[Array, "n outputs"]:
 def _difference(
     start: Start, moved: float, rate: Float[Array, "n outputs"]
 ) -> Float[Array, "n outputs"]:
-    """Central, over a time in which F moves by a share `moved` of itself."""
+    """Take a central difference, over a time in which F moves by a share `moved` of itself."""
     weights = eqx.filter(start.network, eqx.is_inexact_array)
     time = moved * _norm(start.outputs(weights)) / _norm(rate)
     ahead, behind = (

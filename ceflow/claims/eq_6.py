@@ -12,8 +12,10 @@ from ceflow.kernels import empirical_ntk
 
 
 def by_kernels(trial: Trial) -> Verdict:
-    """At width n, an identity: the derivative of F along the gradient against `-sum_i K_n chi_i
-    - sum_i J Theta_n J_i^T chi_i`, relative in Frobenius norm, to rounding."""
+    """Compare the derivative of F along the gradient with sums of empirical NTKs.
+
+    At width n these are an identity: `-sum_i K_n chi_i - sum_i J Theta_n J_i^T chi_i`, relative in
+    Frobenius norm, to rounding."""
     start = started(trial)
     exact = start.rate(start.velocity)
     error = float(jnp.linalg.norm(kernel_sums(start) - exact) / jnp.linalg.norm(exact))
@@ -22,7 +24,7 @@ def by_kernels(trial: Trial) -> Verdict:
 
 
 def kernel_sums(start: Start) -> Float[Array, "n outputs"]:
-    """The right side, of empirical NTKs (n, n, outputs, outputs) and (n, n, d, d)."""
+    """Compute the right side, of empirical NTKs (n, n, outputs, outputs) and (n, n, d, d)."""
     network, chi = start.network, start.chi
     points = jax.vmap(network.encoder)(start.x)
     jacobian = jax.vmap(jax.jacrev(network.decoder))(points)

@@ -28,12 +28,13 @@ class Experiment(NamedTuple):
     rates: Rates
 
     def descend(self, steps: int) -> Followed:
-        """The network through so many steps on all examples."""
+        """Train the network through so many steps on all examples."""
         return follow(Halves.of(self.initial), self.x, self.y, self.rates, steps)
 
     def errors(self, followed: Followed) -> Float[np.ndarray, " steps"]:
-        """Relative ones of F, of a network followed against function space, before each step and
-        after the last."""
+        """Compute relative errors of F, of a network followed, against function space.
+
+        They are of before each step and after the last."""
         count, steps = len(self.x), len(followed.outputs) - 1
         training = self.simulated.train(
             self.rate,
@@ -52,7 +53,7 @@ def experiment(
     simulation: type[Simulation] = Simulation,
     shares: Rates | None = None,
 ) -> Experiment:
-    """At width n, under a rate of 1/100 of the largest stable one.
+    """Set up an experiment at width n, under a rate of 1/100 of the largest stable one.
 
     Function space goes by exact kernels (`history`) where they have a closed form, else by
     `features`.

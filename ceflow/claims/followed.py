@@ -21,7 +21,7 @@ class Halves(eqx.Module):
 
     @classmethod
     def of(cls, network: WideNetwork) -> "Halves":
-        """Those of a network of batches."""
+        """Take the halves of a network of batches."""
         return cls(network.encoder, network.decoder)
 
     def __call__(self, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
@@ -29,7 +29,7 @@ class Halves(eqx.Module):
 
 
 class Followed(NamedTuple):
-    """What was seen before each step and after the last."""
+    """The values before each step and after the last."""
 
     outputs: Float[Array, "steps n outputs"]
     points: Float[Array, "steps n d"]
@@ -73,7 +73,7 @@ def follow(
     rates: Rates,
     steps: int,
 ) -> Followed:
-    """Full-batch descent on `L = 1/2 |F - y|^2`, a sum."""
+    """Follow full-batch descent on `L = 1/2 |F - y|^2`, a sum."""
     weights, rest = eqx.partition(network, eqx.is_inexact_array)
     start = jax.vmap(network.encoder)(x)
 
@@ -103,8 +103,9 @@ def follow(
 
 @eqx.filter_jit
 def right_sides(limit: Limit, followed: Followed, y: Array) -> tuple[Array, Array, Array, Array]:
-    """Those of BN eq. 14, 12 and 13 times the rates, of each step, and `dJ dg` of a step: the
-    second-order part of what f changes by, which a derivative leaves out."""
+    """Compute the right sides of BN eq. 14, 12 and 13 times the rates, and `dJ dg`, of each step.
+
+    The latter is the second-order part of what f changes by, which a derivative leaves out."""
     fixed = followed.points[0]
 
     def one(seen: Followed) -> tuple[Array, Array, Array, Array]:
@@ -122,7 +123,7 @@ def right_sides(limit: Limit, followed: Followed, y: Array) -> tuple[Array, Arra
 
 
 def residuals(limit: Limit, followed: Followed, y: Array) -> Residuals:
-    """Of each step, and of all up to it."""
+    """Compute the residuals of each step, and of all up to it."""
     *rights, second = (np.asarray(each, float) for each in right_sides(limit, followed, y))
     seen = (followed.outputs, followed.points, followed.fixed)
     steps, sums, rounding = {}, {}, {}
@@ -137,10 +138,10 @@ def residuals(limit: Limit, followed: Followed, y: Array) -> Residuals:
 
 
 def relative(found: np.ndarray, expected: np.ndarray) -> Float[np.ndarray, " steps"]:
-    """How far the one is from the other, in Frobenius norm, along the first axis."""
+    """Measure how far the one is from the other, in Frobenius norm, along the first axis."""
     return norms(found - expected) / norms(expected)
 
 
 def norms(each: np.ndarray) -> Float[np.ndarray, " steps"]:
-    """Frobenius norms along the first axis."""
+    """Compute Frobenius norms along the first axis."""
     return np.linalg.norm(each.reshape(len(each), -1), axis=1)

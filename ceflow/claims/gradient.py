@@ -22,18 +22,18 @@ class Start(NamedTuple):
     """`-dL/dw` and `-dL/dtheta`, where the network has its weights."""
 
     def outputs(self, weights: Any) -> Float[Array, "n outputs"]:
-        """Of the network with other weights."""
+        """Compute the outputs of the network with other weights."""
         rest = eqx.filter(self.network, eqx.is_inexact_array, inverse=True)
         return jax.vmap(eqx.combine(weights, rest))(self.x)
 
     def rate(self, velocity: Any) -> Float[Array, "n outputs"]:
-        """`dF/dt` of weights that move so."""
+        """Compute `dF/dt` of weights that move so."""
         weights = eqx.filter(self.network, eqx.is_inexact_array)
         return jax.jvp(self.outputs, (weights,), (velocity,))[1]
 
 
 def started(trial: Trial) -> Start:
-    """Of width n, on the trial's examples."""
+    """Start a network of width n, on the trial's examples."""
     x, y = trial.examples()
     initial = sample(trial.bottleneck, *trial.sizes, trial.seed.fold("network"), width=trial.width)
     network = Halves.of(initial)

@@ -13,7 +13,7 @@ NODES = 64
 
 
 def unit_excess(model: Mlp, points: Float[ArrayLike, "m d"]) -> Float[np.ndarray, "m k"]:
-    """The excess kurtosis of what one hidden unit gives f(x) and each component of J(x).
+    """Compute the excess kurtosis of what one hidden unit gives f(x) and each component of J(x).
 
     Of `v r` with standard normal v it is `3 E[r^4]/E[r^2]^2 - 3`; r is phi(s) of f and phi'(s) u_b
     of J, with `s = sqrt(c/d) u.x` (BN eq. 1 and 15). Units are independent, so that of n it is 1/n

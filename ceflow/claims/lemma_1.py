@@ -14,7 +14,9 @@ from ceflow.dynamics import power_law
 
 
 def deviation_slope(trial: Trial) -> Verdict:
-    """The slope of the distance from the NMK in the multiplicity: m, 2m, 4m and 8m members.
+    """Measure the slope of the distance from the NMK in the multiplicity: m to 8m members.
+
+    The multiplicities are m, 2m, 4m and 8m.
 
     The distance is the root mean square over `draws` ensembles of `|K_e - NMK|`, relative in
     Frobenius norm, which of independent members falls as m^-1/2 exactly; the NMK is the mean over
@@ -37,7 +39,7 @@ def deviation_slope(trial: Trial) -> Verdict:
 
 
 def _drawn(trial: Trial, index: int, multiplicity: int) -> Float[np.ndarray, "draws n n"]:
-    """Kernels of ensembles of so many members, the mean over outputs."""
+    """Draw kernels of ensembles of so many members, the mean over outputs."""
     model, (x, _) = of_multiplicity(trial, multiplicity), trial.examples()
     seed = trial.seed.fold(multiplicity)
     parts: Iterator = (start_kernels(model, seed.jax(), some, x) for some in in_parts(trial, index))

@@ -29,7 +29,9 @@ class Moments(NamedTuple):
 
 
 def covariances(trial: Trial, kernels: type[DecoderKernels] = DecoderKernels) -> Verdict:
-    """Over `draws` decoders with one output, at pairs of standard normal points.
+    """Compare covariances over `draws` decoders with one output, at pairs of normal points.
+
+    The points are standard normal.
 
     `JJ`, `ff`, `Jf`: relative Frobenius deviations of the covariances of J(x), J(x') (BN eq. 8), of
     f (eq. 4) and of f with J (eq. 9), root mean square over pairs. At any width they are exact in
@@ -53,7 +55,9 @@ def covariances(trial: Trial, kernels: type[DecoderKernels] = DecoderKernels) ->
 def _deviation(
     found: Array, expected: np.ndarray, block: tuple[slice, slice], draws: int
 ) -> tuple[Part, list[float]]:
-    """Of one block, and that of each pair. Of Gaussians `Var z_a z_b = C_aa C_bb + C_ab^2`."""
+    """Compute the deviation of one block, and that of each pair.
+
+    Of Gaussians `Var z_a z_b = C_aa C_bb + C_ab^2`."""
     rows, columns = block
     diagonal = np.diagonal(expected, axis1=1, axis2=2)
     squares = diagonal[:, rows, None] * diagonal[:, None, columns]
@@ -66,15 +70,17 @@ def _deviation(
 
 
 def _kurtosis(found: Moments, draws: int, narrow: float) -> Part:
-    """All components hear the same draws: their mean has at most the noise of one, 24/draws. To
-    that comes the excess of networks that are so narrow."""
+    """Compare the mean excess of the components with 0.
+
+    All components hear the same draws: their mean has at most the noise of one, 24/draws. To that
+    comes the excess of networks that are so narrow."""
     variance = np.diagonal(np.asarray(found.second), axis1=1, axis2=2)
     excess = np.asarray(found.fourth) / variance**2 - 3
     return Part(float(excess.mean()), 0.0, noise_reach(4) * (24 / draws) ** 0.5 + narrow)
 
 
 def theory(kernels: DecoderKernels, pairs: Float[Array, "p 2 d"]) -> Float[Array, "p k k"]:
-    """The covariance of z (BN eq. 4, 8 and 9)."""
+    """Compute the covariance of z (BN eq. 4, 8 and 9)."""
 
     def one(points: Float[Array, "2 d"]) -> Float[Array, "k k"]:
         d = points.shape[1]
@@ -86,7 +92,7 @@ def theory(kernels: DecoderKernels, pairs: Float[Array, "p 2 d"]) -> Float[Array
 
 
 def drawn_moments(trial: Trial, network: Bottleneck, pairs: Float[Array, "p 2 d"]) -> Moments:
-    """One network after the other, so that memory does not grow with their number."""
+    """Draw one network after the other, so that memory does not grow with their number."""
     count = -(-trial.draws // CALLS)
     key, total = trial.seed.fold("decoders").jax(), None
     for call in range(CALLS):
@@ -101,7 +107,7 @@ def drawn_moments(trial: Trial, network: Bottleneck, pairs: Float[Array, "p 2 d"
 def _sums(
     network: Bottleneck, width: int, key: Array, indices: Int[Array, " k"], draws: int, pairs: Array
 ) -> Moments:
-    """Over the networks of these indices that are below `draws`."""
+    """Sum over the networks of these indices that are below `draws`."""
     points = pairs.reshape(-1, pairs.shape[-1])
 
     def add(total: Moments, index: Array) -> tuple[Moments, None]:
@@ -119,7 +125,7 @@ def _sums(
 
 
 def _values(decoder: WideDecoder, points: Float[Array, "m d"]) -> Float[Array, "p k"]:
-    """z of each pair."""
+    """Compute z of each pair."""
     f = decoder(points).reshape(len(points) // 2, 2)
     slopes = decoder.jacobian(points).reshape(len(f), -1)
     return jnp.concatenate([f, slopes], axis=1)

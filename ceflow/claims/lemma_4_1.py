@@ -38,7 +38,9 @@ class Networks(NamedTuple):
 
 
 def two_layers(trial: Trial, depths: tuple[int, int] | None = None) -> Verdict:
-    """The model with its activations made linear, of L_g and L_f layers (`depths`).
+    """Compare the model, its activations made linear, with two layers.
+
+    It has L_g and L_f layers (`depths`).
 
     `wide.f`, `wide.g`, `wide.J`: median residuals of its evolution at width n with Theta = L_g
     xi.xi'/d_0 and K = L_f x.x'/d (figure 13). `effective.f`, `.g`, `.J`: those of `w_eff theta_eff
@@ -67,7 +69,7 @@ def two_layers(trial: Trial, depths: tuple[int, int] | None = None) -> Verdict:
 
 
 def linear(network: Bottleneck) -> Bottleneck:
-    """The same without activations and biases."""
+    """Make the same model without activations and biases."""
 
     def half(model: Mlp) -> Mlp:
         return model.model_copy(update={"activation": "linear", "bias_variance": 0.0})
@@ -77,7 +79,7 @@ def linear(network: Bottleneck) -> Bottleneck:
 
 
 def effective(network: Bottleneck, tried: Experiment) -> Halves:
-    """Two layers that compute what the wide network does."""
+    """Build two layers that compute what the wide network does."""
     inputs, d = tried.x.shape[1], int(network.size)
     matrices = (
         jax.jacfwd(tried.initial.encoder)(jnp.zeros(inputs)),
@@ -92,7 +94,9 @@ def effective(network: Bottleneck, tried: Experiment) -> Halves:
 
 
 def _scales(network: Bottleneck, inputs: int) -> tuple[float, float]:
-    """What stands before `xi.xi'` and `x.x'`: all variances of a half over its number of inputs."""
+    """Compute what stands before `xi.xi'` and `x.x'`.
+
+    It is all variances of a half over its number of inputs."""
     fans = (inputs, int(network.size))
     first, last = (
         half.weight_variance ** len(half.widths) * half.last_variance / fan

@@ -19,7 +19,7 @@ more and two hidden layers it was -0.98 to -0.90 over four multiplicities."""
 
 
 def drift_slope(trial: Trial) -> Verdict:
-    """The slope of the drift of the NTK in the multiplicity: m, 2m, 4m and 8m members.
+    """Measure the slope of the drift of the NTK in the multiplicity: m, 2m, 4m and 8m members.
 
     The drift is the median over `draws` ensembles, and over pairs of two inputs, of `|K_ij(t) -
     K_ij(0)|` after `steps` steps of gradient descent to mu t = 8/points. The tolerance is 0.15 for
@@ -35,7 +35,7 @@ def drift_slope(trial: Trial) -> Verdict:
 
 
 def _drift(trial: Trial, index: int, multiplicity: int) -> tuple[float, float]:
-    """And its standard error, that of a pair in the middle."""
+    """Measure the drift and its standard error, that of a pair in the middle."""
     model = of_multiplicity(trial, multiplicity)
     x, y = trial.examples()
     key, rate = trial.seed.fold(multiplicity).jax(), TIME / len(x) / trial.steps

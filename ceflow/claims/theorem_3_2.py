@@ -23,7 +23,7 @@ def evolution(
     kernels: type[DecoderKernels] = DecoderKernels,
     simulation: type[Simulation] = Simulation,
 ) -> Verdict:
-    """A network of width n descends, all examples at once, `steps` small steps.
+    """Follow a network of width n down `steps` small steps, all examples at once.
 
     `f`, `g`: the median over steps of the residual of BN eq. 14 and 12 with the limit's kernels
     (figure 12). `J`: that of eq. 13 at the points g_0; of an activation with a kink that of all
@@ -59,7 +59,9 @@ def _parts(trial: Trial, found: Residuals, errors: Float[np.ndarray, " steps"]) 
 
 
 def switching(trial: Trial, found: Residuals) -> float:
-    """What units that switch, one by one, leave in J over all steps, root mean square, relative.
+    """Compute what units that switch leave in J over all steps, root mean square, relative.
+
+    They switch one by one.
 
     At x a unit's pre-activation moves by `v.W/sqrt n` with W about df = dJ x, so that
     `|W| sqrt(n d)/(pi |x|)` of them pass 0, and each changes J by `jump v u^T/sqrt(n d)` with u

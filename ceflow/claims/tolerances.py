@@ -23,7 +23,7 @@ sqrt(n) eps."""
 
 
 def typical(d: int, outputs: int, width: int) -> float:
-    """What residuals of f and g come to at width n, in the median over networks: `c n^-1/2`.
+    """Say what residuals of f and g come to at width n, in the median over networks: `c n^-1/2`.
 
     `c^2 = 4 + 0.4 max(d, outputs)`: each component of g (of F) hears the noise of the kernel's
     entries with all others. Measured with ReLU at d from 1 to 30, 1 to 10 outputs, 2 to 64
@@ -34,7 +34,7 @@ def typical(d: int, outputs: int, width: int) -> float:
 
 
 def noise_reach(parts: int = 1) -> float:
-    """How many times its root mean square the norm of Gaussian noise may be.
+    """Say how many times its root mean square the norm of Gaussian noise may be.
 
     Its square is a sum of lambda_i chi^2_1 with lambdas that add up to 1, whose tail is at most
     that of one chi^2_1, far out (Szekely and Bakirov 2003). Of several parts each has its share of
@@ -49,7 +49,7 @@ def noise_reach(parts: int = 1) -> float:
 
 
 def noise_bound(variances: "Float[np.ndarray, ' k']", parts: int = 1) -> float:
-    """What the norm of independent Gaussians of these variances may be.
+    """Bound the norm of independent Gaussians of these variances.
 
     `|z|^2 <= sum l + 2 sqrt(x sum l^2) + 2 x max l` but for exp(-x) of all draws (Laurent and
     Massart 2000). Of many alike it is far less than `noise_reach` times their root sum.

@@ -48,14 +48,14 @@ class Trial:
         return model.encoder.inputs, model.decoder.outputs
 
     def examples(self) -> "tuple[Float[Array, 'n inputs'], Float[Array, 'n outputs']]":
-        """Standard normal inputs, and as targets a fixed random projection of them."""
+        """Draw standard normal inputs, and as targets a fixed random projection of them."""
         inputs, outputs = self.sizes
         x = self._drawn("inputs", self.points, inputs)
         y = x @ self._drawn("targets", inputs, outputs) / inputs**0.5
         return _array(x), _array(y)
 
     def normal(self, name: str, *shape: int) -> "Float[Array, '...']":
-        """Standard normal numbers of a stream of their own."""
+        """Draw standard normal numbers of a stream of their own."""
         return _array(self._drawn(name, *shape))
 
     def _drawn(self, name: str, *shape: int) -> "Float[np.ndarray, '...']":
@@ -63,7 +63,7 @@ class Trial:
 
 
 def _array(numbers: "np.ndarray") -> "Array":
-    """At the precision of JAX's default float type."""
+    """Make an array at the precision of JAX's default float type."""
     import jax.numpy as jnp
 
     return jnp.asarray(numbers, float)

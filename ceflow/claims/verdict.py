@@ -28,7 +28,7 @@ class Part:
 
     @property
     def deviation(self) -> float:
-        """From what is expected, as a multiple of the tolerance."""
+        """The deviation from what is expected, as a multiple of the tolerance."""
         distance = abs(self.value - self.expected)
         if not self.tolerance:  # no noise at all, as where every network is dead
             return 0.0 if distance == 0 else math.inf

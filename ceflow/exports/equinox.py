@@ -33,7 +33,7 @@ ACTIVATIONS = {
 
 
 def equinox_file(plan: Plan) -> str:
-    """The text of a module that imports `equinox`, `jax` and `math` alone.
+    """Write a module that imports `equinox`, `jax` and `math` alone.
 
     It holds the class of the network, `Mlp`, `Ensemble`, `Block`, `Resnext` or `Bottleneck`, made
     by `__init__(*, key)`, with the numbers of the document as constants above it. The same plan
@@ -52,7 +52,7 @@ def equinox_file(plan: Plan) -> str:
 
 
 def _kept(lines: Sequence[str], options: set[str]) -> Iterator[str]:
-    """The lines of a template without those that end in `#? OPTION`, an option not taken."""
+    """Keep the lines of a template but those that end in `#? OPTION`, an option not taken."""
     for line in lines:
         code, _, option = line.partition("#? ")
         if not option or option in options:
@@ -76,7 +76,7 @@ def _sides(shape: Any) -> tuple[int, ...]:
 
 @singledispatch
 def _options(model: Model) -> set[str]:
-    """Which of the lines of a template that are optional are kept."""
+    """Choose which of the lines of a template that are optional are kept."""
     raise TypeError(f"no Equinox file is registered for the model {type(model).__name__}")
 
 
@@ -108,7 +108,7 @@ def _(model: Resnext) -> set[str]:
 
 @singledispatch
 def _constants(model: Model) -> dict[str, str]:
-    """The numbers of a model, as they are written at the head of its file."""
+    """Write the numbers of a model, as they stand at the head of its file."""
     raise TypeError(f"no Equinox file is registered for the model {type(model).__name__}")
 
 
@@ -162,7 +162,7 @@ def _layers(model: Mlp | Block) -> dict[str, str]:
 
 
 def _tuple(name: str, values: Sequence[float]) -> str:
-    """An assignment of a tuple; a run of equal values as one entry, over lines if it is long.
+    """Write an assignment of a tuple; a run of equal values as one entry, if long over lines.
 
     >>> _tuple("WIDTHS", (784, *[500] * 98, 10))
     'WIDTHS = (784, *(500,) * 98, 10)'

@@ -16,14 +16,14 @@ Format = Literal["equinox", "timm", "torchvision", "stablehlo"]
 
 
 class Artefact(NamedTuple):
-    """What is exported, and what its reader should know of it, a sentence each."""
+    """The text that is exported, and what its reader should know of it, a sentence each."""
 
     content: str | bytes
     notes: list[str]
 
 
 def export(plan: Plan, to: Format, suffix: str = "", weights: Path | None = None) -> Artefact:
-    """A plan's network in a format.
+    """Write a plan's network in a format.
 
     `suffix` is the ending of the file's name: StableHLO is text in `.mlir` and without an ending,
     else JAX's serialised form, with its gradient. Only StableHLO loads JAX, and only it holds

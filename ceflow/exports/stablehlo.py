@@ -17,7 +17,7 @@ from ceflow.stages.stage import number_size, precision
 
 
 def written(plan: Plan, weights: Path | None = None) -> export.Exported:
-    """`f(weights, x)`: the outputs (batch, outputs) of a batch of examples, at inference.
+    """Write `f(weights, x)`: the outputs (batch, outputs) of a batch of examples, at inference.
 
     `weights` are the arrays of `Plan.module` in the order of `jax.tree.leaves`, running statistics
     included; none is a constant of the module. With a file of weights it is `f(x)`, and they are
@@ -40,13 +40,15 @@ def written(plan: Plan, weights: Path | None = None) -> export.Exported:
 
 
 def serialised(plan: Plan, exported: export.Exported) -> bytes:
-    """JAX's own form of a module, with its gradient. Raises `ImportError` without flatbuffers."""
+    """Write JAX's own form of a module, with its gradient.
+
+    Raises `ImportError` without flatbuffers."""
     with precision(plan):
         return bytes(exported.serialize(vjp_order=1))
 
 
 def read_weights(plan: Plan, path: Path) -> list[jax.Array]:
-    """The arrays that `equinox.tree_serialise_leaves` wrote of a module as `Plan.module` makes it.
+    """Read the arrays that `equinox.tree_serialise_leaves` wrote of a `Plan.module`.
 
     Raises `SpecError` where the file holds anything else.
     """
@@ -67,14 +69,14 @@ def read_weights(plan: Plan, path: Path) -> list[jax.Array]:
 
 
 def weights_of(plan: Plan) -> dict[str, jax.ShapeDtypeStruct]:
-    """The arrays of `Plan.module` by their places in it, in the order of `jax.tree.leaves`."""
+    """Name the arrays of `Plan.module` by their places in it, as `jax.tree.leaves` orders them."""
     with precision(plan):
         leaves, _ = jax.tree.flatten_with_path(_module(plan)[0])
     return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
 
 def notes(plan: Plan, exported: export.Exported, inside: bool) -> list[str]:
-    """What is computed of what, the size of the weights, and the versions."""
+    """Say what is computed of what, the size of the weights, and the versions."""
     weights = weights_of(plan).values()
     size = sum(weight.size for weight in weights) * number_size(plan) / 1e6
     x = ", ".join(map(str, ("batch", *_sides(plan.root.inputs))))
@@ -89,7 +91,7 @@ def notes(plan: Plan, exported: export.Exported, inside: bool) -> list[str]:
 
 
 def versions(exported: export.Exported) -> str:
-    """Who wrote a module, and who may not be able to read it."""
+    """Say who wrote a module, and who may not be able to read it."""
     return (
         f"written by jax {jax.__version__} for {' and '.join(exported.platforms)}, in calling"
         f" convention {exported.calling_convention_version} and StableHLO"
@@ -98,7 +100,7 @@ def versions(exported: export.Exported) -> str:
 
 
 def stablehlo_text(plan: Plan, exported: export.Exported) -> str:
-    """The module as text, behind a comment that says the versions and names its arguments.
+    """Write the module as text, behind a comment that says the versions and its arguments' names.
 
     Without source locations, which would be paths of this machine.
     """
@@ -121,7 +123,7 @@ _LOCATION = re.compile(r' loc\((?:unknown|#loc\d*|"[^"]*"(?:\(#loc\d*\))?)\)')
 
 
 def _module(plan: Plan) -> tuple[Any, Any]:
-    """The shapes of the module's arrays, and the rest of it; no weight is drawn."""
+    """Give the shapes of the module's arrays, and the rest of it; no weight is drawn."""
     key = Seed(plan.document.seed).jax()
     module = eqx.filter_eval_shape(plan.module, key)
     return eqx.partition(module, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))

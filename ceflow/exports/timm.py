@@ -28,7 +28,7 @@ NOTHING = "type(net.layer1)()"
 
 
 def timm_line(plan: Plan) -> str:
-    """The expression; it needs no names but `timm`, or `ResNet` and `Bottleneck` of it.
+    """Write the expression; it needs no names but `timm`, or `ResNet` and `Bottleneck` of it.
 
     Raises `SpecError` for a model that is no ResNeXt, and for one that timm's class cannot build.
 
@@ -51,7 +51,7 @@ def timm_line(plan: Plan) -> str:
 
 
 def timm_notes(plan: Plan) -> list[str]:
-    """What the reader of the line should know."""
+    """Say what the reader of the line should know."""
     model = _required(plan)
     if _name(model):
         return ["names: import timm"]
@@ -69,7 +69,7 @@ def _name(model: Resnext) -> str | None:
 
 
 def _differing(model: Resnext) -> Iterator[str]:
-    """The arguments that are not at their defaults."""
+    """Find the arguments that are not at their defaults."""
     assert model.inputs, "sized before"
     values = (model.outputs, model.inputs[0], model.cardinality, model.base_width)
     for (name, default), value in zip(DEFAULTS.items(), values, strict=True):
@@ -86,7 +86,7 @@ def _arguments(model: Resnext) -> Iterator[str]:
 
 
 def _replaced(model: Resnext) -> Iterator[tuple[str, str]]:
-    """Parts that the arguments do not reach, and what to put there."""
+    """Name the parts that the arguments do not reach, and what to put there."""
     assert model.inputs, "sized before"
     if model.stem == "cifar":
         yield "conv1", f"type(net.conv1)({model.inputs[0]}, 64, 3, padding=1, bias=False)"
@@ -96,7 +96,7 @@ def _replaced(model: Resnext) -> Iterator[tuple[str, str]]:
 
 
 def _required(plan: Plan) -> Resnext:
-    """The plan's model, if timm's class can build it."""
+    """Give the plan's model, if timm's class can build it."""
     model = plan.model
     if not isinstance(model, Resnext):
         message = f"timm has no network of the type {model.type}, only resnext"

@@ -18,7 +18,7 @@ ELSEWHERE = "export it to timm, to equinox or to stablehlo"
 
 
 def torchvision_line(plan: Plan) -> str:
-    """The expression; it needs no name but `torchvision`.
+    """Write the expression; it needs no name but `torchvision`.
 
     Raises `SpecError` for a network that torchvision's class cannot build without being changed:
     it has four stages, the stem of ImageNet and three channels.
@@ -39,7 +39,7 @@ def torchvision_line(plan: Plan) -> str:
 
 
 def _differing(model: Resnext) -> Iterator[str]:
-    """The arguments that are not at their defaults."""
+    """Find the arguments that are not at their defaults."""
     values = (model.outputs, model.cardinality, model.base_width)
     for (name, default), value in zip(DEFAULTS.items(), values, strict=True):
         if value != default:
@@ -47,7 +47,7 @@ def _differing(model: Resnext) -> Iterator[str]:
 
 
 def refusal(plan: Plan) -> Fault | None:
-    """Why torchvision cannot build a network; None where it can."""
+    """Say why torchvision cannot build a network; None where it can."""
     model = plan.model
     if not isinstance(model, Resnext):
         message = f"torchvision has no network of the type {model.type}, only resnext"

@@ -36,12 +36,12 @@ def write_figures(directory: RunDirectory, plan: Plan) -> None:
 
 
 def _is_drawn(path: Path) -> bool:
-    """Whether a figure is there, to its end. A stage that is done again removes its figures."""
+    """Tell whether a figure is there, to its end. A stage done again removes its figures."""
     return path.is_file() and path.read_bytes().rstrip().endswith(b"</svg>")
 
 
 def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
-    """Every curve that the stages of a run have to show, by the name of its file."""
+    """List every curve that the stages of a run have to show, by the name of its file."""
     found = directory.read_json("results.json", {}).get("stages", {})
     for name, result in Results(directory, plan.document, found).items():
         for block in kind_of(plan.document.stages[name]).describe(result):
@@ -50,8 +50,9 @@ def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
 
 
 def overlaid(curves: dict[str, Curve]) -> Curve:
-    """The same curve of several runs as one: of each its first series, under the run's name. Which
-    of several that is the axis says, or where runs differ each label."""
+    """Draw the same curve of several runs as one: the first series of each, under its run's name.
+
+    Which of several that is the axis says, or where runs differ each label."""
     whole = next(iter(curves.values()))
     firsts = {run: curve.series[0] for run, curve in curves.items()}
     label, *others = dict.fromkeys(each.label for each in firsts.values())

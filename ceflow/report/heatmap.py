@@ -20,7 +20,7 @@ VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231,
 
 
 def draw_heatmap(heatmap: Heatmap, width: int = 64) -> list[Text]:
-    """Title, a row of cells for each series, ends and label of x, and the legend of the colours.
+    """Draw title, a row of cells for each series, ends and label of x, and the colours' legend.
 
     A cell is y at its middle, by linear interpolation; it is empty where the series does not reach.
     """
@@ -46,7 +46,7 @@ def draw_heatmap(heatmap: Heatmap, width: int = 64) -> list[Text]:
 
 
 class _Scale:
-    """From values to cells."""
+    """A map from values to cells."""
 
     def __init__(self, values: Sequence[float], log: bool):
         self.log, self.low, self.high = log, min(values), max(values)
@@ -58,12 +58,12 @@ class _Scale:
         return _shade(share(at, low, high))
 
     def ramp(self, count: int) -> Text:
-        """All that there are, in order."""
+        """Draw so many of all cells, in order."""
         return Text("").join(_shade(k / (count - 1)) for k in range(count))
 
 
 def _shade(part: float) -> Text:
-    """Of a number from 0 to 1 a shade, and a colour that hides it."""
+    """Choose for a number from 0 to 1 a shade, and a colour that hides it."""
     shade = SHADES[min(int(part * len(SHADES)), len(SHADES) - 1)]
     index = min(int(part * (len(VIRIDIS) - 1)), len(VIRIDIS) - 2)
     rest = part * (len(VIRIDIS) - 1) - index
@@ -79,7 +79,7 @@ def _row(series: Series, middles: list[float], margin: int, scale: _Scale) -> Te
 
 
 def _interpolated(series: Series, x: float) -> float | None:
-    """y at x, between the points on either side; None outside of them."""
+    """Interpolate y at x, between the points on either side; None outside of them."""
     at = bisect_right(series.x, x)
     if not 0 < at < len(series.x):
         return None

@@ -12,14 +12,14 @@ from ceflow.spec import Bottleneck, flops_text
 
 
 def costs(node: nodes.Node) -> str:
-    """Parameters and FLOPs, in words."""
+    """Write parameters and FLOPs, in words."""
     if math.isinf(node.parameters):
         return "infinitely wide"
     return f"{counted(node.parameters, 'parameter')}, {flops_text(node.flops)} an example"
 
 
 def add_network(tree: Tree, plan: Plan) -> None:
-    """The layers of a plan's network; of one with a bottleneck those on either side of it."""
+    """Add the layers of a plan's network; of one with a bottleneck those on either side of it."""
     if not isinstance(plan.model, Bottleneck):
         add_layers(tree, plan.root)
         return
@@ -29,7 +29,7 @@ def add_network(tree: Tree, plan: Plan) -> None:
 
 
 def add_layers(tree: Tree, node: nodes.Node) -> None:
-    """Layers in order; equal ones in a row are shown once, with their number."""
+    """Add layers in order; equal ones in a row are shown once, with their number."""
     if isinstance(node, nodes.Ensemble):
         members = counted(node.multiplicity, "member")
         branch = tree.add(f"{members}, each {costs(node.member)}")
@@ -44,7 +44,7 @@ def add_layers(tree: Tree, node: nodes.Node) -> None:
 
 
 def _lines(layers: tuple[nodes.Node, ...]) -> Iterator[tuple[str, str]]:
-    """A line a layer, and what is inside it; what keeps the shape is on the line before it."""
+    """Write a line a layer, and what is inside it; what keeps the shape is on the line before."""
     line, inside = "", ""
     for layer in layers:
         if line and isinstance(layer, nodes.Activation | nodes.BatchNorm):
@@ -64,7 +64,7 @@ def _line(node: nodes.Node) -> str:
 
 
 def _branches(node: nodes.Node) -> str:
-    """What is inside a residual connection, by its convolutions."""
+    """Write what is inside a residual connection, by its convolutions."""
     if not isinstance(node, nodes.Residual):
         return ""
     shortcut = f"; shortcut {_kernels(node.shortcut)}" if node.shortcut else ""
@@ -72,7 +72,7 @@ def _branches(node: nodes.Node) -> str:
 
 
 def _kernels(node: nodes.Node) -> str:
-    """Kernels and channels: 1x1 128, 3x3 128 in 32 groups, 1x1 256."""
+    """Write kernels and channels: 1x1 128, 3x3 128 in 32 groups, 1x1 256."""
     convolutions = (one for _, one in nodes.leaves(node) if isinstance(one, nodes.Convolution))
     return ", ".join(
         f"{_kernel(one)} {number(one.channels)}"
@@ -82,7 +82,7 @@ def _kernels(node: nodes.Node) -> str:
 
 
 def _kernel(node: nodes.Convolution) -> str:
-    """Size and stride."""
+    """Write size and stride."""
     return f"{node.kernel}x{node.kernel}" + (f"/{node.stride}" if node.stride > 1 else "")
 
 

@@ -11,7 +11,7 @@ from ceflow.store import Damaged, RunDirectory
 
 
 def runs_in(folder: Path) -> Table | None:
-    """The runs that are in a folder itself, by name; None where there are none."""
+    """List the runs that are in a folder itself, by name; None where there are none."""
     rows = tuple(_rows(folder))
     return Table(("run", "state", "started"), rows) if rows else None
 

@@ -23,8 +23,9 @@ LETTERS = 3
 
 
 def draw(curve: Curve, width: int = 64, height: int = 12) -> list[str]:
-    """The lines of a plot: title, canvas with its axes' ends, label of x, and a legend of several
-    series: lines carry letters then.
+    """Draw a plot by lines: title, canvas with its axes' ends, label of x, and a legend.
+
+    There is a legend of several series: lines carry letters then.
 
     >>> from ceflow.blocks import Curve, Series
     >>> line = Series("y", (0.0, 1.0), (0.0, 1.0))
@@ -65,24 +66,24 @@ def draw(curve: Curve, width: int = 64, height: int = 12) -> list[str]:
 
 
 def _signs(every: Sequence[Series]) -> list[str]:
-    """What tells each series from the others: a letter, of points a mark."""
+    """Choose what tells each series from the others: a letter, of points a mark."""
     lines = sum(series.style == "line" for series in every)
     letters, points = cycle(ascii_letters if lines > 1 else (LINE,)), cycle(POINTS)
     return [next(points if series.style == "points" else letters) for series in every]
 
 
 def _cell(dot: tuple[int, int], height: int) -> tuple[int, int]:
-    """Row and column of the character that has a dot."""
+    """Find row and column of the character that has a dot."""
     return height - 1 - dot[1] // 4, dot[0] // 2
 
 
 def _spread(dots: list[tuple[int, int]], shift: float) -> Iterator[tuple[int, int]]:
-    """A few dots of a line, evenly spaced, shifted by a part of their distance."""
+    """Choose a few dots of a line, evenly spaced, shifted by a part of their distance."""
     return (dots[int((k + shift) / LETTERS * len(dots))] for k in range(LETTERS) if dots)
 
 
 def _legend(curve: Curve, signs: list[str], width: int) -> list[str]:
-    """Which sign is which series, in as many lines as it takes."""
+    """Say which sign is which series, in as many lines as it takes."""
     if len(signs) < 2:
         return []
     every = [f"{sign} {each.label}" for sign, each in zip(signs, curve.series, strict=True)]
@@ -96,7 +97,7 @@ def _legend(curve: Curve, signs: list[str], width: int) -> list[str]:
 
 
 class _Axis:
-    """From values to dots, linear or logarithmic."""
+    """A map from values to dots, linear or logarithmic."""
 
     def __init__(self, values: Sequence[float], log: bool, dots: int):
         usable = [value for value in values if math.isfinite(value) and (value > 0 or not log)]
@@ -104,7 +105,7 @@ class _Axis:
         self.low, self.high = min(usable, default=1.0), max(usable, default=1.0)
 
     def dot(self, value: float) -> int | None:
-        """The dot of a value; None where the axis has none."""
+        """Find the dot of a value; None where the axis has none."""
         if not math.isfinite(value) or (self.log and value <= 0):
             return None
         low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
@@ -117,7 +118,7 @@ def _dots(series: Series, x_axis: _Axis, y_axis: _Axis) -> list[tuple[int, int]]
 
 
 def _joined(dots: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The dots of the straight lines between successive ones."""
+    """Join successive dots by straight lines, and give all their dots."""
     joined = dots[:1]
     for (x0, y0), (x1, y1) in pairwise(dots):
         steps = max(abs(x1 - x0), abs(y1 - y0), 1)

@@ -15,8 +15,9 @@ NOT_DONE = "not done"
 
 
 def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[Block]:
-    """A row a run: the numbers that its stages found and that differ from run to run; below it what
-    the stages say of those that are undefined."""
+    """Tabulate a row a run: the numbers that its stages found and that differ from run to run.
+
+    Below it stands what the stages say of those that are undefined."""
     numbers = {run: dict(_of_stages(results)) for run, results in runs.items()}
     keys = [
         key
@@ -40,8 +41,9 @@ def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[Block]:
 
 
 def _cell(key: str, found: Mapping[str, float | None], results: Mapping[str, Values]) -> Cell:
-    """A number, that it is undefined, or that its stage is not done; nothing where a stage of this
-    run has no such number."""
+    """Write a number, or that it is undefined, or that its stage is not done.
+
+    It is empty where a stage of this run has no such number."""
     if _stage(key) not in results:
         return NOT_DONE
     return defined(found[key]) if key in found else ""
@@ -57,7 +59,7 @@ def _of_stages(results: Mapping[str, Values]) -> Iterator[tuple[str, float | Non
 
 
 def _numbers(values: Values) -> Iterator[tuple[str, float | None]]:
-    """Those of a stage, undefined ones among them, and behind them those of its tables."""
+    """List the numbers of a stage, undefined ones among them, and then those of its tables."""
     for key, value in values.items():
         if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
             yield key, value

@@ -27,7 +27,9 @@ from ceflow.store import RunDirectory
 
 
 def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
-    """The document as a tree: its data, its layers with shapes and counts, its stages and needs."""
+    """Draw the document as a tree.
+
+    It has its data, its layers with shapes and counts, its stages and needs."""
     document = plan.document
     tree = Tree(
         Text.assemble((document.name, "bold"), f"  seed {document.seed}, {document.precision}")
@@ -63,7 +65,7 @@ def _stage_line(name: str, stage: Stage, needs: Needs | None) -> Text:
 
 
 def stage_section(name: str, stage: Stage, result: Result, took: float | None) -> Group:
-    """What one stage found, under a rule with its name."""
+    """Show what one stage found, under a rule with its name."""
     title = Text.assemble((name, "bold"), f"  {stage.type}", f"  {seconds(took)}" if took else "")
     return _section(title, kind_of(stage).describe(result))
 
@@ -74,7 +76,7 @@ def _section(title: Text, blocks: list[Block]) -> Group:
 
 
 def _block(block: Block) -> RenderableType:
-    """Content as the terminal has it: the one door by which results and names come to it."""
+    """Render content for the terminal: the one door by which results and names come to it."""
     block = shown(block)
     if isinstance(block, Note):
         return Text(f"warning: {block.text}", style="yellow") if block.warning else Text(block.text)
@@ -87,7 +89,7 @@ def _block(block: Block) -> RenderableType:
 
 
 def _cropped(line: str | Text) -> Text:
-    """A line of a drawing, which is not to be broken."""
+    """Crop a line of a drawing, which is not to be broken."""
     return Text.assemble(line, no_wrap=True, overflow="crop")
 
 
@@ -102,13 +104,13 @@ def _table(table: Table) -> RichTable:
 
 
 def runs_report(folder: Path) -> RenderableType | None:
-    """The runs in a folder; None where there are none."""
+    """Report the runs in a folder; None where there are none."""
     found = runs_in(folder)
     return found and _block(found)
 
 
 def trouble_report(directory: RunDirectory) -> Iterator[RenderableType]:
-    """What is wrong with a run, and how to go on. Nothing of one that is done and whole."""
+    """Say what is wrong with a run, and how to go on: nothing of one that is done and whole."""
     state, (_, lost) = directory.read_json("run.json"), known_results(directory)
     if state["state"] == "done" and not lost:
         return
@@ -119,7 +121,7 @@ def trouble_report(directory: RunDirectory) -> Iterator[RenderableType]:
 
 
 def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
-    """Everything a run found, from its directory alone."""
+    """Report everything a run found, from its directory alone."""
     found, _ = known_results(directory)
     if plan.document.sweep:
         yield from map(_block, sweep_blocks(found.get("runs", {})))
@@ -147,7 +149,7 @@ def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
 
 
 def files_line(path: Path) -> Text:
-    """Where the files are, by name."""
+    """Say where the files are, by name."""
     names = sorted(
         f"{item.name}/" if item.is_dir() else item.name
         for item in path.iterdir()

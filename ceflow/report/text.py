@@ -5,7 +5,7 @@ ROUNDING = 1e-14
 
 
 def size(count: float) -> str:
-    """Bytes with a unit.
+    """Write bytes with a unit.
 
     >>> size(320_000), size(1.5e9)
     ('320 kB', '1.5 GB')
@@ -18,7 +18,7 @@ def size(count: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration.
+    """Write a duration.
 
     >>> seconds(0.0213), seconds(12.34), seconds(125)
     ('21 ms', '12.3 s', '2 min 5 s')
@@ -31,7 +31,9 @@ def seconds(value: float) -> str:
 
 
 def share(value: float, low: float, high: float) -> float:
-    """How far a value is on the way from `low` to `high`; 0 where they differ by rounding alone.
+    """Say how far a value is on the way from `low` to `high`.
+
+    It is 0 where they differ by rounding alone.
 
     >>> share(2.0, 1.0, 5.0), share(0.1 + 0.2, 0.3, 0.1 + 0.2)
     (0.25, 0.0)

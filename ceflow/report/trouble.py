@@ -14,14 +14,14 @@ STATES = {"done": "is damaged", "interrupted": "is interrupted", "failed": "fail
 
 
 def standing(path: Path, state: Values) -> str:
-    """How a run stands that is not both done and whole, and what to do about it."""
+    """Say how a run stands that is not both done and whole, and what to do about it."""
     if state["state"] == "running":
         return f"the run {_under_way(path, state)}"
     return f"the run {STATES[state['state']]}{_far(state)}; {GO_ON}"
 
 
 def in_a_word(path: Path, state: Values) -> str:
-    """How a run stands: done, failed, interrupted, under way or killed."""
+    """Say how a run stands: done, failed, interrupted, under way or killed."""
     if state["state"] != "running":
         return state["state"]
     sign = sign_of_life(path)
@@ -29,7 +29,7 @@ def in_a_word(path: Path, state: Values) -> str:
 
 
 def _under_way(path: Path, state: Values) -> str:
-    """Of a run that has not said its end: whether the process is alive that is at work on it."""
+    """Say, of a run that has not said its end, whether the process at work on it is alive."""
     sign = sign_of_life(path)
     far = _far(state, with_end=sign is not None and sign.is_alive)
     if sign is None:
@@ -45,7 +45,7 @@ def _under_way(path: Path, state: Values) -> str:
 
 
 def _far(state: Values, *, with_end: bool = False) -> str:
-    """How far a sweep is, and when it ends as things go."""
+    """Say how far a sweep is, and when it ends as things go."""
     if "runs" not in state:
         return ""
     runs = state["runs"]
@@ -54,8 +54,9 @@ def _far(state: Values, *, with_end: bool = False) -> str:
 
 
 def trouble(state: Values, lost: Mapping[str, str]) -> list[str]:
-    """A line for each stage, of each run of a sweep, that failed or was left out, and for each
-    whose results are `lost`."""
+    """Write a line for each stage, of each run of a sweep, that failed or was left out.
+
+    Each whose results are `lost` has one too."""
     gone = [f"stage {name!r}: {why}" if name else why for name, why in lost.items()]
     return [*_of_stages(state["stages"]), *_of_runs(state.get("runs", {})), *gone]
 

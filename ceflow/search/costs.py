@@ -14,7 +14,7 @@ Counted = Literal["parameters", "flops"]
 
 
 class Costs(NamedTuple):
-    """What is compared along the curve, and what a whole network costs.
+    """The costs that are compared along the curve, and what a whole network costs.
 
     m members cost m times `path`; a network also has parts that its members share, as a ResNeXt its
     stem, shortcuts and last layer. `whole` is affine in the number of members.
@@ -25,7 +25,7 @@ class Costs(NamedTuple):
 
 
 def counted(expand: Callable[[Model], nodes.Node], kind: Counted) -> Costs:
-    """Parameters (CE eq. 8) or FLOPs (CE eq. 15), of the layers that `expand` gives.
+    """Count parameters (CE eq. 8) or FLOPs (CE eq. 15), of the layers that `expand` gives.
 
     >>> from ceflow.compiler.models import expand
     >>> from ceflow.spec import Ensemble, Mlp
@@ -45,7 +45,7 @@ def counted(expand: Callable[[Model], nodes.Node], kind: Counted) -> Costs:
 
 
 def timed(widths: Sequence[int], seconds: Sequence[float]) -> Costs:
-    """Seconds of one member, by its largest width, interpolated between those measured.
+    """Interpolate seconds of one member, by its largest width, between those measured.
 
     inf outside of the range of `widths`. A network's seconds are its members'.
 

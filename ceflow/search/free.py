@@ -46,7 +46,7 @@ def optimise_freely(problem: Problem) -> Optimum:
 
 
 def _affordable(problem: Problem, point: Point, start: Candidate) -> Candidate:
-    """The best within a budget: as if members came in parts, then in whole members.
+    """Find the best within a budget: as if members came in parts, then in whole members.
 
     Those make the objective a staircase, so each number of them near the best gives a start.
     """
@@ -64,7 +64,7 @@ def _relaxed(found: Candidate) -> float:
 
 
 def _of_exactly(found: Candidate, members: int) -> float:
-    """The variance of so many members; where they cost too much, worse the more they do."""
+    """Compute the variance of so many members; where they cost too much, worse the more they do."""
     short = members / max(found.primal_multiplicity, 1e-9)
     return found.single / members if short <= 1 else found.single / members * short**4
 
@@ -75,7 +75,7 @@ def _least(problem: Problem, point: Point, objective: Objective, start: Candidat
 
 
 def _slide(point: Point, objective: Objective, start: Widths) -> Widths:
-    """Down along single widths, by shrinking steps."""
+    """Go down along single widths, by shrinking steps."""
     best = start
     for moves in (_along_axes(2.0**-k) for k in range(1, 8)):
         best = _settled(lambda widths: objective(point(widths)), best, moves)
@@ -83,7 +83,7 @@ def _slide(point: Point, objective: Objective, start: Widths) -> Widths:
 
 
 def _settle(point: Point, objective: Objective, starts: set[Widths]) -> Candidate:
-    """The best end of walks through boxes, where a step may change all widths."""
+    """Find the best end of walks through boxes, where a step may change all widths."""
     value: Callable[[Widths], float] = lambda widths: objective(point(widths))  # noqa: E731
     ends = [_settled(value, widths, _in_box) for widths in sorted(starts, key=value)[:WALKS]]
     return point(min(ends, key=value))
@@ -92,7 +92,7 @@ def _settle(point: Point, objective: Objective, starts: set[Widths]) -> Candidat
 def _settled(
     value: Callable[[Widths], float], start: Widths, moves: Callable[[Widths], Iterator[Widths]]
 ) -> Widths:
-    """The end of a walk to the best neighbour, as long as that is better."""
+    """Walk to the best neighbour, as long as that is better, and give the end."""
     best, least = start, value(start)
     while True:
         found = min(moves(best), key=value)
@@ -102,7 +102,7 @@ def _settled(
 
 
 def _along_axes(fraction: float) -> Callable[[Widths], Iterator[Widths]]:
-    """One width at a time, by a fraction of itself or by 1."""
+    """Change one width at a time, by a fraction of itself or by 1."""
 
     def moves(widths: Widths) -> Iterator[Widths]:
         for layer, width in enumerate(widths):
@@ -114,7 +114,7 @@ def _along_axes(fraction: float) -> Callable[[Widths], Iterator[Widths]]:
 
 
 def _in_box(widths: Widths) -> Iterator[Widths]:
-    """All widths at once, by as much either way as there are `NEIGHBOURS` for."""
+    """Change all widths at once, by as much either way as there are `NEIGHBOURS` for."""
     reach = max(1, math.floor((NEIGHBOURS ** (1 / len(widths)) - 1) / 2))
     steps = range(-reach, reach + 1)
     for move in product(steps, repeat=len(widths)):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 
 def power_laws(x: Sequence[float], y: Sequence[float]) -> Callable[[float], float]:
-    """A monotone interpolation of log y over log x: smooth pieces that do not overshoot (PCHIP).
+    """Interpolate log y over log x monotonically: smooth pieces that do not overshoot (PCHIP).
 
     Exact at the points and for y = a x^b; inf outside of their range. `x` are positive, none twice,
     and `y` positive. Raises `ValueError` with fewer than two points.

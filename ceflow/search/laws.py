@@ -18,7 +18,7 @@ class Law(Protocol):
     def __call__(self, member: Member) -> float: ...
 
     def silence(self, member: Member) -> str:
-        """Why there is no finite variance of a member, and what to do."""
+        """Say why there is no finite variance of a member, and what to do."""
         ...
 
 

@@ -8,7 +8,7 @@ ROUNDING = 1e-9
 
 
 def most_members(limit: float, cost_of: Callable[[int], float]) -> float:
-    """The real number of members whose network costs `limit`; below 1 where one costs more.
+    """Solve for the real number of members whose network costs `limit`; below 1 if one costs more.
 
     `cost_of(m)` is the cost of the network of m members.
 
@@ -24,7 +24,7 @@ def most_members(limit: float, cost_of: Callable[[int], float]) -> float:
 def nearest_multiplicity(
     target: float, cost_of: Callable[[int], float], beside: float | None = None
 ) -> int:
-    """The whole number of members, at least 1, whose network's cost is nearest to `target`.
+    """Find the whole number of members, 1 or more, whose network's cost is nearest to `target`.
 
     With `beside` only the two whole numbers around that one are considered.
 
@@ -39,7 +39,7 @@ def nearest_multiplicity(
 
 
 def whole_members(multiplicity: float) -> int:
-    """A number of members rounded down, past the rounding of numbers.
+    """Round a number of members down, past the rounding of numbers.
 
     >>> whole_members(7 - 1e-12), whole_members(7.9), whole_members(0.5)
     (7, 7, 0)

@@ -26,14 +26,14 @@ class Optimum:
 
     @property
     def gap(self) -> float:
-        """How far strong duality fails to hold; 0 where primal and dual are one (CE section 3).
+        """The gap by which strong duality fails; 0 where primal and dual are one (CE section 3).
 
         1 minus the product of the dual's efficiency and the primal's variance over the baseline's.
         """
         return max(0.0, 1 - self.smooth.smooth / self.dual.compact / self.problem.variance)
 
     def near_optimal(self, tolerance: float) -> list[Candidate]:
-        """The candidates whose primal objective is within a fraction `tolerance` of the best."""
+        """List the candidates whose primal objective is within a fraction `tolerance` of best."""
         objective = self.problem.primal_objective
         limit = (1 + tolerance) * objective(self.primal)
         return [candidate for candidate in self.curve if objective(candidate) <= limit]
@@ -63,7 +63,7 @@ def optimise(problem: Problem) -> Optimum:
 
 
 def best_of(problem: Problem, curve: tuple[Candidate, ...]) -> Candidate:
-    """The primal answer. Raises `ValueError` where no candidate is within the budget."""
+    """Find the primal answer. Raises `ValueError` where no candidate is within the budget."""
     best = min(curve, key=problem.primal_objective)
     if math.isinf(problem.primal_objective(best)):
         problem.require_affordable(curve)
@@ -72,12 +72,14 @@ def best_of(problem: Problem, curve: tuple[Candidate, ...]) -> Candidate:
 
 
 def curve_along(problem: Problem, model: Model) -> tuple[Candidate, ...]:
-    """The candidates whose widths are a model's times a ratio."""
+    """List the candidates whose widths are a model's times a ratio."""
     return tuple(_candidates(problem, model))
 
 
 def _candidates(problem: Problem, model: Model) -> Iterator[Candidate]:
-    """Ends where a network is too dear to be bought once; narrow ones may be past what is known."""
+    """Go through the candidates, and end where a network is too dear to be bought once.
+
+    Narrow ones may be past what is known."""
     given = max(member_of(model).widths)
     for widths in candidate_widths(model):
         candidate = problem.candidate(widths)
@@ -89,7 +91,7 @@ def _candidates(problem: Problem, model: Model) -> Iterator[Candidate]:
 
 
 def candidate_widths(baseline: Model) -> Iterator[tuple[int, ...]]:
-    """The baseline's widths times k/max(widths), without repeats and without end.
+    """Multiply the baseline's widths by k/max(widths), without repeats and without end.
 
     k is every whole number up to 1000, then grows by steps of half a percent, and stops at the
     baseline itself on its way.

@@ -24,7 +24,7 @@ class Limit:
     most: float
 
     def refusal(self, least: float) -> str:
-        """What is wrong where the smallest network costs `least`, which is more."""
+        """Say what is wrong where the smallest network costs `least`, which is more."""
         what = "the fastest member" if self.name == "latency" else "the smallest network"
         one = "" if self.name == "latency" else ", one member of width 1,"
         has = "takes" if self.name == "latency" else "has"
@@ -34,7 +34,7 @@ class Limit:
         )
 
     def levers(self, baseline: Model) -> str:
-        """What would make a smaller network."""
+        """Say what would make a smaller network."""
         if self.name == "latency":
             return "raise the budget, or time faster networks"
         if isinstance(baseline, Resnext):
@@ -46,7 +46,7 @@ class Limit:
 
 
 def limit_text(name: LimitName, most: float) -> str:
-    """An amount of one kind of cost, as it is shown.
+    """Write an amount of one kind of cost, as it is shown.
 
     >>> limit_text("parameters", 5e6), limit_text("macs", 1e9), limit_text("latency", 0.0123)
     ('5,000,000 parameters', '2.00 GFLOPs (1.00 GMACs)', '0.0123 s')
@@ -138,7 +138,7 @@ class Problem:
         return single / multiplicity_of(self.baseline)
 
     def candidate(self, widths: tuple[int, ...]) -> Candidate:
-        """The point of one width vector on the curves."""
+        """Make the point of one width vector on the curves."""
         member = member_with(self.baseline, widths)
         single, share = self.law(member), self.cost / self.costs.path(member)
         return Candidate(
@@ -151,11 +151,11 @@ class Problem:
         )
 
     def primal_objective(self, candidate: Candidate) -> float:
-        """What the primal makes least; inf where there is no such network."""
+        """Compute what the primal makes least; inf where there is no such network."""
         return candidate.affordable if self.limits else candidate.smooth
 
     def _bought(self, widths: tuple[int, ...]) -> float:
-        """How many members are within every limit, as whole networks."""
+        """Count the members within every limit, as whole networks."""
         return min(self._within(limit, widths) for limit in self.limits)
 
     def _within(self, limit: Limit, widths: tuple[int, ...]) -> float:

@@ -26,7 +26,7 @@ class Time(NamedTuple):
 
 
 def read_times(path: Path) -> list[Time]:
-    """The networks that a CSV file has times of, narrowest first.
+    """Read the networks that a CSV file has times of, narrowest first.
 
     Its first line names the columns, in any order: `width`, the largest of a member, `seconds`, and
     `multiplicity`, 1 where it is left out; empty lines are passed over. Raises `SpecError` where
@@ -93,7 +93,7 @@ def _require_columns(path: str, head: list[str]) -> None:
 
 
 def _rows(path: str, lines: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not empty, with their lines."""
+    """Read the rows that are not empty, with their lines."""
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:

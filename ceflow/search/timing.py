@@ -28,7 +28,7 @@ def time_forward(
     inputs: Float[Array, "batch ..."],
     seconds: float = 2.0,
 ) -> list[Timing]:
-    """Seconds of a compiled forward pass of a batch, of each module that is made.
+    """Time a compiled forward pass of a batch, in seconds, of each module that is made.
 
     Modules take one example. All are compiled first, and then called in turn for about so many
     seconds, so that a slow moment of the machine is shared by all. Only their shapes are made, with
@@ -47,7 +47,7 @@ def _zeros(make: Callable[[], eqx.Module]) -> eqx.Module:
 
 
 def _compiled(module: eqx.Module, inputs: Array) -> Callable[[], Array]:
-    """A call whose first one, which compiles, is done."""
+    """Compile a call, by making it once."""
     arrays, rest = eqx.partition(module, eqx.is_array)
 
     @jax.jit
@@ -62,7 +62,7 @@ def _finished(forward: Callable[[], Array]) -> None:
 
 
 def time_in_turn(calls: Sequence[Callable[[], object]], seconds: float) -> list[Timing]:
-    """Times calls in turn, round after round, until so many seconds are over.
+    """Time calls in turn, round after round, until so many seconds are over.
 
     >>> import time
     >>> fast, slow = time_in_turn([lambda: None, lambda: time.sleep(0.002)], 0.05)

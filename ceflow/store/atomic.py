@@ -43,13 +43,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def _make_way(path: Path) -> None:
-    """An empty folder in place of a file is no loss."""
+    """Remove an empty folder in place of a file, which is no loss."""
     if path.is_dir() and not path.is_symlink():
         path.rmdir()
 
 
 def write_text(path: Path, text: str) -> None:
-    """The same for text, in UTF-8."""
+    """Write text in the same way, in UTF-8."""
     write_bytes(path, text.encode())
 
 

@@ -14,8 +14,10 @@ LARGE = 2**26
 
 
 def facts(path: Path) -> dict[str, Any]:
-    """`size` in bytes and `sha256` of a file; of a folder the sum of sizes, and the hash of the
-    lines `HASH  PATH` of its files in the order of their paths, as sha256sum prints them.
+    """Compute `size` in bytes and `sha256` of a file or folder.
+
+    Of a folder they are the sum of sizes, and the hash of the lines `HASH  PATH` of its files in
+    the order of their paths, as sha256sum prints them.
 
     Raises `OSError` where there is nothing.
     """
@@ -32,13 +34,13 @@ def facts(path: Path) -> dict[str, Any]:
 
 
 def text_facts(content: bytes | str) -> dict[str, Any]:
-    """The same of a file with this content."""
+    """Compute the same of a file with this content."""
     content = content.encode() if isinstance(content, str) else content
     return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def is_sound(path: Path, recorded: Any) -> bool:
-    """Whether a file or folder is as was recorded of it. The size is looked at first."""
+    """Tell whether a file or folder is as was recorded of it. The size is looked at first."""
     try:
         return _size(path) == recorded["size"] and facts(path) == recorded
     except (OSError, KeyError, TypeError):
@@ -56,7 +58,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _hash(path: Path, *, last: bool) -> str:
-    """Of one file; `last`: it need not stay in the page cache."""
+    """Hash one file; `last`: it need not stay in the page cache."""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if last:

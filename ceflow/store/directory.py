@@ -30,12 +30,12 @@ class RunDirectory:
 
     @property
     def exists(self) -> bool:
-        """Whether a run was begun here."""
+        """True where a run was begun here."""
         return (self.path / "run.json").is_file()
 
     @property
     def is_free(self) -> bool:
-        """Whether a run could begin here: there is nothing but what a killed process leaves."""
+        """True where a run could begin here: there is nothing but what a killed process leaves."""
         if not self.path.exists():
             return True
         return self.path.is_dir() and all(map(_is_stray, self.path.iterdir()))
@@ -56,7 +56,7 @@ class RunDirectory:
                     remove(entry)
 
     def read_text(self, name: str) -> str:
-        """Raises `Damaged` where there is no such file, or no text in it."""
+        """Read a text file. Raises `Damaged` where there is no such file, or no text in it."""
         try:
             return (self.path / name).read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -69,7 +69,7 @@ class RunDirectory:
             write_text(self.path / name, text)
 
     def read_json(self, name: str, default: Any = None) -> Any:
-        """The content of a JSON file; `default` where there is none. Raises `Damaged`."""
+        """Read a JSON file; give `default` where there is none. Raises `Damaged`."""
         if not (self.path / name).exists():
             return default
         try:
@@ -114,7 +114,7 @@ class RunDirectory:
         return self.array_path(name).is_dir()
 
     def read_array(self, name: str) -> "np.ndarray":
-        """An array; of a matrix in tiles, which are half of it, the whole."""
+        """Read an array; of a matrix in tiles, which are half of it, the whole."""
         return read_array(self.array_path(name))
 
     def write_array(self, name: str, array: "np.ndarray") -> None:
@@ -123,5 +123,5 @@ class RunDirectory:
 
 
 def _is_stray(path: Path) -> bool:
-    """Whether it is a file that was being written, or about who writes."""
+    """Tell whether it is a file that was being written, or about who writes."""
     return path.name.startswith(".") and (path.name.endswith(".tmp") or path.name.startswith(NAME))

@@ -42,7 +42,7 @@ class Holder:
         return f"process {self.pid} on {self.host}, since {when}"
 
     def is_alive(self, silent: float) -> bool:
-        """Whether it is, as far as can be told; `silent`: seconds since its last sign of life."""
+        """Tell whether it lives, as far as known; `silent`: seconds since its last sign of life."""
         if self.machine != _machine():
             return silent < STALE
         if self.pid == os.getpid():
@@ -52,7 +52,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class Sign:
-    """What can be told of the process that last held a lease and has not released it."""
+    """A sign of life of the process that last held a lease and has not released it."""
 
     holder: Holder
     is_here: bool
@@ -63,7 +63,7 @@ class Sign:
 
 
 def sign_of_life(folder: Path) -> Sign | None:
-    """Who has the lease of a folder, and whether they are alive; None where nobody has it."""
+    """Find who has the lease of a folder, and whether they are alive; None where nobody has it."""
     path = folder / NAME
     try:
         silent = max(0.0, time.time() - path.stat().st_mtime)
@@ -164,7 +164,7 @@ class Lease:
         return path.with_name(f"{path.name}.{holder.token}")
 
     def _silence(self, path: Path) -> float:
-        """Seconds since the last sign of life, by the clock of the file system."""
+        """Measure seconds since the last sign of life, by the clock of the file system."""
         self._claim.touch()
         with suppress(OSError):
             return self._claim.stat().st_mtime - path.stat().st_mtime
@@ -212,7 +212,7 @@ def _this_process() -> Holder:
 
 
 def _read(path: Path) -> Holder | None:
-    """Who holds a lease; None where there is none. A lease that cannot be read is somebody's."""
+    """Read who holds a lease, or None. A lease that cannot be read is somebody's."""
     try:
         return Holder(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -223,7 +223,7 @@ def _read(path: Path) -> Holder | None:
 
 @cache
 def _machine() -> str:
-    """This machine, since it was started, and the space of its process numbers."""
+    """Name this machine, since it was started, and the space of its process numbers."""
     boot, space = "", ""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -232,7 +232,7 @@ def _machine() -> str:
 
 
 def _born(pid: int) -> str:
-    """When a process was started, in its system's terms; empty where there is no such process."""
+    """Read when a process was started, in its system's terms; empty where there is no process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -242,7 +242,7 @@ def _born(pid: int) -> str:
 
 
 def _answers(pid: int) -> str:
-    """The same of systems without /proc: whether there is such a process."""
+    """Do the same on systems without /proc: tell whether there is such a process."""
     if os.name == "nt":  # where signal 0 is not harmless
         return "unknown"
     try:

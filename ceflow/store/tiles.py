@@ -50,7 +50,7 @@ class TileStore:
     def create(
         cls, path: Path, size: int, tile: int, dtype: "np.dtype", identity: str = ""
     ) -> "TileStore":
-        """A store without tiles for a `size` x `size` matrix; nothing may be at `path`."""
+        """Make a store without tiles for a `size` x `size` matrix; nothing may be at `path`."""
         import zarr
 
         zarr.create_array(
@@ -67,7 +67,7 @@ class TileStore:
 
     @classmethod
     def resume(cls, path: Path, size: int, tile: int, identity: str) -> "TileStore | None":
-        """The store that was begun at `path`; None where there is nothing yet.
+        """Open the store that was begun at `path`; None where there is nothing yet.
 
         Raises `ValueError` where something else is there, or the store of something else.
         """
@@ -90,7 +90,7 @@ class TileStore:
 
     @property
     def tiles(self) -> list[Index]:
-        """Every tile on or above the diagonal, row by row."""
+        """The tiles on and above the diagonal, row by row."""
         return triangle(self.size, self.tile)
 
     @property
@@ -99,7 +99,7 @@ class TileStore:
         return [index for index in self.tiles if not self.has(index)]
 
     def has(self, index: Index) -> bool:
-        """Whether a tile is done."""
+        """Tell whether a tile is done."""
         try:
             return self._file(index).stat().st_size == self.dtype.itemsize * self.tile**2
         except OSError:
@@ -116,7 +116,7 @@ class TileStore:
         self._release(self._file(index))
 
     def read(self, index: Index) -> "np.ndarray":
-        """One tile. Raises `ValueError` where it is not done, and says how many are not."""
+        """Read one tile. Raises `ValueError` where it is not done, and says how many are not."""
         import numpy as np
 
         if not self.has(index):
@@ -154,7 +154,7 @@ def _is_free(path: Path) -> bool:
 
 
 def triangle(size: int, tile: int) -> list[Index]:
-    """The tiles on and above the diagonal of a `size` x `size` matrix, row by row.
+    """List the tiles on and above the diagonal of a `size` x `size` matrix, row by row.
 
     >>> triangle(5, 2)
     [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
@@ -164,7 +164,7 @@ def triangle(size: int, tile: int) -> list[Index]:
 
 
 def checked_tile(tile: int) -> int:
-    """The same; raises `ValueError` unless it is an integer of at least 1."""
+    """Give it back; raise `ValueError` unless it is an integer of at least 1."""
     try:
         number = operator.index(tile)
     except TypeError:

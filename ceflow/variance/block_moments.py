@@ -27,7 +27,9 @@ class Pairs(NamedTuple):
 
 
 def block_moments(model: Block, positions: Float[np.ndarray, "rows 9"]) -> tuple[float, float]:
-    """E[K] and E[K^2] of one group of a block (spec/semantics.md), one output position and output.
+    """Compute E[K] and E[K^2] of one group of a block, one output position and output.
+
+    Their derivation is in spec/semantics.md.
 
     x are the columns of `positions`, G is their Gram matrix; n units stand behind the 1x1 and n'
     behind the 3x3 convolution. Let h (n, 9) be the values of the first, s = |h|^2, and A the sum
@@ -51,7 +53,7 @@ def block_moments(model: Block, positions: Float[np.ndarray, "rows 9"]) -> tuple
     s, trace = half * share * lengths.sum(), half * lengths.sum()  # of one unit
 
     def product(first: float, second: float, of_pairs: Matrix) -> float:
-        """E of a product of two sums over the units, from that of one unit."""
+        """Compute E of a product of two sums over the units, from that of one unit."""
         return n * (n - 1) * first * second + n * float(of_pairs.sum())
 
     ss = product(s, s, pairs.squares)
@@ -68,12 +70,14 @@ def block_moments(model: Block, positions: Float[np.ndarray, "rows 9"]) -> tuple
 
 
 def _active_moments(units: int, half: float) -> tuple[float, float]:
-    """E[k] and E[k^2] of the number of active units: Binomial(n, 1/2), or n."""
+    """Compute E[k] and E[k^2] of the number of active units: Binomial(n, 1/2), or n."""
     return half * units, half * units * (half * units + 1 - half)
 
 
 def _angles(positions: Float[np.ndarray, "rows 9"]) -> Matrix:
-    """Angles between columns, from differences: a cosine loses half of the digits near 0 and pi."""
+    """Compute angles between columns, from differences: a cosine loses digits near 0 and pi.
+
+    It loses half of them."""
     lengths = np.linalg.norm(positions, axis=0)
     units = (positions / np.where(lengths > 0, lengths, 1)).T
     apart = np.linalg.norm(units[:, None] - units, axis=-1)
@@ -82,7 +86,7 @@ def _angles(positions: Float[np.ndarray, "rows 9"]) -> Matrix:
 
 
 def _relu_pairs(variances: Float[np.ndarray, " 9"], angles: Matrix) -> Pairs:
-    """Arc-cosine kernels of orders 0, 1 and 2, and the one between 2 and 0."""
+    """Compute arc-cosine kernels of orders 0, 1 and 2, and the one between 2 and 0."""
     deviations = np.sqrt(variances)
     lengths = np.outer(deviations, deviations)
     sine, cosine, rest = np.sin(angles), np.cos(angles), np.pi - angles

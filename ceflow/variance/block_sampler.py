@@ -21,7 +21,7 @@ def draw_block(
     draws: int,
     random: np.random.Generator,
 ) -> Float[np.ndarray, " draws"]:
-    """Draws of K of one group, one output position and one output (spec/semantics.md).
+    """Draw K of one group, one output position and one output (spec/semantics.md).
 
     The columns of `positions` are x, G their Gram matrix, n and n' the widths. The values z (n, 9)
     of the first layer are rows of N(0, c G/channels). Of the 3x3 layer's weights only their product
@@ -66,7 +66,9 @@ def _draw(
 def _last_layers(
     model: Block, units: int, alive: np.ndarray, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """|h'|^2, the output over |h'|, and |w'|^2: w' the last weights that an active unit has."""
+    """Draw |h'|^2, the output over |h'|, and |w'|^2.
+
+    w' are the last weights that an active unit has."""
     active = active_units(model, units, len(alive), random) * alive
     forward = 2 * random.standard_gamma(active / 2)
     along = random.standard_normal(len(alive)) * (active > 0)
@@ -77,7 +79,7 @@ def _last_layers(
 def active_units(
     model: Member, width: int, draws: int, random: np.random.Generator
 ) -> Float[np.ndarray, " draws"]:
-    """How many units of a layer are active: about half of them, or all of a linear one."""
+    """Draw how many units of a layer are active: about half of them, or all of a linear one."""
     if model.activation == "linear":
         return np.full(draws, float(width))
     return random.binomial(width, 0.5, draws).astype(float)

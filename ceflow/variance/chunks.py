@@ -5,7 +5,7 @@ CHUNK_NUMBERS = 2**24
 
 
 def chunk_size(parameters: float, draws: int) -> int:
-    """Networks in a chunk: fixed by the network and the number of draws.
+    """Count the networks in a chunk, which the network and the number of draws fix.
 
     >>> chunk_size(1_379_000, 2000)
     12

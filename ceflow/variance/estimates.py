@@ -31,7 +31,7 @@ def estimate_moments(
     *,
     error: float | None = None,
 ) -> Estimate:
-    """The mean of K and the ratio `E[K^2]/E[K]^2`, its standard error by the delta method.
+    """Estimate the mean of K, and `E[K^2]/E[K]^2` with a standard error by the delta method.
 
     `draws` are an array, or chunks of one: those are added up and not kept, so memory does not
     grow, and neither their sizes nor their order matter but to rounding. With `error` the drawing
@@ -84,11 +84,13 @@ class PowerSums:
 
     @property
     def alive(self) -> bool:
-        """Whether any draw is not 0."""
+        """True where any draw is not 0."""
         return self.unit > 0
 
     def estimate(self) -> Estimate:
-        """With m the mean and c_j central moments, the ratio is `1 + c_2/m^2`, of which a draw at
+        """Estimate the moments from the sums.
+
+        With m the mean and c_j central moments, the ratio is `1 + c_2/m^2`, of which a draw at
         distance d from m has the influence `d^2/m^2 - 2 c_2 d/m^3`."""
         if self.count < 3:
             raise ValueError(f"a standard error needs at least 3 draws, not {self.count}")

@@ -25,7 +25,7 @@ class Moments(NamedTuple):
 
 
 def exact_moments(model: Member, x: Float[np.ndarray, "..."] | None = None) -> Moments:
-    """E[K] and E[K^2] of one diagonal NTK entry, over the weights, at one input x.
+    """Compute E[K] and E[K^2] of one diagonal NTK entry, over the weights, at one input x.
 
     K is `K^aa(x, x)` for one output a. Of an MLP x is a vector, of which K's law depends on |x|^2
     only; |x|^2 = inputs by default. Conditioned on the forward signal, the gradient is a product
@@ -84,7 +84,7 @@ def require_closed_form(model: Member) -> None:
 
 
 def layer_scales(model: Mlp) -> list[float]:
-    """The factor in front of each weight layer's squared signal: c/fan-in.
+    """Compute the factor in front of each weight layer's squared signal: c/fan-in.
 
     The first is c alone: K is taken at |x|^2 = inputs, and does not depend on the number of inputs.
     """
@@ -94,7 +94,7 @@ def layer_scales(model: Mlp) -> list[float]:
 
 @lru_cache(maxsize=4096)  # a search asks for the same widths in many networks
 def _layer_moments(width: int, activation: str) -> tuple[np.ndarray, np.ndarray]:
-    """E[M] and E[M kron M], without the scale.
+    """Compute E[M] and E[M kron M], without the scale.
 
     Row 3 of M is row 2 plus X in the last column: M = X (e1 e1' + e3 e3') + I b e1' + Y b e2' with
     b = e2 + e3. The moments of X and Y given k are those of chi2; k is then averaged out.

@@ -32,7 +32,7 @@ class Fit:
 def fit_alpha(
     fan_in_sums: Sequence[float], ratios: Sequence[float], stderrs: Sequence[float] | None = None
 ) -> Fit:
-    """Least squares through the origin, weighted by the standard errors of the ratios.
+    """Fit by least squares through the origin, weighted by the standard errors of the ratios.
 
     Without errors (exact moments) what is left is the law's own inexactness, which is relative, so
     points count by 1/S^2 and alpha is the mean of log(ratio)/S. The standard error is the larger of

@@ -14,7 +14,7 @@ DrawnLaw = Literal["iid", "rectified"]
 def draw_inputs(
     shape: tuple[int, ...], law: DrawnLaw, random: np.random.Generator, *, count: int = 2
 ) -> Float[np.ndarray, "count ..."]:
-    """Independent inputs: iid standard normal, or their positive part, scaled to |x|^2 = size.
+    """Draw independent inputs: iid standard normal, or their positive part, scaled to |x|^2 = size.
 
     The positive part is what a ReLU leaves: its entries have a mean, so the positions of an image
     are correlated, as they are behind a layer. The scale is a convention: without bias, K only
@@ -35,15 +35,16 @@ def draw_inputs(
 
 
 def mean_square(model: Mlp, x: Float[np.ndarray, " inputs"] | None) -> float:
-    """|x|^2/inputs, which K of an MLP without bias is proportional to; 1 without an x."""
+    """Compute |x|^2/inputs, which K of an MLP without bias is proportional to; 1 without an x."""
     return 1.0 if x is None else float((_checked(x, (model.inputs,)) ** 2).mean())
 
 
 def patch_positions(
     model: Block, x: Float[np.ndarray, "channels 3 3"] | None
 ) -> Float[np.ndarray, "rows 9"]:
-    """The 9 positions of a patch, as columns of a triangular matrix: K of a block depends on their
-    products only.
+    """Give the 9 positions of a patch, as columns of a triangular matrix.
+
+    K of a block depends on their products only.
 
     Without an x they are orthogonal, of squared length `channels`: as iid inputs of very many
     channels.
@@ -55,7 +56,9 @@ def patch_positions(
 
 
 def _checked(x: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
-    """An input as float64. Raises `ValueError` for another shape, and where K would be 0 or NaN."""
+    """Check an input and make it float64.
+
+    Raises `ValueError` for another shape, and where K would be 0 or NaN."""
     x = np.asarray(numbers(x, real=True), float)
     if x.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, x.shape, strict=True)):
         expected = " x ".join("n" if n is None else str(n) for n in shape)

@@ -39,7 +39,7 @@ def draw_ntk(
     seed: Seed | int = 0,
     output: int = 0,
 ) -> Iterator[Float[np.ndarray, " chunk"]]:
-    """Draws of `K^aa(x1, x2)` for random weights, chunk by chunk, `draws` in all; a is `output`.
+    """Draw `K^aa(x1, x2)` for random weights, chunk by chunk, `draws` in all; a is `output`.
 
     x1 and x2 are single examples, and x2 is x1 where it is not given. `network` makes a module from
     a key, with weights as they are to be drawn; or it is a model, of which one output is made.
@@ -75,7 +75,7 @@ def _of_model(model: Model, x: Array) -> Networks:
 
 
 def _parameters(build: Networks, x: Array, output: int) -> int:
-    """How many numbers a network has; nothing is computed."""
+    """Count the numbers a network has; nothing is computed."""
     modules: Any = eqx.filter_eval_shape(build, jax.random.key(0)[None])
     outputs = eqx.filter_eval_shape(eqx.filter_vmap(lambda module: module(x)), modules).size
     if not 0 <= output < outputs:

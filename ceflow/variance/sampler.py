@@ -18,7 +18,7 @@ CHUNK = 1000
 def sample_chunks(
     model: Member, draws: int, seed: Seed, x: Float[np.ndarray, "..."] | None = None
 ) -> Iterator[Float[np.ndarray, " chunk"]]:
-    """`sample_ntk` by chunks of 1,000, whose numbers depend on `seed` and their index only.
+    """Sample as `sample_ntk`, by chunks of 1,000: numbers depend on `seed` and their index only.
 
     >>> from ceflow.spec import Block
     >>> [len(chunk) for chunk in sample_chunks(Block(widths=[4, 4]), 2500, Seed(0))]
@@ -35,7 +35,7 @@ def sample_ntk(
     random: np.random.Generator,
     x: Float[np.ndarray, "..."] | None = None,
 ) -> Float[np.ndarray, " draws"]:
-    """Independent draws of `K^aa(x, x)` for a ReLU or linear MLP or block, x as in `exact_moments`.
+    """Draw independent `K^aa(x, x)` for a ReLU or linear MLP or block, x as in `exact_moments`.
 
     Of an MLP without bias the recursion of `exact_moments`, with its k, X, Y and xi drawn: the law
     of K is exact, and a draw costs three random numbers a layer. Of a block see `draw_block`: 18

@@ -23,7 +23,7 @@ class Factor(Protocol):
     """`U` with `K + ridge 1 = U^T U`."""
 
     def solve(self, right: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "n ..."]:
-        """`(K + ridge 1)^{-1} right`."""
+        """Compute `(K + ridge 1)^{-1} right`."""
         ...
 
 
@@ -31,7 +31,7 @@ class Factor(Protocol):
 def factored(
     kernel: Matrix, ridge: float = 0.0, *, memory: int = MEMORY, scratch: Path | None = None
 ) -> Iterator[Factor]:
-    """The factor of `K + ridge 1` in float64, for as long as the block lasts.
+    """Factor `K + ridge 1` in float64, for as long as the block lasts.
 
     Where three such matrices fit `memory` it is LAPACK's; else it lies in tiles in a temporary
     folder of `scratch` (by default beside a kernel on disk) and takes 4 N^2 bytes there.
@@ -62,7 +62,7 @@ def _check_space(folder: Path, needed: int) -> None:
 
 
 def rounding_ridge(kernel: Matrix) -> float:
-    """A ridge that lifts every eigenvalue of a kernel above rounding: `10 eps tr K`.
+    """Compute a ridge that lifts every eigenvalue of a kernel above rounding: `10 eps tr K`.
 
     Entries are off by a few `eps sqrt(K_ii K_jj)`, which moves no eigenvalue by more than that of
     the trace.
@@ -107,7 +107,7 @@ class _Tiled:
             self._store.write((row, column), _solve(factor, panel[column - row], transposed=True))
 
     def solve(self, right: np.ndarray) -> np.ndarray:
-        """Forward through `U^T`, then back through `U`: each tile is read twice."""
+        """Solve forward through `U^T`, then back through `U`: each tile is read twice."""
         answer = np.array(right, float)
         count = len(self._starts)
         for row in range(count):
@@ -128,7 +128,7 @@ class _Tiled:
 
 
 def _cholesky(matrix: np.ndarray, diagonal: np.ndarray, rounding: float) -> np.ndarray:
-    """`U`; `diagonal` is what the pivots were before anything was taken off."""
+    """Compute `U`; `diagonal` is what the pivots were before anything was taken off."""
     try:
         factor = scipy.linalg.cholesky(matrix, check_finite=False)
     except np.linalg.LinAlgError:

@@ -6,7 +6,7 @@ from ceflow.kernels.algebra.matrix import Matrix, as_matrix, norm, numbers, row_
 
 
 def relative_distance(kernel: Matrix, reference: Matrix) -> float:
-    """`|K - R|/|R|` in Frobenius norm, of kernels in memory or on disk.
+    """Compute `|K - R|/|R|` in Frobenius norm, of kernels in memory or on disk.
 
     In float64, whatever their types. Raises `ValueError` where R is 0 or of another shape, or one
     of them is not finite.

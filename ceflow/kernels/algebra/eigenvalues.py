@@ -37,7 +37,7 @@ class Spectrum(NamedTuple):
 
 
 def spectrum(kernel: Matrix, *, memory: int = MEMORY, scratch: Path | None = None) -> Spectrum:
-    """Both ends of the spectrum of a symmetric kernel, computed in float64.
+    """Compute both ends of the spectrum of a symmetric kernel, in float64.
 
     Where three float64 copies of it fit `memory` (bytes), LAPACK; else Lanczos: for the largest on
     K, for the smallest on K^-1 through a Cholesky factor in tiles (`scratch` is the folder for it,
@@ -64,7 +64,7 @@ def spectrum(kernel: Matrix, *, memory: int = MEMORY, scratch: Path | None = Non
 
 
 def _rounding(kernel: Matrix) -> float:
-    """By how much an eigenvalue may be off as entries are off by ten roundings."""
+    """Bound by how much an eigenvalue may be off as entries are off by ten roundings."""
     squares = math.fsum(
         float(np.square(block, dtype=float).sum()) for _, block in row_blocks(kernel)
     )
@@ -72,7 +72,7 @@ def _rounding(kernel: Matrix) -> float:
 
 
 def eigenvalue_max(kernel: Matrix) -> float:
-    """The largest eigenvalue of a symmetric kernel, by Lanczos: some tens of products `K v`.
+    """Find the largest eigenvalue of a symmetric kernel, by Lanczos: some tens of products `K v`.
 
     >>> round(eigenvalue_max(np.diag([1.0, 2.0, 8.0])), 12)
     8.0
@@ -82,7 +82,7 @@ def eigenvalue_max(kernel: Matrix) -> float:
 
 
 def _eigenvalue_min(kernel: Matrix, largest: float, memory: int, scratch: Path | None) -> float:
-    """Inverse Lanczos, with a shift where there is no factor without; in the end on `max - K`."""
+    """Do inverse Lanczos, with a shift where no factor is without; in the end on `max - K`."""
     size = len(kernel)
     for shift, tolerance in ((0.0, TOLERANCE), (rounding_ridge(kernel), 0.01)):
         with (
@@ -96,7 +96,9 @@ def _eigenvalue_min(kernel: Matrix, largest: float, memory: int, scratch: Path |
 def _lanczos(
     product: Callable[[np.ndarray], np.ndarray], size: int, tolerance: float = TOLERANCE
 ) -> float:
-    """The largest eigenvalue of a symmetric operator, scaled for ARPACK, whose norms underflow.
+    """Find the largest eigenvalue of a symmetric operator, scaled for ARPACK.
+
+    Norms in ARPACK underflow.
 
     Raises `ValueError` where it is not finite, or has no such eigenvalue to the tolerance.
     """

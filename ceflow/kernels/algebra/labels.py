@@ -22,7 +22,9 @@ ROUNDING = 1e-14
 def alignment(
     kernel: Matrix, targets: Float[np.ndarray, "n ..."], *, centred: bool = False
 ) -> float:
-    """`<K, Y Y^T>_F / (|K|_F |Y Y^T|_F)`: the cosine between a kernel and that of the targets.
+    """Compute the cosine between a kernel and that of the targets.
+
+    It is `<K, Y Y^T>_F / (|K|_F |Y Y^T|_F)`.
 
     `centred` does the same with `H K H` and `H Y`, `H = 1 - 11^T/N` (Cortes, Mohri and
     Rostamizadeh, JMLR 2012, eq. 1 and definition 4): a constant added to the kernel then changes
@@ -57,7 +59,7 @@ def alignment(
 
 
 def accuracy(predictions: Float[np.ndarray, "n ..."], targets: Float[np.ndarray, "n ..."]) -> float:
-    """The fraction of examples whose class is predicted.
+    """Compute the fraction of examples whose class is predicted.
 
     With several columns (one-hot targets) the class is the largest; in one column of -1 and 1 it is
     the sign, in one column of class numbers the nearest whole number.
@@ -82,7 +84,7 @@ def accuracy(predictions: Float[np.ndarray, "n ..."], targets: Float[np.ndarray,
 
 
 def _norm(kernel: Matrix, means: Float[np.ndarray, " n"]) -> float:
-    """`|K - r 1^T - 1 r^T + mean(r)|_F`."""
+    """Compute `|K - r 1^T - 1 r^T + mean(r)|_F`."""
     total = 0.0
     for rows, block in row_blocks(kernel):
         rest = finite(np.asarray(block, float)) - (means[rows, None] - means.mean())

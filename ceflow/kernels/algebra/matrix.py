@@ -15,7 +15,7 @@ MEMORY = 2**30
 
 
 class Matrix(Protocol):
-    """What a kernel has, on disk (`TiledKernel`) or in memory (a NumPy array)."""
+    """The interface of a kernel, on disk (`TiledKernel`) or in memory (a NumPy array)."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -28,7 +28,7 @@ class Matrix(Protocol):
 
 
 def as_matrix(kernel: Any) -> Any:
-    """A kernel in memory as a NumPy array of floats, in which nothing wraps; others as they are."""
+    """Make a kernel in memory an array of floats, in which nothing wraps; leave others."""
     if hasattr(kernel, "path") or (
         hasattr(kernel, "__matmul__") and not hasattr(kernel, "__array__")
     ):
@@ -38,12 +38,12 @@ def as_matrix(kernel: Any) -> Any:
 
 
 def values_of(array: Any) -> Float[np.ndarray, "..."]:
-    """Real numbers in float64."""
+    """Convert real numbers to float64."""
     return np.asarray(nets.numbers(array, real=True), float)
 
 
 def rows_of(array: Any, what: str) -> Float[np.ndarray, "n ..."]:
-    """Real numbers in float64, a row an example."""
+    """Convert real numbers to float64, a row an example."""
     values = values_of(array)
     if not values.ndim:
         raise ValueError(f"{what} are an array with a row for each example, not one number")
@@ -51,30 +51,31 @@ def rows_of(array: Any, what: str) -> Float[np.ndarray, "n ..."]:
 
 
 def epsilon(kernel: Matrix) -> float:
-    """The rounding of a kernel's own numbers, relative."""
+    """Give the rounding of a kernel's own numbers, relative."""
     return float(finfo(kernel.dtype).eps)
 
 
 def fits(size: int, memory: int) -> bool:
-    """Whether three float64 matrices of so many rows are within so many bytes."""
+    """Tell whether three float64 matrices of so many rows are within so many bytes."""
     return 3 * 8 * size**2 <= memory
 
 
 def numbers(kernel: Matrix, *key: slice) -> Float[np.ndarray, "rows columns"]:
-    """A block of a kernel, or all of it, as a float64 array of its own; it must be finite."""
+    """Take a block of a kernel, or all of it, as a finite float64 array of its own."""
     return finite(np.array(kernel[key or (slice(None), slice(None))], float))
 
 
 def finite(values: np.ndarray) -> np.ndarray:
-    """The same; raises `ValueError` for NaN or infinity."""
+    """Give the array back; raise `ValueError` for NaN or infinity."""
     if not np.isfinite(values).all():
         raise ValueError("the kernel holds NaN or infinity: are its inputs too large?")
     return values
 
 
 def norm(values: Float[np.ndarray, "..."]) -> float:
-    """The root of the sum of squares, in float64, where no square overflows or vanishes: 0 for
-    zeros alone.
+    """Compute the root of the sum of squares, in float64.
+
+    No square overflows or vanishes: it is 0 for zeros alone.
 
     >>> norm(np.array([3e-200, 4e-200]))
     5e-200
@@ -92,7 +93,7 @@ def norm(values: Float[np.ndarray, "..."]) -> float:
 
 
 def row_blocks(kernel: Matrix) -> Iterator[tuple[slice, np.ndarray]]:
-    """A kernel, on disk or an array, a few rows at a time: which rows, and the numbers."""
+    """Go through a kernel, on disk or an array, some rows at a time: give which, and numbers."""
     kernel = as_matrix(kernel)
     rows = getattr(kernel, "tile", 512)
     for start in range(0, len(kernel), rows):

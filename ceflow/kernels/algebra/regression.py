@@ -18,8 +18,9 @@ def fit(
     memory: int = MEMORY,
     scratch: Path | None = None,
 ) -> Float[np.ndarray, "n ..."]:
-    """Coefficients `(K + ridge 1)^-1 Y` of kernel regression, float64; predictions are
-    `K(x, X) @ coefficients`.
+    """Compute coefficients `(K + ridge 1)^-1 Y` of kernel regression, float64.
+
+    Predictions are `K(x, X) @ coefficients`.
 
     At ridge 0 and K the NTK: what a wide network converges to, less its initial function. A
     Cholesky factor in float64: in `memory` (bytes) where three matrices fit, else in tiles in a

@@ -28,7 +28,7 @@ def conditional_ntk(
     outputs: int = 1,
     key: Key[Array, ""],
 ) -> Float[Array, "n n"]:
-    """One draw of `sum_a K^aa` over the outputs, with the law that the network's own weights give.
+    """Draw `sum_a K^aa` over the outputs once, with the law that the network's own weights give.
 
     Exact at any width, for any activation, with biases; a width below N costs as much as weights
     do. The draws are those of no module: the same key gives other numbers than `plan.module`.
@@ -89,7 +89,7 @@ def _draw(model: Mlp, x: Array, outputs: int, key: Array) -> Array:
 
 
 def _up(model: Mlp, h: Array, width: int, key: Array) -> tuple[_Layer, Array]:
-    """`z = sqrt(c/fan_in) W h + sqrt(b) beta` for all inputs at once, and the activation of z."""
+    """Compute `z = sqrt(c/fan_in) W h + sqrt(b) beta` for all inputs at once, and phi(z)."""
     basis, coordinates = jnp.linalg.qr(h)
     weight_key, bias_key = jax.random.split(key)
     seen = jax.random.normal(weight_key, (width, basis.shape[1]), h.dtype)
@@ -102,7 +102,7 @@ def _up(model: Mlp, h: Array, width: int, key: Array) -> tuple[_Layer, Array]:
 
 
 def _down(layer: _Layer, errors: Array, key: Array) -> Array:
-    """`W' e` for all inputs and outputs, given what is known of W: (fan_in, N, outputs)."""
+    """Compute `W' e` for all inputs, outputs, given what is known of W: (fan_in, N, outputs)."""
     flat = errors.reshape(len(errors), -1)
     known = layer.basis @ (layer.seen.T @ flat)
     triangle = jnp.linalg.qr(flat, mode="r")

@@ -21,7 +21,7 @@ SPLIT, WHOLE = PartitionSpec(AXIS), PartitionSpec()
 
 
 def spread(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` mapped over the leading axis of its arguments, a part of them on each device.
+    """Map `function` over the leading axis of its arguments, a part of them on each device.
 
     Arguments are pytrees of arrays (members, keys of draws) that all have the same leading axis, of
     any length; so has the result. A device does its part one after the other, so memory is that
@@ -52,7 +52,7 @@ def ensemble_ntk(
     *,
     trace: bool = False,
 ) -> Float[Array, "n1 n2 ..."]:
-    """The empirical NTK of an ensemble, its members spread over the devices of this host.
+    """Compute the empirical NTK of an ensemble, its members spread over this host's devices.
 
     `K = (1/m) sum_j K_j` (CE eq. 4): each device adds up the kernels of its members, one at a time,
     and the devices' sums are added. The same as `empirical_ntk(ensemble, x1, x2)`, up to the
@@ -92,14 +92,14 @@ def _mean_over_members(ensemble: Ensemble, x1: Array, x2: Array, trace: bool) ->
 
 
 def _sharded(function: Callable[[Any], Any], stacked: Any, result: PartitionSpec = SPLIT) -> Any:
-    """`function` of each device's part of the stacked arrays."""
+    """Apply `function` to each device's part of the stacked arrays."""
     mesh = Mesh(np.array(jax.local_devices()), (AXIS,))
     mapped = jax.shard_map(function, mesh=mesh, in_specs=SPLIT, out_specs=result, check_vma=False)
     return mapped(stacked)
 
 
 def _padded(stacked: Any) -> Any:
-    """Stacked arrays whose last row is repeated up to a multiple of the number of devices."""
+    """Repeat the last row of stacked arrays up to a multiple of the number of devices."""
     count = _length(stacked)
     whole = math.ceil(count / jax.local_device_count()) * jax.local_device_count()
     rows = np.minimum(np.arange(whole), count - 1)

@@ -31,7 +31,7 @@ def mean_kernel(
     draws: int = 10_000,
     error: float | None = None,
 ) -> MeanKernel:
-    """The mean kernel `E[K]` over random weights (CE eq. 5), with its standard errors.
+    """Estimate the mean kernel `E[K]` over random weights (CE eq. 5), with its standard errors.
 
     `draw` gives the kernel of one network from a JAX key; jit it, it is called up to `draws` times.
     With `error` the drawing ends when the relative standard error of the mean is no more than that,
@@ -64,7 +64,7 @@ def mean_kernel(
 
 
 def _is_enough(average: KernelAverage, error: float) -> bool:
-    """Whether the relative error of the mean is as small; that of 0 is undefined."""
+    """Tell whether the relative error of the mean is as small; that of 0 is undefined."""
     return bool(average.mean.any()) and average.error <= error
 
 

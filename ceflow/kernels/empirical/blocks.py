@@ -16,7 +16,7 @@ from ceflow.kernels.empirical.plans import Plan
 
 
 def structured(network: Network, plan: Plan, x1: Array, x2: Array | None, trace: bool) -> Array:
-    """The kernel by features and their contraction, `plan.tile` examples a side at once."""
+    """Compute the kernel by features and their contraction, `plan.tile` examples a side at once."""
     batch = lowered(jax.vmap(features_of(network, list(plan.uses), plan.formed)))
 
     def features(x: Array) -> Features:
@@ -35,7 +35,7 @@ def structured(network: Network, plan: Plan, x1: Array, x2: Array | None, trace:
 def _whole(
     features: Callable[[Array], Features], x1: Array, x2: Array | None, trace: bool
 ) -> Array:
-    """All at once: nothing loops, so that derivatives of any kind pass."""
+    """Compute all at once: nothing loops, so that derivatives of any kind pass."""
     one = features(x1)
     if x2 is None:
         return symmetric(contract(one, one, trace))
@@ -43,7 +43,7 @@ def _whole(
 
 
 def _mapped(batch: Callable[[Array], Features], x: Array, chunk: int) -> Features:
-    """Features of all rows of x, `chunk` at once where that divides them."""
+    """Compute features of all rows of x, `chunk` at once where that divides them."""
     if len(x) % chunk or chunk == len(x):
         return batch(x)
     chunks = jax.lax.map(batch, x.reshape(-1, chunk, *x.shape[1:]))
@@ -67,7 +67,7 @@ class _Cut:
 def _tiles(
     features: Callable[[Array], Features], plan: Plan, x1: Array, x2: Array, out: Array, trace: bool
 ) -> Array:
-    """Every tile. The features of `plan.rows` tiles of x1 meet those of each tile of x2."""
+    """Compute every tile. The features of `plan.rows` tiles of x1 meet those of each tile of x2."""
     one, two = _Cut(x1, plan.tile), _Cut(x2, plan.tile)
     kept = _even(one.count, plan.rows)
 
@@ -92,7 +92,7 @@ def _tiles(
 def _tiles_above(
     features: Callable[[Array], Features], plan: Plan, x: Array, out: Array, trace: bool
 ) -> Array:
-    """Tiles on the diagonal and above, each put in twice.
+    """Compute tiles on the diagonal and above, each put in twice.
 
     The last tile on the diagonal comes last: it settles what the tiles before it, where the rows
     do not divide, have put beside each other's mirror images.
@@ -126,7 +126,7 @@ def _tiles_above(
 
 
 def _even(tiles: int, kept: int) -> int:
-    """Tiles kept at once, so that as few steps are about equally long."""
+    """Choose the number of tiles kept at once, so that as few steps are about equally long."""
     return math.ceil(tiles / math.ceil(tiles / kept))
 
 

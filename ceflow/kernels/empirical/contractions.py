@@ -11,7 +11,9 @@ from ceflow.kernels.empirical.features import Features
 
 
 def contract(one: Features, two: Features, trace: bool) -> Float[Array, "n1 n2 ..."]:
-    """The kernel of each example of `one` with each of `two`: (n1, n2[, outputs, outputs])."""
+    """Compute the kernel of each example of `one` with each of `two`.
+
+    Its shape is (n1, n2[, outputs, outputs])."""
     terms = [
         _outer_products(h, delta, h2, delta2, trace)
         for h, delta, h2, delta2 in zip(one.h, one.delta, two.h, two.delta, strict=True)
@@ -22,7 +24,7 @@ def contract(one: Features, two: Features, trace: bool) -> Float[Array, "n1 n2 .
 
 
 def symmetric(kernel: Float[Array, "n n ..."]) -> Float[Array, "n n ..."]:
-    """The upper half, diagonal blocks whole, mirrored: rounding must not break the symmetry."""
+    """Mirror the upper half, diagonal blocks whole: rounding must not break the symmetry."""
     indices = jnp.arange(len(kernel)).reshape(-1, *[1] * (kernel.ndim - 1))
     columns = jnp.swapaxes(indices, 0, 1)
     upper = indices < columns
@@ -33,12 +35,12 @@ def symmetric(kernel: Float[Array, "n n ..."]) -> Float[Array, "n n ..."]:
 
 
 def transposed(kernel: Float[Array, "n m ..."]) -> Float[Array, "m n ..."]:
-    """`K(x', x)` from `K(x, x')`: examples and outputs change places."""
+    """Give `K(x', x)` from `K(x, x')`: examples and outputs change places."""
     return jnp.transpose(kernel, (1, 0, 3, 2)[: kernel.ndim])
 
 
 def _outer_products(h: Array, delta: Array, h2: Array, delta2: Array, trace: bool) -> Array:
-    """`sum_b sum_pp' (h_bp.h'_bp')(delta_bp.delta'_bp')`, one pair of vectors at a time."""
+    """Compute `sum_b sum_pp' (h_bp.h'_bp')(delta_bp.delta'_bp')`, one pair of vectors at a time."""
 
     def term(pair: tuple[Any, Any]) -> Array:
         one, two = pair
@@ -63,7 +65,7 @@ def _outer_products(h: Array, delta: Array, h2: Array, delta2: Array, trace: boo
 
 
 def _pairs(batch: int, free: int) -> tuple[tuple[int, int], tuple[Any, Any]]:
-    """Indices of the vectors that meet: the first pair, and all others."""
+    """List indices of the vectors that meet: the first pair, and all others."""
     index = np.arange(batch * free).reshape(batch, free)
     one, two = (np.broadcast_to(each, (batch, free, free)).reshape(-1) for each in _crossed(index))
     return (int(one[0]), int(two[0])), (one[1:], two[1:])
@@ -74,7 +76,9 @@ def _crossed(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _inner(one: Array, two: Array, trace: bool) -> Array:
-    """(n1, outputs, size) with (n2, outputs, size): (n1, outputs, n2, outputs), or its trace."""
+    """Contract (n1, outputs, size) with (n2, outputs, size).
+
+    It gives (n1, outputs, n2, outputs), or its trace."""
     if trace:
         return one.reshape(len(one), -1) @ two.reshape(len(two), -1).T
     return jnp.einsum("nai,mbi->namb", one, two)

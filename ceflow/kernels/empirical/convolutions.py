@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 
 def lowered(function: Callable[..., Result]) -> Callable[..., Result]:
-    """The same function, its convolutions computed in the way that is fast on this backend.
+    """Make the same function, its convolutions computed in the way that is fast on this backend.
 
     Convolutions of its gradients and of its batches count: apply this outside of `jax.vjp` and
     `jax.vmap`.
@@ -47,7 +47,7 @@ def _fast(around: core.Jaxpr, equation: core.JaxprEqn, inputs: list[Any]) -> lis
 
 
 def _features_last(convolution: Convolution, x: Array, weight: Array) -> Array:
-    """Over (batch, space..., feature), with weights (space..., in, out)."""
+    """Convolve over (batch, space..., feature), with weights (space..., in, out)."""
     (batch, feature, *space), (out, into, *kernel), result = convolution.specs
     axes = tuple(range(1, 1 + len(space)))
     plain = (0, 1 + len(space), *axes)

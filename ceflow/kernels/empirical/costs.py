@@ -11,7 +11,7 @@ from ceflow.kernels.empirical.uses import functions_in
 
 
 class Shape(NamedTuple):
-    """Of the kernel that is asked for; `itself` where x2 is x1."""
+    """The shape of the kernel that is asked for; `itself` where x2 is x1."""
 
     n1: int
     n2: int
@@ -21,7 +21,7 @@ class Shape(NamedTuple):
 
     @property
     def pairs(self) -> int:
-        """Of outputs, in a block of the result."""
+        """The pairs of outputs, in a block of the result."""
         return self.outputs if self.trace else self.outputs**2
 
     @property
@@ -31,7 +31,7 @@ class Shape(NamedTuple):
 
 
 def forms_gradient(sizes: Sizes, asked: Shape) -> bool:
-    """Whether a weight's gradient is cheaper to form than to do without.
+    """Tell whether a weight's gradient is cheaper to form than to do without.
 
     The alternative is a Gram matrix over positions, `(h_p.h'_p')(delta_p.delta'_p')`.
     """
@@ -50,7 +50,7 @@ def _outer_flops(sizes: Sizes, asked: Shape) -> int:
 
 
 def structured_flops(network: Network, formed: set[int], asked: Shape) -> float:
-    """Of features and contractions."""
+    """Count the flops of features and contractions."""
     tapped = {use.leaf for use in network.uses}
     total = (asked.n1 + asked.n2) * (1 + 2 * asked.outputs) * flops(network.closed.jaxpr)
     for use in network.uses:
@@ -61,13 +61,16 @@ def structured_flops(network: Network, formed: set[int], asked: Shape) -> float:
 
 
 def products_flops(network: Network, asked: Shape) -> float:
-    """Of a gradient for each example and output of x1, and a tangent at all of x2 for each."""
+    """Count the flops of products.
+
+    They are of a gradient for each example and output of x1, and a tangent at all of x2 for each.
+    """
     passes = 3 * asked.n1 * asked.outputs * (1 + asked.n2)
     return passes * flops(network.closed.jaxpr)
 
 
 def flops(jaxpr: core.Jaxpr) -> float:
-    """Of one evaluation; loops of unknown length count once."""
+    """Count the flops of one evaluation; loops of unknown length count once."""
     return sum(_equation_flops(equation) for equation in jaxpr.eqns)
 
 
@@ -88,7 +91,7 @@ def _product_flops(sizes: Sizes) -> float:
 
 
 def size_of_values(jaxpr: core.Jaxpr) -> float:
-    """Numbers in all that one evaluation computes, loops unrolled."""
+    """Count the numbers in all that one evaluation computes, loops unrolled."""
     total = 0.0
     for equation in jaxpr.eqns:
         inner = [size_of_values(each) for each in functions_in(equation)]

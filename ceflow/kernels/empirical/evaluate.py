@@ -11,7 +11,7 @@ from ceflow.kernels.empirical.uses import Where, called
 
 
 def apply(around: core.Jaxpr, equation: core.JaxprEqn, inputs: list[Any]) -> list[Any]:
-    """One equation as JAX itself would evaluate it.
+    """Evaluate one equation as JAX itself would.
 
     As a jaxpr of its own: how a primitive is bound to its parameters changes between JAX releases,
     while `jaxpr_as_fun` is public.
@@ -33,7 +33,7 @@ def apply(around: core.Jaxpr, equation: core.JaxprEqn, inputs: list[Any]) -> lis
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How to evaluate: with `taps` added to the outputs of their equations, each by `apply`.
+    """An evaluation with `taps` added to the outputs of their equations, each by `apply`.
 
     A tap is a zero whose gradient is then that at the equation's output. The operands that are
     `wanted` are put into `handed` on the way.
@@ -47,7 +47,7 @@ class Evaluation:
     def __call__(
         self, closed: core.ClosedJaxpr, arguments: Sequence[Array], above: Where = ()
     ) -> list[Array]:
-        """The outputs."""
+        """Compute the outputs."""
         jaxpr = closed.jaxpr
         values: dict[core.Var, Array] = dict(zip(jaxpr.constvars, closed.consts, strict=True))
         values |= dict(zip(jaxpr.invars, arguments, strict=True))

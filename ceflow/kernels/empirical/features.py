@@ -14,7 +14,7 @@ from ceflow.kernels.empirical.uses import Use, Where
 
 
 class Features(NamedTuple):
-    """Of each weight either the operands h and the gradients delta, or its own gradient."""
+    """Features: of each weight the operands h and the gradients delta, or else its own gradient."""
 
     h: list[Float[Array, "*n batch contracted free"]]
     delta: list[Float[Array, "*n outputs batch out free"]]
@@ -24,7 +24,7 @@ class Features(NamedTuple):
 def features_of(
     network: Network, uses: list[Use], formed: Collection[int]
 ) -> Callable[[Array], Features]:
-    """The function from an example to its features.
+    """Make the function from an example to its features.
 
     Gradients of the leaves in `formed` are put together from h and delta, those of the leaves
     that no use is given for come from the backward pass.
@@ -64,10 +64,10 @@ def features_of(
 
 
 def _flat(gradient: Array, dtype: Any) -> Array:
-    """Of every output, all in one."""
+    """Flatten those of every output, all in one."""
     return gradient.reshape(len(gradient), -1).astype(dtype)
 
 
 def _factor(use: Use, handed: dict[Where, Array]) -> Array | float:
-    """The product of the scalars that multiplied the weight on its way."""
+    """Multiply the scalars that multiplied the weight on its way."""
     return math.prod(handed[scale.where] ** scale.power for scale in use.scales)

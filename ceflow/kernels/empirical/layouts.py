@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 
 class Sizes(NamedTuple):
-    """Of the batched products that a use of a weight amounts to."""
+    """Sizes of the batched products that a use of a weight amounts to."""
 
     batch: int
     out: int
@@ -39,25 +39,25 @@ class Product:
 
     @classmethod
     def of(cls, equation: core.JaxprEqn, side: int) -> "Product":
-        """The layout of an equation of which the weight is operand `side`."""
+        """Give the layout of an equation of which the weight is operand `side`."""
         contracted, batch = (axes[1 - side] for axes in equation.params["dimension_numbers"])
         other, output = shape(equation.invars[1 - side]), shape(equation.outvars[0])
         return cls(side == 0, other, output, tuple(batch), tuple(contracted))
 
     @cached_property
     def sizes(self) -> Sizes:
-        """Of the batched products."""
+        """The sizes of the batched products."""
         batch, contracted, free = (_size(self.other, axes) for axes in self._axes)
         out = math.prod(self.output) // max(batch * free, 1)
         return Sizes(batch, out, contracted, free)
 
     def vectors(self, other: Array) -> Float[Array, "batch contracted free"]:
-        """The vectors h that the weight meets."""
+        """Give the vectors h that the weight meets."""
         moved = jnp.transpose(other, sum(self._axes, ()))
         return moved.reshape(self.sizes.batch, self.sizes.contracted, self.sizes.free)
 
     def gradients(self, delta: Array) -> Float[Array, "batch out free"]:
-        """The gradient at the output."""
+        """Give the gradient at the output."""
         batch, out, _, free = self.sizes
         if self.weight_first:
             return delta.reshape(batch, out, free)
@@ -89,7 +89,7 @@ class Convolution:
 
     @classmethod
     def of(cls, equation: core.JaxprEqn) -> "Convolution":
-        """The layout of an equation."""
+        """Give the layout of an equation."""
         given = equation.params
         return cls(
             *(shape(var) for var in (*equation.invars, *equation.outvars)),
@@ -102,14 +102,14 @@ class Convolution:
 
     @cached_property
     def sizes(self) -> Sizes:
-        """Of the batched products."""
+        """The sizes of the batched products."""
         out = self.weight[self.specs[1][0]]
         contracted = math.prod(self.weight) // out
         free = math.prod(self.output) // out
         return Sizes(self.groups, out // self.groups, contracted, free)
 
     def vectors(self, other: Array) -> Float[Array, "groups contracted positions"]:
-        """The patches of the input that the filters meet."""
+        """Give the patches of the input that the filters meet."""
         found = jnp.transpose(other, self.specs[0])
         found = jax.lax.pad(found, jnp.zeros((), other.dtype), self._edges)
         for axis, stride in enumerate(self.strides):
@@ -117,11 +117,11 @@ class Convolution:
         return self._grouped(found, self.sizes.contracted)
 
     def gradients(self, delta: Array) -> Float[Array, "groups out positions"]:
-        """The gradient at the output."""
+        """Give the gradient at the output."""
         return self._grouped(jnp.transpose(delta, self.specs[2]), self.sizes.out)
 
     def as_product(self, other: Array, weight: Array) -> Array:
-        """The convolution itself, as one matrix product a group."""
+        """Compute the convolution itself, as one matrix product a group."""
         batch, out, contracted, _ = self.sizes
         filters = jnp.transpose(weight, self.specs[1]).reshape(batch, out, contracted)
         result = jnp.einsum("boi,bip->bop", filters, self.vectors(other))
@@ -135,7 +135,7 @@ class Convolution:
         return [(0, 0, 0)] * 2 + [(low, high, gap - 1) for (low, high), gap in space]
 
     def _windows(self, found: Array, axis: int, stride: int) -> Array:
-        """Axis `axis` of space, as (kernel, positions); kernels come before positions.
+        """Cut axis `axis` of space into (kernel, positions); kernels come before positions.
 
         Axes of one kind stay together: (batch, feature, kernels..., positions..., space left).
         """
@@ -151,7 +151,7 @@ class Convolution:
         return jnp.stack(slices, axis=2 + axis)
 
     def _grouped(self, found: Array, size: int) -> Array:
-        """(batch, feature..., positions...) as (groups, size, all positions)."""
+        """Reshape (batch, feature..., positions...) to (groups, size, all positions)."""
         found = found.reshape(len(found), self.groups, size, -1)
         return jnp.moveaxis(found, 0, 2).reshape(self.groups, size, self.sizes.free)
 
@@ -160,7 +160,7 @@ Layout = Product | Convolution
 
 
 def shape(var: Any) -> tuple[int, ...]:
-    """Of a variable or a literal of a jaxpr."""
+    """Give the shape of a variable or a literal of a jaxpr."""
     return var.aval.shape
 
 

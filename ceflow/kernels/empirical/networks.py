@@ -25,7 +25,7 @@ TRAINED = (BatchNorm, eqx.nn.BatchNorm, eqx.nn.Dropout, eqx.nn.SpectralNorm)
 
 
 def widened(tree: PyTree) -> PyTree:
-    """The same, its arrays of float16 and bfloat16 in float32: sums in those overflow and round."""
+    """Widen arrays of float16 and bfloat16 to float32: sums in those overflow and round."""
     return jax.tree.map(
         lambda leaf: leaf.astype(wider(leaf.dtype)) if eqx.is_inexact_array(leaf) else leaf, tree
     )
@@ -38,7 +38,7 @@ def pair_for(
     x2: ArrayLike | None,
     name: str = "x1",
 ) -> tuple[Array, Array | None]:
-    """Two batches of examples as the module takes them; `ValueError` where they are none."""
+    """Take two batches of examples as the module does; `ValueError` where they are none."""
     one = examples_for(module, state, x1)
     two = None if x2 is None else examples_for(module, state, x2)
     check_examples(name, one)
@@ -53,7 +53,7 @@ def pair_for(
 
 
 def check_examples(name: str, x: Array) -> None:
-    """Rows of numbers, as far as can be seen outside of a traced function."""
+    """Check that they are rows of numbers, as far as can be seen outside of a traced function."""
     if not x.ndim or not len(x):
         raise ValueError(f"{name} must hold examples as rows, not be of shape {x.shape}")
     if isinstance(x, Tracer) or not jnp.issubdtype(x.dtype, jnp.inexact):
@@ -67,7 +67,7 @@ def check_examples(name: str, x: Array) -> None:
 
 
 def examples_for(module: eqx.Module, state: eqx.nn.State | None, x: ArrayLike) -> Array:
-    """Rows as the module takes them: as floats of 32 bits or more.
+    """Take rows as the module does: as floats of 32 bits or more.
 
     Whole numbers become floats of its parameters' type, unless it takes them as they are alone: an
     embedding looks up by them.
@@ -82,7 +82,7 @@ def examples_for(module: eqx.Module, state: eqx.nn.State | None, x: ArrayLike) -
 
 
 def _takes(module: eqx.Module, x: Array, state: eqx.nn.State | None) -> bool:
-    """Whether the module runs on one example, as far as types and shapes say."""
+    """Tell whether the module runs on one example, as far as types and shapes say."""
     try:
         eqx.filter_eval_shape(_apply, module, x, state)
     except Exception:  # whatever a module of another's raises
@@ -91,7 +91,7 @@ def _takes(module: eqx.Module, x: Array, state: eqx.nn.State | None) -> bool:
 
 
 def split(module: eqx.Module, where: PickLeaves | None) -> tuple[PyTree, PyTree]:
-    """The parameters of a module, and the rest of it.
+    """Split a module into its parameters and the rest of it.
 
     `where` picks parameters as in `eqx.tree_at`; all floating-point arrays by default, but for
     those of a state.
@@ -114,7 +114,7 @@ def _is_state(node: Any) -> bool:
 
 
 def _picked(module: eqx.Module, where: PickLeaves) -> PyTree:
-    """True at every leaf of the nodes that `where` picks."""
+    """Give True at every leaf of the nodes that `where` picks."""
 
     def everything(node: Any) -> Any:
         return jax.tree.map(lambda _: True, node, is_leaf=_is_state)
@@ -132,7 +132,7 @@ def _no_parameters(module: eqx.Module, where: PickLeaves | None) -> str:
 
 
 def refuse_training(module: eqx.Module, state: eqx.nn.State | None) -> None:
-    """Stateful layers need a state, and randomness or batch statistics have no kernel."""
+    """Refuse layers that need a state, randomness and batch statistics, which have no kernel."""
     for layer in _layers(module, TRAINED):
         idle = isinstance(layer, eqx.nn.Dropout) and layer.p == 0
         if not idle and layer.inference is False:
@@ -148,7 +148,7 @@ def refuse_training(module: eqx.Module, state: eqx.nn.State | None) -> None:
 
 
 def _layers(module: eqx.Module, kinds: Any) -> list[Any]:
-    """Those of some kinds; what is frozen has its state."""
+    """List those of some kinds; what is frozen has its state."""
     ends = (Frozen, *kinds)
     nodes = jax.tree.leaves(module, is_leaf=lambda node: isinstance(node, ends))
     return [node for node in nodes if isinstance(node, kinds)]
@@ -168,12 +168,12 @@ class Network:
 
     @property
     def outputs(self) -> int:
-        """How many the network has."""
+        """The number of outputs."""
         return self.closed.out_avals[0].shape[0]
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the output, so of the kernel."""
+        """The type of the output, so of the kernel."""
         return self.closed.out_avals[0].dtype
 
     @property
@@ -185,8 +185,10 @@ class Network:
 
     @cached_property
     def has_forward_mode(self) -> bool:
-        """Whether tangents of the parameters can be pushed through it: not where a function in it
-        has a gradient of its own, as `jax.custom_vjp` gives it."""
+        """True where tangents of the parameters can be pushed through it.
+
+        They cannot where a function in it has a gradient of its own, as `jax.custom_vjp` gives it.
+        """
         *leaves, x = (
             jax.ShapeDtypeStruct((1, *each.shape), each.dtype) for each in self.closed.in_avals
         )
@@ -199,7 +201,7 @@ class Network:
 
     @cached_property
     def has_reverse_mode(self) -> bool:
-        """Whether gradients can be pulled back through it: not through a loop of unknown length."""
+        """True where gradients can be pulled back: not through a loop of unknown length."""
         x, (output,) = self.closed.in_avals[-1], self.closed.out_avals
         given = [jax.ShapeDtypeStruct(each.shape, each.dtype) for each in (x, output)]
         try:
@@ -209,11 +211,11 @@ class Network:
         return True
 
     def pullback(self, x: Array, v: Array) -> list[Array]:
-        """`J(x)^T v`, as gradients of the parameters."""
+        """Compute `J(x)^T v`, as gradients of the parameters."""
         return jax.vjp(lambda leaves: self(leaves, x), self.leaves)[1](v)[0]
 
     def pushforward(self, x: Array, tangent: list[Array]) -> Array:
-        """`J(x) t` for a tangent t of the parameters."""
+        """Compute `J(x) t` for a tangent t of the parameters."""
         return jax.jvp(lambda leaves: self(leaves, x), (self.leaves,), (tangent,))[1]
 
     def __call__(self, leaves: list[Array], x: Array) -> Array:
@@ -222,7 +224,7 @@ class Network:
 
 
 def trace(parameters: PyTree, rest: PyTree, state: eqx.nn.State | None, x: Array) -> Network:
-    """The network of a module that was split, for examples like x."""
+    """Trace a module that was split, for examples like x."""
     leaves, structure = jax.tree.flatten(parameters)
 
     def call(leaves: list[Array], x: Array) -> Array:

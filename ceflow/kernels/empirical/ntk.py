@@ -29,7 +29,7 @@ def empirical_ntk(
     memory: float | None = None,
     method: Method = "auto",
 ) -> Float[Array, "n1 n2 ..."]:
-    """`K(x, x') = J(x) J(x')^T` over the parameters of a module (CE eq. 1).
+    """Compute `K(x, x') = J(x) J(x')^T` over the parameters of a module (CE eq. 1).
 
     `module` takes one example; its floating-point arrays are its parameters, or, of those, what
     `where` picks (as in `eqx.tree_at`). Rows of `x1` and `x2` are examples; `x2` is `x1` by

@@ -32,7 +32,7 @@ class _Kernel(lx.FunctionLinearOperator):
 
 
 def _taken(operator: lx.AbstractLinearOperator, vector: Any) -> Array:
-    """What an operator is applied to, in the type that it computes in."""
+    """Take what an operator is applied to, in the type that it computes in."""
     wanted: Any = operator.in_structure()
     found = floats(numbers(vector, real=True), wanted.dtype).astype(wanted.dtype)
     if found.shape != wanted.shape:
@@ -83,7 +83,7 @@ def ntk_operator(
     state: eqx.nn.State | None = None,
     batch: int = 64,
 ) -> lx.AbstractLinearOperator:
-    """`v -> J(x) (J(x2)^T v)`: the empirical NTK (CE eq. 1) on arrays (n2, outputs).
+    """Make `v -> J(x) (J(x2)^T v)`: the empirical NTK (CE eq. 1) on arrays (n2, outputs).
 
     `x2` is `x` by default, and the operator then tagged symmetric and positive semidefinite, so
     that `lineax.CG` takes it: it, and it plus multiples of the identity. Each product takes a
@@ -135,7 +135,7 @@ class _Batches:
 
 
 def _product(network: Network, one: _Batches, two: _Batches) -> Callable[[Array], Array]:
-    """`v -> K v`. Examples that fill the last batch up come in at v = 0."""
+    """Make `v -> K v`. Examples that fill the last batch up come in at v = 0."""
     back = lowered(lambda x, v: _summed(network, x, v))
     forward = lowered(lambda x, *t: jax.vmap(lambda x: network.pushforward(x, list(t)))(x))
 
@@ -155,7 +155,7 @@ def _product(network: Network, one: _Batches, two: _Batches) -> Callable[[Array]
 
 
 def _summed(network: Network, x: Array, v: Array) -> list[Array]:
-    """`sum_i J(x_i)^T v_i`, by one backward pass, which never holds a gradient of one example."""
+    """Compute `sum_i J(x_i)^T v_i`, by one backward pass, with no gradient of one example."""
 
     def outputs(leaves: list[Array]) -> Array:
         return jax.vmap(lambda x: network(leaves, x))(x)

@@ -51,7 +51,7 @@ class Plan:
 
 
 def plan_for(network: Network, asked: Shape, method: Method, memory: float | None) -> Plan:
-    """The fastest plan that can run and whose temporaries fit `memory` bytes, or the smallest.
+    """Choose the fastest plan that can run within `memory` bytes of temporaries, or the smallest.
 
     Raises `ValueError` for NTK-vector products of a network without a forward mode.
     """
@@ -82,12 +82,12 @@ class _Needs:
     asked: Shape
 
     def default(self) -> float:
-        """A quarter of the result, or what full tiles take, within bounds."""
+        """Give a quarter of the result, or what full tiles take, within bounds."""
         result = self.asked.n1 * self.asked.n2 * self.asked.entries * self._itemsize
         return max(result / 4, FLOOR, min(self._least(64), CEILING))
 
     def plans(self, budget: float) -> Iterator[Plan]:
-        """Those that fit, the best first."""
+        """List those that fit, the best first."""
         largest = max(self.asked.n1, self.asked.n2)
         for tile in (largest, *(tile for tile in TILES if tile < largest)):
             chunk = self._chunk(tile, budget / 3)
@@ -96,12 +96,12 @@ class _Needs:
                 yield Plan(self.uses, self.formed, tile, rows, chunk)
 
     def products(self, budget: float) -> Plan:
-        """NTK-vector products, as many at once as fit."""
+        """Plan NTK-vector products, as many at once as fit."""
         one = self._parameters + 3 * self._values * self._itemsize * self.asked.n2
         return Plan((), frozenset(), 0, 0, _largest_part(self.asked.outputs, budget / one))
 
     def _rows(self, tile: int, budget: float) -> int:
-        """Tiles whose features fit beside one more tile's and the contraction of two."""
+        """Count the tiles whose features fit beside one more tile's and the contraction of two."""
         left = budget - self._contraction(tile)
         tiles = math.ceil(self.asked.n1 / tile)
         if tile >= max(self.asked.n1, self.asked.n2):
@@ -110,7 +110,7 @@ class _Needs:
         return min(int(left // (tile * self._features)) - 1, tiles)
 
     def _chunk(self, tile: int, budget: float) -> int:
-        """Examples whose pass fits."""
+        """Count the examples whose pass fits."""
         return next((n for n in range(tile, 0, -1) if not tile % n and n * self._pass <= budget), 1)
 
     def _least(self, tile: int) -> float:
@@ -124,7 +124,7 @@ class _Needs:
 
     @property
     def _features(self) -> float:
-        """Of one example."""
+        """Bytes of the features of one example."""
         total = sum(leaf.size for leaf in self.network.leaves) * self.asked.outputs
         for use in self.uses:
             if use.leaf not in self.formed:
@@ -135,7 +135,9 @@ class _Needs:
 
     @property
     def _pass(self) -> float:
-        """Of one example: all values once, and the gradients at the uses for every output."""
+        """Bytes of the pass of one example.
+
+        They are of all values once, and the gradients at the uses for every output."""
         deltas = sum(math.prod(use.layout.output) for use in self.uses)
         widest = max((math.prod(use.layout.output) for use in self.uses), default=0)
         patches = sum(
@@ -160,5 +162,5 @@ class _Needs:
 
 
 def _largest_part(whole: int, most: float) -> int:
-    """The largest divisor that is at most `most`, or 1."""
+    """Find the largest divisor that is at most `most`, or 1."""
     return next((n for n in range(whole, 1, -1) if not whole % n and n <= most), 1)

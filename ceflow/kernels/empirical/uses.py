@@ -49,7 +49,7 @@ class Use:
 
 
 class _Origin(NamedTuple):
-    """What a variable is a rearrangement of."""
+    """The weight that a variable is a rearrangement of, and what has scaled it."""
 
     leaf: int
     scales: tuple[Scale, ...] = ()
@@ -60,7 +60,7 @@ _Found = list[tuple[int, Use | None]]
 
 
 def find_uses(jaxpr: core.Jaxpr, weights: list[core.Var]) -> list[Use]:
-    """The products and convolutions of weights that are used once and nowhere else."""
+    """Find the products and convolutions of weights that are used once and nowhere else."""
     found: _Found = []
     outputs = _walk(jaxpr, [_Origin(leaf) for leaf in range(len(weights))], (), found)
     found.extend((origin.leaf, None) for origin in outputs if origin is not None)
@@ -69,14 +69,14 @@ def find_uses(jaxpr: core.Jaxpr, weights: list[core.Var]) -> list[Use]:
 
 
 def called(equation: core.JaxprEqn) -> core.ClosedJaxpr | None:
-    """The function that an equation merely calls."""
+    """Give the function that an equation merely calls."""
     if equation.primitive.name in _CALLS:
         return equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
     return None
 
 
 def functions_in(equation: core.JaxprEqn) -> list[core.Jaxpr]:
-    """All functions that an equation holds: what it calls, branches, bodies of loops."""
+    """List all functions that an equation holds: what it calls, branches, bodies of loops."""
     found: list[Any] = []
     for parameter in equation.params.values():
         each = parameter if isinstance(parameter, tuple | list) else [parameter]
@@ -85,7 +85,7 @@ def functions_in(equation: core.JaxprEqn) -> list[core.Jaxpr]:
 
 
 def equations_in(jaxpr: core.Jaxpr) -> Iterator[core.JaxprEqn]:
-    """Every equation, of inner functions too."""
+    """Go through every equation, of inner functions too."""
     for equation in jaxpr.eqns:
         yield equation
         for inner in functions_in(equation):
@@ -95,7 +95,7 @@ def equations_in(jaxpr: core.Jaxpr) -> Iterator[core.JaxprEqn]:
 def _walk(
     jaxpr: core.Jaxpr, given: list[_Origin | None], above: Where, found: _Found
 ) -> list[_Origin | None]:
-    """Note every use in a function, given what its first inputs are; what its outputs are."""
+    """Note every use in a function, given what its first inputs are; give what its outputs are."""
     known = {
         var: origin for var, origin in zip(jaxpr.invars, given, strict=False) if origin is not None
     }
@@ -144,7 +144,7 @@ def _layout(equation: core.JaxprEqn, side: int, origins: list[_Origin | None]) -
 def _passed_on(
     equation: core.JaxprEqn, origins: list[_Origin | None], where: Where
 ) -> _Origin | None:
-    """The origin of what comes out, if that is a weight rearranged or times a scalar."""
+    """Find the origin of what comes out, if that is a weight rearranged or times a scalar."""
     name, output = equation.primitive.name, equation.outvars[0]
     tensors = [side for side, var in enumerate(equation.invars) if shape(var)]
     weights = [side for side in tensors if origins[side] is not None]
@@ -161,6 +161,6 @@ def _passed_on(
 
 
 def _keeps_entries(before: Any, after: Any) -> bool:
-    """Whether there are as many of them and of the same type."""
+    """Tell whether there are as many of them and of the same type."""
     same_size = math.prod(before.aval.shape) == math.prod(after.aval.shape)
     return same_size and before.aval.dtype == after.aval.dtype

@@ -11,7 +11,7 @@ from ceflow.kernels.empirical.networks import Network
 def products(
     network: Network, x1: Array, x2: Array, trace: bool, together: int
 ) -> Float[Array, "n1 n2 ..."]:
-    """The kernel row by row, `e_a^T J(x) J(x')^T`, `together` outputs a of one x at once."""
+    """Compute the kernel by rows, `e_a^T J(x) J(x')^T`, `together` outputs a of one x at once."""
     units = jnp.eye(network.outputs, dtype=network.dtype)
     units = units.reshape(-1, together, network.outputs)
 

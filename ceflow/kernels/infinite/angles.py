@@ -44,7 +44,7 @@ def rows(x: Float[Array, "n d"]) -> Rows:
 
 
 def _split(x: Float[Array, "n d"]) -> Rows:
-    """The length too is split, into parts whose products with the head are exact."""
+    """Split the length too, into parts whose products with the head are exact."""
     norm = safe_norm(x)[:, None]
     divisor = jnp.where(norm > 0, norm, 1.0)
     places = HEAD[x.dtype.name]
@@ -57,13 +57,13 @@ def _split(x: Float[Array, "n d"]) -> Rows:
 
 
 def _coarse(x: Float[Array, "..."], places: int) -> Float[Array, "..."]:
-    """`x` to so many binary places after the leading one."""
+    """Round `x` to so many binary places after the leading one."""
     exponent_bits = jnp.finfo(x.dtype).nexp
     return jax.lax.stop_gradient(jax.lax.reduce_precision(x, exponent_bits, places))
 
 
 def angles(one: Rows, two: Rows, same: Bool[Array, "n1 n2"] | None = None) -> Float[Array, "n1 n2"]:
-    """The angle between each of `one` and each of `two`; 0 where one is the zero vector.
+    """Compute the angle between each of `one` and each of `two`; 0 where one is the zero vector.
 
     From `4 sin^2(t/2) = |u - v|^2` and `4 cos^2(t/2) = |u + v|^2` of the unit vectors, by a Gram
     product that is exact where it matters; pairs close to equal or opposite by differences. `same`
@@ -79,7 +79,7 @@ def angles(one: Rows, two: Rows, same: Bool[Array, "n1 n2"] | None = None) -> Fl
 
 
 def _by_products(one: Rows, two: Rows) -> tuple[Array, Array]:
-    """With `u.v = head.head' + (head + tail/2).tail' + tail.(head' + tail'/2)`.
+    """Use `u.v = head.head' + (head + tail/2).tail' + tail.(head' + tail'/2)`.
 
     The first is exact and the others are small. `1 - u.v` has its rounding relative to itself.
     """
@@ -93,7 +93,7 @@ def _by_products(one: Rows, two: Rows) -> tuple[Array, Array]:
 
 @jax.custom_jvp
 def _in_double(one: Rows, two: Rows) -> tuple[Array, Array]:
-    """Of float32 by one product in float64, which costs two of float32 and not three.
+    """Use one product in float64 for float32, which costs two of float32 and not three.
 
     In float64 also where JAX is set to do without. What follows from it in JAX, a derivative or
     its transpose, would not be: the derivative is therefore that of a product in float32.
@@ -116,7 +116,7 @@ def _(primals: tuple[Rows, Rows], tangents: tuple[Rows, Rows]) -> Any:
 
 
 def by_differences(one: Rows, two: Rows, near: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """`s = |u - v|^2/4` and `k = |u + v|^2/4` of the near pairs, the others as they are.
+    """Compute `s = |u - v|^2/4` and `k = |u + v|^2/4` of the near pairs; leave the others.
 
     The near pairs are lined up and taken a chunk at a time, and only as many chunks as there are.
     """
@@ -144,5 +144,5 @@ def _product(a: Float[Array, "n1 d"], b: Float[Array, "n2 d"]) -> Float[Array, "
 
 
 def safe_norm(x: Float[Array, "... d"]) -> Float[Array, "..."]:
-    """The Euclidean norm along the last axis, with gradient 0 at the zero vector, not NaN."""
+    """Compute the Euclidean norm along the last axis, with gradient 0 at 0, not NaN."""
     return safe_sqrt(rounded(x**2).sum(axis=-1))

@@ -40,7 +40,7 @@ Halves = tuple[Array, Array]
 
 
 def dual(activation: str | Function, moments: Moments) -> Dual:
-    """The dual of an activation of the language, or of any elementwise function."""
+    """Compute the dual of an activation of the language, or of any elementwise function."""
     if isinstance(activation, str) and activation in DUALS:
         found = DUALS[activation](moments)
     elif isinstance(activation, str):
@@ -53,7 +53,9 @@ def dual(activation: str | Function, moments: Moments) -> Dual:
 
 
 def kinked(slope_below: float, moments: Moments) -> Dual:
-    """`phi(x) = x` above 0 and `a x` below: ReLU, leaky ReLU, the absolute value, the identity.
+    """Compute the dual of `phi(x) = x` above 0 and `a x` below.
+
+    Such are ReLU, leaky ReLU, the absolute value and the identity.
 
     `E[phi phi] = (1 + a^2)/2 sqrt(q1 q2) cos t'`, and `cos t' = w cos t + (1 - w) cos t'_relu` with
     `w = 2a/(1 + a^2)`; `E[phi' phi'] = (1 + a^2)/2 (1 - (1 - w) t/pi)`.
@@ -80,7 +82,9 @@ def _kinked_angle(w: float, t: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def by_covariance(activation: str | Function, q1: Array, q2: Array, c: Array) -> Expectations:
-    """Of a smooth activation, as functions of variances and covariance that have derivatives."""
+    """Compute those of a smooth activation, as functions of variances and covariance.
+
+    These functions have derivatives."""
     product = size(q1, q2)
     half = c / jnp.where(product > 0, 2 * product, 1.0)
     halves, moments = (0.5 - half, 0.5 + half), Moments(q1, q2, c, c)
@@ -96,7 +100,7 @@ def by_covariance(activation: str | Function, q1: Array, q2: Array, c: Array) ->
 def by_mixture(
     name: str, moments: Moments, halves: Halves | None = None
 ) -> tuple[Expectations, Bounds | None]:
-    """Of tanh, softplus or silu: by its series, and by the mixture where either q is too large."""
+    """Compute those of tanh, softplus or silu by series, by the mixture where a q is too large."""
     mixture = MIXTURES[name]
     largest = mixture.largest[moments.q1.dtype.name]
     q1, q2 = moments.q1, moments.q2
@@ -114,7 +118,7 @@ def by_mixture(
 
 
 def _asked_mixture(mixture: Mixture, asked: Array, *at: Array) -> tuple[Array, Array]:
-    """Its closed form, where any pair asks for it."""
+    """Compute its closed form, where any pair asks for it."""
     empty = jnp.zeros(jnp.broadcast_shapes(*(each.shape for each in at)), at[2].dtype)
     return jax.lax.cond(asked, mixed(mixture), lambda *_: (empty, empty), *at)
 
@@ -122,7 +126,7 @@ def _asked_mixture(mixture: Mixture, asked: Array, *at: Array) -> tuple[Array, A
 def _by_form(
     form: Form, facts: Facts, moments: Moments, halves: Halves | None = None
 ) -> tuple[Expectations, Bounds | None]:
-    """The form at the moments, and at those of each Gaussian with itself.
+    """Compute the form at the moments, and at those of each Gaussian with itself.
 
     `halves`, where they are given, are the squares of sine and cosine of half the angle.
     """
@@ -147,7 +151,7 @@ def _smooth_dual(found: Expectations, bounds: Bounds | None) -> Dual:
 
 
 def _reach(activation: str | Function, reach: Float[Array, ""]) -> Float[Array, ""]:
-    """A bound on `E[phi^2]` below a variance: of what is bounded 1, of the others by `|x|`."""
+    """Bound `E[phi^2]` below a variance: of what is bounded by 1, of the others by `|x|`."""
     if not isinstance(activation, str):
         return jnp.full_like(reach, jnp.inf)
     if activation in BOUNDED:

@@ -22,7 +22,7 @@ ARC = 1.5
 
 
 class Facts(NamedTuple):
-    """What an activation does to errors, at each q (of u, a Gaussian of variance q)."""
+    """Facts of what an activation does to errors, at each q (of u, a Gaussian of variance q)."""
 
     bend: Any
     """A bound on the root of `E[phi''(u)^2]`."""
@@ -37,12 +37,12 @@ class Facts(NamedTuple):
 
 
 def eps_of(q: Float[Array, "..."]) -> float:
-    """The rounding unit of an array's numbers."""
+    """Give the rounding unit of an array's numbers."""
     return float(jnp.finfo(q.dtype).eps)
 
 
 def started(moments: Moments, covariance: float = 0.0) -> Moments:
-    """The moments of inputs, with their errors; `covariance` in units of eps of q."""
+    """Give the moments of inputs their errors; `covariance` in units of eps of q."""
     eps, none = eps_of(moments.q1), jnp.zeros_like(moments.q1)
     errors = Errors(
         none + START * eps, none + math.pi * START * eps, none, covariance * eps * moments.q1
@@ -51,7 +51,7 @@ def started(moments: Moments, covariance: float = 0.0) -> Moments:
 
 
 def over_largest(errors: Float[Array, "..."], diagonal: Float[Array, "..."]) -> Float[Array, ""]:
-    """The largest error over the largest exact diagonal entry, from the entries as found.
+    """Bound the largest error over the largest exact diagonal entry, from the entries as found.
 
     NaN, for not known, where the exact entry may be 0 for all that the bounds say; infinity where
     the numbers are not held.
@@ -63,7 +63,7 @@ def over_largest(errors: Float[Array, "..."], diagonal: Float[Array, "..."]) -> 
 
 
 def of_covariance(moments: Moments) -> Float[Array, "..."]:
-    """The bound on the error of a covariance, all in all."""
+    """Bound the error of a covariance, all in all."""
     assert moments.errors is not None
     relative, angle, variance, covariance = moments.errors
     return moments.q1 * (4 * relative + angle) + variance + covariance
@@ -72,7 +72,7 @@ def of_covariance(moments: Moments) -> Float[Array, "..."]:
 def after_kink(
     gain: float, turn: float, moments: Moments
 ) -> tuple[Errors | None, Float[Array, "..."] | float]:
-    """Of `gain sqrt(q1 q2) cos t'(t)`, and of the slope, which is `gain (1 - turn t/pi)`.
+    """Bound errors of `gain sqrt(q1 q2) cos t'(t)`, and of the slope, `gain (1 - turn t/pi)`.
 
     Angles after a kink are no further apart than before it, and covariances by `gain`, but those of
     q enter theirs.
@@ -100,7 +100,7 @@ def after_bend(
     growth: Float[Array, "..."],
     left_out: tuple[Any, Any] = (0.0, 0.0),
 ) -> Bounds:
-    """Of a smooth activation's `E[phi phi]`, and of its slope.
+    """Bound errors of a smooth activation's `E[phi phi]`, and of its slope.
 
     `own` and `slope` are `E[phi^2]` and `E[phi'^2]`, `growth` is the derivative of `own` by q, and
     `left_out` what is missing of each beside the relative error of the form.

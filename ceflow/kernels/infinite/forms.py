@@ -34,7 +34,7 @@ class Noisy(NamedTuple):
 
 
 def noisy(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> Noisy:
-    """`y^2 = p1 + p2 - p1 p2 + 4 q1 p1 q2 p2 s k` with `p = 1/(1 + q)`."""
+    """Add the noise: `y^2 = p1 + p2 - p1 p2 + 4 q1 p1 q2 p2 s k` with `p = 1/(1 + q)`."""
     p1, p2 = 1 / (1 + q1), 1 / (1 + q2)
     root = jnp.sqrt(p1) * jnp.sqrt(p2)
     # Never above the root of the product of both, which may be larger than any number.
@@ -45,22 +45,23 @@ def noisy(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> Noisy:
 
 
 def _quadrant(at: Noisy) -> Array:
-    """How probable it is that both are positive."""
+    """Compute how probable it is that both are positive."""
     return 0.25 + rounded(at.arc / (2 * math.pi))
 
 
 def erf(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """`E = 2/pi arcsin(2c/sqrt((1 + 2 q1)(1 + 2 q2)))`, slope `4/(pi sqrt(D))` (Williams 1996).
+    """Compute `E = 2/pi arcsin(2c/sqrt((1 + 2 q1)(1 + 2 q2)))`, slope `4/(pi sqrt(D))`.
 
-    `D = (1 + 2 q1)(1 + 2 q2) - 4 c^2`.
+    This is Williams's (1996), with `D = (1 + 2 q1)(1 + 2 q2) - 4 c^2`.
     """
     at = noisy(2 * q1, 2 * q2, 2 * c, s, k)
     return rounded(2 / math.pi * at.arc), 4 / math.pi * at.root / at.cosine
 
 
 def gelu(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """Of `x Phi(x)`, by Stein's lemma: with `D = (1 + q1)(1 + q2) - c^2`, `M = 1/(2 pi sqrt(D))`,
+    """Compute those of `x Phi(x)`, by Stein's lemma.
 
+    With `D = (1 + q1)(1 + q2) - c^2`, `M = 1/(2 pi sqrt(D))`,
     `P = E[Phi Phi] = 1/4 + arcsin(c/sqrt((1 + q1)(1 + q2)))/(2 pi)` and
     `R = 1/(1 + q1) + 1/(1 + q2)`: `E = c P + M (q1 q2 - c^2 + c^2 R)`, slope `P + c M (R + 1/D)`.
     """
@@ -72,7 +73,7 @@ def gelu(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Arr
 
 
 def rectified(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """Of `x Phi(x) + Phi'(x)`, a ReLU of what noise of variance 1 has been added to.
+    """Compute those of `x Phi(x) + Phi'(x)`, a ReLU to which noise of variance 1 is added.
 
     `E = (sqrt(D) + c (pi/2 + arcsin x))/(2 pi)`, slope `1/4 + arcsin x/(2 pi)` (Cho and Saul 2009).
     """
@@ -82,7 +83,7 @@ def rectified(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array
 
 
 def sin(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """`E = exp(-(q1 + q2)/2) sinh c`, slope with cosh; no exponent here is above 0."""
+    """Compute `E = exp(-(q1 + q2)/2) sinh c`, slope with cosh; no exponent here is above 0."""
     alike = c >= 0
     least = jnp.where(alike, s, k)
     roots = safe_sqrt(q1), safe_sqrt(q2)
@@ -94,6 +95,6 @@ def sin(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Arra
 
 
 def cos(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """`E = exp(-(q1 + q2)/2) cosh c`, slope with sinh."""
+    """Compute `E = exp(-(q1 + q2)/2) cosh c`, slope with sinh."""
     slope, value = sin(q1, q2, c, s, k)
     return value, slope

@@ -9,7 +9,7 @@ NO_KERNEL = (
 
 
 def require_gaussian(node: nodes.Node, gaussian: bool = False) -> bool:
-    """Whether the values after a layer are Gaussian, given whether those before it are.
+    """Tell whether values after a layer are Gaussian, given whether those before it are.
 
     Raises `ValueError` where an activation meets values that are not: such a network has a limit,
     but no closed recursion leads to it.

@@ -84,7 +84,7 @@ def analytic(
     activation: Activation | None = None,
     tile: int = 512,
 ) -> Kernels:
-    """Kernels of a model as all hidden widths go to infinity, whatever widths it says.
+    """Compute kernels of a model as all hidden widths go to infinity, whatever widths it says.
 
     The layer recursion with dual activations, in NTK parameterisation with the model's variances:
     a dense layer maps the covariance S to `c S + b` and the NTK to `c S + b + c NTK`; an activation
@@ -133,7 +133,9 @@ def analytic_error(
     *,
     activation: Activation | None = None,
 ) -> Float[Array, ""] | float:
-    """The `error` of `analytic` alone, from the inputs' lengths: for kernels made in blocks.
+    """Compute the `error` of `analytic` alone, from the inputs' lengths.
+
+    It serves kernels made in blocks.
 
     Raises what `analytic` does, and warns as it does.
 
@@ -151,7 +153,7 @@ def analytic_error(
 def block_kernel(
     model: Model, which: Which, *, activation: Activation | None = None, tile: int = 512
 ) -> Callable[..., Float[Array, "n1 n2"]]:
-    """One of the two kernels as a function of `x1` and, unless it is `x1` again, `x2`.
+    """Make one of the two kernels a function of `x1` and, unless it is `x1` again, `x2`.
 
     The other is not computed, and of `kernel(x, x)` only half. Any rows and columns of an MLP's
     kernel have the bits that they have in the whole; arguments and what is raised are those of
@@ -179,7 +181,7 @@ def block_kernel(
 
 
 def _held(kernel: Array, x1: Array, x2: Array | None) -> Array:
-    """The kernel, if its numbers are held by their type; else raises `ValueError`."""
+    """Give the kernel, if its numbers are held by their type; else raise `ValueError`."""
     if isinstance(kernel, Tracer):
         return kernel
     numbers = np.asarray(jnp.diagonal(kernel) if x2 is None else kernel)
@@ -211,12 +213,12 @@ def _image_arguments(
 
 
 def _patches(x: Any, shape: tuple[int, ...]) -> Any:
-    """Rows of a patch's numbers as patches."""
+    """Reshape rows of a patch's numbers to patches."""
     return jnp.reshape(floats(x), (-1, *shape)) if np.shape(x)[1:] == (math.prod(shape),) else x
 
 
 def _shape(root: nodes.Node) -> tuple[int, ...]:
-    """Of one example, as a network takes it."""
+    """Give the shape of one example, as a network takes it."""
     inputs = root.inputs if isinstance(root.inputs, tuple) else (root.inputs, 1, 1)
     return tuple(map(int, inputs))
 
@@ -244,8 +246,9 @@ def _checked(
 
 
 def _root(model: Model, inputs: int, activation: Activation | None) -> nodes.Node:
-    """The layers, their widths left out: what is compiled is shared by models that differ in those
-    alone."""
+    """Expand to the layers, their widths left out.
+
+    What is compiled is shared by models that differ in those alone."""
     if isinstance(model, Bottleneck):
         if activation is not None or model.size != math.inf:
             raise ValueError(BOTTLENECK.format("activation" if activation else "size"))
@@ -275,25 +278,27 @@ def _kernels(
 
 
 def _bound(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, ""]:
-    """The bound of the kernels' errors, whatever the number of inputs: compiled once a network."""
+    """Bound the kernels' errors, whatever the number of inputs: compiled once a network."""
     return _bound_at(root, _tried(x1, x2))
 
 
 @eqx.filter_jit
 def _tried(x1: Array, x2: Array | None) -> Float[Array, " tried"]:
-    """Variances spread over those of the inputs, with the least and the largest."""
+    """Spread variances over those of the inputs, with the least and the largest."""
     q = jnp.sort(jnp.concatenate([_variances(x) for x in (x1, x2) if x is not None]))
     return q[np.linspace(0, len(q) - 1, TRIED).round().astype(int)]
 
 
 def _variances(x: Float[Array, "n d"]) -> Float[Array, " n"]:
-    """`|x|^2/d`, and of what is not zero the least number at least."""
+    """Compute `|x|^2/d`, and of what is not zero the least number at least."""
     q = (x**2).sum(axis=1) / x.shape[1]
     return jnp.where((x != 0).any(axis=1), jnp.maximum(q, float(jnp.finfo(x.dtype).tiny)), 0.0)
 
 
 def _bound_at(root: nodes.Node, q: Float[Array, " tried"]) -> Float[Array, ""]:
-    """From the diagonal: each entry's bound is a sum of geometric means of two diagonal ones."""
+    """Bound errors from the diagonal.
+
+    Each entry's bound is a sum of geometric means of two diagonal ones."""
     state = through_layers(root, started(Moments(q, q, jnp.zeros_like(q), q)))
     return over_largest(jnp.asarray(state.ntk_error), state.ntk)
 
@@ -301,7 +306,7 @@ def _bound_at(root: nodes.Node, q: Float[Array, " tried"]) -> Float[Array, ""]:
 def _within(
     error: Float[Array, ""] | float, x1: Array, x2: Array | None
 ) -> Float[Array, ""] | float:
-    """The error of inputs; raises `ValueError` where none can be given."""
+    """Give the error of inputs; raise `ValueError` where none can be given."""
     if isinstance(error, Tracer) or not np.isinf(error):
         return error
     largest = max(float(jnp.abs(x).max()) for x in (x1, x2) if x is not None)
@@ -310,7 +315,7 @@ def _within(
 
 
 def _said(error: Float[Array, ""] | float, x1: Array, x2: Array | None) -> Float[Array, ""] | float:
-    """The same, with a warning where it is large."""
+    """Give the same, with a warning where it is large."""
     remark = inaccuracy(_within(error, x1, x2))
     if remark:
         warnings.warn(remark, InaccurateKernelWarning, stacklevel=3)
@@ -318,7 +323,7 @@ def _said(error: Float[Array, ""] | float, x1: Array, x2: Array | None) -> Float
 
 
 def inaccuracy(error: Float[Array, ""] | float) -> str | None:
-    """A sentence on an analytic kernel whose error is above 1 % or not known; of others none.
+    """Write a sentence on an analytic kernel whose error is above 1 % or not known, or nothing.
 
     >>> inaccuracy(1e-6)
     """

@@ -52,7 +52,7 @@ MIXTURES = {
 
 
 def mixed(mixture: Mixture) -> Form:
-    """The sum over pairs of components, both orders of a pair at once: the same bits for (v, u)."""
+    """Sum over pairs of components, both orders of a pair at once: the same bits for (v, u)."""
 
     def form(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
         def both(a: Array, b: Array) -> tuple[Array, Array]:
@@ -75,7 +75,7 @@ def mixed(mixture: Mixture) -> Form:
 
 
 def _pairs(mixture: Mixture) -> Float[np.ndarray, "pairs 4"]:
-    """Inverse scales of two components, and their weights in the value and in the slope."""
+    """Give inverse scales of two components, and their weights in the value and in the slope."""
     a, w = mixture.unit * np.array(SCALES), np.array(WEIGHTS)
     i, j = np.triu_indices(len(a))
     weights = w[i] * w[j] * np.where(i == j, 0.5, 1.0) * (a[i] * a[j]) ** mixture.power

@@ -34,7 +34,7 @@ class Errors(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Of two Gaussian pre-activations. What is not asked for is not computed, under `jax.jit`."""
+    """Moments of two Gaussian pre-activations; under `jax.jit` none is computed that is unused."""
 
     q1: Float[Array, "..."]
     q2: Float[Array, "..."]
@@ -47,7 +47,7 @@ class Moments(NamedTuple):
 
 
 class Expectations(NamedTuple):
-    """What a smooth activation phi makes of two Gaussians."""
+    """The expectations that a smooth activation phi has over two Gaussians."""
 
     own1: Float[Array, "..."]
     """`E[phi(z1)^2]`."""
@@ -63,7 +63,7 @@ Bounds = tuple[Errors, Float[Array, "..."]]
 
 
 class Dual(NamedTuple):
-    """What an activation phi makes of moments, and the factor it puts on the NTK."""
+    """The moments after an activation phi, and the factor it puts on the NTK."""
 
     moments: Moments
     slope: Float[Array, "..."]
@@ -74,26 +74,26 @@ class Dual(NamedTuple):
 def from_angle(
     q1: Float[Array, "..."], q2: Float[Array, "..."], angle: Float[Array, "..."]
 ) -> Moments:
-    """Moments of which the angle is known."""
+    """Make moments of which the angle is known."""
     return Moments(q1, q2, angle, rounded(size(q1, q2) * cosine(angle)))
 
 
 def from_covariance(
     q1: Float[Array, "..."], q2: Float[Array, "..."], covariance: Float[Array, "..."]
 ) -> Moments:
-    """Moments of which the covariance is known; the angle is pi/2 where either is 0."""
+    """Make moments of which the covariance is known; the angle is pi/2 where either is 0."""
     product = size(q1, q2)
     half = covariance / jnp.where(product > 0, 2 * product, 1.0)
     return Moments(q1, q2, angle_of(0.5 - half, 0.5 + half), covariance)
 
 
 def size(q1: Float[Array, "..."], q2: Float[Array, "..."]) -> Float[Array, "..."]:
-    """`sqrt(q1 q2)`, where the product may be too large or too small; exact where q1 = q2."""
+    """Compute `sqrt(q1 q2)`, where the product may be too large or small; exact where q1 = q2."""
     return jnp.where(q1 == q2, (q1 + q2) / 2, rounded(safe_sqrt(q1) * safe_sqrt(q2)))
 
 
 def scaled(moments: Moments, variance: float | Array) -> Moments:
-    """The moments after weights of that variance."""
+    """Scale the moments by weights of that variance."""
     q1, q2, t, covariance, errors, reach = moments
     return Moments(
         rounded(variance * q1),
@@ -106,7 +106,7 @@ def scaled(moments: Moments, variance: float | Array) -> Moments:
 
 
 def biased(moments: Moments, variance: float | Array) -> Moments:
-    """The moments with b added to all covariances, as biases of that variance do.
+    """Add b to all covariances of the moments, as biases of that variance do.
 
     The new angle without cancellation: with r = sqrt(q), r' = sqrt(q + b), s = sin^2(t/2) and
     `g = r1' r2' - r1 r2 = b (q1 + q2 + b)/(r1' r2' + r1 r2)`,
@@ -131,7 +131,7 @@ def biased(moments: Moments, variance: float | Array) -> Moments:
 
 
 def ranged(moments: Moments) -> Moments:
-    """The moments, with no bound on variances nearly too large or too small to be written down."""
+    """Drop the bound on variances nearly too large or too small to be written down."""
     if moments.errors is None:
         return moments
     q, numbers = moments.q1, jnp.finfo(moments.q1.dtype)

@@ -23,7 +23,7 @@ def pairwise(
     x2: Float[Array, "n2 d"] | None,
     tile: int,
 ) -> tuple[Float[Array, "n1 n2"], ...]:
-    """`block` of all pairs of rows, each batch of which is first prepared, row by row.
+    """Apply `block` to all pairs of rows, each batch of which is first prepared, row by row.
 
     Without `x2` the pairs are those of `x1` with itself, and only blocks on and above the
     diagonal are evaluated. Blocks have `tile` rows, rounded up to a multiple of 64; the last is
@@ -48,7 +48,7 @@ def _looped(
     shape: tuple[int, int],
     write: Callable[[Array, Array, Array], Array],
 ) -> tuple[Array, ...]:
-    """The blocks at all starts, each written into whole matrices while the next is computed.
+    """Compute the blocks at all starts, each written into whole matrices during the next.
 
     XLA gives a block that is written at once to a single thread, and computes it again to mirror.
     """

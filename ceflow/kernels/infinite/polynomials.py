@@ -45,19 +45,19 @@ RELU_ANGLE = (
 def half_angle_squares(
     t: Float[Array, "..."],
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """`sin^2(t/2)` and `cos^2(t/2)` of angles in [0, pi], each to its own last digits."""
+    """Compute `sin^2(t/2)` and `cos^2(t/2)` of t in [0, pi], each to its own last digits."""
     return _sine(t / 2) ** 2, _sine((math.pi - t) / 2) ** 2
 
 
 def cosine(t: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The cosine of angles in [0, pi]: `1 - 2 sin^2(t/2)` of the acute one, so exactly 1 at 0."""
+    """Compute the cosine of t in [0, pi]: `1 - 2 sin^2(t/2)` of the acute one: exactly 1 at 0."""
     obtuse = t > math.pi / 2
     positive = 1 - rounded(2 * _sine(jnp.where(obtuse, math.pi - t, t) / 2) ** 2)
     return jnp.where(obtuse, -positive, positive)
 
 
 def angle_of(s: Float[Array, "..."], k: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The angle with `s = sin^2(t/2)` and `k = cos^2(t/2)`, from whichever is smaller.
+    """Find the angle with `s = sin^2(t/2)` and `k = cos^2(t/2)`, from whichever is smaller.
 
     Beyond pi/4 of 0 and pi it is `pi/2 - arcsin(k - s)`, where less is lost. The gradient is 0 at
     exactly 0 and pi, where s and k have their least values.
@@ -70,7 +70,7 @@ def angle_of(s: Float[Array, "..."], k: Float[Array, "..."]) -> Float[Array, "..
 
 
 def arcsine(sine: Float[Array, "..."], cosine: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The angle in [-pi/2, pi/2] with that sine and cosine, from whichever is smaller."""
+    """Find the angle in [-pi/2, pi/2] with that sine and cosine, from whichever is smaller."""
     size = jnp.abs(sine)
     steep = size > cosine
     least = jnp.where(steep, cosine, size)
@@ -80,7 +80,7 @@ def arcsine(sine: Float[Array, "..."], cosine: Float[Array, "..."]) -> Float[Arr
 
 
 def relu_angle(t: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The angle t' after ReLU: `cos t' = (sin t + (pi - t) cos t)/pi`.
+    """Compute the angle t' after ReLU: `cos t' = (sin t + (pi - t) cos t)/pi`.
 
     As t times a polynomial, so that no digit is lost near t = 0 and the derivative there is 1.
     """
@@ -88,7 +88,7 @@ def relu_angle(t: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def rounded(product: Float[Array, "..."]) -> Float[Array, "..."]:
-    """A product that is rounded before it is added to anything.
+    """Round a product before it is added to anything.
 
     Compilers contract some products and sums, and which ones depends on what is around them: the
     same entry would have other bits in another block. No product passes through a maximum.
@@ -97,7 +97,7 @@ def rounded(product: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def safe_sqrt(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The square root, with gradient 0 at 0; what rounding made negative counts as 0."""
+    """Take the square root, with gradient 0 at 0; what rounding made negative counts as 0."""
     positive = x > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)
 
@@ -107,7 +107,7 @@ def _sine(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def _series(table: Sequence[float], y: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The Chebyshev series at y in [-1, 1], by Horner's rule."""
+    """Sum the Chebyshev series at y in [-1, 1], by Horner's rule."""
     # Terms below a sixteenth of an ulp change nothing.
     kept = [c for c in table if abs(c) > float(jnp.finfo(y.dtype).eps) / 16]
     coefficients = np.polynomial.chebyshev.cheb2poly(table[: table.index(kept[-1]) + 1])

@@ -44,7 +44,7 @@ class Between(NamedTuple):
 
     @property
     def every(self) -> bool:
-        """Whether all pairs of positions are followed."""
+        """True where all pairs of positions are followed."""
         return self.apart.ndim > self.q1.ndim
 
     @property
@@ -62,7 +62,7 @@ class Between(NamedTuple):
     def moved(
         self, single: Callable[[Array], Array], both: Callable[[Array], Array] | None = None
     ) -> "Between":
-        """A linear map for all moments: `single` of positions, and `both` of pairs of them."""
+        """Map all moments linearly: by `single` of positions, and `both` of pairs of them."""
         both = both or single
         errors, ntk_error = self.errors, self.ntk_error
         if errors is not None:
@@ -76,7 +76,7 @@ class Between(NamedTuple):
 
 
 def between(one: Array, two: Array, every: bool, reach: Array) -> Between:
-    """Images of numbers, (pairs, channels, height, width), with each other."""
+    """Pair images of numbers, (pairs, channels, height, width), with each other."""
     q1, q2 = (rounded(x**2).mean(axis=1) for x in (one, two))
     u, v = (x * _inverse_root(q)[:, None] for x, q in ((one, q1), (two, q2)))
     if every:
@@ -88,7 +88,7 @@ def between(one: Array, two: Array, every: bool, reach: Array) -> Between:
 
 
 def started(pair: Between) -> Between:
-    """With the errors of inputs. Of an image of which all squares vanish there is no bound."""
+    """Add the errors of inputs. Of an image of which all squares vanish there is no bound."""
     none, eps = jnp.zeros_like(pair.q1), eps_of(pair.q1)
     most = jnp.max(pair.q1, axis=(-2, -1), keepdims=True)
     vanished = (most == 0) & (pair.reach > 0)
@@ -97,7 +97,7 @@ def started(pair: Between) -> Between:
 
 
 def joined(parts: Sequence[Between], weight: float = 1.0) -> Between:
-    """The moments of sums of uncorrelated values, one of each part, times the root of `weight`.
+    """Give the moments of sums of uncorrelated values, one a part, times the root of `weight`.
 
     `2 sqrt(Q1 Q2) - sum_i 2 sqrt(q1_i q2_i) = sqrt(Q1 Q2) |u - v|^2` of the unit vectors u and v
     of the roots of the parts' variances.
@@ -131,7 +131,7 @@ def joined(parts: Sequence[Between], weight: float = 1.0) -> Between:
 
 
 def rounded_sums(pair: Between, count: float) -> Between:
-    """With what the sums of `joined` do to errors, `count` units of eps of their own among it.
+    """Add what the sums of `joined` do to errors, `count` units of eps of their own among it.
 
     Angles are no further off than those of the parts: `cos T = sum_i w_i cos t_i` has `dT <=
     max_i dt_i`. Relative errors of the parts' variances turn each of the two unit vectors by half
@@ -147,12 +147,12 @@ def rounded_sums(pair: Between, count: float) -> Between:
 
 
 def own(pair: Between, moment: Array) -> Array:
-    """Of each position with itself."""
+    """Take the part of each position with itself."""
     return jnp.einsum("...hwhw->...hw", moment) if pair.every else moment
 
 
 def windows(pair: Between, direction: int, kernel: int, stride: int) -> list[Between]:
-    """The moments at each offset of a kernel in one direction, the same in both images."""
+    """Give the moments at each offset of a kernel in one direction, the same in both images."""
 
     def at(offset: int, axes: tuple[int, ...]) -> Callable[[Array], Array]:
         def cut(a: Array) -> Array:
@@ -169,7 +169,7 @@ def windows(pair: Between, direction: int, kernel: int, stride: int) -> list[Bet
 
 
 def padded(pair: Between, width: int) -> Between:
-    """With zeros around both images; below 0 the images are cut."""
+    """Pad both images with zeros; below 0 the images are cut."""
 
     def around(count: int) -> Callable[[Array], Array]:
         if width < 0:
@@ -180,7 +180,7 @@ def padded(pair: Between, width: int) -> Between:
 
 
 def flattened(pair: Between) -> Between:
-    """The mean over equal positions."""
+    """Average over equal positions."""
 
     def mean(a: Array) -> Array:
         return a.mean(axis=(-2, -1), keepdims=True)

@@ -41,7 +41,7 @@ class _Series(NamedTuple):
 
 
 class _Both(NamedTuple):
-    """Of phi and of phi', at each q."""
+    """The coefficients of phi and of phi', at each q."""
 
     value: _Series
     slope: _Series
@@ -54,7 +54,7 @@ class _Both(NamedTuple):
 def by_quadrature(
     function: Callable[[Array], Array], moments: Moments, facts: Facts | None = None
 ) -> tuple[Expectations, Bounds | None]:
-    """Of an elementwise function that JAX can differentiate, with bounds where they are asked for.
+    """Compute those of an elementwise function that JAX can differentiate, with bounds if asked.
 
     Of a function whose `facts` are known, analytic in a wide enough strip, the integrals are as
     good as exact; of any other they are compared with those at twice the spacing.
@@ -78,7 +78,7 @@ def by_quadrature(
 
 
 def _facts(both: _Both, q: Float[Array, "..."]) -> Facts:
-    """From the series: `E[phi''^2] = sum_k k a_k^2/q` with a_k those of phi', and so on."""
+    """Find facts from the series: `E[phi''^2] = sum_k k a_k^2/q`, a_k those of phi', and so on."""
     k, squares = jnp.arange(both.slope.terms.shape[-1]), both.slope.terms**2
     q, own = (jnp.where(each > 0, each, 1.0) for each in (q, both.value.square))
     bend, twist = (safe_sqrt((factor * squares).sum(-1)) for factor in (k, k * (k - 1)))
@@ -88,8 +88,9 @@ def _facts(both: _Both, q: Float[Array, "..."]) -> Facts:
 def _both_of(
     function: Callable[[Array], Array], variances: tuple[Array, ...], compared: bool
 ) -> list[_Both]:
-    """At each of the variances, by one program for so many at once that their bits depend neither
-    on how many there are nor on what becomes of them.
+    """Expand phi and phi' at each of the variances, by one program for so many at once.
+
+    Their bits depend neither on how many there are nor on what becomes of them.
 
     Raises `ValueError` for a function that is not elementwise.
     """
@@ -148,7 +149,7 @@ def _integrals(values: Float[Array, "... nodes"], table: Float[Array, "nodes K"]
 def _sum(
     terms1: Float[Array, "... K"], terms2: Float[Array, "... K"], rho: Float[Array, "..."]
 ) -> Float[Array, "..."]:
-    """`sum_k a_k b_k rho^k` by Horner's rule, from the last term."""
+    """Sum `sum_k a_k b_k rho^k` by Horner's rule, from the last term."""
 
     def step(total: Array, terms: tuple[Array, Array]) -> tuple[Array, None]:
         return total * rho + rounded(terms[0] * terms[1]), None
@@ -159,14 +160,14 @@ def _sum(
 
 @cache
 def _nodes(spacing: float) -> Float[np.ndarray, " nodes"]:
-    """An odd number, 0 in the middle: every second node is a rule of twice the spacing."""
+    """Make an odd number of nodes, 0 in the middle: every second is a rule of twice the spacing."""
     count = round(REACH / spacing)
     return spacing * np.arange(-count, count + 1)
 
 
 @cache
 def _weights(terms: int, spacing: float) -> Float[np.ndarray, "nodes K"]:
-    """Of `E[f(z) He_k(z)]/sqrt(k!)`, from f at the nodes; by the stable three-term recurrence."""
+    """Weigh f at the nodes for `E[f(z) He_k(z)]/sqrt(k!)`; by the stable three-term recurrence."""
     z = _nodes(spacing)
     columns = [spacing * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)]
     columns.append(z * columns[0])

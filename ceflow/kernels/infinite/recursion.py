@@ -24,7 +24,7 @@ class State(NamedTuple):
 
 
 def through_layers(root: nodes.Node, moments: Moments) -> State:
-    """From the moments of the inputs to those of the outputs, and the NTK."""
+    """Go from the moments of the inputs to those of the outputs, and the NTK."""
     return _propagate(root, State(moments, jnp.zeros_like(moments.angle)))
 
 

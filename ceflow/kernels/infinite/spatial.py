@@ -63,14 +63,14 @@ class Images(NamedTuple):
     """The variances after each pooling so far, of images with themselves."""
 
     def each(self, function: Callable[..., Between], *arguments: object) -> "Images":
-        """The moments as a function maps them."""
+        """Map the moments by a function."""
         return self._replace(across=function(self.across, *arguments))
 
 
 def image_kernels(
     root: nodes.Node, x1: Float[Array, "n1 c h w"], x2: Float[Array, "n2 c h w"] | None
 ) -> tuple[Float[Array, "n1 n2"], Float[Array, "n1 n2"]]:
-    """NNGP and NTK of an infinitely wide network.
+    """Compute NNGP and NTK of an infinitely wide network.
 
     Without `x2` of `x1` with itself, and then each pair is done once.
     """
@@ -98,7 +98,7 @@ def image_kernels(
 
 
 def image_error(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, ""]:
-    """The bound on their errors, over the NTK's largest diagonal entry.
+    """Bound their errors, over the NTK's largest diagonal entry.
 
     From the diagonal: each entry's bound is at most the larger of those of its two images.
     """
@@ -120,7 +120,7 @@ def image_error(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, "
 
 
 def _pooled_variances(root: nodes.Node, x: Array, reach: Array) -> tuple[Array, ...]:
-    """Of each image after each pooling, which mixes the covariances of its positions."""
+    """Compute each image's variances after each pooling, which mixes its positions' covariances."""
     if not pools(root):
         return ()
 
@@ -136,7 +136,9 @@ def _in_batches(
     count: int,
     *inputs: Array,
 ) -> tuple[Array, ...]:
-    """A function of indices, so many at once: in batches of one shape, the last one filled up.
+    """Apply a function of indices to so many at once, in batches of one shape.
+
+    The last one is filled up.
 
     Layers are compiled, not networks: what repeats is compiled once. Only where JAX follows the
     `inputs`, for a derivative or a larger program, is there one loop.
@@ -163,24 +165,24 @@ def _matrix(
 
 @eqx.filter_jit
 def _largest(x: Float[Array, "n c h w"]) -> Float[Array, ""]:
-    """Of all variances, over channels."""
+    """Find the largest of all variances, over channels."""
     return jnp.max((x**2).mean(axis=1))
 
 
 def _at_once(root: nodes.Node, x: Array) -> int:
-    """How many pairs of images are in a batch."""
+    """Say how many pairs of images are in a batch."""
     positions = math.prod(x.shape[2:]) ** (2 if pools(root) else 1)
     return max(1, min(BATCH, BLOCK // (COPIES * x.dtype.itemsize * positions)))
 
 
 def pools(root: nodes.Node) -> bool:
-    """Whether a network mixes positions other than by convolution."""
+    """Tell whether a network mixes positions other than by convolution."""
     return any(isinstance(node, nodes.AveragePool) for node in nodes.every(root))
 
 
 @singledispatch
 def through(node: nodes.Node, state: Images) -> Images:
-    """What an infinitely wide layer makes of pairs of images."""
+    """Compute what an infinitely wide layer makes of pairs of images."""
     raise TypeError(f"no infinite-width kernel is registered for the layer {type(node).__name__}")
 
 
@@ -238,7 +240,7 @@ def _(node: nodes.Ensemble, state: Images) -> Images:
 
 @eqx.filter_jit
 def _weighted(pair: Between, c: float, b: float) -> Between:
-    """`S <- c S + b`, then the NTK `T <- S + c T`."""
+    """Apply `S <- c S + b`, then the NTK `T <- S + c T`."""
     after = pair.moved(lambda a: rounded(c * a))._replace(reach=c * pair.reach)
     if pair.errors is not None:
         weighted = ranged(scaled(_alone(pair), c)).errors
@@ -255,13 +257,13 @@ def _weighted(pair: Between, c: float, b: float) -> Between:
 
 
 def _alone(pair: Between) -> Moments:
-    """The moments of each position with itself."""
+    """Give the moments of each position with itself."""
     q = pair.sides[0]
     return Moments(q, q, q, q, _beside(pair))
 
 
 def _constant(pair: Between, b: float) -> Between:
-    """Values that are everywhere the same, of variance b."""
+    """Give values that are everywhere the same, of variance b."""
     everywhere = pair.moved(lambda a: jnp.full_like(a, b), lambda a: jnp.full_like(a, 4 * b))
     nowhere, errors = jnp.zeros_like(pair.apart), jax.tree.map(jnp.zeros_like, pair.errors)
     return everywhere._replace(
@@ -298,19 +300,19 @@ def _activated(pair: Between, name: str) -> Between:
 
 
 def _beside(pair: Between) -> Errors | None:
-    """The errors as they go with `q1` among `sides`."""
+    """Shape the errors to go with `q1` among `sides`."""
     if pair.errors is None or not pair.every:
         return pair.errors
     return Errors(*(each[..., None, None] for each in pair.errors))
 
 
 def _by_position(a: Array | float, pair: Between) -> Array:
-    """What goes with `q1` among `sides`, as (pairs, height, width)."""
+    """Shape what goes with `q1` among `sides` as (pairs, height, width)."""
     return jnp.broadcast_to(a, pair.sides[0].shape).reshape(pair.q1.shape)
 
 
 def _of_images(errors: Errors, pair: Between) -> Errors:
-    """Errors at positions as those of an image: the largest relative, the largest of an angle."""
+    """Make errors at positions those of an image: the largest relative, the largest of an angle."""
     relative, angle, variance, covariance = (_by_position(each, pair) for each in errors)
     relative, angle = (jnp.max(e, axis=(-2, -1), keepdims=True) for e in (relative, angle))
     return Errors(relative, angle, variance, covariance)
@@ -318,7 +320,7 @@ def _of_images(errors: Errors, pair: Between) -> Errors:
 
 @eqx.filter_jit
 def _convolved(pair: Between, padding: int, kernel: int, stride: int) -> Between:
-    """The mean over the offsets of a kernel, in one direction and then the other."""
+    """Average over the offsets of a kernel, in one direction and then the other."""
     pair = padded(pair, padding)
     for direction in (HEIGHT, WIDTH):
         pair = joined(windows(pair, direction, kernel, stride), 1 / kernel)
@@ -332,7 +334,7 @@ def _sum(one: Between, two: Between) -> Between:
 
 @eqx.filter_jit
 def _pooled(pair: Between, window: int | None, q1: Array | None, q2: Array | None) -> Between:
-    """The mean over windows of both images' positions; of images with themselves also `q1`, `q2`.
+    """Average over windows of both images' positions; of images with themselves `q1`, `q2` too.
 
     What was known of angles is then known of covariances alone.
     """
@@ -354,7 +356,7 @@ def _pooled(pair: Between, window: int | None, q1: Array | None, q2: Array | Non
 
 
 def _window_means(a: Array, height: int, width: int) -> Array:
-    """Over the positions of an image, or of two."""
+    """Average over windows of the positions of an image, or of two."""
     for axis in range(1, a.ndim):
         side = (height, width)[(axis - 1) % 2]
         count = a.shape[axis] // side

@@ -17,7 +17,7 @@ Kernel = Callable[[Any, Any], Array | np.ndarray]
 def assemble(
     kernel: Kernel, x: Float[ArrayLike, "n ..."], *, tile: int = 2048
 ) -> Float[np.ndarray, "n n"]:
-    """The same numbers as `write_tiles` gives, bit for bit, in memory.
+    """Compute the same numbers as `write_tiles`, bit for bit, in memory.
 
     >>> x = np.arange(6.0).reshape(3, 2)
     >>> bool((assemble(lambda a, b: a @ b.T, x, tile=2) == x @ x.T).all())
@@ -37,9 +37,10 @@ def assemble(
 def blocks(
     kernel: Kernel, x: np.ndarray, tile: int, todo: Sequence[Index]
 ) -> Iterator[tuple[Index, np.ndarray]]:
-    """Tiles in order, as many at a time as there are devices: all of them are under way before the
-    first is waited for. Each is a plain call of `kernel`: traced into something larger it would be
-    compiled otherwise, and lose its last bit."""
+    """Compute tiles in order, as many at a time as there are devices.
+
+    All of them are under way before the first is waited for. Each is a plain call of `kernel`:
+    traced into something larger it would be compiled otherwise, and lose its last bit."""
     devices = jax.local_devices()
     for start in range(0, len(todo), len(devices)):
         batch = todo[start : start + len(devices)]
@@ -55,17 +56,17 @@ def blocks(
 
 
 def _placed(rows: np.ndarray, device: Any) -> Array | np.ndarray:
-    """On its device, where there are several."""
+    """Put it on its device, where there are several."""
     return jax.device_put(rows, device) if jax.local_device_count() > 1 else rows
 
 
 def _rows(x: np.ndarray, number: int, tile: int) -> np.ndarray:
-    """The examples of one tile; the last one repeats where they end."""
+    """Take the examples of one tile; the last one repeats where they end."""
     return x[np.minimum(np.arange(number * tile, (number + 1) * tile), len(x) - 1)]
 
 
 def _trimmed(block: np.ndarray, index: Index, tile: int, size: int) -> np.ndarray:
-    """Without the repeated examples, and symmetric to the last bit on the diagonal."""
+    """Drop the repeated examples, and make it symmetric to the last bit on the diagonal."""
     if block.shape != (tile, tile):
         raise ValueError(
             f"a kernel of {tile} and {tile} examples must be an array of shape {(tile, tile)},"
@@ -84,12 +85,12 @@ def _trimmed(block: np.ndarray, index: Index, tile: int, size: int) -> np.ndarra
 
 
 def _floats(array: np.ndarray) -> np.ndarray:
-    """Of 32 bits or more, in which nothing wraps or overflows early."""
+    """Make floats of 32 bits or more, in which nothing wraps or overflows early."""
     return array.astype(np.promote_types(array.dtype, np.float32), copy=False)
 
 
 def checked_examples(x: Any) -> np.ndarray:
-    """Finite rows as a NumPy array, of types whose products do not wrap or overflow early.
+    """Check that rows are finite; make an array whose products do not wrap or overflow early.
 
     Whole numbers stay whole, as a kernel may look up by them, but have 64 bits.
     """

@@ -39,11 +39,11 @@ class TiledKernel:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every tile was written."""
+        """True where every tile was written."""
         return not self._store.missing
 
     def __getitem__(self, key: Any) -> Float[np.ndarray, "rows columns"]:
-        """A block of rows and columns, each a slice without a step."""
+        """Read a block of rows and columns, each a slice without a step."""
         rows, columns = (
             _bounds(part, len(self)) for part in (key if isinstance(key, tuple) else (key, ALL))
         )
@@ -65,7 +65,7 @@ class TiledKernel:
         return self[:, :].astype(dtype or self.dtype, copy=False)
 
     def __matmul__(self, other: Float[np.ndarray, "rows ..."]) -> Float[np.ndarray, "rows ..."]:
-        """`K v` for a vector or a few: each stored tile is read once and used twice."""
+        """Compute `K v` for a vector or a few: each stored tile is read once and used twice."""
         other = np.asarray(nets.numbers(other))
         if len(other) != len(self):
             raise ValueError(f"{len(other)} rows do not go with a kernel of {len(self)}")
@@ -79,12 +79,12 @@ class TiledKernel:
         return product
 
     def diagonal(self) -> Float[np.ndarray, " rows"]:
-        """The entries K_ii."""
+        """Read the entries K_ii."""
         tiles = range(-(-len(self) // self.tile))
         return np.concatenate([self._read(i, i).diagonal() for i in tiles])
 
     def trace(self) -> float:
-        """The sum of the K_ii, in float64."""
+        """Sum the K_ii, in float64."""
         return float(self.diagonal().sum(dtype=np.float64))
 
     def _read(self, row: int, column: int) -> np.ndarray:
@@ -95,7 +95,7 @@ class TiledKernel:
         return slice(number * self.tile, min((number + 1) * self.tile, len(self)))
 
     def _parts(self, rows: range) -> Iterator[range]:
-        """The rows cut where tiles end."""
+        """Cut the rows where tiles end."""
         start = rows.start
         while start < rows.stop:
             stop = min((start // self.tile + 1) * self.tile, rows.stop)
@@ -104,7 +104,7 @@ class TiledKernel:
 
 
 def open(path: str | Path) -> TiledKernel:
-    """A kernel that `write_tiles` has written, or a part of one.
+    """Open a kernel that `write_tiles` has written, or a part of one.
 
     Raises `ValueError` where there is none.
     """

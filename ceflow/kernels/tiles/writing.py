@@ -26,7 +26,7 @@ def write_tiles(
     order: Iterable[Index] | None = None,
     observe: Callable[[int, int], object] | None = None,
 ) -> TiledKernel:
-    """The N x N kernel of the examples `x`, tile by tile in a Zarr store at `path`.
+    """Write the N x N kernel of the examples `x`, tile by tile, to a Zarr store at `path`.
 
     `kernel(x1, x2)` is called with two batches of `tile` examples each (the last batch filled up
     with its last example: one shape, compiled once) and gives the kernel between them, symmetric.
@@ -107,7 +107,7 @@ def _what_is_kept(path: Path) -> Iterator[None]:
 
 
 def _fingerprint(x: np.ndarray) -> str:
-    """A hash of the examples."""
+    """Hash the examples."""
     digest = blake2b(f"{x.dtype} {x.shape}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(x).data)
     return digest.hexdigest()
