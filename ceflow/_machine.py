@@ -4,7 +4,7 @@ import os
 
 
 def memory() -> float:
-    """Bytes of physical memory; infinite where the system does not say."""
+    """Count bytes of physical memory; infinite where the system does not say."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError, OSError):

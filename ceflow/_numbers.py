@@ -8,7 +8,7 @@ NUMBERS = re.compile(r"bool|b?float\d|u?int\d|complex\d")
 
 
 def numbers(x: Any, *, real: bool = False) -> Any:
-    """An array as it is, or what is no array yet as one of NumPy's.
+    """Take an array as it is, or make what is no array yet one of NumPy's.
 
     Raises `ValueError` where it does not hold numbers, or `real` ones.
 

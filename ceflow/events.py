@@ -65,4 +65,4 @@ Observer = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """An observer that is not interested."""
+    """Observe nothing."""

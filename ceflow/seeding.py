@@ -17,7 +17,7 @@ GENERATOR = "threefry2x32"
 
 @contextmanager
 def partitionable() -> Iterator[None]:
-    """JAX's own layout of the generator's numbers, for the block only: the other gives others.
+    """Use JAX's own layout of the generator's numbers, in the block only: the other gives others.
 
     Also a decorator, of functions that draw from a seed.
     """
@@ -29,7 +29,7 @@ def partitionable() -> Iterator[None]:
 
 @contextmanager
 def pinned() -> Iterator[None]:
-    """The settings of JAX that numbers hang on, as ceflow chooses them, for the block only.
+    """Pin the settings of JAX that numbers hang on, as ceflow chooses, for the block only.
 
     Beside the generator's layout: products in the full precision of their type (GPUs have a shorter
     one by default), NumPy's promotion of types and of axes, and NaN as a number that is looked at,
@@ -62,19 +62,19 @@ class Seed:
     path: tuple[int, ...] = ()
 
     def fold(self, step: str | int) -> "Seed":
-        """The stream for one name or index below this one."""
+        """Derive the stream for one name or index below this one."""
         return Seed(
             self.root, (*self.path, crc32(step.encode()) if isinstance(step, str) else step)
         )
 
     def numpy(self) -> "np.random.Generator":
-        """A NumPy generator for this stream."""
+        """Make a NumPy generator for this stream."""
         import numpy as np
 
         return np.random.default_rng(np.random.SeedSequence(self.root, spawn_key=self.path))
 
     def jax(self) -> "jax.Array":
-        """A JAX key for this stream, of the generator `GENERATOR`."""
+        """Make a JAX key for this stream, of the generator `GENERATOR`."""
         import jax
         import jax.numpy as jnp
 

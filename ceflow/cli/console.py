@@ -4,7 +4,7 @@ from rich.console import Console
 
 
 def results_console(*, quiet: bool = False) -> Console:
-    """stdout: coloured on a terminal; elsewhere plain text, wide enough for the tables."""
+    """Open stdout: coloured on a terminal; elsewhere plain text, wide enough for the tables."""
     console = Console(quiet=quiet, highlight=False)
     if not console.is_terminal:
         console = Console(quiet=quiet, highlight=False, width=120)

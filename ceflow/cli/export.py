@@ -49,7 +49,7 @@ def command(
 
 
 def _write(text: str | bytes, out: Path | None) -> None:
-    """In UTF-8, whatever a terminal has."""
+    """Write in UTF-8, whatever a terminal has."""
     from ceflow.store.atomic import write_bytes
 
     content = text.encode() if isinstance(text, str) else text

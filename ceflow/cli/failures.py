@@ -20,7 +20,7 @@ def fail(message: str, status: int) -> NoReturn:
 
 
 def shown(text: str) -> str:
-    """Lines that steer no terminal, whatever names and texts are quoted in them."""
+    """Write lines that steer no terminal, whatever names and texts are quoted in them."""
     return "\n".join(map(printable, text.split("\n")))
 
 
@@ -40,7 +40,7 @@ def explained(what: str, on_interrupt: str = "") -> Iterator[None]:
 
 
 def _why(error: Exception) -> str:
-    """What went wrong, each thing once; where to look further, if its sentence may not say all."""
+    """Say what went wrong, each thing once; where to look further, if that may not say all."""
     from ceflow.runs.failures import RunError, is_foreseen, sentence
 
     if not isinstance(error, RunError):
@@ -54,7 +54,7 @@ def _why(error: Exception) -> str:
 
 
 def faults_as_json(faults: Iterable[Fault]) -> list[dict[str, Any]]:
-    """Faults for tools: code, message, help, path, and the place where it is known."""
+    """Write faults for tools: code, message, help, path, and the place where it is known."""
     return [
         {
             "code": fault.code,

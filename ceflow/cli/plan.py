@@ -51,5 +51,5 @@ def _as_json(plan: "Plan", needs: "dict[str, Needs]") -> dict[str, Any]:
 
 
 def _number(value: float) -> float | str:
-    """JSON has no infinity."""
+    """Write infinity as JSON can, which has none."""
     return "inf" if value == float("inf") else value

@@ -78,7 +78,7 @@ class Watcher:
 
 
 def _how(event: StageFinished | StageFailed | StageSkipped) -> str:
-    """How a stage ended; why one failed is said once, at the end of the run."""
+    """Say how a stage ended; why one failed is said once, at the end of the run."""
     if isinstance(event, StageFailed):
         return "failed"
     if isinstance(event, StageSkipped):

@@ -62,7 +62,7 @@ def command(
 
 
 def _keep_compilations() -> None:
-    """JAX's compilation cache on disk, unless the user chose one: a second run compiles nothing."""
+    """Keep JAX's compilations on disk, unless the user chose where: runs again compile nothing."""
     from ceflow.runs.rates import cache_folder
 
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder() / "jax"))

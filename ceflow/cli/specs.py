@@ -52,14 +52,14 @@ def _refuse_run(path: str) -> None:
 
 @dataclass
 class Found:
-    """What is in a folder: specs, and what was left alone."""
+    """The contents of a folder: specs, and what was left alone."""
 
     specs: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     runs: int = 0
 
     def __str__(self) -> str:
-        """One line.
+        """Say it in one line.
 
         >>> print(Found(["a.toml"], ["pyproject.toml"], runs=2))
         1 spec; left alone: 2 run directories, pyproject.toml
@@ -72,7 +72,7 @@ class Found:
 
 
 def specs_below(folder: str) -> Found:
-    """The specs in a folder and all below it: TOML and JSON files that say a document.
+    """Find the specs in a folder and all below it: TOML and JSON files that say a document.
 
     Run directories, hidden folders and the files of other tools are left alone; so is a spec
     without a model that others extend, which is checked with them.
@@ -97,7 +97,7 @@ def specs_below(folder: str) -> Found:
 
 
 def _files(folder: str, found: Found) -> Iterator[Path]:
-    """The files that may be specs, in order; run directories are counted."""
+    """List the files that may be specs, in order; run directories are counted."""
     for parent, folders, names in os.walk(folder):
         if "run.json" in names:
             found.runs += 1
@@ -110,7 +110,7 @@ def _files(folder: str, found: Found) -> Iterator[Path]:
 
 
 def _tree(path: Path) -> dict[str, Any] | None:
-    """What a spec says, nothing where it cannot be parsed; None of what is no spec."""
+    """Read what a spec says, nothing where it cannot be parsed; None of what is no spec."""
     from ceflow.spec import SpecError
     from ceflow.spec.origin import TOP_KEYS
     from ceflow.spec.text import parse, read

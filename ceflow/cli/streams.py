@@ -31,7 +31,7 @@ def _replaced(error: UnicodeError) -> tuple[str, int]:
 
 
 def _plain(sign: str) -> str:
-    """Itself if it is ASCII; a dot for the dots of a curve; else a question mark."""
+    """Keep a sign that is ASCII; write a dot for the dots of a curve; else a question mark."""
     if sign.isascii():
         return sign
     return "." if "\u2800" < sign <= "\u28ff" else "?"
@@ -53,7 +53,7 @@ class _Patient(io.FileIO):
 
 
 def _patient(stream: Any) -> Any:
-    """The same stream, over a file that is patient; one that is no file as it is."""
+    """Put a stream over a file that is patient; leave one that is no file as it is."""
     if os.name == "nt":  # a console is written by other means there
         return stream
     try:

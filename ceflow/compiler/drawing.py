@@ -20,8 +20,9 @@ LEAST = 64
 
 
 def normals(keys: Key[Array, "*k"], count: int, members: int | None = None) -> Any:
-    """What `jax.random.normal(key, (count,))` gives of each key, to the bit, as
-    (*k, count); with `members` of each key that it is split into, (*k, members, count).
+    """Draw what `jax.random.normal(key, (count,))` gives of each key, to the bit, (*k, count).
+
+    With `members` of each key that it is split into, it is (*k, members, count).
 
     >>> bool((normals(jax.random.key(0), 5) == jax.random.normal(jax.random.key(0), (5,))).all())
     True
@@ -33,20 +34,21 @@ def normals(keys: Key[Array, "*k"], count: int, members: int | None = None) -> A
 
 
 def is_known(keys: Array) -> bool:
-    """Whether numbers of these keys depend on nothing but key and index: of keys that are typed, of
-    ceflow's generator, in its layout."""
+    """Tell whether numbers of these keys depend on nothing but key and index.
+
+    That is so of keys that are typed, of ceflow's generator, in its layout."""
     typed = jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)
     layout = jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]
     return typed and layout and str(jax.random.key_impl(keys)) == GENERATOR
 
 
 def _here(drawn: Array) -> Any:
-    """Where slices need no compiling; where only shapes are asked for there are no numbers."""
+    """Bring numbers to where slices need no compiling; keep a trace of shapes, which has none."""
     return drawn if isinstance(drawn, Tracer) else np.asarray(drawn)
 
 
 def _rounded(count: int) -> int:
-    """Up, above a few hundred by a quarter at most.
+    """Round up, above a few hundred by a quarter at most.
 
     >>> [_rounded(count) for count in (1, 65, 1000, 1025)]
     [64, 128, 1024, 1280]

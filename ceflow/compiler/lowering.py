@@ -18,7 +18,9 @@ from ceflow.spec import Fault, SpecError
 
 
 def lower(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
-    """The module of a tree of layers, its weights drawn from `key`: one example in, outputs out.
+    """Make the module of a tree of layers, its weights drawn from `key`: example in, outputs out.
+
+    It takes one example.
 
     With batch normalisation it is the network at inference, with its initial statistics.
     """
@@ -27,7 +29,7 @@ def lower(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
 
 
 def lower_with_state(root: nodes.Node, key: Key[Array, ""]) -> tuple[eqx.Module, eqx.nn.State]:
-    """The module in training mode, and its state."""
+    """Make the module in training mode, and its state."""
     _require_finite(root)
     if _is_small(root, key):
         return eqx.nn.make_with_state(_filled)(root, key)
@@ -35,7 +37,7 @@ def lower_with_state(root: nodes.Node, key: Key[Array, ""]) -> tuple[eqx.Module,
 
 
 def lower_each(root: nodes.Node, keys: Key[Array, " k"]) -> eqx.Module:
-    """The modules that `lower` makes of each key, stacked.
+    """Make the modules that `lower` makes of each key, stacked.
 
     >>> from ceflow.compiler.models import expand
     >>> from ceflow.spec import Mlp
@@ -62,8 +64,10 @@ SMALL = 2**14
 
 
 def _is_small(root: nodes.Node, keys: Array) -> bool:
-    """Whether weights are to be drawn outside of what is compiled for the network: nothing but
-    standard normal ones, and not as a part of something that is compiled."""
+    """Tell whether weights are to be drawn outside of what is compiled for the network.
+
+    They are if there are nothing but standard normal ones, and not as a part of something that is
+    compiled."""
     fits = root.parameters <= SMALL and not isinstance(keys, Tracer) and is_known(keys)
     return fits and not any(
         isinstance(node, nodes.BatchNorm) or getattr(node, "standard", False)
@@ -72,7 +76,7 @@ def _is_small(root: nodes.Node, keys: Array) -> bool:
 
 
 def _filled(root: nodes.Node, keys: Key[Array, "*k"]) -> eqx.Module:
-    """What `_drawn` gives, of one key or of each of many, to the bit."""
+    """Make what `_drawn` gives, of one key or of each of many, to the bit."""
     leaves, structure = jax.tree.flatten(_empty(root, jnp.zeros(()).dtype))
     members = root.multiplicity if isinstance(root, nodes.Ensemble) else None
     sizes = [leaf.size // (members or 1) for leaf in leaves if _is_slot(leaf)]
@@ -90,7 +94,7 @@ def _is_slot(leaf: Any) -> bool:
 
 @lru_cache(maxsize=64)
 def _empty(root: nodes.Node, dtype: Any) -> Any:
-    """A network's module with shapes of this type for arrays."""
+    """Make a network's module with shapes of this type for arrays."""
     return eqx.filter_eval_shape(_built, root, jax.random.key(0))
 
 
@@ -101,7 +105,7 @@ def _drawn_each(root: nodes.Node, keys: Key[Array, " k"]) -> Any:
 
 @eqx.filter_jit
 def _drawn(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
-    """All weights come from standard normals, so one draw fills a network.
+    """Draw all weights at once: they come from standard normals, so one draw fills a network.
 
     One, not one a layer: a generator costs JAX a third of a second to compile for each new shape.
     """
@@ -117,13 +121,13 @@ def _drawn(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
 
 
 def _each(function: Any, module: eqx.Module) -> Any:
-    """Layers with arrays replaced by a function of each."""
+    """Replace layers with arrays by a function of each."""
     kinds = (*WEIGHTED, nets.BatchNorm)
     return jax.tree.map(function, module, is_leaf=lambda part: isinstance(part, kinds))
 
 
 def _initial(layer: Any) -> Any:
-    """A layer as it starts, from standard normals or from nothing but shapes."""
+    """Make a layer as it starts, from standard normals or from nothing but shapes."""
     if isinstance(layer, WEIGHTED):
         return eqx.tree_at(_weights, layer, initial(layer), is_leaf=lambda leaf: leaf is None)
     if isinstance(layer, nets.BatchNorm):
@@ -142,7 +146,7 @@ def _normalisation(layer: nets.BatchNorm) -> Any:
 
 @singledispatch
 def _built(node: nodes.Node, key: Key[Array, ""]) -> Any:
-    """A layer's module."""
+    """Build a layer's module."""
     raise TypeError(f"no module is registered for the layer {type(node).__name__}")
 
 

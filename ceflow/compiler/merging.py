@@ -8,7 +8,7 @@ from ceflow.spec import Ensemble
 
 
 def merged(model: Ensemble) -> nodes.Chain:
-    """The layers of an ensemble whose members share their inputs, side by side in one chain.
+    """Merge the layers of an ensemble's members, which share inputs, side by side in one chain.
 
     The first layer is dense to all members' units, those between are block-diagonal, and the last,
     dense from m n_H units, sums the members: its fan-in m n_H makes the 1/sqrt(m) of CE eq. 4. The

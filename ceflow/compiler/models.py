@@ -22,7 +22,7 @@ from ceflow.spec import (
 
 @singledispatch
 def expand(model: Model) -> nodes.Node:
-    """The tree of layers of a model whose inputs and outputs are known (`sized`)."""
+    """Expand a model whose inputs and outputs are known (`sized`) to its tree of layers."""
     raise TypeError(f"no meaning is registered for the model {type(model).__name__}")
 
 
@@ -48,7 +48,7 @@ def _(model: Ensemble) -> nodes.Node:
 
 @expand.register
 def _(model: Block) -> nodes.Node:
-    """On its patch, FLOPs those of one output position: neighbours share the first layer."""
+    """Expand on its patch; FLOPs are of one output position: neighbours share the first layer."""
     first, second = (model.cardinality * width for width in model.widths)
     outputs, c, last = model.outputs or model.channels, model.weight_variance, model.last_variance
     patch, inner, middle = model.inputs, (first, 3, 3), (second, 1, 1)
@@ -78,7 +78,7 @@ def _(model: Bottleneck) -> nodes.Node:
 
 
 def halves_of(model: Bottleneck) -> tuple[Mlp, Mlp]:
-    """Encoder and decoder, with as many units between them as the bottleneck has."""
+    """Split into encoder and decoder, with as many units between them as the bottleneck has."""
     encoder = model.encoder.model_copy(update={"outputs": model.size})
     return encoder, model.decoder.model_copy(update={"inputs": model.size})
 
@@ -90,7 +90,7 @@ def _sizes(model: Mlp | Resnext) -> tuple[Any, int]:
 
 
 def sized(model: Model, **sizes: object) -> Model:
-    """A model with its inputs and outputs as given.
+    """Give a model its inputs and outputs.
 
     >>> sized(Ensemble(multiplicity=2, member=Mlp(widths=[3])), inputs=4, outputs=1).member.inputs
     4
@@ -110,7 +110,7 @@ def sized(model: Model, **sizes: object) -> Model:
 
 
 def fan_in_sum(model: Model) -> float:
-    """S of the law Var(K) ~ exp(alpha S) - 1 (CE eq. 2), of what is repeated.
+    """Compute S of the law Var(K) ~ exp(alpha S) - 1 (CE eq. 2), of what is repeated.
 
     Of an MLP the sum of 1/n over the hidden widths, of a block that of 1/fan-in over all of its
     layers (CE section 4.2).
@@ -125,7 +125,7 @@ def fan_in_sum(model: Model) -> float:
 
 
 def multiplicity_of(model: Model) -> int:
-    """Number of members, or of groups; 1 for a network that is no ensemble.
+    """Count members, or groups; 1 for a network that is no ensemble.
 
     >>> multiplicity_of(Resnext(blocks=[3, 3, 3], cardinality=8, base_width=64))
     8
@@ -136,17 +136,17 @@ def multiplicity_of(model: Model) -> int:
 
 
 def ratio_widths(model: Model, ratio: float) -> tuple[int, ...]:
-    """The hidden widths times a ratio, rounded, and at least 1 (CE Algorithm 1)."""
+    """Multiply the hidden widths by a ratio, rounded, and at least 1 (CE Algorithm 1)."""
     return tuple(max(1, round(ratio * width)) for width in member_of(model).widths)
 
 
 def member_with(model: Model, widths: tuple[int, ...]) -> Member:
-    """What is repeated in a model's family, at other widths."""
+    """Take what is repeated in a model's family, at other widths."""
     return member_of(model).model_copy(update={"widths": widths})
 
 
 def ensemble_with(model: Model, widths: tuple[int, ...], multiplicity: int) -> Model:
-    """The network of a model's family at other widths and multiplicity, which are not judged."""
+    """Build the network of a model's family at other widths and multiplicity, not judged."""
     if isinstance(model, Block):
         return model.model_copy(update={"widths": widths, "cardinality": multiplicity})
     if isinstance(model, Resnext):

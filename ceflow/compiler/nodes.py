@@ -17,19 +17,19 @@ Shape = float | Image
 
 
 def units(shape: Shape) -> float:
-    """How many numbers there are in a shape."""
+    """Count the numbers there are in a shape."""
     return math.prod(shape) if isinstance(shape, tuple) else shape
 
 
 def image(shape: Shape) -> Image:
-    """A shape that is an image's."""
+    """Take a shape as an image's."""
     if not isinstance(shape, tuple):
         raise TypeError(f"an image is needed, not {shape} units")
     return shape
 
 
 def _divided(count: float, by: int) -> float:
-    """A count that `by` divides; whole numbers stay exact."""
+    """Divide a count that `by` divides; whole numbers stay exact."""
     return count / by if math.isinf(count) else count // by
 
 
@@ -56,7 +56,7 @@ class Dense:
 
     @property
     def flops(self) -> float:
-        """Of one example forward: 2 x multiply-adds."""
+        """FLOPs of one example forward: 2 x multiply-adds."""
         return 2 * self.fan_in * self.outputs
 
 
@@ -95,7 +95,7 @@ class Convolution:
 
     @property
     def flops(self) -> float:
-        """Of one example forward: 2 x multiply-adds."""
+        """FLOPs of one example forward: 2 x multiply-adds."""
         return _divided(2 * self.fan_in * units(self.outputs), self.shared)
 
 
@@ -271,7 +271,7 @@ Node = (
 
 
 def every(node: Node) -> Iterator[Node]:
-    """A tree's layers, those that hold others included."""
+    """Go through a tree's layers, those that hold others included."""
     yield node
     below = [*getattr(node, "layers", ())]
     below += [getattr(node, key, None) for key in ("member", "body", "shortcut")]
@@ -280,7 +280,7 @@ def every(node: Node) -> Iterator[Node]:
 
 
 def leaves(node: Node, times: int = 1) -> Iterator[tuple[int, Node]]:
-    """A tree's layers that hold no others, and how often each is there."""
+    """Go through a tree's layers that hold no others, with how often each is there."""
     if isinstance(node, Ensemble):
         yield from leaves(node.member, times * node.multiplicity)
     elif isinstance(node, Chain | Residual):
@@ -292,5 +292,5 @@ def leaves(node: Node, times: int = 1) -> Iterator[tuple[int, Node]]:
 
 
 def is_finite(node: Node) -> bool:
-    """Whether every layer has a finite width."""
+    """Tell whether every layer has a finite width."""
     return math.isfinite(node.parameters)

@@ -40,21 +40,21 @@ class Plan:
 
     @property
     def inputs(self) -> int:
-        """How many numbers an example has."""
+        """The number of numbers in an example."""
         return int(nodes.units(self.root.inputs))
 
     @property
     def outputs(self) -> int:
-        """How many outputs the network has."""
+        """The number of outputs of the network."""
         return int(nodes.units(self.root.outputs))
 
     @property
     def folder(self) -> Path:
-        """Where relative paths of the document start."""
+        """The folder where relative paths of the document start."""
         return folder_of(self.document)
 
     def resolved(self) -> Document:
-        """The document with all that was left to the data filled in, and no path relative to it."""
+        """Fill in all that was left to the data, and make paths relative to it absolute."""
         source = self.document.data
         found = source and data.anchored(source, self.folder)
         stages = {
@@ -67,13 +67,13 @@ class Plan:
         return self.document.model_copy(update=update)
 
     def times_path(self, search: str) -> Path:
-        """The file of latencies that a search names."""
+        """Find the file of latencies that a search names."""
         latency = getattr(self.document.stages[search], "latency", None)
         assert latency is not None, "asked of a search that names one"
         return folder_of(self.document, ("stages", search, "latency")) / latency
 
     def module(self, key: "Key[Array, '']") -> "eqx.Module":
-        """The document's network with weights drawn from `key`.
+        """Build the document's network with weights drawn from `key`.
 
         One example in, its outputs out; `jax.vmap` makes the batch. An example is as `examples`
         shapes it. With batch normalisation (`resnext`) it is the network at inference, with its
@@ -83,7 +83,7 @@ class Plan:
         return self.module_of(self.model, key)
 
     def module_and_state(self, key: "Key[Array, '']") -> "tuple[eqx.Module, eqx.nn.State]":
-        """The document's network in training mode, and its state, as `eqx.nn.make_with_state`.
+        """Build the network in training mode, and its state, as `eqx.nn.make_with_state`.
 
         It has state where it has batch normalisation, and is then called with it, in a batch:
         `jax.vmap(module, axis_name="batch", in_axes=(0, None), out_axes=(0, None))(x, state)`
@@ -103,8 +103,9 @@ class Plan:
         return lower_with_state(self.root, key)
 
     def examples(self, x: "Float[ndarray, 'n inputs']") -> "Float[ndarray, 'n ...']":
-        """Rows of data in the shape in which the network takes an example: of an image, channel
-        first, then row, then column.
+        """Reshape rows of data as the network takes an example.
+
+        Of an image that is channel first, then row, then column.
 
         >>> import numpy as np
         >>> from ceflow.spec import Block, Document
@@ -116,13 +117,13 @@ class Plan:
         return x.reshape(len(x), *map(int, inputs)) if isinstance(inputs, tuple) else x
 
     def module_of(self, model: Model, key: "Key[Array, '']") -> "eqx.Module":
-        """The same for another model of the same inputs and outputs."""
+        """Build another model of the same inputs and outputs in the same way."""
         from ceflow.compiler.lowering import lower  # loads JAX
 
         return lower(self.expand(model), key)
 
     def expand(self, model: Model) -> nodes.Node:
-        """The layers of another model of the same inputs and outputs."""
+        """Expand the layers of another model of the same inputs and outputs."""
         return expand(model)
 
 
@@ -153,7 +154,7 @@ def compile(document: Document, extent: data.Extent | None = None) -> Plan:
 
 
 def _counted(document: Document, extent: data.Extent | None) -> Document:
-    """The document with the number of examples that the data have, where it left that to them."""
+    """Fill in the number of examples that the data have, where the document left that to them."""
     source = document.data
     if extent is None or not isinstance(source, Labelled) or document.sweep:
         return document
@@ -162,8 +163,9 @@ def _counted(document: Document, extent: data.Extent | None) -> Document:
 
 
 def without_data(document: Document) -> Iterator[Plan]:
-    """The plans of a document, of a sweep each run's, as far as they can be made without a look at
-    files of data: of none where the document leaves a size to them.
+    """Plan a document, of a sweep each run, as far as can be without a look at files of data.
+
+    There are no plans where the document leaves a size to them.
 
     >>> from ceflow.spec import Document, Mlp, Npz
     >>> model = Mlp(widths=[3], inputs=2, outputs=1)
@@ -179,7 +181,7 @@ def without_data(document: Document) -> Iterator[Plan]:
 
 
 def _without_times(document: Document) -> Document:
-    """A document whose searches name no file of latencies."""
+    """Drop the files of latencies that searches of a document name."""
     stages = {
         name: stage.model_copy(update={"latency": None}) if isinstance(stage, Search) else stage
         for name, stage in document.stages.items()
@@ -188,6 +190,6 @@ def _without_times(document: Document) -> Document:
 
 
 def folder_of(document: Document, key: tuple[str, ...] = ("data", "path")) -> Path:
-    """Where a relative path at a key starts: the folder of the file that wrote it."""
+    """Find where a relative path at a key starts: the folder of the file that wrote it."""
     origin = document.origin
     return origin.writer(key).text.folder if origin else Path()

@@ -27,7 +27,7 @@ PLAIN = {
 
 
 def program(function: Callable[P, R], largest: int | None = None) -> Callable[P, R]:
-    """`equinox.filter_jit`, which compiles plainly what is small on a CPU.
+    """Compile as `equinox.filter_jit`, but plainly what is small on a CPU.
 
     Small is what the shapes of the arrays say, and they alone: `largest` numbers in all or fewer,
     4,096 unless said. Plain Python functions among the arguments may hold more, and are not small.
@@ -49,7 +49,7 @@ def program(function: Callable[P, R], largest: int | None = None) -> Callable[P,
 
 
 def is_small(arguments: Any, largest: int | None = None) -> bool:
-    """Whether arguments hold few numbers, and nothing that may hide others.
+    """Tell whether arguments hold few numbers, and nothing that may hide others.
 
     >>> is_small((np.ones(4096), "sum")), is_small((np.ones(4096), 1.0, np.ones(1)))
     (True, False)
@@ -62,13 +62,13 @@ def is_small(arguments: Any, largest: int | None = None) -> bool:
 
 
 def _holds(leaf: Any) -> bool:
-    """Whether it is a function written in place, which may use arrays of its surroundings."""
+    """Tell whether it is a function written in place, which may use arrays around it."""
     return "<" in getattr(leaf, "__qualname__", "")  # <locals>, <lambda>
 
 
 @cache
 def _has_options() -> bool:
-    """Whether programs run on a CPU, by a compiler that knows the options."""
+    """Tell whether programs run on a CPU, by a compiler that knows the options."""
     if jax.default_backend() != "cpu":
         return False
     try:

@@ -8,7 +8,7 @@ STEM = 64
 
 
 def resnext(model: Resnext, image: nodes.Image, outputs: int) -> nodes.Chain:
-    """Stem, stages of bottleneck blocks, mean over all positions, dense layer with biases.
+    """Build stem, stages of bottleneck blocks, mean over all positions, dense layer with biases.
 
     Weights of convolutions start with variance 2/fan-in, as suits ReLU, weights and biases of the
     dense layer with 1/(3 fan-in), which is that of PyTorch's uniform ones.
@@ -35,7 +35,7 @@ def _stem(model: Resnext, image: nodes.Image) -> list[nodes.Node]:
 def _bottleneck(
     model: Resnext, image: nodes.Image, stage: int, stride: int, *, projected: bool
 ) -> nodes.Residual:
-    """A bottleneck block; the stride is on the 3x3, as in torchvision and timm."""
+    """Build a bottleneck block; the stride is on the 3x3, as in torchvision and timm."""
     outputs = model.block.channels * 2**stage
     width = model.cardinality * model.base_width * 2**stage
     first = _normalised(image, width, 1)
@@ -50,7 +50,7 @@ def _bottleneck(
 def _normalised(
     image: nodes.Image, channels: int, kernel: int, stride: int = 1, groups: int = 1
 ) -> tuple[nodes.Convolution, nodes.BatchNorm]:
-    """A convolution and its batch normalisation."""
+    """Build a convolution and its batch normalisation."""
     convolution = nodes.Convolution(
         image, channels, kernel, stride, groups, 2.0, 0.0, standard=True
     )

@@ -21,7 +21,7 @@ from ceflow.spec import (
 
 
 def sizes_of(document: Document, extent: Extent | None) -> dict[str, Any]:
-    """What to fill in by `sized`. Raises `SpecError` where it is not known or does not agree."""
+    """Find what to fill in by `sized`. Raises `SpecError` where that is unknown or disagrees."""
     sizes = {key: _size(key, document, extent) for key in ("inputs", "outputs")}
     if isinstance(document.model, Block):
         del sizes["inputs"]  # which no block can be given
@@ -29,7 +29,7 @@ def sizes_of(document: Document, extent: Extent | None) -> dict[str, Any]:
 
 
 def declared(document: Document) -> Extent | None:
-    """The extent of data in files as the document has it; None where it leaves a size to them."""
+    """Give the extent of data in files as documented; None where it leaves a size to them."""
     data = document.data
     holders = {key: _holder(key, document.model)[1] for key in ("inputs", "outputs")}
     inputs, outputs = (getattr(holder, key) for key, holder in holders.items())
@@ -56,7 +56,7 @@ def _size(key: str, document: Document, extent: Extent | None) -> nodes.Shape:
 
 
 def _holder(key: str, model: Model) -> tuple[tuple[str, ...], Mlp | Block | Resnext]:
-    """The table of a model that has the key `inputs` or `outputs`, and what it says."""
+    """Find the table of a model that has the key `inputs` or `outputs`, and what it says."""
     if isinstance(model, Ensemble):
         return ("model", "member"), model.member
     if isinstance(model, Bottleneck):
@@ -66,7 +66,7 @@ def _holder(key: str, model: Model) -> tuple[tuple[str, ...], Mlp | Block | Resn
 
 
 def _there(key: str, model: Model, extent: Extent | None) -> Any:
-    """What the data have, in the form that the model takes."""
+    """Give what the data have, in the form that the model takes."""
     image = key == "inputs" and isinstance(model, Resnext)
     return extent and getattr(extent, "image" if image else key)
 
@@ -80,15 +80,18 @@ def _default(key: str, model: Model) -> Any:
 
 
 def _fits(key: str, known: nodes.Shape, extent: Extent) -> bool:
-    """An image must be the data's; of rows any image of as many numbers can be made."""
+    """Tell whether they fit.
+
+    An image must be the data's; of rows any image of as many numbers can be made."""
     if isinstance(known, tuple) and extent.image:
         return known == extent.image
     return nodes.units(known) == getattr(extent, key)
 
 
 def _ends_in_channels(image: tuple[Any, ...]) -> bool:
-    """Whether an image looks like height, width and channels: 3 at its end, or a square in front
-    of 1 or 4."""
+    """Tell whether an image looks like height, width and channels.
+
+    It does with 3 at its end, or a square in front of 1 or 4."""
     first, second, last = image
     return min(first, second) > 4 and (last == 3 or (last in (1, 4) and first == second > 8))
 
@@ -105,7 +108,7 @@ def _channels_last(image: tuple[Any, ...], parent: tuple[str, ...], in_data: boo
 
 
 def _free(key: str, document: Document) -> bool:
-    """A kernel over a circle needs no targets, so the model's outputs decide there."""
+    """Let the model's outputs decide, as a kernel over a circle needs no targets."""
     descends = any(isinstance(stage, Descent) for stage in document.stages.values())
     return key == "outputs" and isinstance(document.data, Circle) and not descends
 

@@ -57,7 +57,7 @@ class CollectedPoints(Record):
 
 
 class CollectedCurve(Record):
-    """What one run recorded."""
+    """The curve that one run recorded."""
 
     run: str
     """The name of the run."""
@@ -72,7 +72,7 @@ class CollectedCurve(Record):
 
 
 class Reached(Record):
-    """Where the curve of one run came to the level."""
+    """The place where the curve of one run came to the level."""
 
     run: str
     """The name of the run."""

@@ -76,7 +76,7 @@ def _points(asked: Collect, documents: Mapping[str, Document], runs: Runs) -> It
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, or the one that a list repeats; None where there is none."""
+    """Give a finite number, or the one that a list repeats; None where there is none."""
     if isinstance(value, list | tuple) and value and all(item == value[0] for item in value):
         value = value[0]
     if isinstance(value, bool) or not isinstance(value, int | float):

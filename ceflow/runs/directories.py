@@ -13,7 +13,7 @@ from ceflow.store.lease import Lease
 
 @contextmanager
 def taken(out: str | Path | None, name: str, resolved: str) -> Iterator[RunDirectory]:
-    """The directory for a run of the document that `resolved` spells out, for this process alone.
+    """Take the directory for a run of the document `resolved`, for this process alone.
 
     Raises `SpecError` where `out` holds anything else, another process is at work there, or it
     cannot be written.
@@ -26,7 +26,7 @@ def taken(out: str | Path | None, name: str, resolved: str) -> Iterator[RunDirec
 
 
 def holds(directory: RunDirectory, resolved: str) -> bool:
-    """Whether a run of the document that `resolved` spells out was begun in a directory."""
+    """Tell whether a run of the document that `resolved` spells out was begun in a directory."""
     with suppress(Damaged, KeyError, TypeError):
         return read_state(directory)["files"]["resolved.toml"] == text_facts(resolved)
     with suppress(Damaged):
@@ -64,8 +64,9 @@ def _release(directory: RunDirectory) -> None:
 
 
 def _numbered(folder: Path, name: str, resolved: str) -> RunDirectory:
-    """`folder/name`, or the first of name-2, name-3, ... that is free or unfinished, and that no
-    other process is at work in."""
+    """Find `folder/name`, or the first of name-2, name-3, ... that can be had.
+
+    It is free or unfinished, and no other process is at work in it."""
     number = 1
     while True:
         directory = RunDirectory(folder / (name if number == 1 else f"{name}-{number}"))

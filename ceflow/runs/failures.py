@@ -52,7 +52,7 @@ OUT_OF_MEMORY = "the memory was not enough; take fewer examples, a smaller netwo
 
 
 def sentence(error: BaseException) -> str:
-    """What went wrong, in words; with the error's type where its own words may need one."""
+    """Say what went wrong, in words; with the error's type where its own words may need one."""
     text = str(error).strip()
     if isinstance(error, MemoryError) or text.startswith("RESOURCE_EXHAUSTED"):
         return OUT_OF_MEMORY
@@ -66,7 +66,7 @@ def sentence(error: BaseException) -> str:
 
 
 def is_foreseen(error: BaseException) -> bool:
-    """Whether what went wrong is a sentence of ceflow: of a shortage, or of its own `raise`."""
+    """Tell whether what went wrong is a sentence of ceflow: of a shortage, or its own `raise`."""
     if sentence(error) == OUT_OF_MEMORY or (isinstance(error, OSError) and error.strerror):
         return True
     last = error.__traceback__
@@ -79,7 +79,7 @@ def is_foreseen(error: BaseException) -> bool:
 
 
 def without_arrays(error: Exception) -> Exception:
-    """The same, less the variables that its traceback would keep in memory."""
+    """Strip an error of the variables that its traceback would keep in memory."""
     below: BaseException | None = error
     while below is not None:
         clear_frames(below.__traceback__)

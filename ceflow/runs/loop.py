@@ -65,7 +65,7 @@ def begin(directory: RunDirectory, plan: Plan, resolved: str, observe: Observer)
 
 
 def _state_of(directory: RunDirectory, observe: Observer) -> Values | None:
-    """The state of a run that was begun; None where there is none to rely on."""
+    """Read the state of a run that was begun; None where there is none to rely on."""
     try:
         return {"files": {}} | read_state(directory)
     except Damaged as damage:
@@ -115,7 +115,7 @@ class Loop(Work):
             self._keep_stage(index, name, stage)
 
     def run(self) -> None:
-        """Afterwards `results` are those of all stages, earlier attempts included."""
+        """Do the run: afterwards `results` are those of all stages, earlier attempts included."""
         self.state = read_state(self.directory)
         lost = self._read_sound()
         self._mark("running")
@@ -156,7 +156,7 @@ class Loop(Work):
         self.observe(StageFinished(name, None))
 
     def _left_by(self, name: str) -> list[str]:
-        """Patterns of the files that a stage leaves."""
+        """List patterns of the files that a stage leaves."""
         return [*files_of(self.directory, name), f"figures/{name}-*.svg"]
 
     def _skip(self, name: str, lacking: list[str]) -> None:
@@ -165,7 +165,7 @@ class Loop(Work):
         self.observe(StageSkipped(name, why))
 
     def _try(self, name: str, stage: Stage) -> None:
-        """One stage; what it fails with is kept, an interrupt goes on."""
+        """Try one stage; what it fails with is kept, an interrupt goes on."""
         try:
             self.observe(StageFinished(name, self._do(name, stage)))
         except WriteError:
@@ -180,7 +180,7 @@ class Loop(Work):
             raise
 
     def _do(self, name: str, stage: Stage) -> float:
-        """One stage: its array and documents first, then its results, then its state."""
+        """Do one stage: its array and documents first, then its results, then its state."""
         started, self._worked = time.perf_counter(), True
         machine.reset_peak_memory()
         self.directory.remove(f"figures/{name}-*.svg")
@@ -196,8 +196,9 @@ class Loop(Work):
         return seconds
 
     def _forget_if_other(self, name: str, values: Values) -> None:
-        """Where a stage that is done again found something else, such as other times: let go of
-        what stages found that refer to it."""
+        """Forget what refers to a stage that is done again and found something else.
+
+        Other times are something else too."""
         before = self.state["stages"].get(name, {}).get("results")
         if before is not None and before != digest(values):
             for other, stage in self.plan.document.stages.items():
@@ -209,7 +210,7 @@ class Loop(Work):
         return Job(name, stage, self.plan, model, self.found, self.directory, self._told)
 
     def _told(self, event: Event) -> None:
-        """What a stage says; an opportunity to notice that another process has taken over."""
+        """Pass on what a stage says, and notice whether another process has taken over."""
         lease = self.directory.lease
         if lease is not None and lease.is_lost:
             lease.require()
@@ -240,7 +241,7 @@ class Loop(Work):
         return values, facts_of(self.directory, [*files_of(self.directory, name), *documents])
 
     def _document_name(self, name: str, part: str) -> str:
-        """`optimal.toml`, `optimal-dual.toml` of the first search; later ones carry their names."""
+        """Name `optimal.toml`, `optimal-dual.toml` of the first search; add later ones' names."""
         specs = self.plan.document.stages
         first = next(other for other, stage in specs.items() if stage.type == "search")
         if name == first:
@@ -252,5 +253,5 @@ class Loop(Work):
         self._mark("running")
 
     def _in_order(self, found: Values) -> Values:
-        """By stage, in the document's order."""
+        """Sort by stage, in the document's order."""
         return {name: found[name] for name in self.plan.document.stages if name in found}

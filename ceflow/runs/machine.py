@@ -32,8 +32,10 @@ ROUNDING = (
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the libraries that decide the numbers; the generator of random ones, and what
-    of the environment decides how they round."""
+    """List the versions of Python and the libraries that decide the numbers.
+
+    With them go the generator of random ones, and what of the environment decides how they round.
+    """
     libraries = ("ceflow", "jax", "equinox", "numpy", "scipy")
     found = {"python": platform.python_version()} | {name: version(name) for name in libraries}
     found["generator"] = f"{GENERATOR}, partitionable"
@@ -47,7 +49,7 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory() -> int | None:
-    """The most bytes this process has had in memory since the reset; None if it is not known."""
+    """Give the most bytes this process has had in memory since the reset; None if not known."""
     with suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))

@@ -46,7 +46,7 @@ class Needs(NamedTuple):
 
 
 def runs_of(plan: Plan) -> dict[str, Plan]:
-    """The plan of every run that a document asks for: of a sweep by name, else the one of ''.
+    """Plan every run that a document asks for: of a sweep by name, else the one of ''.
 
     Raises `SpecError` with what is wrong with any of them, where the swept value stands.
     """
@@ -66,7 +66,7 @@ def runs_of(plan: Plan) -> dict[str, Plan]:
 
 
 def forecast_needs(plan: Plan) -> dict[str, Needs]:
-    """What each stage will need; in a sweep the most over its runs.
+    """Forecast what each stage will need; in a sweep the most over its runs.
 
     The first forecast on a machine measures its rates, for a few seconds.
     """
@@ -111,7 +111,7 @@ def require_memory(plan: Plan) -> None:
 
 
 def _stage_faults(plan: Plan) -> Iterator[Fault]:
-    """What is wrong with stages that only counts and files tell."""
+    """Find what is wrong with stages that only counts and files tell."""
     for name, stage in plan.document.stages.items():
         for fault in stages.kind_of(stage).faults(name, stage, plan, _expected_model(plan, stage)):
             yield fault.below("stages", name)
@@ -131,14 +131,14 @@ def _memory_faults(plan: Plan, run: str) -> Iterator[Fault]:
 
 
 def _full(key: str, stage: str, plan: Plan) -> str:
-    """The path of a key that a forecast names: of the stage, of [data], or of the model."""
+    """Write the path of a key that a forecast names: of the stage, of [data], or of the model."""
     if key == "model.widths":
         return WIDTHS.get(type(plan.model), key)
     return key if "." in key else f"stages.{stage}.{key}"
 
 
 def forecast(plan: Plan, stage: Stage) -> Forecast:
-    """What one stage will do; the answers of a search are guessed at by an alpha like most."""
+    """Forecast one stage; the answers of a search are guessed at by an alpha like most."""
     model = _expected_model(plan, stage)
     found = stages.kind_of(stage).cost(stage, plan, model)
     reads = plan.document.data is not None and stages.reads_data(stage, model)
@@ -146,7 +146,7 @@ def forecast(plan: Plan, stage: Stage) -> Forecast:
 
 
 def _expected_model(plan: Plan, stage: Stage) -> Model:
-    """The network that a stage will act on, as far as can be told before its search has run."""
+    """Guess the network that a stage will act on, before its search has run."""
     if stage.answer is None:
         return plan.model
     name, part = stage.answer

@@ -10,7 +10,7 @@ SHOWN = 5
 
 
 def plain(values: Any) -> tuple[Any, list[str]]:
-    """The same as plain JSON, null for a number that is not finite, and the paths of those.
+    """Write as plain JSON, null for a number that is not finite, and list the paths of those.
 
     >>> plain({"a": 1.0, "b": [float("nan"), (2, 3)]})
     ({'a': 1.0, 'b': [None, [2, 3]]}, ['b.0'])
@@ -36,7 +36,7 @@ def _lost(values: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
 
 
 def listed(names: list[str]) -> str:
-    """Some names, and how many more there are.
+    """Write some names, and how many more there are.
 
     >>> listed(["a", "b"]), listed(list("abcdefg"))
     ('a, b', 'a, b, c, d, e and 2 more')

@@ -19,9 +19,10 @@ RUNS = 6
 
 @dataclass(frozen=True)
 class Rates:
-    """How fast this machine is when it does nothing else, and what JAX costs on it before anything
-    is computed. What runs on one core is measured by the processor's clock, which goes on for this
-    process only."""
+    """The speed of this machine when it does nothing else, and what JAX costs on it at first.
+
+    What runs on one core is measured by the processor's clock, which goes on for this process only.
+    """
 
     flops32: float = 200e9
     """Floating-point operations a second of a matrix product, float32."""
@@ -40,7 +41,7 @@ class Rates:
 
 
 def rates() -> Rates:
-    """This machine's rates from the user's cache; measured and kept there where they are not.
+    """Read this machine's rates from the user's cache; measure and keep them where they are not.
 
     Where measuring fails, typical rates stand in.
     """
@@ -61,12 +62,12 @@ def rates() -> Rates:
 
 
 def rates_path() -> Path:
-    """The file of this machine's rates."""
+    """Name the file of this machine's rates."""
     return cache_folder() / f"rates-{version('jax')}-{os.cpu_count()}.json"
 
 
 def cache_folder() -> Path:
-    """Where ceflow keeps what it can make again: measurements, compiled functions."""
+    """Find where ceflow keeps what it can make again: measurements, compiled functions."""
     root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(root) / "ceflow"
 
@@ -100,7 +101,7 @@ def _measure() -> Rates:
 
 
 def _seconds(work: "Callable[[], object]") -> float:
-    """The fastest of some calls after the first, of which one at least is not disturbed."""
+    """Time the fastest of some calls after the first, of which one at least is not disturbed."""
     import jax
 
     taken = []
@@ -112,7 +113,7 @@ def _seconds(work: "Callable[[], object]") -> float:
 
 
 def _resident() -> float:
-    """Bytes of this process in memory now; a typical figure where the system does not say."""
+    """Read the bytes of this process in memory now; a typical figure if the system is silent."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return float(pages * os.sysconf("SC_PAGE_SIZE"))

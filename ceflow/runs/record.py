@@ -13,7 +13,7 @@ STATES = ("running", "done", "failed", "interrupted", "skipped")
 
 
 def read_state(directory: RunDirectory) -> Values:
-    """The content of run.json. Raises `Damaged` where it is not what a run writes."""
+    """Read run.json. Raises `Damaged` where it is not what a run writes."""
     state = directory.read_json("run.json")
     sound = (
         _is_table(state, {"state": str, "stages": dict})
@@ -48,7 +48,7 @@ def _is_progress(runs: Any) -> bool:
 
 
 def read_results(directory: RunDirectory) -> Values:
-    """The content of results.json. Raises `Damaged` where it is not what a run writes."""
+    """Read results.json. Raises `Damaged` where it is not what a run writes."""
     results = directory.read_json("results.json")
     if not _is_table(results, {"stages": dict}):
         raise Damaged(f"{directory.path / 'results.json'} is damaged: it is not what a run writes")
@@ -56,26 +56,26 @@ def read_results(directory: RunDirectory) -> Values:
 
 
 def digest(values: Any) -> str:
-    """A hash of results."""
+    """Hash results."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def files_of(directory: RunDirectory, stage: str) -> list[str]:
-    """The names of the arrays and metrics that a stage has left."""
+    """Name the arrays and metrics that a stage has left."""
     patterns = (f"arrays/{stage}.zarr", f"arrays/{stage}.*.zarr", f"metrics/{stage}.jsonl")
     found = (path for pattern in patterns for path in directory.path.glob(pattern))
     return sorted(path.relative_to(directory.path).as_posix() for path in found)
 
 
 def facts_of(directory: RunDirectory, names: list[str]) -> Values:
-    """Size and hash of files."""
+    """Measure size and hash of files."""
     return {name: facts(directory.path / name) for name in names}
 
 
 def why_lost(
     directory: RunDirectory, stage: Values, values: Values | None, *, arrays: bool = True
 ) -> str:
-    """What is wrong with what there is of a stage that was done; '' where nothing is.
+    """Say what is wrong with what there is of a stage that was done; '' where nothing is.
 
     Without `arrays` those are not looked at, which may be large.
     """
@@ -99,7 +99,7 @@ def _lost_files(directory: RunDirectory, files: Values, *, arrays: bool) -> Iter
 
 
 def is_whole(directory: RunDirectory, stages: list[str]) -> bool:
-    """Whether a run is done and all its files are as they were written."""
+    """Tell whether a run is done and all its files are as they were written."""
     try:
         state, results = read_state(directory), read_results(directory)["stages"]
     except Damaged:
@@ -114,8 +114,9 @@ def is_whole(directory: RunDirectory, stages: list[str]) -> bool:
 
 
 def known_results(directory: RunDirectory) -> tuple[Values, dict[str, str]]:
-    """The content of results.json as far as it is as it was written, and what is wrong with the
-    rest, by stage; of the whole of a sweep by ''. Arrays are not looked at."""
+    """Read what of results.json is as it was written, and say what is wrong with the rest.
+
+    That is by stage; of the whole of a sweep by ''. Arrays are not looked at."""
     state, results = read_state(directory), read_results(directory)
     if "results" in state and state["results"] != digest(results):
         return {"stages": {}}, {"": "results.json is not as it was written"}

@@ -38,7 +38,7 @@ class Run:
     collected: Mapping[str, Collected] = field(default_factory=dict)
 
     def array(self, stage: str) -> "np.ndarray":
-        """The array of a stage, such as a kernel; of a sweep's run, `"widths=50-50/kernel"`.
+        """Read the array of a stage, such as a kernel; of a sweep's run, `"widths=50-50/kernel"`.
 
         Raises `KeyError` for a stage that left none.
         """
@@ -49,7 +49,7 @@ class Run:
         return directory.read_array(name)
 
     def frame(self, stage: str) -> Any:
-        """What a stage found row by row: its history, the points of its fit, its curve.
+        """Tabulate what a stage found row by row: its history, the points of its fit, its curve.
 
         A table of NumPy columns, of a sweep's run by `"widths=50-50/flow"`: a `pandas.DataFrame`
         where pandas is installed, else a dictionary. Raises `KeyError` for a stage that is not
@@ -112,7 +112,7 @@ def run(
 
 
 def reopen(directory: RunDirectory) -> Plan:
-    """The plan of a run that was begun, from its directory alone.
+    """Plan a run that was begun, from its directory alone.
 
     Raises `SpecError` if none was, or its files are damaged.
     """
@@ -129,7 +129,7 @@ def reopen(directory: RunDirectory) -> Plan:
 
 
 def _extent_of(state: Values) -> Extent | None:
-    """The sizes of the data, as a run has noted them."""
+    """Read the sizes of the data, as a run has noted them."""
     found = state["data"]
     if found is None:
         return None
@@ -141,7 +141,7 @@ def _extent_of(state: Values) -> Extent | None:
 
 
 def _document_of(directory: RunDirectory, state: Values) -> Document:
-    """The document of a run, as it was resolved."""
+    """Read the document of a run, as it was resolved."""
     text, path = directory.read_text("resolved.toml"), directory.path / "resolved.toml"
     if state.get("files", {}).get("resolved.toml", text_facts(text)) != text_facts(text):
         raise Damaged(f"{path} is not as it was written")

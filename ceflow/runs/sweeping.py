@@ -28,7 +28,7 @@ SHARE = 0.05
 def perform(
     plan: Plan, out: str | Path | None, observe: Observer, *, fail_fast: bool
 ) -> "Loop | Sweep":
-    """One run, or the many of a sweep, in the directory that is theirs."""
+    """Do one run, or the many of a sweep, in the directory that is theirs."""
     resolved = dumps(plan.resolved(), defaults=True)
     kind = Sweep if plan.document.sweep else Loop
     if out is not None and holds(RunDirectory(out), resolved):
@@ -94,7 +94,7 @@ class Sweep(Work):
             ).show()
 
     def run(self) -> None:
-        """Afterwards `results` are those of all runs, and `collected` what they show together.
+        """Do the runs: afterwards `results` are those of all, `collected` what they show together.
 
         Those of earlier attempts are read first: this one may end before it comes to them.
         """
@@ -120,7 +120,7 @@ class Sweep(Work):
         self._mark("failed" if self.failures else "done")
 
     def _take_over(self, name: str, document: Document) -> None:
-        """What a run has found before, as far as it is as it was written; arrays are not read."""
+        """Read what a run has found before, as far as it is as was written; arrays are not read."""
         directory = RunDirectory(self.directory.path / name)
         with suppress(Damaged):
             given = read_state(directory).get("files", {}).get("spec.toml")
@@ -134,7 +134,7 @@ class Sweep(Work):
             self._done.add(name)
 
     def _do(self, name: str, document: Document) -> None:
-        """One run; what it fails with is kept, an interrupt goes on."""
+        """Do one run; what it fails with is kept, an interrupt goes on."""
         started = time.perf_counter()
         try:
             plan, observe = compile(document), _named(self.observe, name)
@@ -151,7 +151,7 @@ class Sweep(Work):
             self._took.append(time.perf_counter() - started)
 
     def _figures(self) -> list[str]:
-        """Patterns of the figures of all runs together."""
+        """List patterns of the figures of all runs together."""
         return ["figures/collect-*.svg", *(f"figures/{n}-*.svg" for n in self.plan.document.stages)]
 
     def _collect(self) -> None:
@@ -192,7 +192,7 @@ class Sweep(Work):
 
 
 def _named(observe: Observer, run: str) -> Observer:
-    """An observer that hears the name of the run before that of the stage."""
+    """Make an observer that hears the name of the run before that of the stage."""
 
     def observe_named(event: Event) -> None:
         observe(replace(event, stage=f"{run} {event.stage}"))

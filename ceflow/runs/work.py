@@ -11,7 +11,7 @@ from ceflow.store import RunDirectory
 
 
 class Work(ABC):
-    """What is to be done for a plan in a directory, and what has failed of it.
+    """Work to be done for a plan in a directory, and what has failed of it.
 
     With `fail_fast` the first failure is the last: what comes after it is left undone.
     """
@@ -31,7 +31,7 @@ class Work(ABC):
     @property
     @abstractmethod
     def is_whole(self) -> bool:
-        """Whether all was done before, and is as it was written: then nothing is to be touched."""
+        """True where all was done before, and is as it was written: nothing is to be touched."""
 
     @property
     @abstractmethod
@@ -41,7 +41,7 @@ class Work(ABC):
     @property
     @abstractmethod
     def worked(self) -> bool:
-        """Whether anything was done or tried."""
+        """True where anything was done or tried."""
 
     @abstractmethod
     def show(self) -> None:

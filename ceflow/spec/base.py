@@ -44,11 +44,11 @@ class Spec(BaseModel):
     __init__.__pydantic_base_init__ = True  # pyright: ignore[reportFunctionMemberAccess]
 
     def faults(self) -> list[Fault]:
-        """What is wrong with this piece that no single key shows; paths are relative to it."""
+        """Find what is wrong with this piece that no single key shows; paths are relative to it."""
         return []
 
     def changes(self, key: str) -> bool:
-        """Whether a key has another value than by default."""
+        """Tell whether a key has another value than by default."""
         return getattr(self, key) != type(self).model_fields[key].default
 
 

@@ -9,14 +9,14 @@ from ceflow.spec.trees import child
 
 
 def keys_at(path: Steps, tree: Any, root: type[Spec]) -> list[str]:
-    """The keys that the language knows in the table at `path`."""
+    """List the keys that the language knows in the table at `path`."""
     classes = classes_at(path, tree, root)
     keys = list(classes[0].model_fields) if len(classes) == 1 else []
     return keys if path else [*keys, "extends"]
 
 
 def kinds_at(path: Steps, tree: Any, root: type[Spec]) -> list[str]:
-    """The kinds of model, stage or data that the table at `path` could be."""
+    """List the kinds of model, stage or data that the table at `path` could be."""
     return [
         get_args(field.annotation)[0]
         for kind in classes_at(path, tree, root)
@@ -26,7 +26,7 @@ def kinds_at(path: Steps, tree: Any, root: type[Spec]) -> list[str]:
 
 
 def classes_at(path: Steps, tree: Any, root: type[Spec]) -> list[type[Spec]]:
-    """The classes a table could be of; one, where its tag says which."""
+    """List the classes a table could be of; one, where its tag says which."""
     annotation: Any = root
     for step in path:
         tree = child(tree, step)
@@ -48,7 +48,7 @@ def _step(annotation: Any, step: int | str) -> Any:
 
 
 def specs(annotation: Any) -> list[type[Spec]]:
-    """The classes of the language in an annotation."""
+    """List the classes of the language in an annotation."""
     if isinstance(annotation, type) and issubclass(annotation, Spec):
         return [annotation]
     if get_origin(annotation) in (Union, types.UnionType):
@@ -69,7 +69,7 @@ def _is_tagged(kind: type[Spec], tree: dict[str, Any]) -> bool:
 
 
 def home_of(key: str, here: list[type[Spec]], root: type[Spec]) -> str:
-    """Where a key stands that does not stand `here`; empty where it stands nowhere."""
+    """Say where a key stands that does not stand `here`; empty where it stands nowhere."""
     if key in root.model_fields:
         return f"{key} stands at the top of a document, above its tables"
     inner = [name for name, field in _tables(here) if key in _keys_of(field)]
@@ -85,7 +85,7 @@ def home_of(key: str, here: list[type[Spec]], root: type[Spec]) -> str:
 
 
 def _of_kinds(having: list[type[Spec]], kinds: list[type[Spec]]) -> str:
-    """Of which kinds of a table, where not of all."""
+    """Say of which kinds of a table, where not of all."""
     if len(having) == len(kinds):
         return ""
     tag = next(tag for tag in TAGS if tag in kinds[0].model_fields)
@@ -94,7 +94,7 @@ def _of_kinds(having: list[type[Spec]], kinds: list[type[Spec]]) -> str:
 
 
 def _tables(kinds: list[type[Spec]]) -> Iterator[tuple[str, Any]]:
-    """The keys of classes that hold tables, with what they are annotated as."""
+    """Go through the keys of classes that hold tables, with what they are annotated as."""
     for kind in kinds if len(kinds) == 1 else ():
         for name, field in kind.model_fields.items():
             if specs(field.annotation):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Code(NamedTuple):
-    """What `ceflow explain` says: the fault, why it is one, and a document before and after."""
+    """The text of `ceflow explain`: the fault, why it is one, and a document before and after."""
 
     title: str
     why: str

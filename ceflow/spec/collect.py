@@ -18,7 +18,7 @@ OF_HISTORIES = ("view", "smooth", "level")
 
 
 class Collect(Spec):
-    """Of every run of a sweep one number against another, or its history."""
+    """A comparison of the runs of a sweep: of each one number against another, or its history."""
 
     x: str
     """A swept path, as `"model.multiplicity"`; widths that are all equal count as that number. Or
@@ -46,12 +46,12 @@ class Collect(Spec):
         return tuple(self.y.split(".")[1:])
 
     def of_histories(self, document: "Document") -> bool:
-        """Whether it gathers what is recorded from moment to moment."""
+        """Tell whether it gathers what is recorded from moment to moment."""
         swept = document.sweep.paths if document.sweep else ()
         return self.x.startswith("stages.") and self.x not in swept
 
     def faults_in(self, document: "Document") -> list[Fault]:
-        """What is wrong with it in its document."""
+        """Find what is wrong with it in its document."""
         if document.sweep is None:
             message = "there is nothing to collect without a sweep"
             return [Fault("CE202", message, part="key", help="add a [sweep] table")]
@@ -85,7 +85,7 @@ class Collect(Spec):
                 yield Fault("CE201", f"{rest[0]!r} is no stage", (key,), help=help)
 
     def _measured_faults(self, document: "Document") -> Iterator[Fault]:
-        """Of what is measured of examples or labels that the data do not have."""
+        """Find what is measured of examples or labels that the data do not have."""
         swept = document.sweep.paths if document.sweep else ()
         if document.data is None or any(path.startswith("data") for path in swept):
             return
@@ -105,8 +105,9 @@ class Collect(Spec):
             yield Fault("CE202", message, ("fit",), "key", "sweep over more, or leave fit out")
 
     def _recorded_faults(self, document: "Document") -> Iterator[Fault]:
-        """What is wrong with the quantities whose histories these would be, of x first: it may be a
-        swept path that is misspelt."""
+        """Find what is wrong with the quantities of its histories, of x first.
+
+        That may be a swept path that is misspelt."""
         swept = document.sweep.paths if document.sweep else ()
         (stage, x), (of_y, y) = (history_path(path) for path in (self.x, self.y))
         known, judged = recorded(document.stages[stage]), f"stages.{stage}.record" not in swept
@@ -142,14 +143,14 @@ class Collect(Spec):
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it has a place on an axis."""
+    """Tell whether it has a place on an axis."""
     if isinstance(value, list | tuple) and value and all(item == value[0] for item in value):
         value = value[0]
     return value == "inf" or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def history_path(path: str) -> tuple[str, str]:
-    """Stage and quantity.
+    """Split a path into stage and quantity.
 
     >>> history_path("stages.train.step")
     ('train', 'step')
@@ -159,7 +160,7 @@ def history_path(path: str) -> tuple[str, str]:
 
 
 def at_path(tree: Any, path: str) -> Any:
-    """The value at a dotted path of a tree; None where there is none. Keys may have dots in them.
+    """Find the value at a dotted path of a tree; None where there is none. Keys may have dots.
 
     >>> at_path({"model": {"widths": [3]}}, "model.widths")
     [3]

@@ -30,8 +30,9 @@ class Comment:
 
 
 def with_comments(content: str, old: str) -> str:
-    """A text with the comments and line ends of an older one: the comments at what both say, and
-    those at its top.
+    """Give a text the comments and line ends of an older one.
+
+    They are the comments at what both say, and those at its top.
 
     >>> print(with_comments("seed = 2", "# why\\nseed = 1  # by lot"))
     # why
@@ -54,7 +55,7 @@ def with_comments(content: str, old: str) -> str:
 
 
 def with_tables_in_order(content: str, parent: str, names: Iterable[str]) -> str:
-    """A text with the tables below `parent` in another order; all else stays where it is.
+    """Put the tables of a text below `parent` in another order; all else stays where it is.
 
     >>> print(with_tables_in_order("[x.a]\\n[y]\\n[x.b]\\nc = 1", "x", ["b", "a"]))
     [x.b]
@@ -73,7 +74,7 @@ def with_tables_in_order(content: str, parent: str, names: Iterable[str]) -> str
 
 
 def _placed(parts: list[Entry | Comment]) -> Iterator[tuple[str, Steps, bool]]:
-    """Each comment, the path it stands at, and whether it stands beside it; () is the top."""
+    """Place each comment at a path, and tell whether it stands beside it; () is the top."""
     for index, part in enumerate(parts):
         if isinstance(part, Entry):
             continue
@@ -90,7 +91,7 @@ def _placed(parts: list[Entry | Comment]) -> Iterator[tuple[str, Steps, bool]]:
 
 
 def _blocks(content: str) -> Iterator[tuple[Steps, str]]:
-    """The parts of a text from one head of a table, and the comments right above, to the next."""
+    """Cut a text from one head of a table, and the comments right above, to the next."""
     lines = content.splitlines(keepends=True)
     heads: list[tuple[int, Steps]] = [(0, ())]
     for part in _parts(content):
@@ -105,7 +106,7 @@ def _blocks(content: str) -> Iterator[tuple[Steps, str]]:
 
 
 def _parts(content: str) -> Iterator[Entry | Comment]:
-    """Entries and comments in the order they stand."""
+    """Go through entries and comments in the order they stand."""
     root = Parser(Language(tree_sitter_toml.language())).parse(content.encode()).root_node
     yield from _parts_of(root, (), content.split("\n"))
 

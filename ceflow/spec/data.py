@@ -8,7 +8,7 @@ from ceflow.spec.base import Count, Names, Number, Positive, Spec
 
 
 class Source(Spec):
-    """What every source of data can be asked for."""
+    """The keys that every source of data has."""
 
     normalise: Literal["none", "unit", "standard"] = "none"
     """`unit` divides each input by its norm; `standard` gives each coordinate mean 0 and variance 1
@@ -138,7 +138,7 @@ Data = Annotated[
 
 
 def train_count(data: Data | None) -> int | None:
-    """How many training examples there are, as far as a document says."""
+    """Count the training examples there are, as far as a document says."""
     if data is None:
         return None
     return data.points if isinstance(data, Circle) else data.train

@@ -50,7 +50,7 @@ class Fault:
     meant: str | None = None
 
     def below(self, *parents: str | int) -> "Fault":
-        """The same fault, seen from `parents`."""
+        """Give the same fault, seen from `parents`."""
         return replace(self, path=(*parents, *self.path))
 
     def __str__(self) -> str:
@@ -77,8 +77,10 @@ class SpecError(ValueError):
 
 
 def printable(text: str) -> str:
-    r"""A text that steers no terminal: characters that cannot be printed are escaped, those of
-    control, line ends and the direction of writing among them.
+    r"""Make a text one that steers no terminal.
+
+    Characters that cannot be printed are escaped, those of control, line ends and the direction of
+    writing among them.
 
     >>> print(printable("a\x1b[2J\n\u202eb"))
     a\x1b[2J\n\u202eb
@@ -89,12 +91,12 @@ def printable(text: str) -> str:
 
 
 def cut(text: str, length: int) -> str:
-    """A text, its end left out where it is longer."""
+    """Leave the end of a text out where it is longer."""
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def _window(place: Place) -> tuple[str, int]:
-    """As much of a line as is shown, and the column of the place in it."""
+    """Cut as much of a line as is shown, and give the column of the place in it."""
     if len(place.text) <= WIDEST:
         return place.text, place.column
     start = max(0, min(place.column - 1 - WIDEST // 2, len(place.text) - WIDEST))
@@ -102,7 +104,7 @@ def _window(place: Place) -> tuple[str, int]:
 
 
 def dotted(path: tuple[str | int, ...]) -> str:
-    """`("model", "widths", 0)` as `model.widths[0]`."""
+    """Write `("model", "widths", 0)` as `model.widths[0]`."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step

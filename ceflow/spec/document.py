@@ -110,7 +110,7 @@ class Document(Spec):
         return faults or self._sweep_faults() or self._collect_faults()
 
     def _name_faults(self) -> Iterator[Fault]:
-        """Of names that would give one file to two."""
+        """Find names that would give one file to two."""
         for table, names in (("stages", self.stages), ("collect", self.collect)):
             taken: dict[str, str] = {}
             for name in names:

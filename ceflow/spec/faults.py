@@ -17,7 +17,7 @@ from ceflow.spec.vocabulary import ABSENT, KEYS, OPTIMISERS, VALUES, example, kn
 
 
 def faults_of(error: ValidationError, tree: dict[str, Any], root: type[Spec]) -> list[Fault]:
-    """Every fault that pydantic found in a tree read as a `root`."""
+    """List every fault that pydantic found in a tree read as a `root`."""
     details = error.errors(include_url=False)[:MOST]
     faults = [_fault(detail, tree, root) for detail in details]
     misspelt = {(fault.path[:-1], fault.meant) for fault in faults if fault.code == "CE101"}
@@ -25,12 +25,12 @@ def faults_of(error: ValidationError, tree: dict[str, Any], root: type[Spec]) ->
 
 
 def _is_echo(fault: Fault, misspelt: set[tuple[Steps, str | None]]) -> bool:
-    """Whether a key is missing only because it stands there misspelt: one slip, one fault."""
+    """Tell whether a key is missing only because it stands there misspelt: one slip, one fault."""
     return (fault.path, missing_key(fault)) in misspelt and missing_key(fault) is not None
 
 
 def missing_key(fault: Fault) -> str | None:
-    """The key that a fault says is missing."""
+    """Find the key that a fault says is missing."""
     found = re.fullmatch("the key '(.*)' is missing", fault.message)
     return found and found[1]
 
@@ -83,7 +83,7 @@ def _unknown_key(path: Steps, tree: Any, root: type[Spec]) -> Fault:
 
 
 def _form_of(kind: str, path: Steps, value: Any) -> str:
-    """How a value of another form is written, where one can tell."""
+    """Say how a value of another form is written, where one can tell."""
     if path[-1:] == ("classes",) and isinstance(value, int | str):
         return cut(f'classes = ["{value}"]', 60)
     if path[-1:] == ("inputs",) and kind == "int_type" and _is_image(value):
@@ -98,7 +98,7 @@ def _form_of(kind: str, path: Steps, value: Any) -> str:
 
 
 def _is_image(value: Any) -> bool:
-    """Whether a value is the shape of an image."""
+    """Tell whether a value is the shape of an image."""
     return (
         isinstance(value, list)
         and 1 < len(value) <= 3
@@ -107,7 +107,7 @@ def _is_image(value: Any) -> bool:
 
 
 def _elsewhere(key: str, table: Steps, tree: Any, root: type[Spec]) -> str:
-    """Where a key stands that does not stand in a table, or why it stands nowhere."""
+    """Say where a key stands that does not stand in a table, or why it stands nowhere."""
     here = classes_at(table, tree, root)
     if here == [root] and isinstance(child(tree, key), dict):
         kind = known_as(key, kinds_at(("stages", ""), tree, root), VALUES)
@@ -120,7 +120,7 @@ def _elsewhere(key: str, table: Steps, tree: Any, root: type[Spec]) -> str:
 
 
 def _classes(path: Steps, tree: Any) -> Fault:
-    """Of classes some of which are not named by strings: the whole array, once."""
+    """Make one fault of the whole array of classes, some of which are not named by strings."""
     for step in path:
         tree = child(tree, step)
     names = ", ".join(f'"{name}"' for name in tree if isinstance(name, int | str))
@@ -129,7 +129,7 @@ def _classes(path: Steps, tree: Any) -> Fault:
 
 
 def _unquoted(path: Steps, value: dict[str, Any]) -> Fault:
-    """Of a path in a sweep that is written as tables."""
+    """Make the fault of a path in a sweep that is written as tables."""
     steps, inner = [str(path[-1])], value
     while isinstance(inner, dict) and inner:
         step, inner = next(iter(inner.items()))
@@ -150,13 +150,13 @@ def _is_about_type(kind: str, value: Any) -> bool:
 
 
 def _name(path: Steps) -> str:
-    """The last key on a path, with the indices behind it."""
+    """Write the last key on a path, with the indices behind it."""
     last = max((i for i, step in enumerate(path) if isinstance(step, str)), default=0)
     return dotted(path[last:])
 
 
 def _expectation(kind: str, context: dict[str, Any], message: str) -> str:
-    """What should have stood there, as a clause."""
+    """Say what should have stood there, as a clause."""
     wanted = {
         "int_type": "must be a whole number",
         "float_type": "must be a number",
@@ -184,7 +184,7 @@ def _expectation(kind: str, context: dict[str, Any], message: str) -> str:
 
 
 def _limit(value: Any) -> Any:
-    """A limit as one would write it: 1e+12, not 1000000000000.0."""
+    """Write a limit as one would: 1e+12, not 1000000000000.0."""
     if value == 0:
         return 0
     plain = not isinstance(value, float) or 1e-3 <= abs(value) < 1e6
@@ -196,7 +196,7 @@ def _entries(count: int | None) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value as the user would have written it, cut to a line."""
+    """Write a value as the user would have written it, cut to a line."""
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
@@ -213,14 +213,14 @@ def _shown(value: Any) -> str:
 
 
 def _has_long_integer(value: Any) -> bool:
-    """Whether an array holds an integer of more digits than Python writes."""
+    """Tell whether an array holds an integer of more digits than Python writes."""
     if isinstance(value, list):
         return any(map(_has_long_integer, value))
     return isinstance(value, int) and abs(value) > 10**50
 
 
 def _path(location: tuple[int | str, ...], tree: Any) -> Steps:
-    """A pydantic location without the tags of unions that it goes through."""
+    """Drop from a pydantic location the tags of unions that it goes through."""
     path: list[int | str] = []
     for position, step in enumerate(location):
         if str(step).startswith(UNTOLD):

@@ -20,8 +20,9 @@ HARMLESS = ("atol",)
 
 
 def float32_faults(document: "Document") -> Iterator[Fault]:
-    """One for each number of a float32 document, of its data, its model and what it integrates or
-    trains, that would be infinite or 0 there."""
+    """Find each number of a float32 document that would be infinite or 0 there.
+
+    They are of its data, its model and what it integrates or trains."""
     if document.precision != "float32":
         return
     parts: list[tuple[Steps, Any]] = [(("data",), document.data), (("model",), document.model)]
@@ -35,7 +36,7 @@ def float32_faults(document: "Document") -> Iterator[Fault]:
 
 
 def _numbers(value: Any, path: Steps) -> Iterator[tuple[Steps, float]]:
-    """Finite numbers that are not whole, each with its path."""
+    """Go through finite numbers that are not whole, each with its path."""
     if isinstance(value, Spec):
         for key in type(value).model_fields:
             yield from _numbers(getattr(value, key), (*path, key))

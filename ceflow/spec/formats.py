@@ -23,7 +23,7 @@ SLIPS = {
 
 
 def described(content: str, suffix: str) -> str:
-    """What else a text that is no TOML (or, in a file `.json`, no JSON) seems to be, as a help.
+    """Say what a text that is no TOML (or, in a file `.json`, no JSON) seems to be, as a help.
 
     >>> described("model:\\n  type: mlp\\n", "toml")
     'this looks like YAML: a document is TOML, as in `ceflow init`, or JSON'
@@ -39,7 +39,7 @@ def described(content: str, suffix: str) -> str:
 
 
 def slip(line: str) -> str:
-    """What to do about a line of TOML that is wrong; empty where it is none of the common slips.
+    """Say what to do about a line of TOML that is wrong; empty where it is no common slip.
 
     >>> slip("type = mlp")
     'text stands in quotes, as type = "mlp"'

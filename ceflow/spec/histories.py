@@ -15,8 +15,9 @@ RECORDED = {
 
 
 def recorded(stage: Stage) -> tuple[str, ...]:
-    """The numbers that a stage may record from moment to moment, what it counts moments by first;
-    none of a stage without moments.
+    """List the numbers that a stage may record, what it counts moments by first.
+
+    They are recorded from moment to moment; there are none of a stage without moments.
 
     >>> recorded(Flow(time=1.0, record=["alignment"]))[::6]
     ('time', 'alignment')

@@ -65,12 +65,12 @@ class Mlp(Spec):
 
     @property
     def has_closed_moments(self) -> bool:
-        """Whether theory gives the moments of an NTK entry without drawing weights."""
+        """True where theory gives the moments of an NTK entry without drawing weights."""
         return self.finite and self.activation in CLOSED_MOMENTS and not self.bias_variance
 
     @property
     def finite(self) -> bool:
-        """Whether no layer is infinitely wide."""
+        """True where no layer is infinitely wide."""
         return all(width != math.inf for width in self.widths)
 
 
@@ -86,7 +86,7 @@ class Ensemble(Spec):
 
     @property
     def finite(self) -> bool:
-        """Whether no layer is infinitely wide."""
+        """True where no layer is infinitely wide."""
         return self.member.finite
 
 
@@ -126,7 +126,7 @@ class Block(Spec):
 
     @property
     def has_closed_moments(self) -> bool:
-        """Whether theory gives the moments of an NTK entry without drawing weights."""
+        """True where theory gives the moments of an NTK entry without drawing weights."""
         return self.activation in CLOSED_MOMENTS
 
 
@@ -191,22 +191,22 @@ class Bottleneck(Spec):
 
     @property
     def widths(self) -> tuple[float, ...]:
-        """Of all hidden layers, the bottleneck included."""
+        """The widths of all hidden layers, the bottleneck included."""
         return (*self.encoder.widths, self.size, *self.decoder.widths)
 
     @property
     def finite(self) -> bool:
-        """Whether no layer is infinitely wide."""
+        """True where no layer is infinitely wide."""
         return all(width != math.inf for width in self.widths)
 
     @property
     def is_wide(self) -> bool:
-        """Whether both halves are infinitely wide, and the bottleneck is not."""
+        """True where both halves are infinitely wide, and the bottleneck is not."""
         return not self.finite and self.size != math.inf
 
     @property
     def decoder_scale(self) -> float:
-        """What stands before `x.x'` in the decoder's first covariance: c/size."""
+        """The factor before `x.x'` in the decoder's first covariance: c/size."""
         return self.decoder.weight_variance / self.size
 
     def faults(self) -> list[Fault]:
@@ -245,7 +245,7 @@ Member = Mlp | Block
 
 
 def member_of(model: Model) -> Member:
-    """What is repeated: the member of an ensemble, one group of a block; else the model itself."""
+    """Give what is repeated: an ensemble's member, one group of a block; else the model itself."""
     if isinstance(model, Ensemble):
         return model.member
     if isinstance(model, Resnext):
@@ -258,7 +258,7 @@ def member_of(model: Model) -> Member:
 
 
 def activations_of(model: Model) -> set[str]:
-    """The activations in a network."""
+    """Collect the activations in a network."""
     if isinstance(model, Bottleneck):
         return {model.encoder.activation, model.decoder.activation}
     if isinstance(model, Ensemble):
@@ -267,5 +267,5 @@ def activations_of(model: Model) -> set[str]:
 
 
 def widths_of(model: Model) -> tuple[float, ...]:
-    """The hidden widths of a network, or of what it repeats."""
+    """Give the hidden widths of a network, or of what it repeats."""
     return tuple((model if isinstance(model, Bottleneck) else member_of(model)).widths)

@@ -13,7 +13,7 @@ FORM = r"[0-9]{1,13}x[0-9]{1,13}(-[0-9]{1,13})*d?"
 
 
 def read_network(name: str) -> tuple[int, tuple[int, ...]]:
-    """Multiplicity and widths; one width stands for layers that all have it.
+    """Read multiplicity and widths; one width stands for layers that all have it.
 
     >>> read_network("37x10d"), read_network("4x60-30d")
     ((37, (10,)), (4, (60, 30)))
@@ -23,7 +23,7 @@ def read_network(name: str) -> tuple[int, tuple[int, ...]]:
 
 
 def network_name(multiplicity: int, widths: Sequence[int]) -> str:
-    """The name of a network.
+    """Write the name of a network.
 
     >>> network_name(37, [10, 10]), network_name(4, [60, 30])
     ('37x10d', '4x60-30d')
@@ -33,7 +33,7 @@ def network_name(multiplicity: int, widths: Sequence[int]) -> str:
 
 
 def flops_text(flops: float) -> str:
-    """FLOPs as they are shown everywhere: with the multiply-adds, two FLOPs each, beside them.
+    """Write FLOPs as everywhere: with the multiply-adds, two FLOPs each, beside them.
 
     >>> flops_text(8.18e9), flops_text(960), flops_text(1.2345e6)
     ('8.18 GFLOPs (4.09 GMACs)', '960 FLOPs (480 MACs)', '1.23 MFLOPs (617 kMACs)')
@@ -42,7 +42,7 @@ def flops_text(flops: float) -> str:
 
 
 def _scaled(count: float) -> str:
-    """Three digits, and the prefix of the unit behind them.
+    """Write three digits, and the prefix of the unit behind them.
 
     >>> _scaled(999_600), _scaled(7), _scaled(0.5), _scaled(4e16), _scaled(float("inf"))
     ('1.00 M', '7 ', '0.5 ', '40.0 P', 'inf ')

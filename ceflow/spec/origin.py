@@ -38,7 +38,7 @@ class Layer:
     tree: dict[str, Any]
 
     def reach(self, path: Steps) -> int:
-        """How many steps of a path this text spells out."""
+        """Count the steps of a path this text spells out."""
         here = self.tree
         for depth, step in enumerate(path):
             here = child(here, step)
@@ -73,11 +73,11 @@ class Origin:
         return tree
 
     def writer(self, path: Steps) -> Layer:
-        """The layer that wrote the value at `path`, or the nearest table around it."""
+        """Find the layer that wrote the value at `path`, or the nearest table around it."""
         return max(reversed(self.layers), key=lambda layer: layer.reach(path))
 
     def place(self, fault: Fault) -> Fault:
-        """A fault with its place in the text that wrote the value to blame."""
+        """Give a fault its place in the text that wrote the value to blame."""
         if fault.place:
             return fault
         from ceflow.spec.positions import positions_in  # loaded only where something is wrong
@@ -87,7 +87,7 @@ class Origin:
 
 
 def stack(text: Text, settings: Sequence[str] = ()) -> Origin:
-    """The layers of a text: what it extends, itself, then each setting `KEY=VALUE`.
+    """Stack the layers of a text: what it extends, itself, then each setting `KEY=VALUE`.
 
     Raises `SpecError` where a text cannot be read or parsed, or extends itself.
     """
@@ -109,7 +109,7 @@ def placing(origin: Origin | None) -> Iterator[None]:
 
 
 def overlay(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
-    """One tree over another: tables merge key by key, anything else is replaced.
+    """Lay one tree over another: tables merge key by key, anything else is replaced.
 
     A table that says it is of another kind (`type`, `source`) replaces the one below it whole.
 
@@ -129,7 +129,7 @@ def _same_kind(low: dict[str, Any], high: dict[str, Any]) -> bool:
 
 
 def _with_bases(text: Text, above: tuple[Path, ...]) -> list[Layer]:
-    """A text's layer, on top of those of the file that it extends."""
+    """Stack a text's layer on top of those of the file that it extends."""
     layer = Layer(text, parse(text))
     base = layer.tree.get("extends")
     if base is None:
@@ -154,7 +154,7 @@ def _with_bases(text: Text, above: tuple[Path, ...]) -> list[Layer]:
 
 
 def _base(text: Text, path: Path) -> Text:
-    """The document that a text extends. Of a file that is none not a word is shown."""
+    """Read the document that a text extends. Of a file that is none not a word is shown."""
     try:
         below = read(path)
     except SpecError as error:
@@ -177,7 +177,7 @@ def _extends(text: Text, code: str, message: str, help: str = "") -> SpecError:
 
 
 def _setting(argument: str) -> Layer:
-    """`KEY=VALUE` as a text of its own; a value that is no TOML stands for itself, as a string."""
+    """Make `KEY=VALUE` a text of its own; a value that is no TOML is a string."""
     key, equals, value = argument.partition("=")
     bare = Text(SET, argument, "toml", Path())
     if key.strip() == "extends":

@@ -29,7 +29,7 @@ class _Entry:
 
 @lru_cache(maxsize=8)
 def positions_in(text: Text) -> "Positions":
-    """The positions of a text, parsed once."""
+    """Find the positions of a text, parsed once."""
     return Positions(text)
 
 
@@ -47,7 +47,7 @@ class Positions:
             self.entries.setdefault(path, entry)
 
     def find(self, path: Steps, part: Part = "value") -> Place:
-        """The place of a key or value; of the nearest table around it where it is not written."""
+        """Find the place of a key or value; of the nearest table around it where it is none."""
         for length in range(len(path), 0, -1):
             entry = self.entries.get(path[:length])
             if entry is None:
@@ -118,12 +118,12 @@ def _toml_value(value: Node, path: Steps, key: Node | None) -> Iterator[tuple[St
 
 
 def toml_path(key: Node) -> Steps:
-    """The path that a possibly dotted key spells."""
+    """Spell out the path of a possibly dotted key."""
     return tuple(_toml_name(each) for each in _toml_keys(key))
 
 
 def _toml_keys(node: Node) -> list[Node]:
-    """The single keys of a possibly dotted key, in order."""
+    """Go through the single keys of a possibly dotted key, in order."""
     keys: list[Node] = []
     while node.type == "dotted_key":  # a.b.c is parsed as (a.b).c
         node, last = node.named_children

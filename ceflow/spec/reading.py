@@ -39,7 +39,7 @@ def loads(
 
 
 def read_document(origin: Origin) -> Document:
-    """The document that texts say together. Raises `SpecError` with every fault found."""
+    """Read the document that texts say together. Raises `SpecError` with every fault found."""
     with placing(origin):
         try:
             document = validate(origin.tree)
@@ -54,7 +54,7 @@ def read_document(origin: Origin) -> Document:
 
 
 def validate(tree: dict[str, Any]) -> Document:
-    """The document that a tree describes; its keys and types are checked, not yet its meaning."""
+    """Read the document that a tree describes; keys and types are checked, not yet its meaning."""
     version = tree.get("ceflow", VERSION)
     if isinstance(version, int) and version > VERSION:
         written = version if version < 10**9 else "past all numbers"
@@ -85,7 +85,7 @@ STAND_INS: dict[str, Any] = {
 
 
 def _faults_beside(faults: tuple[Fault, ...], tree: dict[str, Any]) -> list[Fault]:
-    """What is wrong in the meaning of the rest, when what cannot be read is mended or taken out.
+    """Find what is wrong in the rest's meaning, with what cannot be read mended or taken out.
 
     References to stages that went are not blamed. Nothing, where too little is left to be a
     document.
@@ -134,7 +134,7 @@ def _mend(tree: dict[str, Any], fault: Fault) -> set[Any]:
 
 
 def _is_emptied(fault: Fault, unknown: set[Steps]) -> bool:
-    """Whether a table lacks something only because a key that is not known was taken out of it."""
+    """Tell whether a table lacks something only because an unknown key was taken out of it."""
     return fault.code == "CE102" and fault.path in unknown
 
 
@@ -145,7 +145,7 @@ def _at(tree: Any, path: Steps) -> Any:
 
 
 def _referred_to(fault: Fault, tree: dict[str, Any]) -> str | None:
-    """The stage that a dangling reference names; None for any other fault."""
+    """Name the stage of a dangling reference; None for any other fault."""
     if fault.code != "CE201":
         return None
     return str(_at(tree, fault.path)).removeprefix("stages.").partition(".")[0]

@@ -7,7 +7,7 @@ from ceflow.spec.document import Document
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema of a document: every key with its type, range and description.
+    """Write the schema of a document: every key with its type, range and description.
 
     A kind of model, stage or data is chosen by its tag through `if` and `then`: of a plain `oneOf`
     editors say only that nothing matches, and mark the whole table.
@@ -28,7 +28,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _for_editors(node: Any, tables: dict[str, Any]) -> Any:
-    """The same schema in forms that editors of TOML understand, from the leaves up."""
+    """Write the same schema in forms that editors of TOML understand, from the leaves up."""
     if isinstance(node, list):
         return [_for_editors(item, tables) for item in node]
     if not isinstance(node, dict):
@@ -49,7 +49,7 @@ def _for_editors(node: Any, tables: dict[str, Any]) -> Any:
 
 
 def _chosen_by_tag(node: dict[str, Any], tables: dict[str, Any]) -> dict[str, Any]:
-    """A tagged union as `if` its tag is this, `then` that; `discriminator` stays, as a note.
+    """Write a tagged union as `if` its tag is this, `then` that; `discriminator` stays as a note.
 
     The keys of all kinds stand beside, with what they mean: editors complete from there.
     """
@@ -70,7 +70,7 @@ def _chosen_by_tag(node: dict[str, Any], tables: dict[str, Any]) -> dict[str, An
 
 
 def _without_null(node: dict[str, Any]) -> dict[str, Any]:
-    """TOML has no null: a key that may be left out is one of its other types."""
+    """Drop null, which TOML has not: a key that may be left out is one of its other types."""
     others = [option for option in node.pop("anyOf") if option != {"type": "null"}]
     if node.get("default", 0) is None:
         del node["default"]

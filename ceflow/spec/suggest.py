@@ -18,7 +18,7 @@ MOST = 20
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that a name is a slip of; None where none is near.
+    """Find the candidate that a name is a slip of; None where none is near.
 
     >>> nearest("widht", ["widths", "inputs"]), nearest("groups", ["outputs"])
     ('widths', None)
@@ -32,14 +32,14 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def likeliest(name: str, candidates: Iterable[str], words: Words) -> str | None:
-    """The candidate that is meant: by other spellings, in other tools' words, or by a slip."""
+    """Find the candidate that is meant: by other spellings, in other tools' words, or by a slip."""
     candidates = list(candidates)
     called = known_as(name, candidates, words) if len(name) <= LONGEST else None
     return called or nearest(name, candidates)
 
 
 def did_you_mean(name: str, candidates: Iterable[str], words: Words = MappingProxyType({})) -> str:
-    """One line: the likeliest of the candidates, else all of them; empty where there are none.
+    """Write one line: the likeliest of the candidates, else all of them; empty if there are none.
 
     `words` are those of other tools.
 
@@ -58,20 +58,20 @@ def did_you_mean(name: str, candidates: Iterable[str], words: Words = MappingPro
 
 
 def one_of(candidates: Collection[str]) -> str:
-    """All of some names, or the first of them; empty where there are none."""
+    """Write all of some names, or the first of them; empty where there are none."""
     shown = [*candidates][:MOST] + (["..."] if len(candidates) > MOST else [])
     return f"one of {', '.join(shown)}" if shown else ""
 
 
 def _may_be(one: str, other: str) -> bool:
-    """Whether two words can be within two slips: seen at once, where `_slips` takes its time."""
+    """Tell whether two words can be within two slips: at once, where `_slips` takes its time."""
     return (
         max((Counter(one) - Counter(other)).total(), (Counter(other) - Counter(one)).total()) <= 2
     )
 
 
 def _slips(one: str, other: str) -> int:
-    """Letters left out, added, changed or swapped with the next between two words."""
+    """Count letters left out, added, changed or swapped with the next between two words."""
     before, row = [], list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
         two_before, before, row = before, row, [i]

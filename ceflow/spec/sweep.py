@@ -67,7 +67,7 @@ class Sweep(Spec):
         return []
 
     def combinations(self) -> Iterator[dict[str, int]]:
-        """For each run the index of every path's value."""
+        """Go through the runs, each the index of every path's value."""
         indices = [range(len(values)) for values in self.paths.values()]
         together = (
             itertools.product(*indices) if self.mode == "grid" else zip(*indices, strict=True)
@@ -77,7 +77,7 @@ class Sweep(Spec):
 
 
 def variants(document: "Document") -> dict[str, "Document"]:
-    """The documents of a sweep by their names, which say the values: `widths=50-50,seed=1`.
+    """Name the documents of a sweep by their values: `widths=50-50,seed=1`.
 
     Raises `SpecError`, blamed on the sweep's values, where one of them is no sound document.
 
@@ -132,7 +132,7 @@ class _Blame:
         return len(self._placed) + len(self._runs)
 
     def put(self, fault: Fault, chosen: dict[str, int]) -> None:
-        """A fault of the document in which these values are chosen."""
+        """Put down a fault of the document in which these values are chosen."""
         placed = _blamed(fault, chosen)
         if placed is fault and fault.path[:1] != ("sweep",):
             guilty = [step for step in chosen.items() if self._brings(step, fault, chosen)]
@@ -143,11 +143,11 @@ class _Blame:
         self._placed.setdefault((placed.path, placed.message), placed)
 
     def faults(self) -> list[Fault]:
-        """Those of one value at that value; those of several together with a run that has them."""
+        """List faults of one value at that value; those of several with a run that has them."""
         return [*self._placed.values(), *itertools.starmap(_of_runs, self._runs.items())]
 
     def _brings(self, step: tuple[str, int], fault: Fault, chosen: dict[str, int]) -> bool:
-        """Whether one of the chosen values is enough for a fault."""
+        """Tell whether one of the chosen values is enough for a fault."""
         if len(chosen) == 1:
             return True
         if step not in self._alone:
@@ -161,8 +161,11 @@ class _Blame:
 
 
 def seen_from_sweep(document: "Document", runs: Mapping[str, Sequence[Fault]]) -> list[Fault]:
-    """The faults that compiling has found in the runs of a sweep, by name, each once: where the
-    value stands all of whose runs have it, or with a run that has it."""
+    """Place the faults that compiling has found in the runs of a sweep, by name, each once.
+
+    A fault stands where the value stands all of whose runs have it, or with a run that has it.
+
+    A fault stands where the value stands all of whose runs have it, or with a run that has it."""
     assert document.sweep is not None
     chosen = dict(zip(runs, document.sweep.combinations(), strict=True))
     having: dict[Fault, list[str]] = {}
@@ -174,7 +177,7 @@ def seen_from_sweep(document: "Document", runs: Mapping[str, Sequence[Fault]]) -
 
 
 def _seen(fault: Fault, names: list[str], chosen: dict[str, dict[str, int]]) -> Iterator[Fault]:
-    """One of them, that the runs of these names have."""
+    """Give one of them, that the runs of these names have, to where it is to be mended."""
     direct = [_blamed(fault, chosen[name]) for name in names]
     if direct[0] is not fault:
         yield from direct
@@ -195,7 +198,7 @@ def _seen(fault: Fault, names: list[str], chosen: dict[str, dict[str, int]]) -> 
 
 
 def _through_value(fault: Fault, path: str, index: int) -> Fault:
-    """A fault elsewhere in a document, seen from the swept value that brings it about."""
+    """Give a fault elsewhere in a document, seen from the swept value that brings it about."""
     message = f"{dotted(fault.path)}: {fault.message}"
     leave = "leave this value out of the sweep"
     # What it says of the model, or of names, is not said of this value.
@@ -205,7 +208,7 @@ def _through_value(fault: Fault, path: str, index: int) -> Fault:
 
 
 def _of_runs(fault: Fault, names: list[str]) -> Fault:
-    """A fault that needs several swept values together, with the runs that have it."""
+    """Say of a fault that needs several swept values together which runs have it."""
     others = len(names) - 1
     more = f" and {others} other{'s' * (others > 1)}" if others else ""
     message = f"in the run {cut(names[0], 80)}{more}: {fault.message}"
@@ -213,7 +216,7 @@ def _of_runs(fault: Fault, names: list[str]) -> Fault:
 
 
 def _repeated(sweep: Sweep, chosen: dict[str, int], first: dict[str, int]) -> Fault:
-    """Of two runs that are the same: the value that makes the second what the first is."""
+    """Make the fault of two equal runs: of the value that makes the second what the first is."""
     path = next(path for path in reversed(chosen) if chosen[path] != first[path])
     value = cut(str(sweep.paths[path][chosen[path]]), 60)
     message = f"two runs of the sweep are the same: {cut(path, 60)} = {value} makes no difference"
@@ -221,7 +224,7 @@ def _repeated(sweep: Sweep, chosen: dict[str, int], first: dict[str, int]) -> Fa
 
 
 def _unused(name: str, taken: Collection[str]) -> str:
-    """A name for a folder: of bearable length, and numbered where another run has it."""
+    """Choose a name for a folder: of bearable length, numbered where another run has it."""
     if len(name) > LONGEST_NAME:
         name = f"{name[:LONGEST_NAME]}-{crc32(name.encode()):08x}"
     numbered = (f"{name}-{number}" for number in itertools.count(2))
@@ -230,7 +233,7 @@ def _unused(name: str, taken: Collection[str]) -> str:
 
 
 def _size(tree: Any) -> int:
-    """How many values a tree holds."""
+    """Count the values a tree holds."""
     items = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
     return 1 + sum(map(_size, items))
 
@@ -261,7 +264,7 @@ def _values(sweep: Sweep, chosen: dict[str, int]) -> dict[str, Any]:
 
 
 def _run_name(document: "Document", chosen: dict[str, int]) -> str:
-    """The values of a run, as they name it."""
+    """Write the values of a run, as they name it."""
     assert document.sweep is not None
     values = _values(document.sweep, chosen)
     return ",".join(f"{short}={_slug(values[path])}" for path, short in _short(values).items())
@@ -280,7 +283,7 @@ def _set(tree: dict[str, Any], path: str, value: Any) -> Fault | None:
 
 
 def _blamed(fault: Fault, chosen: dict[str, int]) -> Fault:
-    """A variant's fault, seen from the sweep where a swept value is to blame."""
+    """Give a variant's fault, seen from the sweep where a swept value is to blame."""
     for path, index in chosen.items():
         steps: Steps = tuple(path.split("."))
         if fault.path[: len(steps)] == steps:
@@ -293,13 +296,13 @@ def _blamed(fault: Fault, chosen: dict[str, int]) -> Fault:
 
 
 def _short(values: dict[str, Any]) -> dict[str, str]:
-    """Each path's last step, or the whole path where two end alike."""
+    """Shorten each path to its last step, or keep the whole where two end alike."""
     lasts = Counter(path.rpartition(".")[2] for path in values)
     return {path: last if lasts[last := path.rpartition(".")[2]] == 1 else path for path in values}
 
 
 def _slug(value: Any) -> str:
-    """A value as part of a folder's name."""
+    """Write a value as part of a folder's name."""
     if isinstance(value, list):
         return "-".join(map(_slug, value))
     if isinstance(value, dict):

@@ -37,7 +37,7 @@ class Text:
     folder: Path
 
     def place(self, line: int, column: int, length: int = 1) -> Place:
-        """A place in this text; line and column are one-based, in characters."""
+        """Make a place in this text; line and column are one-based, in characters."""
         lines = self.lines
         return Place(self.file, line, column, length, lines[min(line, len(lines)) - 1])
 
@@ -90,7 +90,7 @@ def _decoded(name: str | Path, content: bytes) -> str:
 
 
 def parse(text: Text) -> dict[str, Any]:
-    """The tree of plain values that a text stands for."""
+    """Parse a text to the tree of plain values that it stands for."""
     try:
         text.content.encode()
     except UnicodeEncodeError as error:
@@ -125,12 +125,12 @@ def parse(text: Text) -> dict[str, Any]:
 
 
 def is_too_dotted(content: str) -> bool:
-    """Whether a TOML text has a key of more parts than are read."""
+    """Tell whether a TOML text has a key of more parts than are read."""
     return _DOTTED.search(content) is not None
 
 
 def _is_too_deep(tree: Any) -> bool:
-    """Whether anything stands more than `DEEPEST` levels down; without recursion."""
+    """Tell whether anything stands more than `DEEPEST` levels down; without recursion."""
     level = [tree]
     for _ in range(DEEPEST):
         level = [
@@ -168,7 +168,7 @@ def _parse_json(content: str) -> Any:
 
 
 def _json_place(text: Text, message: str) -> tuple[int, int]:
-    """Where the word that a message is about stands last; the start where it cannot be found."""
+    """Find where the word that a message is about stands last; else the start."""
     words = re.findall(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN', message)
     before, found, _ = text.content.rpartition(words[0] if words else "\0")
     if not found:
@@ -177,7 +177,7 @@ def _json_place(text: Text, message: str) -> tuple[int, int]:
 
 
 def _toml_place(text: Text, message: str) -> tuple[str, int, int]:
-    """tomllib says where only in its message."""
+    """Find where tomllib says it is, which is only in its message."""
     found = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message, re.DOTALL)
     if found:
         return found[1], int(found[2]), int(found[3])

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def child(tree: Any, step: str | int) -> Any:
-    """One step down a tree; None where there is none."""
+    """Go one step down a tree; None where there is none."""
     try:
         return tree[step]
     except (KeyError, IndexError, TypeError):

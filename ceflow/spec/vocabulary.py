@@ -174,7 +174,7 @@ _ABSENT = {
 
 
 def plain(word: str) -> str:
-    """A word without what spellings differ in.
+    """Strip a word of what spellings differ in.
 
     >>> plain("Leaky_ReLU")
     'leakyrelu'
@@ -199,7 +199,7 @@ OPTIMISERS = frozenset(map(plain, ("optimizer", "optim", "optimiser")))
 
 
 def known_as(word: str, candidates: Collection[str], table: Words) -> str | None:
-    """The candidate that other tools, or other spellings, call so.
+    """Find the candidate that other tools, or other spellings, call so.
 
     >>> known_as("groups", ["type", "cardinality"], KEYS), known_as("ReLU", ["relu"], VALUES)
     ('cardinality', 'relu')
@@ -233,7 +233,7 @@ _EXAMPLES = {
 
 
 def example(key: str) -> str:
-    """How a key that is missing may be written.
+    """Say how a key that is missing may be written.
 
     >>> example("blocks")
     'as blocks = [3, 4, 6, 3]'
@@ -242,5 +242,5 @@ def example(key: str) -> str:
 
 
 def note(ours: str) -> str:
-    """What to know of a key or value of the language, as the end of a sentence."""
+    """Say what to know of a key or value of the language, as the end of a sentence."""
     return f": {_NOTES[ours]}" if ours in _NOTES else ""

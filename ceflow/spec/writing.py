@@ -16,7 +16,7 @@ from ceflow.spec.text import Text, parse
 
 
 def tree_of(spec: Spec, *, defaults: bool = False) -> dict[str, Any]:
-    """The tree of plain values that describes a piece of a document.
+    """Make the tree of plain values that describes a piece of a document.
 
     Keys at their default are left out unless `defaults`; keys that are not set always are.
     """
@@ -38,7 +38,7 @@ def tree_of(spec: Spec, *, defaults: bool = False) -> dict[str, Any]:
 def dumps(
     document: Document, syntax: Literal["toml", "json"] = "toml", *, defaults: bool = False
 ) -> str:
-    """The text of a document, such that `loads(dumps(document)) == document`.
+    """Write the text of a document, such that `loads(dumps(document)) == document`.
 
     A document that was read from TOML, and then changed by `model_copy`, is written as an edit of
     that text: its comments, order and spelling stay. Where such an edit would not say the document
@@ -65,7 +65,7 @@ def dumps(
 
 
 def dumps_origins(document: Document, resolved: Document) -> str:
-    """The resolved document as TOML with every key, and beside each value where it came from."""
+    """Write the resolved document as TOML with every key, and where each value came from."""
     import tomlkit
 
     text = tomlkit.parse(dumps(resolved, defaults=True))
@@ -74,7 +74,7 @@ def dumps_origins(document: Document, resolved: Document) -> str:
 
 
 def _edits(document: Document, origin: Origin, anew: str) -> Iterator[str]:
-    """Texts that may say a document, the nearest to the one it was read from first."""
+    """Go through texts that may say a document, the nearest to what it was read from first."""
     from ceflow.spec.comments import with_comments, with_tables_in_order
 
     files = origin.without_settings
@@ -88,7 +88,7 @@ def _edits(document: Document, origin: Origin, anew: str) -> Iterator[str]:
 
 
 def _read_back(text: str) -> dict[str, Any] | None:
-    """The tree of the document that a text says; None where it says none."""
+    """Read the tree of the document that a text says; None where it says none."""
     try:
         return tree_of(validate(parse(Text("", text, "toml", Path()))))
     except SpecError:
@@ -96,7 +96,7 @@ def _read_back(text: str) -> dict[str, Any] | None:
 
 
 def _edited(content: str, old: dict[str, Any], new: dict[str, Any]) -> str:
-    """A text that says `old`, changed to say `new`; what is not changed stays as it was written."""
+    """Edit a text that says `old` to say `new`; what is not changed stays as it was written."""
     import tomlkit  # not needed to read a document, so not loaded by `check`
 
     try:
@@ -121,14 +121,14 @@ def _edit(table: Any, old: dict[str, Any], new: dict[str, Any]) -> None:
 
 
 def _written(tree: dict[str, Any]) -> str:
-    """The TOML text of a tree."""
+    """Write the TOML text of a tree."""
     import tomlkit
 
     return tomlkit.dumps(_item(tree))
 
 
 def _item(value: Any) -> Any:
-    """A value as tomlkit is to write it: tables in an array stand in it, not after it."""
+    """Make a value what tomlkit is to write: tables in an array stand in it, not after it."""
     import tomlkit
 
     if isinstance(value, dict):
@@ -150,7 +150,7 @@ def _annotate(table: Any, path: Steps, document: Document) -> None:
 
 
 def _source(path: Steps, document: Document) -> str:
-    """Where the value at a path came from."""
+    """Say where the value at a path came from."""
     from ceflow.spec.positions import positions_in
 
     origin = document.origin
@@ -171,7 +171,7 @@ def _plain(value: Any, defaults: bool) -> Any:
 
 
 def _json(value: Any) -> Any:
-    """JSON has no infinity; the language spells it as a string there."""
+    """Spell infinity as the language does, a string, as JSON has none."""
     if isinstance(value, dict):
         return {key: _json(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -37,7 +37,7 @@ for _kind in KINDS.values():
 
 
 def kind_of(stage: language.Stage) -> Stage[Any, Any]:
-    """The meaning registered for a stage."""
+    """Find the meaning registered for a stage."""
     return KINDS[type(stage)]
 
 

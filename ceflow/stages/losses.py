@@ -16,8 +16,9 @@ from ceflow.dynamics import Loss
 def losses_and_accuracies(
     plan: Plan, loss: Loss, dataset: data.Dataset, outputs: Float[np.ndarray, "replicas n outputs"]
 ) -> dict[str, Any]:
-    """Of each replica, on training examples, which come first, and on test examples: the loss and,
-    of classes, the accuracy."""
+    """Compute loss and, of classes, accuracy of each replica.
+
+    They are of training examples, which come first, and of test examples."""
     count = len(dataset.train.x)
     parts = {"train": (outputs[:, :count], dataset.train.y)}
     if len(dataset.test.x):

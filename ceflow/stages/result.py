@@ -79,7 +79,7 @@ class Record(BaseModel):
         return self[key] if key in self else default  # noqa: SIM401
 
     def table(self) -> Values:
-        """The fields that were given, records in them as dictionaries."""
+        """Give the fields that were given, records in them as dictionaries."""
         return {key: _plain(value) for key, value in self.items()}
 
 
@@ -127,7 +127,7 @@ class Result(Record):
         return section(type(self).__name__, describe(self) if describe else [])
 
     def arrays(self) -> "dict[str, np.ndarray]":
-        """The arrays that are not in a file yet, by the fields that have them."""
+        """Give the arrays that are not in a file yet, by the fields that have them."""
         import numpy as np
 
         return {key: value for key, value in self.items() if isinstance(value, np.ndarray)}
@@ -142,6 +142,6 @@ class Result(Record):
         return None
 
     def warned(self, *sentences: str) -> Self:
-        """The same with more warnings, each of which is said once."""
+        """Add more warnings, each of which is said once."""
         said = list(dict.fromkeys((*self.warnings, *sentences)))
         return self.model_copy(update={"warnings": said}) if sentences else self

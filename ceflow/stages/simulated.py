@@ -19,7 +19,7 @@ def simulated(
     engine: Literal["features", "history"] = "features",
     shares: "Rates | None" = None,
 ) -> "Simulation":
-    """Of a stage's examples, from the functions of a network that is sampled for it.
+    """Simulate a stage's examples, from the functions of a network that is sampled for it.
 
     To be used within `ceflow.stages.stage.precision`.
     """

@@ -29,13 +29,13 @@ Found = TypeVar("Found", bound=Result)
 
 
 def finite(number: Any) -> float | None:
-    """A number as JSON has it, where it has it."""
+    """Give a number as JSON has it, where it has it."""
     number = float(number)
     return number if math.isfinite(number) else None
 
 
 def written(number: Any) -> float | Literal["inf"] | None:
-    """The same of one that may well be infinite, which is written as the language does.
+    """Give in the same way one that may well be infinite, which is written as the language does.
 
     >>> written(0.5), written(math.inf), written(math.nan)
     (0.5, 'inf', None)
@@ -61,7 +61,7 @@ class Job:
         return Seed(self.plan.document.seed).fold("stages").fold(self.name)
 
     def dataset(self) -> data.Dataset:
-        """The document's data, inputs in the shape in which the network takes them.
+        """Load the document's data, inputs in the shape in which the network takes them.
 
         Raises `ValueError` where the document's precision has not the numbers.
         """
@@ -90,7 +90,7 @@ def _require_room(precision: str, **arrays: "np.ndarray") -> None:
 
 
 class Work(NamedTuple):
-    """What a stage has to do, in units that a machine's rates turn into seconds."""
+    """The work that a stage has to do, in units that a machine's rates turn into seconds."""
 
     flops: float = 0.0
     """Floating-point operations in matrix products."""
@@ -105,9 +105,11 @@ class Work(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """What a stage will need: bytes of memory and disk for its arrays, the key to change to need
-    less memory, its work, what else could be done to need less memory, and the most work there may
-    be where it is not known how many steps an adaptive solver takes."""
+    """The memory, disk and work that a stage will need.
+
+    Memory and disk are bytes for its arrays; `key` is to be changed to need less memory, and
+    `instead` says what else could be done. `most` is the most work there may be where it is not
+    known how many steps an adaptive solver takes."""
 
     memory: float = 0.0
     disk: float = 0.0
@@ -180,19 +182,19 @@ def resolve_model(stage: language.Stage, plan: Plan, results: Mapping[str, Resul
 
 
 def number_size(plan: Plan) -> int:
-    """Bytes of one number at the document's precision."""
+    """Count the bytes of one number at the document's precision."""
     return 8 if plan.document.precision == "float64" else 4
 
 
 def reads_data(stage: language.Stage, model: Model) -> bool:
-    """Whether a stage reads the document's examples."""
+    """Tell whether a stage reads the document's examples."""
     if isinstance(stage, Variance):
         return stage.inputs_law_of(model) == "data"
     return isinstance(stage, Kernel | Descent)
 
 
 def with_data(found: Forecast, plan: Plan) -> Forecast:
-    """The forecast of a stage that reads data: those as well, and once more as it computes."""
+    """Add to the forecast of a stage the data that it reads, and once more as it computes."""
     assert plan.document.data is not None
     assert plan.data is not None
     loading, held = data.memory_of(plan.document.data, plan.data)
@@ -205,7 +207,7 @@ def with_data(found: Forecast, plan: Plan) -> Forecast:
 
 @contextmanager
 def precision(plan: Plan) -> Iterator[None]:
-    """JAX at the document's precision and with ceflow's settings, for the block only."""
+    """Set JAX to the document's precision and ceflow's settings, for the block only."""
     import jax
 
     with pinned(), jax.enable_x64(plan.document.precision == "float64"):

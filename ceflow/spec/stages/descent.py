@@ -15,7 +15,7 @@ ELSEWHERE = "leave this stage out: `ceflow export` writes the network, to be tra
 
 
 class Stop(Spec):
-    """When to end early."""
+    """The conditions to end early."""
 
     train_loss: Positive
     """At this training loss: a flow finds the time when it is reached, a training ends at the first
@@ -40,13 +40,13 @@ class Descent(StageSpec):
     """When to end early."""
 
     def points_faults(self, moments: str) -> Iterator[Fault]:
-        """The fault of saying how many moments there are, and, by another key, which."""
+        """Find the fault of saying how many moments there are, and, by another key, which."""
         if getattr(self, moments) is not None and self.changes("points"):
             message = f"points and {moments} both say when to record"
             yield Fault("CE202", message, ("points",), "key", "leave one of them out")
 
     def loss_faults(self, document: "Document") -> Iterator[Fault]:
-        """What is wrong with the data or the loss."""
+        """Find what is wrong with the data or the loss."""
         if document.data is None:
             message = f"a {type(self).__name__.lower()} stage needs examples"
             yield Fault("CE202", message, part="key", help="add a [data] table")

@@ -77,7 +77,7 @@ class Flow(Descent):
     """The most steps that may be tried."""
 
     def engine_of(self, model: Model) -> Engine:
-        """The engine that is used."""
+        """Choose the engine that is used."""
         if self.engine is not None:
             return self.engine
         if model.finite and self.kernel is None:
@@ -87,7 +87,7 @@ class Flow(Descent):
         return "closed-form" if self.loss == "mse" and self.stop is None else "kernel"
 
     def moments(self) -> list[float]:
-        """When quantities are recorded, start and end included."""
+        """List when quantities are recorded, start and end included."""
         if self.times is not None:
             return sorted({0.0, *self.times, self.time})
         if self.time == math.inf:
@@ -96,7 +96,7 @@ class Flow(Descent):
 
     @property
     def moment_count(self) -> int:
-        """How many moments there are."""
+        """The number of moments."""
         few = self.times is not None or self.time == math.inf
         return len(self.moments()) if few else self.points + 1
 

@@ -50,7 +50,7 @@ class Kernel(StageSpec):
 
     @property
     def most_draws(self) -> int:
-        """How many networks may be drawn."""
+        """The most networks that may be drawn."""
         if self.draws is not None or self.method != "mean":
             return self.draws or 1
         return 10_000 if self.error else 100

@@ -25,7 +25,7 @@ Amount = Annotated[float, Field(gt=0, le=MOST)]
 
 
 class Budget(Spec):
-    """What the whole network may cost at most."""
+    """The most that the whole network may cost."""
 
     parameters: Amount | None = None
     """Parameters."""
@@ -78,7 +78,7 @@ class Search(StageSpec):
 
     @property
     def timed(self) -> bool:
-        """Whether networks are compared or limited by how long they take."""
+        """True where networks are compared or limited by how long they take."""
         return self.cost == "latency" or bool(self.budget and self.budget.latency)
 
     def faults(self) -> list[Fault]:

@@ -16,7 +16,7 @@ References = dict[str, type[Spec]]
 
 
 class StageSpec(Spec):
-    """What every stage can be asked for."""
+    """The keys that every stage has."""
 
     model: str | None = None
     """The network to act on: a search's answer, as `"best.primal"`; by default the [model] of the
@@ -31,7 +31,7 @@ class StageSpec(Spec):
         return name, part
 
     def references(self) -> References:
-        """The keys that name earlier stages."""
+        """List the keys that name earlier stages."""
         return {}
 
     @property
@@ -41,12 +41,12 @@ class StageSpec(Spec):
         return named | ({self.answer[0]} if self.answer else set())
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
-        """What is wrong with this stage in its document; `model` is the one it acts on."""
+        """Find what is wrong with it in its document; `model` is the one it acts on."""
         yield from ()
 
 
 def width_faults(model: Model, width: int) -> Iterator[Fault]:
-    """What is wrong with the width of a network that is sampled for an infinitely wide one."""
+    """Find what is wrong with the width of a network sampled for an infinitely wide one."""
     if isinstance(model, Bottleneck) and model.is_wide and model.size > width:
         message = f"a bottleneck of {model.size} units in a sampled network of {width}"
         yield Fault("CE202", message, ("width",), help="give a width far above the size")

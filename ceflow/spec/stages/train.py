@@ -93,25 +93,25 @@ class Train(Descent):
         return given.encoder, given.decoder
 
     def engine_of(self, model: Model) -> Engine:
-        """The engine that is used."""
+        """Choose the engine that is used."""
         infinite = isinstance(model, Bottleneck) and model.size == math.inf
         return self.engine or ("kernel" if infinite else "features")
 
     def steps_of(self, examples: int) -> int:
-        """How many steps."""
+        """Count the steps."""
         if self.steps is not None:
             return self.steps
         return max(1, round((self.epochs or 1) * examples / (self.batch or examples)))
 
     def moments_of(self, steps: int) -> list[int]:
-        """After how many steps quantities are recorded, start and end included."""
+        """List after how many steps quantities are recorded, start and end included."""
         if self.moments is not None:
             return sorted({0, *self.moments, steps})
         last = self.moments_in(steps) - 1
         return [steps * i // last for i in range(last + 1)]
 
     def moments_in(self, steps: int) -> int:
-        """How many those are, without a list of them."""
+        """Count those, without a list of them."""
         if self.moments is not None:
             return len({0, *self.moments, steps})
         return min(self.points, steps) + 1
@@ -142,7 +142,7 @@ class Train(Descent):
         yield from self._length_faults(document)
 
     def _instead(self, document: "Document", model: Model) -> str:
-        """What to do with a network that is not trained in steps."""
+        """Say what to do with a network that is not trained in steps."""
         if isinstance(model, Resnext):
             return ELSEWHERE
         flow = Flow(time=1.0, loss=self.loss, model=self.model)

@@ -50,13 +50,13 @@ class Variance(StageSpec):
     all weights are drawn; `auto`: exact where it applies, else monte-carlo."""
 
     def inputs_law_of(self, model: Model) -> InputsLaw:
-        """Where the inputs come from."""
+        """Say where the inputs come from."""
         default = "rectified" if isinstance(member_of(model), Block) else "iid"
         return self.inputs_law or default
 
     @property
     def most_draws(self) -> int:
-        """How many networks may be drawn at each width."""
+        """The most networks that may be drawn at each width."""
         return self.draws or (1_000_000 if self.error else 2000)
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
@@ -109,7 +109,7 @@ class Variance(StageSpec):
             yield Fault("CE202", message, ("inputs_law",), help='use inputs_law = "rectified"')
 
     def why_drawn(self, model: Model) -> str | None:
-        """What keeps theory from giving K's law without drawing all weights; None if nothing."""
+        """Say what keeps theory from giving K's law without drawing all weights; None if it can."""
         member = member_of(model)
         if self.entries == "off-diagonal":
             return "off-diagonal entries"

@@ -56,7 +56,7 @@ class Verify(StageSpec):
         yield from self._size_faults()
 
     def _claim_faults(self, claim: str, model: Model) -> Iterator[tuple[str, str]]:
-        """Of a claim about other networks than the model: what is wrong, and what to do."""
+        """Find what is wrong with a claim about other networks than the model, and what to do."""
         ensemble = claim in OF_ENSEMBLES
         if not isinstance(model, Ensemble if ensemble else Bottleneck):
             kind = "ensemble" if ensemble else "bottleneck"
@@ -71,7 +71,7 @@ class Verify(StageSpec):
             yield message, "make the widths inf and the size a number; `width` says n"
 
     def _size_faults(self) -> Iterator[Fault]:
-        """Of experiments too small to say anything."""
+        """Find experiments too small to say anything."""
         if self.draws < FEWEST_DRAWS and set(self.claims) & set(OF_DRAWS):
             message = f"{self.draws} draws say too little of the noise"
             yield Fault("CE202", message, ("draws",), help=f"draw {FEWEST_DRAWS} or more")

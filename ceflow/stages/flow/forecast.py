@@ -106,8 +106,9 @@ def _integrated(stage: Flow, plan: Plan, model: Model) -> Forecast:
 
 
 class StepForecast(NamedTuple):
-    """What one integration takes: attempts, evaluations of the field in all of them, and whether
-    that is known but for a factor of 2."""
+    """A forecast of one integration: attempts, and evaluations of the field in all of them.
+
+    It says too whether that is known but for a factor of 2."""
 
     solver: str
     attempts: float
@@ -121,9 +122,10 @@ class StepForecast(NamedTuple):
 
 
 class _Flow(NamedTuple):
-    """What is asked for whatever the number of steps; and of one network, numbers in its state and
-    those that an evaluation holds, FLOPs of an evaluation, and its layers. So many flow `together`,
-    and there are so many `groups` of them."""
+    """A flow to forecast: what is asked for whatever the number of steps, and what one network is.
+
+    Of one network it has numbers in its state and those that an evaluation holds, FLOPs of an
+    evaluation, and its layers. So many flow `together`, and there are so many `groups` of them."""
 
     asked: Forecast
     state: float

@@ -113,7 +113,7 @@ class Problem:
 
     @property
     def train(self) -> int:
-        """How many of `x` are training inputs."""
+        """The number of training inputs in `x`."""
         return len(self.dataset.train.x)
 
     @property
@@ -130,7 +130,7 @@ class Problem:
 
     @property
     def seed(self) -> Seed:
-        """That the networks are drawn from: of the first stage in a line of `start`."""
+        """The seed that the networks are drawn from: of the first stage in a line of `start`."""
         document, name, stage = self.job.plan.document, self.job.name, self.stage
         while stage.start is not None:
             name = stage.start

@@ -163,7 +163,7 @@ class NtkRecorder:
         problem: Problem,
         kernels_of: Callable[[Any, Int[np.ndarray, " k"]], Float[np.ndarray, "replicas k k"]],
     ):
-        """`kernels_of` computes it in a state, over some training examples."""
+        """Take `kernels_of`, which computes it in a state, over some training examples."""
         stage = problem.stage
         self.kernels_of, self.asked = kernels_of, set(stage.record)
         self.entries = stage.entries is not None

@@ -6,7 +6,7 @@ from ceflow.compiler import nodes
 
 
 class Asked(NamedTuple):
-    """Of a kernel: its rows, the network's outputs, and the pairs of outputs in an entry."""
+    """A kernel that is asked for: its rows, the outputs, and pairs of outputs in an entry."""
 
     rows: int
     outputs: int
@@ -14,7 +14,7 @@ class Asked(NamedTuple):
 
 
 class LayerCost(NamedTuple):
-    """What one layer adds to a kernel."""
+    """The cost that one layer adds to a kernel."""
 
     features: float = 0.0
     """Numbers kept of an example."""

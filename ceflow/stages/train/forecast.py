@@ -21,7 +21,7 @@ PAIR = 100
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much there is of everything in a training, in numbers."""
+    """The sizes of everything in a training, in numbers."""
 
     stage: Train
     plan: Plan
@@ -57,7 +57,7 @@ class Sizes:
 
     @cached_property
     def infinite(self) -> bool:
-        """Whether the bottleneck is."""
+        """True where the bottleneck is."""
         return self.model.size == math.inf
 
     @cached_property
@@ -67,7 +67,7 @@ class Sizes:
 
     @cached_property
     def state(self) -> int:
-        """Of an example whose path is followed: its place in the bottleneck, or its outputs."""
+        """The size of an example whose path is followed: its place in the bottleneck, or output."""
         return self.plan.outputs if self.infinite else int(self.model.size)
 
     @cached_property
@@ -92,7 +92,7 @@ class Sizes:
 
     @cached_property
     def kept(self) -> bool:
-        """Whether Theta is, or its rows are made as they are needed."""
+        """True where Theta is kept; else its rows are made as they are needed."""
         return self.theta * self.number <= MEMORY
 
     @cached_property
@@ -102,7 +102,7 @@ class Sizes:
 
     @cached_property
     def embedding(self) -> int:
-        """Of the values in the bottleneck at all moments, where they are recorded."""
+        """The size of the values in the bottleneck at all moments, where they are recorded."""
         asked = "embedding" in self.stage.record
         return self.moments * self.state * self.examples if asked else 0
 

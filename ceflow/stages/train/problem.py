@@ -36,7 +36,7 @@ class Problem:
 
     @property
     def train(self) -> int:
-        """How many training examples there are."""
+        """The number of training examples."""
         return len(self.dataset.train.x)
 
     @property
@@ -61,7 +61,7 @@ class Problem:
 
     @property
     def shares(self) -> "Rates":
-        """Of encoder and decoder in the learning rate; the larger is 1."""
+        """The parts of encoder and decoder in the learning rate; the larger is 1."""
         encoder, decoder = self.stage.halves or (1.0, 1.0)
         return bottlenecks.Rates(encoder, decoder).times(1 / max(encoder, decoder))
 

@@ -47,7 +47,7 @@ def run(job: Job) -> TrainResult:
 
 
 class Recorder:
-    """Makes numbers of each moment, and keeps the arrays."""
+    """A recorder that makes numbers of each moment, and keeps the arrays."""
 
     outputs: Float[np.ndarray, "m outputs"]
     """On all examples, at the last moment."""

@@ -137,7 +137,7 @@ def _of_law(points: list[Point], fit: "Fit") -> Iterator[str]:
 
 
 def _log_error(point: Point) -> float:
-    """The standard error of a point's logarithm, relative to it."""
+    """Compute the standard error of a point's logarithm, relative to it."""
     log = math.log(point.moment_ratio)
     return point.moment_ratio_stderr / point.moment_ratio / log if log else math.inf
 

@@ -37,14 +37,16 @@ def forecast(stage: Variance, plan: Plan, model: Model) -> Forecast:
 
 
 def _sampling(member: Member) -> float:
-    """Seconds of one draw without weights."""
+    """Forecast the seconds of one draw without weights."""
     if isinstance(member, Block):
         return SAMPLING["block"] * member.widths[0]
     return SAMPLING["mlp"] * len(member.widths)
 
 
 def _likely_draws(stage: Variance, member: Member) -> float:
-    """How many networks will be drawn: with `error` as many as a lognormal K asks for, nearly."""
+    """Guess how many networks will be drawn.
+
+    With `error` they are as many as a lognormal K asks for, nearly."""
     if stage.error is None:
         return stage.most_draws
     fourth = math.exp(min(4 * TYPICAL_ALPHA * fan_in_sum(member), 50))

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def method_of(stage: Variance, model: Model) -> str:
-    """The method that `auto` stands for."""
+    """Choose the method that `auto` stands for."""
     if stage.method != "auto":
         return stage.method
     return "monte-carlo" if stage.why_drawn(model) else "exact"
 
 
 def members_of(stage: Variance, model: Model) -> list[tuple[float, Member]]:
-    """The networks to measure, by ratio; ratios that round to the same widths count once."""
+    """List the networks to measure, by ratio; ratios that round to the same widths count once."""
     ratios: dict[tuple[int, ...], float] = {}
     for ratio in sorted(stage.ratios):
         ratios.setdefault(ratio_widths(model, ratio), ratio)
@@ -32,7 +32,7 @@ def members_of(stage: Variance, model: Model) -> list[tuple[float, Member]]:
 
 
 def inputs_of(job: Job) -> "np.ndarray":
-    """The inputs x and x', the same for every width."""
+    """Make the inputs x and x', the same for every width."""
     size = member_of(job.model).inputs
     assert size is not None, "a plan knows the inputs"
     shape = size if isinstance(size, tuple) else (size,)
@@ -74,7 +74,7 @@ def measure(job: Job, method: str, ratio: float, member: Member, x: "np.ndarray"
 def _moments(
     job: Job, method: str, member: Member, x: "np.ndarray"
 ) -> tuple[float, float, float, int]:
-    """The mean, the moment ratio, its standard error and the draws that they are of."""
+    """Measure the mean, the moment ratio, its standard error and the draws that they are of."""
     if method == "exact":
         moments = variance.exact_moments(member, x[0])
         return moments.mean, moments.ratio, 0.0, 0

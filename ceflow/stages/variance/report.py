@@ -39,7 +39,7 @@ def describe(result: VarianceResult) -> list[Block]:
 
 
 def _draws(points: Sequence[Point]) -> str:
-    """How many networks were drawn at each width."""
+    """Say how many networks were drawn at each width."""
     least, most = (found((p.draws for p in points), default=0) for found in (min, max))
     if not most:
         return ""

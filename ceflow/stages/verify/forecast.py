@@ -20,7 +20,7 @@ COPIES = 8
 
 
 class Needs(NamedTuple):
-    """Of one claim, in numbers, not bytes: what is held, and moved; and its other work."""
+    """The needs of one claim, in numbers, not bytes: what is held and moved; its other work."""
 
     held: float
     moved: float
