@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CONFIDENCE = 0.95
+from ceflow.variance.fit import uncertainty
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,12 @@ def power_law(
     curvature = float((weights * dx**2).sum())
     slope = float((weights * dx * dy).sum()) / curvature
     residuals = dy - slope * dx
-    freedom = len(dx) - 2
-    said = [] if stderrs is None else [float(errors.min()) / curvature**0.5]
-    if freedom:
-        said.append(float((weights * residuals**2).sum() / freedom / curvature) ** 0.5)
-    stderr = max(said, default=None)
+    squares = float((weights * residuals**2).sum())
+    least = None if stderrs is None else float(errors.min())
     return PowerLaw(
         slope,
         float(np.exp(means[1] - slope * means[0])),
-        stderr,
-        _interval(slope, stderr, freedom),
+        *uncertainty(slope, curvature, least, squares, len(dx) - 2),
         tuple(residuals.tolist()),
     )
 
@@ -77,13 +73,3 @@ def _log_errors(stderrs: Sequence[float] | np.ndarray, log_y: np.ndarray) -> np.
     if not (np.isfinite(errors) & (errors > 0)).all():
         raise ValueError("standard errors must be above 0; leave them out where they are not known")
     return errors
-
-
-def _interval(slope: float, stderr: float | None, freedom: int) -> tuple[float, float] | None:
-    if stderr is None:
-        return None
-    from scipy.special import ndtri, stdtrit
-
-    tail = (1 + CONFIDENCE) / 2
-    reach = stderr * float(stdtrit(freedom, tail) if freedom else ndtri(tail))
-    return slope - reach, slope + reach

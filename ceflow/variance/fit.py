@@ -49,18 +49,12 @@ def fit_alpha(
     curvature = float((weights * s**2).sum())
     alpha = float((weights * s * y).sum()) / curvature
     residuals = y - alpha * s
-    freedom = len(s) - 1
-    candidates = []
-    if stderrs is not None:
-        candidates.append(float(errors[weights.argmax()]) / curvature**0.5)
-    if freedom:
-        candidates.append(float((weights * residuals**2).sum() / freedom / curvature) ** 0.5)
-    stderr = max(candidates, default=None)
+    squares = float((weights * residuals**2).sum())
+    least = None if stderrs is None else float(errors.min())
     intercept, slope = _with_intercept(s, y, weights)
     return Fit(
         alpha,
-        stderr,
-        _interval(alpha, stderr, freedom),
+        *uncertainty(alpha, curvature, least, squares, len(s) - 1),
         tuple(residuals.tolist()),
         tuple((weights * s**2 / curvature).tolist()),
         intercept,
@@ -68,14 +62,27 @@ def fit_alpha(
     )
 
 
-def _interval(alpha: float, stderr: float | None, freedom: int) -> tuple[float, float] | None:
-    if stderr is None:
-        return None
+def uncertainty(
+    slope: float, curvature: float, least: float | None, squares: float, freedom: int
+) -> tuple[float, tuple[float, float]] | tuple[None, None]:
+    """Tell the standard error and the 95 % interval of a fitted slope.
+
+    Points are weighted by `(least/error)^2`, and with these weights `curvature` is the sum of
+    squares of x, `squares` that of the residuals. The standard error is the larger of what the
+    points' errors and what their scatter about the line say (Birge); the interval is Student's with
+    the freedom that the points leave, normal where that is none. Both are None where there is
+    nothing to judge by: no `least` error and no freedom.
+    """
+    said = [] if least is None else [least / curvature**0.5]
+    if freedom:
+        said.append((squares / freedom / curvature) ** 0.5)
+    if not said:
+        return None, None
     from scipy.special import ndtri, stdtrit
 
     tail = (1 + CONFIDENCE) / 2
-    reach = stderr * float(stdtrit(freedom, tail) if freedom else ndtri(tail))
-    return alpha - reach, alpha + reach
+    reach = max(said) * float(stdtrit(freedom, tail) if freedom else ndtri(tail))
+    return max(said), (slope - reach, slope + reach)
 
 
 def _with_intercept(
