@@ -39,6 +39,7 @@ class Fault:
     - `help`: what to do; empty where the message says it.
     - `place`: where in the text, once that is known.
     - `meant`: of a key or value that is not known the one that was likely meant.
+    - `missing`: the key that the table at `path` lacks.
     """
 
     code: str
@@ -48,6 +49,7 @@ class Fault:
     help: str = ""
     place: Place | None = None
     meant: str | None = None
+    missing: str | None = None
 
     def below(self, *parents: str | int) -> "Fault":
         """Give the same fault, seen from `parents`."""

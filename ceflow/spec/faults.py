@@ -1,7 +1,6 @@
 """From pydantic's errors to faults: in the language's words, with a path and a suggestion."""
 
 import math
-import re
 from datetime import date, time
 from typing import Any
 
@@ -26,13 +25,7 @@ def faults_of(error: ValidationError, tree: dict[str, Any], root: type[Spec]) ->
 
 def _is_echo(fault: Fault, misspelt: set[tuple[Steps, str | None]]) -> bool:
     """Tell whether a key is missing only because it stands there misspelt: one slip, one fault."""
-    return (fault.path, missing_key(fault)) in misspelt and missing_key(fault) is not None
-
-
-def missing_key(fault: Fault) -> str | None:
-    """Find the key that a fault says is missing."""
-    found = re.fullmatch("the key '(.*)' is missing", fault.message)
-    return found and found[1]
+    return fault.missing is not None and (fault.path, fault.missing) in misspelt
 
 
 def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Fault:
@@ -41,12 +34,10 @@ def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Faul
     if kind == "extra_forbidden":
         return _unknown_key(path, tree, root)
     if kind == "missing":
-        key = str(path[-1])
-        return Fault("CE102", f"the key {key!r} is missing", path[:-1], "key", example(key))
+        return _missing(str(path[-1]), path[:-1], example(str(path[-1])))
     if kind == "union_tag_not_found":
         tag = context["discriminator"].strip("'")
-        kinds = did_you_mean("", kinds_at(path, tree, root))
-        return Fault("CE102", f"the key {tag!r} is missing", path, "key", kinds)
+        return _missing(tag, path, did_you_mean("", kinds_at(path, tree, root)))
     if kind == "union_tag_invalid":
         tag = context["discriminator"].strip("'")
         return _unknown_value(tag, (*path, tag), context["tag"], kinds_at(path, tree, root))
@@ -69,6 +60,10 @@ def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Faul
         path,
         help=_form_of(kind, path, value),
     )
+
+
+def _missing(key: str, table: Steps, help: str) -> Fault:
+    return Fault("CE102", f"the key {key!r} is missing", table, "key", help, missing=key)
 
 
 def _unknown_key(path: Steps, tree: Any, root: type[Spec]) -> Fault:

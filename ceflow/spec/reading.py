@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ceflow.spec.base import Steps
 from ceflow.spec.diagnostics import Fault, SpecError
 from ceflow.spec.document import VERSION, Document
-from ceflow.spec.faults import faults_of, missing_key
+from ceflow.spec.faults import faults_of
 from ceflow.spec.origin import Origin, placing, stack
 from ceflow.spec.text import Text, read
 from ceflow.spec.trees import child, remove
@@ -124,8 +124,8 @@ def _mend(tree: dict[str, Any], fault: Fault) -> set[Any]:
         return set(fault.path[1:2])
     elif fault.path[:1] == ("sweep",):
         remove(tree, ("sweep",))
-    elif (missing := missing_key(fault)) in STAND_INS:
-        _at(tree, fault.path)[missing] = copy.deepcopy(STAND_INS[missing])
+    elif fault.missing in STAND_INS:
+        _at(tree, fault.path)[fault.missing] = copy.deepcopy(STAND_INS[fault.missing])
     elif fault.path[:1] == ("data",) and fault.code in ("CE102", "CE105"):
         tree["data"] = {"source": "gaussian", "inputs": 1}  # stages ask for some data
     else:
