@@ -13,19 +13,13 @@ from ceflow.runs.numbers import plain
 from ceflow.spec import (
     Collect,
     Document,
-    Flow,
-    activations_of,
     at_path,
     history_path,
     tree_of,
     variants,
 )
-from ceflow.spec.models import KINKED
-from ceflow.stages import Values
+from ceflow.stages import Values, kind_of
 from ceflow.store import RunDirectory
-
-MOVES = ("drift", "derivative_1", "derivative_2", "derivative_3")
-"""Results of a flow that theorem 1 of CE is about."""
 
 Runs = Mapping[str, dict[str, Values]]
 """The results of each run of a sweep."""
@@ -50,7 +44,7 @@ def _collected_points(
     asked: Collect, documents: Mapping[str, Document], runs: Runs
 ) -> CollectedPoints:
     points = list(_points(asked, documents, runs))
-    warnings = [*_lacking(asked, points, runs), *_kinks(asked, documents)]
+    warnings = [*_lacking(asked, points, runs), *_doubts(asked, documents)]
     fits = {}
     if asked.fit == "power":
         fits["fits"], unfitted = _fits(points)
@@ -134,14 +128,11 @@ def _lacking(asked: Collect, points: list[Point], runs: Runs) -> Iterator[str]:
         yield f"{asked.x} is no finite number, nor one repeated, in {count} runs"
 
 
-def _kinks(asked: Collect, documents: Mapping[str, Document]) -> Iterator[str]:
-    """Say where theorem 1 does not hold."""
-    if asked.fit != "power" or asked.result[-1] not in MOVES:
-        return
-    of_flow = [d for d in documents.values() if isinstance(d.stages[asked.result[0]], Flow)]
-    used = set().union(*(activations_of(document.model) for document in of_flow))
-    for activation in sorted(used & set(KINKED)):
-        yield (
-            f"theorem 1 assumes an analytic activation, which {activation} is not: the slope need"
-            " not be -1"
-        )
+def _doubts(asked: Collect, documents: Mapping[str, Document]) -> list[str]:
+    """Say of a power law what its stage knows to speak against it, over all runs."""
+    if asked.fit != "power":
+        return []
+    stage, number = asked.result[0], asked.result[-1]
+    kinds = {run: kind_of(document.stages[stage]) for run, document in documents.items()}
+    doubts = (kinds[run].doubts(number, d.model) for run, d in documents.items())
+    return sorted({doubt for each in doubts for doubt in each})

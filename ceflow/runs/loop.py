@@ -219,7 +219,7 @@ class Loop(Work):
     def _keep(self, name: str, result: Result) -> tuple[Values, Values]:
         """Write what a stage found beside its values. They say where, as plain JSON; and what the
         files are. Raises `ValueError` where a number that there has to be is not finite."""
-        values, documents = result.table(), []
+        values = result.table()
         for key, array in result.arrays().items():
             file = name if key == "array" else f"{name}.{key}"  # no stage is named so
             self.directory.write_array(file, array)
@@ -227,9 +227,8 @@ class Loop(Work):
         if isinstance(result.history, History):
             self.directory.write_metrics(name, result.history)
             values["history"] = self.directory.metrics_name(name)
-        for part, document in result.documents.items():
-            documents.append(self._document_name(name, part))
-            self.directory.write_text(documents[-1], dumps(document))
+        for file, document in result.documents.items():
+            self.directory.write_text(file, dumps(document))
         values, lost = plain(values)
         if lost:
             warning = NOT_FINITE.format(listed(lost))
@@ -238,15 +237,8 @@ class Loop(Work):
                 type(result).model_validate(values)
             except ValidationError:
                 raise ValueError(warning) from None
-        return values, facts_of(self.directory, [*files_of(self.directory, name), *documents])
-
-    def _document_name(self, name: str, part: str) -> str:
-        """Name `optimal.toml`, `optimal-dual.toml` of the first search; add later ones' names."""
-        specs = self.plan.document.stages
-        first = next(other for other, stage in specs.items() if stage.type == "search")
-        if name == first:
-            return "optimal.toml" if part == "primal" else f"optimal-{part}.toml"
-        return f"optimal-{name}-{part}.toml"
+        files = [*files_of(self.directory, name), *result.documents]
+        return values, facts_of(self.directory, files)
 
     def _record(self, name: str, stage: Values) -> None:
         self.state["stages"] = self._in_order(self.state["stages"] | {name: stage})

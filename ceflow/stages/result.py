@@ -100,7 +100,7 @@ class Result(Record):
     warnings: list[str] = []
     """Sentences that a reader of the numbers should know."""
     documents: Documents = Field(default={}, exclude=True)
-    """Specs to write beside the results, by the part of the answer that they are."""
+    """Specs to write beside the results, by the names of their files."""
 
     ROWS: ClassVar[str] = ""
     """The field with a record for each row of what was found, such as the points of a fit."""

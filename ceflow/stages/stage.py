@@ -145,6 +145,10 @@ class Stage(ABC, Generic[Spec, Found]):
         """Find what is wrong with a stage of this name that only counts and files tell."""
         yield from ()
 
+    def doubts(self, number: str, model: Model) -> Iterator[str]:
+        """Say what speaks against a power law of one of its numbers, over runs of such models."""
+        yield from ()
+
     def overview(self, results: dict[str, Found]) -> list[Block]:
         """Say what all stages of this kind in a run show together, by name."""
         return []

@@ -1,10 +1,13 @@
 """The `flow` stage: gradient flow of parameters or of functions, and the NTK while it moves."""
 
+from collections.abc import Iterator
+
 from ceflow.blocks import Block
 from ceflow.compiler import Plan
-from ceflow.spec import Flow, Model
+from ceflow.spec import Flow, Model, activations_of
+from ceflow.spec.models import KINKED
 from ceflow.stages.flow import forecast, report
-from ceflow.stages.flow.result import FlowResult, Steps
+from ceflow.stages.flow.result import MOVES, FlowResult, Steps
 from ceflow.stages.stage import Forecast, Job, Stage
 
 __all__ = ["FlowResult", "FlowStage", "Steps"]
@@ -20,6 +23,13 @@ class FlowStage(Stage[Flow, FlowResult]):
         from ceflow.stages.flow.run import run  # which loads JAX, and so do all engines
 
         return run(job)
+
+    def doubts(self, number: str, model: Model) -> Iterator[str]:
+        for activation in set(activations_of(model)) & set(KINKED) if number in MOVES else ():
+            yield (
+                f"theorem 1 assumes an analytic activation, which {activation} is not: the slope"
+                " need not be -1"
+            )
 
     def describe(self, result: FlowResult) -> list[Block]:
         return report.describe(result)

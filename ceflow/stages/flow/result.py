@@ -5,6 +5,9 @@ from typing import Literal
 from ceflow.stages.histories import DescentResult
 from ceflow.stages.result import Array, Record
 
+MOVES = ("drift", "derivative_1", "derivative_2", "derivative_3")
+"""Results that theorem 1 of CE is about."""
+
 
 class Steps(Record):
     """Steps of the solver, of the replica or group of replicas that took most."""

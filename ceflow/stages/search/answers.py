@@ -11,6 +11,7 @@ from ceflow.spec import (
     Document,
     Kernel,
     Model,
+    Search,
     Stage,
     member_of,
     network_name,
@@ -162,6 +163,15 @@ def compared(job: Job, optimum: Optimum, name: str) -> Compared:
         efficiency=problem.costs.whole(job.model) / cost if math.isfinite(cost) else None,
         variance=finite(variance),
     )
+
+
+def file_of(job: Job, part: str) -> str:
+    """Name the file of an answer's document: `optimal.toml` or `optimal-dual.toml` of the first
+    search, while those of later ones carry the names of their stages."""
+    first, *_ = (name for name, s in job.plan.document.stages.items() if isinstance(s, Search))
+    if job.name != first:
+        return f"optimal-{job.name}-{part}.toml"
+    return "optimal.toml" if part == "primal" else f"optimal-{part}.toml"
 
 
 def document_of(job: Job, part: str, model: Values) -> Document:

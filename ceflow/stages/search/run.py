@@ -41,7 +41,7 @@ def run(job: Job) -> SearchResult:
     if timed is not None and latency is not None:
         result = _with_times(job, result, timed).model_copy(update={"latency": latency})
     documents = {
-        part: answers.document_of(job, part, answer.model)
+        answers.file_of(job, part): answers.document_of(job, part, answer.model)
         for part, answer in (("primal", result.primal), ("dual", result.dual))
     }
     return result.model_copy(update={"documents": documents})
