@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from ceflow.bottlenecks.budget import CHUNK, LARGE
-from ceflow.bottlenecks.chunks import by_chunks
 from ceflow.bottlenecks.network import limit_of
 from ceflow.bottlenecks.sampling import Features, normal_rows
 from ceflow.compiler.lowering import lower
 from ceflow.compiler.models import expand, sized
+from ceflow.kernels.pieces import by_chunks
 from ceflow.nets import ACTIVATIONS, Dense, floats
 from ceflow.seeding import Seed, partitionable
 from ceflow.spec import Bottleneck, Mlp

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from ceflow.bottlenecks.budget import CHUNK
-from ceflow.bottlenecks.chunks import by_chunks
 from ceflow.bottlenecks.kernels.rows import KernelRows
 from ceflow.bottlenecks.training.engines import Engine
 from ceflow.dynamics import Loss
+from ceflow.kernels.pieces import by_chunks
 
 FEWER = 64
 """Points whose Jacobians are computed at once."""

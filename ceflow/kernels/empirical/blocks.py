@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax.lax import dynamic_slice_in_dim, dynamic_update_slice, fori_loop
+from jax.lax import dynamic_update_slice, fori_loop
 from jaxtyping import Array
 
 from ceflow.kernels.empirical.contractions import contract, symmetric, transposed
@@ -13,6 +13,7 @@ from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.kernels.empirical.features import Features, features_of
 from ceflow.kernels.empirical.networks import Network
 from ceflow.kernels.empirical.plans import Plan
+from ceflow.kernels.pieces import Cut
 
 
 def structured(network: Network, plan: Plan, x1: Array, x2: Array | None, trace: bool) -> Array:
@@ -50,25 +51,15 @@ def _mapped(batch: Callable[[Array], Features], x: Array, chunk: int) -> Feature
     return jax.tree.map(lambda each: each.reshape(-1, *each.shape[2:]), chunks)
 
 
-class _Cut:
-    """Rows in pieces of one size; the last is moved up where they do not divide."""
-
-    def __init__(self, x: Array, size: int):
-        self.x, self.size = x, min(size, len(x))
-        self.count = math.ceil(len(x) / self.size)
-
-    def start(self, index: Array) -> Array:
-        return jnp.minimum(index * self.size, len(self.x) - self.size)
-
-    def __getitem__(self, index: Array) -> Array:
-        return dynamic_slice_in_dim(self.x, self.start(index), self.size)
+def _cut(x: Array, tile: int) -> Cut:
+    return Cut(x, len(x), min(tile, len(x)))
 
 
 def _tiles(
     features: Callable[[Array], Features], plan: Plan, x1: Array, x2: Array, out: Array, trace: bool
 ) -> Array:
     """Compute every tile. The features of `plan.rows` tiles of x1 meet those of each tile of x2."""
-    one, two = _Cut(x1, plan.tile), _Cut(x2, plan.tile)
+    one, two = _cut(x1, plan.tile), _cut(x2, plan.tile)
     kept = _even(one.count, plan.rows)
 
     def over_rows(step: Array, out: Array) -> Array:
@@ -97,7 +88,7 @@ def _tiles_above(
     The last tile on the diagonal comes last: it settles what the tiles before it, where the rows
     do not divide, have put beside each other's mirror images.
     """
-    cut = _Cut(x, plan.tile)
+    cut = _cut(x, plan.tile)
     kept = _even(cut.count, plan.rows)
 
     def over_rows(step: Array, out: Array) -> Array:

@@ -7,10 +7,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.lax import dynamic_slice_in_dim, dynamic_update_slice
+from jax.lax import dynamic_update_slice
 from jaxtyping import Array, Bool, Float
 
 from ceflow.kernels.infinite.angles import MULTIPLE
+from ceflow.kernels.pieces import Cut
 
 Block = Callable[[Any, Any, Bool[Array, "a b"] | None], tuple[Float[Array, "a b"], ...]]
 """From the rows of two batches, and which of their pairs are one row, to matrices of the pairs."""
@@ -29,17 +30,19 @@ def pairwise(
     diagonal are evaluated. Blocks have `tile` rows, rounded up to a multiple of 64; the last is
     moved back where they do not divide. Memory: what is prepared, the result and a few blocks.
     """
-    one, two = _Cut(prepare, x1, tile), _Cut(prepare, x1 if x2 is None else x2, tile)
+    counts = len(x1), len(x1 if x2 is None else x2)
+    one, two = _cut(prepare, x1, tile), _cut(prepare, x1 if x2 is None else x2, tile)
     starts = [(i, j) for i, j in product(one.starts, two.starts) if x2 is not None or i <= j]
 
     def at(i: Array | int, j: Array | int) -> tuple[Array, ...]:
-        same = None if x2 is not None else one.indices(i)[:, None] == two.indices(j)
-        return block(one.part(i), two.part(j), same)
+        own, other = i + jnp.arange(one.size), j + jnp.arange(two.size)
+        same = None if x2 is not None else own[:, None] == other
+        return block(one.at(i), two.at(j), same)
 
-    shape = (max(one.count, one.size), max(two.count, two.size))
+    shape = (max(counts[0], one.size), max(counts[1], two.size))
     write = _written if x2 is not None else _mirrored
     results = at(0, 0) if len(starts) == 1 else _looped(at, starts, shape, write)
-    return tuple(matrix[: one.count, : two.count] for matrix in results)
+    return tuple(matrix[: counts[0], : counts[1]] for matrix in results)
 
 
 def _looped(
@@ -75,18 +78,7 @@ def _mirrored(matrix: Array, block: Array, start: Array) -> Array:
     return _written(_written(matrix, block, start), block.T, start[::-1])
 
 
-class _Cut:
-    """Rows in blocks of one size, filled up with zeros to a multiple of 64."""
-
-    def __init__(self, prepare: Callable[[Array], Any], x: Array, tile: int):
-        self.count = len(x)
-        self.size = MULTIPLE * math.ceil(min(tile, self.count) / MULTIPLE)
-        self.rows = prepare(jnp.pad(x, [(0, -self.count % MULTIPLE), (0, 0)]))
-        last = max(0, self.count - self.size)
-        self.starts = [*range(0, last, self.size), last]
-
-    def part(self, start: Array | int) -> Any:
-        return jax.tree.map(lambda a: dynamic_slice_in_dim(a, start, self.size), self.rows)
-
-    def indices(self, start: Array | int) -> Array:
-        return start + jnp.arange(self.size)
+def _cut(prepare: Callable[[Array], Any], x: Array, tile: int) -> Cut:
+    """Prepare rows, and cut them into blocks; zeros fill them up to a multiple of 64."""
+    rows = prepare(jnp.pad(x, [(0, -len(x) % MULTIPLE), (0, 0)]))
+    return Cut(rows, len(x), MULTIPLE * math.ceil(min(tile, len(x)) / MULTIPLE))

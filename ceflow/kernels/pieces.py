@@ -1,0 +1,52 @@
+"""Rows of a batch, some at a time, within one compiled program."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.lax import dynamic_slice_in_dim
+from jaxtyping import Array, Float, Int, PyTree
+
+
+class Cut:
+    """Cut the rows of arrays, `count` in each, into pieces of one size.
+
+    The last piece is moved up where they do not divide, so that it shares rows with the one before.
+    """
+
+    def __init__(self, rows: PyTree[Array], count: int, size: int):
+        self.rows, self.size = rows, size
+        self.count = math.ceil(count / size)
+        self.last = max(0, count - size)
+
+    def start(self, index: Int[Array, ""]) -> Int[Array, ""]:
+        """Tell the first row of a piece."""
+        return jnp.minimum(index * self.size, self.last)
+
+    @property
+    def starts(self) -> list[int]:
+        """The first rows of all pieces."""
+        return [min(index * self.size, self.last) for index in range(self.count)]
+
+    def at(self, start: Int[Array, ""] | int) -> Any:
+        """Take the piece that begins with this row."""
+        return jax.tree.map(lambda a: dynamic_slice_in_dim(a, start, self.size), self.rows)
+
+    def __getitem__(self, index: Int[Array, ""]) -> Any:
+        return self.at(self.start(index))
+
+
+def by_chunks(
+    function: Callable[[Array], Array], x: Float[Array, "m k"], size: int
+) -> Float[Array, "m ..."]:
+    """Apply a function of batches to at most `size` examples at once.
+
+    `lax.map(batch_size=)` takes a function of one example, and compiles it again for what is left
+    over; here the last chunk is filled up with zeros.
+    """
+    count = -(-len(x) // size) * size if len(x) > size else len(x)
+    padded = jnp.pad(x, [(0, count - len(x)), (0, 0)])
+    found = jax.lax.map(function, padded.reshape(-1, min(count, size), x.shape[1]))
+    return found.reshape(count, *found.shape[2:])[: len(x)]
