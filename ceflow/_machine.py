@@ -1,6 +1,10 @@
-"""What this machine has."""
+"""What this machine has, and how much of it one array may take."""
 
 import os
+
+MEMORY = 2**30
+"""Bytes that what can be kept or made again as needed may take, unless a caller says otherwise:
+factors of a kernel, the rows of Theta, replicas that are followed together."""
 
 
 def memory() -> float:

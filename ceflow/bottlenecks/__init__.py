@@ -4,7 +4,7 @@ space, discrete and continuous, and the finite networks that they are the limits
 from typing import TYPE_CHECKING
 
 from ceflow._lazy import lazy
-from ceflow.bottlenecks.budget import MEMORY
+from ceflow._machine import MEMORY
 from ceflow.bottlenecks.network import limit_of, mlp, relu
 
 if TYPE_CHECKING:

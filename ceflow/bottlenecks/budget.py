@@ -1,7 +1,6 @@
 """What a simulation may take, and how it is cut into pieces: for it, and for forecasts of it."""
 
-MEMORY = 2**30
-"""Bytes that Theta may take; beyond, its rows are made as they are needed."""
+from ceflow._machine import MEMORY as MEMORY  # of Theta; beyond, its rows are made as needed
 
 ROWS = 2**24
 """Bytes that the rows of Theta may take that are made at once."""

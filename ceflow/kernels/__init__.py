@@ -4,6 +4,7 @@ kernels larger than memory, and what is computed from kernels."""
 from typing import TYPE_CHECKING
 
 from ceflow._lazy import lazy
+from ceflow._machine import MEMORY
 
 if TYPE_CHECKING:
     from ceflow.events import InaccurateKernelWarning
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from ceflow.kernels.algebra.distance import relative_distance
     from ceflow.kernels.algebra.eigenvalues import Spectrum, eigenvalue_max, spectrum
     from ceflow.kernels.algebra.labels import accuracy, alignment
-    from ceflow.kernels.algebra.matrix import MEMORY, Matrix, norm, row_blocks
+    from ceflow.kernels.algebra.matrix import Matrix, norm, row_blocks
     from ceflow.kernels.algebra.regression import fit
     from ceflow.kernels.draws.average import KernelAverage
     from ceflow.kernels.draws.conditional import conditional_ntk
@@ -72,7 +73,7 @@ __getattr__, __dir__ = lazy(
         "ceflow.kernels.algebra.distance": ("relative_distance",),
         "ceflow.kernels.algebra.eigenvalues": ("Spectrum", "eigenvalue_max", "spectrum"),
         "ceflow.kernels.algebra.labels": ("accuracy", "alignment"),
-        "ceflow.kernels.algebra.matrix": ("MEMORY", "Matrix", "norm", "row_blocks"),
+        "ceflow.kernels.algebra.matrix": ("Matrix", "norm", "row_blocks"),
         "ceflow.kernels.algebra.regression": ("fit",),
         "ceflow.kernels.draws.average": ("KernelAverage",),
         "ceflow.kernels.draws.conditional": ("conditional_ntk",),

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ceflow.bottlenecks.budget import MEMORY
+from ceflow._machine import MEMORY
 from ceflow.bottlenecks.kernels.encoder import ComposedKernel, EncoderKernel
 from ceflow.bottlenecks.kernels.past import pieces_of
 from ceflow.bottlenecks.kernels.rows import MadeRows, kernel_rows, points_of

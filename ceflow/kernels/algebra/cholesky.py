@@ -11,7 +11,8 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
-from ceflow.kernels.algebra.matrix import MEMORY, Matrix, as_matrix, epsilon, fits, numbers
+from ceflow._machine import MEMORY
+from ceflow.kernels.algebra.matrix import Matrix, as_matrix, epsilon, fits, numbers
 from ceflow.store.tiles import TileStore, triangle
 
 

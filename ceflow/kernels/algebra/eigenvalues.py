@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
+from ceflow._machine import MEMORY
 from ceflow.kernels.algebra.cholesky import SingularError, factored, rounding_ridge
 from ceflow.kernels.algebra.matrix import (
-    MEMORY,
     Matrix,
     as_matrix,
     epsilon,

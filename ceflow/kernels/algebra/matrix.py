@@ -10,9 +10,6 @@ from jaxtyping import Float
 
 from ceflow import nets
 
-MEMORY = 2**30
-"""Bytes that linear algebra on a kernel may take, unless a caller says otherwise."""
-
 
 class Matrix(Protocol):
     """The interface of a kernel, on disk (`TiledKernel`) or in memory (a NumPy array)."""

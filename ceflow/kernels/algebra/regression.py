@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from ceflow._machine import MEMORY
 from ceflow.kernels.algebra.cholesky import SingularError, factored, rounding_ridge
-from ceflow.kernels.algebra.matrix import MEMORY, Matrix, as_matrix, rows_of
+from ceflow.kernels.algebra.matrix import Matrix, as_matrix, rows_of
 
 
 def fit(

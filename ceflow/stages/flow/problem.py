@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ceflow import data, dynamics
+from ceflow._machine import MEMORY
 from ceflow.seeding import Seed
 from ceflow.spec import Bottleneck, Flow, Model, activations_of
 from ceflow.spec.models import KINKED
@@ -24,9 +25,6 @@ RTOL = {"float32": 1e-4, "float64": 1e-6}
 
 SMOOTH = ("kernel", "linearised")
 """Engines whose field has no kinks, whatever the network's activations."""
-
-MEMORY = 2**30
-"""Bytes that the states of replicas which flow together may take; one replica at least does."""
 
 COPIES = 16
 """Of a state, that its integration holds: a solver's stages, and what a step may go back to."""
