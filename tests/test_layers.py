@@ -17,13 +17,12 @@ import pytest
 
 import ceflow
 from ceflow import kernels
-from ceflow.bottlenecks.kernels.kinked import SLOPES
 from ceflow.claims.table import CLAIMS
 from ceflow.compiler import lowering, nodes
 from ceflow.compiler.models import expand
 from ceflow.data import READERS
 from ceflow.kernels.infinite.duals import DUALS
-from ceflow.nets import ACTIVATIONS
+from ceflow.nets import ACTIVATIONS, SLOPES
 from ceflow.spec import Claim, Data, Ensemble, Mlp, Model, Stage
 from ceflow.spec.models import KINKED, PIECEWISE_LINEAR, Activation
 from ceflow.stages import KINDS

@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ceflow.bottlenecks import Batches, Rates, Simulation, WideNetwork, sample
-from ceflow.bottlenecks.kernels.kinked import SLOPES
 from ceflow.claims.followed import Followed, Halves, follow, relative
 from ceflow.claims.trial import Trial
 from ceflow.dynamics import SquaredError
+from ceflow.nets import SLOPES
 from ceflow.spec import Bottleneck
 
 STEP = 0.01

@@ -5,13 +5,13 @@ import numpy as np
 from jaxtyping import Float
 
 from ceflow.bottlenecks import DecoderKernels, Simulation
-from ceflow.bottlenecks.kernels.kinked import SLOPES
 from ceflow.claims.experiment import experiment
 from ceflow.claims.followed import Limit, Residuals, norms, residuals
 from ceflow.claims.tolerances import FACTOR, TRAJECTORY, typical
 from ceflow.claims.trial import Trial
 from ceflow.claims.verdict import Part, Verdict, by_step
 from ceflow.kernels import analytic
+from ceflow.nets import SLOPES
 from ceflow.spec.models import KINKED
 
 SWITCHED = 2

@@ -1,7 +1,7 @@
 """Equinox modules in NTK parameterisation: one example in, its outputs out."""
 
 from ceflow._numbers import numbers
-from ceflow.nets.activations import ACTIVATIONS
+from ceflow.nets.activations import ACTIVATIONS, SLOPES
 from ceflow.nets.batch_norm import BatchNorm
 from ceflow.nets.convolution import Convolution
 from ceflow.nets.dense import Dense
@@ -14,6 +14,7 @@ from ceflow.nets.types import floats
 __all__ = [
     "ACTIVATIONS",
     "BATCH",
+    "SLOPES",
     "BatchNorm",
     "Convolution",
     "Dense",

@@ -1,4 +1,4 @@
-"""The activations of the language, by name."""
+"""Activations of the language, and what is known of their slopes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +15,7 @@ def linear(x: Array) -> Array:
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
-    "leaky-relu": jax.nn.leaky_relu,  # slope 0.01 below 0
+    "leaky-relu": jax.nn.leaky_relu,
     "abs": jnp.abs,
     "linear": linear,
     "erf": jax.scipy.special.erf,
@@ -26,3 +26,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "softplus": jax.nn.softplus,
     "silu": jax.nn.silu,
 }
+"""The activations of the language, by name."""
+
+SLOPES = {"relu": 0.0, "leaky-relu": 0.01, "abs": -1.0, "linear": 1.0}
+"""Slopes below 0 of those that have one slope below 0 and the slope 1 above."""

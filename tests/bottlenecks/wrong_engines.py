@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Array
 
 from ceflow.bottlenecks import Rates, Simulation
-from ceflow.bottlenecks.kernels.kinked import SLOPES
 from ceflow.bottlenecks.kernels.past import past_sums
 from ceflow.bottlenecks.training.engines import Features, History, _appended
 from ceflow.kernels import analytic
+from ceflow.nets import SLOPES
 from ceflow.spec import Bottleneck
 
 

@@ -1,16 +1,17 @@
 """Kernels of the decoder, and their derivatives by the bottleneck's values."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 from jaxtyping import Array, ArrayLike, Float
 
 from ceflow.bottlenecks.kernels import kinked, smooth
-from ceflow.bottlenecks.kernels.pairs import pairs
+from ceflow.bottlenecks.kernels.pairs import Pairs, pairs
 from ceflow.bottlenecks.network import limit_of
 from ceflow.kernels import block_kernel
-from ceflow.nets import floats
+from ceflow.nets import SLOPES, floats
 from ceflow.spec import Bottleneck
 
 
@@ -49,27 +50,34 @@ class DecoderKernels:
 
     def nngp_slope(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d"]:
         """Compute `dSigma/dx'`, the covariance of `f(x)` and `J(x')` (BN eq. 10)."""
-        return _scaled("nngp_slope", self.network, one, two)
+        return _scaled(kinked.nngp_slope, smooth.nngp_slope, 1, self.network, one, two)
 
     def nngp_mixed(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d d"]:
         """Compute `d2 Sigma/(dx dx')`, the covariance of `J(x)` and `J(x')` (BN eq. 11)."""
-        return _scaled("nngp_mixed", self.network, one, two)
+        return _scaled(kinked.nngp_mixed, smooth.nngp_mixed, 2, self.network, one, two)
 
     def ntk_slope(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d"]:
         """Compute `Xi = dK/dx` (BN theorem 3.2, eq. 46)."""
-        return _scaled("ntk_slope", self.network, one, two)
+        return _scaled(kinked.ntk_slope, smooth.ntk_slope, 1, self.network, one, two)
 
 
 @eqx.filter_jit
-def _scaled(name: str, network: Bottleneck, one: Any, two: Any) -> Array:
-    """Scale the kernels to `f(x) = sqrt b f1(sqrt(c/d) x)`, f1 the one without scales."""
+def _scaled(
+    closed: Callable[[Pairs, float], Array],
+    differentiated: Callable[[Array, Array, str], Array],
+    order: int,
+    network: Bottleneck,
+    one: Any,
+    two: Any,
+) -> Array:
+    """Scale a derivative of so high an order, in closed form or by differentiation, to that of
+    `f(x) = sqrt b f1(sqrt(c/d) x)`, f1 the one without scales."""
     one, two = map(floats, (one, two))
     decoder, scale = network.decoder, network.decoder_scale
-    root = scale**0.5
-    if decoder.activation in kinked.SLOPES:
+    if decoder.activation in SLOPES:
         # Of degree 2 in x and x': a root each is a factor, and the difference x' - x stays exact.
-        a = kinked.SLOPES[decoder.activation]
-        return decoder.last_variance * scale * getattr(kinked, name)(pairs(one, two), a)
-    power = scale if name == "nngp_mixed" else root
-    found = getattr(smooth, name)(root * one, root * two, decoder.activation)
-    return decoder.last_variance * power * found
+        found = closed(pairs(one, two), SLOPES[decoder.activation])
+        return decoder.last_variance * scale * found
+    root = scale**0.5
+    found = differentiated(root * one, root * two, decoder.activation)
+    return decoder.last_variance * scale ** (order / 2) * found

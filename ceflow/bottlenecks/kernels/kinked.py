@@ -11,9 +11,6 @@ from jaxtyping import Array, Float
 
 from ceflow.bottlenecks.kernels.pairs import Pairs
 
-SLOPES = {"relu": 0.0, "leaky-relu": 0.01, "abs": -1.0, "linear": 1.0}
-"""Of the activations, below 0."""
-
 
 def mixture(slope_below: float) -> tuple[float, float]:
     """Weigh the identity's and ReLU's kernels in those of the activation.

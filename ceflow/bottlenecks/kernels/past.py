@@ -21,8 +21,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ceflow.bottlenecks.budget import PAST
-from ceflow.bottlenecks.kernels.kinked import SLOPES, mixture
+from ceflow.bottlenecks.kernels.kinked import mixture
 from ceflow.kernels.infinite.polynomials import angle_of, safe_sqrt
+from ceflow.nets import SLOPES
 from ceflow.spec import Bottleneck
 
 

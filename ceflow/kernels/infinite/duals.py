@@ -33,7 +33,7 @@ from ceflow.kernels.infinite.polynomials import (
     rounded,
 )
 from ceflow.kernels.infinite.quadrature import by_quadrature
-from ceflow.nets import ACTIVATIONS
+from ceflow.nets import ACTIVATIONS, SLOPES
 
 Function = Callable[[Array], Array]
 Halves = tuple[Array, Array]
@@ -178,10 +178,7 @@ def _closed(name: str, form: Form) -> Callable[[Moments], Dual]:
 
 
 DUALS: dict[str, Callable[[Moments], Dual]] = {
-    "relu": partial(kinked, 0.0),
-    "leaky-relu": partial(kinked, 0.01),
-    "abs": partial(kinked, -1.0),
-    "linear": partial(kinked, 1.0),
+    **{name: partial(kinked, below) for name, below in SLOPES.items()},
     "erf": _closed("erf", erf),
     "gelu": _closed("gelu", gelu),
     "sin": _closed("sin", sin),
