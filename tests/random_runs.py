@@ -27,11 +27,10 @@ from random_documents import ODD, Tree, tree_of
 from rich.console import Console
 
 import ceflow
-from ceflow.compiler import Plan, compile
+from ceflow.compiler import compile
 from ceflow.report import plan_tree, run_report, write_figures
-from ceflow.runs import forecast_needs, reopen, require_memory
+from ceflow.runs import Prepared, prepare, reopen, run_prepared
 from ceflow.runs.failures import Failure
-from ceflow.runs.needs import forecast, runs_of
 from ceflow.spec import SpecError, loads
 from ceflow.spec.codes import CODES
 from ceflow.store import RunDirectory
@@ -73,35 +72,29 @@ def judge(seed: int, folder: Path) -> tuple[int, str]:
     """The first document of a seed that is run, and how it ended. Raises `Wrong`."""
     for attempt in range(ATTEMPTS):
         try:
-            plan = sound(tree_of(seed, attempt))
-            if plan is not None and small(plan):
-                return attempt, run(plan, folder / f"{seed}")
+            prepared = sound(tree_of(seed, attempt))
+            if prepared is not None and small(prepared):
+                return attempt, run(prepared, folder / f"{seed}")
         except Wrong as error:
             raise Wrong(f"document {attempt} of seed {seed}: {error}") from error
     raise Wrong(f"of {ATTEMPTS} documents none can be run")
 
 
-def sound(tree: Tree) -> Plan | None:
-    """The plan of a document; None where it is refused as it should be."""
+def sound(tree: Tree) -> Prepared | None:
+    """A document that can be run; None where it is refused as it should be."""
     try:
         with ends_in_a_sentence("the check"):
-            plan = compile(loads(json.dumps(tree), "json"))
-            require_memory(plan)
+            return prepare(compile(loads(json.dumps(tree), "json")))
     except SpecError as error:
         for fault in error.faults:
             if fault.code not in CODES or not fault.message or fault.place is None:
                 raise Wrong(f"a fault without a place: {fault!r}") from None
         return None
-    return plan
 
 
-def small(plan: Plan) -> bool:
+def small(prepared: Prepared) -> bool:
     """Whether little memory and work is forecast, by rates that are the same on every machine."""
-    stages = [
-        forecast(each, stage)
-        for each in runs_of(plan).values()
-        for stage in each.document.stages.values()
-    ]
+    stages = [stage for run in prepared.forecasts.values() for stage in run.values()]
     work = [stage.work for stage in stages]
     seconds = sum(w.flops / 1e9 + w.traffic / 1e9 + w.normals / 1e7 + w.seconds for w in work)
     compilations = sum(w.compilations for w in work)
@@ -109,7 +102,7 @@ def small(plan: Plan) -> bool:
     return memory < MEMORY and seconds < SECONDS and compilations < COMPILATIONS
 
 
-def run(plan: Plan, path: Path) -> str:
+def run(prepared: Prepared, path: Path) -> str:
     """Its stages are done or end in a sentence, and what was found is shown."""
     caught: list[Exception] = []
 
@@ -122,27 +115,27 @@ def run(plan: Plan, path: Path) -> str:
         suppress(ceflow.RunError),
         ends_in_a_sentence("the run"),
     ):
-        ceflow.run(plan.document, path)
+        run_prepared(prepared, path)
     for error in caught:
         with suppress(ValueError, OSError), ends_in_a_sentence("a stage"):
             raise error
-    show(RunDirectory(path), plan)
+    show(RunDirectory(path), prepared)
     return "; ".join(map(str, caught)) or "done"
 
 
-def show(directory: RunDirectory, plan: Plan) -> None:
+def show(directory: RunDirectory, prepared: Prepared) -> None:
     """In the terminal at two widths, and as figures; again from the directory alone."""
     for file in directory.path.rglob("*.json"):
         json.loads(file.read_text(), parse_constant=_no_json)
     with ends_in_a_sentence("the figures"):
-        write_figures(directory, plan)
+        write_figures(directory, prepared.plan)
     for file in directory.path.rglob("*.svg"):
         ElementTree.parse(file)
     for width in (80, 120):
         text = io.StringIO()
         console = Console(width=width, file=text, color_system=None)
         with ends_in_a_sentence("the report"):
-            console.print(plan_tree(plan, forecast_needs(plan)))
+            console.print(plan_tree(prepared.plan, prepared.needs()))
             for part in run_report(directory, reopen(directory)):
                 console.print(part)
         _check_text(text.getvalue(), width)

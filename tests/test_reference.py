@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 import ceflow
-from ceflow.runs import require_memory, results_schema
+from ceflow.runs import prepare, results_schema
 from ceflow.spec import (
     Bottleneck,
     Budget,
@@ -118,7 +118,7 @@ def check(path: str) -> Document:
     """What `ceflow check` does."""
     document = ceflow.load(path)
     if not isinstance(document.data, EXTERNAL):
-        require_memory(ceflow.compile(document))
+        prepare(ceflow.compile(document))
     return document
 
 
@@ -139,7 +139,7 @@ def test_fragments_of_the_reference_parse(block):
 def run_into_notes(path: str) -> None:
     """What `ceflow run PATH --out notes` does; the folder `notes` is not empty."""
     document = ceflow.load(path)
-    require_memory(ceflow.compile(document))
+    prepare(ceflow.compile(document))
     ceflow.run(document, "notes")
 
 

@@ -41,13 +41,13 @@ def command(
 
 
 def _faults_of(path: str, settings: tuple[str, ...], no_data: bool) -> tuple[Fault, ...]:
-    from ceflow.compiler import compile, without_data
-    from ceflow.runs import require_memory
+    from ceflow.compiler import plan_of, without_data
+    from ceflow.runs import prepare
 
     try:
-        document = load_spec(path, settings)
-        for plan in without_data(document) if no_data else [compile(document)]:
-            require_memory(plan)
+        examined = load_spec(path, settings)
+        for plan in without_data(examined) if no_data else [plan_of(examined)]:
+            prepare(plan)
     except SpecError as error:
         return error.faults
     return ()

@@ -36,13 +36,13 @@ def command(
 
     StableHLO is text in a FILE that ends in .mlir and on stdout, else JAX's serialised form.
     """
-    from ceflow.compiler import compile
+    from ceflow.compiler import plan_of
     from ceflow.exports import export
 
     if out and out.exists():
         fail(f"{out} exists already; remove it, or name another file", 2)
     with explained("the export"):
-        made = export(compile(load_spec(spec, settings)), to, out.suffix if out else "", weights)
+        made = export(plan_of(load_spec(spec, settings)), to, out.suffix if out else "", weights)
         _write(made.content, out)
     for note in made.notes:
         click.echo(note, err=True)

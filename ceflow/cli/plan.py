@@ -22,17 +22,16 @@ if TYPE_CHECKING:
 def command(spec: str, as_json: bool, origins: bool, settings: tuple[str, ...]) -> None:
     """Show the layers of SPEC with their shapes and counts, and what each stage will need."""
     from ceflow.cli.console import results_console
-    from ceflow.compiler import compile
-    from ceflow.runs import forecast_needs, require_memory
+    from ceflow.compiler import plan_of
+    from ceflow.runs import prepare
     from ceflow.spec import dumps_origins
 
     with explained("the plan"):
-        plan = compile(load_spec(spec, settings))
+        plan = plan_of(load_spec(spec, settings))
         if origins:
             click.echo(shown(dumps_origins(plan.document, plan.resolved())), nl=False)
             return
-        require_memory(plan)
-        needs = forecast_needs(plan)
+        needs = prepare(plan).needs()
         if as_json:
             click.echo(json.dumps(_as_json(plan, needs), indent=2))
         else:

@@ -26,36 +26,34 @@ def command(
     """
     from ceflow.cli.console import results_console
     from ceflow.cli.progress import Watcher
-    from ceflow.compiler import compile
-    from ceflow.runs import RunError, forecast_needs, require_memory, run
+    from ceflow.compiler import plan_of
+    from ceflow.runs import RunError, prepare, run_prepared
     from ceflow.store import RunDirectory, WriteError
 
     with explained(
         "the run", "; its finished stages are kept: run it again, with the same --out, to go on"
     ):
-        document = load_spec(spec, settings)
-        plan = compile(document)
-        require_memory(plan)
+        prepared = prepare(plan_of(load_spec(spec, settings)))
         from ceflow.report import plan_tree, run_report, write_figures
 
         console = results_console(quiet=as_json)
-        console.print(plan_tree(plan, forecast_needs(plan)))
+        console.print(plan_tree(prepared.plan, prepared.needs()))
         console.print()
         _keep_compilations()
         failed = None
         try:
             with Watcher() as watcher:
-                done = run(document, out, observe=watcher, fail_fast=fail_fast)
+                done = run_prepared(prepared, out, observe=watcher, fail_fast=fail_fast)
         except RunError as error:
             failed, done = error, error.run
         directory = RunDirectory(done.path)
         try:
-            write_figures(directory, plan)
+            write_figures(directory, prepared.plan)
         except WriteError as error:
             click.echo(shown(f"figures are missing: {error}"), err=True)
         if as_json:
             click.echo(directory.read_text("results.json"), nl=False)
-        for part in run_report(directory, plan):
+        for part in run_report(directory, prepared.plan):
             console.print(part)
         if failed:
             raise failed

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ceflow.spec import Document
+    from ceflow.spec import Examined
 
 STANDARD_INPUT = "-"
 
@@ -24,17 +24,15 @@ SAYING = frozenset({"model", "stages", "extends"})
 """Keys of which a spec without `ceflow = 1` has one."""
 
 
-def load_spec(path: str, settings: Sequence[str] = ()) -> "Document":
-    """Read a document from a file, or from standard input where the name is `-`."""
-    from ceflow.spec import load
-    from ceflow.spec.origin import stack
-    from ceflow.spec.reading import read_document
-    from ceflow.spec.text import read_stream
+def load_spec(path: str, settings: Sequence[str] = ()) -> "Examined":
+    """Read and examine a document from a file, or from standard input where the name is `-`."""
+    from ceflow.spec import examined, stack
+    from ceflow.spec.text import read, read_stream
 
-    if path != STANDARD_INPUT:
-        _refuse_run(path)
-        return load(path, settings)
-    return read_document(stack(read_stream(sys.stdin.buffer, "<stdin>"), settings))
+    if path == STANDARD_INPUT:
+        return examined(stack(read_stream(sys.stdin.buffer, "<stdin>"), settings))
+    _refuse_run(path)
+    return examined(stack(read(path), settings))
 
 
 def _refuse_run(path: str) -> None:

@@ -10,7 +10,7 @@ from ceflow.compiler.models import (
     ratio_widths,
     sized,
 )
-from ceflow.compiler.plan import Plan, compile, without_data
+from ceflow.compiler.plan import Plan, compile, plan_of, without_data
 
 __all__ = [
     "Plan",
@@ -21,6 +21,7 @@ __all__ = [
     "member_with",
     "merged",
     "multiplicity_of",
+    "plan_of",
     "ratio_widths",
     "sized",
     "without_data",

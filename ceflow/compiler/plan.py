@@ -1,7 +1,8 @@
 """The compiled document: shapes and costs in plain Python, modules on request."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,15 @@ from ceflow.compiler.models import expand, sized
 from ceflow.compiler.sizes import declared, sizes_of
 from ceflow.spec import (
     Document,
+    Examined,
+    Fault,
     Files,
     Labelled,
     Model,
     Search,
     SpecError,
     placing,
-    variants,
+    seen_from_sweep,
 )
 
 if TYPE_CHECKING:
@@ -30,13 +33,35 @@ if TYPE_CHECKING:
 class Plan:
     """A document with every shape known.
 
-    `model` is the document's model with its inputs and outputs filled in, `root` its layers.
+    `model` is the document's model with its inputs and outputs filled in, `root` its layers;
+    `variants` are the documents of its sweep by name.
     """
 
     document: Document
     model: Model
     root: nodes.Node
     data: data.Extent | None
+    variants: Mapping[str, Document] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def runs(self) -> "Mapping[str, Plan]":
+        """The plan of every run that the document asks for: of a sweep by name, else itself by ''.
+
+        Raises `SpecError` with what is wrong with any of them, where the swept value stands.
+        """
+        if self.document.sweep is None:
+            return {"": self}
+        plans: dict[str, Plan] = {}
+        faults: dict[str, tuple[Fault, ...]] = {}
+        for name, variant in self.variants.items():
+            try:
+                plans[name], faults[name] = plan_of(Examined(variant)), ()
+            except SpecError as error:
+                faults[name] = error.faults
+        if any(faults.values()):
+            with placing(self.document.origin):
+                raise SpecError(*seen_from_sweep(self.document, faults))
+        return plans
 
     @property
     def inputs(self) -> int:
@@ -138,19 +163,26 @@ def compile(document: Document, extent: data.Extent | None = None) -> Plan:
     >>> plan.root.parameters
     1379000
     """
+    return plan_of(document.examine(), extent)
+
+
+def plan_of(examined: Examined, extent: data.Extent | None = None) -> Plan:
+    """Compile a document whose meaning was looked at already, and is not looked at again."""
+    document, faults = examined.document, [*examined.faults]
     with placing(document.origin):
-        faults = document.faults()
         try:
             if document.data and not extent:
                 extent = data.extent(document.data, folder_of(document))
-            faults = faults or _counted(document, extent).faults()
+            counted = _counted(document, extent)
+            if counted is not document:
+                faults = faults or counted.faults()
             sizes = sizes_of(document, extent)
         except SpecError as error:
             raise SpecError(*faults, *error.faults) from None
         if faults:
             raise SpecError(*faults)
     model = sized(document.model, **sizes)
-    return Plan(document, model, expand(model), extent)
+    return Plan(document, model, expand(model), extent, examined.variants)
 
 
 def _counted(document: Document, extent: data.Extent | None) -> Document:
@@ -159,25 +191,27 @@ def _counted(document: Document, extent: data.Extent | None) -> Document:
     if extent is None or not isinstance(source, Labelled) or document.sweep:
         return document
     counts = {"train": extent.train, "test": extent.test}
+    if counts == {key: getattr(source, key) for key in counts}:
+        return document
     return document.model_copy(update={"data": source.model_copy(update=counts)})
 
 
-def without_data(document: Document) -> Iterator[Plan]:
+def without_data(examined: Examined) -> Iterator[Plan]:
     """Plan a document, of a sweep each run, as far as can be without a look at files of data.
 
     There are no plans where the document leaves a size to them.
 
     >>> from ceflow.spec import Document, Mlp, Npz
     >>> model = Mlp(widths=[3], inputs=2, outputs=1)
-    >>> [plan.data for plan in without_data(Document(model=model, data=Npz(path="x", train=5)))]
+    >>> document = Document(model=model, data=Npz(path="x", train=5))
+    >>> [plan.data for plan in without_data(document.examine())]
     [Extent(inputs=2, outputs=1, train=5, test=0, image=None)]
     """
-    documents = variants(document).values() if document.sweep else (document,)
-    for each in documents:
+    for each in examined.variants.values() or [examined.document]:
         in_files = isinstance(each.data, Files)
         extent = declared(each) if in_files else None
         if extent or not in_files:
-            yield compile(_without_times(each), extent)
+            yield plan_of(Examined(_without_times(each), examined.faults), extent)
 
 
 def _without_times(document: Document) -> Document:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from ceflow.blocks import Curve
 from ceflow.blocks.svg import draw_svg
-from ceflow.compiler import Plan, compile
+from ceflow.compiler import Plan
 from ceflow.report.collected import collected_drawing
 from ceflow.runs import Results, read_collected
-from ceflow.spec import variants
 from ceflow.stages import kind_of
 from ceflow.store import RunDirectory
 
@@ -20,8 +19,8 @@ def write_figures(directory: RunDirectory, plan: Plan) -> None:
     Of a sweep, those of each of its runs, and in its own directory the curves of all runs together.
     """
     alike: dict[str, dict[str, Curve]] = {}
-    for run, document in variants(plan.document).items() if plan.document.sweep else ():
-        below, its_plan = RunDirectory(directory.path / run), compile(document)
+    for run, its_plan in plan.runs.items() if plan.document.sweep else ():
+        below = RunDirectory(directory.path / run)
         write_figures(below, its_plan)
         for name, curve in _curves(below, its_plan):
             alike.setdefault(name, {})[run] = curve

@@ -21,7 +21,7 @@ from ceflow.report.sweeps import sweep_blocks
 from ceflow.report.text import seconds, size
 from ceflow.report.trouble import standing, trouble
 from ceflow.runs import Needs, Results, known_results, read_collected
-from ceflow.spec import Stage, printable, variants
+from ceflow.spec import Stage, printable
 from ceflow.stages import Result, kind_of
 from ceflow.store import RunDirectory
 
@@ -42,7 +42,7 @@ def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
     model = tree.add(Text.assemble("model  ", (plan.model.type, "cyan"), f"  {costs(plan.root)}"))
     add_network(model, plan)
     if document.sweep:
-        names = list(variants(document))
+        names = list(plan.variants)
         first = [*names[:8], *(["..."] if len(names) > 8 else [])]
         runs = tree.add(f"sweep  {len(names)} runs; below is the most that one of them needs")
         for name in first:

@@ -2,22 +2,23 @@
 
 from ceflow.runs.collected import read_collected
 from ceflow.runs.failures import Failure, RunError
-from ceflow.runs.needs import Needs, forecast_needs, require_memory
+from ceflow.runs.prepared import Needs, Prepared, prepare
 from ceflow.runs.record import known_results
 from ceflow.runs.results import Results, results_schema
-from ceflow.runs.running import Run, reopen, run
+from ceflow.runs.running import Run, reopen, run, run_prepared
 
 __all__ = [
     "Failure",
     "Needs",
+    "Prepared",
     "Results",
     "Run",
     "RunError",
-    "forecast_needs",
     "known_results",
+    "prepare",
     "read_collected",
     "reopen",
-    "require_memory",
     "results_schema",
     "run",
+    "run_prepared",
 ]

@@ -16,7 +16,6 @@ from ceflow.spec import (
     at_path,
     history_path,
     tree_of,
-    variants,
 )
 from ceflow.stages import Values, kind_of
 from ceflow.store import RunDirectory
@@ -28,7 +27,7 @@ Runs = Mapping[str, dict[str, Values]]
 def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> Collected:
     """Gather the points of one [collect] table and fit each of its curves, or gather the curves of
     what the runs in the sweep's directory recorded. Runs that failed are left out, and named."""
-    documents = variants(plan.document)
+    documents = plan.variants
     if not asked.of_histories(plan.document):
         return _collected_points(asked, documents, runs)
     stage = history_path(asked.x)[0]

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from ceflow.blocks import Table
 from ceflow.blocks.html import section
-from ceflow.compiler import Plan, compile
+from ceflow.compiler import Plan, compile, plan_of
 from ceflow.data import Extent
 from ceflow.events import Observer, ignore
 from ceflow.runs.collected import Collected
 from ceflow.runs.failures import RunError
-from ceflow.runs.needs import require_memory
+from ceflow.runs.prepared import Prepared, prepare
 from ceflow.runs.record import read_results, read_state
 from ceflow.runs.results import Results
 from ceflow.runs.sweeping import Sweep, perform
-from ceflow.spec import Document, Fault, SpecError, load
+from ceflow.spec import Document, Examined, Fault, SpecError, examined, stack
+from ceflow.spec.text import read
 from ceflow.stages import Values
 from ceflow.store import Damaged, RunDirectory
 from ceflow.store.digests import text_facts
@@ -101,9 +102,18 @@ def run(
     ...     round(ceflow.run(document, folder).results["alpha"]["alpha"], 2)
     2.36
     """
-    plan = compile(document)
-    require_memory(plan)
-    work = perform(plan, out, observe, fail_fast=fail_fast)
+    return run_prepared(prepare(compile(document)), out, observe=observe, fail_fast=fail_fast)
+
+
+def run_prepared(
+    prepared: Prepared,
+    out: str | Path | None = None,
+    *,
+    observe: Observer = ignore,
+    fail_fast: bool = False,
+) -> Run:
+    """Do the same with a document that was checked already, and is not checked again."""
+    work = perform(prepared.plan, out, observe, fail_fast=fail_fast)
     collected = work.collected if isinstance(work, Sweep) else {}
     done = Run(work.directory.path, work.found, collected)
     if work.failures:
@@ -122,7 +132,7 @@ def reopen(directory: RunDirectory) -> Plan:
     try:
         state = read_state(directory)
         read_results(directory)
-        return compile(_document_of(directory, state), _extent_of(state))
+        return plan_of(_document_of(directory, state), _extent_of(state))
     except Damaged as damage:
         help = f"run its document again with --out {path}: what is damaged is done again"
         raise SpecError(Fault("CE501", str(damage), help=help)) from None
@@ -140,12 +150,12 @@ def _extent_of(state: Values) -> Extent | None:
     return Extent(*sizes, image=image and tuple(image))
 
 
-def _document_of(directory: RunDirectory, state: Values) -> Document:
+def _document_of(directory: RunDirectory, state: Values) -> Examined:
     """Read the document of a run, as it was resolved."""
     text, path = directory.read_text("resolved.toml"), directory.path / "resolved.toml"
     if state.get("files", {}).get("resolved.toml", text_facts(text)) != text_facts(text):
         raise Damaged(f"{path} is not as it was written")
     try:
-        return load(path)
+        return examined(stack(read(path)))
     except SpecError as error:
         raise Damaged(f"{path} is damaged: {error.faults[0].message}") from None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import mean
 
-from ceflow.compiler import Plan, compile
+from ceflow.compiler import Plan
 from ceflow.events import Event, Observer
 from ceflow.runs.collected import Collected, read_collected
 from ceflow.runs.collecting import collect
@@ -16,7 +16,7 @@ from ceflow.runs.loop import Loop, begin
 from ceflow.runs.record import digest, is_whole, known_results, read_results, read_state
 from ceflow.runs.results import Results
 from ceflow.runs.work import Work
-from ceflow.spec import Document, dumps, variants
+from ceflow.spec import Document, dumps
 from ceflow.stages import Values
 from ceflow.store import Damaged, RunDirectory, WriteError
 from ceflow.store.digests import text_facts
@@ -52,7 +52,7 @@ class Sweep(Work):
         super().__init__(plan, directory, observe, fail_fast=fail_fast)
         self.results: dict[str, dict[str, Values]] = {}
         self.collected: dict[str, Collected] = {}
-        self.documents = variants(plan.document)
+        self.documents = plan.variants
         self._done: set[str] = set()
         """The runs all of whose stages are done, those of earlier attempts included."""
         self._took: list[float] = []
@@ -86,12 +86,9 @@ class Sweep(Work):
         found = read_results(self.directory)
         self.results = found["runs"]
         self.collected = read_collected(self.directory, found)
-        for name, document in self.documents.items():
-            Loop(
-                replace(self.plan, document=document),
-                RunDirectory(self.directory.path / name),
-                _named(self.observe, name),
-            ).show()
+        for name, plan in self.plan.runs.items():
+            directory = RunDirectory(self.directory.path / name)
+            Loop(plan, directory, _named(self.observe, name)).show()
 
     def run(self) -> None:
         """Do the runs: afterwards `results` are those of all, `collected` what they show together.
@@ -104,8 +101,8 @@ class Sweep(Work):
         self._mark("running")
         self.directory.remove(*self._figures())
         try:
-            for name, document in self.documents.items():
-                self._do(name, document)
+            for name, plan in self.plan.runs.items():
+                self._do(name, plan)
                 if self.fail_fast and self.failures:
                     break
                 self._mark("running")
@@ -133,11 +130,11 @@ class Sweep(Work):
         if found.keys() == self.documents[name].stages.keys():
             self._done.add(name)
 
-    def _do(self, name: str, document: Document) -> None:
+    def _do(self, name: str, plan: Plan) -> None:
         """Do one run; what it fails with is kept, an interrupt goes on."""
         started = time.perf_counter()
         try:
-            plan, observe = compile(document), _named(self.observe, name)
+            observe = _named(self.observe, name)
             done = perform(plan, self.directory.path / name, observe, fail_fast=self.fail_fast)
         except WriteError:
             raise  # what cannot be written here cannot be written for other runs

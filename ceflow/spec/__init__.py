@@ -16,7 +16,7 @@ from ceflow.spec.data import (
     Source,
 )
 from ceflow.spec.diagnostics import Fault, Place, SpecError, printable
-from ceflow.spec.document import VERSION, Document
+from ceflow.spec.document import VERSION, Document, Examined
 from ceflow.spec.histories import recorded
 from ceflow.spec.models import (
     Block,
@@ -32,7 +32,7 @@ from ceflow.spec.models import (
 )
 from ceflow.spec.notation import flops_text, network_name, read_network
 from ceflow.spec.origin import Origin, placing, stack
-from ceflow.spec.reading import check, load, loads
+from ceflow.spec.reading import check, examined, load, loads
 from ceflow.spec.schema import json_schema
 from ceflow.spec.stages import (
     FEWEST_DRAWS,
@@ -70,6 +70,7 @@ __all__ = [
     "Digits",
     "Document",
     "Ensemble",
+    "Examined",
     "Fault",
     "Files",
     "Flow",
@@ -102,6 +103,7 @@ __all__ = [
     "check",
     "dumps",
     "dumps_origins",
+    "examined",
     "flops_text",
     "history_path",
     "json_schema",

@@ -1,6 +1,7 @@
 """A document: the whole of what a user wrote."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr
@@ -94,6 +95,21 @@ class Document(Spec):
         return self._origin
 
     def faults(self) -> list[Fault]:
+        return list(self.examine().faults)
+
+    def examine(self) -> "Examined":
+        """Look for what is wrong in its meaning; of a sweep in that of all its documents."""
+        faults, documents = self._faults(), {}
+        if not faults and self.sweep is not None:
+            faults = [fault.below("sweep") for fault in self.sweep.faults()]
+            try:
+                documents = {} if faults else variants(self)
+            except SpecError as error:
+                faults = [*error.faults]
+        return Examined(self, tuple(faults or self._collect_faults()), documents)
+
+    def _faults(self) -> list[Fault]:
+        """Find what is wrong but for its sweep and what is collected over it."""
         faults = [fault.below("model") for fault in self.model.faults()]
         faults += self._name_faults()
         earlier: dict[str, Stage] = {}
@@ -106,8 +122,7 @@ class Document(Spec):
             if len(faults) >= MOST:
                 break
             earlier[name] = stage
-        faults += float32_faults(self)
-        return faults or self._sweep_faults() or self._collect_faults()
+        return [*faults, *float32_faults(self)]
 
     def _name_faults(self) -> Iterator[Fault]:
         """Find names that would give one file to two."""
@@ -124,23 +139,21 @@ class Document(Spec):
                 message = f"{name!r} names the figures of the [collect] tables"
                 yield Fault("CE104", message, ("stages", name), "key", "give another name")
 
-    def _sweep_faults(self) -> list[Fault]:
-        if self.sweep is None:
-            return []
-        faults = [fault.below("sweep") for fault in self.sweep.faults()]
-        try:
-            if not faults:
-                variants(self)
-        except SpecError as error:
-            faults += error.faults
-        return faults
-
     def _collect_faults(self) -> list[Fault]:
         return [
             fault.below("collect", name)
             for name, collect in self.collect.items()
             for fault in collect.faults_in(self)
         ]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A document, what is wrong in its meaning, and the documents of its sweep by name."""
+
+    document: Document
+    faults: tuple[Fault, ...] = ()
+    variants: Mapping[str, Document] = field(default_factory=dict)
 
 
 def _reference_faults(

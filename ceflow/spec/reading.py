@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ceflow.spec.base import Steps
 from ceflow.spec.diagnostics import Fault, SpecError
-from ceflow.spec.document import VERSION, Document
+from ceflow.spec.document import VERSION, Document, Examined
 from ceflow.spec.faults import faults_of
 from ceflow.spec.origin import Origin, placing, stack
 from ceflow.spec.text import Text, read
@@ -24,7 +24,7 @@ def load(path: str | os.PathLike[str], settings: Sequence[str] = ()) -> Document
 
     Raises `SpecError` with every fault in it, each at its place in the file that wrote it.
     """
-    return read_document(stack(read(path), settings))
+    return examined(stack(read(path), settings)).document
 
 
 def loads(
@@ -35,11 +35,14 @@ def loads(
     >>> loads('model = {type = "mlp", widths = [3]}', settings=["model.widths=[4]"]).model.widths
     (4,)
     """
-    return read_document(stack(Text("<string>", text, syntax, Path()), settings))
+    return examined(stack(Text("<string>", text, syntax, Path()), settings)).document
 
 
-def read_document(origin: Origin) -> Document:
-    """Read the document that texts say together. Raises `SpecError` with every fault found."""
+def examined(origin: Origin) -> Examined:
+    """Read the document that texts say together, and find no fault in its meaning.
+
+    Raises `SpecError` with every fault found.
+    """
     with placing(origin):
         try:
             document = validate(origin.tree)
@@ -49,8 +52,7 @@ def read_document(origin: Origin) -> Document:
                 beside = _faults_beside(error.faults, origin.tree)
             raise SpecError(*error.faults, *beside) from None
         document._origin = origin
-        check(document)
-    return document
+        return check(document)
 
 
 def validate(tree: dict[str, Any]) -> Document:
@@ -151,8 +153,9 @@ def _referred_to(fault: Fault, tree: dict[str, Any]) -> str | None:
     return str(_at(tree, fault.path)).removeprefix("stages.").partition(".")[0]
 
 
-def check(document: Document) -> None:
-    """Raise `SpecError` with what is wrong in the meaning of a document."""
-    faults = document.faults()
-    if faults:
-        raise SpecError(*faults)
+def check(document: Document) -> Examined:
+    """Examine a document. Raises `SpecError` with what is wrong in its meaning."""
+    found = document.examine()
+    if found.faults:
+        raise SpecError(*found.faults)
+    return found

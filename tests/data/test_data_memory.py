@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import ceflow
-from ceflow.runs import forecast_needs
+from ceflow.runs import prepare
 from ceflow.spec import (
     Bottleneck,
     Document,
@@ -46,7 +46,7 @@ READERS: dict[str, tuple[Any, Any]] = {
 
 def memory(model: Any, stage: Any, data: Any = DATA) -> float:
     plan = ceflow.compile(Document(data=data, model=model, stages={"s": stage}))
-    return forecast_needs(plan)["s"].memory
+    return prepare(plan).needs()["s"].memory
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -14,7 +14,7 @@ from ceflow.report import plan_tree, run_report, write_figures
 from ceflow.report.figures import overlaid
 from ceflow.report.plot import LETTERS, POINT, POINTS, draw
 from ceflow.report.text import seconds, size
-from ceflow.runs import forecast_needs
+from ceflow.runs import prepare
 from ceflow.spec import (
     Document,
     Ensemble,
@@ -224,7 +224,7 @@ def report_of(run: ceflow.Run) -> str:
 
 def test_plan_tree_shows_data_model_layers_and_stages():
     plan = ceflow.compile(DOCUMENT)
-    text = text_of(plan_tree(plan, forecast_needs(plan)))
+    text = text_of(plan_tree(plan, prepare(plan).needs()))
     member = 3 * 1200 + 1200**2 + 1200 * 20 + 20 * 2
     for fact in (
         "shown  seed 7, float64",
@@ -255,9 +255,9 @@ def test_infinite_layers_are_shown_as_such():
 
 
 def test_memory_of_a_stage_is_shown():
-    document = DOCUMENT.model_copy(update={"data": Gaussian(train=2000, inputs=3, outputs=2)})
+    document = DOCUMENT.model_copy(update={"data": Gaussian(train=200, inputs=3, outputs=2)})
     plan = ceflow.compile(document)
-    forecasts = forecast_needs(plan)
+    forecasts = prepare(plan).needs()
     lines = text_of(plan_tree(plan, forecasts)).splitlines()
     (line,) = [line for line in lines if "infinite" in line]
     assert f"memory {size(forecasts['infinite'].memory)}" in line

@@ -14,8 +14,8 @@ from stubs import Untyped, stub
 import ceflow
 from ceflow import stages
 from ceflow.events import Event, Progress, StageFinished, StageStarted
-from ceflow.runs import machine, require_memory
-from ceflow.runs.needs import PLAIN, forecast
+from ceflow.runs import machine, prepare
+from ceflow.runs.prepared import PLAIN
 from ceflow.spec import Document, Gaussian, Kernel, Mlp, Search, SpecError, Variance, member_of
 
 ANALYTIC = Kernel()
@@ -481,12 +481,12 @@ def test_kernel_that_does_not_fit_is_refused_before_anything_is_written(
 
 def test_memory_is_compared_with_what_the_machine_has(monkeypatch):
     plan = ceflow.compile(document())
-    needed = max(forecast(plan, stage).memory for stage in plan.document.stages.values())
+    needed = max(each.memory for each in prepare(plan).forecasts[""].values())
     monkeypatch.setattr(machine, "memory", lambda: needed + PLAIN)
-    require_memory(plan)
+    prepare(plan)
     monkeypatch.setattr(machine, "memory", lambda: needed + PLAIN - 1)
     with pytest.raises(SpecError, match="CE401"):
-        require_memory(plan)
+        prepare(plan)
 
 
 def test_memory_of_this_machine_is_known():

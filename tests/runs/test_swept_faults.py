@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ceflow
-from ceflow.runs import require_memory
+from ceflow.runs import prepare
 from ceflow.spec import Fault, SpecError
 from ceflow.spec.sweep import seen_from_sweep
 
@@ -30,7 +30,7 @@ def files(tmp_path, monkeypatch):
 
 def faults_of(sweep: str) -> list[Fault]:
     with pytest.raises(SpecError) as caught:
-        require_memory(ceflow.compile(ceflow.loads(BASE + sweep)))
+        prepare(ceflow.compile(ceflow.loads(BASE + sweep)))
     return list(caught.value.faults)
 
 

@@ -219,7 +219,7 @@ def test_a_sweep_may_go_over_the_size_up_to_infinity():
 
 
 def test_a_network_that_does_not_fit_is_refused_with_its_key(monkeypatch):
-    from ceflow.runs import require_memory
+    from ceflow.runs import prepare
 
     monkeypatch.setattr("ceflow.runs.machine.memory", lambda: 1e9)
     cases = [
@@ -228,5 +228,5 @@ def test_a_network_that_does_not_fit_is_refused_with_its_key(monkeypatch):
     ]
     for model, stage, key in cases:
         with pytest.raises(SpecError, match=r"CE401.*would need [\d.]+ GB") as caught:
-            require_memory(ceflow.compile(document(model, {"s": stage})))
+            prepare(ceflow.compile(document(model, {"s": stage})))
         assert caught.value.faults[0].help == f"lower {key}"

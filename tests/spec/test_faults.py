@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ceflow.compiler import compile
-from ceflow.runs import require_memory
+from ceflow.runs import prepare
 from ceflow.spec import SpecError, Text, load, loads, placing, stack
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.reading import validate
@@ -281,7 +281,7 @@ def test_the_largest_sizes_are_a_fault_of_memory():
     text = MODEL.replace("3", str(10**12)) + "inputs = 2\noutputs = 1\n"
     text += f'[data]\nsource = "gaussian"\ninputs = 2\ntrain = {10**12}\n'
     with pytest.raises(SpecError) as caught:
-        require_memory(compile(loads(text + '[stages.k]\ntype = "kernel"\n')))
+        prepare(compile(loads(text + '[stages.k]\ntype = "kernel"\n')))
     assert [fault.code for fault in caught.value.faults] == ["CE401"]
 
 

@@ -310,10 +310,10 @@ def test_a_fault_of_what_is_collected_is_said_where_it_is(case):
 
 
 def test_a_flow_that_does_not_fit_is_refused(monkeypatch):
-    from ceflow.runs import require_memory
+    from ceflow.runs import prepare
 
     monkeypatch.setattr("ceflow.runs.machine.memory", lambda: 1e9)
     wide = document({"f": Flow(**END, replicas=100)}, model=Mlp(widths=(4000, 4000)))
     with pytest.raises(SpecError, match=r"CE401.*stage 'f' would need [\d.]+ GB") as caught:
-        require_memory(ceflow.compile(wide))
+        prepare(ceflow.compile(wide))
     assert caught.value.faults[0].help.startswith("lower model.widths")

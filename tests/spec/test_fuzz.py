@@ -30,7 +30,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ceflow.compiler import compile
-from ceflow.runs import require_memory
+from ceflow.runs import prepare
 from ceflow.spec import SpecError, load, loads
 from ceflow.spec.codes import CODES
 
@@ -60,7 +60,7 @@ BROKEN = Counter()
 def faults_of(path, arguments=()):
     """What a file ends in: no faults, or some; anything else that is raised goes up as it is."""
     try:
-        require_memory(compile(load(path, arguments)))
+        prepare(compile(load(path, arguments)))
     except SpecError as error:
         assert error.faults  # noqa: PT017
         str(error).encode()

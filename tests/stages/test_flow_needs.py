@@ -4,8 +4,7 @@ import pytest
 
 from ceflow.compiler import compile
 from ceflow.data import load as read
-from ceflow.runs import machine, require_memory
-from ceflow.runs.needs import forecast
+from ceflow.runs import machine, prepare
 from ceflow.spec import Document, Flow, SpecError, loads
 
 DATA = '[data]\nsource = "gaussian"\ninputs = 20\ntrain = 10\n'
@@ -31,7 +30,7 @@ def test_what_does_not_fit_is_refused_with_advice(case, monkeypatch):
     model, options, advice = TOO_LARGE[case]
     monkeypatch.setattr(machine, "memory", lambda: 25e9)
     with pytest.raises(SpecError) as caught:
-        require_memory(compile(loads(DATA + model + FLOW + options)))
+        prepare(compile(loads(DATA + model + FLOW + options)))
     (fault,) = caught.value.faults
     assert fault.code == "CE401"
     assert advice in fault.help
@@ -40,7 +39,7 @@ def test_what_does_not_fit_is_refused_with_advice(case, monkeypatch):
 @pytest.mark.parametrize("model", [MLP, BOTTLENECK.format("inf")])
 def test_explicit_solvers_fit(model, monkeypatch):
     monkeypatch.setattr(machine, "memory", lambda: 25e9)
-    require_memory(compile(loads(DATA + model + FLOW)))
+    prepare(compile(loads(DATA + model + FLOW)))
 
 
 def flow_of(document: Document) -> Flow:
@@ -124,7 +123,7 @@ def test_dense_systems_take_what_is_forecast(train, width):
     model = f'[model]\ntype = "mlp"\nwidths = [{width}, {width}]\nactivation = "tanh"\n'
     text = DATA.replace("train = 10", f"train = {train}") + model + FLOW
     plans = [compile(loads(text + options)) for options in ("", 'solver = "kvaerno5"')]
-    plain, dense = (forecast(each, each.document.stages["f"]).memory for each in plans)
+    plain, dense = (prepare(each).forecasts[""]["f"].memory for each in plans)
     with jax.enable_x64(True):
         x, y = jnp.ones((train, 20)), jnp.ones((train, 1))
         flow, start = dynamics.parameter_flow(

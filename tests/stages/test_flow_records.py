@@ -11,7 +11,7 @@ from test_flow import MLP, OUTPUTS, TRAIN, array, document, drawn, examples, lin
 
 import ceflow
 from ceflow import dynamics, kernels
-from ceflow.runs.needs import forecast
+from ceflow.runs.prepared import forecast
 from ceflow.spec import Ensemble, Flow, Gaussian, Kernel
 from ceflow.stages import KINDS
 from ceflow.stages.flow import problem
@@ -184,7 +184,7 @@ def test_more_replicas_and_wider_networks_are_forecast_to_need_more():
         flow = Flow(time=1.0, replicas=replicas, engine=engine)
         data = Gaussian(train=100, inputs=10)
         plan = ceflow.compile(document({"flow": flow}, model=model, data=data))
-        return forecast(plan, flow)
+        return forecast(plan, flow, plan.model)
 
     weights_of_49 = 49 * 8 * 11_000
     assert needed(100, 50).memory > needed(100, 1).memory + weights_of_49

@@ -9,7 +9,7 @@ import pytest
 
 import ceflow
 from ceflow.kernels import analytic, empirical_ntk
-from ceflow.runs.needs import forecast
+from ceflow.runs.prepared import forecast
 from ceflow.runs.running import reopen
 from ceflow.seeding import Seed
 from ceflow.spec import Block, Digits, Document, Gaussian, Kernel, Model, Resnext, SpecError, Stage
@@ -107,6 +107,6 @@ def test_more_examples_are_forecast_to_take_more(model: Model, data: Any):
         stage = Kernel(method="empirical")
         more = data.model_copy(update={"train": train, "test": 0})
         plan = ceflow.compile(Document(data=more, model=model, stages={"k": stage}))
-        needs.append(forecast(plan, stage))
+        needs.append(forecast(plan, stage, plan.model))
     assert needs[1].memory > 5 * needs[0].memory
     assert needs[1].work.flops > 50 * needs[0].work.flops

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import ceflow
 from ceflow.blocks import Note, Table
 from ceflow.cli import main
-from ceflow.runs import RunError, require_memory
+from ceflow.runs import RunError, prepare
 from ceflow.spec import (
     Block,
     Budget,
@@ -147,7 +147,7 @@ def test_a_budget_below_the_smallest_network_is_a_fault_beforehand(name):
     model, budget, has, lever = IMPOSSIBLE[name]
     document = Document(model=model, stages={"s": Search(alpha=3.0, budget=Budget(**budget))})
     with pytest.raises(SpecError) as caught:
-        require_memory(ceflow.compile(document))
+        prepare(ceflow.compile(document))
     (fault,) = caught.value.faults
     assert (fault.code, fault.path[:3]) == ("CE104", ("stages", "s", "budget"))
     assert has in fault.message
@@ -167,7 +167,7 @@ def test_an_answer_larger_than_any_network_is_a_fault_beforehand(name):
     keys = dict(LARGE[name])
     document = Document(model=keys.pop("model", MLP), stages={"s": Search(**keys)})
     with pytest.raises(SpecError, match=r"the primal would be [\d,]{17,} members") as caught:
-        require_memory(ceflow.compile(document))
+        prepare(ceflow.compile(document))
     (fault,) = caught.value.faults
     assert (fault.code, fault.path[:2]) == ("CE104", ("stages", "s"))
     assert fault.help.startswith("lower the budget" if "budget" in keys else "give the [model]")
@@ -191,7 +191,7 @@ def test_a_baseline_without_a_variance_is_a_fault_beforehand(keys, widths, key, 
     model = Mlp(widths=widths, inputs=3, outputs=1)
     document = Document(model=model, stages={"s": Search(**keys)})
     with pytest.raises(SpecError) as caught:
-        require_memory(ceflow.compile(document))
+        prepare(ceflow.compile(document))
     (fault,) = caught.value.faults
     assert (fault.code, fault.path) == ("CE104", ("stages", "s", key))
     assert message in fault.message
@@ -233,7 +233,7 @@ def test_what_is_wrong_with_latencies_is_said_in_place(tmp_path, times, keys, co
     text = ceflow.dumps(Document(model=MLP, stages={"s": search}))
     (tmp_path / "spec.toml").write_text(text)
     with pytest.raises(SpecError) as caught:
-        require_memory(ceflow.compile(ceflow.load(tmp_path / "spec.toml")))
+        prepare(ceflow.compile(ceflow.load(tmp_path / "spec.toml")))
     (fault,) = caught.value.faults
     assert (fault.code, fault.path[:3]) == (code, ("stages", "s", key))
     assert fault.place is not None
@@ -263,7 +263,7 @@ def test_a_budget_that_one_run_of_a_sweep_cannot_meet_leaves_the_others(tmp_path
 
 def test_a_budget_that_no_run_of_a_sweep_can_meet_is_a_fault_beforehand():
     with pytest.raises(SpecError, match="no network is within the budget of 5 parameters"):
-        require_memory(ceflow.compile(swept([5, 6])))
+        prepare(ceflow.compile(swept([5, 6])))
 
 
 def swept(budgets: list[int]) -> Document:

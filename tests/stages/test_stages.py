@@ -14,7 +14,7 @@ import ceflow
 from ceflow import stages
 from ceflow.blocks import Curve, Table, number
 from ceflow.kernels import analytic, empirical_ntk
-from ceflow.runs.needs import forecast
+from ceflow.runs.prepared import forecast
 from ceflow.seeding import Seed
 from ceflow.spec import Circle, Document, Ensemble, Gaussian, Kernel, Mlp, Model, Search, Variance
 from ceflow.variance import exact_moments
@@ -301,10 +301,10 @@ def test_full_kernel_is_symmetric_under_exchange_of_examples_and_outputs(done):
 
 def larger(change: dict[str, Any]) -> tuple[float, float]:
     keys: dict[str, Any] = {"data": Gaussian(train=50, inputs=3, outputs=OUTPUTS), "model": MEMBER}
-    small = ceflow.compile(Document(**keys))
-    big = ceflow.compile(Document(**(keys | change)))
+    plans = (ceflow.compile(Document(**each)) for each in (keys, keys | change))
     stage = Kernel(method="empirical")
-    return forecast(small, stage).memory, forecast(big, stage).memory
+    small, big = (forecast(plan, stage, plan.model).memory for plan in plans)
+    return small, big
 
 
 @pytest.mark.parametrize(
@@ -328,23 +328,24 @@ def test_kernel_forecast_is_at_least_the_matrix_and_its_disk_is_the_matrix(preci
     )
     matrix = 300**2 * (8 if precision == "float64" else 4)
     for stage in (Kernel(), Kernel(method="empirical")):
-        found = forecast(plan, stage)
+        found = forecast(plan, stage, plan.model)
         assert found.disk == matrix
         assert found.memory > 2 * matrix
         assert found.key == "data.train"
-    full = forecast(plan, Kernel(method="empirical", outputs="full"))
+    full = forecast(plan, Kernel(method="empirical", outputs="full"), plan.model)
     assert full.disk == matrix * OUTPUTS**2
 
 
 def test_exact_method_needs_no_memory_for_draws():
     plan = ceflow.compile(document())
-    assert forecast(plan, Variance(draws=10**12)).memory < 1e9
+    assert forecast(plan, Variance(draws=10**12), plan.model).memory < 1e9
 
 
 def test_memory_does_not_grow_with_the_draws():
     plan = ceflow.compile(document())
     for method in ("sample", "monte-carlo"):
-        few, many = (forecast(plan, Variance(method=method, draws=n)) for n in (10**4, 10**12))
+        variances = (Variance(method=method, draws=n) for n in (10**4, 10**12))
+        few, many = (forecast(plan, stage, plan.model) for stage in variances)
         assert few.memory == many.memory
 
 

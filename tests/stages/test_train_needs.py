@@ -11,8 +11,8 @@ import pytest
 import ceflow
 from ceflow.blocks import Curve, Note, Table
 from ceflow.history import History
-from ceflow.runs import require_memory
-from ceflow.runs.needs import forecast
+from ceflow.runs import prepare
+from ceflow.runs.prepared import forecast
 from ceflow.spec import (
     Bottleneck,
     Circle,
@@ -38,7 +38,8 @@ def document(stage: Train, size: float = 3, data: Any = SMALL, **keys: Any) -> D
 
 def needed(stage: Train, **keys: Any) -> float:
     """Bytes, without those of the process."""
-    return forecast(ceflow.compile(document(stage, **keys)), stage).memory
+    plan = ceflow.compile(document(stage, **keys))
+    return forecast(plan, stage, plan.model).memory
 
 
 def test_mnist_with_a_wide_bottleneck_needs_less_than_3_gb():
@@ -82,7 +83,7 @@ TOO_MUCH = {
 def test_what_does_not_fit_is_refused_and_the_key_to_lower_named(case):
     stage, keys, key = TOO_MUCH[case]
     with pytest.raises(SpecError, match=r"CE401.*would need [\d.,]+ GB") as caught:
-        require_memory(ceflow.compile(document(stage, **keys)))
+        prepare(ceflow.compile(document(stage, **keys)))
     assert caught.value.faults[0].help.startswith(f"lower {key}")
     assert ("set batch" in caught.value.faults[0].help) == (stage.batch is None)
 
@@ -90,8 +91,8 @@ def test_what_does_not_fit_is_refused_and_the_key_to_lower_named(case):
 def test_a_plan_of_it_does_not_load_jax(tmp_path):
     (tmp_path / "spec.toml").write_text(dumps(document(Train(steps=3))))
     program = (
-        "import sys, ceflow; from ceflow.runs import require_memory;"
-        f"require_memory(ceflow.compile(ceflow.load({str(tmp_path / 'spec.toml')!r})));"
+        "import sys, ceflow; from ceflow.runs import prepare;"
+        f"prepare(ceflow.compile(ceflow.load({str(tmp_path / 'spec.toml')!r})));"
         "assert 'jax' not in sys.modules and 'numpy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -9,7 +9,7 @@ import ceflow
 from ceflow import claims
 from ceflow.blocks import Curve, Note, Table
 from ceflow.report import run_report
-from ceflow.runs import forecast_needs, require_memory
+from ceflow.runs import prepare
 from ceflow.spec import Bottleneck, Claim, Document, Ensemble, Mlp, SpecError, Stage, Verify
 from ceflow.spec.stages.verify import OF_DRAWS, OF_ENSEMBLES
 from ceflow.stages import kind_of
@@ -140,7 +140,7 @@ def test_a_claim_has_its_own_random_numbers(done, tmp_path):
 @pytest.mark.parametrize("claim", ["lemma-3.1", "theorem-3.2", "lemma-4.1", "eq-6", "eq-41"])
 def test_wide_networks_are_forecast_to_take_more(claim):
     few, many = (
-        forecast_needs(ceflow.compile(document(claim, width=width, draws=1000)))["v"]
+        prepare(ceflow.compile(document(claim, width=width, draws=1000))).needs()["v"]
         for width in (1000, 1_000_000)
     )
     assert many.memory > few.memory + 1e7
@@ -165,7 +165,7 @@ def test_what_does_not_fit_is_refused_and_the_key_to_lower_named(case):
     model, claim, sizes, key = TOO_MUCH[case]
     stages: dict[str, Stage] = {"v": Verify(claims=[claim], **sizes)}
     with pytest.raises(SpecError, match="CE401") as caught:
-        require_memory(ceflow.compile(Document(model=model, stages=stages)))
+        prepare(ceflow.compile(Document(model=model, stages=stages)))
     assert caught.value.faults[0].help == f"lower {key}"
 
 
@@ -173,7 +173,7 @@ def test_more_members_are_forecast_to_take_more():
     def needs(multiplicity: int) -> Any:
         stages: dict[str, Stage] = {"v": Verify(claims=["lemma-1", "theorem-1"])}
         model = Ensemble(multiplicity=multiplicity, member=MEMBER)
-        return forecast_needs(ceflow.compile(Document(model=model, stages=stages)))["v"]
+        return prepare(ceflow.compile(Document(model=model, stages=stages))).needs()["v"]
 
     assert needs(1000).seconds > 2 * needs(10).seconds
 

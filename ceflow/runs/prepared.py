@@ -1,0 +1,173 @@
+"""What is known of a run before it begins: its plan, and what each stage will need."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ceflow import stages
+from ceflow.compiler import Plan
+from ceflow.runs import machine
+from ceflow.runs.rates import Rates, rates
+from ceflow.spec import (
+    Bottleneck,
+    Ensemble,
+    Fault,
+    Model,
+    Resnext,
+    SpecError,
+    Stage,
+    placing,
+    seen_from_sweep,
+)
+from ceflow.stages import Forecast, Work
+
+PLAIN = 80e6
+"""Bytes of a process that has loaded NumPy but not JAX."""
+
+
+WIDTHS: dict[type, str] = {
+    Bottleneck: "model.encoder.widths",
+    Ensemble: "model.member.widths",
+    Resnext: "model.base_width",
+}
+"""Where a model says its widths, if not in `model.widths`."""
+
+
+class Needs(NamedTuple):
+    """Bytes of memory while the stage runs, the process itself included; bytes of disk; seconds of
+    a machine that does nothing else. Whether they are those of an adaptive solver that may take
+    many times as many steps as most, and seconds of as many as it may take."""
+
+    memory: float
+    disk: float
+    seconds: float
+    adaptive: bool = False
+    longest: float = 0.0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A document on its way to a run: its plan, and what each stage of each of its runs will do.
+
+    It was checked: its stages can be done, and have enough memory on this machine.
+    """
+
+    plan: Plan
+    forecasts: Mapping[str, Mapping[str, Forecast]]
+    """By run, of a document without a sweep by '', then by stage."""
+
+    def needs(self) -> dict[str, Needs]:
+        """Tell what each stage will need; in a sweep the most over its runs.
+
+        The first time on a machine this measures its rates, for a few seconds.
+        """
+        known = rates() if self.plan.document.stages else Rates()
+        found = [_needs(self.plan.runs[run], each, known) for run, each in self.forecasts.items()]
+        return {
+            name: Needs(*map(max, zip(*(needs[name] for needs in found), strict=True)))
+            for name in self.plan.document.stages
+        }
+
+
+def _needs(plan: Plan, forecasts: Mapping[str, Forecast], known: Rates) -> dict[str, Needs]:
+    needs, loaded = {}, False
+    for name, found in forecasts.items():
+        starts = found.work.compilations > 0 and not loaded
+        loaded = loaded or starts
+        base = known.base if loaded else PLAIN
+        works = found.work, found.most or found.work
+        usual, most = (_seconds(work, plan, known) + known.start * starts for work in works)
+        needs[name] = Needs(base + found.memory, found.disk, usual, found.most is not None, most)
+    return needs
+
+
+def prepare(plan: Plan) -> Prepared:
+    """Check that stages can be done, and forecast what they do.
+
+    Raises `SpecError` for what stages cannot do, and for more memory than the machine has. Of a
+    sweep for the first of its runs that would need more, and for what cannot be done where that is
+    so of all its runs: else the others are done.
+    """
+    models = {run: _expected_models(each) for run, each in plan.runs.items()}
+    impossible = {run: list(_stage_faults(plan.runs[run], models[run])) for run in models}
+    if all(impossible.values()):
+        swept = plan.document.sweep is not None
+        _refuse(plan, seen_from_sweep(plan.document, impossible) if swept else impossible[""])
+    forecasts = {run: _forecasts(plan.runs[run], models[run]) for run in models}
+    for run, each in forecasts.items():
+        _refuse(plan, list(_memory_faults(plan.runs[run], each, run)))
+    return Prepared(plan, forecasts)
+
+
+def _refuse(plan: Plan, faults: list[Fault]) -> None:
+    """Raise `SpecError` where there are faults."""
+    if faults:
+        with placing(plan.document.origin):
+            raise SpecError(*faults)
+
+
+def _expected_models(plan: Plan) -> dict[str, Model]:
+    """Guess the network that each stage will act on, before searches have run: what they find is
+    forecast by an alpha like most."""
+    models: dict[str, Model] = {}
+    offers: dict[str, Mapping[str, Model]] = {}
+    for name, stage in plan.document.stages.items():
+        if stage.answer is None:
+            models[name] = plan.model
+            continue
+        search, part = stage.answer
+        if search not in offers:
+            spec = plan.document.stages[search]
+            offers[search] = stages.kind_of(spec).offers(spec, plan, models[search])
+        models[name] = offers[search][part]
+    return models
+
+
+def _stage_faults(plan: Plan, models: Mapping[str, Model]) -> Iterator[Fault]:
+    """Find what is wrong with stages that only counts and files tell."""
+    for name, stage in plan.document.stages.items():
+        for fault in stages.kind_of(stage).faults(name, stage, plan, models[name]):
+            yield fault.below("stages", name)
+
+
+def _forecasts(plan: Plan, models: Mapping[str, Model]) -> dict[str, Forecast]:
+    return {name: forecast(plan, each, models[name]) for name, each in plan.document.stages.items()}
+
+
+def forecast(plan: Plan, stage: Stage, model: Model) -> Forecast:
+    """Forecast what one stage will do with a network, reading its data included."""
+    found = stages.kind_of(stage).cost(stage, plan, model)
+    reads = plan.document.data is not None and stages.reads_data(stage, model)
+    return stages.with_data(found, plan) if reads else found
+
+
+def _memory_faults(plan: Plan, forecasts: Mapping[str, Forecast], run: str) -> Iterator[Fault]:
+    available, of_run = machine.memory(), f" of the run {run!r}" if run else ""
+    for name, found in forecasts.items():
+        needed = found.memory + PLAIN
+        if needed > available:
+            need, there = (f"{size / 1e9:,.1f} GB" for size in (needed, available))
+            message = (
+                f"stage {name!r}{of_run} would need {need} of memory; this machine has {there}"
+            )
+            help = f"lower {_full(found.key, name, plan)}"
+            help += f", or {found.instead}" if found.instead else ""
+            yield Fault("CE401", message, ("stages", name), "key", help)
+
+
+def _full(key: str, stage: str, plan: Plan) -> str:
+    """Write the path of a key that a forecast names: of the stage, of [data], or of the model."""
+    if key == "model.widths":
+        return WIDTHS.get(type(plan.model), key)
+    return key if "." in key else f"stages.{stage}.{key}"
+
+
+def _seconds(work: Work, plan: Plan, known: Rates) -> float:
+    flops = known.flops64 if plan.document.precision == "float64" else known.flops32
+    return (
+        work.flops / flops
+        + work.traffic / known.traffic
+        + work.normals / known.normals
+        + work.compilations * known.compilation
+        + work.seconds
+    )
