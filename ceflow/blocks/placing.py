@@ -22,15 +22,15 @@ def shown(content: T, escape: Callable[[str], str] = printable) -> T:
     >>> shown(("a", 1.0, Series("\x1b[2J", (1.0,), (2.0,))))
     ('a', 1.0, Series(label='\\x1b[2J', x=(1.0,), y=(2.0,), style='line'))
     """
-    found: Any = content
+    escaped: Any = content
     if isinstance(content, str):
-        found = escape(content)
+        escaped = escape(content)
     elif isinstance(content, tuple):
-        found = tuple(shown(each, escape) for each in content)
+        escaped = tuple(shown(each, escape) for each in content)
     elif is_dataclass(content) and not isinstance(content, type):
         values = {each.name: shown(getattr(content, each.name), escape) for each in fields(content)}
-        found = replace(content, **values)
-    return found
+        escaped = replace(content, **values)
+    return escaped
 
 
 def drawable(drawing: Drawing) -> tuple[Drawing, str]:

@@ -133,8 +133,8 @@ def quotients(
         _slopes(kernels, (x[:, None] + by).reshape(-1, x.shape[1]), other).reshape(shape)
         for by in (unit, -unit)
     )
-    found = (ahead - behind)[each, :, each] / (2 * step)
-    return (x * other).sum(1, keepdims=True) * found
+    quotient = (ahead - behind)[each, :, each] / (2 * step)
+    return (x * other).sum(1, keepdims=True) * quotient
 
 
 def _slopes(

@@ -33,9 +33,9 @@ def both_halves(trial: Trial) -> Verdict:
         whole = decoder + encoder
         if not _norm(whole):
             raise ValueError("eq. 5: nothing in the network drawn moves; take a larger width")
-        found = _norm(whole - _difference(start, moved, whole)) / _norm(whole)
+        deviation = _norm(whole - _difference(start, moved, whole)) / _norm(whole)
         share = _norm(encoder) / _norm(whole)
-    return Verdict({"derivative": Part(found, 0.0, 100 * error)}, {"encoder_share": share})
+    return Verdict({"derivative": Part(deviation, 0.0, 100 * error)}, {"encoder_share": share})
 
 
 def _of(start: Start, half: str) -> Float[Array, "n outputs"]:

@@ -39,7 +39,7 @@ class Followed(NamedTuple):
     """`J_t(g_0)`: of points that do not move."""
 
 
-class Limit(NamedTuple):
+class LimitKernels(NamedTuple):
     """The kernels that are said to drive, and the learning rates."""
 
     theta: Float[Array, "n n"]
@@ -80,7 +80,7 @@ def follow(
     def loss(weights: Any) -> Array:
         return 0.5 * jnp.square(jax.vmap(eqx.combine(weights, rest))(x) - y).sum()
 
-    def seen(weights: Any) -> Followed:
+    def values_at(weights: Any) -> Followed:
         whole = eqx.combine(weights, rest)
         points = jax.vmap(whole.encoder)(x)
         slope = jax.vmap(jax.jacrev(whole.decoder))
@@ -95,23 +95,25 @@ def follow(
             )
             for part, rate in zip(parts, rates, strict=True)
         ]
-        return Halves(*moved), seen(weights)
+        return Halves(*moved), values_at(weights)
 
     last, before = jax.lax.scan(step, weights, length=steps)
-    return jax.tree.map(lambda all, end: jnp.concatenate([all, end[None]]), before, seen(last))
+    return jax.tree.map(lambda all, end: jnp.concatenate([all, end[None]]), before, values_at(last))
 
 
 @eqx.filter_jit
-def right_sides(limit: Limit, followed: Followed, y: Array) -> tuple[Array, Array, Array, Array]:
+def right_sides(
+    limit: LimitKernels, followed: Followed, y: Array
+) -> tuple[Array, Array, Array, Array]:
     """Compute the right sides of BN eq. 14, 12 and 13 times the rates, and `dJ dg`, of each step.
 
     The latter is the second-order part of what f changes by, which a derivative leaves out."""
     fixed = followed.points[0]
 
-    def one(seen: Followed) -> tuple[Array, Array, Array, Array]:
-        chi, g = seen.outputs - y, seen.points
-        moved = -limit.rates.encoder * limit.theta @ jnp.einsum("nod,no->nd", seen.jacobians, chi)
-        carried = jnp.einsum("nod,nd->no", seen.jacobians, moved)
+    def one(now: Followed) -> tuple[Array, Array, Array, Array]:
+        chi, g = now.outputs - y, now.points
+        moved = -limit.rates.encoder * limit.theta @ jnp.einsum("nod,no->nd", now.jacobians, chi)
+        carried = jnp.einsum("nod,nd->no", now.jacobians, moved)
         learned = -limit.rates.decoder * limit.ntk(g, g) @ chi
         turned, here = (
             -limit.rates.decoder * jnp.einsum("mo,nmd->nod", chi, limit.ntk_slope(x, g))
@@ -122,13 +124,13 @@ def right_sides(limit: Limit, followed: Followed, y: Array) -> tuple[Array, Arra
     return jax.lax.map(one, jax.tree.map(lambda all: all[:-1], followed))
 
 
-def residuals(limit: Limit, followed: Followed, y: Array) -> Residuals:
+def residuals(limit: LimitKernels, followed: Followed, y: Array) -> Residuals:
     """Compute the residuals of each step, and of all up to it."""
     *rights, second = (np.asarray(each, float) for each in right_sides(limit, followed, y))
-    seen = (followed.outputs, followed.points, followed.fixed)
+    recorded = (followed.outputs, followed.points, followed.fixed)
     steps, sums, rounding = {}, {}, {}
     eps = float(jnp.finfo(followed.outputs.dtype).eps)
-    for name, right, values in zip("fgJ", rights, seen, strict=True):
+    for name, right, values in zip("fgJ", rights, recorded, strict=True):
         psi = np.asarray(values, float)
         steps[name] = relative(np.diff(psi, axis=0), right)
         sums[name] = relative(psi[1:] - psi[0], np.cumsum(right, axis=0))
@@ -137,9 +139,9 @@ def residuals(limit: Limit, followed: Followed, y: Array) -> Residuals:
     return Residuals(steps, sums, rounding, discrete, rights[2].sum(0), start)
 
 
-def relative(found: np.ndarray, expected: np.ndarray) -> Float[np.ndarray, " steps"]:
+def relative(value: np.ndarray, expected: np.ndarray) -> Float[np.ndarray, " steps"]:
     """Measure how far the one is from the other, in Frobenius norm, along the first axis."""
-    return norms(found - expected) / norms(expected)
+    return norms(value - expected) / norms(expected)
 
 
 def norms(each: np.ndarray) -> Float[np.ndarray, " steps"]:

@@ -19,7 +19,7 @@ CALLS = 20
 """In so many calls of one program are the networks drawn."""
 
 
-class Moments(NamedTuple):
+class DrawnMoments(NamedTuple):
     """Means over draws, of pairs and z = (f(x), f(x'), J(x), J(x'))."""
 
     second: Float[Array, "pairs k k"]
@@ -41,19 +41,19 @@ def covariances(trial: Trial, kernels: type[DecoderKernels] = DecoderKernels) ->
     network = trial.bottleneck
     d = int(network.size)
     pairs = trial.normal("pairs", trial.points, 2, d)
-    found = drawn_moments(trial, network, pairs)
+    moments = drawn_moments(trial, network, pairs)
     expected = np.asarray(theory(kernels(network), pairs), float)
     blocks = {"JJ": (slice(2, None),) * 2, "ff": (slice(2),) * 2, "Jf": (slice(2, None), slice(2))}
     parts, deviations = {}, {}
     for name, block in blocks.items():
-        parts[name], deviations[name] = _deviation(found.second, expected, block, trial.draws)
+        parts[name], deviations[name] = _deviation(moments.second, expected, block, trial.draws)
     narrow = float(unit_excess(network.decoder, pairs.reshape(-1, d)).mean()) / trial.width
-    parts["kurtosis"] = _kurtosis(found, trial.draws, narrow)
+    parts["kurtosis"] = _kurtosis(moments, trial.draws, narrow)
     return Verdict(parts, {"deviations": deviations})
 
 
 def _deviation(
-    found: Array, expected: np.ndarray, block: tuple[slice, slice], draws: int
+    covariance: Array, expected: np.ndarray, block: tuple[slice, slice], draws: int
 ) -> tuple[Part, list[float]]:
     """Compute the deviation of one block, and that of each pair.
 
@@ -64,18 +64,18 @@ def _deviation(
     true = expected[:, rows, columns]
     size = np.square(true).sum((1, 2))
     noise = (squares + np.square(true)).sum((1, 2)) / draws / size
-    deviation = np.square(np.asarray(found)[:, rows, columns] - true).sum((1, 2)) / size
+    deviation = np.square(np.asarray(covariance)[:, rows, columns] - true).sum((1, 2)) / size
     reach = noise_reach(4) * float(np.sqrt(noise.mean()))
     return Part(float(np.sqrt(deviation.mean())), 0.0, reach), np.sqrt(deviation).tolist()
 
 
-def _kurtosis(found: Moments, draws: int, narrow: float) -> Part:
+def _kurtosis(moments: DrawnMoments, draws: int, narrow: float) -> Part:
     """Compare the mean excess of the components with 0.
 
     All components hear the same draws: their mean has at most the noise of one, 24/draws. To that
     comes the excess of networks that are so narrow."""
-    variance = np.diagonal(np.asarray(found.second), axis1=1, axis2=2)
-    excess = np.asarray(found.fourth) / variance**2 - 3
+    variance = np.diagonal(np.asarray(moments.second), axis1=1, axis2=2)
+    excess = np.asarray(moments.fourth) / variance**2 - 3
     return Part(float(excess.mean()), 0.0, noise_reach(4) * (24 / draws) ** 0.5 + narrow)
 
 
@@ -91,7 +91,7 @@ def theory(kernels: DecoderKernels, pairs: Float[Array, "p 2 d"]) -> Float[Array
     return jax.lax.map(one, pairs)
 
 
-def drawn_moments(trial: Trial, network: Bottleneck, pairs: Float[Array, "p 2 d"]) -> Moments:
+def drawn_moments(trial: Trial, network: Bottleneck, pairs: Float[Array, "p 2 d"]) -> DrawnMoments:
     """Draw one network after the other, so that memory does not grow with their number."""
     count = -(-trial.draws // CALLS)
     key, total = trial.seed.fold("decoders").jax(), None
@@ -106,21 +106,21 @@ def drawn_moments(trial: Trial, network: Bottleneck, pairs: Float[Array, "p 2 d"
 @eqx.filter_jit
 def _sums(
     network: Bottleneck, width: int, key: Array, indices: Int[Array, " k"], draws: int, pairs: Array
-) -> Moments:
+) -> DrawnMoments:
     """Sum over the networks of these indices that are below `draws`."""
     points = pairs.reshape(-1, pairs.shape[-1])
 
-    def add(total: Moments, index: Array) -> tuple[Moments, None]:
+    def add(total: DrawnMoments, index: Array) -> tuple[DrawnMoments, None]:
         first, last = jax.random.split(jax.random.fold_in(key, index))
         u = jax.random.normal(first, (width, points.shape[1]))
         v = jax.random.normal(last, (1, width))
         z = _values(WideDecoder.of(network.decoder, u, v), points)
-        moments = Moments(z[:, :, None] * z[:, None], z**4)
+        moments = DrawnMoments(z[:, :, None] * z[:, None], z**4)
         counted = jax.tree.map(lambda all, m: all + jnp.where(index < draws, m, 0), total, moments)
         return counted, None
 
     k = 2 * (1 + points.shape[1])
-    empty = Moments(jnp.zeros((len(pairs), k, k)), jnp.zeros((len(pairs), k)))
+    empty = DrawnMoments(jnp.zeros((len(pairs), k, k)), jnp.zeros((len(pairs), k)))
     return jax.lax.scan(add, empty, indices)[0]
 
 

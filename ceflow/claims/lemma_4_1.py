@@ -13,7 +13,7 @@ from ceflow.claims.experiment import Experiment, experiment
 from ceflow.claims.followed import (
     Followed,
     Halves,
-    Limit,
+    LimitKernels,
     Residuals,
     follow,
     relative,
@@ -54,18 +54,18 @@ def two_layers(trial: Trial, depths: tuple[int, int] | None = None) -> Verdict:
     raised = Rates(*(depth * each for depth, each in zip(deep, tried.rates, strict=True)))
     trial.observe(1, 4)
     two = follow(effective(network, tried), tried.x, tried.y, raised, trial.steps)
-    seen = Networks(tried.descend(trial.steps), two)
+    networks = Networks(tried.descend(trial.steps), two)
     trial.observe(2, 4)
-    settings = ((seen.wide, deep, tried.rates), (seen.effective, (1, 1), raised))
-    found = [
+    settings = ((networks.wide, deep, tried.rates), (networks.effective, (1, 1), raised))
+    both = [
         residuals(_limit(network, tried.x, layers, rates), followed, tried.y)
         for followed, layers, rates in settings
     ]
     trial.observe(3, 4)
-    errors = _errors(tried, seen)
-    parts = _wide(trial, found[0]) | _effective(found[1]) | _trajectories(trial, tried, errors)
+    errors = _errors(tried, networks)
+    parts = _wide(trial, both[0]) | _effective(both[1]) | _trajectories(trial, tried, errors)
     details = {"learning_rate": tried.rate, "depths": list(deep)}
-    return Verdict(parts, details, _history(found, errors))
+    return Verdict(parts, details, _history(both, errors))
 
 
 def linear(network: Bottleneck) -> Bottleneck:
@@ -107,40 +107,40 @@ def _scales(network: Bottleneck, inputs: int) -> tuple[float, float]:
 
 def _limit(
     network: Bottleneck, x: Float[Array, "n inputs"], depths: tuple[int, int], rates: Rates
-) -> Limit:
+) -> LimitKernels:
     scales = _scales(network, x.shape[1])
     theta, ntk = (scale * depth for scale, depth in zip(scales, depths, strict=True))
 
     def slope(one: Array, two: Array) -> Array:
         return jnp.broadcast_to(ntk * two, (len(one), *two.shape))
 
-    return Limit(theta * x @ x.T, lambda one, two: ntk * one @ two.T, slope, rates)
+    return LimitKernels(theta * x @ x.T, lambda one, two: ntk * one @ two.T, slope, rates)
 
 
-def _errors(tried: Experiment, seen: Networks) -> dict[str, Float[np.ndarray, " steps"]]:
-    wide, two = (np.asarray(each.outputs, float) for each in seen)
+def _errors(tried: Experiment, networks: Networks) -> dict[str, Float[np.ndarray, " steps"]]:
+    wide, two = (np.asarray(each.outputs, float) for each in networks)
     return {
         "wide.trajectory": relative(wide, two),
-        "function-space": tried.errors(seen.effective),
+        "function-space": tried.errors(networks.effective),
     }
 
 
-def _wide(trial: Trial, found: Residuals) -> dict[str, Part]:
+def _wide(trial: Trial, residual: Residuals) -> dict[str, Part]:
     noise = FACTOR * typical(int(trial.bottleneck.size), trial.sizes[1], trial.width)
-    finite = {"f": float(np.median(found.discrete))}
+    finite = {"f": float(np.median(residual.discrete))}
     return {
         f"wide.{name}": Part(float(np.median(each)), 0.0, noise + finite.get(name, 0.0))
-        for name, each in found.steps.items()
+        for name, each in residual.steps.items()
     }
 
 
-def _effective(found: Residuals) -> dict[str, Part]:
-    finite = {"f": float(np.median(found.discrete))}
+def _effective(residual: Residuals) -> dict[str, Part]:
+    finite = {"f": float(np.median(residual.discrete))}
     return {
         f"effective.{name}": Part(
-            float(np.median(each)), finite.get(name, 0.0), ROUNDINGS * found.rounding[name]
+            float(np.median(each)), finite.get(name, 0.0), ROUNDINGS * residual.rounding[name]
         )
-        for name, each in found.steps.items()
+        for name, each in residual.steps.items()
     }
 
 
@@ -152,10 +152,10 @@ def _trajectories(
     return {name: Part(float(each.max()), 0.0, bounds[name]) for name, each in errors.items()}
 
 
-def _history(found: list[Residuals], errors: dict[str, np.ndarray]) -> History:
+def _history(both: list[Residuals], errors: dict[str, np.ndarray]) -> History:
     steps = {
         f"{name}.{key}": each
-        for name, residual in zip(Networks._fields, found, strict=True)
+        for name, residual in zip(Networks._fields, both, strict=True)
         for key, each in residual.steps.items()
     }
     return by_step(steps | {name: each[1:] for name, each in errors.items()})

@@ -39,11 +39,11 @@ def _drift(trial: Trial, index: int, multiplicity: int) -> tuple[float, float]:
     model = of_multiplicity(trial, multiplicity)
     x, y = trial.examples()
     key, rate = trial.seed.fold(multiplicity).jax(), TIME / len(x) / trial.steps
-    found = []
+    parts = []
     for some in in_parts(trial, index):
         moved = moved_kernels(model, key, some, x, y, jnp.asarray(rate, x.dtype), trial.steps)
-        found.append(np.asarray(moved, float))
-    kernels = np.concatenate(found)[: trial.draws]
+        parts.append(np.asarray(moved, float))
+    kernels = np.concatenate(parts)[: trial.draws]
     pairs = np.triu_indices(len(x), 1)
     start, end = kernels[:, 0][:, *pairs], kernels[:, 1][:, *pairs]
     value, stderr = median_drift(end, start)

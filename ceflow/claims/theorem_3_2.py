@@ -6,7 +6,7 @@ from jaxtyping import Float
 
 from ceflow.bottlenecks import DecoderKernels, Simulation
 from ceflow.claims.experiment import experiment
-from ceflow.claims.followed import Limit, Residuals, norms, residuals
+from ceflow.claims.followed import LimitKernels, Residuals, norms, residuals
 from ceflow.claims.tolerances import FACTOR, TRAJECTORY, typical
 from ceflow.claims.trial import Trial
 from ceflow.claims.verdict import Part, Verdict, by_step
@@ -37,28 +37,30 @@ def evolution(
     trial.observe(2, 4)
     decoder = kernels(trial.bottleneck)
     theta = jnp.asarray(analytic(trial.bottleneck.encoder, np.asarray(tried.x)).ntk)
-    limit = Limit(theta, decoder.ntk, decoder.ntk_slope, tried.rates)
-    found = residuals(limit, followed, tried.y)
+    limit = LimitKernels(theta, decoder.ntk, decoder.ntk_slope, tried.rates)
+    residual = residuals(limit, followed, tried.y)
     trial.observe(3, 4)
     errors = tried.errors(followed)
-    columns = {**found.steps, "J, all steps": found.sums["J"], "trajectory": errors[1:]}
-    return Verdict(_parts(trial, found, errors), {"learning_rate": tried.rate}, by_step(columns))
+    columns = {**residual.steps, "J, all steps": residual.sums["J"], "trajectory": errors[1:]}
+    return Verdict(_parts(trial, residual, errors), {"learning_rate": tried.rate}, by_step(columns))
 
 
-def _parts(trial: Trial, found: Residuals, errors: Float[np.ndarray, " steps"]) -> dict[str, Part]:
+def _parts(
+    trial: Trial, residual: Residuals, errors: Float[np.ndarray, " steps"]
+) -> dict[str, Part]:
     network, n = trial.bottleneck, trial.width
     noise = FACTOR * typical(int(network.size), trial.sizes[1], n)
-    f, g, jacobian = (float(np.median(found.steps[name])) for name in "fgJ")
-    finite = float(np.median(found.discrete))
+    f, g, jacobian = (float(np.median(residual.steps[name])) for name in "fgJ")
+    finite = float(np.median(residual.discrete))
     parts = {"f": Part(f, 0.0, noise + finite), "g": Part(g, 0.0, noise)}
     parts["J"] = Part(jacobian, 0.0, noise)
     if network.decoder.activation in KINKED:
-        switched = SWITCHED * switching(trial, found)
-        parts["J"] = Part(float(found.sums["J"][-1]), 0.0, noise + switched)
+        switched = SWITCHED * switching(trial, residual)
+        parts["J"] = Part(float(residual.sums["J"][-1]), 0.0, noise + switched)
     return parts | {"trajectory": Part(float(errors.max()), 0.0, TRAJECTORY * n**-0.5)}
 
 
-def switching(trial: Trial, found: Residuals) -> float:
+def switching(trial: Trial, residual: Residuals) -> float:
     """Compute what units that switch leave in J over all steps, root mean square, relative.
 
     They switch one by one.
@@ -71,7 +73,7 @@ def switching(trial: Trial, found: Residuals) -> float:
     decoder = network.decoder
     size = (decoder.weight_variance * decoder.last_variance) ** 0.5
     jump = size * (1 - SLOPES[decoder.activation])
-    moved = np.einsum("nod,nd->no", found.turned, found.start)
-    ratio = (norms(moved) / norms(found.start)).sum() / size
+    moved = np.einsum("nod,nd->no", residual.turned, residual.start)
+    ratio = (norms(moved) / norms(residual.start)).sum() / size
     each = (trial.sizes[1] + 1) * (d - 1) / (np.pi * (trial.width * d) ** 0.5)
-    return float(jump * (each * ratio) ** 0.5 / np.linalg.norm(found.turned))
+    return float(jump * (each * ratio) ** 0.5 / np.linalg.norm(residual.turned))

@@ -35,7 +35,7 @@ class Array(NamedTuple):
 @remembered
 def arrays(path: Path, names: Sequence[str]) -> dict[str, Array]:
     """Find those of the arrays so named that an archive has; the headers alone are read."""
-    found = {}
+    by_name = {}
     with _opened(path) as archive:
         every = archive.namelist()
         for name in names:
@@ -45,8 +45,8 @@ def arrays(path: Path, names: Sequence[str]) -> dict[str, Array]:
             for member in members:
                 with _member(path, archive, member, name) as stream:
                     header = read_header(stream, archive.getinfo(member).file_size)
-                found[name] = Array(path, member, header)
-    return found
+                by_name[name] = Array(path, member, header)
+    return by_name
 
 
 @remembered

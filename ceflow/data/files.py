@@ -51,16 +51,16 @@ def status(path: Path) -> os.stat_result:
     Raises `SpecError` for what is not there, and for folders, pipes, sockets and devices.
     """
     try:
-        found = os.stat(path)
+        facts = os.stat(path)
     except FileNotFoundError:
         raise data_error("CE301", f"no file {path}") from None
     except OSError as error:
         raise data_error("CE301", f"{path} cannot be read: {error.strerror}") from None
     for is_one, kind in KINDS.items():
-        if is_one(found.st_mode):
+        if is_one(facts.st_mode):
             help = "name a regular file, or a link to one"
             raise data_error("CE301", f"{path} cannot be read: it is {kind}, not a file", help=help)
-    return found
+    return facts
 
 
 @contextmanager
@@ -123,10 +123,10 @@ def remembered(
         identity = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns)
         key = (path, identity, rest, tuple(named.items()))
         if key not in known:
-            found = function(path, *rest, **named)
+            value = function(path, *rest, **named)
             if time.time() - now.st_mtime <= YOUNG:
-                return found
-            known[key] = found
+                return value
+            known[key] = value
         return known[key]
 
     return call

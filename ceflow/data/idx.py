@@ -94,9 +94,9 @@ def _shape(path: Path, magic: int) -> tuple[int, ...]:
     header = read_start(path, length)
     if len(header) < length:
         raise data_error("CE302", f"{path} is truncated: it ends inside its header")
-    found, *shape = struct.unpack(f">{length // 4}I", header)
-    if found != magic:
-        message = f"{path} has the magic number {found:#010x}, not {magic:#010x}"
+    number, *shape = struct.unpack(f">{length // 4}I", header)
+    if number != magic:
+        message = f"{path} has the magic number {number:#010x}, not {magic:#010x}"
         help = f"an IDX file of unsigned bytes in {len(shape)} dimension(s) is wanted"
         raise data_error("CE302", message, help=help)
     expected = length + math.prod(shape)

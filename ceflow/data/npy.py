@@ -77,11 +77,11 @@ def read_header(stream: IO[bytes], size: int) -> Header:
         raise UnsoundError("is not an array")
     wide = 2 if start[6:7] == b"\x01" else 4
     length = int.from_bytes(stream.read(wide), "little")
-    found = _table(stream.read(length)) if length <= LONGEST else {}
-    order = found.get("fortran_order")
+    table = _table(stream.read(length)) if length <= LONGEST else {}
+    order = table.get("fortran_order")
     if not isinstance(order, bool):
         raise UnsoundError("has no sound header")
-    shape, kind = _shape(found.get("shape")), _type(found.get("descr"))
+    shape, kind = _shape(table.get("shape")), _type(table.get("descr"))
     header = Header(shape, kind, order, 8 + wide + length)
     if header.start + header.itemsize * math.prod(shape) != size:
         raise UnsoundError("is not as long as its header says")
@@ -90,31 +90,31 @@ def read_header(stream: IO[bytes], size: int) -> Header:
 
 def _table(text: bytes) -> dict[str, Any]:
     try:
-        found = ast.literal_eval(text.decode("utf-8", "replace"))
+        table = ast.literal_eval(text.decode("utf-8", "replace"))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return table if isinstance(table, dict) else {}
 
 
-def _shape(found: Any) -> tuple[int, ...]:
+def _shape(value: Any) -> tuple[int, ...]:
     """Read the shape, checked."""
-    if isinstance(found, tuple) and all(type(size) is int and size >= 0 for size in found):
-        return found
+    if isinstance(value, tuple) and all(type(size) is int and size >= 0 for size in value):
+        return value
     raise UnsoundError("has no sound header")
 
 
-def _type(found: Any) -> str:
+def _type(value: Any) -> str:
     """Read the type of a number, checked."""
-    if isinstance(found, list):
+    if isinstance(value, list):
         raise UnsoundError("holds records, not plain numbers")
-    if not isinstance(found, str) or len(found) < 2 or found[0] not in "<>|=":
+    if not isinstance(value, str) or len(value) < 2 or value[0] not in "<>|=":
         raise UnsoundError("has no sound header")
-    if found[1] == "O":
+    if value[1] == "O":
         raise PickledError
-    if found[1:] not in FORMATS:
-        what = OTHERS.get(found[1], "something else")
+    if value[1:] not in FORMATS:
+        what = OTHERS.get(value[1], "something else")
         raise UnsoundError(f"is not an array of numbers: it holds {what}")
-    return found
+    return value
 
 
 def first_rows(stream: IO[bytes], header: Header, count: int) -> Iterator[bytes]:

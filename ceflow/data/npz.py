@@ -83,15 +83,15 @@ def _survey(spec: Npz, path: Path) -> Survey:
 
 
 def _part(spec: Npz, path: Path, names: tuple[str, str]) -> Part | None:
-    found = arrays(path, names)
+    given = arrays(path, names)
     for name in names:
-        if found and name not in found:
+        if given and name not in given:
             raise _missing(path, name)
-        if found and not found[name].header.shape:
+        if given and not given[name].header.shape:
             raise data_error("CE302", f"{name} of {path} has no rows: it is a single number")
-    if not found:
+    if not given:
         return None
-    x, y = (found[name] for name in names)
+    x, y = (given[name] for name in names)
     shapes, labelled = (x.header.shape, y.header.shape), spec.targets != "raw"
     counts = partial(_label_counts, path, names) if labelled else None
     return Part(*names, *shapes, counts, partial(_faults, path, [x] if labelled else [x, y]))
@@ -119,9 +119,9 @@ def _label_counts(path: Path, names: tuple[str, str]) -> Counter[int]:
     return Counter({int(number): count for number, count in counts.items()})
 
 
-def _faults(path: Path, found: list[Array], count: int) -> Iterator[Fault]:
+def _faults(path: Path, given: list[Array], count: int) -> Iterator[Fault]:
     """Say where the first rows hold numbers that are none."""
-    for array in found:
+    for array in given:
         name = array.member.removesuffix(".npy")
         for first, what, help in UNFIT:
             if (row := _row_with(path, array, count, first)) is not None:
@@ -131,10 +131,10 @@ def _faults(path: Path, found: list[Array], count: int) -> Iterator[Fault]:
 @remembered
 def _row_with(path: Path, array: Array, count: int, first: First) -> int | None:
     """Find the first row with a number of a kind."""
-    seen = 0
+    read = 0
     header, rest = array.header, math.prod(array.header.shape[1:])
     for block in rows_of_array(array, count):
         if (at := first(block, header)) is not None:
-            return (seen + at) % count if header.fortran else (seen + at) // rest
-        seen += len(block) // header.itemsize
+            return (read + at) % count if header.fortran else (read + at) // rest
+        read += len(block) // header.itemsize
     return None

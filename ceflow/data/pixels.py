@@ -18,7 +18,7 @@ def read_rows(
     """
     import numpy as np
 
-    found = np.empty((len(rows), width), np.uint8)
+    pixels = np.empty((len(rows), width), np.uint8)
     height, start, done = max(1, BLOCK // width), 0, 0
     while done < len(rows):
         content = stream.read(height * width)
@@ -26,6 +26,6 @@ def read_rows(
             raise EOFError
         block = np.frombuffer(content, np.uint8).reshape(-1, width)
         here = rows[done : np.searchsorted(rows, start + len(block))] - start
-        found[done : done + len(here)] = block[here]
+        pixels[done : done + len(here)] = block[here]
         start, done = start + len(block), done + len(here)
-    return found
+    return pixels

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ceflow.dynamics.kernel_flow import KernelFlow
     from ceflow.dynamics.linearised import Linearised, LinearisedFlow
     from ceflow.dynamics.losses import LOSSES, CrossEntropy, Loss, SquaredError
-    from ceflow.dynamics.ode.integrate import Dense, Ending, Trajectory, integrate
+    from ceflow.dynamics.ode.integrate import DenseSolution, Ending, Trajectory, integrate
     from ceflow.dynamics.ode.solvers import SOLVERS
     from ceflow.dynamics.parameters import ParameterFlow, parameter_flow
     from ceflow.dynamics.scaling import PowerLaw, power_law
@@ -24,7 +24,7 @@ __all__ = [
     "SOLVERS",
     "ConstantKernel",
     "CrossEntropy",
-    "Dense",
+    "DenseSolution",
     "Ending",
     "KernelFlow",
     "Linearised",
@@ -64,7 +64,7 @@ __getattr__, __dir__ = lazy(
         "ceflow.dynamics.kernel_flow": ("KernelFlow",),
         "ceflow.dynamics.linearised": ("Linearised", "LinearisedFlow"),
         "ceflow.dynamics.losses": ("LOSSES", "CrossEntropy", "Loss", "SquaredError"),
-        "ceflow.dynamics.ode.integrate": ("Dense", "Ending", "Trajectory", "integrate"),
+        "ceflow.dynamics.ode.integrate": ("DenseSolution", "Ending", "Trajectory", "integrate"),
         "ceflow.dynamics.ode.solvers": ("SOLVERS",),
         "ceflow.dynamics.parameters": ("ParameterFlow", "parameter_flow"),
         "ceflow.dynamics.scaling": ("PowerLaw", "power_law"),

@@ -44,11 +44,11 @@ def relative_drift(
     >>> relative_drift(np.array([[3e-200], [0.0], [1.0]]), np.array([[2e-200], [0.0], [0.0]]))
     array([0.5, 0. , nan])
     """
-    found = []
+    drifts = []
     for now, start in zip(np.asarray(kernels, float), np.asarray(initial, float), strict=True):
         away, size = norm(now - start), norm(start)
-        found.append(away / size if size else np.nan if away else 0.0)
-    return np.array(found)
+        drifts.append(away / size if size else np.nan if away else 0.0)
+    return np.array(drifts)
 
 
 def median_drift(

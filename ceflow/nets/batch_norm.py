@@ -68,9 +68,9 @@ class BatchNorm(eqx.nn.StatefulLayer):
                 "BatchNorm in training mode was given one number a channel, which has no variance;"
                 " give it a larger batch"
             )
-        seen = mean, variance * (count / (count - 1))
+        measured = mean, variance * (count / (count - 1))
         share = self.momentum
-        old, new = ((1 - share) * a + share * b for a, b in zip(running, seen, strict=True))
+        old, new = ((1 - share) * a + share * b for a, b in zip(running, measured, strict=True))
         return old, new
 
 

@@ -40,13 +40,13 @@ def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[Block]:
     return [Table(("run", *shown), rows), *reasons[:REASONS], *more]
 
 
-def _cell(key: str, found: Mapping[str, float | None], results: Mapping[str, Values]) -> Cell:
+def _cell(key: str, numbers: Mapping[str, float | None], results: Mapping[str, Values]) -> Cell:
     """Write a number, or that it is undefined, or that its stage is not done.
 
     It is empty where a stage of this run has no such number."""
     if _stage(key) not in results:
         return NOT_DONE
-    return defined(found[key]) if key in found else ""
+    return defined(numbers[key]) if key in numbers else ""
 
 
 def _stage(key: str) -> str:

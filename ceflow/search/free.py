@@ -38,8 +38,8 @@ def optimise_freely(problem: Problem) -> Optimum:
     """
     by_ratio = optimise(problem)
     point = cache(problem.candidate)
-    smooth = _least(problem, point, lambda found: found.smooth, by_ratio.smooth)
-    dual = _least(problem, point, lambda found: found.compact, by_ratio.dual)
+    smooth = _least(problem, point, lambda candidate: candidate.smooth, by_ratio.smooth)
+    dual = _least(problem, point, lambda candidate: candidate.compact, by_ratio.dual)
     primal = _affordable(problem, point, by_ratio.primal) if problem.limits else smooth
     curve = curve_along(problem, ensemble_with(problem.baseline, primal.widths, 1))
     return Optimum(problem, curve, best_of(problem, curve), smooth, dual)
@@ -53,20 +53,20 @@ def _affordable(problem: Problem, point: Point, start: Candidate) -> Candidate:
     relaxed = _slide(point, _relaxed, start.widths)
     most = math.floor(point(relaxed).primal_multiplicity)
     starts = {
-        _slide(point, lambda found, m=members: _of_exactly(found, m), relaxed)
+        _slide(point, lambda candidate, m=members: _of_exactly(candidate, m), relaxed)
         for members in range(max(1, most - 2), most + 3)
     }
     return _settle(point, problem.primal_objective, {relaxed, start.widths, *starts})
 
 
-def _relaxed(found: Candidate) -> float:
-    return found.variance if found.primal_multiplicity >= 1 else math.inf
+def _relaxed(candidate: Candidate) -> float:
+    return candidate.variance if candidate.primal_multiplicity >= 1 else math.inf
 
 
-def _of_exactly(found: Candidate, members: int) -> float:
+def _of_exactly(candidate: Candidate, members: int) -> float:
     """Compute the variance of so many members; where they cost too much, worse the more they do."""
-    short = members / max(found.primal_multiplicity, 1e-9)
-    return found.single / members if short <= 1 else found.single / members * short**4
+    short = members / max(candidate.primal_multiplicity, 1e-9)
+    return candidate.single / members if short <= 1 else candidate.single / members * short**4
 
 
 def _least(problem: Problem, point: Point, objective: Objective, start: Candidate) -> Candidate:
@@ -95,10 +95,10 @@ def _settled(
     """Walk to the best neighbour, as long as that is better, and give the end."""
     best, least = start, value(start)
     while True:
-        found = min(moves(best), key=value)
-        if not value(found) < least:
+        neighbour = min(moves(best), key=value)
+        if not value(neighbour) < least:
             return best
-        best, least = found, value(found)
+        best, least = neighbour, value(neighbour)
 
 
 def _along_axes(fraction: float) -> Callable[[Widths], Iterator[Widths]]:

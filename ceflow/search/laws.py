@@ -17,7 +17,7 @@ class Law(Protocol):
 
     def __call__(self, member: Member) -> float: ...
 
-    def silence(self, member: Member) -> str:
+    def why_infinite(self, member: Member) -> str:
         """Say why there is no finite variance of a member, and what to do."""
         ...
 
@@ -46,7 +46,7 @@ class Exponential:
         except OverflowError:
             return math.inf
 
-    def silence(self, member: Member) -> str:
+    def why_infinite(self, member: Member) -> str:
         return (
             f"the law gives the baseline a variance past all numbers: alpha S ="
             f" {self.alpha * fan_in_sum(member):.3g}; it holds for alpha S of order 1, so widen the"
@@ -69,7 +69,7 @@ class Exact:
             ratio = float(variance.exact_moments(member).ratio)
         return ratio - 1 if math.isfinite(ratio) else math.inf
 
-    def silence(self, member: Member) -> str:
+    def why_infinite(self, member: Member) -> str:
         return "the exact variance of the baseline is past all numbers; widen it"
 
 
@@ -110,7 +110,7 @@ class Measured:
         logarithm = self._logarithm(fan_in_sum(member))
         return math.expm1(logarithm) if logarithm < 700 else math.inf
 
-    def silence(self, member: Member) -> str:
+    def why_infinite(self, member: Member) -> str:
         low, high = min(self.fan_in_sums), max(self.fan_in_sums)
         return (
             f"the variance was measured for S from {low:.4g} to {high:.4g}, and the baseline's is"

@@ -134,7 +134,7 @@ class Problem:
         member = member_of(self.baseline)
         single = self.law(member)
         if not math.isfinite(single):
-            raise ValueError(self.law.silence(member))
+            raise ValueError(self.law.why_infinite(member))
         return single / multiplicity_of(self.baseline)
 
     def candidate(self, widths: tuple[int, ...]) -> Candidate:

@@ -60,7 +60,7 @@ def _files(folder: Path) -> Iterator[Path]:
 def _hash(path: Path, *, last: bool) -> str:
     """Hash one file; `last`: it need not stay in the page cache."""
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     if last:
         release(path)
-    return found
+    return digest

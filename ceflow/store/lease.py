@@ -148,7 +148,7 @@ class Lease:
             held = _read(path)
             if held is None:
                 continue
-            if held.is_alive(self._silence(path)):
+            if held.is_alive(self._silent_for(path)):
                 return held
             guard = self._guard(path, held)
             blocking = self._seize(guard)
@@ -163,7 +163,7 @@ class Lease:
     def _guard(self, path: Path, holder: Holder) -> Path:
         return path.with_name(f"{path.name}.{holder.token}")
 
-    def _silence(self, path: Path) -> float:
+    def _silent_for(self, path: Path) -> float:
         """Measure seconds since the last sign of life, by the clock of the file system."""
         self._claim.touch()
         with suppress(OSError):

@@ -10,7 +10,7 @@ from ceflow.spec import Block
 Matrix = Float[np.ndarray, "9 9"]
 
 
-class Pairs(NamedTuple):
+class UnitMoments(NamedTuple):
     """Means over one unit's Gaussian values z at two positions p and q of the patch.
 
     h = phi(z) and mask = phi'(z); of `squares_mask` rows are p, columns q.
@@ -85,13 +85,13 @@ def _angles(positions: Float[np.ndarray, "rows 9"]) -> Matrix:
     return np.where(np.eye(9) > 0, 0.0, 2 * np.arctan2(apart, together))
 
 
-def _relu_pairs(variances: Float[np.ndarray, " 9"], angles: Matrix) -> Pairs:
+def _relu_pairs(variances: Float[np.ndarray, " 9"], angles: Matrix) -> UnitMoments:
     """Compute arc-cosine kernels of orders 0, 1 and 2, and the one between 2 and 0."""
     deviations = np.sqrt(variances)
     lengths = np.outer(deviations, deviations)
     sine, cosine, rest = np.sin(angles), np.cos(angles), np.pi - angles
     turn = 2 * np.pi
-    return Pairs(
+    return UnitMoments(
         rest / turn,
         lengths * (sine + rest * cosine) / turn,
         lengths**2 * (3 * sine * cosine + rest * (1 + 2 * cosine**2)) / turn,
@@ -99,8 +99,8 @@ def _relu_pairs(variances: Float[np.ndarray, " 9"], angles: Matrix) -> Pairs:
     )
 
 
-def _linear_pairs(covariance: Matrix) -> Pairs:
+def _linear_pairs(covariance: Matrix) -> UnitMoments:
     variances = np.diag(covariance)
     squares = np.outer(variances, variances) + 2 * covariance**2
     ones = np.ones_like(covariance)
-    return Pairs(ones, covariance, squares, variances[:, None] * ones)
+    return UnitMoments(ones, covariance, squares, variances[:, None] * ones)

@@ -12,7 +12,7 @@ import pytest
 from ceflow.kernels import empirical_ntk
 from ceflow.kernels.empirical.costs import Shape
 from ceflow.kernels.empirical.networks import split, trace
-from ceflow.kernels.empirical.plans import Plan, plan_for
+from ceflow.kernels.empirical.plans import KernelPlan, plan_for
 
 MLP = eqx.nn.MLP(5, 3, 40, 2, key=jax.random.key(0))
 X = np.asarray(jax.random.normal(jax.random.key(1), (200, 5)))
@@ -20,7 +20,7 @@ X = np.asarray(jax.random.normal(jax.random.key(1), (200, 5)))
 SINGLE = 2e-6
 
 
-def plan_of(memory: float | None, n1: int, n2: int | None = None, **options: Any) -> Plan:
+def plan_of(memory: float | None, n1: int, n2: int | None = None, **options: Any) -> KernelPlan:
     network = trace(*split(MLP, None), None, jnp.asarray(X[0]))
     asked = Shape(n1, n2 or n1, 3, options.get("trace", False), n2 is None)
     return plan_for(network, asked, "structured", memory)

@@ -63,12 +63,12 @@ def past_sums(network: Bottleneck, points: Float[Array, "b d"], past: Past) -> S
         size2, e2 = _directions(block)
         w = size2[:, None] * chi
         with jax.enable_x64(True):
-            found = pieces(e @ e2.T, size[:, None])
+            weights = pieces(e @ e2.T, size[:, None])
             directed = (w.astype(e2.dtype)[:, :, None] * e2[:, None]).reshape(PAST, -1)
             slope, cotangent = (
-                (each.astype(e2.dtype) @ directed).reshape(-1, outputs, d) for each in found[1:]
+                (each.astype(e2.dtype) @ directed).reshape(-1, outputs, d) for each in weights[1:]
             )
-            return jax.tree.map(jnp.add, sums, _summed(size, e, found.sine @ w, slope, cotangent))
+            return jax.tree.map(jnp.add, sums, _summed(size, e, weights.sine @ w, slope, cotangent))
 
     empty = Sums(
         jnp.zeros((len(points), outputs), points.dtype),
@@ -114,9 +114,9 @@ def pieces_of(network: Bottleneck) -> Callable[[Array, Array], Pieces]:
     linear, relu = (scale * weight for weight in mixture(SLOPES[activation]))
 
     def pieces(cosine: Array, size: Array) -> Pieces:
-        found = _relu(cosine, size.dtype)
-        slope = 2 * linear + relu * jnp.where(size > 0, found.slope, 0.0)
-        return Pieces(relu * found.sine, slope, relu * found.cotangent)
+        of_relu = _relu(cosine, size.dtype)
+        slope = 2 * linear + relu * jnp.where(size > 0, of_relu.slope, 0.0)
+        return Pieces(relu * of_relu.sine, slope, relu * of_relu.cotangent)
 
     return pieces
 

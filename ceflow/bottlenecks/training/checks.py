@@ -74,6 +74,6 @@ def _of_pair(pair: tuple[int, int], what: str) -> str:
 
 def _equal_pairs(x: np.ndarray) -> list[tuple[int, int]]:
     """Pair each input that occurred before with the first one like it."""
-    seen: dict[bytes, int] = {}
-    first = [seen.setdefault(row.tobytes(), index) for index, row in enumerate(x + 0.0)]
+    first_at: dict[bytes, int] = {}
+    first = [first_at.setdefault(row.tobytes(), index) for index, row in enumerate(x + 0.0)]
     return [(a, b) for b, a in enumerate(first) if a != b]

@@ -54,7 +54,7 @@ class Ending:
         return self.how != "failed"
 
 
-class Dense:
+class DenseSolution:
     """A solution that gives the state at any time in between, by the solver's interpolation.
 
     It holds what each step left, some 3 to 14 states a step. Raises `ValueError` outside.
@@ -94,7 +94,7 @@ class Trajectory:
     ending: Ending
     accepted: Any
     rejected: Any
-    dense: Dense | None = None
+    dense: DenseSolution | None = None
 
 
 def integrate(
@@ -140,7 +140,7 @@ def integrate(
     state, dtype = _floats(state)
     moments = [jnp.asarray(t, dtype) for t in _rising(times)]
     stepper = Stepper(field, stop, method_named(solver, rtol, atol))
-    steps = Dense(stepper.method.solver, float(moments[0]), state) if dense else None
+    steps = DenseSolution(stepper.method.solver, float(moments[0]), state) if dense else None
     first, further = (_start_each, _advance_each) if replicas else (_start, _advance)
 
     def forward(carry: Carry, until: Array) -> Carry:
@@ -193,8 +193,8 @@ def _floats(state: PyTree) -> tuple[PyTree, Any]:
     state = jax.tree.map(floats, state)
     kinds = {leaf.dtype for leaf in jax.tree.leaves(state)}
     if len(kinds) != 1 or not all(jnp.issubdtype(kind, jnp.floating) for kind in kinds):
-        found = ", ".join(sorted(map(str, kinds))) or "nothing"
-        raise ValueError(f"a state holds floats of one precision, not {found}")
+        given = ", ".join(sorted(map(str, kinds))) or "nothing"
+        raise ValueError(f"a state holds floats of one precision, not {given}")
     return state, kinds.pop()
 
 
@@ -212,7 +212,7 @@ def _goes_on(carry: Carry, until: Array, max_steps: int) -> bool:
 
 
 def _advance_densely(
-    stepper: Stepper, carry: Carry, until: Array, limit: Array, steps: Dense
+    stepper: Stepper, carry: Carry, until: Array, limit: Array, steps: DenseSolution
 ) -> Carry:
     """Do as `advance`, one attempt at a time, and keep each step."""
     while _goes_on(carry, until, int(limit)):

@@ -115,9 +115,9 @@ def _lanczos(
     operator = LinearOperator((size, size), matvec=checked, dtype=float)  # pyright: ignore[reportCallIssue]
     options: Any = {"v0": start, "ncv": min(VECTORS, size), "tol": tolerance}
     try:
-        found = eigsh(operator, 1, which="LA", return_eigenvectors=False, **options)
+        largest = eigsh(operator, 1, which="LA", return_eigenvectors=False, **options)
     except ArpackError:
         raise ValueError(
             "the largest eigenvalue of the kernel was not found: is it a kernel?"
         ) from None
-    return float(found[0]) * scale
+    return float(largest[0]) * scale

@@ -12,11 +12,13 @@ from ceflow.kernels.empirical.contractions import contract, symmetric, transpose
 from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.kernels.empirical.features import Features, features_of
 from ceflow.kernels.empirical.networks import Network
-from ceflow.kernels.empirical.plans import Plan
+from ceflow.kernels.empirical.plans import KernelPlan
 from ceflow.kernels.pieces import Cut
 
 
-def structured(network: Network, plan: Plan, x1: Array, x2: Array | None, trace: bool) -> Array:
+def structured(
+    network: Network, plan: KernelPlan, x1: Array, x2: Array | None, trace: bool
+) -> Array:
     """Compute the kernel by features and their contraction, `plan.tile` examples a side at once."""
     batch = lowered(jax.vmap(features_of(network, list(plan.uses), plan.formed)))
 
@@ -56,7 +58,12 @@ def _cut(x: Array, tile: int) -> Cut:
 
 
 def _tiles(
-    features: Callable[[Array], Features], plan: Plan, x1: Array, x2: Array, out: Array, trace: bool
+    features: Callable[[Array], Features],
+    plan: KernelPlan,
+    x1: Array,
+    x2: Array,
+    out: Array,
+    trace: bool,
 ) -> Array:
     """Compute every tile. The features of `plan.rows` tiles of x1 meet those of each tile of x2."""
     one, two = _cut(x1, plan.tile), _cut(x2, plan.tile)
@@ -81,7 +88,7 @@ def _tiles(
 
 
 def _tiles_above(
-    features: Callable[[Array], Features], plan: Plan, x: Array, out: Array, trace: bool
+    features: Callable[[Array], Features], plan: KernelPlan, x: Array, out: Array, trace: bool
 ) -> Array:
     """Compute tiles on the diagonal and above, each put in twice.
 

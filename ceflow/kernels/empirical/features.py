@@ -46,7 +46,7 @@ def features_of(
 
         output, pullback, handed = jax.vjp(run, taps, loose, has_aux=True)
         deltas, others = jax.vmap(pullback)(jnp.eye(output.size, dtype=output.dtype))
-        found = Features([], [], [_flat(other, network.dtype) for other in others.values()])
+        collected = Features([], [], [_flat(other, network.dtype) for other in others.values()])
         for use in uses:
             # The kernel sums products of these: in a narrower type they would overflow or wrap.
             h = use.layout.vectors(handed[use.where]).astype(network.dtype)
@@ -54,11 +54,11 @@ def features_of(
             delta = jax.vmap(use.layout.gradients)(deltas[use.where]).astype(network.dtype)
             if use.leaf in formed:
                 gradient = jnp.einsum("bip,abop->aboi", h, delta)
-                found.gradients.append(_flat(gradient, network.dtype))
+                collected.gradients.append(_flat(gradient, network.dtype))
             else:
-                found.h.append(h)
-                found.delta.append(delta)
-        return found
+                collected.h.append(h)
+                collected.delta.append(delta)
+        return collected
 
     return features
 

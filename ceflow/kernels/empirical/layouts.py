@@ -110,11 +110,11 @@ class Convolution:
 
     def vectors(self, other: Array) -> Float[Array, "groups contracted positions"]:
         """Give the patches of the input that the filters meet."""
-        found = jnp.transpose(other, self.specs[0])
-        found = jax.lax.pad(found, jnp.zeros((), other.dtype), self._edges)
+        image = jnp.transpose(other, self.specs[0])
+        image = jax.lax.pad(image, jnp.zeros((), other.dtype), self._edges)
         for axis, stride in enumerate(self.strides):
-            found = self._windows(found, axis, stride)
-        return self._grouped(found, self.sizes.contracted)
+            image = self._windows(image, axis, stride)
+        return self._grouped(image, self.sizes.contracted)
 
     def gradients(self, delta: Array) -> Float[Array, "groups out positions"]:
         """Give the gradient at the output."""
@@ -134,7 +134,7 @@ class Convolution:
         space = zip(self.padding, self.dilations[0], strict=True)
         return [(0, 0, 0)] * 2 + [(low, high, gap - 1) for (low, high), gap in space]
 
-    def _windows(self, found: Array, axis: int, stride: int) -> Array:
+    def _windows(self, image: Array, axis: int, stride: int) -> Array:
         """Cut axis `axis` of space into (kernel, positions); kernels come before positions.
 
         Axes of one kind stay together: (batch, feature, kernels..., positions..., space left).
@@ -144,16 +144,16 @@ class Convolution:
         starts = (offset * self.dilations[1][axis] for offset in range(kernel))
         slices = [
             jax.lax.slice_in_dim(
-                found, start, start + (length - 1) * stride + 1, stride, axis=2 + 2 * axis
+                image, start, start + (length - 1) * stride + 1, stride, axis=2 + 2 * axis
             )
             for start in starts
         ]
         return jnp.stack(slices, axis=2 + axis)
 
-    def _grouped(self, found: Array, size: int) -> Array:
+    def _grouped(self, values: Array, size: int) -> Array:
         """Reshape (batch, feature..., positions...) to (groups, size, all positions)."""
-        found = found.reshape(len(found), self.groups, size, -1)
-        return jnp.moveaxis(found, 0, 2).reshape(self.groups, size, self.sizes.free)
+        values = values.reshape(len(values), self.groups, size, -1)
+        return jnp.moveaxis(values, 0, 2).reshape(self.groups, size, self.sizes.free)
 
 
 Layout = Product | Convolution

@@ -14,7 +14,7 @@ from ceflow.kernels.empirical.blocks import structured
 from ceflow.kernels.empirical.contractions import symmetric
 from ceflow.kernels.empirical.costs import Shape
 from ceflow.kernels.empirical.networks import Network
-from ceflow.kernels.empirical.plans import METHODS, NO_REVERSE_MODE, Method, Plan, plan_for
+from ceflow.kernels.empirical.plans import METHODS, NO_REVERSE_MODE, KernelPlan, Method, plan_for
 from ceflow.kernels.empirical.vectors import products
 
 
@@ -130,7 +130,7 @@ def _kernel(
     return kernel if trace else kernel.reshape(asked.n1, n2, network.outputs, network.outputs)
 
 
-def _by(plan: Plan, network: Network, x1: Array, x2: Array | None, trace: bool) -> Array:
+def _by(plan: KernelPlan, network: Network, x1: Array, x2: Array | None, trace: bool) -> Array:
     if plan.tile:
         return structured(network, plan, x1, x2, trace)
     kernel = products(network, x1, x1 if x2 is None else x2, trace, plan.chunk)

@@ -36,7 +36,7 @@ the tile, so that kernels computed in different pieces are equal to the bit.
 
 
 @dataclass(frozen=True)
-class Plan:
+class KernelPlan:
     """Either structured: by `tile` examples a side, of which `rows` keep their features.
 
     Or, with `tile` = 0, by NTK-vector products. `chunk` examples (or products) go at once through
@@ -50,7 +50,7 @@ class Plan:
     chunk: int
 
 
-def plan_for(network: Network, asked: Shape, method: Method, memory: float | None) -> Plan:
+def plan_for(network: Network, asked: Shape, method: Method, memory: float | None) -> KernelPlan:
     """Choose the fastest plan that can run within `memory` bytes of temporaries, or the smallest.
 
     Raises `ValueError` for NTK-vector products of a network without a forward mode.
@@ -59,21 +59,21 @@ def plan_for(network: Network, asked: Shape, method: Method, memory: float | Non
         raise ValueError(NO_FORWARD_MODE.format('method "products"', 'method = "auto"'))
     uses = () if method == "jacobian" else tuple(network.uses)
     formed = frozenset(u.leaf for u in uses if costs.forms_gradient(u.layout.sizes, asked))
-    needs = _Needs(network, uses, formed, asked)
-    budget = needs.default() if memory is None else memory
+    planner = _Planner(network, uses, formed, asked)
+    budget = planner.default() if memory is None else memory
     cheaper = costs.products_flops(network, asked) < costs.structured_flops(
         network, set(formed), asked
     )
     if method == "products" or (method == "auto" and cheaper and network.has_forward_mode):
-        return needs.products(budget)
-    fitting = next(needs.plans(budget), None)
+        return planner.products(budget)
+    fitting = next(planner.plans(budget), None)
     if fitting is None and method == "auto" and network.has_forward_mode:
-        return needs.products(budget)
-    return fitting or Plan(uses, formed, 1, 1, 1)
+        return planner.products(budget)
+    return fitting or KernelPlan(uses, formed, 1, 1, 1)
 
 
 @dataclass(frozen=True)
-class _Needs:
+class _Planner:
     """Bytes of temporaries, estimated from the jaxpr."""
 
     network: Network
@@ -86,19 +86,19 @@ class _Needs:
         result = self.asked.n1 * self.asked.n2 * self.asked.entries * self._itemsize
         return max(result / 4, FLOOR, min(self._least(64), CEILING))
 
-    def plans(self, budget: float) -> Iterator[Plan]:
+    def plans(self, budget: float) -> Iterator[KernelPlan]:
         """List those that fit, the best first."""
         largest = max(self.asked.n1, self.asked.n2)
         for tile in (largest, *(tile for tile in TILES if tile < largest)):
             chunk = self._chunk(tile, budget / 3)
             rows = self._rows(tile, budget - chunk * self._pass)
             if rows >= 1:
-                yield Plan(self.uses, self.formed, tile, rows, chunk)
+                yield KernelPlan(self.uses, self.formed, tile, rows, chunk)
 
-    def products(self, budget: float) -> Plan:
+    def products(self, budget: float) -> KernelPlan:
         """Plan NTK-vector products, as many at once as fit."""
         one = self._parameters + 3 * self._values * self._itemsize * self.asked.n2
-        return Plan((), frozenset(), 0, 0, _largest_part(self.asked.outputs, budget / one))
+        return KernelPlan((), frozenset(), 0, 0, _largest_part(self.asked.outputs, budget / one))
 
     def _rows(self, tile: int, budget: float) -> int:
         """Count the tiles whose features fit beside one more tile's and the contraction of two."""

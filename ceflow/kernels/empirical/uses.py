@@ -55,17 +55,17 @@ class _Origin(NamedTuple):
     scales: tuple[Scale, ...] = ()
 
 
-_Found = list[tuple[int, Use | None]]
+_Uses = list[tuple[int, Use | None]]
 """Every use of every weight: its number, and the use where its gradient is structured."""
 
 
 def find_uses(jaxpr: core.Jaxpr, weights: list[core.Var]) -> list[Use]:
     """Find the products and convolutions of weights that are used once and nowhere else."""
-    found: _Found = []
-    outputs = _walk(jaxpr, [_Origin(leaf) for leaf in range(len(weights))], (), found)
-    found.extend((origin.leaf, None) for origin in outputs if origin is not None)
-    counts = [sum(leaf == index for leaf, _ in found) for index in range(len(weights))]
-    return [use for leaf, use in found if use is not None and counts[leaf] == 1]
+    uses: _Uses = []
+    outputs = _walk(jaxpr, [_Origin(leaf) for leaf in range(len(weights))], (), uses)
+    uses.extend((origin.leaf, None) for origin in outputs if origin is not None)
+    counts = [sum(leaf == index for leaf, _ in uses) for index in range(len(weights))]
+    return [use for leaf, use in uses if use is not None and counts[leaf] == 1]
 
 
 def called(equation: core.JaxprEqn) -> core.ClosedJaxpr | None:
@@ -77,11 +77,11 @@ def called(equation: core.JaxprEqn) -> core.ClosedJaxpr | None:
 
 def functions_in(equation: core.JaxprEqn) -> list[core.Jaxpr]:
     """List all functions that an equation holds: what it calls, branches, bodies of loops."""
-    found: list[Any] = []
+    functions: list[Any] = []
     for parameter in equation.params.values():
         each = parameter if isinstance(parameter, tuple | list) else [parameter]
-        found += [getattr(one, "jaxpr", one) for one in each]
-    return [one for one in found if isinstance(one, core.Jaxpr)]
+        functions += [getattr(one, "jaxpr", one) for one in each]
+    return [one for one in functions if isinstance(one, core.Jaxpr)]
 
 
 def equations_in(jaxpr: core.Jaxpr) -> Iterator[core.JaxprEqn]:
@@ -93,7 +93,7 @@ def equations_in(jaxpr: core.Jaxpr) -> Iterator[core.JaxprEqn]:
 
 
 def _walk(
-    jaxpr: core.Jaxpr, given: list[_Origin | None], above: Where, found: _Found
+    jaxpr: core.Jaxpr, given: list[_Origin | None], above: Where, uses: _Uses
 ) -> list[_Origin | None]:
     """Note every use in a function, given what its first inputs are; give what its outputs are."""
     known = {
@@ -107,10 +107,10 @@ def _walk(
         where, origins = (*above, index), [origin_of(var) for var in equation.invars]
         inner = called(equation)
         if inner is not None:
-            outputs = _walk(inner.jaxpr, origins, where, found)
+            outputs = _walk(inner.jaxpr, origins, where, uses)
         else:
             outputs = [_passed_on(equation, origins, where)]
-            _note(equation, origins, outputs[0], where, found)
+            _note(equation, origins, outputs[0], where, uses)
         found_here = zip(equation.outvars, outputs, strict=False)
         known |= {var: origin for var, origin in found_here if origin is not None}
     return [origin_of(var) for var in jaxpr.outvars]
@@ -121,13 +121,13 @@ def _note(
     origins: list[_Origin | None],
     passed: _Origin | None,
     where: Where,
-    found: _Found,
+    uses: _Uses,
 ) -> None:
     for side, origin in enumerate(origins):
         if origin is not None and (passed is None or passed.leaf != origin.leaf):
             layout = _layout(equation, side, origins)
             use = layout and Use(origin.leaf, where, side, layout, origin.scales)
-            found.append((origin.leaf, use))
+            uses.append((origin.leaf, use))
 
 
 def _layout(equation: core.JaxprEqn, side: int, origins: list[_Origin | None]) -> Layout | None:

@@ -44,14 +44,14 @@ def blocks(
     devices = jax.local_devices()
     for start in range(0, len(todo), len(devices)):
         batch = todo[start : start + len(devices)]
-        found = []
+        tiles = []
         for device, index in zip(devices, batch, strict=False):
             row, column = index
             one = _placed(_rows(x, row, tile), device)
             # the same object on the diagonal: a kernel may then do half of the work
             two = one if row == column else _placed(_rows(x, column, tile), device)
-            found.append(kernel(one, two))
-        for index, block in zip(batch, found, strict=True):
+            tiles.append(kernel(one, two))
+        for index, block in zip(batch, tiles, strict=True):
             yield index, _trimmed(_floats(np.asarray(block)), index, tile, len(x))
 
 

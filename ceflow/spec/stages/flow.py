@@ -151,11 +151,11 @@ class Flow(Descent):
                 yield Fault("CE202", message, (key,), "key", "leave it out")
 
     def _kernel_faults(self, engine: Engine, model: Model, document: "Document") -> Iterator[Fault]:
-        driving = document.stages.get(self.kernel or "")
+        kernel = document.stages.get(self.kernel or "")
         if self.kernel and engine not in OF_KERNELS:
             message = f"the engine {engine!r} goes by a kernel of its own"
             yield Fault("CE202", message, ("kernel",), "key", 'use engine = "kernel"')
-        if isinstance(driving, Kernel) and (driving.outputs == "full" or driving.kind == "nngp"):
+        if isinstance(kernel, Kernel) and (kernel.outputs == "full" or kernel.kind == "nngp"):
             message = f"{self.kernel!r} is not the NTK with one number an entry"
             yield Fault("CE202", message, ("kernel",), help="name another kernel stage")
         infinite = [width == math.inf for width in widths_of(model)]

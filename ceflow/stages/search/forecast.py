@@ -88,7 +88,7 @@ def faults(name: str, stage: Search, plan: Plan, model: Model) -> Iterator[Fault
         return
     member = member_of(model)
     if stage.model is None and not math.isfinite(law(member)):
-        message, _, help = law.silence(member).partition("; ")
+        message, _, help = law.why_infinite(member).partition("; ")
         place = "using" if stage.using == "exact" else "alpha"
         yield Fault("CE104", message, (place,), help=help)
     elif timed or not stage.timed:

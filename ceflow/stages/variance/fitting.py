@@ -115,8 +115,8 @@ def _of_tails(points: list[Point]) -> Iterator[str]:
 
 
 def _of_leverage(points: list[Point], fit: "Fit") -> Iterator[str]:
-    shares = zip(points, fit.leverages, strict=True)
-    for point, share in shares if len(points) > 2 else ():
+    leverages = zip(points, fit.leverages, strict=True)
+    for point, share in leverages if len(points) > 2 else ():
         if share > LEVERAGE:
             yield f"widths {_names([point])} alone decide {share:.0%} of alpha"
 
