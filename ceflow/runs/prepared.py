@@ -85,25 +85,24 @@ def prepare(plan: Plan) -> Prepared:
     """Check that stages can be done, and forecast what they do.
 
     Raises `SpecError` for what stages cannot do, and for more memory than the machine has. Of a
-    sweep for the first of its runs that would need more, and for what cannot be done where that is
-    so of all its runs: else the others are done.
+    sweep for every run that would need more, at the swept values that bring it about, and for what
+    cannot be done where that is so of all its runs: else the others are done.
     """
     models = {run: _expected_models(each) for run, each in plan.runs.items()}
     impossible = {run: list(_stage_faults(plan.runs[run], models[run])) for run in models}
     if all(impossible.values()):
-        swept = plan.document.sweep is not None
-        _refuse(plan, seen_from_sweep(plan.document, impossible) if swept else impossible[""])
+        _refuse(plan, impossible)
     forecasts = {run: _forecasts(plan.runs[run], models[run]) for run in models}
-    for run, each in forecasts.items():
-        _refuse(plan, list(_memory_faults(plan.runs[run], each, run)))
+    _refuse(plan, {run: list(_memory_faults(plan.runs[run], forecasts[run])) for run in models})
     return Prepared(plan, forecasts)
 
 
-def _refuse(plan: Plan, faults: list[Fault]) -> None:
-    """Raise `SpecError` where there are faults."""
-    if faults:
+def _refuse(plan: Plan, found: Mapping[str, list[Fault]]) -> None:
+    """Raise `SpecError` where there are faults, by run, of a sweep as they are seen from it."""
+    if any(found.values()):
         with placing(plan.document.origin):
-            raise SpecError(*faults)
+            swept = plan.document.sweep is not None
+            raise SpecError(*(seen_from_sweep(plan.document, found) if swept else found[""]))
 
 
 def _expected_models(plan: Plan) -> dict[str, Model]:
@@ -141,15 +140,13 @@ def forecast(plan: Plan, stage: Stage, model: Model) -> Forecast:
     return stages.with_data(found, plan) if reads else found
 
 
-def _memory_faults(plan: Plan, forecasts: Mapping[str, Forecast], run: str) -> Iterator[Fault]:
-    available, of_run = machine.memory(), f" of the run {run!r}" if run else ""
+def _memory_faults(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[Fault]:
+    available = machine.memory()
     for name, found in forecasts.items():
         needed = found.memory + PLAIN
         if needed > available:
             need, there = (f"{size / 1e9:,.1f} GB" for size in (needed, available))
-            message = (
-                f"stage {name!r}{of_run} would need {need} of memory; this machine has {there}"
-            )
+            message = f"stage {name!r} would need {need} of memory; this machine has {there}"
             help = f"lower {_full(found.key, name, plan)}"
             help += f", or {found.instead}" if found.instead else ""
             yield Fault("CE401", message, ("stages", name), "key", help)

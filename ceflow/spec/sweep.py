@@ -163,38 +163,43 @@ class _Blame:
 def seen_from_sweep(document: "Document", runs: Mapping[str, Sequence[Fault]]) -> list[Fault]:
     """Place the faults that compiling has found in the runs of a sweep, by name, each once.
 
-    A fault stands where the value stands all of whose runs have it, or with a run that has it.
-
-    A fault stands where the value stands all of whose runs have it, or with a run that has it."""
+    A fault stands where the value stands all of whose runs have it, or with a run that has it. Of
+    those that differ in their numbers alone, such as bytes, each such place has one.
+    """
     assert document.sweep is not None
     chosen = dict(zip(runs, document.sweep.combinations(), strict=True))
-    having: dict[Fault, list[str]] = {}
+    alike: dict[tuple[str, Steps, str], dict[str, Fault]] = {}
     for name, faults in runs.items():
         for fault in faults:
-            having.setdefault(replace(fault, place=None), []).append(name)
-    seen = (each for fault, names in having.items() for each in _seen(fault, names, chosen))
-    return list({(each.path, each.message): each for each in seen}.values())
+            key = fault.code, fault.path, re.sub(r"[\d.,]+", "0", fault.message)
+            alike.setdefault(key, {}).setdefault(name, replace(fault, place=None))
+    seen: dict[Any, Fault] = {}
+    for key, having in alike.items():
+        for each in _seen(having, chosen):
+            seen.setdefault((each.path, key), each)
+    return list({(each.path, each.message): each for each in seen.values()}.values())
 
 
-def _seen(fault: Fault, names: list[str], chosen: dict[str, dict[str, int]]) -> Iterator[Fault]:
-    """Give one of them, that the runs of these names have, to where it is to be mended."""
-    direct = [_blamed(fault, chosen[name]) for name in names]
-    if direct[0] is not fault:
+def _seen(having: dict[str, Fault], chosen: dict[str, dict[str, int]]) -> Iterator[Fault]:
+    """Give one of them, as each run that has it says it, to where it is to be mended."""
+    first = next(iter(having.values()))
+    direct = [_blamed(fault, chosen[name]) for name, fault in having.items()]
+    if direct[0] is not first:
         yield from direct
         return
-    if len(names) == len(chosen):  # the sweep has no part in it
-        yield fault
+    if len(having) == len(chosen) and len(set(having.values())) == 1:
+        yield first  # the sweep has no part in it
         return
-    sound = {step for name in chosen if name not in names for step in chosen[name].items()}
-    several = []
-    for name in names:
+    sound = {step for name in chosen if name not in having for step in chosen[name].items()}
+    several: dict[str, Fault] = {}
+    for name, fault in having.items():
         guilty = [step for step in chosen[name].items() if step not in sound]
         if len(guilty) == 1:
             yield _through_value(fault, *guilty[0])
         else:
-            several.append(name)
+            several[name] = fault
     if several:
-        yield _of_runs(fault, several)
+        yield _of_runs(next(iter(several.values())), list(several))
 
 
 def _through_value(fault: Fault, path: str, index: int) -> Fault:

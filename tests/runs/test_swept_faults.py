@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ceflow
-from ceflow.runs import prepare
+from ceflow.runs import machine, prepare
 from ceflow.spec import Fault, SpecError
 from ceflow.spec.sweep import seen_from_sweep
 
@@ -28,9 +28,9 @@ def files(tmp_path, monkeypatch):
         np.savez(f"{name}.npz", x=np.eye(count), y=np.ones(count))
 
 
-def faults_of(sweep: str) -> list[Fault]:
+def faults_of(sweep: str, base: str = BASE) -> list[Fault]:
     with pytest.raises(SpecError) as caught:
-        prepare(ceflow.compile(ceflow.loads(BASE + sweep)))
+        prepare(ceflow.compile(ceflow.loads(base + sweep)))
     return list(caught.value.faults)
 
 
@@ -73,3 +73,49 @@ def test_a_fault_elsewhere_in_the_document_is_told_at_the_value():
         runs = {name: [fault] if name in having else [] for name in names}
         (seen,) = seen_from_sweep(document, runs)
         assert (seen.path, seen.message) == (path, message)
+
+
+GB = """\
+[data]
+source = "gaussian"
+inputs = 3
+train = 10
+[model]
+type = "mlp"
+widths = [4]
+[stages.k]
+type = "kernel"
+[sweep]
+"""
+
+
+def at(index: int, train: int) -> tuple[tuple, str]:
+    """A fault at the swept value, and what it says of the memory: what a run with it alone says."""
+    (fault,) = faults_of(
+        "", GB.replace("train = 10\n", f"train = {train}\n").replace("[sweep]", "")
+    )
+    return ("sweep", "data.train", index), f"stages.k: {fault.message}"
+
+
+@pytest.mark.parametrize(
+    ("sweep", "values"),
+    [
+        ('"data.train" = [10, 80000, 90000]', [(1, 80000), (2, 90000)]),
+        ('"data.train" = [80000, 90000]', [(0, 80000), (1, 90000)]),
+        ('"data.train" = [10, 80000]\nseed = [0, 1]', [(1, 80000)]),
+        ('"data.train" = [10, 80000]\n"data.inputs" = [3, 5]', [(1, 80000)]),
+    ],
+)
+def test_memory_that_a_run_lacks_is_told_at_the_swept_value(monkeypatch, sweep, values):
+    monkeypatch.setattr(machine, "memory", lambda: 4e9)
+    faults = faults_of(sweep, GB)
+    assert [(fault.path, fault.message) for fault in faults] == [at(*value) for value in values]
+    assert {fault.code for fault in faults} == {"CE401"}
+    assert all(fault.place and fault.place.text == sweep.splitlines()[0] for fault in faults)
+
+
+def test_memory_that_all_runs_lack_is_told_once(monkeypatch):
+    monkeypatch.setattr(machine, "memory", lambda: 4e9)
+    (fault,) = faults_of('seed = [0, 1]\n"data.train" = [80000, 90000]', GB)
+    assert fault.path == ("stages", "k")
+    assert fault.message.startswith("in the run seed=0,train=80000 and 3 others: stage 'k' would")
