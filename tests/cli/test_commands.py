@@ -570,3 +570,15 @@ def test_what_fails_unforeseen_in_a_check_is_a_sentence_too(alone, monkeypatch):
     result = CliRunner().invoke(main, ["check", "spec.toml"])
     assert result.exit_code == 1
     assert result.stderr.startswith("the check failed: OSError: the disk is gone")
+
+
+@pytest.mark.parametrize(
+    ("columns", "widest"), [("60", 60), ("160", 160), ("", 120), ("0", 120), ("wide", 120)]
+)
+def test_every_command_obeys_columns(finished, monkeypatch, columns, widest):
+    """Rules, which are as wide as all there is, show it; a plan has none but lines that fold."""
+    finished("all")
+    monkeypatch.setenv("COLUMNS", columns)
+    for command in ("show out", "run all.toml --out out"):
+        assert max(map(len, done(*command.split()).stdout.splitlines())) == widest
+    assert max(map(len, done("plan", "all.toml").stdout.splitlines())) <= widest
