@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float
+    from jaxtyping import Shaped
 
 ABSENT: Any = object()
 """In the place of what a line does not have."""
@@ -17,8 +17,9 @@ ABSENT: Any = object()
 class History:
     """Columns of numbers over moments; the first is the axis, such as `time` or `step`.
 
-    A column is read as an array, NaN where there is no number; a line has all that is known of one
-    moment. Times are in units of the learning rate (mu t).
+    A column is read as an array, NaN where there is no number, and one of names as text, empty
+    where there is none; a line has all that is known of one moment. Times are in units of the
+    learning rate (mu t).
 
     >>> history = History.of_lines([{"time": 0.0, "loss": 2.0}, {"time": 1.0, "loss": None}])
     >>> history.axis, len(history), history["loss"], history.last
@@ -27,7 +28,7 @@ class History:
 
     columns: Mapping[str, tuple[Any, ...]]
     """Numbers; `"inf"`; None where one is undefined or was not finite; of some things lists
-    or arrays."""
+    or arrays; or names."""
 
     @classmethod
     def of_lines(cls, lines: Sequence[Mapping[str, Any]]) -> "History":
@@ -45,9 +46,11 @@ class History:
     def __contains__(self, key: str) -> bool:
         return key in self.columns
 
-    def __getitem__(self, key: str) -> "Float[np.ndarray, 'moments ...']":
+    def __getitem__(self, key: str) -> "Shaped[np.ndarray, 'moments ...']":
         import numpy as np
 
+        if any(isinstance(value, str) and value != "inf" for value in self.columns[key]):
+            return np.array([each if isinstance(each, str) else "" for each in self.columns[key]])
         return np.array([_numbers(value) for value in self.columns[key]])
 
     @property

@@ -119,7 +119,12 @@ class Result(Record):
         if not self.ROWS:
             raise ValueError(f"there are no rows in {type(self).__name__}: it has no history")
         rows: list[Record] = getattr(self, self.ROWS)
-        return {key: np.array([row[key] for row in rows]) for key in (rows[0] if rows else ())}
+        keys = dict.fromkeys(key for row in rows for key in row)
+        columns = {key: [getattr(row, key) for row in rows] for key in keys}
+        return {
+            key: np.array([np.nan if value is None else value for value in column])
+            for key, column in columns.items()
+        }
 
     def _repr_html_(self) -> str:
         """Show it in a notebook as the terminal does."""

@@ -1,5 +1,6 @@
 """What a notebook shows, and results as columns."""
 
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -8,7 +9,14 @@ import pytest
 import ceflow
 from ceflow.blocks import Curve, Note, Series, Table
 from ceflow.blocks.html import section
+from ceflow.history import History
+from ceflow.runs import Run
 from ceflow.spec import Document, Gaussian, Kernel, Mlp, Variance
+from ceflow.stages import KINDS
+from ceflow.stages.kernel.result import Profile
+from ceflow.stages.search.result import CurvePoint
+from ceflow.stages.variance.result import Point
+from ceflow.stages.verify.result import ClaimResult
 
 
 def test_blocks_are_html_with_every_text_escaped():
@@ -54,3 +62,61 @@ def test_rows_of_a_stage_are_columns(run):
         run.frame("k")
     with pytest.raises(KeyError):
         run.frame("nothing")
+
+
+LINES = [{"step": 0, "loss": 1.0}, {"step": 1, "loss": None}]
+CLAIMED = [{"claim": "eq-5", "step": 0, "gap": 0.5}, {"claim": "lemma-4.1", "step": 0}]
+DRAWN = {
+    "fan_in_sum": 1.0,
+    "mean": 1.0,
+    "moment_ratio": 2.0,
+    "moment_ratio_stderr": 0.1,
+    "draws": 9,
+}
+BOUGHT = {"primal_multiplicity": 2.0, "dual_multiplicity": 3.0, "efficiency": 1.5}
+PART = {"value": None, "expected": 0.0, "tolerance": 1.0, "holds": False}
+UNDEFINED = float("nan")
+
+FRAMES: list[tuple[str, dict[str, Any], dict[str, list]]] = [
+    ("flow", {"history": History.of_lines(LINES)}, {"step": [0, 1], "loss": [1.0, UNDEFINED]}),
+    ("train", {"history": History.of_lines(LINES)}, {"step": [0, 1], "loss": [1.0, UNDEFINED]}),
+    (
+        "verify",
+        {"history": History.of_lines(CLAIMED)},
+        {"claim": ["eq-5", "lemma-4.1"], "step": [0, 0], "gap": [0.5, UNDEFINED]},
+    ),
+    (
+        "verify",
+        {"eq-6": ClaimResult(part="gap", parts=[PART | {"name": "gap"}], **PART)},
+        {"claim": ["eq-6"], "part": ["gap"], "value": [UNDEFINED], "holds": [0]},
+    ),
+    (
+        "variance",
+        {
+            "points": [
+                Point(ratio=r, widths=[4, 4], residual=e, **DRAWN) for r, e in ((1, 0.5), (2, None))
+            ]
+        },
+        {"ratio": [1, 2], "widths": [[4, 4]] * 2, "residual": [0.5, UNDEFINED]},
+    ),
+    (
+        "search",
+        {"curve": [CurvePoint(widths=[4, 4], variance=v, **BOUGHT) for v in (0.5, None)]},
+        {"widths": [[4, 4]] * 2, "variance": [0.5, UNDEFINED]},
+    ),
+    (
+        "kernel",
+        {"profile": Profile(angles=[0.0, 1.0], kernel=[2.0, 1.0])},
+        {"angles": [0, 1], "kernel": [2, 1]},
+    ),
+]
+
+
+def test_every_kind_of_result_is_framed(tmp_path):
+    results = {kind.__name__.lower(): stage.result for kind, stage in KINDS.items()}
+    assert {kind for kind, *_ in FRAMES} == set(results)
+    for kind, found, expected in FRAMES:
+        result = results[kind].model_construct(**found)
+        columns = Run(tmp_path, {"s": result}).frame("s")
+        for name, column in expected.items():
+            np.testing.assert_array_equal(columns[name], column)

@@ -1,9 +1,13 @@
 """What a `kernel` stage finds."""
 
 import math
+from typing import TYPE_CHECKING
 
 from ceflow import kernels
 from ceflow.stages.result import Array, Record, Result
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class MethodResult(Result):
@@ -74,6 +78,14 @@ class KernelResult(MethodResult):
     """Of kernel regression on test examples: the share of examples whose class is right."""
     profile: Profile | None = None
     """One row of a kernel over the circle."""
+
+    def columns(self) -> "dict[str, np.ndarray]":
+        """Tell the profile, of a kernel over the circle."""
+        import numpy as np
+
+        if self.profile is None:
+            return super().columns()
+        return {key: np.array(column) for key, column in self.profile.items() if column is not None}
 
     @property
     def caution(self) -> str | None:

@@ -1,10 +1,14 @@
 """What a `verify` stage finds."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import ConfigDict, Field
 
+from ceflow.history import History
 from ceflow.stages.result import Record, Result
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Numbers(Record):
@@ -67,3 +71,17 @@ class VerifyResult(Result):
     def claims(self) -> dict[str, ClaimResult]:
         """The claims, in the order of the stage."""
         return self.__pydantic_extra__
+
+    def columns(self) -> "dict[str, np.ndarray]":
+        """Tell what claims have recorded; where none has, the parts of all."""
+        if isinstance(self.history, History):
+            return super().columns()
+        rows = History.of_lines(
+            [
+                {"claim": name, "part": part.name}
+                | {key: part[key] for key in Numbers.model_fields}
+                for name, claim in self.claims.items()
+                for part in claim.parts
+            ]
+        )
+        return {key: rows[key] for key in rows.columns}
