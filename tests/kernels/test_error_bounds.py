@@ -113,6 +113,33 @@ def test_series_and_mixtures_are_within_their_bounds(name: str):
                 assert float(bound) <= 1e-2 * float(size)
 
 
+NEVER = math.inf
+UNKNOWN: dict[tuple[str, int, float], tuple[float, float]] = {
+    # The slope is a spike of 1e-6, no wider than what rounding in float32 makes of an angle of 0.
+    ("tanh", 2, 2.0): (1e6, NEVER),
+    ("tanh", 30, 2.0): (1e6, NEVER),
+    # Chaos: a layer doubles errors, and 2^30 times those of float32, or the 1e-7 of a mixture, is
+    # more than 1. Variances from 1e-12 on take some layers to come there.
+    ("tanh", 30, 10.0): (1e-6, 1.0),
+}
+"""The scales, in float32 and in float64, from which the bound of an activation of the language may
+be NaN. In all other cases it is a number."""
+
+UNKNOWN_OF_SERIES: dict[tuple[str, int, float], tuple[float, float]] = {
+    # Off by half of the largest entry and more, as measured at depth 2: nodes miss the spike.
+    ("tanh", 2, 2.0): (30.0, 30.0),
+    ("tanh", 30, 2.0): (30.0, 30.0),
+    ("tanh", 30, 10.0): (1e-6, 1.0),
+    # What a series leaves out of a bend that is narrow beside the deviation, 30 times over; at
+    # gain 10 the variances of softplus grow past all scales, from whichever they start.
+    ("softplus", 30, 2.0): (30.0, 1e6),
+    ("softplus", 30, 10.0): (1e-6, 1e-6),
+    ("silu", 30, 2.0): (30.0, 30.0),
+    ("silu", 30, 10.0): (1.0, 1.0),
+}
+"""The same of the function alone, whose series knows no closed form."""
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ceflow.kernels.InaccurateKernelWarning")
 @pytest.mark.parametrize(("depth", "c"), [(2, 2.0), (30, 2.0), (30, 10.0)])
@@ -132,9 +159,10 @@ def test_deep_networks_are_within_their_bounds(name: Any, depth: int, c: float):
                     raise
                 assert exact[0].max() ** 2 > np.finfo("float32").max
                 continue
-            for kernel in (found, given):
-                if math.isnan(kernel.error):  # said not to be known: of a series, or in float32
-                    assert kernel is given or dtype == "float32"
+            for kernel, leave in ((found, UNKNOWN), (given, UNKNOWN_OF_SERIES)):
+                if math.isnan(kernel.error):
+                    scales = leave.get((name, depth, c), (NEVER, NEVER))
+                    assert scale >= scales[dtype == "float64"]
                     continue
                 for value, true in zip(kernel[:2], exact, strict=True):
                     # the reference is off by its own rounding, some 1e-13 a layer
