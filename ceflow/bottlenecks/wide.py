@@ -16,7 +16,7 @@ from ceflow.bottlenecks.sampling import Features, normal_rows
 from ceflow.compiler.lowering import lower
 from ceflow.compiler.models import expand, sized
 from ceflow.kernels.pieces import by_chunks
-from ceflow.nets import ACTIVATIONS, Dense, floats
+from ceflow.nets import ACTIVATIONS, Dense, examples, floats
 from ceflow.seeding import Seed, partitionable
 from ceflow.spec import Bottleneck, Mlp
 
@@ -55,23 +55,36 @@ class WideDecoder(eqx.Module):
 
 
 class WideNetwork(eqx.Module):
-    """`F = f o g` of finite width n, of batches: g_0, f_0 and J_0 at any point."""
+    """`F = f o g` of finite width n, of batches: g_0, f_0 and J_0 at any point.
+
+    Raises `ValueError` for what is no batch of finite numbers, as many each as there are inputs.
+    """
 
     encoder: Any
     decoder: WideDecoder
 
-    @eqx.filter_jit
-    def embed(self, x: Float[Array, "b inputs"]) -> Float[Array, "b d"]:
+    def embed(self, x: Float[ArrayLike, "b inputs"]) -> Float[Array, "b d"]:
         """Compute `g`, the values in the bottleneck."""
-        return by_chunks(jax.vmap(self.encoder), floats(x, self.decoder.u.dtype), CHUNK)
+        inputs = _dense(self.encoder)[0].weight.shape[1]
+        return _embedded(self.encoder, examples("inputs", x, (inputs,), self.decoder.u.dtype))
 
-    @eqx.filter_jit
-    def decode(self, points: Float[Array, "b d"]) -> Float[Array, "b outputs"]:
+    def decode(self, points: Float[ArrayLike, "b d"]) -> Float[Array, "b outputs"]:
         """Compute `f`."""
-        return by_chunks(self.decoder, floats(points, self.decoder.u.dtype), CHUNK)
+        size = self.decoder.u.shape[1]
+        return _decoded(self.decoder, examples("points", points, (size,), self.decoder.u.dtype))
 
-    def __call__(self, x: Float[Array, "b inputs"]) -> Float[Array, "b outputs"]:
+    def __call__(self, x: Float[ArrayLike, "b inputs"]) -> Float[Array, "b outputs"]:
         return self.decode(self.embed(x))
+
+
+@eqx.filter_jit
+def _embedded(encoder: Any, x: Float[Array, "b inputs"]) -> Float[Array, "b d"]:
+    return by_chunks(jax.vmap(encoder), x, CHUNK)
+
+
+@eqx.filter_jit
+def _decoded(decoder: WideDecoder, points: Float[Array, "b d"]) -> Float[Array, "b outputs"]:
+    return by_chunks(decoder, points, CHUNK)
 
 
 @partitionable()

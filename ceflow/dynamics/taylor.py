@@ -12,10 +12,9 @@ from jaxtyping import Array, Float, PyTree
 
 from ceflow.dynamics.parameters import ParameterFlow
 from ceflow.kernels.empirical import evaluate
-from ceflow.nets import floats
+from ceflow.nets import examples
 
 
-@eqx.filter_jit
 def ntk_derivatives(
     flow: ParameterFlow,
     parameters: PyTree,
@@ -41,9 +40,20 @@ def ntk_derivatives(
     ...     Dense(2, 1, key=jax.random.key(0)), jnp.eye(2), jnp.ones((2, 1)), SquaredError())
     >>> ntk_derivatives(flow, start, flow.x, trace=True).shape   # 0, for a linear model
     (3, 2, 2)
+
+    Raises `ValueError` for points that are not finite numbers of the shape of the flow's inputs.
     """
+    dtype = jax.tree.leaves(parameters)[0].dtype
+    return _derivatives(
+        flow, parameters, examples("points", points, flow.x.shape[1:], dtype), orders, trace
+    )
+
+
+@eqx.filter_jit
+def _derivatives(
+    flow: ParameterFlow, parameters: PyTree, points: Array, orders: int, trace: bool
+) -> Array:
     leaves, structure = jax.tree.flatten(parameters)
-    points = floats(points, leaves[0].dtype)
 
     def field(leaves: list[Array]) -> list[Array]:
         return jax.tree.leaves(flow(jnp.zeros(()), jax.tree.unflatten(structure, leaves)))

@@ -9,7 +9,7 @@ from ceflow.nets.ensemble import Ensemble
 from ceflow.nets.pooling import average_pool, global_average, max_pool
 from ceflow.nets.residual import Residual
 from ceflow.nets.states import BATCH, Frozen, is_stateful
-from ceflow.nets.types import floats
+from ceflow.nets.types import examples, floats
 
 __all__ = [
     "ACTIVATIONS",
@@ -22,6 +22,7 @@ __all__ = [
     "Frozen",
     "Residual",
     "average_pool",
+    "examples",
     "floats",
     "global_average",
     "is_stateful",

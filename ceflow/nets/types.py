@@ -4,6 +4,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
 
 from ceflow._numbers import numbers
@@ -46,3 +48,22 @@ def floats(x: ArrayLike, whole: Any = float) -> Float[Array, "..."]:
         exact = jnp.asarray(given.astype(float), whole) if is_whole(given) else given
         given = jnp.asarray(exact)
     return given.astype(whole if is_whole(given) else wider(given.dtype))
+
+
+def examples(
+    name: str, x: ArrayLike, shape: tuple[int, ...], whole: Any = float
+) -> Float[Array, "n ..."]:
+    """Check a batch of examples of this shape, and make it floats; traced ones may hold anything.
+
+    >>> examples("x", [[1, 2]], (2,)).shape
+    (1, 2)
+
+    Raises `ValueError`, which calls them `name`, where they are not that, not real or not finite.
+    """
+    given = numbers(x, real=True)
+    if tuple(given.shape[1:]) != shape or not given.ndim:
+        wanted = ", ".join(map(str, ("examples", *shape)))
+        raise ValueError(f"{name} must be ({wanted}), not {tuple(given.shape)}")
+    if not isinstance(given, Tracer) and not np.isfinite(np.asarray(given)).all():
+        raise ValueError(f"{name} holds NaN or infinity; leave those examples out")
+    return floats(given, whole)

@@ -181,17 +181,36 @@ NO_NUMBERS: dict[str, Callable[[np.ndarray], Any]] = {
 }
 
 
-COMPILED = {"ntk_derivatives", "WideNetwork", "DecoderKernels"}
-"""Parts of larger things that are compiled as a whole: JAX speaks first there."""
-
-CHECKED = [door for door in DOORS if door[0] not in COMPILED]
-
-
-@pytest.mark.parametrize(("name", "call", "x"), CHECKED, ids=[door[0] for door in CHECKED])
+@pytest.mark.parametrize(("name", "call", "x"), DOORS, ids=[door[0] for door in DOORS])
 def test_every_door_refuses_what_is_no_number(name: str, call: Callable[[Any], Any], x: np.ndarray):
     for what, make in NO_NUMBERS.items():
         with pytest.raises(ValueError, match=f"numbers is wanted, not one of {what}"):
             call(make(x))
+
+
+ODD: dict[str, tuple[Callable[[np.ndarray], Any], str]] = {
+    "complex": (lambda x: x * 1j, "array of real numbers is wanted, not one of complex"),
+    "ragged": (lambda x: [[1.0], [1.0, 2.0]], "rows of numbers, all of one length"),
+    "NaN": (lambda x: np.where(x == x.min(), np.nan, x), "holds NaN or infinity; leave those"),
+    "one row": (lambda x: x[0], r"must be \(examples, 4\), not \(4,\)"),
+    "too narrow": (lambda x: x[:, :3], r"must be \(examples, 4\), not \(3, 3\)"),
+    "a number": (lambda x: 1.0, r"must be \(examples, 4\), not \(\)"),
+}
+DECODER = bottlenecks.DecoderKernels(NARROW)
+OF_BATCHES = {name: OF_EXAMPLES[name] for name in ("ntk_derivatives", "WideNetwork")} | {
+    "decode": lambda x: wide_network().decode(x),
+    **{
+        f"DecoderKernels.{name}": partial(lambda name, x: getattr(DECODER, name)(ROWS, x), name)
+        for name in ("nngp", "ntk", "nngp_slope", "nngp_mixed", "ntk_slope")
+    },
+}
+
+
+@pytest.mark.parametrize("name", OF_BATCHES)
+def test_doors_of_batches_say_what_is_wrong_with_one(name: str):
+    for make, says in ODD.values():
+        with pytest.raises(ValueError, match=says):
+            OF_BATCHES[name](make(ROWS))
 
 
 def test_rows_of_several_lengths_are_refused():

@@ -16,7 +16,7 @@ from ceflow.stages import KINDS
 from ceflow.stages.kernel.result import Profile
 from ceflow.stages.search.result import CurvePoint
 from ceflow.stages.variance.result import Point
-from ceflow.stages.verify.result import ClaimResult
+from ceflow.stages.verify.result import ClaimResult, PartResult
 
 
 def test_blocks_are_html_with_every_text_escaped():
@@ -74,7 +74,7 @@ DRAWN = {
     "draws": 9,
 }
 BOUGHT = {"primal_multiplicity": 2.0, "dual_multiplicity": 3.0, "efficiency": 1.5}
-PART = {"value": None, "expected": 0.0, "tolerance": 1.0, "holds": False}
+PART: dict[str, Any] = {"value": None, "expected": 0.0, "tolerance": 1.0, "holds": False}
 UNDEFINED = float("nan")
 
 FRAMES: list[tuple[str, dict[str, Any], dict[str, list]]] = [
@@ -87,7 +87,7 @@ FRAMES: list[tuple[str, dict[str, Any], dict[str, list]]] = [
     ),
     (
         "verify",
-        {"eq-6": ClaimResult(part="gap", parts=[PART | {"name": "gap"}], **PART)},
+        {"eq-6": ClaimResult(part="gap", parts=[PartResult(name="gap", **PART)], **PART)},
         {"claim": ["eq-6"], "part": ["gap"], "value": [UNDEFINED], "holds": [0]},
     ),
     (

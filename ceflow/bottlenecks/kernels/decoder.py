@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 from jaxtyping import Array, ArrayLike, Float
@@ -11,7 +10,7 @@ from ceflow.bottlenecks.kernels import kinked, smooth
 from ceflow.bottlenecks.kernels.pairs import Pairs, pairs
 from ceflow.bottlenecks.network import limit_of
 from ceflow.kernels import block_kernel
-from ceflow.nets import SLOPES, floats
+from ceflow.nets import SLOPES, examples
 from ceflow.spec import Bottleneck
 
 
@@ -24,7 +23,7 @@ class DecoderKernels:
     n1 n2 d^2 for mixed ones.
 
     Raises `SpecError` for a decoder of several hidden layers or with a bias, and `ValueError` for
-    an infinite bottleneck.
+    an infinite bottleneck, and of rows that are not finite numbers, d each.
 
     >>> import jax.numpy as jnp
     >>> from ceflow.spec import Bottleneck
@@ -42,23 +41,34 @@ class DecoderKernels:
 
     def nngp(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2"]:
         """Compute Sigma, the covariance of `f(x)` and `f(x')` (BN eq. 4)."""
-        return block_kernel(self.network.decoder, "nngp")(one, two)
+        return block_kernel(self.network.decoder, "nngp")(*self._points(one, two))
 
     def ntk(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2"]:
         """Compute `K(x, x') = Sigma + (b c/d) x.x' E[phi' phi']` (BN eq. 45, of ReLU)."""
-        return block_kernel(self.network.decoder, "ntk")(one, two)
+        return block_kernel(self.network.decoder, "ntk")(*self._points(one, two))
 
     def nngp_slope(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d"]:
         """Compute `dSigma/dx'`, the covariance of `f(x)` and `J(x')` (BN eq. 10)."""
-        return _scaled(kinked.nngp_slope, smooth.nngp_slope, 1, self.network, one, two)
+        return _scaled(
+            kinked.nngp_slope, smooth.nngp_slope, 1, self.network, *self._points(one, two)
+        )
 
     def nngp_mixed(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d d"]:
         """Compute `d2 Sigma/(dx dx')`, the covariance of `J(x)` and `J(x')` (BN eq. 11)."""
-        return _scaled(kinked.nngp_mixed, smooth.nngp_mixed, 2, self.network, one, two)
+        return _scaled(
+            kinked.nngp_mixed, smooth.nngp_mixed, 2, self.network, *self._points(one, two)
+        )
 
     def ntk_slope(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d"]:
         """Compute `Xi = dK/dx` (BN theorem 3.2, eq. 46)."""
-        return _scaled(kinked.ntk_slope, smooth.ntk_slope, 1, self.network, one, two)
+        return _scaled(kinked.ntk_slope, smooth.ntk_slope, 1, self.network, *self._points(one, two))
+
+    def _points(self, one: ArrayLike, two: ArrayLike) -> tuple[Array, Array]:
+        """Check both batches; one that is given twice stays one array, of which half is done."""
+        first, second = (
+            examples(name, x, (int(self.network.size),)) for name, x in (("one", one), ("two", two))
+        )
+        return first, first if two is one else second
 
 
 @eqx.filter_jit
@@ -67,12 +77,11 @@ def _scaled(
     differentiated: Callable[[Array, Array, str], Array],
     order: int,
     network: Bottleneck,
-    one: Any,
-    two: Any,
+    one: Array,
+    two: Array,
 ) -> Array:
     """Scale a derivative of so high an order, in closed form or by differentiation, to that of
     `f(x) = sqrt b f1(sqrt(c/d) x)`, f1 the one without scales."""
-    one, two = map(floats, (one, two))
     decoder, scale = network.decoder, network.decoder_scale
     if decoder.activation in SLOPES:
         # Of degree 2 in x and x': a root each is a factor, and the difference x' - x stays exact.
