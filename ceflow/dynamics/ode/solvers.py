@@ -26,6 +26,11 @@ START = 12
 """Power iterations at the start, from the field itself; later one a step, from the last vector."""
 
 
+LOOP = "lax"
+"""How diffrax loops over the stages of a step: plainly. Its loop that can be differentiated in
+reverse takes more than twice as long to trace, and nothing asks for that here."""
+
+
 class RungeKuttaChebyshev(dfx.AbstractAdaptiveSolver):
     """Takes steps by the Runge-Kutta-Chebyshev method of order 2 (Sommeijer, Shampine and Verwer,
     J. Comput. Appl. Math. 88, 1998).
@@ -149,12 +154,13 @@ def _w1(w0: Array, stages: Array) -> Array:
 
 def _kvaerno5(rtol: float, atol: float) -> dfx.AbstractSolver:
     """Solve its equations to the tolerances; in float32 to about 1e-4: more steps, no gain."""
-    return dfx.Kvaerno5(root_finder=dfx.VeryChord(rtol=rtol, atol=atol, norm=optx.rms_norm))
+    finder = dfx.VeryChord(rtol=rtol, atol=atol, norm=optx.rms_norm)
+    return dfx.Kvaerno5(root_finder=finder, scan_kind=LOOP)
 
 
 SOLVERS: dict[str, Callable[[float, float], dfx.AbstractSolver]] = {
-    "tsit5": lambda rtol, atol: dfx.Tsit5(),
-    "dopri8": lambda rtol, atol: dfx.Dopri8(),
+    "tsit5": lambda rtol, atol: dfx.Tsit5(scan_kind=LOOP),
+    "dopri8": lambda rtol, atol: dfx.Dopri8(scan_kind=LOOP),
     "kvaerno5": _kvaerno5,
     "rkc": lambda rtol, atol: RungeKuttaChebyshev(),
 }

@@ -20,6 +20,7 @@ from ceflow.dynamics import Linearised, ParameterFlow
 from ceflow.kernels import empirical_ntk
 from ceflow.stages.flow.problem import Problem, group_size
 from ceflow.stages.flow.recording import NtkRecorder, Recording, joined, losses_of
+from ceflow.stages.kernel.compiled import kernel
 
 
 def parameters(problem: Problem) -> Recording:
@@ -53,7 +54,11 @@ def _group(
     several = problem.stage.replicas > 1
 
     def kernels(state: PyTree, examples: Int[np.ndarray, " k"]) -> np.ndarray:
-        return np.asarray(_network_kernels(flow, state, flow.x[examples], several))
+        points = flow.x[examples]
+        if several:
+            return np.asarray(_network_kernels(flow, state, points))
+        # The program is that of a kernel stage, and of what chose the solver.
+        return np.asarray(kernel(flow.network(state), points, outputs=problem.outputs))[None]
 
     def outputs(state: PyTree) -> np.ndarray:
         return np.asarray(_network_outputs(flow, state, problem.x, several))
@@ -124,14 +129,14 @@ def _network_outputs(
 
 @program
 def _network_kernels(
-    flow: ParameterFlow, parameters: PyTree, points: Float[Array, "n ..."], several: bool
+    flow: ParameterFlow, stacked: PyTree, points: Float[Array, "n ..."]
 ) -> Float[Array, "replicas n n"]:
     """Compute the mean over outputs a of K^aa, of networks one after the other."""
 
     def one(each: PyTree) -> Array:
         return empirical_ntk(flow.network(each), points, trace=True) / flow.targets.shape[1]
 
-    return jax.lax.map(one, _stacked(parameters, several))
+    return jax.lax.map(one, stacked)
 
 
 @eqx.filter_jit
