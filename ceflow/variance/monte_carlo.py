@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Float, Key
 
 from ceflow.compiler.lowering import lower_each
 from ceflow.compiler.models import expand, sized
+from ceflow.compiler.nodes import Node
 from ceflow.compiler.programs import program
 from ceflow.kernels import empirical_ntk
 from ceflow.nets import numbers
@@ -59,8 +60,14 @@ def draw_ntk(
     stream = seed if isinstance(seed, Seed) else Seed(seed)
     x1 = jnp.asarray(numbers(x1), float)
     x2 = None if x2 is None else jnp.asarray(numbers(x2), float)
-    build = partial(_each, network) if callable(network) else _of_model(network, x1)
-    parameters = _parameters(build, x1, output)
+    if callable(network):
+        build: Networks = partial(_each, network)
+        parameters, outputs = _sizes(build, x1)
+    else:
+        root = _tree(network, x1)
+        build, parameters, outputs = partial(lower_each, root), int(root.parameters), 1
+    if not 0 <= output < outputs:
+        raise ValueError(f"there is no output {output}: the network has {outputs}, from 0")
     return _chunks(build, x1, x2, draws, stream, output, chunk_size(parameters, draws))
 
 
@@ -69,18 +76,17 @@ def _each(network: Network, keys: Key[Array, " chunk"]) -> Any:
     return eqx.filter_vmap(network)(keys)
 
 
-def _of_model(model: Model, x: Array) -> Networks:
+def _tree(model: Model, x: Array) -> Node:
     sizes: dict[str, Any] = {} if isinstance(model, Block) else {"inputs": x.size}
-    return partial(lower_each, expand(sized(model, outputs=1, **sizes)))
+    return expand(sized(model, outputs=1, **sizes))
 
 
-def _parameters(build: Networks, x: Array, output: int) -> int:
-    """Count the numbers a network has; nothing is computed."""
+def _sizes(build: Networks, x: Array) -> tuple[int, int]:
+    """Count the numbers and the outputs of a network; nothing is computed."""
     modules: Any = eqx.filter_eval_shape(build, jax.random.key(0)[None])
     outputs = eqx.filter_eval_shape(eqx.filter_vmap(lambda module: module(x)), modules).size
-    if not 0 <= output < outputs:
-        raise ValueError(f"there is no output {output}: the network has {outputs}, from 0")
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(modules) if hasattr(leaf, "shape"))
+    leaves = (leaf for leaf in jax.tree.leaves(modules) if hasattr(leaf, "shape"))
+    return sum(math.prod(leaf.shape) for leaf in leaves), outputs
 
 
 def _chunks(
