@@ -24,6 +24,7 @@ from ceflow.kernels.infinite.moments import (
     Moments,
     from_angle,
     from_covariance,
+    is_alone,
     size,
 )
 from ceflow.kernels.infinite.polynomials import (
@@ -135,13 +136,16 @@ def _by_form(
     def own(q: Array) -> tuple[Array, Array]:
         return form(q, q, q, jnp.zeros_like(q), jnp.ones_like(q))
 
-    value, slope = form(q1, q2, c, *(halves or half_angle_squares(t)))
-    found = Expectations(own(q1)[0], own(q2)[0], value, slope)
+    def between() -> Expectations:
+        value, slope = form(q1, q2, c, *(halves or half_angle_squares(t)))
+        return Expectations(own(q1)[0], own(q2)[0], value, slope)
+
     if moments.errors is None:
-        return found, None
-    growth = jax.jvp(lambda q: own(q)[0], (q1,), (jnp.ones_like(q1),))[1]
+        return between(), None
+    (value, slope), (growth, _) = jax.jvp(own, (q1,), (jnp.ones_like(q1),))
+    found = Expectations(value, value, value, slope) if is_alone(moments) else between()
     swing = facts.swing + (jnp.sqrt(q1) if math.isinf(facts.variation) else 0.0)
-    return found, after_bend(facts._replace(swing=swing), moments, *own(q1), growth)
+    return found, after_bend(facts._replace(swing=swing), moments, value, slope, growth)
 
 
 def _smooth_dual(found: Expectations, bounds: Bounds | None) -> Dual:

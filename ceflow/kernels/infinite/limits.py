@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 
 from ceflow.compiler import nodes
 from ceflow.compiler.models import expand, sized
+from ceflow.compiler.programs import program
 from ceflow.events import InaccurateKernelWarning
 from ceflow.kernels.infinite.angles import Rows, angles, rows
 from ceflow.kernels.infinite.errors import over_largest, started
@@ -282,7 +283,7 @@ def _bound(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, ""]:
     return _bound_at(root, _tried(x1, x2))
 
 
-@eqx.filter_jit
+@program
 def _tried(x1: Array, x2: Array | None) -> Float[Array, " tried"]:
     """Spread variances over those of the inputs, with the least and the largest."""
     q = jnp.sort(jnp.concatenate([_variances(x) for x in (x1, x2) if x is not None]))
@@ -299,8 +300,17 @@ def _bound_at(root: nodes.Node, q: Float[Array, " tried"]) -> Float[Array, ""]:
     """Bound errors from the diagonal.
 
     Each entry's bound is a sum of geometric means of two diagonal ones."""
-    state = through_layers(root, started(Moments(q, q, jnp.zeros_like(q), q)))
-    return over_largest(jnp.asarray(state.ntk_error), state.ntk)
+    state = through_layers(root, _started(q))
+    return _over_largest(jnp.asarray(state.ntk_error), state.ntk)
+
+
+@program
+def _started(q: Float[Array, " tried"]) -> Moments:
+    """Make the moments of inputs of these variances, each with itself, and their errors."""
+    return started(Moments(q, q, jnp.zeros_like(q), q))
+
+
+_over_largest = program(over_largest)
 
 
 def _within(

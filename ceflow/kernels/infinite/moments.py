@@ -46,6 +46,13 @@ class Moments(NamedTuple):
     """A bound on all q, where it is known for more pairs than these."""
 
 
+def is_alone(moments: Moments) -> bool:
+    """Tell whether one array is both variances and the covariance, with errors that are followed.
+
+    Then they are of a Gaussian with itself, and half of the work is saved."""
+    return moments.errors is not None and moments.q1 is moments.q2 is moments.covariance
+
+
 class Expectations(NamedTuple):
     """The expectations that a smooth activation phi has over two Gaussians."""
 

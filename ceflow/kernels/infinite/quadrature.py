@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from ceflow.kernels.infinite.angles import MULTIPLE
 from ceflow.kernels.infinite.errors import Facts, after_bend
-from ceflow.kernels.infinite.moments import Bounds, Expectations, Moments, size
+from ceflow.kernels.infinite.moments import Bounds, Expectations, Moments, is_alone, size
 from ceflow.kernels.infinite.polynomials import rounded, safe_sqrt
 
 TERMS = {"float32": 96, "float64": 192}
@@ -60,15 +60,20 @@ def by_quadrature(
     good as exact; of any other they are compared with those at twice the spacing.
     """
     q1, q2, _, covariance, errors, _ = moments
-    product = size(q1, q2)
-    rho = covariance / jnp.where(product > 0, product, 1.0)
-    one, two = _both_of(function, (q1, q2), facts is None)
-    found = Expectations(
-        one.value.square,
-        two.value.square,
-        _sum(one.value.terms, two.value.terms, rho),
-        _sum(one.slope.terms, two.slope.terms, rho),
-    )
+    if is_alone(moments):
+        (one,) = _both_of(function, (q1,), facts is None)
+        value, slope = ((each.terms**2).sum(-1) for each in (one.value, one.slope))
+        found = Expectations(one.value.square, one.value.square, value, slope)
+    else:
+        product = size(q1, q2)
+        rho = covariance / jnp.where(product > 0, product, 1.0)
+        one, two = _both_of(function, (q1, q2), facts is None)
+        found = Expectations(
+            one.value.square,
+            two.value.square,
+            _sum(one.value.terms, two.value.terms, rho),
+            _sum(one.slope.terms, two.slope.terms, rho),
+        )
     if errors is None:
         return found, None
     known = _facts(one, q1) if facts is None else facts._replace(own=0.0)

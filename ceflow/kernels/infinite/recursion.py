@@ -3,11 +3,11 @@
 from functools import singledispatch
 from typing import NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ceflow.compiler import nodes
+from ceflow.compiler.programs import program
 from ceflow.kernels.infinite.duals import Function, dual
 from ceflow.kernels.infinite.errors import eps_of, of_covariance
 from ceflow.kernels.infinite.moments import Moments, biased, ranged, scaled
@@ -25,7 +25,8 @@ class State(NamedTuple):
 
 def through_layers(root: nodes.Node, moments: Moments) -> State:
     """Go from the moments of the inputs to those of the outputs, and the NTK."""
-    return _propagate(root, State(moments, jnp.zeros_like(moments.angle)))
+    none = jnp.zeros_like(moments.angle)
+    return _propagate(root, State(moments, none, 0.0 if moments.errors is None else none))
 
 
 @singledispatch
@@ -55,22 +56,27 @@ def _through_weights(state: State, c: float | Array, b: float | Array) -> State:
 
 @_propagate.register
 def _(node: nodes.Activation, state: State) -> State:
-    through = _through_activation if state.moments.errors is None else _compiled_activation
-    return through(node.name, state)
+    if state.moments.errors is None:
+        return _through_activation(node.name, state)
+    return _compiled_activation(node.name, state)
 
 
 def _through_activation(activation: str | Function, state: State) -> State:
-    after = dual(activation, state.moments)
+    moments = state.moments
+    if moments.errors is not None:
+        moments = moments._replace(q2=moments.q1, covariance=moments.q1)  # `is_alone`
+    after = dual(activation, moments)
     ntk = after.slope * state.ntk
-    if state.moments.errors is None:
+    if moments.errors is None:
         return State(after.moments, ntk)
     error = after.slope * state.ntk_error + after.slope_error * (state.ntk + state.ntk_error)
     return State(after.moments, ntk, error + eps_of(ntk) * ntk)
 
 
-# Errors are followed at so few variances that compiling is all it takes: once a kind of layer.
-_compiled_weights = eqx.filter_jit(_through_weights)
-_compiled_activation = eqx.filter_jit(_through_activation)
+# Errors are followed at so few variances that compiling is all it takes: plainly, and once a kind
+# of layer.
+_compiled_weights = program(_through_weights)
+_compiled_activation = program(_through_activation)
 
 
 @_propagate.register
