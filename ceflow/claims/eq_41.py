@@ -9,9 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ceflow.bottlenecks import DecoderKernels, WideDecoder
-from ceflow.claims.tolerances import noise_bound
 from ceflow.claims.trial import Trial
-from ceflow.claims.verdict import Part, Verdict
+from ceflow.claims.verdict import Part, Verdict, noise_bound
 from ceflow.spec import Bottleneck
 from ceflow.spec.models import KINKED
 

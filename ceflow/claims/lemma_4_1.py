@@ -19,9 +19,8 @@ from ceflow.claims.followed import (
     relative,
     residuals,
 )
-from ceflow.claims.tolerances import FACTOR, ROUNDINGS, TRAJECTORY, typical
 from ceflow.claims.trial import Trial
-from ceflow.claims.verdict import Part, Verdict, by_step
+from ceflow.claims.verdict import FACTOR, ROUNDINGS, TRAJECTORY, Part, Verdict, by_step, typical
 from ceflow.history import History
 from ceflow.nets import Dense
 from ceflow.spec import Bottleneck, Mlp

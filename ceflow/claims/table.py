@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 
-from ceflow.claims.eq_5 import both_halves
-from ceflow.claims.eq_6 import by_kernels
+from ceflow.claims.ensembles import deviation_slope, drift_slope
+from ceflow.claims.eq_5_and_6 import both_halves, by_kernels
 from ceflow.claims.eq_41 import kernel_derivative
-from ceflow.claims.lemma_1 import deviation_slope
 from ceflow.claims.lemma_3_1 import covariances
 from ceflow.claims.lemma_4_1 import two_layers
-from ceflow.claims.theorem_1 import drift_slope
 from ceflow.claims.theorem_3_2 import evolution
 from ceflow.claims.trial import Trial
 from ceflow.claims.verdict import Verdict

@@ -7,9 +7,8 @@ from jaxtyping import Float
 from ceflow.bottlenecks import DecoderKernels, Simulation
 from ceflow.claims.experiment import experiment
 from ceflow.claims.followed import LimitKernels, Residuals, norms, residuals
-from ceflow.claims.tolerances import FACTOR, TRAJECTORY, typical
 from ceflow.claims.trial import Trial
-from ceflow.claims.verdict import Part, Verdict, by_step
+from ceflow.claims.verdict import FACTOR, TRAJECTORY, Part, Verdict, by_step, typical
 from ceflow.kernels import analytic
 from ceflow.nets import SLOPES
 from ceflow.spec.models import KINKED

@@ -1,4 +1,4 @@
-"""What is found of a claim: numbers, what they should be, and within what."""
+"""What is found of a claim: numbers, what they should be, and within which tolerances."""
 
 import math
 from collections.abc import Mapping
@@ -74,3 +74,59 @@ class Verdict:
     @property
     def holds(self) -> bool:
         return self.parts[self.worst].holds
+
+
+ERROR_RATE = 1e-4
+"""How often a true claim may be denied by chance."""
+
+FACTOR = 5
+"""How many times as large as is typical a residual may be."""
+
+TRAJECTORY = 8
+"""What F's error, times sqrt(n), may be: its median over networks is 1.7, the largest of 60 was
+4.9."""
+
+ROUNDINGS = 10
+"""How many times the rounding of a result may be what it is off by; of sums over n units that is
+sqrt(n) eps."""
+
+
+def typical(d: int, outputs: int, width: int) -> float:
+    """Say what residuals of f and g come to at width n, in the median over networks: `c n^-1/2`.
+
+    `c^2 = 4 + 0.4 max(d, outputs)`: each component of g (of F) hears the noise of the kernel's
+    entries with all others. Measured with ReLU at d from 1 to 30, 1 to 10 outputs, 2 to 64
+    examples, one and two hidden layers, n of 1,000 and 10,000: of 70 networks one was more than 2.3
+    times as far off, 4.6 times. Of erf and linear networks it is less.
+    """
+    return ((4 + 0.4 * max(d, outputs)) / width) ** 0.5
+
+
+def noise_reach(parts: int = 1) -> float:
+    """Say how many times its root mean square the norm of Gaussian noise may be.
+
+    Its square is a sum of lambda_i chi^2_1 with lambdas that add up to 1, whose tail is at most
+    that of one chi^2_1, far out (Szekely and Bakirov 2003). Of several parts each has its share of
+    the error rate.
+
+    >>> round(noise_reach(), 2)
+    3.89
+    """
+    from scipy.special import ndtri
+
+    return float(-ndtri(ERROR_RATE / parts / 2))
+
+
+def noise_bound(variances: "Float[np.ndarray, ' k']", parts: int = 1) -> float:
+    """Bound the norm of independent Gaussians of these variances.
+
+    `|z|^2 <= sum l + 2 sqrt(x sum l^2) + 2 x max l` but for exp(-x) of all draws (Laurent and
+    Massart 2000). Of many alike it is far less than `noise_reach` times their root sum.
+
+    >>> import numpy as np
+    >>> round(noise_bound(np.ones(1)), 2), round(noise_bound(np.ones(100) / 100), 2)
+    (5.05, 1.34)
+    """
+    x = math.log(parts / ERROR_RATE)
+    squares = float((variances**2).sum())
+    return math.sqrt(variances.sum() + 2 * math.sqrt(x * squares) + 2 * x * variances.max())

@@ -8,7 +8,7 @@ import pytest
 from wrong_kernels import AsPrinted, WithoutMasks, WithoutRoot, WithoutSlope
 
 from ceflow.bottlenecks import DecoderKernels, mlp
-from ceflow.claims import Trial, eq_5, eq_6, lemma_1, theorem_1
+from ceflow.claims import Trial, ensembles, eq_5_and_6
 from ceflow.claims.eq_41 import kernel_derivative
 from ceflow.claims.lemma_3_1 import covariances, theory
 from ceflow.claims.lemma_4_1 import two_layers
@@ -124,22 +124,22 @@ def test_linear_networks(x64, depths):
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_both_halves_move_the_outputs(activation, monkeypatch):
     asked = trial(activation, depth=2, width=300)
-    assert eq_5.both_halves(asked).holds
-    still = eq_5._of
-    monkeypatch.setattr(eq_5, "_of", lambda start, half: still(start, "decoder") / 2)
-    assert not eq_5.both_halves(asked).holds
+    assert eq_5_and_6.both_halves(asked).holds
+    still = eq_5_and_6._of
+    monkeypatch.setattr(eq_5_and_6, "_of", lambda start, half: still(start, "decoder") / 2)
+    assert not eq_5_and_6.both_halves(asked).holds
 
 
 def test_empirical_kernels_move_the_outputs(monkeypatch):
     asked = trial(width=300)
-    assert eq_6.by_kernels(asked).holds
+    assert eq_5_and_6.by_kernels(asked).holds
 
     def diagonal(module, x):  # as if the kernels were those of the limit
         kernel = empirical_ntk(module, x)
         return kernel * jnp.eye(kernel.shape[-1])
 
-    monkeypatch.setattr(eq_6, "empirical_ntk", diagonal)
-    assert not eq_6.by_kernels(asked).holds
+    monkeypatch.setattr(eq_5_and_6, "empirical_ntk", diagonal)
+    assert not eq_5_and_6.by_kernels(asked).holds
 
 
 @pytest.mark.parametrize(
@@ -158,14 +158,11 @@ def test_the_derivative_of_the_kernel(x64, activation, kernels, wrong):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("module", "claim"),
-    [(lemma_1, lemma_1.deviation_slope), (theorem_1, theorem_1.drift_slope)],
-)
-def test_slopes_in_the_number_of_members(module, claim, monkeypatch):
+@pytest.mark.parametrize("claim", [ensembles.deviation_slope, ensembles.drift_slope])
+def test_slopes_in_the_number_of_members(claim, monkeypatch):
     """And if what is drawn has as many members whatever is asked for."""
     assert claim(ensemble()).holds
-    monkeypatch.setattr(module, "of_multiplicity", lambda trial, count: trial.ensemble)
+    monkeypatch.setattr(ensembles, "of_multiplicity", lambda trial, count: trial.ensemble)
     assert not claim(ensemble()).holds
 
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ceflow.claims.kurtosis import unit_excess
+from ceflow.claims.lemma_3_1 import unit_excess
 from ceflow.nets import ACTIVATIONS
 from ceflow.spec import Mlp
 

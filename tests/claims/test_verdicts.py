@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ceflow.claims import Part, Verdict
-from ceflow.claims.tolerances import noise_bound, noise_reach
+from ceflow.claims.verdict import noise_bound, noise_reach
 
 GOOD, BAD = Part(1.1, 1.0, 0.2), Part(0.5, 0.0, 0.1)
 

@@ -1,0 +1,128 @@
+"""BN eq. 5 and 6: gradient flow of a network with a bottleneck, by what its halves do.
+
+Eq. 5 splits how outputs move into what the weights of the decoder and those of the encoder do; eq.
+6 says the same by the empirical NTKs of the halves.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ceflow.bottlenecks import sample
+from ceflow.claims.followed import Halves
+from ceflow.claims.trial import Trial
+from ceflow.claims.verdict import ROUNDINGS, Part, Verdict
+from ceflow.kernels import empirical_ntk
+from ceflow.spec import activations_of
+from ceflow.spec.models import KINKED
+
+
+class Start(NamedTuple):
+    """`L = 1/2 |F - y|^2` at the start, chi = F - y, and the velocity of gradient flow."""
+
+    network: Halves
+    x: Float[Array, "n inputs"]
+    chi: Float[Array, "n outputs"]
+    velocity: Halves
+    """`-dL/dw` and `-dL/dtheta`, where the network has its weights."""
+
+    def outputs(self, weights: Any) -> Float[Array, "n outputs"]:
+        """Compute the outputs of the network with other weights."""
+        rest = eqx.filter(self.network, eqx.is_inexact_array, inverse=True)
+        return jax.vmap(eqx.combine(weights, rest))(self.x)
+
+    def rate(self, velocity: Any) -> Float[Array, "n outputs"]:
+        """Compute `dF/dt` of weights that move so."""
+        weights = eqx.filter(self.network, eqx.is_inexact_array)
+        return jax.jvp(self.outputs, (weights,), (velocity,))[1]
+
+
+def started(trial: Trial) -> Start:
+    """Start a network of width n, on the trial's examples."""
+    x, y = trial.examples()
+    initial = sample(trial.bottleneck, *trial.sizes, trial.seed.fold("network"), width=trial.width)
+    network = Halves.of(initial)
+    weights = eqx.filter(network, eqx.is_inexact_array)
+    start = Start(network, x, jnp.zeros_like(y), weights)
+    outputs, back = jax.vjp(start.outputs, weights)
+    chi = outputs - y
+    (slopes,) = back(-chi)
+    return start._replace(chi=chi, velocity=slopes)
+
+
+EPS = 2.0**-52
+
+
+def both_halves(trial: Trial) -> Verdict:
+    """Compare, at width n, `dF/dw w' + dF/dtheta theta'` with a central difference of F.
+
+    The one is by differentiation, the other along both halves; the error is relative in Frobenius
+    norm.
+
+    The difference moves F by eps^1/3 of itself, for an error of some eps^2/3. With kinks units
+    switch on the way: moved by r, of n units r n do, and leave noise of sqrt(r); so r is eps^2/3,
+    for an error of some eps^1/3, of which as much is rounding. Tolerances are 100 times that. In
+    float64 at any precision, which only sets how well a difference quotient can do.
+    """
+    kinked = bool(activations_of(trial.bottleneck) & set(KINKED))
+    moved, error = EPS ** (2 / 3 if kinked else 1 / 3), EPS ** (1 / 3 if kinked else 2 / 3)
+    with jax.enable_x64(True):
+        start = started(trial)
+        decoder, encoder = (_of(start, half) for half in ("decoder", "encoder"))
+        whole = decoder + encoder
+        if not _norm(whole):
+            raise ValueError("eq. 5: nothing in the network drawn moves; take a larger width")
+        deviation = _norm(whole - _difference(start, moved, whole)) / _norm(whole)
+        share = _norm(encoder) / _norm(whole)
+    return Verdict({"derivative": Part(deviation, 0.0, 100 * error)}, {"encoder_share": share})
+
+
+def _of(start: Start, half: str) -> Float[Array, "n outputs"]:
+    """Compute `dF/dt` where only one half's weights move."""
+    still = jax.tree.map(jnp.zeros_like, start.velocity)
+    velocity = eqx.tree_at(lambda w: getattr(w, half), still, getattr(start.velocity, half))
+    return start.rate(velocity)
+
+
+def _difference(
+    start: Start, moved: float, rate: Float[Array, "n outputs"]
+) -> Float[Array, "n outputs"]:
+    """Take a central difference, over a time in which F moves by a share `moved` of itself."""
+    weights = eqx.filter(start.network, eqx.is_inexact_array)
+    time = moved * _norm(start.outputs(weights)) / _norm(rate)
+    ahead, behind = (
+        start.outputs(jax.tree.map(lambda w, v, t=t: w + t * v, weights, start.velocity))
+        for t in (time, -time)
+    )
+    return (ahead - behind) / (2 * time)
+
+
+def _norm(each: Array) -> float:
+    return float(jnp.linalg.norm(each))
+
+
+def by_kernels(trial: Trial) -> Verdict:
+    """Compare the derivative of F along the gradient with sums of empirical NTKs.
+
+    At width n these are an identity: `-sum_i K_n chi_i - sum_i J Theta_n J_i^T chi_i`, relative in
+    Frobenius norm, to rounding."""
+    start = started(trial)
+    exact = start.rate(start.velocity)
+    error = float(jnp.linalg.norm(kernel_sums(start) - exact) / jnp.linalg.norm(exact))
+    eps = float(jnp.finfo(exact.dtype).eps)
+    return Verdict({"derivative": Part(error, 0.0, ROUNDINGS * trial.width**0.5 * eps)})
+
+
+def kernel_sums(start: Start) -> Float[Array, "n outputs"]:
+    """Compute the right side, of empirical NTKs (n, n, outputs, outputs) and (n, n, d, d)."""
+    network, chi = start.network, start.chi
+    points = jax.vmap(network.encoder)(start.x)
+    jacobian = jax.vmap(jax.jacrev(network.decoder))(points)
+    theta = empirical_ntk(network.encoder, start.x)
+    pulled = jnp.einsum("nod,no->nd", jacobian, chi)
+    moved = -jnp.einsum("ijab,jb->ia", theta, pulled)
+    learned = -jnp.einsum("ijab,jb->ia", empirical_ntk(network.decoder, points), chi)
+    return learned + jnp.einsum("nod,nd->no", jacobian, moved)
