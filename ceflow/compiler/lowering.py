@@ -13,7 +13,6 @@ from jaxtyping import Array, Key
 from ceflow import nets
 from ceflow.compiler import nodes
 from ceflow.compiler.drawing import is_known, normals
-from ceflow.nets.scales import initial
 from ceflow.spec import Fault, SpecError
 
 
@@ -129,7 +128,7 @@ def _each(function: Any, module: eqx.Module) -> Any:
 def _initial(layer: Any) -> Any:
     """Make a layer as it starts, from standard normals or from nothing but shapes."""
     if isinstance(layer, WEIGHTED):
-        return eqx.tree_at(_weights, layer, initial(layer), is_leaf=lambda leaf: leaf is None)
+        return eqx.tree_at(_weights, layer, layer.initial(), is_leaf=lambda leaf: leaf is None)
     if isinstance(layer, nets.BatchNorm):
         zeros, ones = (make(layer.weight.shape) for make in (jnp.zeros, jnp.ones))
         return eqx.tree_at(_normalisation, layer, (ones, zeros, (zeros, ones)))

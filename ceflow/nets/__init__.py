@@ -1,14 +1,16 @@
-"""Equinox modules in NTK parameterisation: one example in, its outputs out."""
+"""Equinox modules in NTK parameterisation: one example in, its outputs out.
+
+`dense` and `convolution` are layers that are `weighted`, `functions` those without weights;
+`batch_norm` has state, `composed` modules are made of others. `types` makes numbers of any type
+floats.
+"""
 
 from ceflow._numbers import numbers
-from ceflow.nets.activations import ACTIVATIONS, SLOPES
-from ceflow.nets.batch_norm import BatchNorm
+from ceflow.nets.batch_norm import BATCH, BatchNorm
+from ceflow.nets.composed import Ensemble, Frozen, Residual, is_stateful
 from ceflow.nets.convolution import Convolution
 from ceflow.nets.dense import Dense
-from ceflow.nets.ensemble import Ensemble
-from ceflow.nets.pooling import average_pool, global_average, max_pool
-from ceflow.nets.residual import Residual
-from ceflow.nets.states import BATCH, Frozen, is_stateful
+from ceflow.nets.functions import ACTIVATIONS, SLOPES, average_pool, global_average, max_pool
 from ceflow.nets.types import examples, floats
 
 __all__ = [

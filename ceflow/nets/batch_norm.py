@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ceflow.nets.states import BATCH
+BATCH = "batch"
+"""The name of the axis of `jax.vmap` that batches are along."""
 
 Moments = tuple[Float[Array, " channels"], Float[Array, " channels"]]
 """Mean and variance of each channel."""

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ceflow.nets.scales import factors, initial
+from ceflow.nets.weighted import Weighted
 
 
-class Convolution(eqx.Module):
+class Convolution(Weighted):
     """`h -> sqrt(c/fan_in) W * h + sqrt(b) beta` on an image, entries of W, beta iid N(0, 1).
 
     `fan_in = kernel^2 channels_in / groups` (CE section 4.2). `padding` zeros on every side, by
@@ -24,13 +24,8 @@ class Convolution(eqx.Module):
     """
 
     weight: Float[Array, "channels_out channels_per_group kernel kernel"]
-    bias: Float[Array, " channels_out"] | None
     stride: int = eqx.field(static=True)
-    groups: int = eqx.field(static=True)
     padding: int = eqx.field(static=True)
-    weight_variance: float = eqx.field(static=True)
-    bias_variance: float = eqx.field(static=True)
-    standard: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -51,17 +46,16 @@ class Convolution(eqx.Module):
                 f"{channels_in} channels in and {channels_out} out cannot be split into"
                 f" {groups} groups"
             )
-        weight_key, bias_key = jax.random.split(key)
-        shape = (channels_out, channels_in // groups, kernel, kernel)
-        self.weight = jax.random.normal(weight_key, shape)
-        self.bias = jax.random.normal(bias_key, (channels_out,)) if bias_variance else None
         self.stride = stride
-        self.groups = groups
         self.padding = kernel // 2 if padding is None else padding
-        self.weight_variance = weight_variance
-        self.bias_variance = bias_variance
-        self.standard = standard
-        self.weight, self.bias = initial(self)
+        super().__init__(
+            (channels_out, channels_in // groups, kernel, kernel),
+            weight_variance=weight_variance,
+            bias_variance=bias_variance,
+            groups=groups,
+            standard=standard,
+            key=key,
+        )
 
     @property
     def fan_in(self) -> int:
@@ -78,7 +72,7 @@ class Convolution(eqx.Module):
                 f"a convolution of {channels} channels was given an array of shape {x.shape};"
                 " modules take one example (channels, height, width), batch them with jax.vmap"
             )
-        weight, bias = factors(self)
+        weight, bias = self.factors()
         y = weight * self._convolve(x)
         return y if self.bias is None else y + bias * self.bias[:, None, None]
 

@@ -1,14 +1,12 @@
 """The dense layer in NTK parameterisation, block-diagonal or not."""
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ceflow.nets.scales import factors, initial
+from ceflow.nets.weighted import Weighted
 
 
-class Dense(eqx.Module):
+class Dense(Weighted):
     """`h -> sqrt(c/fan_in) W h + sqrt(b) beta`, entries of W and beta iid N(0, 1) (CE eq. 3).
 
     `c` is `weight_variance`, `b` is `bias_variance`; at b = 0 there is no bias. With `groups` W is
@@ -17,16 +15,12 @@ class Dense(eqx.Module):
     `c/fan_in` and `b/fan_in`.
     One example in, one out: `jax.vmap` makes the batch. Arrays are of JAX's default float type.
 
+    >>> import jax
     >>> Dense(6, 4, groups=2, key=jax.random.key(0))(jnp.ones(6)).shape
     (4,)
     """
 
     weight: Float[Array, "outputs fan_in"]
-    bias: Float[Array, " outputs"] | None
-    weight_variance: float = eqx.field(static=True)
-    bias_variance: float = eqx.field(static=True)
-    groups: int = eqx.field(static=True)
-    standard: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -43,14 +37,14 @@ class Dense(eqx.Module):
             raise ValueError(
                 f"{inputs} inputs and {outputs} outputs cannot be split into {groups} groups"
             )
-        weight_key, bias_key = jax.random.split(key)
-        self.weight = jax.random.normal(weight_key, (outputs, inputs // groups))
-        self.bias = jax.random.normal(bias_key, (outputs,)) if bias_variance else None
-        self.weight_variance = weight_variance
-        self.bias_variance = bias_variance
-        self.groups = groups
-        self.standard = standard
-        self.weight, self.bias = initial(self)
+        super().__init__(
+            (outputs, inputs // groups),
+            weight_variance=weight_variance,
+            bias_variance=bias_variance,
+            groups=groups,
+            standard=standard,
+            key=key,
+        )
 
     @property
     def fan_in(self) -> int:
@@ -68,7 +62,7 @@ class Dense(eqx.Module):
                 " modules take one example, batch them with jax.vmap"
             )
         # The scale goes on the output: kernels find a layer by its bare product W h.
-        weight, bias = factors(self)
+        weight, bias = self.factors()
         y = weight * self._product(x)
         return y if self.bias is None else y + bias * self.bias
 

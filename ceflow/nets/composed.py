@@ -1,0 +1,123 @@
+"""Modules made of modules: residual connections, ensembles, and networks with frozen state."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, Key
+
+
+def is_stateful(module: Any) -> bool:
+    """Tell whether a module takes a state and gives a new one."""
+    return isinstance(module, eqx.nn.StatefulLayer) and module.is_stateful()
+
+
+def apply(module: Any, x: Array, state: Any) -> tuple[Array, Any]:
+    """Apply a module to one example: give outputs and the state after, the same if it has none."""
+    return module(x, state) if is_stateful(module) else (module(x), state)
+
+
+class Frozen(eqx.Module):
+    """A network at inference with the state it has: one example in, its outputs out.
+
+    The state is constant: it is no parameter, and has no gradient.
+
+    >>> from ceflow.nets import BatchNorm
+    >>> norm, state = eqx.nn.make_with_state(BatchNorm)(2)
+    >>> Frozen(norm, state)(jax.numpy.ones((2, 3, 3))).shape
+    (2, 3, 3)
+    """
+
+    module: eqx.Module
+    state: eqx.nn.State
+
+    def __init__(self, module: eqx.Module, state: eqx.nn.State):
+        self.module = eqx.nn.inference_mode(module)
+        self.state = state
+
+    def __call__(
+        self, x: Float[Array, "..."], *, key: Key[Array, ""] | None = None
+    ) -> Float[Array, "..."]:
+        """Compute the outputs for one example; `key` is ignored."""
+        return apply(self.module, x, jax.lax.stop_gradient(self.state))[0]
+
+
+class Residual(eqx.nn.StatefulLayer):
+    """`h -> shortcut(h) + body(h)`; the shortcut is the identity where it is None.
+
+    With state, as `equinox.nn.Sequential`, where a branch has one.
+
+    >>> import jax
+    >>> from ceflow.nets import Dense
+    >>> Residual(Dense(3, 3, key=jax.random.key(0)))(jax.numpy.ones(3)).shape
+    (3,)
+    """
+
+    body: eqx.Module
+    shortcut: eqx.Module | None
+
+    def __init__(self, body: eqx.Module, shortcut: eqx.Module | None = None):
+        self.body = body
+        self.shortcut = shortcut
+
+    def is_stateful(self) -> bool:
+        """Tell whether a branch has state."""
+        return is_stateful(self.body) or is_stateful(self.shortcut)
+
+    def __call__(
+        self,
+        x: Float[Array, "..."],
+        state: eqx.nn.State | None = None,
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> Any:
+        """Add both branches; give the new state too, if any.
+
+        `key` is ignored, and there for `equinox.nn.Sequential`."""
+        straight, after = (x, state) if self.shortcut is None else apply(self.shortcut, x, state)
+        bent, after = apply(self.body, x, after)
+        return straight + bent if state is None else (straight + bent, after)
+
+
+class Ensemble(eqx.nn.StatefulLayer):
+    """`F(x) = (1/sqrt(m)) sum_j F_j(x)` over m independent members (CE eq. 4).
+
+    `members` is one module whose arrays carry a leading axis of length m, and so do the arrays of
+    their state, if they have one.
+
+    >>> from ceflow.nets import Dense
+    >>> pair = Ensemble(lambda key: Dense(3, 2, key=key), 2, key=jax.random.key(0))
+    >>> pair.members.weight.shape, pair(jax.numpy.ones(3)).shape
+    ((2, 2, 3), (2,))
+    """
+
+    members: eqx.Module
+    multiplicity: int = eqx.field(static=True)
+
+    def __init__(
+        self, member: Callable[[Array], eqx.Module], multiplicity: int, *, key: Key[Array, ""]
+    ):
+        self.members = eqx.filter_vmap(member)(jax.random.split(key, multiplicity))
+        self.multiplicity = multiplicity
+
+    def is_stateful(self) -> bool:
+        """Tell whether its members have state."""
+        return is_stateful(self.members)
+
+    def __call__(
+        self,
+        x: Float[Array, "..."],
+        state: eqx.nn.State | None = None,
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> Any:
+        """Sum the members' outputs for one example, scaled; give the new state too, if any."""
+        own = None if state is None else state.substate(self.members)
+        each = eqx.filter_vmap(
+            lambda member, own: apply(member, x, own), in_axes=(eqx.if_array(0), 0)
+        )
+        outputs, own = each(self.members, own)
+        y = outputs.sum(axis=0) / math.sqrt(self.multiplicity)
+        return y if state is None else (y, state.update(own))
