@@ -1,5 +1,9 @@
-"""Infinitely wide networks with a bottleneck (BN): kernels, initial functions, dynamics in function
-space, discrete and continuous, and the finite networks that they are the limits of."""
+"""Infinitely wide networks with a bottleneck (BN), and the finite networks near them.
+
+`network` makes their halves, `kernels` has the limits; `wide` and `sampling` draw the functions
+that training starts from. `training` follows discrete dynamics in function space, `continuous`
+gradient flow, within the memory that `budget` says.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -12,11 +16,9 @@ if TYPE_CHECKING:
     from ceflow.bottlenecks.kernels.decoder import DecoderKernels
     from ceflow.bottlenecks.kernels.encoder import ComposedKernel, EncoderKernel
     from ceflow.bottlenecks.sampling import normal_rows
-    from ceflow.bottlenecks.training.batches import Batches
     from ceflow.bottlenecks.training.checks import remarks
-    from ceflow.bottlenecks.training.loop import Instability, Training
-    from ceflow.bottlenecks.training.ntk import composed_ntk
-    from ceflow.bottlenecks.training.simulation import Simulation
+    from ceflow.bottlenecks.training.loop import Batches, Instability, Training
+    from ceflow.bottlenecks.training.simulation import Simulation, composed_ntk
     from ceflow.bottlenecks.training.steps import Rates, State
     from ceflow.bottlenecks.wide import WideDecoder, WideNetwork, sample
 
@@ -51,11 +53,9 @@ __getattr__, __dir__ = lazy(
         "ceflow.bottlenecks.kernels.decoder": ("DecoderKernels",),
         "ceflow.bottlenecks.kernels.encoder": ("ComposedKernel", "EncoderKernel"),
         "ceflow.bottlenecks.sampling": ("normal_rows",),
-        "ceflow.bottlenecks.training.batches": ("Batches",),
         "ceflow.bottlenecks.training.checks": ("remarks",),
-        "ceflow.bottlenecks.training.loop": ("Instability", "Training"),
-        "ceflow.bottlenecks.training.ntk": ("composed_ntk",),
-        "ceflow.bottlenecks.training.simulation": ("Simulation",),
+        "ceflow.bottlenecks.training.loop": ("Batches", "Instability", "Training"),
+        "ceflow.bottlenecks.training.simulation": ("Simulation", "composed_ntk"),
         "ceflow.bottlenecks.training.steps": ("Rates", "State"),
         "ceflow.bottlenecks.wide": ("WideDecoder", "WideNetwork", "sample"),
     },

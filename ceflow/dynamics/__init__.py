@@ -1,5 +1,9 @@
-"""Dynamics: gradient flow of finite networks, linearised ones, and infinitely wide ones in function
-space; closed forms where the kernel is constant; how the NTK moves."""
+"""Dynamics: gradient flow of finite networks, and of infinitely wide ones in function space.
+
+`parameters` are what flows, or `linearised` functions; `closed_form` needs no integration, `ode`
+integrates, by the solver of a `choice`. `losses` drive it; `drift` and `taylor` tell how the NTK
+moves, `scaling` fits power laws.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -7,11 +11,9 @@ from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
     from ceflow.dynamics.choice import default_solver
-    from ceflow.dynamics.closed_form import ConstantKernel
+    from ceflow.dynamics.closed_form import ConstantKernel, TrainedGaussian, trained_gaussian
     from ceflow.dynamics.drift import Median, drift_pairs, entry_drift, median_drift, relative_drift
-    from ceflow.dynamics.gaussian import TrainedGaussian, trained_gaussian
-    from ceflow.dynamics.kernel_flow import KernelFlow
-    from ceflow.dynamics.linearised import Linearised, LinearisedFlow
+    from ceflow.dynamics.linearised import KernelFlow, Linearised, LinearisedFlow
     from ceflow.dynamics.losses import LOSSES, CrossEntropy, Loss, SquaredError
     from ceflow.dynamics.ode.integrate import DenseSolution, Ending, Trajectory, integrate
     from ceflow.dynamics.ode.solvers import SOLVERS
@@ -52,7 +54,7 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "ceflow.dynamics.choice": ("default_solver",),
-        "ceflow.dynamics.closed_form": ("ConstantKernel",),
+        "ceflow.dynamics.closed_form": ("ConstantKernel", "TrainedGaussian", "trained_gaussian"),
         "ceflow.dynamics.drift": (
             "Median",
             "drift_pairs",
@@ -60,9 +62,7 @@ __getattr__, __dir__ = lazy(
             "median_drift",
             "relative_drift",
         ),
-        "ceflow.dynamics.gaussian": ("TrainedGaussian", "trained_gaussian"),
-        "ceflow.dynamics.kernel_flow": ("KernelFlow",),
-        "ceflow.dynamics.linearised": ("Linearised", "LinearisedFlow"),
+        "ceflow.dynamics.linearised": ("KernelFlow", "Linearised", "LinearisedFlow"),
         "ceflow.dynamics.losses": ("LOSSES", "CrossEntropy", "Loss", "SquaredError"),
         "ceflow.dynamics.ode.integrate": ("DenseSolution", "Ending", "Trajectory", "integrate"),
         "ceflow.dynamics.ode.solvers": ("SOLVERS",),

@@ -1,5 +1,9 @@
-"""Kernels: infinite-width NNGP and NTK, the empirical NTK of any Equinox module, means over draws,
-kernels larger than memory, and what is computed from kernels."""
+"""Kernels: what they are, and what is computed from them.
+
+`infinite` has the NNGP and NTK of infinite width, `empirical` the NTK of any Equinox module,
+`draws` means over networks that are drawn, `tiles` kernels larger than memory, `algebra` spectra
+and regression. `pieces` takes rows of a batch some at a time.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -9,10 +13,9 @@ from ceflow._machine import MEMORY
 if TYPE_CHECKING:
     from ceflow.events import InaccurateKernelWarning
     from ceflow.kernels.algebra.cholesky import SingularError, rounding_ridge
-    from ceflow.kernels.algebra.distance import relative_distance
     from ceflow.kernels.algebra.eigenvalues import Spectrum, eigenvalue_max, spectrum
     from ceflow.kernels.algebra.labels import accuracy, alignment
-    from ceflow.kernels.algebra.matrix import Matrix, norm, row_blocks
+    from ceflow.kernels.algebra.matrix import Matrix, norm, relative_distance, row_blocks
     from ceflow.kernels.algebra.regression import fit
     from ceflow.kernels.draws.average import KernelAverage
     from ceflow.kernels.draws.conditional import conditional_ntk
@@ -70,10 +73,9 @@ __getattr__, __dir__ = lazy(
     {
         "ceflow.events": ("InaccurateKernelWarning",),
         "ceflow.kernels.algebra.cholesky": ("SingularError", "rounding_ridge"),
-        "ceflow.kernels.algebra.distance": ("relative_distance",),
         "ceflow.kernels.algebra.eigenvalues": ("Spectrum", "eigenvalue_max", "spectrum"),
         "ceflow.kernels.algebra.labels": ("accuracy", "alignment"),
-        "ceflow.kernels.algebra.matrix": ("Matrix", "norm", "row_blocks"),
+        "ceflow.kernels.algebra.matrix": ("Matrix", "norm", "relative_distance", "row_blocks"),
         "ceflow.kernels.algebra.regression": ("fit",),
         "ceflow.kernels.draws.average": ("KernelAverage",),
         "ceflow.kernels.draws.conditional": ("conditional_ntk",),

@@ -1,6 +1,6 @@
 """Kernels of infinitely wide networks with a bottleneck.
 
-`encoder` makes rows of Theta, `decoder` offers Sigma, K, Xi and their kin one pair at a time, from
-`pairs` and `kinked` where there are closed forms and from `smooth` elsewhere; `past` sums K and Xi
-over many pairs by matrix products.
+`encoder` has Theta, of which `rows` are kept or made. `decoder` offers Sigma, K, Xi and their kin
+one pair at a time, from `kinked` where there are closed forms and from `smooth` elsewhere; `past`
+sums K and Xi over many pairs by matrix products.
 """

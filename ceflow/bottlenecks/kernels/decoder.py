@@ -7,7 +7,7 @@ import equinox as eqx
 from jaxtyping import Array, ArrayLike, Float
 
 from ceflow.bottlenecks.kernels import kinked, smooth
-from ceflow.bottlenecks.kernels.pairs import Pairs, pairs
+from ceflow.bottlenecks.kernels.kinked import Pairs, pairs
 from ceflow.bottlenecks.network import limit_of
 from ceflow.kernels import block_kernel
 from ceflow.nets import SLOPES, examples

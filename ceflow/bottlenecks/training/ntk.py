@@ -1,7 +1,6 @@
-"""The NTK of the whole network, as the decoder and its points move."""
+"""The NTK of the whole network as the decoder and its points move, and the largest stable rate."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,10 +11,9 @@ from ceflow.bottlenecks.kernels.decoder import DecoderKernels
 from ceflow.bottlenecks.kernels.rows import KernelRows
 from ceflow.bottlenecks.training import steps
 from ceflow.bottlenecks.training.steps import Dynamics, State
+from ceflow.dynamics import CrossEntropy, Loss
+from ceflow.kernels import eigenvalue_max
 from ceflow.spec import Bottleneck
-
-if TYPE_CHECKING:
-    from ceflow.bottlenecks.training.simulation import Simulation
 
 
 @dataclass(frozen=True)
@@ -72,28 +70,30 @@ def _square(kernel: KernelRows, some: Array) -> Float[Array, "b b"]:
     return kernel(some)[:, some]
 
 
-def composed_ntk(
-    simulation: "Simulation", state: State, examples: Int[np.ndarray, " b"] | None = None
-) -> Float[np.ndarray, "b b"]:
-    """Compute the NTK of `F_t = f_t o g_t` on training examples, all or some, in float64.
+BATCHES = 8
+"""How many are tried."""
 
-    The mean over outputs a of `K(g, g') + Theta J_a.J'_a` (BN eq. 6): g and J at time t, K and
-    Theta those of the limit, which as functions stay. It moves with g and J; with an infinite
-    bottleneck it does not. Of unlike learning rates (`Simulation.shares`) each part is taken times
-    its own. Memory is b^2 + b outputs d numbers. Raises `ValueError` for an example that is none.
 
-    >>> from ceflow.bottlenecks import Batches, Simulation, composed_ntk, relu, sample
-    >>> from ceflow.seeding import Seed
-    >>> network = Bottleneck(size=2, encoder=relu(), decoder=relu())
-    >>> initial = sample(network, 3, 1, Seed(0), width=2000)
-    >>> simulation = Simulation(network, initial, jnp.eye(3), jnp.ones((3, 1)))
-    >>> state = simulation.train(1.0, Batches(3, 3), 200).state
-    >>> before, after = (composed_ntk(simulation, s) for s in (simulation.start(), state))
-    >>> bool(after.trace() > before.trace())
-    True
+def curvature(loss: Loss, outputs: int) -> float:
+    """Give the largest second derivative of an example's loss by its outputs."""
+    if isinstance(loss, CrossEntropy):
+        return 0.25 if outputs == 1 else 0.5
+    return 1.0
+
+
+def largest_factor(
+    network: Bottleneck, dynamics: Dynamics, start: State, batches: Int[np.ndarray, "count b"]
+) -> float:
+    """Find the largest factor by which the learning rates can be multiplied: `2/(h w lambda)`.
+
+    Lambda is the largest eigenvalue of the rates' NTK at the start, on the worst of some batches
+    (`ComposedNtk`), h the loss's curvature, w the weight of an example of a batch. Beyond it the
+    first steps grow; where no output can move it is infinite. Training may move the kernel, and
+    with it the limit.
     """
-    count = simulation.train_count
-    some = np.arange(count) if examples is None else np.asarray(examples)
-    if some.size and not 0 <= some.min() <= some.max() < count:
-        raise ValueError(f"training examples are numbered 0 to {count - 1}, not {some.tolist()}")
-    return ntk_at(simulation.network, simulation.dynamics, state, some).mean
+    matrices = [ntk_at(network, dynamics, start, batch) for batch in batches]
+    if not any(matrix.trace for matrix in matrices):
+        return float("inf")
+    largest = max(eigenvalue_max(matrix) for matrix in matrices if matrix.trace)  # pyright: ignore[reportArgumentType]
+    weight = dynamics.loss.weight(batches.shape[1])
+    return 2 / (curvature(dynamics.loss, dynamics.targets.shape[1]) * weight * largest)

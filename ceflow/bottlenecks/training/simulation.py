@@ -8,18 +8,18 @@ from typing import Any, Literal
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int
 
 from ceflow._machine import MEMORY
 from ceflow.bottlenecks.kernels.encoder import ComposedKernel, EncoderKernel
 from ceflow.bottlenecks.kernels.past import pieces_of
 from ceflow.bottlenecks.kernels.rows import MadeRows, kernel_rows, points_of
 from ceflow.bottlenecks.training import steps
-from ceflow.bottlenecks.training.batches import Batches
 from ceflow.bottlenecks.training.checks import checked
 from ceflow.bottlenecks.training.engines import Engine, Features, History, Identity
-from ceflow.bottlenecks.training.loop import Instability, Training, run
-from ceflow.bottlenecks.training.stability import BATCHES, largest_factor
+from ceflow.bottlenecks.training.loop import Batches, Instability, Training, run
+from ceflow.bottlenecks.training.ntk import BATCHES, largest_factor, ntk_at
 from ceflow.bottlenecks.training.steps import Dynamics, Rates, State
 from ceflow.bottlenecks.wide import WideNetwork
 from ceflow.dynamics import Loss, SquaredError
@@ -189,3 +189,30 @@ class Simulation:
 
     def _first_points(self, x: Float[Array, "k inputs"]) -> Array:
         return self.initial.embed(x) if self.network.size < math.inf else self.initial(x)
+
+
+def composed_ntk(
+    simulation: Simulation, state: State, examples: Int[np.ndarray, " b"] | None = None
+) -> Float[np.ndarray, "b b"]:
+    """Compute the NTK of `F_t = f_t o g_t` on training examples, all or some, in float64.
+
+    The mean over outputs a of `K(g, g') + Theta J_a.J'_a` (BN eq. 6): g and J at time t, K and
+    Theta those of the limit, which as functions stay. It moves with g and J; with an infinite
+    bottleneck it does not. Of unlike learning rates (`Simulation.shares`) each part is taken times
+    its own. Memory is b^2 + b outputs d numbers. Raises `ValueError` for an example that is none.
+
+    >>> from ceflow.bottlenecks import Batches, Simulation, composed_ntk, relu, sample
+    >>> from ceflow.seeding import Seed
+    >>> network = Bottleneck(size=2, encoder=relu(), decoder=relu())
+    >>> initial = sample(network, 3, 1, Seed(0), width=2000)
+    >>> simulation = Simulation(network, initial, jnp.eye(3), jnp.ones((3, 1)))
+    >>> state = simulation.train(1.0, Batches(3, 3), 200).state
+    >>> before, after = (composed_ntk(simulation, s) for s in (simulation.start(), state))
+    >>> bool(after.trace() > before.trace())
+    True
+    """
+    count = simulation.train_count
+    some = np.arange(count) if examples is None else np.asarray(examples)
+    if some.size and not 0 <= some.min() <= some.max() < count:
+        raise ValueError(f"training examples are numbered 0 to {count - 1}, not {some.tolist()}")
+    return ntk_at(simulation.network, simulation.dynamics, state, some).mean

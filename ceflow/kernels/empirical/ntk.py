@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -12,10 +13,10 @@ from jaxtyping import Array, ArrayLike, Float, PyTree
 from ceflow.kernels.empirical import networks
 from ceflow.kernels.empirical.blocks import structured
 from ceflow.kernels.empirical.contractions import symmetric
+from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.kernels.empirical.costs import Shape
 from ceflow.kernels.empirical.networks import Network
 from ceflow.kernels.empirical.plans import METHODS, NO_REVERSE_MODE, KernelPlan, Method, plan_for
-from ceflow.kernels.empirical.vectors import products
 
 
 def empirical_ntk(
@@ -135,3 +136,25 @@ def _by(plan: KernelPlan, network: Network, x1: Array, x2: Array | None, trace: 
         return structured(network, plan, x1, x2, trace)
     kernel = products(network, x1, x1 if x2 is None else x2, trace, plan.chunk)
     return symmetric(kernel) if x2 is None else kernel
+
+
+def products(
+    network: Network, x1: Array, x2: Array, trace: bool, together: int
+) -> Float[Array, "n1 n2 ..."]:
+    """Compute the kernel by rows, `e_a^T J(x) J(x')^T`, `together` outputs a of one x at once."""
+    units = jnp.eye(network.outputs, dtype=network.dtype)
+    units = units.reshape(-1, together, network.outputs)
+
+    def of_output(x: Array, unit: Array) -> Array:
+        gradient = network.pullback(x, unit)
+        tangents = jax.vmap(lambda other: network.pushforward(other, gradient))(x2)
+        return tangents @ unit if trace else tangents
+
+    of_outputs = lowered(jax.vmap(of_output, (None, 0)))
+
+    def row(x: Array) -> Array:
+        entries = jax.lax.map(lambda units: of_outputs(x, units), units)
+        entries = entries.reshape(network.outputs, *entries.shape[2:])
+        return entries.sum(axis=0) if trace else jnp.swapaxes(entries, 0, 1)
+
+    return jax.lax.map(row, x1)

@@ -1,1 +1,2 @@
-"""Kernels larger than memory: tiles of them, computed, on disk and read back."""
+"""Kernels larger than memory: `computing` makes tiles of one, `writing` puts them on disk, and
+`kernel` reads them back."""
