@@ -1,13 +1,18 @@
-"""Data sources, one file each: `extent` counts without loading NumPy, `load` reads."""
+"""Data sources: `extent` counts without loading NumPy, `load` reads.
+
+A file each: `digits`, `idx`, `cifar10`, `npz`, and those that are `generated`. All give the
+examples of `dataset`, which `normalising` scales and `checks` judges; `files`, `archives` and `npy`
+open what they are read from.
+"""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ceflow.data import cifar10, deep_gp, digits, generated, idx, normalising, npz
+from ceflow.data import cifar10, digits, generated, idx, normalising, npz
 from ceflow.data.dataset import Dataset, Examples, Extent, data_error
-from ceflow.data.deep_gp import deep_gaussian_process
+from ceflow.data.generated import deep_gaussian_process
 from ceflow.seeding import Seed
 from ceflow.spec import Cifar10, Circle, Data, DeepGp, Digits, Gaussian, Idx, Npz, Source
 
@@ -41,8 +46,8 @@ READERS: dict[type, Reader] = {
     Idx: Reader(idx.extent, idx.load),
     Cifar10: Reader(cifar10.extent, cifar10.load),
     Npz: Reader(npz.extent, npz.load),
-    Gaussian: Reader(generated.gaussian_extent, generated.gaussian),
-    DeepGp: Reader(deep_gp.extent, deep_gp.load),
+    Gaussian: Reader(generated.drawn_extent, generated.gaussian),
+    DeepGp: Reader(generated.drawn_extent, generated.deep_gp),
     Circle: Reader(generated.circle_extent, generated.circle),
 }
 

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ceflow.data.checks import Part, Survey, classes_of, extent_of
-from ceflow.data.dataset import Dataset, Examples, Extent, data_error
-from ceflow.data.files import content, find, read_start, remembered
-from ceflow.data.labels import rows_of, targets_of
-from ceflow.data.pixels import read_rows
+from ceflow.data.dataset import Dataset, Examples, Extent, data_error, rows_of, targets_of
+from ceflow.data.files import content, find, read_rows, read_start, remembered
 from ceflow.seeding import Seed
 from ceflow.spec import Cifar10
 

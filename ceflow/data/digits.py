@@ -4,8 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from ceflow.data.checks import Part, Survey, available, classes_of, extent_of, fewer_than
-from ceflow.data.dataset import Dataset, Examples, Extent
-from ceflow.data.labels import rows_of, targets_of
+from ceflow.data.dataset import Dataset, Examples, Extent, rows_of, targets_of
 from ceflow.seeding import Seed
 from ceflow.spec import Digits, SpecError
 

@@ -9,9 +9,14 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import IO, BinaryIO, Concatenate, ParamSpec, TypeVar, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, Concatenate, ParamSpec, TypeVar, cast
 
 from ceflow.data.dataset import data_error
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Int, UInt8
+
 
 BLOCK = 1 << 20
 """Bytes read at a time, of whatever size a file says it is."""
@@ -143,3 +148,25 @@ def unpacked_size(path: Path, most: int) -> int:
         if not isinstance(stream, gzip.GzipFile):
             return min(status(path).st_size, most + 1)
         return sum(map(len, blocks(stream, most + 1)))
+
+
+def read_rows(
+    stream: BinaryIO, width: int, rows: "Int[np.ndarray, ' n']"
+) -> "UInt8[np.ndarray, 'n width']":
+    """Read the rows so numbered, ascending, of `width` bytes each; no others stay in memory.
+
+    Raises `EOFError` where the stream ends before.
+    """
+    import numpy as np
+
+    pixels = np.empty((len(rows), width), np.uint8)
+    height, start, done = max(1, BLOCK // width), 0, 0
+    while done < len(rows):
+        content = stream.read(height * width)
+        if not content:
+            raise EOFError
+        block = np.frombuffer(content, np.uint8).reshape(-1, width)
+        here = rows[done : np.searchsorted(rows, start + len(block))] - start
+        pixels[done : done + len(here)] = block[here]
+        start, done = start + len(block), done + len(here)
+    return pixels

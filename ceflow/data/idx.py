@@ -7,18 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ceflow.data.checks import Part, Survey, classes_of, extent_of
-from ceflow.data.dataset import Dataset, Examples, Extent, data_error
+from ceflow.data.dataset import Dataset, Examples, Extent, data_error, rows_of, targets_of
 from ceflow.data.files import (
     blocks,
     content,
     find,
+    read_rows,
     read_start,
     remembered,
     status,
     unpacked_size,
 )
-from ceflow.data.labels import rows_of, targets_of
-from ceflow.data.pixels import read_rows
 from ceflow.seeding import Seed
 from ceflow.spec import Idx
 

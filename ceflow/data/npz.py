@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING
 
 from ceflow.data.archives import Array, arrays, names_in, rows_of_array
 from ceflow.data.checks import MOST_CLASSES, Part, Survey, classes_of, extent_of
-from ceflow.data.dataset import Dataset, Examples, Extent, data_error, data_fault
+from ceflow.data.dataset import (
+    Dataset,
+    Examples,
+    Extent,
+    data_error,
+    data_fault,
+    rows_of,
+    targets_of,
+)
 from ceflow.data.files import find, remembered
-from ceflow.data.labels import rows_of, targets_of
 from ceflow.data.npy import Header, first_not_finite, first_rounded, numbers_in
 from ceflow.seeding import Seed
 from ceflow.spec import Fault, Npz

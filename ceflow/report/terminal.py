@@ -1,6 +1,7 @@
 """A run in the terminal: the plan as a tree, each stage's findings, where the files are."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -15,15 +16,15 @@ from ceflow.compiler import Plan
 from ceflow.report.collected import collected_blocks
 from ceflow.report.heatmap import draw_heatmap
 from ceflow.report.layers import add_network, costs
-from ceflow.report.listing import runs_in
 from ceflow.report.plot import draw
 from ceflow.report.sweeps import sweep_blocks
 from ceflow.report.text import seconds, size
-from ceflow.report.trouble import standing, trouble
+from ceflow.report.trouble import in_a_word, standing, trouble
 from ceflow.runs import Needs, Results, known_results, read_collected
+from ceflow.runs.record import read_state
 from ceflow.spec import Stage, printable
 from ceflow.stages import Result, kind_of
-from ceflow.store import RunDirectory
+from ceflow.store import Damaged, RunDirectory
 
 
 def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
@@ -157,3 +158,26 @@ def files_line(path: Path) -> Text:
     )
     folder = (printable(f"{path}/"), "bold")
     return Text.assemble("files in ", folder, printable(f"  {', '.join(names)}"))
+
+
+def runs_in(folder: Path) -> Table | None:
+    """List the runs that are in a folder itself, by name; None where there are none."""
+    rows = tuple(_rows(folder))
+    return Table(("run", "state", "started"), rows) if rows else None
+
+
+def _rows(folder: Path) -> Iterator[tuple[str, str, str]]:
+    with suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            directory = RunDirectory(path)
+            if directory.exists:
+                yield _row(directory)
+
+
+def _row(directory: RunDirectory) -> tuple[str, str, str]:
+    try:
+        state = read_state(directory)
+    except Damaged:
+        return str(directory.path), "damaged", ""
+    started = str(state.get("started", ""))[:16].replace("T", " ")
+    return str(directory.path), in_a_word(directory.path, state), started

@@ -1,8 +1,9 @@
 """The search for optimal ensembles: objectives, their optimum, and the near-optimal set.
 
-What a search compares is a `Problem`: a baseline, the law of its members' variance (`laws`), and
-what networks cost (`costs`). `optimise` solves it along the baseline's ratio, `optimise_freely`
-over every width. Both are plain Python; `timing` measures latencies and loads JAX.
+What a search compares is a `problem`: a baseline, the law of its members' variance (`laws`), and
+what networks cost (`costs`), which `multiplicities` turns into members. `optimum` solves it along
+the baseline's ratio, `free` over every width. All are plain Python; `times` reads latencies, and
+`timing` measures them and loads JAX.
 """
 
 from typing import TYPE_CHECKING

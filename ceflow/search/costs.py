@@ -1,11 +1,10 @@
-"""What networks cost: counted, or timed."""
+"""What networks cost: counted, timed, or interpolated between those that were timed."""
 
 import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from ceflow.compiler import multiplicity_of, nodes
-from ceflow.search.interpolation import power_laws
 from ceflow.spec import Member, Model, member_of
 
 Cost = Callable[[Model], float]
@@ -64,3 +63,27 @@ def timed(widths: Sequence[int], seconds: Sequence[float]) -> Costs:
         return multiplicity_of(model) * seconds if math.isfinite(seconds) else math.inf
 
     return Costs(path, whole)
+
+
+def power_laws(x: Sequence[float], y: Sequence[float]) -> Callable[[float], float]:
+    """Interpolate log y over log x monotonically: smooth pieces that do not overshoot (PCHIP).
+
+    Exact at the points and for y = a x^b; inf outside of their range. `x` are positive, none twice,
+    and `y` positive. Raises `ValueError` with fewer than two points.
+
+    >>> square = power_laws([1, 2, 10], [3, 12, 300])
+    >>> round(square(4), 9), square(11)
+    (48.0, inf)
+    """
+    from scipy.interpolate import PchipInterpolator
+
+    if len(x) < 2:
+        raise ValueError("there is nothing between fewer than two points")
+    points = sorted(zip(map(math.log, x), map(math.log, y), strict=True))
+    ends = min(x), max(x)
+    smooth = PchipInterpolator([at for at, _ in points], [value for _, value in points])
+
+    def value(at: float) -> float:
+        return math.exp(smooth(math.log(at))) if ends[0] <= at <= ends[1] else math.inf
+
+    return value

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ceflow import variance
 from ceflow.compiler import fan_in_sum
-from ceflow.search.interpolation import power_laws
+from ceflow.search.costs import power_laws
 from ceflow.spec import Member
 
 

@@ -1,4 +1,9 @@
-"""Kinds of stage, one file each: what it will need, how it is done, what it has to show."""
+"""Kinds of stage, a folder each: what it will need, how it is done, what it has to show.
+
+The kinds are `flow`, `kernel`, `search`, `train`, `variance` and `verify`. `stage` is what each of
+them is, `result` what each gives back. Those that follow a descent share `histories`, `losses` and
+`simulated`.
+"""
 
 from typing import Any
 

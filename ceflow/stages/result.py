@@ -1,7 +1,7 @@
 """What a stage found, as data: named fields, and the table that results.json keeps of them."""
 
-from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 else:
     Array = Annotated[Any, WithJsonSchema({"type": "string"})]
     Documents = SkipJsonSchema[dict[str, Any]]
+
+
 """An array; of a run that is read back, the name of the file that has it."""
 
 Values = dict[str, Any]
@@ -150,3 +152,28 @@ class Result(Record):
         """Add more warnings, each of which is said once."""
         said = list(dict.fromkeys((*self.warnings, *sentences)))
         return self.model_copy(update={"warnings": said}) if sentences else self
+
+
+Some = TypeVar("Some", bound=Result)
+
+
+def measured(
+    result: Some, fields: Iterable[str], measure: Callable[[], Mapping[str, Any]], name: str
+) -> Some:
+    """Add to a result the fields that a measure gives.
+
+    Where the measure is undefined, and so raises `ValueError` or `ArithmeticError`, each of these
+    fields is None, and a warning says why.
+
+    >>> class Trace(Result):
+    ...     trace: float
+    ...     ratio: float | None = None
+    >>> whole = measured(Trace(trace=1.0), ["ratio"], lambda: {"ratio": 1 / 0}, "the ratio")
+    >>> whole.table()
+    {'warnings': ['the ratio is undefined: division by zero'], 'trace': 1.0, 'ratio': None}
+    """
+    try:
+        return result.model_copy(update=dict(measure()))
+    except (ValueError, ArithmeticError) as error:
+        unknown = result.model_copy(update=dict.fromkeys(fields))
+        return unknown.warned(f"{name} is undefined: {error}")

@@ -1,4 +1,8 @@
-"""What survives a run: its directory and files. Knows no stage and no mathematics."""
+"""What survives a run: its directory and files. Knows no stage and no mathematics.
+
+`directory` holds them, `atomic` writes them whole, `digests` tells whether they still are, `tiles`
+are kernels in pieces, and `lease` lets one process at a time write.
+"""
 
 from ceflow.store.atomic import WriteError
 from ceflow.store.directory import Damaged, RunDirectory

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ceflow.store.page_cache import release
+from ceflow.store.atomic import release
 
 LARGE = 2**26
 """Bytes of a file or folder from which on it would fill the page cache."""

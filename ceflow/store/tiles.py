@@ -5,8 +5,7 @@ import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ceflow.store.atomic import remove
-from ceflow.store.page_cache import release
+from ceflow.store.atomic import release, remove
 
 if TYPE_CHECKING:
     import numpy as np

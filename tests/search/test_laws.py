@@ -7,7 +7,7 @@ from search_problems import ROUNDING, mlp, problem
 
 from ceflow.compiler import fan_in_sum
 from ceflow.search import Exact, Exponential, Measured, optimise
-from ceflow.search.interpolation import power_laws
+from ceflow.search.costs import power_laws
 from ceflow.spec import Mlp
 from ceflow.variance import exact_moments
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ceflow.store.page_cache import release
+from ceflow.store.atomic import release
 from ceflow.store.tiles import TileStore
 
 PAGES = bytes(range(256)) * 256

@@ -1,4 +1,8 @@
-"""The `flow` stage: gradient flow of parameters or of functions, and the NTK while it moves."""
+"""The `flow` stage: gradient flow of parameters or of functions, and the NTK while it moves.
+
+`run` solves the `problem` by one of three engines, `parameters`, `functions` and `features`, each
+`recording` its moments; `forecast`, `result` and `report` are as of any stage.
+"""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,8 @@
-"""The `kernel` stage: a kernel matrix over the training inputs, and what follows from it."""
+"""The `kernel` stage: a kernel matrix over the training inputs, and what follows from it.
+
+Of its `methods` some draw `networks`, with what is `compiled`, at the `layer_costs` of each;
+`measuring` compares what they give. `forecast`, `result` and `report` are as of any stage.
+"""
 
 from ceflow.blocks import Block
 from ceflow.compiler import Plan

@@ -8,7 +8,7 @@ from ceflow.data import Dataset
 from ceflow.spec import Circle
 from ceflow.stages.kernel.methods import Computed, reference_of
 from ceflow.stages.kernel.result import KernelResult, Profile
-from ceflow.stages.measures import measured
+from ceflow.stages.result import measured
 from ceflow.stages.stage import Job
 
 if TYPE_CHECKING:

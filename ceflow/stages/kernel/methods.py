@@ -11,7 +11,7 @@ from ceflow.data import Dataset
 from ceflow.spec import Kernel
 from ceflow.stages.kernel.networks import block_of_network, drawer, of_one
 from ceflow.stages.kernel.result import MethodResult
-from ceflow.stages.measures import measured
+from ceflow.stages.result import measured
 from ceflow.stages.stage import Job
 
 if TYPE_CHECKING:

@@ -1,4 +1,8 @@
-"""The `search` stage: the optimally smooth and compact ensembles (CE Algorithm 2)."""
+"""The `search` stage: the optimally smooth and compact ensembles (CE Algorithm 2).
+
+`run` solves the `problem` and describes its `answers`; `forecast`, `result` and `report` are as of
+any stage.
+"""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,7 @@
-"""The `train` stage: gradient descent of an infinitely wide network with a bottleneck."""
+"""The `train` stage: gradient descent of an infinitely wide network with a bottleneck.
+
+`run` follows the `problem`; `forecast`, `result` and `report` are as of any stage.
+"""
 
 from ceflow.blocks import Block
 from ceflow.compiler import Plan

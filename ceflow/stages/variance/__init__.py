@@ -1,4 +1,8 @@
-"""The `variance` stage: moments of an NTK entry over widths, and alpha (CE Algorithm 1)."""
+"""The `variance` stage: moments of an NTK entry over widths, and alpha (CE Algorithm 1).
+
+`measuring` finds the moments and `fitting` alpha; `forecast`, `result` and `report` are as of any
+stage.
+"""
 
 from ceflow.blocks import Block
 from ceflow.compiler import Plan

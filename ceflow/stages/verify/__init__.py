@@ -1,4 +1,7 @@
-"""The `verify` stage: claims of the papers, each with a number and a verdict."""
+"""The `verify` stage: claims of the papers, each with a number and a verdict.
+
+`run`, `forecast`, `result` and `report` are as of any stage.
+"""
 
 from ceflow.blocks import Block
 from ceflow.compiler import Plan
