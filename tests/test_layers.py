@@ -149,6 +149,17 @@ def test_no_name_of_a_package_hides_one_of_its_modules(folder):
     assert not hidden
 
 
+# The root's is about what it offers, and files of the command line are named as its commands.
+TOLD = [folder for folder in PACKAGES if folder not in (ROOT, ROOT / "cli")]
+
+
+@pytest.mark.parametrize("folder", TOLD, ids=[str(path.relative_to(ROOT)) for path in TOLD])
+def test_a_package_tells_in_its_docstring_what_each_of_its_files_is_for(folder):
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+    inside = {module.name for module in iter_modules([str(folder)])}
+    assert inside <= set(re.findall(r"`(\w+)`", text or ""))
+
+
 # What is loaded when.
 HEAVY = ("jax", "numpy", "matplotlib", "scipy", "equinox", "zarr", "sklearn")
 

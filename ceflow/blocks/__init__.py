@@ -1,7 +1,7 @@
-"""What there is to show, as content, and how figures and pages draw it.
+"""What there is to show, as `content`, and how figures and pages draw it.
 
-A stage describes itself by blocks: sentences, tables, curves and heatmaps. The terminal has its own
-way to draw them, in `ceflow.report`.
+A stage describes itself by blocks: sentences, tables, curves and heatmaps. `svg` and `html` draw
+them, with what `placing` puts on axes; the terminal has its own way, in `ceflow.report`.
 """
 
 from ceflow.blocks.content import (

@@ -1,4 +1,5 @@
-"""The network of a plan for other tools: timm, torchvision, Equinox and StableHLO."""
+"""The network of a plan for other tools: `timm`, `torchvision`, `equinox` and `stablehlo`, by the
+names in `formats`."""
 
 from ceflow.exports.equinox import equinox_file
 from ceflow.exports.formats import Artefact, Format, export

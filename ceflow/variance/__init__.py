@@ -1,4 +1,9 @@
-"""The law of one NTK entry at finite width: exact moments, samplers, and the fit of alpha."""
+"""The law of one NTK entry at finite width: exact moments, samplers, and the fit of alpha.
+
+`exact` and `block_moments` need no draws. `sampler` and `block_sampler` draw without all weights,
+`monte_carlo` with them, so many at once as `chunks` says; `estimates` are made of draws at the
+`inputs`, and `fit` makes alpha of those.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,8 @@
-"""Stages: what is done with a network, a file each. How each is done is in `ceflow.stages`."""
+"""What is done with a network: a file for each kind of stage. How is in `ceflow.stages`.
+
+The kinds are `flow`, `kernel`, `search`, `train`, `variance` and `verify`; every one is a `stage`,
+and two are a `descent`.
+"""
 
 from typing import Annotated
 
