@@ -1,18 +1,16 @@
 """The search for optimal ensembles: objectives, their optimum, and the near-optimal set.
 
 What a search compares is a `problem`: a baseline, the law of its members' variance (`laws`), and
-what networks cost (`costs`), which `multiplicities` turns into members. `optimum` solves it along
-the baseline's ratio, `free` over every width. All are plain Python; `times` reads latencies, and
-`timing` measures them and loads JAX.
+what networks cost (`costs`). `optimum` solves it along the baseline's ratio, `free` over every
+width. All are plain Python; `times` reads latencies, and `timing` measures them and loads JAX.
 """
 
 from typing import TYPE_CHECKING
 
 from ceflow._lazy import lazy
-from ceflow.search.costs import Cost, Costs, counted, timed
+from ceflow.search.costs import Cost, Costs, counted, most_members, nearest_multiplicity, timed
 from ceflow.search.free import optimise_freely
 from ceflow.search.laws import Exact, Exponential, Law, Measured
-from ceflow.search.multiplicities import most_members, nearest_multiplicity
 from ceflow.search.optimum import Optimum, optimise
 from ceflow.search.problem import Candidate, Limit, LimitName, Problem, limit_text
 from ceflow.search.times import Time, read_times

@@ -7,9 +7,8 @@ from functools import cached_property
 from typing import Literal
 
 from ceflow.compiler import ensemble_with, fan_in_sum, member_with, multiplicity_of
-from ceflow.search.costs import Cost, Costs
+from ceflow.search.costs import ROUNDING, Cost, Costs, most_members, whole_members
 from ceflow.search.laws import Law
-from ceflow.search.multiplicities import ROUNDING, most_members, whole_members
 from ceflow.spec import Block, Model, Resnext, flops_text, member_of
 
 LimitName = Literal["parameters", "flops", "macs", "latency"]

@@ -1,8 +1,8 @@
 """Kinds of stage, a folder each: what it will need, how it is done, what it has to show.
 
 The kinds are `flow`, `kernel`, `search`, `train`, `variance` and `verify`. `stage` is what each of
-them is, `result` what each gives back. Those that follow a descent share `histories`, `losses` and
-`simulated`.
+them is, `result` what each gives back. Those that follow a descent share `histories` and
+`descents`.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
 """The law of one NTK entry at finite width: exact moments, samplers, and the fit of alpha.
 
 `exact` and `block_moments` need no draws. `sampler` and `block_sampler` draw without all weights,
-`monte_carlo` with them, so many at once as `chunks` says; `estimates` are made of draws at the
-`inputs`, and `fit` makes alpha of those.
+`monte_carlo` with them; `estimates` are made of draws at the `inputs`, and `fit` makes alpha of
+those.
 """
 
 from typing import TYPE_CHECKING
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
-    from ceflow.variance.chunks import chunk_size
-    from ceflow.variance.estimates import Estimate, estimate_moments
+    from ceflow.variance.estimates import Estimate, chunk_size, estimate_moments
     from ceflow.variance.exact import Moments, exact_moments
     from ceflow.variance.fit import Fit, fit_alpha
     from ceflow.variance.inputs import draw_inputs
@@ -37,6 +36,7 @@ __getattr__, __dir__ = lazy(
     {
         "ceflow.variance.estimates": (
             "Estimate",
+            "chunk_size",
             "estimate_moments",
         ),
         "ceflow.variance.exact": (
@@ -47,7 +47,6 @@ __getattr__, __dir__ = lazy(
             "Fit",
             "fit_alpha",
         ),
-        "ceflow.variance.chunks": ("chunk_size",),
         "ceflow.variance.monte_carlo": ("draw_ntk",),
         "ceflow.variance.inputs": ("draw_inputs",),
         "ceflow.variance.sampler": (

@@ -9,7 +9,7 @@ from search_problems import ROUNDING, mlp, parameters, problem
 from ceflow.compiler import ensemble_with, fan_in_sum
 from ceflow.compiler.models import expand
 from ceflow.search import optimise
-from ceflow.search.multiplicities import whole_members
+from ceflow.search.costs import whole_members
 from ceflow.spec import Resnext
 
 

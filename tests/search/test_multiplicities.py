@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ceflow.search import most_members, nearest_multiplicity
-from ceflow.search.multiplicities import whole_members
+from ceflow.search.costs import whole_members
 
 counts = st.integers(0, 10**7)
 

@@ -9,9 +9,9 @@ from jaxtyping import Int
 
 from ceflow import bottlenecks
 from ceflow.bottlenecks import State
+from ceflow.stages.descents import simulated
 from ceflow.stages.flow.problem import Problem
 from ceflow.stages.flow.recording import NtkRecorder, Recording, joined, losses_of
-from ceflow.stages.simulated import simulated
 
 
 def features(problem: Problem) -> Recording:

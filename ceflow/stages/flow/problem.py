@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Float, PyTree
 
     from ceflow.dynamics import Trajectory
-    from ceflow.stages.flow.recording import LossAbove
+    from ceflow.stages.descents import LossAbove
 
 RTOL = {"float32": 1e-4, "float64": 1e-6}
 
@@ -186,7 +186,7 @@ class Problem:
             return None
         import jax.numpy as jnp
 
-        from ceflow.stages.flow.recording import LossAbove
+        from ceflow.stages.descents import LossAbove
 
         return LossAbove(outputs, jnp.asarray(self.y), self.loss, self.stage.stop.train_loss)
 

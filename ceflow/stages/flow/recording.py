@@ -8,18 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Float, Int
 
 from ceflow import dynamics, kernels
-from ceflow.dynamics import Ending, Loss
+from ceflow.dynamics import Ending
 from ceflow.history import History
 from ceflow.spec import Flow
+from ceflow.stages.descents import losses_and_accuracies
 from ceflow.stages.flow.problem import Integration, Problem
 from ceflow.stages.flow.result import Steps
-from ceflow.stages.losses import losses_and_accuracies
 from ceflow.stages.stage import Values, finite, written
 
 Arrays = dict[str, Float[np.ndarray, "replicas ..."]]
@@ -33,18 +31,6 @@ ARRAYS = (*OF_ONE, "entries")
 
 FEWEST = 4
 """Replicas of which a median has a standard error."""
-
-
-class LossAbove(eqx.Module):
-    """`log(L/level)` of the training loss, to stop at 0."""
-
-    outputs: Callable[[PyTree], Float[Array, "n outputs"]]
-    targets: Float[Array, "n outputs"]
-    loss: Loss
-    level: float = eqx.field(static=True)
-
-    def __call__(self, t: Array, state: PyTree) -> Float[Array, ""]:
-        return jnp.log(self.loss(self.outputs(state), self.targets) / self.level)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from ceflow import search
 from ceflow.compiler import ensemble_with, fan_in_sum, member_with, multiplicity_of
 from ceflow.search import Candidate, Optimum
-from ceflow.search.multiplicities import whole_members
+from ceflow.search.costs import whole_members
 from ceflow.spec import (
     Document,
     Kernel,

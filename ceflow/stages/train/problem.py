@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ceflow import bottlenecks, data
 from ceflow.spec import Bottleneck, LearningRates, Train
-from ceflow.stages.simulated import simulated
+from ceflow.stages.descents import simulated
 from ceflow.stages.stage import Job
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from jaxtyping import Float
 
 from ceflow import bottlenecks, dynamics
 from ceflow.bottlenecks import State, Training
+from ceflow.stages.descents import losses_and_accuracies
 from ceflow.stages.histories import lacking
-from ceflow.stages.losses import losses_and_accuracies
 from ceflow.stages.stage import Job, Values, finite, precision, written
 from ceflow.stages.train.problem import Problem
 from ceflow.stages.train.result import Rate, Rates, TrainResult

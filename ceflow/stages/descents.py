@@ -1,0 +1,88 @@
+"""What stages that follow a descent do alike: examples in function space, losses, when to stop.
+
+Loads JAX: imported only when a stage runs.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, PyTree
+
+from ceflow import bottlenecks, data, dynamics, kernels
+from ceflow.compiler import Plan
+from ceflow.dynamics import Loss
+from ceflow.seeding import Seed
+from ceflow.spec import Bottleneck, Descent, Model
+
+if TYPE_CHECKING:
+    from ceflow.bottlenecks import Rates, Simulation
+
+
+class LossAbove(eqx.Module):
+    """`log(L/level)` of the training loss, to stop at 0."""
+
+    outputs: Callable[[PyTree], Float[Array, "n outputs"]]
+    targets: Float[Array, "n outputs"]
+    loss: Loss
+    level: float = eqx.field(static=True)
+
+    def __call__(self, t: Array, state: PyTree) -> Float[Array, ""]:
+        return jnp.log(self.loss(self.outputs(state), self.targets) / self.level)
+
+
+def losses_and_accuracies(
+    plan: Plan, loss: Loss, dataset: data.Dataset, outputs: Float[np.ndarray, "replicas n outputs"]
+) -> dict[str, Any]:
+    """Compute loss and, of classes, accuracy of each replica.
+
+    They are of training examples, which come first, and of test examples."""
+    count = len(dataset.train.x)
+    parts = {"train": (outputs[:, :count], dataset.train.y)}
+    if len(dataset.test.x):
+        parts["test"] = (outputs[:, count:], dataset.test.y)
+    found: dict[str, Any] = {f"{part}_loss": _losses(loss, *both) for part, both in parts.items()}
+    for part, (predicted, targets) in parts.items():
+        if getattr(plan.document.data, "targets", "raw") != "raw":
+            each = [kernels.accuracy(np.asarray(one), targets) for one in predicted]
+            found[f"{part}_accuracy"] = np.array(each)
+    return found
+
+
+@eqx.filter_jit
+def _losses(loss: Loss, outputs: ArrayLike, targets: ArrayLike) -> Float[Array, " replicas"]:
+    return jax.vmap(loss, in_axes=(0, None))(jnp.asarray(outputs), jnp.asarray(targets))
+
+
+def simulated(
+    stage: Descent,
+    model: Model,
+    dataset: data.Dataset,
+    seed: Seed,
+    *,
+    engine: Literal["features", "history"] = "features",
+    shares: "Rates | None" = None,
+) -> "Simulation":
+    """Simulate a stage's examples, from the functions of a network that is sampled for it.
+
+    To be used within `ceflow.stages.stage.precision`.
+    """
+    assert isinstance(model, Bottleneck), "the spec lets no other model be followed so"
+    train, test = dataset.train, dataset.test
+    inputs, outputs = train.x.shape[1], train.y.shape[1]
+    initial = bottlenecks.sample(
+        model, inputs, outputs, seed, width=stage.width, features=stage.sampling
+    )
+    return bottlenecks.Simulation(
+        model,
+        initial,
+        train.x,
+        train.y,
+        x_test=test.x if len(test.x) else None,
+        loss=dynamics.LOSSES[stage.loss](stage.reduction),
+        engine=engine,
+        shares=shares or bottlenecks.Rates(1.0, 1.0),
+    )
