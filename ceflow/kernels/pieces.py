@@ -46,7 +46,12 @@ def by_chunks(
     `lax.map(batch_size=)` takes a function of one example, and compiles it again for what is left
     over; here the last chunk is filled up with zeros.
     """
-    count = -(-len(x) // size) * size if len(x) > size else len(x)
-    padded = jnp.pad(x, [(0, count - len(x)), (0, 0)])
-    found = jax.lax.map(function, padded.reshape(-1, min(count, size), x.shape[1]))
-    return found.reshape(count, *found.shape[2:])[: len(x)]
+    size = min(size, len(x))
+    padded = jnp.pad(x, [(0, -len(x) % size), (0, 0)])
+    return mapped(function, padded, size)[: len(x)]
+
+
+def mapped(function: Callable[[Array], Any], x: Float[Array, "m ..."], size: int) -> Any:
+    """Apply a function of batches to `size` examples at once, a divisor of their number."""
+    parts = jax.lax.map(function, x.reshape(-1, size, *x.shape[1:]))
+    return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:]), parts)

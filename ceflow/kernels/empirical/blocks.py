@@ -13,7 +13,7 @@ from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.kernels.empirical.features import Features, features_of
 from ceflow.kernels.empirical.networks import Network
 from ceflow.kernels.empirical.plans import KernelPlan
-from ceflow.kernels.pieces import Cut
+from ceflow.kernels.pieces import Cut, mapped
 
 
 def structured(
@@ -49,8 +49,7 @@ def _mapped(batch: Callable[[Array], Features], x: Array, chunk: int) -> Feature
     """Compute features of all rows of x, `chunk` at once where that divides them."""
     if len(x) % chunk or chunk == len(x):
         return batch(x)
-    chunks = jax.lax.map(batch, x.reshape(-1, chunk, *x.shape[1:]))
-    return jax.tree.map(lambda each: each.reshape(-1, *each.shape[2:]), chunks)
+    return mapped(batch, x, chunk)
 
 
 def _cut(x: Array, tile: int) -> Cut:

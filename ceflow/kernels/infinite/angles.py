@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ceflow.kernels.infinite.polynomials import angle_of, rounded, safe_sqrt
+from ceflow.kernels.pieces import mapped
 
 HEAD = {"float32": 11, "float64": 26}
 """Binary places of a unit vector's head. Products of two heads are multiples of 4^-places, and
@@ -39,8 +40,7 @@ def rows(x: Float[Array, "n d"]) -> Rows:
     """
     if len(x) % MULTIPLE:
         return _split(x)
-    parts = jax.lax.map(_split, x.reshape(-1, MULTIPLE, x.shape[1]))
-    return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:]), parts)
+    return mapped(_split, x, MULTIPLE)
 
 
 def _split(x: Float[Array, "n d"]) -> Rows:
