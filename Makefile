@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint format schema bench clean
+.PHONY: run test test-slow lint format reference bench clean
 
 run: .venv/.installed
 	$(BIN)/ceflow run examples/quickstart.toml
@@ -18,14 +18,18 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	$(BIN)/python tools/reference.py --check
 
 format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-schema: .venv/.installed
+# What is generated from the classes of the language and of the results: the schemas of editors and
+# the tables of spec/*.md.
+reference: .venv/.installed
 	$(BIN)/ceflow schema > schemas/ceflow.schema.json
 	$(BIN)/ceflow schema --results > schemas/results.schema.json
+	$(BIN)/python tools/reference.py
 
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks

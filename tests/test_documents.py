@@ -51,7 +51,7 @@ def test_files_that_the_readme_names_exist():
 @pytest.mark.parametrize(("name", "schema"), [("ceflow", json_schema), ("results", results_schema)])
 def test_schemas_in_the_repository_are_current(name, schema):
     stored = json.loads((ROOT / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8"))
-    assert stored == schema(), "run `make schema`"
+    assert stored == schema(), "run `make reference`"
 
 
 SPECS = [*(ROOT / "examples").rglob("*.toml"), *(ROOT / "ceflow/cli/templates").glob("*.toml")]

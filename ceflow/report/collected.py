@@ -4,9 +4,9 @@ from ceflow.blocks import Block, Cell, Curve, Drawing, Heatmap, Note, Series, Ta
 from ceflow.runs.collected import (
     Collected,
     CollectedCurves,
+    CollectedPoint,
     CollectedPoints,
     Fit,
-    Point,
     Reached,
 )
 
@@ -72,7 +72,7 @@ def _points_and_fits(found: CollectedPoints) -> list[Block]:
     return [table, *(Note(_fit_text(found.y, fit)) for fit in found.fits)]
 
 
-def _row(point: Point) -> tuple[Cell, ...]:
+def _row(point: CollectedPoint) -> tuple[Cell, ...]:
     x, y = ("" if value is None else value for value in (point.x, point.y))
     if point.stderr is not None and y != "":
         y = f"{number(y)} ± {point.stderr:.2g}"

@@ -11,32 +11,34 @@ from ceflow.store import Damaged, RunDirectory
 Number = int | float
 
 
-class Point(Record):
+class CollectedPoint(Record):
     """One run of the sweep."""
 
     run: str
     """The name of the run."""
     x: Number | None
-    """The swept number; null where it is no finite one."""
+    """The swept number; null where there is no finite one."""
     by: str = ""
-    """The swept value that names its curve."""
+    """The value of `by`, which names its curve."""
     y: Number | None
-    """What its stage found; null where that is no finite number."""
+    """What its stage found; null where there is no finite number."""
     stderr: Number | None = None
-    """The standard error of y, where the stage tells it."""
+    """The standard error of y, where the stage finds one."""
 
 
 class Fit(Record):
     """The power law `y = factor x^slope` of one curve."""
 
     by: str = ""
-    """The swept value that names the curve."""
+    """The value of `by`, which names the curve."""
     slope: float
+    """The power."""
     factor: float
+    """What y is at x = 1."""
     stderr: float | None
     """Of the slope; null where two points without errors of their own leave nothing to judge by."""
     interval: tuple[float, float] | None
-    """The 95 % interval of the slope."""
+    """The 95 % interval of the slope; null where `stderr` is."""
     residuals: tuple[float, ...]
     """log y measured minus fitted, in the order of the points."""
 
@@ -45,15 +47,16 @@ class CollectedPoints(Record):
     """One number of each run against another, and the power law between them."""
 
     x: str
-    """The path in the document that is swept."""
+    """As in the document: the path that is swept."""
     y: str
-    """The path of the result."""
-    points: list[Point]
+    """As in the document: the path of the result."""
+    points: list[CollectedPoint]
     """In the order of the runs."""
     fits: Sequence[Fit] = ()
-    """With `fit = "power"`, that of each curve of several x."""
+    """With `fit = "power"`, the law of each curve, that of `by`."""
     warnings: Sequence[str] = ()
-    """Sentences that a reader of the numbers should know."""
+    """Sentences: runs that failed or are without the number, curves without a law, an activation
+    that theorem 1 is not about."""
 
 
 class CollectedCurve(Record):
@@ -62,9 +65,11 @@ class CollectedCurve(Record):
     run: str
     """The name of the run."""
     by: str = ""
-    """The swept value that names it."""
+    """The value of `by`, which names it."""
     x: list[Number]
+    """At each moment the quantity that it runs over; with `smooth` what was resampled."""
     y: list[Number]
+    """The quantity recorded there, as many of it."""
 
     @property
     def label(self) -> str:
@@ -77,11 +82,11 @@ class Reached(Record):
     run: str
     """The name of the run."""
     by: str = ""
-    """The swept value that names it."""
+    """The value of `by`, which names its curve."""
     x: Number | None
-    """The first x at which y is at the level; null where it never is."""
+    """The first x at which y comes to the level; null where it never does."""
     last: Number | None = None
-    """How far the curve went that never came to it."""
+    """The last x of a curve that never comes there."""
 
     @property
     def label(self) -> str:
@@ -92,21 +97,21 @@ class CollectedCurves(Record):
     """The histories of all runs beside each other."""
 
     x: str
-    """The quantity they run over."""
+    """As in the document: the quantity that histories run over."""
     y: str
-    """The quantity recorded."""
+    """As in the document: the quantity recorded."""
     view: str
-    """How they are drawn, `curves` or `heatmap`."""
+    """As in the document, `curves` or `heatmap`: how they are drawn."""
     by: str = ""
-    """The path in the document that names the curves."""
+    """As in the document, where it is given: the path that names the curves."""
     level: Number | None = None
-    """The y whose first x was asked for."""
+    """As in the document, where it is given."""
     reached: Sequence[Reached] = ()
-    """With a `level`, where each curve came to it."""
+    """With `level`, where each curve comes to it."""
     curves: list[CollectedCurve]
     """In the order of `by`."""
     warnings: Sequence[str] = ()
-    """Sentences that a reader of the curves should know."""
+    """Sentences: runs that did not record both quantities, or too little to be smoothed."""
 
 
 Collected = CollectedPoints | CollectedCurves

@@ -7,7 +7,7 @@ from typing import Any
 
 from ceflow.compiler import Plan
 from ceflow.history import History
-from ceflow.runs.collected import Collected, CollectedPoints, Fit, Point, given
+from ceflow.runs.collected import Collected, CollectedPoint, CollectedPoints, Fit, given
 from ceflow.runs.curves import curves, label, missing
 from ceflow.runs.numbers import plain
 from ceflow.spec import (
@@ -51,13 +51,15 @@ def _collected_points(
     return CollectedPoints(x=asked.x, y=asked.y, points=points, **fits, **given(warnings=warnings))
 
 
-def _points(asked: Collect, documents: Mapping[str, Document], runs: Runs) -> Iterator[Point]:
+def _points(
+    asked: Collect, documents: Mapping[str, Document], runs: Runs
+) -> Iterator[CollectedPoint]:
     """Read the point of each run, in the order of the runs."""
     y = ".".join(asked.result)
     for run, document in documents.items():
         tree = tree_of(document, defaults=True)
         found = runs.get(run, {})
-        yield Point(
+        yield CollectedPoint(
             run=run,
             x=_number(at_path(tree, asked.x)),
             y=_number(at_path(found, y)),
@@ -77,9 +79,9 @@ def _number(value: Any) -> float | None:
     return value if isinstance(value, int) or isfinite(value) else None
 
 
-def _fits(points: list[Point]) -> tuple[list[Fit], list[str]]:
+def _fits(points: list[CollectedPoint]) -> tuple[list[Fit], list[str]]:
     """Fit a power law to each curve of several x, and say which curves have none."""
-    curves: dict[str, list[Point]] = {}
+    curves: dict[str, list[CollectedPoint]] = {}
     for point in points:
         if point.x is not None and point.y is not None:
             curves.setdefault(point.by, []).append(point)
@@ -95,7 +97,7 @@ def _fits(points: list[Point]) -> tuple[list[Fit], list[str]]:
     return fits, unfitted
 
 
-def _power(curve: list[Point]) -> Values:
+def _power(curve: list[CollectedPoint]) -> Values:
     """Fit the slope of log y over log x, weighted where each y has a standard error."""
     from ceflow.dynamics import power_law
 
@@ -107,7 +109,7 @@ def _power(curve: list[Point]) -> Values:
     return fit
 
 
-def _lacking(asked: Collect, points: list[Point], runs: Runs) -> Iterator[str]:
+def _lacking(asked: Collect, points: list[CollectedPoint], runs: Runs) -> Iterator[str]:
     """Say which runs are without the number that was asked for."""
     stage = asked.result[0]
     absent = [point.run for point in points if stage not in runs.get(point.run, {})]

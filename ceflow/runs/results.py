@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from ceflow.blocks.html import section
 from ceflow.runs.collected import CollectedCurves, CollectedPoints
 from ceflow.spec import Document
+from ceflow.spec.schema import without_links
 from ceflow.stages import KINDS, Record, Result, Values, kind_of
 from ceflow.store import Damaged, RunDirectory
 
@@ -77,5 +78,5 @@ def results_schema() -> dict[str, Any]:
         "type": "object",
         "required": ["stages"],
         "properties": {"stages": stages, "runs": runs, "collect": gathered},
-        **definitions,
+        **without_links(definitions),
     }

@@ -21,24 +21,25 @@ class Collect(Spec):
     """A comparison of the runs of a sweep: of each one number against another, or its history."""
 
     x: str
-    """A swept path, as `"model.multiplicity"`; widths that are all equal count as that number. Or
-    what a stage records from moment to moment, as `"stages.train.step"`."""
+    """A swept path, as `"model.multiplicity"`, whose values are numbers; an array of equal ones
+    counts as that number. Or, for [histories](sweeps.md#histories), what a stage records from
+    moment to moment, as `"stages.train.step"`."""
     y: str
-    """A number that a stage finds, `"stages.NAME.KEY"`; of courses, one that the stage of x
-    records."""
+    """`"stages.NAME.KEY"`: a number among the results of a stage; of histories, one that the stage
+    of x records from moment to moment."""
     by: str | None = None
-    """Another swept path: a curve, and a fit, for each of its values; of courses, what names each
-    run's."""
+    """Another swept path: a curve, and a fit, for each of its values; of histories, what names each
+    run's curve."""
     fit: Literal["none", "power"] = "none"
-    """`power`: y = factor x^exponent, by least squares of log y on log x."""
+    """`power`: y = factor x^slope, by least squares of log y on log x."""
     view: Literal["curves", "heatmap"] = "curves"
-    """Of histories: `curves` over common axes, or a `heatmap` with a row a run, x to the right, y
-    as a colour."""
+    """Of histories: `curves` over common axes, or a `heatmap` with a row for each run, x to the
+    right and y as a colour."""
     smooth: Count | None = None
     """Of histories: y at evenly spaced x over the range of all runs, then the mean of both over so
     many neighbours (BN appendix D.4)."""
     level: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    """Of histories: a table of the first x at which each comes to this y."""
+    """Of histories: a table of the first x at which each run comes to this y."""
 
     @property
     def result(self) -> tuple[str, ...]:

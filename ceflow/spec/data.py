@@ -11,39 +11,44 @@ class Source(Spec):
     """The keys that every source of data has."""
 
     normalise: Literal["none", "unit", "standard"] = "none"
-    """`unit` divides each input by its norm; `standard` gives each coordinate mean 0 and variance 1
-    over the training examples."""
+    """What is done to each input first: `unit` divides it by its norm; `standard` gives each
+    coordinate mean 0 and variance 1 over the training examples: see [inputs](data.md#inputs)."""
     scale: Positive = 1.0
-    """A factor on the inputs, applied after `normalise`."""
+    """A factor on the inputs, after `normalise`."""
 
 
 class Labelled(Source):
     """A source whose examples belong to classes."""
 
     train: Count | None = None
-    """Number of training examples; all there are by default."""
+    """Number of training examples; all by default."""
     test: Number | None = None
-    """Number of test examples; all there are by default."""
+    """Number of test examples; all by default."""
     targets: Literal["one-hot", "signed", "raw"] = "one-hot"
-    """`one-hot`: one output a class; `signed`: -1 and 1 for two classes; `raw`: the label."""
+    """What becomes of labels. `one-hot`: one output a class; `signed`: -1 and 1 for two classes;
+    `raw`: the label as a number: see [targets](data.md#targets)."""
 
 
 class Files(Labelled):
     """A labelled source read from files."""
 
     path: str
-    """A folder; relative to the document, else to the folder named by CEFLOW_DATA."""
+    """A folder. It is looked for beside the document, then in the folder that CEFLOW_DATA names:
+    see [paths](data.md#paths)."""
 
 
 class Digits(Labelled):
     """1,797 handwritten digits, 8x8 pixels in [0, 1]; shuffled by the seed."""
 
     source: Literal["digits"] = "digits"
-    """Handwritten digits, 8x8."""
+    """Handwritten digits, 8 x 8."""
     classes: Names | None = None
-    """Keep only these digits, as `["3", "8"]`; class 0 is the first named."""
+    """Keep only these digits, in quotes as `["3", "8"]`; class 0 is the first named. All ten by
+    default."""
     train: Count | None = None
-    """Number of training examples; four fifths of them by default."""
+    """Number of training examples; four fifths of all by default, rounded down."""
+    test: Number | None = None
+    """Number of test examples; all that are left by default."""
 
 
 class Idx(Files):
@@ -52,10 +57,12 @@ class Idx(Files):
     source: Literal["idx"] = "idx"
     """IDX files, as MNIST's."""
     path: str = "mnist"
-    """A folder with train-images-idx3-ubyte and the other three, each plain or .gz; relative to the
-    document, else to the folder named by CEFLOW_DATA."""
+    """The folder with train-images-idx3-ubyte and the other three, each plain or gzipped. It is
+    looked for beside the document, then in the folder that CEFLOW_DATA names: see
+    [paths](data.md#paths)."""
     classes: Names | None = None
-    """Keep only these labels, as `["3", "8"]`; class 0 is the first named."""
+    """Keep only these labels, in quotes as `["3", "8"]`; class 0 is the first named. All numbers
+    from 0 to the largest training label by default."""
 
 
 class Cifar10(Files):
@@ -64,10 +71,11 @@ class Cifar10(Files):
     source: Literal["cifar10"] = "cifar10"
     """CIFAR-10, binary version."""
     path: str = "cifar-10-batches-bin"
-    """A folder with data_batch_*.bin and test_batch.bin; relative to the document, else to the
-    folder named by CEFLOW_DATA."""
+    """The folder with `data_batch_*.bin` and `test_batch.bin`. It is looked for beside the
+    document, then in the folder that CEFLOW_DATA names: see [paths](data.md#paths)."""
     classes: Names | None = None
-    """Keep only these classes, as `["deer", "dog"]`; class 0 is the first named."""
+    """Keep only these of airplane, automobile, bird, cat, deer, dog, frog, horse, ship and truck,
+    as `["deer", "dog"]`; class 0 is the first named. All ten by default."""
 
 
 class Npz(Files):
@@ -76,9 +84,11 @@ class Npz(Files):
     source: Literal["npz"] = "npz"
     """A NumPy archive."""
     path: str
-    """The .npz file; relative to the document, else to the folder named by CEFLOW_DATA."""
+    """The file, as `numpy.savez` writes it. It is looked for beside the document, then in the
+    folder that CEFLOW_DATA names: see [paths](data.md#paths)."""
     targets: Literal["one-hot", "signed", "raw"] = "raw"
-    """`raw`: y as it is; `one-hot` and `signed` take y as labels."""
+    """`raw`: y as it is; `one-hot` and `signed` take y as labels: see
+    [targets](data.md#targets)."""
 
 
 class Gaussian(Source):
@@ -113,9 +123,9 @@ class DeepGp(Source):
     layers: Count = 2
     """Gaussian processes, each of the values of the one before."""
     hidden: Count = 20
-    """Functions in each but the last."""
+    """Functions in each layer but the last."""
     length: Positive = 2.0
-    """How far a function stays the same: the covariance is exp(-|x - x'|^2/(2 length^2 d)), d the
+    """How far a function stays the same: the covariance is exp(-|x - x'|^2/(2 `length`^2 d)), d the
     numbers in x."""
 
 
@@ -123,11 +133,11 @@ class Circle(Spec):
     """Points (cos t, sin t) at equal steps of the angle t over [-pi, pi], as in CE figure 2."""
 
     source: Literal["circle"] = "circle"
-    """Points on the unit circle."""
+    """Points on a circle."""
     points: Count = 100
     """Number of points, both ends of the range included."""
     outputs: Count = 1
-    """Dimension of the targets, which are standard normal."""
+    """Dimension of the targets, which are standard normal. The model may say another number."""
     scale: Positive = 1.0
     """Radius of the circle."""
 

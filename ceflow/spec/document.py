@@ -49,23 +49,27 @@ class Document(Spec):
     """
 
     ceflow: Annotated[int, Field(ge=VERSION, le=VERSION)] = VERSION
-    """Language version."""
+    """Version of the language."""
     name: Name = "untitled"
-    """Names the run and its folder."""
+    """Names the run, and its folder below `runs/`."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """The one seed that all random numbers of the run come from."""
     precision: Literal["float32", "float64"] = "float64"
-    """Of all arrays of the run."""
+    """Of the arrays that JAX computes with. The methods `exact` and `sample` of a variance stage
+    always work in float64."""
     data: Data | None = None
-    """Where examples come from, when a stage needs them."""
+    """Where examples come from: see [data](data.md). Kernel, flow and train stages need it."""
     model: Model
-    """The network; the baseline of a search, multiplicity included."""
+    """The network that stages act on, and the baseline of a search, multiplicity included: see
+    [models](models.md)."""
     stages: dict[Name, Stage] = Field(default_factory=dict)
-    """What is done, in the order written; the key names the stage."""
+    """What is done, in the order written; each key is the name of a stage: see
+    [stages](stages.md)."""
     sweep: Sweep | None = None
-    """Many runs from this one document."""
+    """Many runs from this one document: see [sweeps](sweeps.md)."""
     collect: dict[Name, Collect] = Field(default_factory=dict)
-    """What is gathered over the runs of the sweep; the key names its table and figure."""
+    """What is gathered over the runs of a sweep; each key names a table and its figure: see
+    [collect](sweeps.md#collect)."""
 
     _origin: Origin | None = PrivateAttr(None)
 

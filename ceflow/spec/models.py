@@ -47,7 +47,7 @@ class Mlp(Spec):
     """A fully connected network in NTK parameterisation (CE eq. 3), without bias by default."""
 
     type: Literal["mlp"] = "mlp"
-    """A fully connected network."""
+    """A fully connected network. A member, an encoder and a decoder need not say so."""
     widths: Widths
     """Widths of the hidden layers, first to last; `inf` is a width."""
     inputs: Count | None = None
@@ -55,13 +55,13 @@ class Mlp(Spec):
     outputs: Count | None = None
     """Number of outputs; from the data where there is data."""
     activation: Activation = "relu"
-    """Applied after every hidden layer."""
+    """Applied after every hidden layer, not after the output layer."""
     weight_variance: Variance = 2.0
-    """c of the hidden layers: each computes sqrt(c / fan-in) W h with W iid standard normal."""
+    """c of the hidden layers: each computes sqrt(c/fan-in) W h, W iid standard normal."""
     last_variance: Variance = 1.0
-    """The same for the output layer."""
+    """The same of the output layer."""
     bias_variance: Annotated[float, Field(ge=0, le=1e12)] = 0.0
-    """Variance of the biases of all layers; 0 means that there are none."""
+    """Variance of the biases of all layers, the output layer included; at 0 there are none."""
 
     @property
     def has_closed_moments(self) -> bool:
@@ -82,7 +82,8 @@ class Ensemble(Spec):
     multiplicity: Count
     """Number of members, m."""
     member: Mlp
-    """The network that every member is, with weights of its own."""
+    """The network that every member is, an [mlp](models.md#mlp) with weights of its own; `inputs`
+    and `outputs` stand here."""
 
     @property
     def finite(self) -> bool:
@@ -100,21 +101,21 @@ class Block(Spec):
     type: Literal["block"] = "block"
     """The residual path of a ResNeXt block."""
     channels: Count = 256
-    """Channels in, and channels out where `outputs` does not say otherwise."""
+    """Channels in, c_in; and channels out where `outputs` does not say otherwise."""
     widths: Annotated[Counts, Field(min_length=2, max_length=2)]
-    """Channels of one group behind the 1x1 and behind the 3x3 convolution."""
+    """Channels of one group behind the 1x1 and behind the 3x3 convolution, n_1 and n_2."""
     cardinality: Count = 1
     """Number of groups, m: independent paths, their outputs summed over sqrt(m)."""
     projection: bool = False
-    """Whether the skip is a 1x1 convolution of its own."""
+    """Whether the skip is a 1x1 convolution with weights of its own, and part of the block."""
     outputs: Count | None = None
     """Channels out; from the data where there is data, else as many as `channels`."""
     activation: Activation = "relu"
-    """Applied after the 1x1 and after the 3x3 convolution."""
+    """Applied after the 1x1 and after the 3x3 convolution, not after the last."""
     weight_variance: Variance = 2.0
-    """c of the first two convolutions: each computes sqrt(c / fan-in) W * h."""
+    """c of the first two convolutions: each computes sqrt(c/fan-in) W * h."""
     last_variance: Variance = 1.0
-    """The same for the last one, and for the projection."""
+    """c_out: the same of the last one, and of the projection."""
 
     finite: ClassVar = True
     bias_variance: ClassVar = 0.0
@@ -138,21 +139,24 @@ class Resnext(Spec):
     """A ResNet or ResNeXt with BatchNorm: stages of bottleneck blocks, grouped (CE section 4.2)."""
 
     type: Literal["resnext"] = "resnext"
-    """A ResNet, or ResNeXt, of bottleneck blocks with BatchNorm."""
+    """A ResNet, or ResNeXt, of bottleneck blocks with batch normalisation."""
     stem: Literal["cifar", "imagenet"] = "cifar"
-    """`cifar`: 3x3; `imagenet`: 7x7 of stride 2, then a 3x3 max pooling of stride 2."""
+    """`cifar`: a 3x3 convolution to 64 channels; `imagenet`: a 7x7 one of stride 2, then the
+    maximum over 3x3 with stride 2."""
     blocks: Annotated[Counts, Field(min_length=1, max_length=8)]
-    """Blocks of each stage: [3, 3, 3] makes 29 layers, [3, 4, 6, 3] 50, [3, 4, 23, 3] 101."""
+    """Blocks of each stage. [3, 3, 3] makes 29 layers, [3, 3, 3, 3] 38, [3, 4, 6, 3] 50, [3, 4, 23,
+    3] 101."""
     cardinality: Count = 1
-    """Number of groups of every 3x3 convolution, m."""
+    """Number of groups of every 3x3 convolution, m; 1 makes a ResNet."""
     base_width: Count
-    """Channels of a group in the first stage, d; each stage has twice those of the one before."""
+    """Channels of one group in the first stage, d; each stage has twice those of the one before. "m
+    x d d" in CE: `37x10d` is cardinality 37 and base width 10."""
     inputs: Image | None = None
-    """Channels, height and width; from the data where there is data, else 3 x 32 x 32 with the
-    cifar stem and 3 x 224 x 224 with the imagenet stem."""
+    """Channels, height and width. From the data where those are images; else 3 x 32 x 32 with the
+    cifar stem, 3 x 224 x 224 with the imagenet stem."""
     outputs: Count | None = None
-    """Number of classes; from the data where there is data, else 10 with the cifar stem and 1000
-    with the imagenet stem."""
+    """Number of classes. From the data where there is data; else 10 with the cifar stem, 1000 with
+    the imagenet stem."""
 
     finite: ClassVar = True
 
@@ -183,11 +187,13 @@ class Bottleneck(Spec):
     type: Literal["bottleneck"] = "bottleneck"
     """A network with a narrow layer in its middle."""
     size: Width
-    """Units of the bottleneck, d; `inf` for none."""
+    """Units of the bottleneck, d. With `inf` there is none: the kernels do not move."""
     encoder: Mlp
-    """The network in front of the bottleneck, whose outputs are its values."""
+    """The network in front, an [mlp](models.md#mlp). Its outputs are the values in the bottleneck;
+    `inputs` stands here."""
     decoder: Mlp
-    """The network behind; infinitely wide, it has one hidden layer and no bias."""
+    """The network behind, an [mlp](models.md#mlp); infinitely wide, it has one hidden layer and no
+    bias. Its inputs are the values in the bottleneck; `outputs` stands here."""
 
     @property
     def widths(self) -> tuple[float, ...]:

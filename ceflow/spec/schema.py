@@ -1,9 +1,19 @@
 """The JSON Schema of the language, for editors."""
 
+import re
 import sys
 from typing import Any
 
 from ceflow.spec.document import Document
+
+LINK = r"\[([^\]]+)\]\([\w-]+\.md[^)]*\)"
+
+EXTENDS = {
+    "type": "string",
+    "description": "The path of a document that this one lies over, key by key: see"
+    " [extends](sweeps.md#extends).",
+}
+"""A key of documents that is gone when one is read: no field of `Document`."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -17,14 +27,27 @@ def json_schema() -> dict[str, Any]:
     """
     written = Document.model_json_schema()
     schema = _for_editors(written, written["$defs"])
-    schema["properties"]["extends"] = {
-        "type": "string",
-        "description": "A document that this one lies over: its tables are merged key by key.",
-    }
+    schema["properties"]["extends"] = EXTENDS
     # What a document extends may say what is missing in it.
     schema["anyOf"] = [{"required": schema.pop("required")}, {"required": ["extends"]}]
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return dialect | schema | {"title": "ceflow"}
+    return without_links(dialect | schema | {"title": "ceflow"})
+
+
+def without_links(schema: Any) -> Any:
+    """Leave of links in descriptions the words: what they lead to are chapters of the reference.
+
+    >>> without_links({"description": "See [paths](data.md#paths)."})
+    {'description': 'See paths.'}
+    """
+    if isinstance(schema, list):
+        return [without_links(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: without_links(value) for key, value in schema.items()}
+    if isinstance(found.get("description"), str):
+        found["description"] = re.sub(LINK, r"\1", found["description"])
+    return found
 
 
 def _for_editors(node: Any, tables: dict[str, Any]) -> Any:

@@ -41,7 +41,8 @@ class Sweep(Spec):
     )
 
     mode: Literal["grid", "zip"] = "grid"
-    """`grid`: every combination of values; `zip`: the first of each, then the second, and so on."""
+    """`grid`: a run for every combination, the last path fastest; `zip`: one for the first value of
+    each path, one for the second, and so on. No two runs are the same."""
 
     @property
     def paths(self) -> dict[str, list[Any]]:

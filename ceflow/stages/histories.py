@@ -13,21 +13,24 @@ class DescentResult(Result):
     """What a descent came to; numbers of its last moment, None where one is not finite."""
 
     engine: str
-    """What was followed, by the language's word."""
+    """As used: what defaults stood for."""
     train_loss: float | None
-    """On all training examples."""
+    """The loss of all training examples: their sum, or with `reduction = "mean"` their mean."""
     test_loss: float | None = None
-    """On all test examples, where there are some."""
+    """The loss of all test examples, where there are some: their sum, or with `reduction = "mean"`
+    their mean."""
     train_accuracy: float | None = None
-    """The share of training examples whose class is right; of classes only."""
+    """The fraction of training examples whose class is predicted, where the targets are classes."""
     test_accuracy: float | None = None
     """The same of test examples."""
     drift: float | None = None
-    """The median over pairs of training examples of |K_ij(t) - K_ij(0)|, K the NTK."""
+    """The median over pairs of training examples of |K_ij(t) - K_ij(0)|, K the NTK; with
+    `drift`."""
     drift_relative: float | None = None
-    """|K(t) - K(0)|/|K(0)| in Frobenius norm."""
+    """|K(t) - K(0)|/|K(0)| in Frobenius norm; with `drift`, and of a flow without `entries`."""
     predictions: Array
-    """Outputs on all examples, those of training first: (examples, outputs)."""
+    """Outputs on all examples, those of training first, (examples, outputs); of several replicas
+    (replicas, examples, outputs). In `results.json` where they are."""
 
 
 MEASURED = {

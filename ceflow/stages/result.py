@@ -98,7 +98,8 @@ class Result(Record):
     """What one stage found: its numbers, and all else that is to be kept of it."""
 
     history: Annotated[History | str | None, WithJsonSchema({"type": "string"})] = None
-    """What was recorded along time or steps; in results.json the name of its file."""
+    """What was recorded along time or steps; in `results.json` the name of its file,
+    `metrics/NAME.jsonl`. Of flows, trainings, and claims that follow a descent."""
     warnings: list[str] = []
     """Sentences that a reader of the numbers should know."""
     documents: Documents = Field(default={}, exclude=True)

@@ -18,26 +18,29 @@ class Stop(Spec):
     """The conditions to end early."""
 
     train_loss: Positive
-    """At this training loss: a flow finds the time when it is reached, a training ends at the first
-    of its moments at which it is."""
+    """At this training loss. A flow finds the moment when it is reached; a training ends at the
+    first of its moments at which it is."""
 
 
 class Descent(StageSpec):
     """A stage that lowers a training loss."""
 
     loss: Literal["mse", "cross-entropy"] = "mse"
-    """`mse`: L = 1/2 |F - y|^2; `cross-entropy`: of the softmax, of one signed output the
+    """`mse`: L = 1/2 |F - y|^2; `cross-entropy`: that of the softmax, with one signed output the
     logistic."""
     reduction: Literal["sum", "mean"] = "sum"
-    """Of the loss over the examples, in a training over those of a batch; the papers' is a sum."""
+    """Of the loss over the examples; in a training over those of a batch, and of the losses
+    recorded over all examples. The papers' is a sum: with `mean` a flow takes as many times as long
+    as there are training examples."""
     width: Count = 10_000
-    """Of an infinitely wide network with a bottleneck: width n of the sampled network whose
-    functions it starts from, and by which the engine `features` goes on."""
+    """Of an infinitely wide network with a bottleneck: width n of the network that is drawn for its
+    initial functions, and whose decoder moves under the engine `features`."""
     sampling: Literal["iid", "orthogonal", "quasi-random"] = "iid"
-    """How the first weights of that network's halves are drawn: `iid`; `orthogonal`, with less
-    noise in means over them; `quasi-random`, with much less where there are few inputs."""
+    """How the first weights of that network's halves are drawn: `iid`, independently; `orthogonal`,
+    so many rows at a time as there are inputs, with less noise in means over them; `quasi-random`,
+    by a scrambled Sobol' sequence, with much less where there are few inputs."""
     stop: Stop | None = None
-    """When to end early."""
+    """When to end early: see [stop](stages.md#stop)."""
 
     def points_faults(self, moments: str) -> Iterator[Fault]:
         """Find the fault of saying how many moments there are, and, by another key, which."""

@@ -41,40 +41,46 @@ class Flow(Descent):
     type: Literal["flow"] = "flow"
     """Gradient flow in continuous time."""
     engine: Engine | None = None
-    """`parameters`: of the network's weights; `linearised`: of the network linearised in them;
-    `kernel`: of the function under a fixed kernel; `closed-form`: the same solved exactly, for mse;
-    `features`: of the functions of an infinitely wide network with a bottleneck (BN theorem 3.2),
-    its default. By default `parameters` of a finite network, else `closed-form` for mse without
-    `stop`, else `kernel`."""
+    """What flows, and how it is computed. `parameters`: the network's weights; `linearised`: those
+    of the network linearised in them; `kernel`: the function under a fixed kernel; `closed-form`:
+    the same solved exactly, for mse; `features`: the functions of an infinitely wide network with a
+    bottleneck (BN theorem 3.2). By default `parameters` for a finite network, `features` for
+    infinitely wide halves about a finite bottleneck; for an infinite network, and with `kernel`,
+    `closed-form` for mse without `stop`, else `kernel`."""
     kernel: str | None = None
-    """An earlier kernel stage that drives the engines `kernel` and `closed-form`; by default the
-    NTK of the limit where the network is infinite, else that of the network as drawn."""
+    """An earlier kernel stage whose matrix drives the engines `kernel` and `closed-form`. By
+    default the NTK of the limit for an infinite network, that of the network as drawn for a finite
+    one."""
     start: str | None = None
-    """An earlier flow stage, to start from the networks it drew; by default others are drawn."""
+    """An earlier flow stage, to start from the networks that it drew, and to measure the `distance`
+    from its outputs; by default others are drawn."""
     time: Duration
-    """How long: mu t, in units of one over the learning rate; `inf` for `closed-form`."""
+    """How long: mu t, time in units of one over the learning rate; `inf` is for `closed-form`."""
     points: Count = 50
-    """Moments after the start at which quantities are recorded, evenly spaced."""
+    """Moments after the start at which quantities are recorded, evenly spaced. With `time = inf`
+    there are the start and the end only."""
     times: Times | None = None
-    """Record at these moments, and at the start and the end, in place of evenly spaced ones."""
+    """Record at these moments, that rise, and at the start and the end, in place of evenly spaced
+    ones."""
     record: Annotated[Sequence[Recorded], AfterValidator(tuple)] = ()
-    """Of the NTK, beside losses and accuracies: its `drift` from the start, the `kernel` itself,
-    its `alignment` with the targets, its largest and smallest eigenvalue (`spectrum`), its first
-    three time `derivatives` at the start (CE eq. 42)."""
+    """What is watched of the NTK, beside losses and accuracies: its `drift` from the start, the
+    `kernel` itself, its `alignment` with the targets, its largest and smallest eigenvalue
+    (`spectrum`), its first three time `derivatives` at the start (CE eq. 42)."""
     entries: Pairs | None = None
-    """Pairs of training examples, from 0: the NTK is watched at these only. By default all."""
+    """Pairs of training examples, counted from 0: the NTK is watched at these only. By default at
+    all pairs of two examples; of a single one at itself."""
     replicas: Count = 1
-    """Networks drawn and followed; what is recorded is their median."""
+    """Networks drawn and followed; what is recorded is the median over them."""
     solver: Literal["auto", "tsit5", "dopri8", "kvaerno5", "rkc"] = "auto"
     """`tsit5`, `dopri8`: explicit, of order 5 and 8; `kvaerno5`: implicit, for stiff flows of few
-    numbers; `rkc`: stabilised explicit, for stiff flows of many; `auto`: by the kernel's largest
-    eigenvalue."""
+    numbers; `rkc`: explicit and stabilised, for stiff flows of many; `auto`: by how stiff the flow
+    is."""
     rtol: Annotated[float, Field(ge=1e-14, lt=1)] | None = None
-    """Relative tolerance of a step; by default 1e-6, in float32 1e-4."""
+    """Relative tolerance of a step; by default 1e-6, at `precision = "float32"` 1e-4."""
     atol: NonNegative | None = None
     """Absolute tolerance of a step; by default a thousandth of `rtol`."""
     steps: Count = 100_000
-    """The most steps that may be tried."""
+    """The most steps that may be tried, rejected ones included."""
 
     def engine_of(self, model: Model) -> Engine:
         """Choose the engine that is used."""

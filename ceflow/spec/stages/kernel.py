@@ -23,30 +23,32 @@ class Kernel(StageSpec):
     type: Literal["kernel"] = "kernel"
     """A kernel matrix over the training inputs."""
     kind: Literal["ntk", "nngp"] = "ntk"
-    """`ntk`: neural tangent kernel; `nngp`: covariance of the outputs at initialisation."""
+    """`ntk`: the neural tangent kernel; `nngp`: the covariance of the outputs at initialisation."""
     method: Literal["analytic", "empirical", "mean"] = "analytic"
-    """`analytic`: the limit of infinite width; `empirical`: of networks drawn from the seed;
-    `mean`: the neural mean kernel, the mean over such draws."""
+    """`analytic`: the limit of infinite width; `empirical`: the kernel of networks drawn from the
+    seed; `mean`: the mean over such draws, the neural mean kernel."""
     outputs: Literal["mean", "full"] = "mean"
     """`mean`: (N, N), the mean of K^aa over outputs a; `full`: (N, N, outputs, outputs)."""
     draws: Count | None = None
-    """Networks drawn. `empirical` (1 by default): the first one's kernel is kept, the distance is
-    over all. `mean` (100 by default, 10,000 with `error`): the most that are drawn."""
+    """Networks drawn. By `empirical`, 1 by default: the kernel of the first is kept, statistics are
+    over all. By `mean`, 100 by default, and 10,000 with `error`: the most that are drawn.
+    `analytic` draws none."""
     error: Error | None = None
-    """For `mean`: draw until the standard error of the mean, relative in Frobenius norm, is no more
-    than this."""
+    """Of `mean`: draw until its standard error, relative in Frobenius norm, is no more than this;
+    at least 16 networks."""
     reference: str | None = None
     """An earlier kernel stage to measure the distance from, relative in Frobenius norm."""
     tile: Count | None = None
     """Keep the kernel on disk, and compute it in square tiles of so many rows; for kernels larger
     than memory. An interrupted run goes on with the tiles that are missing."""
     spectrum: bool = False
-    """Whether to compute the largest and the smallest eigenvalue and the condition number."""
+    """Whether to compute the largest and the smallest eigenvalue of the kernel that is kept, and
+    its condition number."""
     alignment: bool = False
     """Whether to compute the alignment of the kernel with the targets."""
     ridge: NonNegative | None = None
     """Kernel regression on the targets with this ridge, as a fraction of the mean of the kernel's
-    diagonal; its errors on the training and the test examples."""
+    diagonal; its errors on the training and the test examples are found."""
 
     @property
     def most_draws(self) -> int:

@@ -28,13 +28,14 @@ class Budget(Spec):
     """The most that the whole network may cost."""
 
     parameters: Amount | None = None
-    """Parameters."""
+    """Parameters of the whole network."""
     flops: Amount | None = None
     """FLOPs of one example forward."""
     macs: Amount | None = None
-    """Multiply-adds of one example forward: half of the FLOPs."""
+    """Multiply-adds of one example forward, two FLOPs each; not beside `flops`."""
     latency: Amount | None = None
-    """Seconds of a forward pass of the batch that is timed."""
+    """Seconds of a forward pass of the batch that is timed, or as the file of `latency` has
+    them."""
 
     def faults(self) -> list[Fault]:
         if not (self.parameters or self.flops or self.macs or self.latency):
@@ -51,27 +52,32 @@ class Search(StageSpec):
     """The optimal ensemble for a baseline: primal and dual (CE eq. 10 to 14, Algorithm 2)."""
 
     type: Literal["search"] = "search"
-    """The optimally smooth (primal) and optimally compact (dual) ensembles."""
+    """The optimally smooth (primal) and the optimally compact (dual) ensemble."""
     variance: str | None = None
     """An earlier variance stage whose alpha, or measured points, to use."""
     alpha: Annotated[float, Field(ge=1e-3, le=1e3)] | None = None
     """The constant of CE eq. 9, in place of a variance stage."""
     using: Literal["law", "exact", "curve"] = "law"
-    """The variance of a member. `law`: exp(alpha S) - 1; `exact`: in closed form, of relu or linear
-    networks; `curve`: as the variance stage measured it, and between its points."""
+    """Where the variance of a member comes from. `law`: exp(alpha S) - 1; `exact`: its moments in
+    closed form, of relu or linear networks without bias; `curve`: what a variance stage measured,
+    and between its points."""
     cost: Literal["parameters", "flops", "latency"] = "parameters"
-    """What the primal holds fixed and the dual makes small (CE eq. 8 and 15); `latency` is measured
-    on this machine, or elsewhere."""
+    """What the primal keeps and the dual makes small (CE eq. 8 and 15); a
+    [latency](stages.md#latency) is measured on this machine, or elsewhere."""
     latency: str | None = None
-    """A CSV file of seconds by width, measured elsewhere, in place of this machine's."""
+    """A CSV file of seconds by width, measured elsewhere, in place of this machine's; its path is
+    relative to the document: see [latency](stages.md#latency)."""
     budget: Budget | None = None
-    """The primal is then the least variance within it, not at the baseline's cost."""
+    """What the primal may cost at most, in place of what the baseline costs: see
+    [budget](stages.md#budget)."""
     space: Literal["ratio", "free"] = "ratio"
     """`ratio`: the baseline's widths times a ratio; `free`: every width by itself."""
     tolerance: Annotated[float, Field(ge=0, le=1)] = 0.02
-    """Members of the near-optimal set have an objective within this fraction of the best."""
+    """The near-optimal set holds the candidates whose objective is within this fraction of the
+    best."""
     compare: Annotated[Sequence[NetworkName], AfterValidator(tuple)] = ()
-    """Other networks of the family to list beside the answers, as `"3x64d"`: members x width."""
+    """Other networks of the family, to be listed with their counts, variance and efficiency, as
+    `"3x64d"`: members x width."""
 
     def references(self) -> References:
         return {"variance": Variance}

@@ -19,8 +19,8 @@ class StageSpec(Spec):
     """The keys that every stage has."""
 
     model: str | None = None
-    """The network to act on: a search's answer, as `"best.primal"`; by default the [model] of the
-    document."""
+    """The network to act on, of a search the baseline: an earlier search's answer, as
+    `"best.primal"`; by default `[model]`. No search finds a bottleneck."""
 
     @property
     def answer(self) -> tuple[str, str] | None:

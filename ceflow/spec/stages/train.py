@@ -25,7 +25,7 @@ class LearningRates(Spec):
     """A learning rate that is no number: of the largest stable one, or one for each half."""
 
     relative: Positive | None = None
-    """As a fraction of the largest stable one at the start."""
+    """As a fraction of the largest stable rate at the start, which is computed."""
     encoder: Positive | None = None
     """Of the encoder's weights."""
     decoder: Positive | None = None
@@ -63,26 +63,29 @@ class Train(Descent):
     type: Literal["train"] = "train"
     """Stochastic gradient descent in discrete steps."""
     engine: Engine | None = None
-    """`features`: a wide sampled decoder whose weights move, as fast for ever; `history`: exact
-    kernels over all steps before, slower with every step; `kernel`: the one NTK of an infinite
-    bottleneck. By default `features`, and `kernel` where the bottleneck is infinite."""
+    """How the decoder is computed. `features`: by the weights of a wide one, which move, as fast
+    for ever; `history`: by exact kernels over all steps before, slower with every step; `kernel`:
+    by the one NTK of an infinite bottleneck. By default `features`, and `kernel` where the
+    bottleneck is infinite."""
     steps: Count | None = None
-    """How many steps; or give `epochs`."""
+    """How many steps; this or `epochs`."""
     epochs: Epochs | None = None
-    """How many times all training examples are seen; or give `steps`."""
+    """How many times all training examples are seen, rounded to steps, one at least; this or
+    `steps`."""
     batch: Count | None = None
     """Examples of a step; by default all of them."""
     learning_rate: LearningRate = LearningRates(relative=0.3)
-    """A number, the fraction `{relative = 0.3}` of the largest stable one at the start, or one for
-    each half, `{encoder = 0.1, decoder = 0.2}`."""
+    """A number; or, as [a table](stages.md#learning_rate), the fraction `{relative = 0.3}` of the
+    largest stable one at the start, or one for each half, `{encoder = 0.1, decoder = 0.2}`."""
     points: Count = 50
-    """Moments after the start at which quantities are recorded, evenly spaced."""
+    """Moments after the start at which quantities are recorded, evenly spaced; no more than there
+    are steps."""
     moments: Moments | None = None
-    """Record after these numbers of steps, and at the start and the end, in place of evenly spaced
-    ones."""
+    """Record after these numbers of steps, that rise, and at the start and the end, in place of
+    evenly spaced ones."""
     record: Annotated[Sequence[Recorded], AfterValidator(tuple)] = ()
-    """Beside losses and accuracies: the `drift` of the NTK from the start, the `embedding`, the
-    values in the bottleneck of all examples."""
+    """What is recorded beside losses and accuracies: the `drift` of the NTK from the start, the
+    `embedding`, the values in the bottleneck of all examples."""
 
     @property
     def halves(self) -> tuple[float, float] | None:

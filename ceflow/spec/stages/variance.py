@@ -32,22 +32,23 @@ class Variance(StageSpec):
     type: Literal["variance"] = "variance"
     """Moments of one NTK entry over widths, and alpha fitted to them."""
     ratios: Ratios = (0.05, 0.1, 0.2, 0.5, 1.0)
-    """Widths to measure, as fractions of the model's."""
+    """Widths to measure, as fractions of the network's, rounded, at least 1. Ratios that round to
+    the same widths count once; none stands twice."""
     draws: Annotated[int, Field(ge=100, le=LARGEST)] | None = None
     """Networks drawn at each width, 2,000 by default; with `error` the most that are drawn,
-    1,000,000 by default. The exact method needs none."""
+    1,000,000 by default. The method `exact` draws none."""
     error: Error | None = None
     """Draw until the standard error of log(E[K^2]/E[K]^2), relative to it, is no more than this at
-    each width."""
+    each width; at least 1,000 networks."""
     entries: Literal["diagonal", "off-diagonal"] = "diagonal"
     """`diagonal`: K(x, x); `off-diagonal`: K(x, x') for two inputs."""
     inputs_law: InputsLaw | None = None
-    """`iid`: standard normal inputs, `rectified`: their positive part, both scaled to |x|^2 =
-    inputs; `data`: the first example, off the diagonal the first two. By default `rectified` of a
-    block, whose inputs in a network come from a ReLU, else `iid`."""
+    """`iid`: standard normal inputs; `rectified`: their positive part, as behind a ReLU, both
+    scaled to |x|^2 = inputs; `data`: the first training example, off the diagonal the first two. By
+    default `rectified` of a `block` and a `resnext`, else `iid`."""
     method: Literal["auto", "exact", "sample", "monte-carlo"] = "auto"
     """`exact`: closed form; `sample`: exact draws of K without drawing all weights; `monte-carlo`:
-    all weights are drawn; `auto`: exact where it applies, else monte-carlo."""
+    all weights are drawn; `auto`: `exact` where it applies, else `monte-carlo`."""
 
     def inputs_law_of(self, model: Model) -> InputsLaw:
         """Say where the inputs come from."""

@@ -33,18 +33,22 @@ class Verify(StageSpec):
     type: Literal["verify"] = "verify"
     """Claims of the papers, each with a number and a verdict."""
     claims: Annotated[Sequence[Claim], AfterValidator(tuple), Field(min_length=1)]
-    """Of an `ensemble`: `lemma-1`, its NTK is as far from the mean kernel as m^-1/2; `theorem-1`,
-    its NTK moves by O(1/m). Of a `bottleneck`: `lemma-3.1`, the covariances of f and J;
-    `theorem-3.2`, the evolution equations; `lemma-4.1`, linear networks, as two layers; `eq-5` and
-    `eq-6`, the evolution at finite width; `eq-41`, dK_n/dx approaches Xi."""
+    """What is put to the test, in this order; each once. Of an `ensemble`: `lemma-1`, its NTK is as
+    far from the mean kernel as m^-1/2; `theorem-1`, its NTK moves by O(1/m). Of a `bottleneck`:
+    `lemma-3.1`, the covariances of f and J; `theorem-3.2`, the evolution equations; `lemma-4.1`,
+    linear networks, as two layers; `eq-5` and `eq-6`, the evolution at finite width; `eq-41`,
+    dK_n/dx approaches Xi."""
     width: Count = 10_000
-    """Width n of the networks with a bottleneck; an ensemble's members have their own."""
+    """Width n of the networks that stand in for infinitely wide ones; an ensemble's members have
+    their own."""
     draws: Count = 1000
-    """Networks drawn, where a claim is about all of them."""
+    """Networks drawn, of `lemma-3.1`, `lemma-1` and `theorem-1`; 20 or more. Of an ensemble at each
+    of four multiplicities."""
     points: Count = 16
-    """Inputs, standard normal; of `lemma-3.1` and `eq-41` pairs of points of the bottleneck."""
+    """Inputs, standard normal. Of `lemma-3.1` and `eq-41` pairs of points in the bottleneck,
+    standard normal too."""
     steps: Count = 100
-    """Steps of gradient descent that a network is followed for."""
+    """Steps of gradient descent, of `theorem-3.2`, `lemma-4.1` and `theorem-1`."""
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         for index, claim in enumerate(self.claims):

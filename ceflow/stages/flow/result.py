@@ -25,50 +25,55 @@ class FlowResult(DescentResult):
     """
 
     solver: str | None
-    """Of the differential equation; none takes part in a closed form."""
+    """As used: what `auto` stood for; null of `closed-form`."""
     replicas: int
     """Networks drawn and followed."""
     width: int | None = None
-    """Of the network that a bottleneck's functions were sampled from."""
+    """Of the network that was drawn for its functions, under the engine `features`."""
     sampling: str | None = None
-    """How that was drawn: iid or quasi-random."""
+    """How that was drawn."""
     rtol: float | None = None
-    """The relative tolerance of a step."""
+    """The relative tolerance of a step, as used; a closed form has none."""
     atol: float | None = None
-    """The absolute tolerance of a step."""
+    """The absolute tolerance of a step, as used; a closed form has none."""
     steps: Steps
-    """0 of a closed form."""
+    """How many there were, of the replica that took most; 0 of a closed form."""
     ended: str
-    """finished; stopped, at the loss asked for; or why it failed: nan, step-size, steps."""
+    """`finished`; `stopped` at the loss asked for; or why it could not go on: `nan`, `step-size` or
+    `steps`."""
     time: float | Literal["inf"]
-    """The last, mu t."""
+    """The moment it ended, mu t; `"inf"` where that is infinite."""
     test_stddev: float | None = None
-    """Of a trained Gaussian process the root of the mean variance on test examples."""
+    """The standard deviation of outputs on test examples over initialisations, root mean square; of
+    an infinite network in closed form."""
     drift_stderr: float | None = None
-    """The standard error of the drift's median over replicas."""
+    """The standard error of the drift's median over replicas; of four replicas or more."""
     alignment: float | None = None
-    """The cosine between the NTK and the kernel of the targets, Y Y^T."""
+    """The cosine between the NTK and the kernel of the targets, Y Y^T; with `alignment`."""
     eigenvalue_max: float | None = None
-    """Of the NTK of the training examples."""
+    """The largest eigenvalue of the NTK of the training examples; with `spectrum`."""
     eigenvalue_min: float | None = None
-    """The smallest one."""
+    """The smallest one; with `spectrum`."""
     entries: list[float | None] | None = None
-    """Of the NTK, at the pairs asked for."""
+    """The NTK at the pairs asked for, in their order."""
     derivative_1: float | None = None
-    """The median over pairs of |dK_ij/dt| at the start."""
+    """The median over pairs of |dK_ij/dt|, K the NTK at the start; with `derivatives`."""
     derivative_1_stderr: float | None = None
-    """Its standard error over replicas."""
+    """Its standard error; of four replicas or more."""
     derivative_2: float | None = None
     """The same of the second derivative."""
     derivative_2_stderr: float | None = None
-    """Its standard error."""
+    """Its standard error; of four replicas or more."""
     derivative_3: float | None = None
     """The same of the third."""
     derivative_3_stderr: float | None = None
-    """Its standard error."""
+    """Its standard error; of four replicas or more."""
     distance: float | None = None
-    """Of the predictions from those of the stage `start`, relative in Frobenius norm."""
+    """Of the outputs from those of the stage in `start` at the same time, relative in Frobenius
+    norm; where both came to the same end."""
     kernel: Array | None = None
-    """The NTK of the training examples at each moment, of the first network: (times, n, n)."""
+    """The NTK of the training examples at each moment, of the first network, (moments, N, N); with
+    `kernel`. In `results.json` where it is."""
     covariance: Array | None = None
-    """Of the outputs on test examples at the end, of a trained Gaussian process."""
+    """The covariance of outputs on test examples at the end; of an infinite network in closed form.
+    In `results.json` where it is."""

@@ -14,70 +14,78 @@ class MethodResult(Result):
     """What the method that computes a kernel says of it."""
 
     quadrature_error: float | None = None
-    """Of an analytic kernel: how far an entry may be off, over the largest diagonal entry; None
-    where nothing is known."""
+    """Of `analytic`: a bound on the error of every entry, rounding included, relative to the
+    largest diagonal entry of the NTK; null where it may be as large as the entries, and a warning
+    says so."""
     draws: int | None = None
-    """Of a drawn kernel: the networks."""
+    """Networks drawn; of `empirical` and `mean`."""
     error: float | None = None
-    """The standard error of the mean kernel, relative: sqrt(sum stderr_ij^2) / |K|."""
+    """Of `mean`: its standard error, relative: sqrt(sum stderr_ij^2)/|K|."""
     stderr: Array | None = None
-    """The standard error of each entry of the mean kernel."""
+    """Of `mean`: the standard error of each entry; in `results.json` where it is,
+    `arrays/NAME.stderr.zarr`."""
     spread: float | None = None
-    """Over the draws: sqrt(sum Var(K_ij) / sum E[K_ij]^2)."""
+    """The relative standard deviation over the draws, sqrt(sum Var(K_ij)/sum E[K_ij]^2); of
+    `empirical` with two draws or more."""
     distance: float | None = None
-    """From the reference R: |K - R| / |R| in Frobenius norm, the mean over draws."""
+    """From the reference R: |K - R|/|R| in Frobenius norm; of `empirical` the mean over the
+    draws."""
     distance_stderr: float | None = None
-    """The standard error of that mean."""
+    """The standard error of that mean; of `empirical` with two draws or more."""
     distance_of_mean: float | None = None
-    """From the reference to the mean over draws."""
+    """The distance of the mean of the kernels from the reference; of `empirical` with two draws or
+    more."""
 
 
 class Profile(Record):
     """One row of a kernel over the circle, that of its middle point."""
 
     angles: list[float]
-    """Between that point and each."""
+    """Of each point, from the middle one."""
     kernel: list[float]
-    """Entries of the row; of a kernel over all outputs, their mean."""
+    """Between that point and each; of a kernel over all outputs, their mean."""
     stderr: list[float] | None = None
-    """The standard error of each, where the kernel is a mean over draws."""
+    """The standard error of each entry; of a mean."""
 
 
 class KernelResult(MethodResult):
     """A kernel over the training inputs, and what follows from it."""
 
     kind: str
-    """ntk or nngp."""
+    """As in the document, `ntk` or `nngp`."""
     method: str
-    """analytic, empirical or mean."""
+    """As in the document, `analytic`, `empirical` or `mean`."""
     shape: list[int]
-    """(n, n), or (n, n, outputs, outputs)."""
+    """Of the matrix: (N, N), or with `outputs = "full"` (N, N, outputs, outputs)."""
     trace: float
-    """Over examples; of a kernel over all outputs, over these too."""
+    """The sum of the diagonal; with `outputs = "full"`, over outputs too."""
     array: Array
-    """The kernel; of several draws the first one's."""
+    """The matrix, of `empirical` the kernel of the first network, of `mean` the mean; in
+    `results.json` where it is, `arrays/NAME.zarr`."""
     reference: str | None = None
-    """The kernel stage that distances are measured from."""
+    """As in the document, where it is given: the kernel stage that distances are measured from."""
     eigenvalue_max: float | None = None
-    """The largest eigenvalue."""
+    """The largest eigenvalue of the matrix; with `spectrum`."""
     eigenvalue_min: float | None = None
-    """The smallest eigenvalue."""
+    """The smallest eigenvalue of the matrix; with `spectrum`."""
     condition: float | None = None
-    """Their ratio; undefined where the smallest is 0 to rounding."""
+    """The one over the other; null where the smallest is zero to rounding."""
     alignment: float | None = None
-    """With the targets: <K, y y^T> / (|K| |y y^T|)."""
+    """With the targets, <K, y y^T>/(|K| |y y^T|); with `alignment`."""
     alignment_centred: float | None = None
-    """The same of the centred kernel and targets."""
+    """The same of the kernel and the targets both centred; with `alignment`."""
     train_mse: float | None = None
-    """Of kernel regression on training examples: the mean squared error."""
+    """Mean squared error of the kernel regression on training examples, over examples and outputs;
+    with `ridge`."""
     train_accuracy: float | None = None
-    """Of kernel regression on training examples: the share of examples whose class is right."""
+    """The fraction of training examples whose class it predicts, where the targets are classes."""
     test_mse: float | None = None
-    """Of kernel regression on test examples: the mean squared error."""
+    """Mean squared error of the kernel regression on test examples, over examples and outputs; with
+    `ridge`."""
     test_accuracy: float | None = None
-    """Of kernel regression on test examples: the share of examples whose class is right."""
+    """The fraction of test examples whose class it predicts, where the targets are classes."""
     profile: Profile | None = None
-    """One row of a kernel over the circle."""
+    """One row of a kernel over a `circle`, that of its middle point."""
 
     def columns(self) -> "dict[str, np.ndarray]":
         """Tell the profile, of a kernel over the circle."""

@@ -11,18 +11,20 @@ class Network(Record):
     """A whole network that the search is about."""
 
     widths: list[int]
-    """Of the hidden layers of one member; of a resnext those of a block's group."""
+    """Hidden widths of one member; of a resnext those of a block's group."""
     multiplicity: int
-    """Members or groups."""
+    """Number of members or groups, whole."""
     parameters: int
-    """Of the whole network."""
+    """Of the whole network, in whole members."""
     flops: int
-    """Of one example forward through the whole network."""
+    """Of one example forward through the whole network, in whole members."""
     seconds: float | None = None
-    """Of a batch forward, where the cost or the budget is a latency; undefined beyond the widths of
-    a file."""
+    """Of a batch forward, where the cost or the budget is a latency; by a file of latencies null
+    beyond its widths. With `cost = "latency"` the `efficiency` in `rounded` and in `compare` is by
+    these."""
     spread: float | None = None
-    """Half of the range of the middle half of the repeats over their median, where measured."""
+    """Half of the range of the middle half of the repeats over their median; where the seconds were
+    measured."""
 
     @property
     def macs(self) -> float:
@@ -61,13 +63,15 @@ class Answer(Network):
     """
 
     multiplicity_exact: float
-    """The real number of members on the curve (CE eq. 12 and 14)."""
+    """The real multiplicity on the curve (CE eq. 12 and 14)."""
     efficiency: float
-    """On the curve, the baseline's cost over the network's (CE eq. 8 and 15)."""
+    """On the curve, the baseline's cost over the network's (CE eq. 8 and 15): 1 of the primal
+    without a budget."""
     variance: float
-    """On the curve, Var(K)/E[K]^2 (CE eq. 11)."""
+    """On the curve, Var(K)/E[K]^2 (CE eq. 11): of the dual the baseline's."""
     rounded: Rounded
-    """The efficiency and the variance of the network as it is emitted."""
+    """What the whole network is worth with its whole number of members, as the report shows beside
+    that."""
     model: Values
     """The network as a `[model]` table."""
 
@@ -83,9 +87,10 @@ class Compared(Network):
     name: str
     """As in `37x10d`."""
     efficiency: float | None
-    """The baseline's cost over its own; undefined where a latency is not known."""
+    """The baseline's cost over its own, of whole networks; null where a latency is not known."""
     variance: float | None
-    """Var(K)/E[K]^2; undefined where the curve of a variance stage does not reach."""
+    """Var(K)/E[K]^2 of the whole network; null where the curve of a variance stage does not
+    reach."""
 
 
 Shown = Baseline | Answer | Compared
@@ -108,7 +113,7 @@ class NearOptimal(Record):
     """A candidate whose objective is near the best; counts and variance are of its primal."""
 
     widths: list[int]
-    """Of the hidden layers of one member."""
+    """Hidden widths of one member."""
     primal_multiplicity: int
     """Whole members at the baseline's cost, or within the budget."""
     dual_multiplicity: int
@@ -116,52 +121,54 @@ class NearOptimal(Record):
     objective_ratio: float
     """Its primal objective over the best: on the curve; with a budget of whole members."""
     parameters: int
-    """Of the whole network."""
+    """Of the whole primal network."""
     flops: int
-    """Of one example forward through the whole network."""
+    """Of one example forward through the whole primal network."""
     variance: float
-    """Var(K)/E[K]^2 of the whole network."""
+    """Var(K)/E[K]^2 of the whole primal network."""
 
 
 class CurvePoint(Record):
     """A candidate on the curves of CE figure 3, in real numbers of members."""
 
     widths: list[int]
-    """Of the hidden layers of one member."""
+    """Hidden widths of one member."""
     primal_multiplicity: float
-    """Members at the baseline's cost (CE eq. 12), or within the budget."""
+    """The real number of members at the baseline's cost (CE eq. 12), or within the budget."""
     dual_multiplicity: float
-    """Members at the baseline's variance (CE eq. 14)."""
+    """The real number of members at the baseline's variance (CE eq. 14)."""
     variance: float | None
-    """Of the primal (CE eq. 11); undefined where no part of a member is within the budget."""
+    """The primal's objective, at the baseline's cost or within the budget (CE eq. 11); null where
+    no part of a member is within it."""
     efficiency: float
-    """Of the dual (CE eq. 8 and 15)."""
+    """The dual's objective, at the baseline's variance (CE eq. 8 and 15)."""
 
 
 class Timed(Record):
     """A network that was timed; the latencies of others are interpolated between such."""
 
     widths: list[int]
-    """Of the hidden layers of one member."""
+    """Hidden widths of one member."""
     multiplicity: int
     """Members or groups."""
     seconds: float
     """Of a batch forward."""
     spread: float | None = None
-    """Half of the range of the middle half of the repeats over their median, where measured."""
+    """Half of the range of the middle half of the repeats over their median; where they were
+    measured."""
     repeats: int | None = None
-    """Calls that were timed, where measured."""
+    """Calls that were timed; where they were measured."""
 
 
 class Latencies(Record):
     """The times between which those of candidates are interpolated."""
 
     file: str | None = None
-    """The file that has them, where they are not of this machine."""
+    """The name of the file that has them; where they are not of this machine."""
     batch: int | None = None
-    """Examples that were sent forward, where they were measured."""
+    """Examples that were sent forward at once; where they were measured."""
     precision: str | None = None
-    """Of the numbers, where they were measured."""
+    """Of the numbers; where they were measured."""
     points: list[Timed]
     """The networks that were timed."""
 
@@ -170,15 +177,15 @@ class SearchResult(Result):
     """The optimally smooth and compact ensembles around a baseline (CE Algorithm 2)."""
 
     alpha: float | None
-    """In the law of the variance; None where the variance is not by the law."""
+    """The alpha used; null where the variance is not by the law."""
     using: str
-    """How the variance is known: law, exact or curve."""
+    """How the variance is known, as in the document: `law`, `exact` or `curve`."""
     cost: str
-    """What the primal holds fixed: parameters, flops or latency."""
+    """What the primal holds fixed, as in the document: `parameters`, `flops` or `latency`."""
     space: str
-    """Which widths are candidates: ratio or free."""
+    """Which widths are candidates, as in the document: `ratio` or `free`."""
     budget: dict[LimitName, float] | None
-    """The limits that are given; None without a budget."""
+    """The limits that the document gives; null without a budget."""
     baseline: Baseline
     """The network that was searched around."""
     primal: Answer
@@ -187,9 +194,9 @@ class SearchResult(Result):
     dual: Answer
     """The optimally compact network: the least cost at the baseline's variance."""
     duality: Duality
-    """Whether both problems end at the same widths."""
+    """Whether both problems, solved apart, end at the same widths."""
     near_optimal: list[NearOptimal]
-    """The candidates within the tolerance of the best, the narrowest first."""
+    """The candidates within `tolerance` of the best, the narrowest first."""
     compare: list[Compared]
     """The networks that the stage names."""
     ROWS: ClassVar[str] = "curve"
@@ -198,7 +205,7 @@ class SearchResult(Result):
     latency: Latencies | None = None
     """What times are by, where the cost or the budget is a latency."""
     widths_interval: list[list[int]] | None
-    """The primal's widths at both ends of the interval of a fitted alpha, the lowest first; None
+    """The primal's widths at both ends of the interval of a fitted alpha, the lowest first; null
     where no alpha was fitted, or it has no interval."""
 
     @property

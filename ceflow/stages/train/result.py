@@ -22,18 +22,21 @@ class TrainResult(DescentResult):
     """Where a training came to."""
 
     width: int
-    """Of the network that the bottleneck's functions were sampled from."""
+    """Of the network that was drawn for the initial functions."""
     sampling: str
-    """How that was drawn: iid or quasi-random."""
+    """How that was drawn."""
     batch: int
-    """Examples of a step."""
+    """Examples of a step, as used."""
     learning_rate: Rate | Rates
-    """Of the steps; where the halves have rates of their own, both."""
+    """The rate of the steps; with a rate for each half a table."""
     largest_learning_rate: Rate | Rates
-    """The largest stable one at the start."""
+    """The largest stable one at the start, in the same form; `"inf"` where no output can move."""
     steps: int
-    """How many were made until the last moment."""
+    """How many steps the values are after: of an unstable training those to the last moment before
+    it was."""
     ended: str
-    """steps: all were made; stop: the loss asked for was reached; unstable: it grew."""
+    """`steps`: all of them were done; `stop`: the loss asked for was reached; `unstable`: the loss
+    grew without bound."""
     embedding: Array | None = None
-    """The values in the bottleneck at each moment: (moments, examples, size)."""
+    """The values in the bottleneck at each moment, (moments, examples, size); with `embedding`. In
+    `results.json` where they are."""

@@ -9,40 +9,44 @@ class Point(Record):
     """The moments of an NTK entry K over random weights at one width, and how the law fits them."""
 
     ratio: float
-    """Of the widths to those of the model."""
+    """The ratio of the widths to those of the model."""
     widths: list[int]
-    """Of the hidden layers of one member."""
+    """The widths that it gives, of the hidden layers of one member."""
     fan_in_sum: float
-    """S, the sum of 1/fan-in over the layers that add variance (CE eq. 9)."""
+    """S, the sum of 1/fan-in over the layers that add variance (CE eq. 9): see [the law of the
+    variance](semantics.md#the-law-of-the-variance)."""
     mean: float
     """E[K]."""
     moment_ratio: float
     """E[K^2]/E[K]^2."""
     moment_ratio_stderr: float
-    """Its standard error; 0 where it is exact."""
+    """Its standard error; 0 of the method `exact`."""
     draws: int
-    """Networks drawn; 0 where it is exact."""
+    """Networks drawn; 0 of the method `exact`."""
     residual: float | None = None
-    """Of log(E[K^2]/E[K]^2) from alpha S."""
+    """log(`moment_ratio`) - `alpha` S."""
     leverage: float | None = None
-    """The share of alpha that this point decides."""
+    """The share of alpha that the point decides, w S^2 over the sum of it, w its weight in the fit;
+    of exact moments all weights are equal."""
 
 
 class VarianceResult(Result):
     """The law of the NTK's variance over widths (CE Algorithm 1)."""
 
     alpha: float | None
-    """In E[K^2]/E[K]^2 = exp(alpha S); undefined where the points give none."""
+    """The constant of the law E[K^2]/E[K]^2 = exp(alpha S); null where the points give none."""
     alpha_stderr: float | None
-    """Its standard error, by how the points scatter about the law."""
+    """Its standard error, by how the points scatter about the law; null where a single exact point
+    leaves nothing to judge by."""
     interval: list[float] | None
-    """Both ends of that of 95 %, by Student's t."""
+    """Its 95 % confidence interval by Student's t, `[low, high]`; null where `alpha_stderr` is."""
     intercept: float | None
-    """Of the line that need not go through 0."""
+    """The constant term that a fit with one would give, and the law has not; null with fewer than
+    three points."""
     alpha_with_intercept: float | None
-    """The slope of that line."""
+    """The alpha of that fit; null where `intercept` is."""
     method: str
-    """exact, sample or monte-carlo."""
+    """The method used, `exact`, `sample` or `monte-carlo`: what `auto` stood for."""
     ROWS: ClassVar[str] = "points"
     points: list[Point]
-    """One for each width, the narrowest first."""
+    """One for each width measured, the narrowest first; less those whose moments are undefined."""

@@ -15,47 +15,50 @@ class Numbers(Record):
     """A number that a claim says something of; undefined where it is not finite."""
 
     value: float | None
-    """As measured."""
+    """The number that was found."""
     expected: float | None
-    """What the claim says."""
+    """What it should be."""
     tolerance: float | None
-    """How far the one may be from the other."""
+    """How far from that it may be."""
     holds: bool | None
-    """Whether it is not farther; undefined where the claim could not be decided."""
+    """Whether it is no farther; null where that could not be decided."""
 
 
 class PartResult(Numbers):
     """One of the numbers of a claim."""
 
     name: str
-    """Of the part."""
+    """The name of the part."""
 
 
 class ClaimResult(Numbers):
     """A claim, which holds if all its parts do; the numbers are those of the worst."""
 
     part: str | None
-    """The worst, nearest to its tolerance or farthest beyond."""
+    """The part whose numbers these are: the one nearest to its tolerance, or farthest beyond."""
     parts: list[PartResult]
-    """All of them; none where the claim could not be decided."""
+    """All of them, with numbers of their own: they all hold, or the claim does not. Empty where it
+    could not be decided."""
     multiplicities: list[int] | None = None
-    """Of lemma-1 and theorem-1: members of the ensembles that are drawn."""
+    """Of `lemma-1` and `theorem-1`: the numbers of members of the ensembles that are drawn."""
     distances: list[float | None] | None = None
-    """Of lemma-1: from the mean kernel, root mean square over ensembles, by multiplicity."""
+    """Of `lemma-1`: from the mean kernel at each of them, root mean square over ensembles."""
     drifts: list[float | None] | None = None
-    """Of theorem-1: of the kernel in training, the median over ensembles, by multiplicity."""
+    """Of `theorem-1`: of the kernel in training at each of them, the median over ensembles."""
     stderrs: list[float | None] | None = None
-    """Of lemma-1 and theorem-1: the standard error of each distance or drift."""
+    """Of `lemma-1` and `theorem-1`: the standard error of each distance or drift."""
     deviations: dict[str, list[float | None]] | None = None
-    """Of lemma-3.1: of each covariance from its limit, relative, pair by pair (BN figure 11)."""
+    """Of `lemma-3.1`: of each pair of points the relative deviation of the covariances `JJ`, `ff`
+    and `Jf` from their limits (BN figure 11)."""
     learning_rate: float | None = None
-    """Of theorem-3.2 and lemma-4.1: of the descent that is followed."""
+    """Of `theorem-3.2` and `lemma-4.1`: that of the descent that is followed, 1/100 of the largest
+    stable one."""
     depths: list[int] | None = None
-    """Of lemma-4.1: layers of the encoder and of the decoder."""
+    """Of `lemma-4.1`: the layers of the encoder and of the decoder, L_g and L_f."""
     encoder_share: float | None = None
-    """Of eq-5: how much of the outputs' velocity is by the encoder's weights."""
+    """Of `eq-5`: of the rate of the outputs, that which comes from the encoder's weights, norms."""
     step: float | None = None
-    """Of eq-41: of the difference quotient that stands for a derivative at a kink."""
+    """Of `eq-41` with a kink: that of the difference quotient that stands for a derivative."""
 
 
 class VerifyResult(Result):
