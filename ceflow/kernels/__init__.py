@@ -2,7 +2,7 @@
 
 `infinite` has the NNGP and NTK of infinite width, `empirical` the NTK of any Equinox module,
 `draws` means over networks that are drawn, `tiles` kernels larger than memory, `algebra` spectra
-and regression. `pieces` takes rows of a batch some at a time.
+and regression. `pieces` takes rows of a batch some at a time; `costs` says what all that takes.
 """
 
 from typing import TYPE_CHECKING

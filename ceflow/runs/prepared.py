@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ceflow import stages
 from ceflow.compiler import Plan
+from ceflow.costs import Work
 from ceflow.runs import machine
 from ceflow.runs.rates import Rates, rates
 from ceflow.spec import (
@@ -19,7 +20,7 @@ from ceflow.spec import (
     placing,
     seen_from_sweep,
 )
-from ceflow.stages import Forecast, Work
+from ceflow.stages import Forecast
 
 PLAIN = 80e6
 """Bytes of a process that has loaded NumPy but not JAX."""

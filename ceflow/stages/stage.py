@@ -12,6 +12,7 @@ from ceflow import data
 from ceflow import spec as language
 from ceflow.blocks import Block
 from ceflow.compiler import Plan
+from ceflow.costs import Work
 from ceflow.events import InaccurateKernelWarning, Observer, Progress
 from ceflow.seeding import Seed, pinned
 from ceflow.spec import Circle, Descent, Fault, Kernel, Model, Variance
@@ -87,21 +88,6 @@ def _require_room(precision: str, **arrays: "np.ndarray") -> None:
                 f"the {what} reach {largest:.2g}, past the numbers of {precision}: lower"
                 ' data.scale, or set precision = "float64"'
             )
-
-
-class Work(NamedTuple):
-    """The work that a stage has to do, in units that a machine's rates turn into seconds."""
-
-    flops: float = 0.0
-    """Floating-point operations in matrix products."""
-    traffic: float = 0.0
-    """Bytes moved by elementwise work."""
-    normals: float = 0.0
-    """Normal random numbers drawn."""
-    compilations: float = 0.0
-    """Small functions' worth of compiling; above 0 the stage loads JAX."""
-    seconds: float = 0.0
-    """All else: plain Python, reading files, loading libraries."""
 
 
 class Forecast(NamedTuple):

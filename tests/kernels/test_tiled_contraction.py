@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ceflow.kernels import empirical_ntk
-from ceflow.kernels.empirical.costs import Shape
+from ceflow.kernels.costs import Shape
 from ceflow.kernels.empirical.networks import split, trace
 from ceflow.kernels.empirical.plans import KernelPlan, plan_for
 

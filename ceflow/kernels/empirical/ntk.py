@@ -10,11 +10,11 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
+from ceflow.kernels.costs import Shape
 from ceflow.kernels.empirical import networks
 from ceflow.kernels.empirical.blocks import structured
 from ceflow.kernels.empirical.contractions import symmetric
 from ceflow.kernels.empirical.convolutions import lowered
-from ceflow.kernels.empirical.costs import Shape
 from ceflow.kernels.empirical.networks import Network
 from ceflow.kernels.empirical.plans import METHODS, NO_REVERSE_MODE, KernelPlan, Method, plan_for
 

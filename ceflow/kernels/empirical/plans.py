@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ceflow.kernels.empirical import costs
-from ceflow.kernels.empirical.costs import Shape
+from ceflow.kernels.costs import Shape
+from ceflow.kernels.empirical import counting
 from ceflow.kernels.empirical.networks import Network
 from ceflow.kernels.empirical.uses import Use
 
@@ -58,10 +58,10 @@ def plan_for(network: Network, asked: Shape, method: Method, memory: float | Non
     if method == "products" and not network.has_forward_mode:
         raise ValueError(NO_FORWARD_MODE.format('method "products"', 'method = "auto"'))
     uses = () if method == "jacobian" else tuple(network.uses)
-    formed = frozenset(u.leaf for u in uses if costs.forms_gradient(u.layout.sizes, asked))
+    formed = frozenset(u.leaf for u in uses if counting.forms_gradient(u.layout.sizes, asked))
     planner = _Planner(network, uses, formed, asked)
     budget = planner.default() if memory is None else memory
-    cheaper = costs.products_flops(network, asked) < costs.structured_flops(
+    cheaper = counting.products_flops(network, asked) < counting.structured_flops(
         network, set(formed), asked
     )
     if method == "products" or (method == "auto" and cheaper and network.has_forward_mode):
@@ -150,7 +150,7 @@ class _Planner:
 
     @property
     def _values(self) -> float:
-        return costs.size_of_values(self.network.closed.jaxpr)
+        return counting.size_of_values(self.network.closed.jaxpr)
 
     @property
     def _parameters(self) -> float:

@@ -6,11 +6,12 @@ from typing import NamedTuple
 from ceflow import bottlenecks
 from ceflow.compiler import Plan, nodes
 from ceflow.compiler.budget import LARGEST
+from ceflow.costs import Work
 from ceflow.dynamics.choice import default_solver
 from ceflow.spec import Bottleneck, Circle, Flow, Model, widths_of
 from ceflow.spec.models import PIECEWISE_LINEAR
 from ceflow.stages.flow.problem import COPIES, MEMORY, group_size, is_smooth, tolerances
-from ceflow.stages.stage import Forecast, Work, number_size
+from ceflow.stages.stage import Forecast, number_size
 
 LOADING = 1.0
 """Seconds to read the data, and to load diffrax."""

@@ -3,11 +3,13 @@
 import math
 
 from ceflow import kernels
-from ceflow.compiler import Plan, fan_in_sum, multiplicity_of, nodes
+from ceflow.compiler import Plan, fan_in_sum, multiplicity_of
+from ceflow.costs import Demand, Work
+from ceflow.kernels import costs
+from ceflow.kernels.costs import Shape
 from ceflow.spec import FEWEST_DRAWS, Block, Circle, Kernel, Model, member_of
-from ceflow.stages.kernel.layer_costs import Asked, compilations, layer_cost, passing_flops
 from ceflow.stages.kernel.networks import of_one, without_weights
-from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, Work, number_size
+from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, number_size
 
 LOADING = 0.5
 """Seconds to read the data and to write an array, libraries included."""
@@ -25,57 +27,28 @@ def forecast(stage: Kernel, plan: Plan, model: Model) -> Forecast:
 
 
 def _analytic(stage: Kernel, plan: Plan, model: Model) -> Forecast:
-    entries, size = _entries(stage, plan), number_size(plan)
-    layers = _layers(plan.expand(model))
-    # a block's values are followed at each of its positions
+    asked, size = _asked(stage, plan), number_size(plan)
     positions = 9 if isinstance(model, Block) else 1
-    traffic = size * entries * (2 * plan.inputs + 30 * layers * positions)
-    work = Work(traffic=traffic, compilations=1 + layers / 3, seconds=LOADING)
-    memory = size * (6 * entries + 3 * _rows(stage, plan) * plan.inputs)
-    return Forecast(memory, entries * size, _largest(plan), work, TILED)
+    found = costs.analytic_cost(plan.expand(model), asked, plan.inputs, size, positions=positions)
+    return Forecast(found.memory, asked.size * size, _largest(plan), _loaded(found), TILED)
 
 
 def _drawn(stage: Kernel, plan: Plan, model: Model) -> Forecast:
-    if not stage.tile and without_weights(stage, plan, model, _rows(stage, plan)):
-        return _without_weights(stage, plan, model)
-    entries, size, rows = _entries(stage, plan), number_size(plan), _rows(stage, plan)
-    root = plan.expand(model)
-    layers, outputs = _layers(root), plan.outputs
-    asked = Asked(rows, outputs, outputs**2 if stage.outputs == "full" else outputs)
-    costs = [(times, layer_cost(node, asked)) for times, node in nodes.leaves(root)]
-    features = rows * math.fsum(times * cost.features for times, cost in costs)
-    contractions = math.fsum(times * cost.flops for times, cost in costs)
-    heavy = root.parameters > 3 * entries + features
-    moved = 5 * features + 2 * layers * multiplicity_of(model) * entries
-    draws = _likely_draws(stage, model)
-    work = Work(
-        flops=draws * (contractions + rows * (outputs + 1) * passing_flops(root)),
-        traffic=draws * size * moved,
-        normals=draws * root.parameters,
-        compilations=2 + compilations(root),
-        seconds=LOADING,
-    )
-    memory = size * (4 * entries + 2 * features + 2 * root.parameters)
+    asked, size, root = _asked(stage, plan), number_size(plan), plan.expand(model)
+    draws, members = _likely_draws(stage, model), multiplicity_of(model)
+    if not stage.tile and without_weights(stage, plan, model, asked.n1):
+        units = sum(member_of(model).widths)
+        found = costs.conditional_cost(root, asked, units, draws * members, size)
+        return Forecast(found.memory, _disk(stage, plan), "model.widths", _loaded(found))
+    drawn = costs.Drawn(root, asked, size)
+    found, heavy = drawn.cost(draws, members), drawn.is_heavy
     key = "model.widths" if heavy else _largest(plan)
     tiled = "" if heavy or stage.method == "mean" or stage.outputs == "full" else TILED
-    return Forecast(memory, _disk(stage, plan), key, work, tiled)
+    return Forecast(found.memory, _disk(stage, plan), key, _loaded(found), tiled)
 
 
-def _without_weights(stage: Kernel, plan: Plan, model: Model) -> Forecast:
-    """Count of each layer the columns that examples see, and two decompositions of as many."""
-    size, rows = number_size(plan), _rows(stage, plan)
-    columns = rows * (1 + plan.outputs)
-    units = sum(member_of(model).widths)
-    members = _likely_draws(stage, model) * multiplicity_of(model)
-    work = Work(
-        flops=members * units * (6 * rows**2 + 6 * columns**2),
-        traffic=members * size * 20 * units * columns,
-        normals=members * units * columns,
-        compilations=4 + _layers(plan.expand(model)),
-        seconds=LOADING,
-    )
-    memory = size * (4 * rows**2 + 4 * units * columns)
-    return Forecast(memory, _disk(stage, plan), "model.widths", work)
+def _loaded(cost: Demand) -> Work:
+    return cost.work._replace(seconds=LOADING)
 
 
 def _in_tiles(stage: Kernel, plan: Plan, model: Model, whole: Forecast) -> Forecast:
@@ -118,8 +91,9 @@ def _rows(stage: Kernel, plan: Plan) -> int:
     return plan.data.train + (plan.data.test if stage.ridge is not None else 0)
 
 
-def _entries(stage: Kernel, plan: Plan) -> int:
-    return _rows(stage, plan) ** 2 * (plan.outputs**2 if stage.outputs == "full" else 1)
+def _asked(stage: Kernel, plan: Plan) -> Shape:
+    rows = _rows(stage, plan)
+    return Shape(rows, rows, plan.outputs, trace=stage.outputs != "full", itself=True)
 
 
 def _disk(stage: Kernel, plan: Plan) -> float:
@@ -132,8 +106,3 @@ def _disk(stage: Kernel, plan: Plan) -> float:
 def _largest(plan: Plan) -> str:
     """Name what decides how large the matrix is."""
     return "data.points" if isinstance(plan.document.data, Circle) else "data.train"
-
-
-def _layers(root: nodes.Node) -> int:
-    """Count the layers that are compiled: those of an ensemble's members are at once."""
-    return sum(1 for _ in nodes.leaves(root))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from ceflow import search
 from ceflow.compiler import Plan, ensemble_with, nodes
+from ceflow.costs import Work
 from ceflow.search import Costs, Exponential, Law, Problem
 from ceflow.spec import Fault, Model, Search, SpecError, member_of
 from ceflow.spec.base import LARGEST
@@ -19,7 +20,7 @@ from ceflow.stages.search.problem import (
     solve,
     times_of,
 )
-from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, Work
+from ceflow.stages.stage import TYPICAL_ALPHA, Forecast
 
 POINT = 2e4
 """Bytes of a candidate, in results and on its way there."""

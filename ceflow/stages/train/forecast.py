@@ -6,8 +6,9 @@ from functools import cached_property
 
 from ceflow.bottlenecks.budget import CHUNK, LARGE, MEMORY, PAST, ROWS
 from ceflow.compiler import Plan
+from ceflow.costs import Work
 from ceflow.spec import Bottleneck, Circle, Model, Train
-from ceflow.stages.stage import Forecast, Work, number_size
+from ceflow.stages.stage import Forecast, number_size
 
 LOADING = 1.0
 """Seconds to read the data, and to write arrays."""

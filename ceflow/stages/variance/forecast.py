@@ -4,8 +4,9 @@ import math
 
 from ceflow import variance
 from ceflow.compiler import Plan, fan_in_sum, sized
+from ceflow.costs import Work
 from ceflow.spec import Block, Member, Model, Variance
-from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, Work, number_size
+from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, number_size
 from ceflow.stages.variance.measuring import members_of, method_of
 
 LOADING = 0.3

@@ -6,8 +6,9 @@ from typing import NamedTuple
 from ceflow.bottlenecks.budget import PAST
 from ceflow.claims.budget import MULTIPLES
 from ceflow.compiler import Plan
+from ceflow.costs import Work
 from ceflow.spec import Bottleneck, Ensemble, Model, Verify
-from ceflow.stages.stage import Forecast, Work, number_size
+from ceflow.stages.stage import Forecast, number_size
 
 LOADING = 0.5
 """Seconds to load NumPy and SciPy, and to write histories."""

@@ -1,33 +1,13 @@
 """What the ways to a kernel cost, in floating-point operations and bytes."""
 
 import math
-from typing import NamedTuple
 
 from jax.extend import core
 
+from ceflow.kernels.costs import Shape, formed_flops, met_flops
 from ceflow.kernels.empirical.layouts import Convolution, Product, Sizes, shape
 from ceflow.kernels.empirical.networks import Network
 from ceflow.kernels.empirical.uses import functions_in
-
-
-class Shape(NamedTuple):
-    """The shape of the kernel that is asked for; `itself` where x2 is x1."""
-
-    n1: int
-    n2: int
-    outputs: int
-    trace: bool
-    itself: bool
-
-    @property
-    def pairs(self) -> int:
-        """The pairs of outputs, in a block of the result."""
-        return self.outputs if self.trace else self.outputs**2
-
-    @property
-    def entries(self) -> int:
-        """Numbers for one pair of examples."""
-        return 1 if self.trace else self.outputs**2
 
 
 def forms_gradient(sizes: Sizes, asked: Shape) -> bool:
@@ -38,15 +18,14 @@ def forms_gradient(sizes: Sizes, asked: Shape) -> bool:
     return _formed_flops(sizes, asked) < _outer_flops(sizes, asked)
 
 
-def _formed_flops(sizes: Sizes, asked: Shape) -> int:
-    size = sizes.batch * sizes.out * sizes.contracted
-    forming = (asked.n1 + asked.n2) * asked.outputs * size * sizes.free
-    return 2 * (forming + asked.n1 * asked.n2 * asked.pairs * size)
+def _formed_flops(sizes: Sizes, asked: Shape) -> float:
+    weights = sizes.batch * sizes.out * sizes.contracted
+    return formed_flops(weights, sizes.free, asked.n1 + asked.n2, asked)
 
 
-def _outer_flops(sizes: Sizes, asked: Shape) -> int:
-    meeting = asked.n1 * asked.n2 * sizes.batch * sizes.free**2
-    return 2 * meeting * (sizes.contracted + asked.pairs * sizes.out + asked.entries)
+def _outer_flops(sizes: Sizes, asked: Shape) -> float:
+    meetings = asked.n1 * asked.n2 * sizes.batch * sizes.free**2
+    return met_flops(meetings, sizes.contracted, sizes.out, asked) + 2 * meetings * asked.entries
 
 
 def structured_flops(network: Network, formed: set[int], asked: Shape) -> float:

@@ -1,0 +1,25 @@
+"""What an algorithm asks of a machine. The `costs` module of a package says it of what is in it."""
+
+from typing import NamedTuple
+
+
+class Work(NamedTuple):
+    """What there is to do, in units that a machine's rates turn into seconds."""
+
+    flops: float = 0.0
+    """Floating-point operations in matrix products."""
+    traffic: float = 0.0
+    """Bytes moved by elementwise work."""
+    normals: float = 0.0
+    """Normal random numbers drawn."""
+    compilations: float = 0.0
+    """Small functions' worth of compiling; above 0 JAX is loaded."""
+    seconds: float = 0.0
+    """All else: plain Python, reading files, loading libraries."""
+
+
+class Demand(NamedTuple):
+    """What it asks for: bytes of memory, and work."""
+
+    memory: float = 0.0
+    work: Work = Work()
