@@ -101,14 +101,19 @@ def _measure() -> Rates:
 
 
 def _seconds(work: "Callable[[], object]") -> float:
-    """Time the fastest of some calls after the first, of which one at least is not disturbed."""
+    """Time the fastest of some calls after the first, by the lesser of two clocks.
+
+    On a machine at work on something else the processor's is, of this process alone; on one that
+    does nothing else that of the wall is, as a product takes several cores.
+    """
     import jax
 
     taken = []
     for _ in range(RUNS + 1):
-        start = time.perf_counter()
+        start = time.perf_counter(), time.process_time()
         jax.block_until_ready(work())
-        taken.append(time.perf_counter() - start)
+        now = time.perf_counter(), time.process_time()
+        taken.append(min(after - before for after, before in zip(now, start, strict=True)))
     return min(taken[1:])
 
 
