@@ -1,6 +1,7 @@
 """The `kernel` stage: a kernel matrix over the training inputs, and what follows from it.
 
-Of its `methods` some draw `networks`, with what is `compiled`; `measuring` compares what they give. `forecast`, `result` and `report` are as of any stage.
+Of its `methods` some draw `networks`, with what is `compiled`; `measuring` compares what they give.
+`forecast`, `result` and `report` are as of any stage.
 """
 
 from ceflow.blocks import Block
