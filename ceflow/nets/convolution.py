@@ -48,14 +48,8 @@ class Convolution(Weighted):
             )
         self.stride = stride
         self.padding = kernel // 2 if padding is None else padding
-        super().__init__(
-            (channels_out, channels_in // groups, kernel, kernel),
-            weight_variance=weight_variance,
-            bias_variance=bias_variance,
-            groups=groups,
-            standard=standard,
-            key=key,
-        )
+        shape = (channels_out, channels_in // groups, kernel, kernel)
+        super().__init__(shape, weight_variance, bias_variance, groups, standard, key)
 
     @property
     def fan_in(self) -> int:

@@ -37,14 +37,8 @@ class Dense(Weighted):
             raise ValueError(
                 f"{inputs} inputs and {outputs} outputs cannot be split into {groups} groups"
             )
-        super().__init__(
-            (outputs, inputs // groups),
-            weight_variance=weight_variance,
-            bias_variance=bias_variance,
-            groups=groups,
-            standard=standard,
-            key=key,
-        )
+        shape = (outputs, inputs // groups)
+        super().__init__(shape, weight_variance, bias_variance, groups, standard, key)
 
     @property
     def fan_in(self) -> int:

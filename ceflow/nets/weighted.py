@@ -21,7 +21,6 @@ class Weighted(eqx.Module):
     def __init__(
         self,
         shape: tuple[int, ...],
-        *,
         weight_variance: float,
         bias_variance: float,
         groups: int,

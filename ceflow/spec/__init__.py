@@ -1,11 +1,10 @@
 """The language: what a document may say, and how it is read and written. Never imports JAX.
 
 A `document` has `models`, `data`, `stages`, a `sweep` and what to `collect`, all made of `base`;
-`histories` are what stages record, `notation` names networks. `text` parses, in other `formats`
-too, into `trees`, whose `origin` and `positions` are known; `reading` makes a document of them,
-`writing` the text again, with its `comments`. `faults` become `diagnostics` with `codes`, by the
-`classes` of the language, its `vocabulary` and what it can `suggest`; `float32` lacks some numbers.
-`schema` is for editors.
+`histories` are what stages record, `notation` names networks. `text` parses into `trees`, whose
+`origin` and `positions` are known; `reading` makes a document of them, `writing` the text again,
+with its `comments`. `faults` become `diagnostics` with `codes`, by the `classes` of the language,
+its `vocabulary` and what it can `suggest`; `float32` lacks some numbers. `schema` is for editors.
 """
 
 from ceflow.spec.base import Spec

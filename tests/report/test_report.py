@@ -15,16 +15,7 @@ from ceflow.report.figures import overlaid
 from ceflow.report.plot import LETTERS, POINT, POINTS, draw
 from ceflow.report.text import seconds, size
 from ceflow.runs import prepare
-from ceflow.spec import (
-    Document,
-    Ensemble,
-    Gaussian,
-    Kernel,
-    Mlp,
-    Search,
-    Variance,
-    network_name,
-)
+from ceflow.spec import Document, Ensemble, Gaussian, Kernel, Mlp, Search, Variance, network_name
 from ceflow.store import RunDirectory
 
 WIDTH, HEIGHT = 20, 5
