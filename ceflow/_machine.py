@@ -1,4 +1,4 @@
-"""What this machine has, and how much of it one array may take."""
+"""The memory of this machine."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What is said while work is under way. Lower layers tell an observer; only the cli prints."""
+"""The events told while work is under way. Lower layers tell an observer; only the cli prints."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

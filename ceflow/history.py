@@ -1,4 +1,4 @@
-"""What is recorded along time or along steps."""
+"""The numbers that are recorded along time or along steps."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a stage has to show, as content: the report decides how a terminal or a figure draws it."""
+"""The content that a stage has to show: the report decides how a terminal or a figure draws it."""
 
 import math
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
-"""What of a drawing has a place on its axes, and texts that neither a terminal nor a figure takes
-for anything but letters."""
+"""The points of a drawing that have a place on its axes, and texts that nothing takes for anything
+but letters, be it a terminal or a figure."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a simulation may take, and how it is cut into pieces: for it, and for forecasts of it."""
+"""The budget of a simulation, and how it is cut into pieces: for it, and for forecasts of it."""
 
 from ceflow._machine import MEMORY as MEMORY  # of Theta; beyond, its rows are made as needed
 

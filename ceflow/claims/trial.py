@@ -1,4 +1,4 @@
-"""What claims are put to the test on."""
+"""The examples and networks that claims are put to the test on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

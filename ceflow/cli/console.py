@@ -1,4 +1,4 @@
-"""Where results are printed."""
+"""The console where results are printed."""
 
 import os
 

@@ -49,7 +49,7 @@ def _refuse_run(path: str) -> None:
 
 
 @dataclass
-class Found:
+class FolderSpecs:
     """The contents of a folder: specs, and what was left alone."""
 
     specs: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Found:
     def __str__(self) -> str:
         """Say it in one line.
 
-        >>> print(Found(["a.toml"], ["pyproject.toml"], runs=2))
+        >>> print(FolderSpecs(["a.toml"], ["pyproject.toml"], runs=2))
         1 spec; left alone: 2 run directories, pyproject.toml
         """
         count = f"{len(self.specs)} spec{'' if len(self.specs) == 1 else 's'}"
@@ -69,20 +69,20 @@ class Found:
         return f"{count}; left alone: {', '.join(left)}" if left else count
 
 
-def specs_below(folder: str) -> Found:
+def specs_below(folder: str) -> FolderSpecs:
     """Find the specs in a folder and all below it: TOML and JSON files that say a document.
 
     Run directories, hidden folders and the files of other tools are left alone; so is a spec
     without a model that others extend, which is checked with them.
     """
-    found, bases = Found(), set[Path]()
+    listing, bases = FolderSpecs(), set[Path]()
     without_model: list[Path] = []
-    for path in _files(folder, found):
+    for path in _files(folder, listing):
         tree = _tree(path)
         if tree is None:
-            found.others.append(str(path))
+            listing.others.append(str(path))
             continue
-        found.specs.append(str(path))
+        listing.specs.append(str(path))
         if isinstance(base := tree.get("extends"), str):
             with suppress(OSError, ValueError, RuntimeError):  # it names no file: check says so
                 bases.add((path.parent / base).resolve())
@@ -90,15 +90,15 @@ def specs_below(folder: str) -> Found:
             without_model.append(path)
     for path in without_model:
         if path.resolve() in bases:
-            found.specs.remove(str(path))
-    return found
+            listing.specs.remove(str(path))
+    return listing
 
 
-def _files(folder: str, found: Found) -> Iterator[Path]:
+def _files(folder: str, listing: FolderSpecs) -> Iterator[Path]:
     """List the files that may be specs, in order; run directories are counted."""
     for parent, folders, names in os.walk(folder):
         if "run.json" in names:
-            found.runs += 1
+            listing.runs += 1
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))

@@ -1,4 +1,4 @@
-"""What each model of the language expands to, and how its widths are changed."""
+"""The layers that each model of the language expands to, and how its widths are changed."""
 
 import math
 from functools import singledispatch

@@ -1,4 +1,4 @@
-"""What can be wrong with examples, whatever source they come from: one list of checks.
+"""The checks of examples, whatever source they come from: one list of what can be wrong.
 
 A source says what its two parts hold (`Survey`); nothing is computed before all checks pass.
 """

@@ -1,4 +1,4 @@
-"""How far the NTK has come from where it was."""
+"""The drift of the NTK from where it was."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What was collected over a sweep: a table, and a figure with its fits."""
+"""The report of what was collected over a sweep: a table, and a figure with its fits."""
 
 from ceflow.blocks import Block, Cell, Curve, Drawing, Heatmap, Note, Series, Table, number
 from ceflow.runs.collected import (
@@ -11,29 +11,37 @@ from ceflow.runs.collected import (
 )
 
 
-def collected_blocks(name: str, found: Collected) -> list[Block]:
+def collected_blocks(name: str, collected: Collected) -> list[Block]:
     """Show the points and fits of one [collect] table, or the x at which a level was reached, then
     the figure and the warnings."""
-    drawn = collected_drawing(name, found)
-    warnings = [Note(text, warning=True) for text in found.warnings]
-    numbers = _levels(found) if isinstance(found, CollectedCurves) else _points_and_fits(found)
+    drawn = collected_drawing(name, collected)
+    warnings = [Note(text, warning=True) for text in collected.warnings]
+    numbers = (
+        _levels(collected)
+        if isinstance(collected, CollectedCurves)
+        else _points_and_fits(collected)
+    )
     return [*numbers, *([drawn] if drawn else []), *warnings]
 
 
-def collected_drawing(name: str, found: Collected) -> Drawing | None:
+def collected_drawing(name: str, collected: Collected) -> Drawing | None:
     """Draw one [collect] table; None where there is nothing to draw."""
-    return _curves(name, found) if isinstance(found, CollectedCurves) else _scatter(name, found)
+    return (
+        _curves(name, collected)
+        if isinstance(collected, CollectedCurves)
+        else _scatter(name, collected)
+    )
 
 
-def _curves(name: str, found: CollectedCurves) -> Drawing | None:
+def _curves(name: str, collected: CollectedCurves) -> Drawing | None:
     """Draw a curve or a row for each run, in the order of `by`."""
-    series = tuple(Series(each.label, tuple(each.x), tuple(each.y)) for each in found.curves)
+    series = tuple(Series(each.label, tuple(each.x), tuple(each.y)) for each in collected.curves)
     if not series:
         return None
-    x, y = (path.removeprefix("stages.") for path in (found.x, found.y))
-    legend = found.by or "run"
+    x, y = (path.removeprefix("stages.") for path in (collected.x, collected.y))
+    legend = collected.by or "run"
     title = f"{y} by {x}"
-    if found.view == "heatmap":
+    if collected.view == "heatmap":
         rows = tuple(_in_order(each) for each in series if len(set(each.x)) > 1)
         return Heatmap(name, title, x, y, rows, legend) if rows else None
     clock = x.endswith((".time", ".step"))  # else a loss over a loss: axes alike
@@ -47,29 +55,32 @@ def _in_order(series: Series) -> Series:
     return Series(series.label, x, y)
 
 
-def _levels(found: CollectedCurves) -> list[Block]:
+def _levels(collected: CollectedCurves) -> list[Block]:
     """Tell where each curve came to the level that was asked for."""
-    if found.level is None:
+    if collected.level is None:
         return []
-    x, y = (path.rpartition(".")[2] for path in (found.x, found.y))
-    rows = tuple((each.label, _reached_at(each, x)) for each in found.reached)
+    x, y = (path.rpartition(".")[2] for path in (collected.x, collected.y))
+    rows = tuple((each.label, _reached_at(each, x)) for each in collected.reached)
     return [
-        Table((found.by or "run", f"first {x} at which {y} comes to {number(found.level)}"), rows)
+        Table(
+            (collected.by or "run", f"first {x} at which {y} comes to {number(collected.level)}"),
+            rows,
+        )
     ]
 
 
-def _reached_at(found: Reached, x: str) -> Cell:
-    if found.x is not None:
-        return found.x
-    return "not reached" + ("" if found.last is None else f" by {x} {number(found.last)}")
+def _reached_at(collected: Reached, x: str) -> Cell:
+    if collected.x is not None:
+        return collected.x
+    return "not reached" + ("" if collected.last is None else f" by {x} {number(collected.last)}")
 
 
-def _points_and_fits(found: CollectedPoints) -> list[Block]:
-    last = found.y.removeprefix("stages.")
-    by = any("by" in point for point in found.points)
-    columns = ("run", found.x, *(("by",) if by else ()), last)
-    table = Table(columns, tuple(_row(point) for point in found.points))
-    return [table, *(Note(_fit_text(found.y, fit)) for fit in found.fits)]
+def _points_and_fits(collected: CollectedPoints) -> list[Block]:
+    last = collected.y.removeprefix("stages.")
+    by = any("by" in point for point in collected.points)
+    columns = ("run", collected.x, *(("by",) if by else ()), last)
+    table = Table(columns, tuple(_row(point) for point in collected.points))
+    return [table, *(Note(_fit_text(collected.y, fit)) for fit in collected.fits)]
 
 
 def _row(point: CollectedPoint) -> tuple[Cell, ...]:
@@ -88,22 +99,22 @@ def _fit_text(y: str, fit: Fit) -> str:
     return f"{law}, slope {fit.slope:.3f} (95 %: {low:.3f} to {high:.3f})"
 
 
-def _scatter(name: str, found: CollectedPoints) -> Curve | None:
+def _scatter(name: str, collected: CollectedPoints) -> Curve | None:
     """Draw the points of each curve, and its fit as a line; on logarithmic axes where there is
     one."""
-    curves = dict.fromkeys(point.by for point in found.points)
-    series = tuple(each for by in curves for each in _series(found, by))
+    curves = dict.fromkeys(point.by for point in collected.points)
+    series = tuple(each for by in curves for each in _series(collected, by))
     if not series:
         return None
-    log = "fits" in found
-    y = found.y.removeprefix("stages.")
-    return Curve(name, f"{y} by {found.x}", found.x, y, series, log, log)
+    log = "fits" in collected
+    y = collected.y.removeprefix("stages.")
+    return Curve(name, f"{y} by {collected.x}", collected.x, y, series, log, log)
 
 
-def _series(found: CollectedPoints, by: str) -> list[Series]:
+def _series(collected: CollectedPoints, by: str) -> list[Series]:
     known = [
         (point.x, point.y)
-        for point in found.points
+        for point in collected.points
         if point.by == by and point.x is not None and point.y is not None
     ]
     if not known:
@@ -116,7 +127,7 @@ def _series(found: CollectedPoints, by: str) -> list[Series]:
             ends,
             tuple(fit.factor * end**fit.slope for end in ends),
         )
-        for fit in found.fits
+        for fit in collected.fits
         if fit.by == by
     ]
     return [Series(by or "measured", x, y, "points"), *lines]

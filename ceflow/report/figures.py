@@ -41,8 +41,8 @@ def _is_drawn(path: Path) -> bool:
 
 def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
     """List every curve that the stages of a run have to show, by the name of its file."""
-    found = directory.read_json("results.json", {}).get("stages", {})
-    for name, result in Results(directory, plan.document, found).items():
+    results = directory.read_json("results.json", {}).get("stages", {})
+    for name, result in Results(directory, plan.document, results).items():
         for block in kind_of(plan.document.stages[name]).describe(result):
             if isinstance(block, Curve):
                 yield f"{name}-{block.name}", block

@@ -1,4 +1,4 @@
-"""A run in the terminal: the plan as a tree, each stage's findings, where the files are."""
+"""A run in the terminal: the plan as a tree, what each stage found, where the files are."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -95,19 +95,19 @@ def _cropped(line: str | Text) -> Text:
 
 
 def _table(table: Table) -> RichTable:
-    found = RichTable(box=None, pad_edge=False, show_header=any(table.columns), header_style="dim")
+    grid = RichTable(box=None, pad_edge=False, show_header=any(table.columns), header_style="dim")
     for index, column in enumerate(table.columns):
         numeric = index > 0 and len(table.columns) > 2
-        found.add_column(Text(column), justify="right" if numeric else "left", no_wrap=True)
+        grid.add_column(Text(column), justify="right" if numeric else "left", no_wrap=True)
     for row in table.rows:
-        found.add_row(*(Text(number(cell)) for cell in row))
-    return found
+        grid.add_row(*(Text(number(cell)) for cell in row))
+    return grid
 
 
 def runs_report(folder: Path) -> RenderableType | None:
     """Report the runs in a folder; None where there are none."""
-    found = runs_in(folder)
-    return found and _block(found)
+    blocks = runs_in(folder)
+    return blocks and _block(blocks)
 
 
 def trouble_report(directory: RunDirectory) -> Iterator[RenderableType]:
@@ -123,14 +123,14 @@ def trouble_report(directory: RunDirectory) -> Iterator[RenderableType]:
 
 def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
     """Report everything a run found, from its directory alone."""
-    found, _ = known_results(directory)
+    known, _ = known_results(directory)
     if plan.document.sweep:
-        yield from map(_block, sweep_blocks(found.get("runs", {})))
+        yield from map(_block, sweep_blocks(known.get("runs", {})))
         yield ""
-        for name, each in read_collected(directory, found).items():
+        for name, each in read_collected(directory, known).items():
             yield _section(Text.assemble((name, "bold"), "  collect"), collected_blocks(name, each))
             yield ""
-    results = Results(directory, plan.document, found["stages"])
+    results = Results(directory, plan.document, known["stages"])
     state = directory.read_json("run.json")
     for name, stage in plan.document.stages.items():
         if name in results:

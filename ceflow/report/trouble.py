@@ -1,4 +1,4 @@
-"""What went wrong in a run, from its state."""
+"""The report of what went wrong in a run, from its state."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

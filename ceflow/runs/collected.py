@@ -1,4 +1,4 @@
-"""What a sweep's runs show together: the fields of each `[collect]` table's result."""
+"""The result of each `[collect]` table: what a sweep's runs show together."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -118,13 +118,13 @@ Collected = CollectedPoints | CollectedCurves
 _ALL: TypeAdapter[dict[str, Collected]] = TypeAdapter(dict[str, Collected])
 
 
-def read_collected(directory: RunDirectory, found: dict[str, Any]) -> dict[str, Collected]:
+def read_collected(directory: RunDirectory, results: dict[str, Any]) -> dict[str, Collected]:
     """Give the fields of what `results.json` says of each `[collect]` table.
 
     Raises `Damaged` where it is not what this version writes.
     """
     try:
-        return _ALL.validate_python(found.get("collect", {}))
+        return _ALL.validate_python(results.get("collect", {}))
     except ValidationError:
         path = directory.path / "results.json"
         said = "what it says of [collect] is not what this version of ceflow writes"

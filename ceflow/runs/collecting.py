@@ -1,4 +1,4 @@
-"""What a sweep's runs show together: one number against another, and the power law between them."""
+"""The comparison of a sweep's runs: one number against another, and the power law between them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -58,14 +58,14 @@ def _points(
     y = ".".join(asked.result)
     for run, document in documents.items():
         tree = tree_of(document, defaults=True)
-        found = runs.get(run, {})
+        results = runs.get(run, {})
         yield CollectedPoint(
             run=run,
             x=_number(at_path(tree, asked.x)),
-            y=_number(at_path(found, y)),
+            y=_number(at_path(results, y)),
             **given(
                 by=None if asked.by is None else label(at_path(tree, asked.by)),
-                stderr=_number(at_path(found, f"{y}_stderr")),
+                stderr=_number(at_path(results, f"{y}_stderr")),
             ),
         )
 
@@ -117,8 +117,8 @@ def _lacking(asked: Collect, points: list[CollectedPoint], runs: Runs) -> Iterat
         yield missing(stage, absent, len(points))
     without = [p.run for p in points if p.y is None and p.run not in absent]
     if without:
-        found = runs[without[0]][stage]
-        numbers = ", ".join(key for key, value in found.items() if _number(value) is not None)
+        result = runs[without[0]][stage]
+        numbers = ", ".join(key for key, value in result.items() if _number(value) is not None)
         yield (
             f"{len(without)} of {len(points)} runs have no number {asked.y}; {stage!r} has the"
             f" numbers {numbers}"

@@ -1,4 +1,4 @@
-"""What a sweep's runs recorded from moment to moment, as curves beside each other."""
+"""The curves of what a sweep's runs recorded from moment to moment, beside each other."""
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -20,20 +20,20 @@ def curves(
     asked: Collect, documents: Mapping[str, Document], histories: Histories
 ) -> CollectedCurves:
     """Gather the curves of a [collect] table, what is asked of them, and what is wrong."""
-    found = sorted(_curves(asked, documents, histories), key=_rank)
-    warnings = list(_lacking(asked, found, histories))
-    found = [curve for curve in found if curve.x]
+    kept = sorted(_curves(asked, documents, histories), key=_rank)
+    warnings = list(_lacking(asked, kept, histories))
+    kept = [curve for curve in kept if curve.x]
     reached = {}
     if asked.level is not None:
-        reached = {"level": asked.level, "reached": [_reached(c, asked.level) for c in found]}
-    if asked.smooth and found:
-        found, unsmoothed = _smoothed(found, asked.smooth)
+        reached = {"level": asked.level, "reached": [_reached(c, asked.level) for c in kept]}
+    if asked.smooth and kept:
+        kept, unsmoothed = _smoothed(kept, asked.smooth)
         warnings += unsmoothed
     return CollectedCurves(
         x=asked.x,
         y=asked.y,
         view=asked.view,
-        curves=found,
+        curves=kept,
         **reached,
         **given(by=asked.by, warnings=warnings),
     )
@@ -87,16 +87,16 @@ def _reached(curve: CollectedCurve, level: float) -> Reached:
     return Reached(**named, x=None, last=x[-1])
 
 
-def _smoothed(found: list[CollectedCurve], over: int) -> tuple[list[CollectedCurve], list[str]]:
+def _smoothed(curves: list[CollectedCurve], over: int) -> tuple[list[CollectedCurve], list[str]]:
     """Resample each curve at evenly spaced x over the range of all, by linear interpolation between
     its points in the order of x; then take means of so many neighbours (BN appendix D.4). Beyond
     its own range a curve has no points."""
     import numpy as np
 
-    every = [x for curve in found for x in curve.x]
+    every = [x for curve in curves for x in curve.x]
     grid = np.linspace(min(every), max(every), RESAMPLED)
     kept, short = [], []
-    for curve in found:
+    for curve in curves:
         order = np.argsort(curve.x, kind="stable")
         x, y = (np.array(curve[key], float)[order] for key in ("x", "y"))
         own = grid[(x[0] <= grid) & (grid <= x[-1])]
@@ -112,17 +112,17 @@ def _smoothed(found: list[CollectedCurve], over: int) -> tuple[list[CollectedCur
     return kept, [said] if short else []
 
 
-def _lacking(asked: Collect, found: list[CollectedCurve], histories: Histories) -> Iterator[str]:
+def _lacking(asked: Collect, curves: list[CollectedCurve], histories: Histories) -> Iterator[str]:
     """Say which runs are without the numbers that were asked for."""
     stage = history_path(asked.x)[0]
-    absent = [curve.run for curve in found if not histories[curve.run]]
+    absent = [curve.run for curve in curves if not histories[curve.run]]
     if absent:
-        yield missing(stage, absent, len(found))
-    without = [c.run for c in found if not c.x and c.run not in absent]
+        yield missing(stage, absent, len(curves))
+    without = [c.run for c in curves if not c.x and c.run not in absent]
     if without:
         last = histories[without[0]].last
         numbers = (key for key, value in last.items() if isinstance(value, int | float))
         yield (
-            f"{len(without)} of {len(found)} runs have no history of {asked.y} over {asked.x};"
+            f"{len(without)} of {len(curves)} runs have no history of {asked.y} over {asked.x};"
             f" {stage!r} has recorded {', '.join(numbers)}"
         )

@@ -1,4 +1,4 @@
-"""Where a run goes: a new directory, or the unfinished run that it continues."""
+"""The directory that a run goes to: a new one, or that of the unfinished run it continues."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -72,10 +72,10 @@ def _numbered(folder: Path, name: str, resolved: str) -> RunDirectory:
         directory = RunDirectory(folder / (name if number == 1 else f"{name}-{number}"))
         if _is_open(directory, resolved):
             with suppress(Busy):
-                found = _leased(directory)
-                if _is_open(found, resolved):  # still
-                    return found
-                _release(found)
+                leased = _leased(directory)
+                if _is_open(leased, resolved):  # still
+                    return leased
+                _release(leased)
         number += 1
 
 

@@ -1,4 +1,4 @@
-"""What is said of stages that failed."""
+"""The sentences on stages that failed."""
 
 from dataclasses import dataclass
 from dis import opmap

@@ -244,6 +244,6 @@ class Loop(Work):
         self.state["stages"] = self._in_order(self.state["stages"] | {name: stage})
         self._mark("running")
 
-    def _in_order(self, found: Values) -> Values:
+    def _in_order(self, by_stage: Values) -> Values:
         """Sort by stage, in the document's order."""
-        return {name: found[name] for name in self.plan.document.stages if name in found}
+        return {name: by_stage[name] for name in self.plan.document.stages if name in by_stage}

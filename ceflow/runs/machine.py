@@ -1,4 +1,4 @@
-"""What this machine has, and what versions did the work."""
+"""The memory that this process takes, and the versions that did the work."""
 
 import gc
 import itertools
@@ -37,9 +37,9 @@ def versions() -> dict[str, str]:
     With them go the generator of random ones, and what of the environment decides how they round.
     """
     libraries = ("ceflow", "jax", "equinox", "numpy", "scipy")
-    found = {"python": platform.python_version()} | {name: version(name) for name in libraries}
-    found["generator"] = f"{GENERATOR}, partitionable"
-    return found | {name: os.environ[name] for name in ROUNDING if name in os.environ}
+    known = {"python": platform.python_version()} | {name: version(name) for name in libraries}
+    known["generator"] = f"{GENERATOR}, partitionable"
+    return known | {name: os.environ[name] for name in ROUNDING if name in os.environ}
 
 
 def reset_peak_memory() -> None:

@@ -15,15 +15,15 @@ def plain(values: Any) -> tuple[Any, list[str]]:
     >>> plain({"a": 1.0, "b": [float("nan"), (2, 3)]})
     ({'a': 1.0, 'b': [None, [2, 3]]}, ['b.0'])
     """
-    found = json.loads(json.dumps(values))
-    lost = list(_lost(found, ()))
+    tree = json.loads(json.dumps(values))
+    lost = list(_lost(tree, ()))
     for path in lost:
         *above, last = path
-        inside = found
+        inside = tree
         for key in above:
             inside = inside[key]
         inside[last] = None
-    return found, [".".join(map(str, path)) for path in lost]
+    return tree, [".".join(map(str, path)) for path in lost]
 
 
 def _lost(values: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:

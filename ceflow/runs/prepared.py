@@ -8,7 +8,7 @@ from ceflow import stages
 from ceflow.compiler import Plan
 from ceflow.costs import Work
 from ceflow.runs import machine
-from ceflow.runs.rates import Rates, rates
+from ceflow.runs.rates import MachineRates, rates
 from ceflow.spec import (
     Bottleneck,
     Ensemble,
@@ -62,7 +62,7 @@ class Prepared:
 
         The first time on a machine this measures its rates, for a few seconds.
         """
-        known = rates() if self.plan.document.stages else Rates()
+        known = rates() if self.plan.document.stages else MachineRates()
         found = [_needs(self.plan.runs[run], each, known) for run, each in self.forecasts.items()]
         return {
             name: Needs(*map(max, zip(*(needs[name] for needs in found), strict=True)))
@@ -70,7 +70,7 @@ class Prepared:
         }
 
 
-def _needs(plan: Plan, forecasts: Mapping[str, Forecast], known: Rates) -> dict[str, Needs]:
+def _needs(plan: Plan, forecasts: Mapping[str, Forecast], known: MachineRates) -> dict[str, Needs]:
     needs, loaded = {}, False
     for name, found in forecasts.items():
         starts = found.work.compilations > 0 and not loaded
@@ -160,7 +160,7 @@ def _full(key: str, stage: str, plan: Plan) -> str:
     return key if "." in key else f"stages.{stage}.{key}"
 
 
-def _seconds(work: Work, plan: Plan, known: Rates) -> float:
+def _seconds(work: Work, plan: Plan, known: MachineRates) -> float:
     flops = known.flops64 if plan.document.precision == "float64" else known.flops32
     return (
         work.flops / flops

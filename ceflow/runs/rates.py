@@ -18,7 +18,7 @@ RUNS = 6
 
 
 @dataclass(frozen=True)
-class Rates:
+class MachineRates:
     """The speed of this machine when it does nothing else, and what JAX costs on it at first.
 
     What runs on one core is measured by the processor's clock, which goes on for this process only.
@@ -40,25 +40,25 @@ class Rates:
     """Bytes of a process that has loaded JAX and compiled something."""
 
 
-def rates() -> Rates:
+def rates() -> MachineRates:
     """Read this machine's rates from the user's cache; measure and keep them where they are not.
 
     Where measuring fails, typical rates stand in.
     """
     path = rates_path()
     try:
-        return Rates(**json.loads(path.read_text()))
+        return MachineRates(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         pass
     command = [sys.executable, "-m", "ceflow.runs.rates"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        found = Rates(**json.loads(done.stdout))
+        measured = MachineRates(**json.loads(done.stdout))
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(found), indent=2))
+        path.write_text(json.dumps(asdict(measured), indent=2))
     except (OSError, ValueError, TypeError, subprocess.TimeoutExpired):
-        return Rates()
-    return found
+        return MachineRates()
+    return measured
 
 
 def rates_path() -> Path:
@@ -72,7 +72,7 @@ def cache_folder() -> Path:
     return Path(root) / "ceflow"
 
 
-def _measure() -> Rates:
+def _measure() -> MachineRates:
     start = time.process_time()
     import jax
     import jax.numpy as jnp
@@ -89,7 +89,7 @@ def _measure() -> Rates:
         compilation = time.process_time()
         jax.block_until_ready(draw(key))
         compilation = time.process_time() - compilation
-        return Rates(
+        return MachineRates(
             flops32=2 * 1024**3 / _seconds(lambda: product(matrix.astype(jnp.float32))),
             flops64=2 * 1024**3 / _seconds(lambda: product(matrix)),
             traffic=2 * large.nbytes / _seconds(lambda: add(large)),
@@ -123,7 +123,7 @@ def _resident() -> float:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return float(pages * os.sysconf("SC_PAGE_SIZE"))
     except (OSError, ValueError, IndexError):
-        return Rates.base
+        return MachineRates.base
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a run directory says of its run, and whether its files are as they were written."""
+"""The record that a run directory keeps of its run, and whether its files are still as written."""
 
 import hashlib
 import json
@@ -63,8 +63,8 @@ def digest(values: Any) -> str:
 def files_of(directory: RunDirectory, stage: str) -> list[str]:
     """Name the arrays and metrics that a stage has left."""
     patterns = (f"arrays/{stage}.zarr", f"arrays/{stage}.*.zarr", f"metrics/{stage}.jsonl")
-    found = (path for pattern in patterns for path in directory.path.glob(pattern))
-    return sorted(path.relative_to(directory.path).as_posix() for path in found)
+    paths = (path for pattern in patterns for path in directory.path.glob(pattern))
+    return sorted(path.relative_to(directory.path).as_posix() for path in paths)
 
 
 def facts_of(directory: RunDirectory, names: list[str]) -> Values:

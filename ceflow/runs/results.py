@@ -1,4 +1,4 @@
-"""What the stages of a run found, read from its directory as it is asked for."""
+"""The results of a run's stages, read from its directory as they are asked for."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache

@@ -57,8 +57,8 @@ class Run:
         there, `ValueError` for one without rows.
         """
         run, _, name = stage.rpartition("/")
-        found = (self.results[run] if run else self.results)[name]
-        columns = found.columns()
+        result = (self.results[run] if run else self.results)[name]
+        columns = result.columns()
         try:
             from pandas import DataFrame  # pyright: ignore[reportMissingImports]
         except ImportError:
@@ -69,7 +69,7 @@ class Run:
         """Show it in a notebook as the terminal does; of a sweep, what was done."""
         if isinstance(self.results, Results):
             return self.results._repr_html_()
-        runs = tuple((name, ", ".join(found)) for name, found in self.results.items())
+        runs = tuple((name, ", ".join(done)) for name, done in self.results.items())
         return section(f"sweep of {len(runs)} runs", [Table(("run", "stages done"), runs)])
 
 
@@ -140,11 +140,11 @@ def reopen(directory: RunDirectory) -> Plan:
 
 def _extent_of(state: Values) -> Extent | None:
     """Read the sizes of the data, as a run has noted them."""
-    found = state["data"]
-    if found is None:
+    noted = state["data"]
+    if noted is None:
         return None
-    image = found.get("image")
-    sizes = [found.get(key) for key in ("inputs", "outputs", "train", "test")]
+    image = noted.get("image")
+    sizes = [noted.get(key) for key in ("inputs", "outputs", "train", "test")]
     if not all(isinstance(size, int) for size in [*sizes, *(image or ())]):
         raise Damaged("run.json is damaged: it does not have the sizes of the data")
     return Extent(*sizes, image=image and tuple(image))

@@ -32,10 +32,10 @@ def perform(
     resolved = dumps(plan.resolved(), defaults=True)
     kind = Sweep if plan.document.sweep else Loop
     if out is not None and holds(RunDirectory(out), resolved):
-        found = kind(plan, RunDirectory(out), observe)
-        if found.is_whole:
-            found.show()
-            return found
+        earlier = kind(plan, RunDirectory(out), observe)
+        if earlier.is_whole:
+            earlier.show()
+            return earlier
     with taken(out, plan.document.name, resolved) as directory:
         begin(directory, plan, resolved, observe)
         work = kind(plan, directory, observe, fail_fast=fail_fast)
@@ -83,9 +83,9 @@ class Sweep(Work):
         return bool(self._took or self.failures)
 
     def show(self) -> None:
-        found = read_results(self.directory)
-        self.results = found["runs"]
-        self.collected = read_collected(self.directory, found)
+        results = read_results(self.directory)
+        self.results = results["runs"]
+        self.collected = read_collected(self.directory, results)
         for name, plan in self.plan.runs.items():
             directory = RunDirectory(self.directory.path / name)
             Loop(plan, directory, _named(self.observe, name)).show()
@@ -124,10 +124,10 @@ class Sweep(Work):
             if given == text_facts(dumps(document)):
                 self._know(name, known_results(directory)[0]["stages"])
 
-    def _know(self, name: str, found: dict[str, Values]) -> None:
-        self.results[name] = found
+    def _know(self, name: str, results: dict[str, Values]) -> None:
+        self.results[name] = results
         self._done.discard(name)
-        if found.keys() == self.documents[name].stages.keys():
+        if results.keys() == self.documents[name].stages.keys():
             self._done.add(name)
 
     def _do(self, name: str, plan: Plan) -> None:
@@ -179,11 +179,11 @@ class Sweep(Work):
     def _write(self) -> None:
         started = time.perf_counter()
         self.results = {n: self.results[n] for n in self.documents if n in self.results}
-        found: Values = {"stages": {}, "runs": self.results}
+        results: Values = {"stages": {}, "runs": self.results}
         if self.collected:
-            found["collect"] = {name: each.table() for name, each in self.collected.items()}
-        self.directory.write_json("results.json", found)
-        self.state["results"] = digest(found)
+            results["collect"] = {name: each.table() for name, each in self.collected.items()}
+        self.directory.write_json("results.json", results)
+        self.state["results"] = digest(results)
         self._written = time.perf_counter()
         self._writing = self._written - started
 

@@ -1,4 +1,4 @@
-"""What one run and the many of a sweep have in common: work in a directory, that may fail."""
+"""The common part of one run and of the many of a sweep: work in a directory, that may fail."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

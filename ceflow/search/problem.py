@@ -1,4 +1,4 @@
-"""What a search is to solve, and the point that each width vector is on its curves."""
+"""The problem that a search is to solve, and the point of each width vector on its curves."""
 
 import math
 from collections.abc import Iterable

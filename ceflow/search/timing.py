@@ -1,4 +1,4 @@
-"""How long networks take on this machine. Loads JAX."""
+"""The time that networks take on this machine. Loads JAX."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence

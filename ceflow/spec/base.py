@@ -1,4 +1,4 @@
-"""What every part of the language is made of: the base class and the scalar types."""
+"""The base of every part of the language: its class and the scalar types."""
 
 import math
 from collections.abc import Sequence

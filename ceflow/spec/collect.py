@@ -1,4 +1,4 @@
-"""What is gathered over the runs of a sweep."""
+"""The comparisons that are gathered over the runs of a sweep."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal

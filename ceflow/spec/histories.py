@@ -1,4 +1,4 @@
-"""What stages record from moment to moment."""
+"""The numbers that stages record from moment to moment."""
 
 from ceflow.spec.stages import Flow, Stage, Train
 

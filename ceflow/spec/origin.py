@@ -1,4 +1,4 @@
-"""Where a document's values come from: the files it extends, its own text, and --set arguments."""
+"""The origin of a document's values: the files it extends, its own text, and --set arguments."""
 
 import json
 import tomllib

@@ -1,4 +1,4 @@
-"""Where each key and value of a document stands in its text.
+"""The position of each key and value of a document in its text.
 
 tree-sitter gives the positions and nothing else: tomllib and json remain the authority on what a
 text means.

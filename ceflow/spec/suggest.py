@@ -26,9 +26,9 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     if len(name) > LONGEST:
         return None
     alike = [each for each in candidates if _may_be(name.lower(), each)]
-    slips, found = min(((_slips(name.lower(), each), each) for each in alike), default=(9, ""))
-    like = SequenceMatcher(None, name.lower(), found).ratio() >= LIKE
-    return found if (slips <= 1 < len(name)) or (slips == 2 and like) else None
+    slips, likest = min(((_slips(name.lower(), each), each) for each in alike), default=(9, ""))
+    like = SequenceMatcher(None, name.lower(), likest).ratio() >= LIKE
+    return likest if (slips <= 1 < len(name)) or (slips == 2 and like) else None
 
 
 def likeliest(name: str, candidates: Iterable[str], words: Words) -> str | None:

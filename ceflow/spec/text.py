@@ -177,9 +177,9 @@ def _json_place(text: Text, message: str) -> tuple[int, int]:
 
 def _toml_place(text: Text, message: str) -> tuple[str, int, int]:
     """Find where tomllib says it is, which is only in its message."""
-    found = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message, re.DOTALL)
-    if found:
-        return found[1], int(found[2]), int(found[3])
+    matched = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message, re.DOTALL)
+    if matched:
+        return matched[1], int(matched[2]), int(matched[3])
     end = len(text.lines), len(text.lines[-1]) + 1
     return message.removesuffix(" (at end of document)"), *end
 

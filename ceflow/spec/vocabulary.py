@@ -183,11 +183,11 @@ def plain(word: str) -> str:
 
 
 def _by_word(table: dict[str, str]) -> Words:
-    found: dict[str, list[str]] = {}
+    meanings: dict[str, list[str]] = {}
     for ours, others in table.items():
         for word in others.split():
-            found.setdefault(plain(word), []).append(ours)
-    return found
+            meanings.setdefault(plain(word), []).append(ours)
+    return meanings
 
 
 KEYS = _by_word(_OTHERS)

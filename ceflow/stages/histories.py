@@ -1,4 +1,4 @@
-"""What stages that follow a descent have in common: their last numbers, and curves on the way."""
+"""The common part of stages that follow a descent: their last numbers, and curves on the way."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -80,14 +80,14 @@ LOSS = Drawn("loss", {"train_loss": "training", "test_loss": "test"})
 
 def curves(history: History, x_label: str, figures: Mapping[str, Drawn]) -> list[Curve]:
     """Draw those figures that have something to show, over the history's axis."""
-    found = []
+    drawings = []
     for name, drawn in figures.items():
         several = [series(history, key, text, log=drawn.log) for key, text in drawn.keys.items()]
         enough = tuple(each for each in several if len(each.x) >= FEWEST)
         if enough:
             title = f"{drawn.label} by {history.axis}"
-            found.append(Curve(name, title, x_label, drawn.label, enough, log_y=drawn.log))
-    return found
+            drawings.append(Curve(name, title, x_label, drawn.label, enough, log_y=drawn.log))
+    return drawings
 
 
 def series(history: History, key: str, label: str, *, log: bool) -> Series:

@@ -1,4 +1,4 @@
-"""What a stage found, as data: named fields, and the table that results.json keeps of them."""
+"""The result of a stage, as data: named fields, and the table that results.json keeps of them."""
 
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar

@@ -1,4 +1,4 @@
-"""What a stage is given, and what it gives back."""
+"""The interface of a stage: what it is given, and what it gives back."""
 
 import math
 import warnings

@@ -1,4 +1,4 @@
-"""What tells whether files are as they were written: their size and their hash."""
+"""The facts that tell whether files are as they were written: their size and their hash."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Who is at work in a folder: one process at a time, whichever machines share it."""
+"""The right to work in a folder: one process at a time, whichever machines share it."""
 
 import json
 import os

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from stubs import stub
 
 from ceflow.cli import main
-from ceflow.runs.rates import Rates, rates_path
+from ceflow.runs.rates import MachineRates, rates_path
 from ceflow.spec import Variance, load
 
 SPEC = """\
@@ -67,7 +67,7 @@ def alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     rates_path().parent.mkdir(parents=True)  # measured once, in tests/runs/test_rates.py
-    rates_path().write_text(json.dumps(asdict(Rates())))
+    rates_path().write_text(json.dumps(asdict(MachineRates())))
     for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
         monkeypatch.setenv(name, "")  # noted, so that what `run` sets is unset again
         monkeypatch.delenv(name)

@@ -66,7 +66,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return counted
 
     monkeypatch.setattr(figures, "draw_svg", lambda drawing: "<svg></svg>")  # which takes longest
-    monkeypatch.setattr(prepared, "rates", prepared.Rates)
+    monkeypatch.setattr(prepared, "rates", prepared.MachineRates)
     for name, (owner, attribute) in COUNTED.items():
         monkeypatch.setattr(owner, attribute, counting(name, getattr(owner, attribute)))
     return found

@@ -126,10 +126,10 @@ def run(
             count = min(length, end - now)
             memory = dynamics.engine.room(state.memory, length * batches.size)
             some = jnp.asarray(batches.some(now, length))
-            state, found = advance(
+            state, step_losses = advance(
                 dynamics, state._replace(memory=memory), some, jnp.asarray(count)
             )
-            losses.append(np.asarray(found)[:count])
+            losses.append(np.asarray(step_losses)[:count])
             wrong = _grown(losses[-1], reference)
             if wrong is not None:
                 trouble = unstable(now + wrong, float(losses[-1][wrong]))

@@ -145,8 +145,8 @@ def attempt(
     value = stepper.value(end, state)
     # A step that passes the end is made again, shorter, until it ends there.
     beyond = keep & (value <= 0)
-    found = beyond & (value >= -controller.rtol)
-    accepted = found | (keep & ~beyond)
+    stopped = beyond & (value >= -controller.rtol)
+    accepted = stopped | (keep & ~beyond)
 
     def chosen(new: PyTree, old: PyTree) -> PyTree:
         return jax.tree.map(lambda a, b: jnp.where(accepted, a, b), new, old)
@@ -156,13 +156,13 @@ def attempt(
     distance = carry.bracket.distance - jnp.where(accepted, end - carry.t, 0)
     t = chosen(end, carry.t)
     bracket = Bracket(
-        jnp.where(beyond & ~found, end - carry.t, distance),
+        jnp.where(beyond & ~stopped, end - carry.t, distance),
         jnp.where(beyond, value, carry.bracket.value),
     )
     rounding = jnp.maximum(carry.smallest, 4 * jnp.finfo(t.dtype).eps * jnp.abs(t))
     lost = ~keep & (step <= rounding)
     status = jnp.where(lost, jnp.where(finite, UNDERFLOW, NAN), RUNNING)
-    status = jnp.where(found | (beyond & (bracket.distance <= rounding)), STOPPED, status)
+    status = jnp.where(stopped | (beyond & (bracket.distance <= rounding)), STOPPED, status)
     after = Carry(
         t=t,
         step=step,

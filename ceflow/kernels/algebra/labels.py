@@ -1,4 +1,4 @@
-"""How well a kernel, and what is predicted from it, go with labels."""
+"""The fit of a kernel, and of what is predicted from it, to labels."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What linear algebra asks of a kernel, be it on disk or in memory."""
+"""The interface that linear algebra asks of a kernel, be it on disk or in memory."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How much kernels vary over initialisations."""
+"""The spread of kernels over initialisations."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What the ways to a kernel cost, in floating-point operations and bytes."""
+"""The costs of the ways to a kernel, in floating-point operations and bytes."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What of one example the kernel is contracted from, by one forward and one backward pass."""
+"""The features of one example that the kernel is contracted from: one pass forward, one back."""
 
 import math
 from collections.abc import Callable, Collection

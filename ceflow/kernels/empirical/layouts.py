@@ -1,4 +1,4 @@
-"""How a weight meets the other operand of a product or of a convolution.
+"""The ways in which a weight meets the other operand of a product or of a convolution.
 
 Both are, for each of a number of batch indices (members, groups), the product of a matrix of
 weights (out, contracted) with vectors h (contracted, free): the gradient of the weights is

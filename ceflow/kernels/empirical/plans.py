@@ -1,4 +1,4 @@
-"""How a kernel is computed: by which method, and how much of it at once."""
+"""The plan of a kernel: by which method it is computed, and how much of it at once."""
 
 import math
 from collections.abc import Iterator

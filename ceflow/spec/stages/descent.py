@@ -1,4 +1,4 @@
-"""What stages can be asked for that lower a loss, in steps or in continuous time."""
+"""The keys of stages that lower a loss, in steps or in continuous time."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal

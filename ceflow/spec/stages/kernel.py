@@ -80,10 +80,10 @@ class Kernel(StageSpec):
     def _shape_faults(self, document: "Document") -> Iterator[Fault]:
         help = 'use outputs = "mean"'
         asked = ("spectrum", "reference", "alignment")
-        found = [key for key in asked if getattr(self, key)]
-        found += ["ridge"] if self.ridge is not None else []
-        if self.outputs == "full" and found:
-            key = found[0]
+        given = [key for key in asked if getattr(self, key)]
+        given += ["ridge"] if self.ridge is not None else []
+        if self.outputs == "full" and given:
+            key = given[0]
             yield Fault("CE202", f"{key} needs one number an entry", (key,), "key", help)
         reference = document.stages.get(self.reference or "")
         if isinstance(reference, Kernel) and reference.outputs == "full":

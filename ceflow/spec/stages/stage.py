@@ -1,4 +1,4 @@
-"""What every stage has in common."""
+"""The keys and checks that every stage has."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

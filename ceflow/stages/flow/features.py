@@ -10,11 +10,11 @@ from jaxtyping import Int
 from ceflow import bottlenecks
 from ceflow.bottlenecks import State
 from ceflow.stages.descents import simulated
-from ceflow.stages.flow.problem import Problem
+from ceflow.stages.flow.problem import FlowProblem
 from ceflow.stages.flow.recording import NtkRecorder, Recording, joined, losses_of
 
 
-def features(problem: Problem) -> Recording:
+def features(problem: FlowProblem) -> Recording:
     """Follow one replica after the other, each from functions of its own; compiled once."""
     replicas = problem.stage.replicas
     remarks = bottlenecks.remarks(problem.dataset.train.x, problem.dataset.train.y)
@@ -22,7 +22,7 @@ def features(problem: Problem) -> Recording:
     return joined(parts, replicas, tuple(remarks))
 
 
-def _replica(problem: Problem, index: int) -> Recording:
+def _replica(problem: FlowProblem, index: int) -> Recording:
     seed = problem.seed.fold(index)
     simulation = simulated(problem.stage, problem.job.model, problem.dataset, seed)
     field, start = bottlenecks.BottleneckFlow.of(simulation), simulation.start()

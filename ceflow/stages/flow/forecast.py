@@ -1,4 +1,4 @@
-"""What a flow stage will need: how many steps, and what each takes."""
+"""The forecast of a flow stage: how many steps, and what each takes."""
 
 import math
 from typing import NamedTuple

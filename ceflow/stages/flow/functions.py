@@ -16,7 +16,7 @@ from ceflow import data, dynamics, kernels
 from ceflow.compiler.programs import program
 from ceflow.events import ignore
 from ceflow.spec import Kernel, Model
-from ceflow.stages.flow.problem import Problem
+from ceflow.stages.flow.problem import FlowProblem
 from ceflow.stages.flow.recording import Arrays, Recording, joined, losses_of
 from ceflow.stages.flow.result import Steps
 from ceflow.stages.kernel.compiled import kernel as ntk_of
@@ -39,17 +39,19 @@ class FixedKernel(NamedTuple):
     covariances: tuple[Float[Array, "n n"], Float[Array, "m n"]] | None = None
 
 
-def kernel(problem: Problem) -> Recording:
+def kernel(problem: FlowProblem) -> Recording:
     """Integrate the functions of one replica after the other."""
     return _each(problem, _integrated)
 
 
-def closed_form(problem: Problem) -> Recording:
+def closed_form(problem: FlowProblem) -> Recording:
     """Solve for the functions, by one eigendecomposition a replica."""
     return _each(problem, _solved)
 
 
-def _each(problem: Problem, engine: Callable[[Problem, FixedKernel, int], Recording]) -> Recording:
+def _each(
+    problem: FlowProblem, engine: Callable[[FlowProblem, FixedKernel, int], Recording]
+) -> Recording:
     problem, warnings = _where_known(problem)
     replicas = problem.stage.replicas
     parts, fixed = [], None
@@ -60,7 +62,7 @@ def _each(problem: Problem, engine: Callable[[Problem, FixedKernel, int], Record
     return joined(parts, replicas, warnings)
 
 
-def _integrated(problem: Problem, fixed: FixedKernel, index: int) -> Recording:
+def _integrated(problem: FlowProblem, fixed: FixedKernel, index: int) -> Recording:
     start, n = _start(problem, index), problem.train
     matrix, cross, y = (
         jnp.asarray(part, start.dtype) for part in (fixed.train, fixed.test, problem.y)
@@ -95,7 +97,7 @@ def _of_one_output(kernel: Array) -> Array:
     return jnp.trace(kernel, axis1=2, axis2=3) / kernel.shape[-1]
 
 
-def _solved(problem: Problem, fixed: FixedKernel, index: int) -> Recording:
+def _solved(problem: FlowProblem, fixed: FixedKernel, index: int) -> Recording:
     start, moments = _start(problem, index), problem.stage.moments()
     constant = dynamics.ConstantKernel(fixed.train, problem.stage.reduction)
     uncertain = _uncertainty(problem, constant, fixed)
@@ -112,7 +114,7 @@ def _solved(problem: Problem, fixed: FixedKernel, index: int) -> Recording:
 
 def _outputs_at(
     time: float,
-    problem: Problem,
+    problem: FlowProblem,
     fixed: FixedKernel,
     start: Float[np.ndarray, "examples outputs"],
     constant: dynamics.ConstantKernel,
@@ -126,7 +128,7 @@ def _outputs_at(
 
 
 def _uncertainty(
-    problem: Problem, constant: dynamics.ConstantKernel, fixed: FixedKernel
+    problem: FlowProblem, constant: dynamics.ConstantKernel, fixed: FixedKernel
 ) -> Callable[[float], Arrays]:
     """Make a function that gives, of an infinitely wide network under its own NTK, the covariance
     of outputs on test examples at a time, and the root of the mean of its diagonal."""
@@ -145,7 +147,7 @@ def _uncertainty(
     return at
 
 
-def _start(problem: Problem, index: int) -> Float[np.ndarray, "examples outputs"]:
+def _start(problem: FlowProblem, index: int) -> Float[np.ndarray, "examples outputs"]:
     """Compute F at time 0: of a network as drawn; in the limit its mean over initialisations, 0."""
     if not problem.job.model.finite:
         return np.zeros((len(problem.x), problem.outputs), problem.x.dtype)
@@ -157,7 +159,7 @@ def _outputs(module: Any, x: Float[ArrayLike, "n ..."]) -> Float[Array, "n outpu
     return jax.vmap(module)(x)
 
 
-def _fixed_kernel(problem: Problem, index: int) -> FixedKernel:
+def _fixed_kernel(problem: FlowProblem, index: int) -> FixedKernel:
     """Compute that of one replica: by the kernel stage that is named, in the limit, or as drawn."""
     if problem.stage.kernel is not None:
         return _by_stage(problem, _kernel_job(problem, problem.stage.kernel))
@@ -174,7 +176,7 @@ def _fixed_kernel(problem: Problem, index: int) -> FixedKernel:
     return FixedKernel(np.asarray(own.ntk), np.asarray(other.ntk), (own.nngp, other.nngp))
 
 
-def _by_stage(problem: Problem, job: Job) -> FixedKernel:
+def _by_stage(problem: FlowProblem, job: Job) -> FixedKernel:
     """Take what an earlier stage left; rows of test examples are computed anew, of the same
     draws."""
     if len(problem.x) == problem.train:
@@ -188,7 +190,7 @@ def _by_stage(problem: Problem, job: Job) -> FixedKernel:
     return FixedKernel(np.asarray(computed.kernel[:, :]), computed.cross(slice(None)))
 
 
-def _where_known(problem: Problem) -> tuple[Problem, tuple[str, ...]]:
+def _where_known(problem: FlowProblem) -> tuple[FlowProblem, tuple[str, ...]]:
     """Leave test examples out where the kernel has none of their rows, with a warning."""
     name, test = problem.stage.kernel, problem.dataset.test
     if name is None or not len(test.x):
@@ -197,10 +199,10 @@ def _where_known(problem: Problem) -> tuple[Problem, tuple[str, ...]]:
     if not _is_conditional(job, problem):
         return problem, ()
     dataset = data.Dataset(problem.dataset.train, data.Examples(test.x[:0], test.y[:0]))
-    return Problem(problem.job, dataset), (TRAINING_ONLY.format(name=name),)
+    return FlowProblem(problem.job, dataset), (TRAINING_ONLY.format(name=name),)
 
 
-def _is_conditional(job: Job, problem: Problem) -> bool:
+def _is_conditional(job: Job, problem: FlowProblem) -> bool:
     stage: Kernel = job.stage
     model: Model = of_one(job.model) if stage.method == "mean" else job.model
     return (
@@ -210,7 +212,7 @@ def _is_conditional(job: Job, problem: Problem) -> bool:
     )
 
 
-def _kernel_job(problem: Problem, name: str) -> Job:
+def _kernel_job(problem: FlowProblem, name: str) -> Job:
     job, stage = problem.job, problem.job.plan.document.stages[name]
     model = resolve_model(stage, job.plan, job.results)
     return replace(job, name=name, stage=stage, model=model, observe=ignore)

@@ -18,12 +18,12 @@ from ceflow.compiler.lowering import lower_each
 from ceflow.compiler.programs import program
 from ceflow.dynamics import Linearised, ParameterFlow
 from ceflow.kernels import empirical_ntk
-from ceflow.stages.flow.problem import Problem, group_size
+from ceflow.stages.flow.problem import FlowProblem, group_size
 from ceflow.stages.flow.recording import NtkRecorder, Recording, joined, losses_of
 from ceflow.stages.kernel.compiled import kernel
 
 
-def parameters(problem: Problem) -> Recording:
+def parameters(problem: FlowProblem) -> Recording:
     """Let the weights of all replicas flow, so many at a time as memory allows."""
     replicas, module = problem.stage.replicas, problem.network(0)
     x, y = (jnp.asarray(part) for part in (problem.x[: problem.train], problem.y))
@@ -40,7 +40,7 @@ def parameters(problem: Problem) -> Recording:
     return joined(parts, replicas)
 
 
-def _drawn(problem: Problem, first: int, count: int) -> PyTree:
+def _drawn(problem: FlowProblem, first: int, count: int) -> PyTree:
     """Draw the parameters of some replicas, stacked."""
     keys = _folded(problem.seed.jax(), jnp.arange(first, first + count))
     modules = lower_each(problem.job.plan.expand(problem.job.model), keys)
@@ -48,7 +48,7 @@ def _drawn(problem: Problem, first: int, count: int) -> PyTree:
 
 
 def _group(
-    problem: Problem, flow: ParameterFlow, starts: PyTree, options: dict[str, Any]
+    problem: FlowProblem, flow: ParameterFlow, starts: PyTree, options: dict[str, Any]
 ) -> Recording:
     """Let replicas flow together, stacked; one alone is not."""
     several = problem.stage.replicas > 1
@@ -84,13 +84,13 @@ def _group(
     return replace(recording, derivatives=np.asarray(derivatives))
 
 
-def linearised(problem: Problem) -> Recording:
+def linearised(problem: FlowProblem) -> Recording:
     """Let one replica after the other flow, linearised in its weights; compiled once."""
     replicas = problem.stage.replicas
     return joined([_linearised(problem, index) for index in range(replicas)], replicas)
 
 
-def _linearised(problem: Problem, index: int) -> Recording:
+def _linearised(problem: FlowProblem, index: int) -> Recording:
     module = problem.network(index)
     model, both = (_linearise(module, x) for x in (problem.x[: problem.train], problem.x))
     start = model.start()

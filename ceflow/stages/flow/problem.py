@@ -1,4 +1,4 @@
-"""What a flow stage is to solve, from which networks, and how it is integrated."""
+"""The problem that a flow stage solves, from which networks, and how it is integrated."""
 
 import math
 from collections.abc import Callable
@@ -81,7 +81,7 @@ def integrate_by(run: "Callable[[str], Trajectory]", solver: str, *, chosen: boo
 
 
 @dataclass(frozen=True)
-class Problem:
+class FlowProblem:
     """A job with its examples, at the document's precision. All of it is to be used within
     `ceflow.stages.stage.precision`."""
 

@@ -1,4 +1,4 @@
-"""What an engine records of its replicas at each moment, and the history that this makes.
+"""The recording of an engine's replicas at each moment, and the history that this makes.
 
 Loads JAX: imported only when a stage runs.
 """
@@ -16,7 +16,7 @@ from ceflow.dynamics import Ending
 from ceflow.history import History
 from ceflow.spec import Flow
 from ceflow.stages.descents import losses_and_accuracies
-from ceflow.stages.flow.problem import Integration, Problem
+from ceflow.stages.flow.problem import FlowProblem, Integration
 from ceflow.stages.flow.result import Steps
 from ceflow.stages.stage import Values, finite, written
 
@@ -133,7 +133,7 @@ def _median(
     return {key: finite(np.median(value)), f"{key}_stderr": finite(np.median(stderr))}
 
 
-def losses_of(problem: Problem, outputs: Float[np.ndarray, "replicas n outputs"]) -> Arrays:
+def losses_of(problem: FlowProblem, outputs: Float[np.ndarray, "replicas n outputs"]) -> Arrays:
     """Compute loss and, of classes, accuracy of each replica on training and on test examples."""
     return losses_and_accuracies(problem.job.plan, problem.loss, problem.dataset, outputs)
 
@@ -146,7 +146,7 @@ class NtkRecorder:
 
     def __init__(
         self,
-        problem: Problem,
+        problem: FlowProblem,
         kernels_of: Callable[[Any, Int[np.ndarray, " k"]], Float[np.ndarray, "replicas k k"]],
     ):
         """Take `kernels_of`, which computes it in a state, over some training examples."""

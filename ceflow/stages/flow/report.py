@@ -1,4 +1,4 @@
-"""What a flow stage has to show."""
+"""The report of a flow stage."""
 
 from ceflow.blocks import Block, Note, Table, number
 from ceflow.history import History

@@ -1,4 +1,4 @@
-"""What a `flow` stage found."""
+"""The result of a `flow` stage."""
 
 from typing import Literal
 

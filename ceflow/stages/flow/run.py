@@ -14,7 +14,7 @@ from ceflow.history import History
 from ceflow.stages.flow.features import features
 from ceflow.stages.flow.functions import closed_form, kernel
 from ceflow.stages.flow.parameters import linearised, parameters
-from ceflow.stages.flow.problem import Problem
+from ceflow.stages.flow.problem import FlowProblem
 from ceflow.stages.flow.recording import Recording, derivatives_of, history_of
 from ceflow.stages.flow.result import FlowResult
 from ceflow.stages.histories import lacking
@@ -31,7 +31,7 @@ ENGINES = {
 
 def run(job: Job) -> FlowResult:
     """Let the networks flow. What goes wrong on the way is no exception but a warning."""
-    problem = Problem(job, job.dataset())
+    problem = FlowProblem(job, job.dataset())
     with precision(job.plan):
         recording = ENGINES[problem.engine](problem)
         history = history_of(job.stage, recording)
@@ -49,13 +49,13 @@ def run(job: Job) -> FlowResult:
     return result.warned(*recording.warnings, *_trouble(problem, recording.ending, history))
 
 
-def _predictions(problem: Problem, recording: Recording) -> Float[np.ndarray, "... n outputs"]:
+def _predictions(problem: FlowProblem, recording: Recording) -> Float[np.ndarray, "... n outputs"]:
     """Take the outputs at the end; those of one network alone are not stacked."""
     outputs = recording.outputs if problem.stage.replicas > 1 else recording.outputs[0]
     return outputs.astype(problem.x.dtype)
 
 
-def _optional(problem: Problem, recording: Recording) -> Values:
+def _optional(problem: FlowProblem, recording: Recording) -> Values:
     """Tell what only some flows have, by its field."""
     fields = derivatives_of(recording)
     if problem.engine == "features":
@@ -74,7 +74,7 @@ def _optional(problem: Problem, recording: Recording) -> Values:
 
 
 def _distance(
-    problem: Problem, recording: Recording, theirs: Float[np.ndarray, "*replicas m outputs"]
+    problem: FlowProblem, recording: Recording, theirs: Float[np.ndarray, "*replicas m outputs"]
 ) -> float | None:
     """Measure how far the outputs are from those of the stage that drew the networks, relative in
     Frobenius norm: the median over replicas."""
@@ -83,7 +83,7 @@ def _distance(
     return finite(np.median(dynamics.relative_drift(ours, theirs)))
 
 
-def _trouble(problem: Problem, ending: Ending, history: History) -> Iterator[str]:
+def _trouble(problem: FlowProblem, ending: Ending, history: History) -> Iterator[str]:
     """Say what went wrong, and what to change."""
     if ending:
         yield from lacking(history, problem.job.plan)

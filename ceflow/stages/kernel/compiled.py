@@ -1,4 +1,4 @@
-"""What a kernel stage does with JAX: imported only when a stage runs.
+"""The work of a kernel stage with JAX: imported only when a stage runs.
 
 Functions of their arguments alone, so that runs of one shape share what is compiled.
 """

@@ -1,4 +1,4 @@
-"""What a kernel stage will need."""
+"""The forecast of a kernel stage."""
 
 import math
 

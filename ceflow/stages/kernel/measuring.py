@@ -1,4 +1,4 @@
-"""What is asked of a kernel: its distance, its spectrum, how it goes with the targets."""
+"""The measurements of a kernel: its distance, its spectrum, how it goes with the targets."""
 
 import math
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What a kernel stage has to show."""
+"""The report of a kernel stage."""
 
 from collections.abc import Mapping
 

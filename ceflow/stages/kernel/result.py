@@ -1,4 +1,4 @@
-"""What a `kernel` stage finds."""
+"""The result of a `kernel` stage."""
 
 import math
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What a search stage will need, and near which networks it will end."""
+"""The forecast of a search stage, and near which networks it will end."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a search has to show: the networks side by side, the near-optimal set, CE figure 3."""
+"""The report of a search: the networks side by side, the near-optimal set, CE figure 3."""
 
 from ceflow.blocks import Block, Cell, Curve, Note, Series, Table, widths_text
 from ceflow.search import limit_text

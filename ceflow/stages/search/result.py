@@ -1,4 +1,4 @@
-"""What a `search` stage found."""
+"""The result of a `search` stage."""
 
 from typing import ClassVar
 

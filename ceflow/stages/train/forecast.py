@@ -1,4 +1,4 @@
-"""What a train stage will need."""
+"""The forecast of a train stage."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a train stage is to do: examples, initial functions, batches, learning rates."""
+"""The problem of a train stage: examples, initial functions, batches, learning rates."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Problem:
+class TrainProblem:
     """A job with its examples. All of it is to be used within `ceflow.stages.stage.precision`."""
 
     job: Job

@@ -1,4 +1,4 @@
-"""What a train stage has to show."""
+"""The report of a train stage."""
 
 from ceflow.blocks import Block, Note, Table, number
 from ceflow.history import History

@@ -1,4 +1,4 @@
-"""What a `train` stage found."""
+"""The result of a `train` stage."""
 
 from typing import Literal
 

@@ -14,7 +14,7 @@ from ceflow.bottlenecks import State, Training
 from ceflow.stages.descents import losses_and_accuracies
 from ceflow.stages.histories import lacking
 from ceflow.stages.stage import Job, Values, finite, precision, written
-from ceflow.stages.train.problem import Problem
+from ceflow.stages.train.problem import TrainProblem
 from ceflow.stages.train.result import Rate, Rates, TrainResult
 
 FOLLOWED = 100
@@ -23,7 +23,7 @@ FOLLOWED = 100
 
 def run(job: Job) -> TrainResult:
     """Train. A rate that is too large is no exception but a warning."""
-    problem = Problem(job, job.dataset())
+    problem = TrainProblem(job, job.dataset())
     with precision(job.plan):
         recorder = Recorder(problem)
         training = _trained(problem, recorder)
@@ -52,7 +52,7 @@ class Recorder:
     outputs: Float[np.ndarray, "m outputs"]
     """On all examples, at the last moment."""
 
-    def __init__(self, problem: Problem):
+    def __init__(self, problem: TrainProblem):
         self.problem = problem
         self.points: list[Float[np.ndarray, "m d"]] = []
         """In the bottleneck, at each moment, where they are asked for."""
@@ -81,7 +81,7 @@ class Recorder:
         }
 
 
-def _trained(problem: Problem, recorder: Recorder) -> Training:
+def _trained(problem: TrainProblem, recorder: Recorder) -> Training:
     return problem.simulation.train(
         problem.rate,
         problem.batches,
@@ -93,13 +93,13 @@ def _trained(problem: Problem, recorder: Recorder) -> Training:
     )
 
 
-def _is_low(problem: Problem, line: Mapping[str, Any]) -> bool:
+def _is_low(problem: TrainProblem, line: Mapping[str, Any]) -> bool:
     """Tell whether the training loss is as low as it is to be."""
     stop, loss = problem.stage.stop, line["train_loss"]
     return stop is not None and loss is not None and loss <= stop.train_loss
 
 
-def _in_parts(problem: Problem, rate: float) -> Rate | Rates:
+def _in_parts(problem: TrainProblem, rate: float) -> Rate | Rates:
     """Write a learning rate; where the halves have rates of their own, both."""
     if problem.stage.halves is None:
         return written(rate)
@@ -107,20 +107,20 @@ def _in_parts(problem: Problem, rate: float) -> Rate | Rates:
     return Rates(encoder=written(both.encoder), decoder=written(both.decoder))
 
 
-def _ended(problem: Problem, training: Training) -> str:
+def _ended(problem: TrainProblem, training: Training) -> str:
     if training.instability:
         return "unstable"
     return "stop" if _is_low(problem, training.history.last) else "steps"
 
 
-def _warnings(problem: Problem, training: Training) -> Iterator[str]:
+def _warnings(problem: TrainProblem, training: Training) -> Iterator[str]:
     yield from bottlenecks.remarks(problem.dataset.train.x, problem.dataset.train.y)
     if training.instability:
         yield training.instability.message(lambda rate: _named(problem, rate))
     yield from lacking(training.history, problem.job.plan)
 
 
-def _named(problem: Problem, rate: float) -> str:
+def _named(problem: TrainProblem, rate: float) -> str:
     """Name a learning rate in a sentence; where the halves have rates of their own, both."""
     if problem.stage.halves is None:
         return f"{rate:.3g}"

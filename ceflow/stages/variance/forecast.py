@@ -1,4 +1,4 @@
-"""What a `variance` stage will need."""
+"""The forecast of a `variance` stage."""
 
 import math
 

@@ -80,8 +80,8 @@ def _moments(
         return moments.mean, moments.ratio, 0.0, 0
     seed = job.seed.fold(" ".join(map(str, member.widths)))  # whatever other widths there are
     chunks = _sampled if method == "sample" else _drawn
-    found = variance.estimate_moments(chunks(job, member, seed, x), error=job.stage.error)
-    return found.mean, found.ratio, found.ratio_stderr, found.draws
+    estimate = variance.estimate_moments(chunks(job, member, seed, x), error=job.stage.error)
+    return estimate.mean, estimate.ratio, estimate.ratio_stderr, estimate.draws
 
 
 def _sampled(job: Job, member: Member, seed: Seed, x: "np.ndarray") -> "Iterator[np.ndarray]":

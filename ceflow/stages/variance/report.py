@@ -1,4 +1,4 @@
-"""What a `variance` stage has to show: alpha, the points, and CE figure 8."""
+"""The report of a `variance` stage: alpha, the points, and CE figure 8."""
 
 import math
 from collections.abc import Sequence

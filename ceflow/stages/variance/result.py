@@ -1,4 +1,4 @@
-"""What a `variance` stage found."""
+"""The result of a `variance` stage."""
 
 from typing import ClassVar
 

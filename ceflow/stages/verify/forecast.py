@@ -1,4 +1,4 @@
-"""What a verify stage will need: memory of all claims together, and work one after the other."""
+"""The forecast of a verify stage: memory of all claims together, work one after the other."""
 
 from collections.abc import Callable
 from typing import NamedTuple

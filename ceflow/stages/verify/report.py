@@ -1,4 +1,4 @@
-"""What a verify stage has to show: the verdicts, and BN figures 11 to 14."""
+"""The report of a verify stage: the verdicts, and BN figures 11 to 14."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a `verify` stage finds."""
+"""The result of a `verify` stage."""
 
 from typing import TYPE_CHECKING, ClassVar
 
