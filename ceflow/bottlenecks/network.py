@@ -12,12 +12,12 @@ def limit_of(network: Bottleneck) -> Bottleneck:
     a bias.
     """
     halves = {
-        half: getattr(network, half).model_copy(
-            update={"widths": (math.inf,) * len(getattr(network, half).widths)}
+        half: getattr(network, half).but(
+            {"widths": (math.inf,) * len(getattr(network, half).widths)}
         )
         for half in ("encoder", "decoder")
     }
-    limit = network.model_copy(update=halves)
+    limit = network.but(halves)
     if faults := limit.faults():
         raise SpecError(*faults)
     return limit

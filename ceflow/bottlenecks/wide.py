@@ -134,7 +134,7 @@ def sample(
 def _encoder(
     network: Bottleneck, inputs: int, size: int, width: int, features: Features, seed: Seed
 ) -> Any:
-    model = network.encoder.model_copy(update={"widths": (width,) * len(network.encoder.widths)})
+    model = network.encoder.but({"widths": (width,) * len(network.encoder.widths)})
     module: Any = lower(expand(sized(model, inputs=inputs, outputs=size)), seed.jax())
     if features == "iid":
         return module

@@ -71,10 +71,10 @@ def linear(network: Bottleneck) -> Bottleneck:
     """Make the same model without activations and biases."""
 
     def half(model: Mlp) -> Mlp:
-        return model.model_copy(update={"activation": "linear", "bias_variance": 0.0})
+        return model.but({"activation": "linear", "bias_variance": 0.0})
 
     halves = {"encoder": half(network.encoder), "decoder": half(network.decoder)}
-    return network.model_copy(update=halves)
+    return network.but(halves)
 
 
 def effective(network: Bottleneck, tried: Experiment) -> Halves:

@@ -79,8 +79,8 @@ def _(model: Bottleneck) -> nodes.Node:
 
 def halves_of(model: Bottleneck) -> tuple[Mlp, Mlp]:
     """Split into encoder and decoder, with as many units between them as the bottleneck has."""
-    encoder = model.encoder.model_copy(update={"outputs": model.size})
-    return encoder, model.decoder.model_copy(update={"inputs": model.size})
+    encoder = model.encoder.but({"outputs": model.size})
+    return encoder, model.decoder.but({"inputs": model.size})
 
 
 def _sizes(model: Mlp | Resnext) -> tuple[Any, int]:
@@ -96,17 +96,14 @@ def sized(model: Model, **sizes: object) -> Model:
     4
     """
     if isinstance(model, Ensemble):
-        return model.model_copy(update={"member": sized(model.member, **sizes)})
+        return model.but({"member": sized(model.member, **sizes)})
     if isinstance(model, Bottleneck):
         ends = {"encoder": "inputs", "decoder": "outputs"}
         given = {half: key for half, key in ends.items() if key in sizes}
-        return model.model_copy(
-            update={
-                half: sized(getattr(model, half), **{key: sizes[key]})
-                for half, key in given.items()
-            }
+        return model.but(
+            {half: sized(getattr(model, half), **{key: sizes[key]}) for half, key in given.items()}
         )
-    return model.model_copy(update=sizes)
+    return model.but(sizes)
 
 
 def fan_in_sum(model: Model) -> float:
@@ -142,16 +139,16 @@ def ratio_widths(model: Model, ratio: float) -> tuple[int, ...]:
 
 def member_with(model: Model, widths: tuple[int, ...]) -> Member:
     """Take what is repeated in a model's family, at other widths."""
-    return member_of(model).model_copy(update={"widths": widths})
+    return member_of(model).but({"widths": widths})
 
 
 def ensemble_with(model: Model, widths: tuple[int, ...], multiplicity: int) -> Model:
     """Build the network of a model's family at other widths and multiplicity, not judged."""
     if isinstance(model, Block):
-        return model.model_copy(update={"widths": widths, "cardinality": multiplicity})
+        return model.but({"widths": widths, "cardinality": multiplicity})
     if isinstance(model, Resnext):
         update = {"base_width": widths[0], "cardinality": multiplicity}
-        return model.model_copy(update=update)
+        return model.but(update)
     member = member_with(model, widths)
     assert isinstance(member, Mlp)
     return Ensemble.model_construct(multiplicity=multiplicity, member=member)

@@ -20,6 +20,7 @@ from ceflow.spec import (
     Search,
     SpecError,
     placing,
+    revalidated,
     seen_from_sweep,
 )
 
@@ -83,13 +84,13 @@ class Plan:
         source = self.document.data
         found = source and data.anchored(source, self.folder)
         stages = {
-            name: stage.model_copy(update={"latency": str(self.times_path(name).resolve())})
+            name: stage.but({"latency": str(self.times_path(name).resolve())})
             if isinstance(stage, Search) and stage.latency is not None
             else stage
             for name, stage in self.document.stages.items()
         }
         update = {"model": self.model, "data": found, "stages": stages}
-        return self.document.model_copy(update=update)
+        return self.document.but(update)
 
     def times_path(self, search: str) -> Path:
         """Find the file of latencies that a search names."""
@@ -163,7 +164,7 @@ def compile(document: Document, extent: data.Extent | None = None) -> Plan:
     >>> plan.root.parameters
     1379000
     """
-    return plan_of(document.examine(), extent)
+    return plan_of(revalidated(document).examine(), extent)
 
 
 def plan_of(examined: Examined, extent: data.Extent | None = None) -> Plan:
@@ -193,7 +194,7 @@ def _counted(document: Document, extent: data.Extent | None) -> Document:
     counts = {"train": extent.train, "test": extent.test}
     if counts == {key: getattr(source, key) for key in counts}:
         return document
-    return document.model_copy(update={"data": source.model_copy(update=counts)})
+    return document.but({"data": source.but(counts)})
 
 
 def without_data(examined: Examined) -> Iterator[Plan]:
@@ -217,10 +218,10 @@ def without_data(examined: Examined) -> Iterator[Plan]:
 def _without_times(document: Document) -> Document:
     """Drop the files of latencies that searches of a document name."""
     stages = {
-        name: stage.model_copy(update={"latency": None}) if isinstance(stage, Search) else stage
+        name: stage.but({"latency": None}) if isinstance(stage, Search) else stage
         for name, stage in document.stages.items()
     }
-    return document.model_copy(update={"stages": stages})
+    return document.but({"stages": stages})
 
 
 def folder_of(document: Document, key: tuple[str, ...] = ("data", "path")) -> Path:

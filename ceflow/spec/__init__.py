@@ -39,7 +39,7 @@ from ceflow.spec.models import (
 )
 from ceflow.spec.notation import flops_text, network_name, read_network
 from ceflow.spec.origin import Origin, placing, stack
-from ceflow.spec.reading import check, examined, load, loads
+from ceflow.spec.reading import check, examined, load, loads, revalidated
 from ceflow.spec.schema import json_schema
 from ceflow.spec.stages import (
     FEWEST_DRAWS,
@@ -122,6 +122,7 @@ __all__ = [
     "printable",
     "read_network",
     "recorded",
+    "revalidated",
     "seen_from_sweep",
     "stack",
     "tree_of",

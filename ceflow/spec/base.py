@@ -1,8 +1,10 @@
 """The base of every part of the language: its class and the scalar types."""
 
 import math
-from collections.abc import Sequence
-from typing import Annotated, Any
+import numbers
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -36,12 +38,33 @@ class Spec(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
+            plain = _plain(values)
+            if repr(plain) != repr(values):
+                self.__init__(**plain)
+                return
             from ceflow.spec.faults import faults_of  # which knows this class
 
             raise SpecError(*faults_of(error, values, type(self))) from None
 
     # pydantic then validates nested tables itself, and collects the faults of all of them
     __init__.__pydantic_base_init__ = True  # pyright: ignore[reportFunctionMemberAccess]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy it with other values, which are looked at as those of a new one are.
+
+        Raises `SpecError` where they are not of the language.
+        """
+        copied = super().model_copy(deep=deep)
+        if not update:
+            return copied
+        given = {key: getattr(copied, key) for key in copied.model_fields_set}
+        changed = type(self)(**given | dict(update))
+        object.__setattr__(changed, "__pydantic_private__", copied.__pydantic_private__)
+        return changed
+
+    def but(self, values: Mapping[str, Any]) -> Self:
+        """Copy it with other values of ceflow's own, which are not looked at: that is fast."""
+        return super().model_copy(update=values)
 
     def faults(self) -> list[Fault]:
         """Find what is wrong with this piece that no single key shows; paths are relative to it."""
@@ -50,6 +73,21 @@ class Spec(BaseModel):
     def changes(self, key: str) -> bool:
         """Tell whether a key has another value than by default."""
         return getattr(self, key) != type(self).model_fields[key].default
+
+
+def _plain(value: Any) -> Any:
+    """Make numbers of other libraries, such as NumPy's, those of Python."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, numbers.Integral):
+        return operator.index(value)
+    return float(value) if isinstance(value, numbers.Real) else value
 
 
 LARGEST = 10**12

@@ -259,7 +259,7 @@ def member_of(model: Model) -> Member:
     if isinstance(model, Bottleneck):
         raise TypeError("a network with a bottleneck repeats nothing")
     if isinstance(model, Block):
-        return model.model_copy(update={"cardinality": 1, "projection": False})
+        return model.but({"cardinality": 1, "projection": False})
     return model
 
 

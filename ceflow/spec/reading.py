@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from ceflow.spec.base import Steps
+from ceflow.spec.base import Spec, Steps
 from ceflow.spec.diagnostics import Fault, SpecError
 from ceflow.spec.document import VERSION, Document, Examined
 from ceflow.spec.faults import faults_of
@@ -66,6 +66,28 @@ def validate(tree: dict[str, Any]) -> Document:
         return Document.model_validate(tree)
     except ValidationError as error:
         raise SpecError(*faults_of(error, tree, Document)) from None
+
+
+def revalidated(document: Document) -> Document:
+    """Look again at the keys and types of a document, which pydantic's `model_construct` leaves
+    alone. Raises `SpecError` where they are wrong, `TypeError` for what is no document."""
+    if not isinstance(document, Document):
+        kind = type(document).__name__
+        raise TypeError(f"a ceflow.Document is wanted, not a {kind}: ceflow.loads reads a text")
+    again = validate(_given(document))
+    if again == document:
+        return document
+    again._origin = document.origin
+    return again
+
+
+def _given(value: Any) -> Any:
+    """Write what a document was made of as tables, all that is in it included."""
+    if isinstance(value, Spec):
+        return _given(dict(value))
+    if isinstance(value, dict):
+        return {key: _given(each) for key, each in value.items()}
+    return value
 
 
 MENDS = 4

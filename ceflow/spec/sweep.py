@@ -93,7 +93,7 @@ def variants(document: "Document") -> dict[str, "Document"]:
     from ceflow.spec.writing import tree_of
 
     assert document.sweep is not None
-    base = tree_of(document.model_copy(update={"sweep": None, "collect": {}}))
+    base = tree_of(document.but({"sweep": None, "collect": {}}))
     runs = min(MOST_RUNS, math.prod(map(len, document.sweep.paths.values())))
     if runs * _size(base) > MOST_VALUES:
         raise SpecError(Fault("CE104", "so many runs of so large a document", ("sweep",), "key"))
@@ -109,7 +109,7 @@ def variants(document: "Document") -> dict[str, "Document"]:
             if blame.count >= MOST:
                 break
             continue
-        first = same.setdefault(repr(tree_of(variant.model_copy(update={"name": "x"}))), chosen)
+        first = same.setdefault(repr(tree_of(variant.but({"name": "x"}))), chosen)
         if first is not chosen:
             fault = _repeated(document.sweep, chosen, first)
             faults[fault.path, fault.message] = fault

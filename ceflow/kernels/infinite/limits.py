@@ -207,7 +207,7 @@ def _image_arguments(
         raise ValueError(NO_KERNEL.format("BatchNorm"))
     if not isinstance(model, Block):
         return model, *_checked(x1, x2, tile, _shape(model))
-    root = expand(model.model_copy(update={"widths": (1, 1), "cardinality": 1}))  # as `_root`
+    root = expand(model.but({"widths": (1, 1), "cardinality": 1}))  # as `_root`
     shape = _shape(root)
     one, two = _patches(x1, shape), None if x2 is None else _patches(x2, shape)
     return root, *_checked(one, two, tile, shape)
@@ -254,16 +254,16 @@ def _root(model: Model, inputs: int, activation: Activation | None) -> nodes.Nod
         if activation is not None or model.size != math.inf:
             raise ValueError(BOTTLENECK.format("activation" if activation else "size"))
         halves = {half: _wide(getattr(model, half)) for half in ("encoder", "decoder")}
-        model = model.model_copy(update=halves)
+        model = model.but(halves)
     else:
         model = _wide(member_of(model))
         if activation is not None:
-            model = model.model_copy(update={"activation": activation})
+            model = model.but({"activation": activation})
     return expand(sized(model, inputs=inputs, outputs=1))
 
 
 def _wide(model: Mlp | Block) -> Mlp | Block:
-    return model.model_copy(update={"widths": (math.inf,) * len(model.widths)})
+    return model.but({"widths": (math.inf,) * len(model.widths)})
 
 
 @eqx.filter_jit

@@ -185,7 +185,7 @@ def _by_stage(problem: FlowProblem, job: Job) -> FixedKernel:
     asked: dict[str, Any] = {"ridge": 0.0, "tile": None, "reference": None}
     if job.stage.method == "empirical":
         asked["draws"] = 1
-    again = replace(job, stage=job.stage.model_copy(update=asked))
+    again = replace(job, stage=job.stage.but(asked))
     computed = compute(again, problem.dataset)
     return FixedKernel(np.asarray(computed.kernel[:, :]), computed.cross(slice(None)))
 

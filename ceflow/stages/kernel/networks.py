@@ -34,7 +34,7 @@ def of_one(model: Model) -> Model:
     """Take the smallest network of the same mean kernel (CE eq. 5): a member, or a group."""
     if isinstance(model, Ensemble):
         return model.member
-    return model.model_copy(update={"cardinality": 1}) if isinstance(model, Block) else model
+    return model.but({"cardinality": 1}) if isinstance(model, Block) else model
 
 
 def drawer(job: Job, x: "Float[np.ndarray, 'n ...']") -> "Callable[[Array], Array]":

@@ -178,9 +178,9 @@ def document_of(job: Job, part: str, model: Values) -> Document:
     """Make a document of an answer's network, with the stages that acted on it."""
     given = job.plan.resolved()
     stages = _stages_of(given, f"{job.name}.{part}")
-    tree = tree_of(given.model_copy(update={"stages": {}}))
+    tree = tree_of(given.but({"stages": {}}))
     document = Document.model_validate(tree | {"name": f"{given.name}-{part}", "model": model})
-    return document.model_copy(update={"stages": stages})
+    return document.but({"stages": stages})
 
 
 def _stages_of(document: Document, answer: str) -> dict[str, Stage]:
@@ -197,7 +197,7 @@ def _stages_of(document: Document, answer: str) -> dict[str, Stage]:
         if name in acting or (needed and _is_limit(stage)):
             true = acting | {other for other, spec in document.stages.items() if _is_limit(spec)}
             lost = [key for key, other in _references(stage).items() if other not in true]
-            kept[name] = stage.model_copy(update=dict.fromkeys(["model", *lost]))
+            kept[name] = stage.but(dict.fromkeys(["model", *lost]))
     return {name: kept[name] for name in reversed(kept) if not kept[name].faults()}
 
 

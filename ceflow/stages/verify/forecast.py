@@ -56,11 +56,11 @@ def _key(stage: Verify, plan: Plan, model: Model) -> str:
     tried: dict[str, tuple[Verify, Model]] = {}
     for key in ("width", "draws", "points", "steps"):
         usual = min(getattr(stage, key), Verify.model_fields[key].default)
-        tried[key] = stage.model_copy(update={key: usual}), model
+        tried[key] = stage.but({key: usual}), model
     if isinstance(model, Ensemble):
         widths = tuple(-(-width // 2) for width in model.member.widths)
-        member = model.member.model_copy(update={"widths": widths})
-        tried["model.widths"] = stage, model.model_copy(update={"member": member})
+        member = model.member.but({"widths": widths})
+        tried["model.widths"] = stage, model.but({"member": member})
     return min(tried, key=lambda key: _held(tried[key][0], plan, tried[key][1]))
 
 
