@@ -52,7 +52,7 @@ LAYERS = [
     {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-COMMON = {"seeding", "events", "history", "costs", "_lazy", "_machine", "_numbers"}
+COMMON = {"seeding", "events", "history", "costs", "_lazy", "_machine", "_numbers", "_words"}
 """Modules of the root that everything may import, and that import only spec at most."""
 
 FILES = sorted(ROOT.rglob("*.py"))

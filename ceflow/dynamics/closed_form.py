@@ -1,11 +1,12 @@
 """Training at a constant kernel in closed form, and the Gaussian process of what is trained so."""
 
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import scipy.linalg
 from jaxtyping import ArrayLike, Float
 
+from ceflow._words import one_of
 from ceflow.dynamics.losses import Reduction
 from ceflow.kernels import Kernels
 from ceflow.kernels.algebra.matrix import Matrix, as_matrix, epsilon, numbers
@@ -23,7 +24,7 @@ class ConstantKernel:
     nothing moves, at any time, and nothing is divided by them. With `reduction = "mean"` the loss
     is divided by n, so t counts n times less.
 
-    Raises `ValueError` where the kernel is not square, or not finite.
+    Raises `ValueError` where the kernel is not square, or not finite, and for another reduction.
 
     >>> frozen = ConstantKernel(np.diag([1.0, 0.0]))
     >>> frozen.train(np.log(2), np.zeros((2, 1)), np.ones((2, 1))).T
@@ -31,6 +32,7 @@ class ConstantKernel:
     """
 
     def __init__(self, kernel: Matrix, reduction: Reduction = "sum"):
+        one_of("a reduction", reduction, get_args(Reduction))
         kernel = as_matrix(kernel)
         matrix = _flat(numbers(kernel))
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:

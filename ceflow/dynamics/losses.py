@@ -1,13 +1,14 @@
 """Losses, and their derivatives by the outputs."""
 
 from abc import abstractmethod
-from typing import Literal
+from typing import Literal, get_args
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from ceflow._words import one_of
 from ceflow.nets import floats
 
 Reduction = Literal["sum", "mean"]
@@ -23,8 +24,7 @@ class Loss(eqx.Module):
     reduction: Reduction = eqx.field(static=True, default="sum")
 
     def __check_init__(self):
-        if self.reduction not in ("sum", "mean"):
-            raise ValueError(f'a reduction is "sum" or "mean", not {self.reduction!r}')
+        one_of("a reduction", self.reduction, get_args(Reduction))
 
     @abstractmethod
     def each(

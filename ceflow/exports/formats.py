@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
+from ceflow._words import one_of
 from ceflow.compiler import Plan
 from ceflow.compiler.nodes import is_finite
 from ceflow.exports.equinox import equinox_file
@@ -38,6 +39,7 @@ def export(plan: Plan, to: Format, suffix: str = "", weights: Path | None = None
     >>> print(export(compile(Document(model=model)), "timm").content)
     timm.create_model("resnet50", cardinality=12, base_width=10)
     """
+    one_of("a format", to, get_args(Format))
     with _faults_placed(plan):
         if to == "stablehlo":
             return _stablehlo(plan, suffix, weights)

@@ -41,7 +41,8 @@ class Run:
     def array(self, stage: str) -> "np.ndarray":
         """Read the array of a stage, such as a kernel; of a sweep's run, `"widths=50-50/kernel"`.
 
-        Raises `KeyError` for a stage that left none.
+        Raises `KeyError` for a stage that left none, `Damaged`, a `ValueError`, where its files are
+        not as they were written.
         """
         run, _, name = stage.rpartition("/")
         directory = RunDirectory(self.path / run)

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
+from ceflow._words import one_of
 from ceflow.compiler import multiplicity_of, nodes
 from ceflow.spec import Member, Model, member_of
 
@@ -33,6 +34,7 @@ def counted(expand: Callable[[Model], nodes.Node], kind: Counted) -> Costs:
     >>> costs.path(member), costs.whole(Ensemble(multiplicity=5, member=member))
     (20, 100)
     """
+    one_of("what is counted", kind, get_args(Counted))
     counts: dict[Model, float] = {}
 
     def count(model: Model) -> float:

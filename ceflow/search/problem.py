@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
+from ceflow._words import one_of
 from ceflow.compiler import ensemble_with, fan_in_sum, member_with, multiplicity_of
 from ceflow.search.costs import ROUNDING, Cost, Costs, most_members, whole_members
 from ceflow.search.laws import Law
@@ -21,6 +22,9 @@ class Limit:
     name: LimitName
     cost: Cost
     most: float
+
+    def __post_init__(self):
+        one_of("what a budget limits", self.name, get_args(LimitName))
 
     def refusal(self, least: float) -> str:
         """Say what is wrong where the smallest network costs `least`, which is more."""
@@ -50,6 +54,7 @@ def limit_text(name: LimitName, most: float) -> str:
     >>> limit_text("parameters", 5e6), limit_text("macs", 1e9), limit_text("latency", 0.0123)
     ('5,000,000 parameters', '2.00 GFLOPs (1.00 GMACs)', '0.0123 s')
     """
+    one_of("a kind of cost", name, get_args(LimitName))
     if name == "parameters":
         return f"{most:,.0f} parameter{'' if most == 1 else 's'}"
     if name == "latency":

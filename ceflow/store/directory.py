@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ceflow.history import History
 from ceflow.store.atomic import remove, write_text, writing
 from ceflow.store.lease import NAME, Lease, sweep
-from ceflow.store.tiles import TileStore
+from ceflow.store.tiles import UNREADABLE, TileStore
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,7 +137,9 @@ def write_array(path: Path, array: "np.ndarray") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        zarr.save_array(str(temporary), array)  # pyright: ignore[reportArgumentType]
+        # A chunk of zeros is a chunk: one whose file is not there was lost.
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            zarr.save_array(str(temporary), array)  # pyright: ignore[reportArgumentType]
         remove(path)
         temporary.rename(path)
     finally:
@@ -145,13 +147,25 @@ def write_array(path: Path, array: "np.ndarray") -> None:
 
 
 def read_array(path: Path) -> "np.ndarray":
-    """Load a stored array; of a triangle of tiles (`ceflow.store.tiles`), mirrored, the whole."""
+    """Load a stored array; of a triangle of tiles (`ceflow.store.tiles`), mirrored, the whole.
+
+    Raises `Damaged` where it is not as it was written, `ValueError` where tiles are missing.
+    """
     import numpy as np
     import zarr
 
-    array = zarr.open_array(str(path), mode="r")
-    if "tiles" not in array.attrs:
-        return np.asarray(array[...])
+    try:
+        array = zarr.open_array(str(path), mode="r")
+        if "tiles" not in array.attrs:
+            if lacking := array.nchunks - array.nchunks_initialized:
+                raise Damaged(f"{lacking} of its {array.nchunks} chunks are missing")
+            return np.asarray(array[...])
+    except UNREADABLE as error:
+        what = error if isinstance(error, Damaged) else "it is not what a run writes"
+        raise Damaged(
+            f"{path} is damaged: {what}; run its document into this directory again, which makes"
+            " anew what is damaged"
+        ) from error
     store = TileStore(path)
     whole = np.empty((store.size, store.size), store.dtype)
     for row, column in store.tiles:

@@ -15,6 +15,9 @@ Index = tuple[int, int]
 
 FORMAT = 1
 
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError)
+"""What Zarr raises where files are no array's: from their metadata to their compression."""
+
 
 class TileStore:
     """One chunk a tile, one file a chunk, not compressed: a kernel's digits are noise.
@@ -37,7 +40,7 @@ class TileStore:
                 self._array = zarr.open_array(str(path), mode="r+")
             facts: Any = self._array.attrs["tiles"]
             format, self.identity = facts["format"], str(facts["identity"])
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             raise ValueError(f"{path} holds no tiled matrix: is it a store of ceflow?") from error
         if format != FORMAT:
             raise ValueError(f"{path} is of format {format}, this ceflow reads format {FORMAT}")

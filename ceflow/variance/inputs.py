@@ -1,11 +1,12 @@
 """The inputs at which an NTK entry is measured, and what of them its law depends on."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
 
 from ceflow._numbers import numbers
+from ceflow._words import one_of
 from ceflow.spec import Block, Mlp
 
 DrawnLaw = Literal["iid", "rectified"]
@@ -19,12 +20,13 @@ def draw_inputs(
     The positive part is what a ReLU leaves: its entries have a mean, so the positions of an image
     are correlated, as they are behind a layer. The scale is a convention: without bias, K only
     changes by a factor with it. An input whose entries are all below 0 has no positive part: others
-    are drawn in its place.
+    are drawn in its place. Raises `ValueError` for another law.
 
     >>> x = draw_inputs((256, 3, 3), "rectified", np.random.default_rng(0))
     >>> round(float((x[0] ** 2).sum())), bool((x >= 0).all())
     (2304, True)
     """
+    one_of("the law of inputs", law, get_args(DrawnLaw))
     x = random.standard_normal((count, *shape))
     if law == "rectified":
         while (dark := (x <= 0).all(axis=tuple(range(1, x.ndim)))).any():

@@ -36,6 +36,33 @@ def test_what_does_not_fit_is_refused_with_advice(case, monkeypatch):
     assert advice in fault.help
 
 
+PROCESS = 330e6
+"""Bytes of a process that has loaded JAX."""
+
+DERIVATIVES = {  # examples, widths and outputs, and the peak that a run of them had, in bytes
+    "40 examples": (40, [300, 300], 2, 1213e6),
+    "80 examples": (80, [300, 300], 2, 2312e6),
+    "200 examples": (200, [300, 300], 2, 6889e6),
+    "ten outputs": (60, [100, 100, 100], 10, 2453e6),
+}
+
+
+@pytest.mark.parametrize("case", DERIVATIVES)
+def test_derivatives_take_the_memory_that_they_were_seen_to(case):
+    train, widths, outputs, seen = DERIVATIVES[case]
+    text = f"""
+        data = {{source = "gaussian", inputs = 20, outputs = {outputs}, train = {train}}}
+        model = {{type = "mlp", widths = {widths}, activation = "erf"}}
+        [stages.f]
+        type = "flow"
+        time = 0.001
+        points = 1
+        record = ["derivatives"]
+    """
+    expected = PROCESS + prepare(compile(loads(text))).forecasts[""]["f"].memory
+    assert 1 / 1.5 < expected / seen < 1.5
+
+
 @pytest.mark.parametrize("model", [MLP, BOTTLENECK.format("inf")])
 def test_explicit_solvers_fit(model, monkeypatch):
     monkeypatch.setattr(machine, "memory", lambda: 25e9)

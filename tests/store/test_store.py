@@ -11,7 +11,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ceflow.store import RunDirectory
+from ceflow.store import Damaged, RunDirectory
 from ceflow.store import atomic as atomic_module
 from ceflow.store.atomic import write_text
 from ceflow.store.directory import read_array, write_array
@@ -122,6 +122,32 @@ def test_old_array_stays_where_writing_fails(tmp_path, monkeypatch):
     with pytest.raises(Full):
         write_array(tmp_path / "a.zarr", np.zeros(3))
     np.testing.assert_array_equal(read_array(tmp_path / "a.zarr"), np.ones(3))
+
+
+DAMAGES = {
+    "a chunk is gone": ("c/0/1", None, "1 of its 8 chunks are missing"),
+    "a chunk is garbage": ("c/0/1", b"garbage", "is not what a run writes"),
+    "a chunk is cut": ("c/3/1", b"", "is not what a run writes"),
+    "its description is gone": ("zarr.json", None, "is not what a run writes"),
+    "its description is no JSON": ("zarr.json", b"{", "is not what a run writes"),
+    "its description is JSON of something else": ("zarr.json", b"[]", "is not what a run writes"),
+    "its description is of a group": (
+        "zarr.json",
+        b'{"zarr_format": 3, "node_type": "group", "attributes": {}}',
+        "is not what a run writes",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_array_is_told_and_gives_no_numbers(tmp_path, damage):
+    name, content, says = DAMAGES[damage]
+    directory = RunDirectory(tmp_path)
+    directory.write_array("k", np.zeros((700, 900)))  # zeros, which no lost chunk must look like
+    file = directory.array_path("k") / name
+    file.unlink() if content is None else file.write_bytes(content)
+    with pytest.raises(Damaged, match=rf"k\.zarr is damaged: .*{says}; run its document"):
+        directory.read_array("k")
 
 
 def test_what_a_killed_writer_left_is_no_obstacle(tmp_path):

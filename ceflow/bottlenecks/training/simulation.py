@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ceflow._machine import MEMORY
+from ceflow._words import one_of
 from ceflow.bottlenecks.kernels.encoder import ComposedKernel, EncoderKernel
 from ceflow.bottlenecks.kernels.past import pieces_of
 from ceflow.bottlenecks.kernels.rows import MadeRows, kernel_rows, points_of
@@ -64,8 +65,7 @@ class Simulation:
 
     def __post_init__(self):
         checked(self.x, self.y, self.x_test, self.initial)
-        if self.engine not in ("features", "history"):
-            raise ValueError(f"an engine is features or history, not {self.engine!r}")
+        one_of("an engine", self.engine, get_args(EngineName))
         if self.engine == "history" and self.network.size < math.inf:
             pieces_of(self.network)
 

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Bool, Float
 
+from ceflow._words import one_of
 from ceflow.compiler import nodes
 from ceflow.compiler.models import expand, sized
 from ceflow.compiler.programs import program
@@ -160,12 +161,15 @@ def block_kernel(
     kernel have the bits that they have in the whole; arguments and what is raised are those of
     `analytic`. How far off it may be says `analytic_error`. Compiled once for each shape.
 
+    Raises `ValueError` for a word that names neither.
+
     >>> from ceflow.spec import Mlp
     >>> kernel = block_kernel(Mlp(widths=[float("inf")] * 3), "ntk")
     >>> print(kernel(jnp.ones((2, 4)), jnp.ones((1, 4))))
     [[4.]
      [4.]]
     """
+    one_of("which of the kernels", which, get_args(Which))
 
     def kernel(
         x1: Float[ArrayLike, "n1 ..."], x2: Float[ArrayLike, "n2 ..."] | None = None
