@@ -2,7 +2,7 @@
 
 `network` makes their halves, `kernels` has the limits; `wide` and `sampling` draw the functions
 that training starts from. `training` follows discrete dynamics in function space, `continuous`
-gradient flow, within the memory that `budget` says.
+gradient flow, in pieces whose sizes `costs` says, with what it all takes.
 """
 
 from typing import TYPE_CHECKING

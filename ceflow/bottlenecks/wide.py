@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from ceflow.bottlenecks.budget import CHUNK, LARGE
+from ceflow.bottlenecks.costs import CHUNK, LARGE
 from ceflow.bottlenecks.network import limit_of
 from ceflow.bottlenecks.sampling import Features, normal_rows
 from ceflow.compiler.lowering import lower

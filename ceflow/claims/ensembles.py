@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ceflow.claims.budget import MULTIPLES
+from ceflow.claims.costs import MULTIPLES
 from ceflow.claims.trial import Trial
 from ceflow.claims.verdict import Part, Verdict, noise_reach
 from ceflow.compiler.lowering import lower

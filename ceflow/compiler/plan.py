@@ -75,6 +75,11 @@ class Plan:
         return int(nodes.units(self.root.outputs))
 
     @property
+    def itemsize(self) -> int:
+        """Bytes of one number at the document's precision."""
+        return 8 if self.document.precision == "float64" else 4
+
+    @property
     def folder(self) -> Path:
         """The folder where relative paths of the document start."""
         return folder_of(self.document)

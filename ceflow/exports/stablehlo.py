@@ -13,7 +13,7 @@ from ceflow.compiler import Plan
 from ceflow.compiler.nodes import Shape
 from ceflow.seeding import Seed
 from ceflow.spec import Fault, SpecError
-from ceflow.stages.stage import number_size, precision
+from ceflow.stages.stage import precision
 
 
 def written(plan: Plan, weights: Path | None = None) -> export.Exported:
@@ -78,7 +78,7 @@ def weights_of(plan: Plan) -> dict[str, jax.ShapeDtypeStruct]:
 def notes(plan: Plan, exported: export.Exported, inside: bool) -> list[str]:
     """Say what is computed of what, the size of the weights, and the versions."""
     weights = weights_of(plan).values()
-    size = sum(weight.size for weight in weights) * number_size(plan) / 1e6
+    size = sum(weight.size for weight in weights) * plan.itemsize / 1e6
     x = ", ".join(map(str, ("batch", *_sides(plan.root.inputs))))
     held = f"{size:.3g} MB of {plan.document.precision}"
     signature = (

@@ -171,11 +171,6 @@ def resolve_model(stage: language.Stage, plan: Plan, results: Mapping[str, Resul
     return results[name].models()[part]
 
 
-def number_size(plan: Plan) -> int:
-    """Count the bytes of one number at the document's precision."""
-    return 8 if plan.document.precision == "float64" else 4
-
-
 def reads_data(stage: language.Stage, model: Model) -> bool:
     """Tell whether a stage reads the document's examples."""
     if isinstance(stage, Variance):
@@ -188,7 +183,7 @@ def with_data(found: Forecast, plan: Plan) -> Forecast:
     assert plan.document.data is not None
     assert plan.data is not None
     loading, held = data.memory_of(plan.document.data, plan.data)
-    held += number_size(plan) * (plan.data.train + plan.data.test) * plan.data.inputs
+    held += plan.itemsize * (plan.data.train + plan.data.test) * plan.data.inputs
     if max(loading - held, held) > found.memory:
         circle = isinstance(plan.document.data, Circle)
         found = found._replace(key="data.points" if circle else "data.train", instead="")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ceflow.bottlenecks import DecoderKernels, mlp, relu
-from ceflow.bottlenecks.budget import PAST
+from ceflow.bottlenecks.costs import PAST
 from ceflow.bottlenecks.kernels.past import Past, past_sums
 from ceflow.nets import ACTIVATIONS
 from ceflow.spec import Bottleneck, SpecError

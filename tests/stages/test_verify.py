@@ -8,12 +8,12 @@ import pytest
 import ceflow
 from ceflow import claims
 from ceflow.blocks import Curve, Note, Table
+from ceflow.claims.costs import COSTS
 from ceflow.report import run_report
 from ceflow.runs import prepare
 from ceflow.spec import Bottleneck, Claim, Document, Ensemble, Mlp, SpecError, Stage, Verify
 from ceflow.spec.stages.verify import OF_DRAWS, OF_ENSEMBLES
 from ceflow.stages import kind_of
-from ceflow.stages.verify.forecast import NEEDS
 
 HALF = {"widths": [math.inf], "weight_variance": 1.0}
 WIDE = Bottleneck(size=2, encoder=Mlp(inputs=3, **HALF), decoder=Mlp(outputs=1, **HALF))
@@ -185,6 +185,6 @@ def test_claims_are_in_the_sets_that_their_forecasts_put_them_in(claim):
     model = Ensemble(multiplicity=2, member=member) if claim in OF_ENSEMBLES else WIDE
     plan = ceflow.compile(Document(model=model))
     few, many = (
-        NEEDS[claim](Verify(claims=[claim], draws=draws), plan, plan.model) for draws in (20, 1000)
+        COSTS[claim](Verify(claims=[claim], draws=draws), plan, plan.model) for draws in (20, 1000)
     )
     assert (few != many) == (claim in OF_DRAWS)

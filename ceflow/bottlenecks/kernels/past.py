@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ceflow.bottlenecks.budget import PAST
+from ceflow.bottlenecks.costs import PAST
 from ceflow.bottlenecks.kernels.kinked import mixture
 from ceflow.kernels.infinite.polynomials import angle_of, safe_sqrt
 from ceflow.nets import SLOPES

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ceflow.bottlenecks.budget import PAST
+from ceflow.bottlenecks.costs import PAST
 from ceflow.bottlenecks.kernels.past import Past, past_sums
 from ceflow.bottlenecks.wide import WideDecoder
 from ceflow.spec import Bottleneck

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from ceflow.bottlenecks.budget import ROWS
+from ceflow.bottlenecks.costs import ROWS
 from ceflow.bottlenecks.training.steps import Dynamics, State, advance
 from ceflow.history import History
 from ceflow.seeding import Seed

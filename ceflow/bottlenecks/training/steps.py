@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from ceflow.bottlenecks.budget import CHUNK
+from ceflow.bottlenecks.costs import CHUNK
 from ceflow.bottlenecks.kernels.rows import KernelRows
 from ceflow.bottlenecks.training.engines import Engine
 from ceflow.dynamics import Loss

@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from ceflow import bottlenecks
+from ceflow.bottlenecks.costs import Sampled
 from ceflow.compiler import Plan, nodes
 from ceflow.compiler.budget import LARGEST
 from ceflow.costs import Work
@@ -11,7 +12,7 @@ from ceflow.dynamics.choice import default_solver
 from ceflow.spec import Bottleneck, Circle, Flow, Model, widths_of
 from ceflow.spec.models import PIECEWISE_LINEAR
 from ceflow.stages.flow.problem import COPIES, MEMORY, group_size, is_smooth, tolerances
-from ceflow.stages.stage import Forecast, number_size
+from ceflow.stages.stage import Forecast
 
 LOADING = 1.0
 """Seconds to read the data, and to load diffrax."""
@@ -104,9 +105,9 @@ def _integrated(stage: Flow, plan: Plan, model: Model) -> Forecast:
     """Count as many steps as such flows take; where those are not known, the most too."""
     flow = BY_ENGINE[stage.engine_of(model)](stage, plan, model)
     steps = steps_of(stage, plan, model, flow.state, flow.together)
-    found = flow.asked._replace(work=flow.work(steps, number_size(plan)))
+    found = flow.asked._replace(work=flow.work(steps, plan.itemsize))
     if not steps.known:
-        found = found._replace(most=flow.work(steps.of(stage.steps), number_size(plan)))
+        found = found._replace(most=flow.work(steps.of(stage.steps), plan.itemsize))
     return _with_systems(found, stage, plan, flow)
 
 
@@ -204,7 +205,7 @@ def _with_systems(found: Forecast, stage: Flow, plan: Plan, flow: _Flow) -> Fore
     holds."""
     if stage.solver != "kvaerno5":
         return found
-    systems = flow.together * number_size(plan) * flow.state
+    systems = flow.together * plan.itemsize * flow.state
     systems *= 4 * flow.state + max(flow.state, 2.5 * flow.held)
     if systems < found.memory:
         return found._replace(memory=found.memory + systems)
@@ -212,7 +213,7 @@ def _with_systems(found: Forecast, stage: Flow, plan: Plan, flow: _Flow) -> Fore
 
 
 def _of_weights(stage: Flow, plan: Plan, model: Model) -> _Flow:
-    root, size = plan.expand(model), number_size(plan)
+    root, size = plan.expand(model), plan.itemsize
     replicas = stage.replicas if stage.engine_of(model) == "parameters" else 1
     together = group_size(size * root.parameters, replicas)
     leaves = list(nodes.leaves(root))
@@ -275,7 +276,7 @@ def _of_functions(stage: Flow, plan: Plan, model: Model) -> _Flow:
 
 def _of_kernel(stage: Flow, plan: Plan, model: Model) -> Forecast:
     """Count the fixed kernel of all examples with those of training."""
-    pairs, size = (plan.outputs**2 if _is_full(stage, model) else 1), number_size(plan)
+    pairs, size = (plan.outputs**2 if _is_full(stage, model) else 1), plan.itemsize
     n, rows = _train(plan), _examples(plan)
     memory = size * (4 * pairs * n * rows + 4 * rows * plan.inputs)
     if not model.finite:  # and its covariances
@@ -301,10 +302,10 @@ def _side(plan: Plan, model: Model, stage: Flow) -> int:
 def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
     """Count Theta, the sampled network with its state, and what the decoder computes."""
     assert isinstance(model, Bottleneck)
-    n, rows, width, size = _train(plan), _examples(plan), stage.width, number_size(plan)
+    n, rows, width, size = _train(plan), _examples(plan), stage.width, plan.itemsize
     d, depth = int(model.size), len(model.encoder.widths)
-    decoder = width * (d + plan.outputs)
-    encoder = width * (plan.inputs + d + (depth - 1) * width)
+    sampled = Sampled(model, width, plan.inputs, plan.outputs)
+    decoder, encoder = sampled.decoder, sampled.encoder
     theta = size * n * rows
     recorded = _recorded(stage, plan) if stage.record or stage.entries else 0
     ntk = max(recorded, n if stage.solver == "auto" else 0)
@@ -366,7 +367,7 @@ def _kept(stage: Flow, plan: Plan) -> float:
     records = stage.entries is not None or "drift" in stage.record
     entries = stage.replicas * stage.moment_count * _pairs(stage, plan) if records else 0
     kernels = stage.moment_count * _train(plan) ** 2 if "kernel" in stage.record else 0
-    return number_size(plan) * (entries + kernels)
+    return plan.itemsize * (entries + kernels)
 
 
 def _disk(stage: Flow, plan: Plan, model: Model) -> float:
@@ -374,4 +375,4 @@ def _disk(stage: Flow, plan: Plan, model: Model) -> float:
     kernels = stage.moment_count * _train(plan) ** 2 if "kernel" in stage.record else 0
     limit = stage.engine_of(model) == "closed-form" and not model.finite and stage.kernel is None
     covariance = (_examples(plan) - _train(plan)) ** 2 if limit else 0
-    return number_size(plan) * (outputs + kernels) + 8 * covariance
+    return plan.itemsize * (outputs + kernels) + 8 * covariance

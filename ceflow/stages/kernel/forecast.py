@@ -9,7 +9,7 @@ from ceflow.kernels import costs
 from ceflow.kernels.costs import Shape
 from ceflow.spec import FEWEST_DRAWS, Block, Circle, Kernel, Model, member_of
 from ceflow.stages.kernel.networks import of_one, without_weights
-from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, number_size
+from ceflow.stages.stage import TYPICAL_ALPHA, Forecast
 
 LOADING = 0.5
 """Seconds to read the data and to write an array, libraries included."""
@@ -27,14 +27,14 @@ def forecast(stage: Kernel, plan: Plan, model: Model) -> Forecast:
 
 
 def _analytic(stage: Kernel, plan: Plan, model: Model) -> Forecast:
-    asked, size = _asked(stage, plan), number_size(plan)
+    asked, size = _asked(stage, plan), plan.itemsize
     positions = 9 if isinstance(model, Block) else 1
     found = costs.analytic_cost(plan.expand(model), asked, plan.inputs, size, positions=positions)
     return Forecast(found.memory, asked.size * size, _largest(plan), _loaded(found), TILED)
 
 
 def _drawn(stage: Kernel, plan: Plan, model: Model) -> Forecast:
-    asked, size, root = _asked(stage, plan), number_size(plan), plan.expand(model)
+    asked, size, root = _asked(stage, plan), plan.itemsize, plan.expand(model)
     draws, members = _likely_draws(stage, model), multiplicity_of(model)
     if not stage.tile and without_weights(stage, plan, model, asked.n1):
         units = sum(member_of(model).widths)
@@ -55,7 +55,7 @@ def _in_tiles(stage: Kernel, plan: Plan, model: Model, whole: Forecast) -> Forec
     """Count the work of half of the matrix, and the memory of a few of its tiles."""
     assert plan.data is not None
     assert stage.tile is not None
-    size, rows = number_size(plan), plan.data.train
+    size, rows = plan.itemsize, plan.data.train
     share = min(1.0, stage.tile / rows)
     weights = 0 if stage.method == "analytic" else 2 * size * plan.expand(model).parameters
     memory = weights + share**2 * (whole.memory - weights)
@@ -100,7 +100,7 @@ def _disk(stage: Kernel, plan: Plan) -> float:
     assert plan.data is not None
     kept = plan.data.train**2 * (plan.outputs**2 if stage.outputs == "full" else 1)
     arrays = 2 if stage.method == "mean" else 1  # the mean's errors too
-    return kept * arrays * number_size(plan)
+    return kept * arrays * plan.itemsize
 
 
 def _largest(plan: Plan) -> str:

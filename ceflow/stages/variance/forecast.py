@@ -6,7 +6,7 @@ from ceflow import variance
 from ceflow.compiler import Plan, fan_in_sum, sized
 from ceflow.costs import Work
 from ceflow.spec import Block, Member, Model, Variance
-from ceflow.stages.stage import TYPICAL_ALPHA, Forecast, number_size
+from ceflow.stages.stage import TYPICAL_ALPHA, Forecast
 from ceflow.stages.variance.measuring import members_of, method_of
 
 LOADING = 0.3
@@ -29,12 +29,12 @@ def forecast(stage: Variance, plan: Plan, model: Model) -> Forecast:
     weights = sum(count * size for count, size in zip(draws, sizes, strict=True))
     work = Work(
         flops=6 * weights,
-        traffic=4 * number_size(plan) * weights,
+        traffic=4 * plan.itemsize * weights,
         normals=weights,
         compilations=len(members) * (2 + len(members[0].widths) / 2),
         seconds=LOADING,
     )
-    return Forecast(3 * number_size(plan) * chunk, key="model.widths", work=work)
+    return Forecast(3 * plan.itemsize * chunk, key="model.widths", work=work)
 
 
 def _sampling(member: Member) -> float:

@@ -1,0 +1,125 @@
+"""The costs of each claim, and the numbers of networks drawn for it. Loads no JAX."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ceflow.bottlenecks.costs import PAST, Sampled
+from ceflow.compiler import Plan
+from ceflow.spec import Bottleneck, Ensemble, Model, Verify
+
+MULTIPLES = (1, 2, 4, 8)
+"""Of the model's multiplicity, at which a claim on ensembles draws networks."""
+
+COPIES = 8
+"""Of the weights: a network, where it started, its gradient, and what a loop holds twice."""
+
+
+class ClaimCost(NamedTuple):
+    """What one claim costs, in numbers, not bytes: what is held and moved; its other work."""
+
+    held: float
+    moved: float
+    flops: float = 0.0
+    normals: float = 0.0
+    compilations: float = 0.0
+
+
+def _size(model: Model) -> float:
+    """Give the size of the bottleneck."""
+    assert isinstance(model, Bottleneck), "the spec lets such claims act on nothing else"
+    return model.size
+
+
+def _parameters(stage: Verify, plan: Plan, model: Model) -> float:
+    """Count those of a network with a bottleneck, at the stage's width."""
+    assert isinstance(model, Bottleneck), "the spec lets such claims act on nothing else"
+    sampled = Sampled(model, stage.width, plan.inputs, plan.outputs)
+    return sampled.encoder + sampled.decoder
+
+
+def _descent(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
+    """Count weights, hidden layers of all examples and their slopes by each output, in each step;
+    the kernels of points and their past; what was recorded."""
+    weights = _parameters(stage, plan, model)
+    n, points, outputs = stage.width, stage.points, plan.outputs
+    d = _size(model)
+    hidden = 4 * points * outputs * n
+    recorded = stage.steps * points * d * (2 * outputs + 1) + 40 * points * PAST
+    pairs = (stage.steps * points) ** 2
+    moved = stage.steps * (4 * weights + 2 * hidden) + 50 * pairs
+    flops = 12 * stage.steps * points * (1 + outputs) * weights
+    return ClaimCost(COPIES * weights + hidden + 4 * recorded, moved, flops, weights, 30)
+
+
+def _derivative(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
+    """Count for eq. 5, in float64 at any precision."""
+    weights = _parameters(stage, plan, model)
+    double = 8 / plan.itemsize
+    hidden = 6 * stage.points * stage.width
+    held = double * (COPIES * weights + hidden)
+    return ClaimCost(held, 10 * held, 20 * stage.points * weights, weights, 8)
+
+
+def _kernels(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
+    """Count for eq. 6: slopes of all examples by each output of a half."""
+    weights = _parameters(stage, plan, model)
+    d = _size(model)
+    slopes = 4 * stage.points * (d + plan.outputs) * stage.width
+    products = 2 * stage.points**2 * (d**2 + plan.outputs**2) * stage.width
+    return ClaimCost(COPIES * weights + slopes, 4 * slopes, products, weights, 11)
+
+
+def _units(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
+    """Count for eq. 41: terms of each unit, one pair of points after the other."""
+    d = _size(model)
+    held = 20 * d * stage.width
+    return ClaimCost(held, 2 * held * stage.points, 0, stage.points * stage.width * (d + 1), 10)
+
+
+def _covariances(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
+    """Count one decoder after the other, at both points of all pairs."""
+    d = _size(model)
+    hidden, pairs = 2 * stage.points * stage.width, stage.points * (2 + 2 * d) ** 2
+    moved = stage.draws * (7 * hidden + 4 * pairs)
+    normals = stage.draws * stage.width * (d + 1)
+    return ClaimCost(6 * hidden + 8 * pairs, moved, 2 * stage.draws * hidden * 2 * d, normals, 8)
+
+
+def _members(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
+    """Count for lemma 1: kernels of ensembles, one after the other."""
+    assert isinstance(model, Ensemble), "the spec lets such claims act on nothing else"
+    member, units = plan.expand(model.member).parameters, sum(model.member.widths)
+    largest, drawn = (
+        function(MULTIPLES) * model.multiplicity * times
+        for function, times in ((max, 1), (sum, stage.draws))
+    )
+    each = member + 6 * stage.points * units * plan.outputs
+    kernels = len(MULTIPLES) * stage.draws * stage.points**2
+    products = 2 * stage.points**2 * units * plan.outputs
+    held = 4 * largest * each + 6 * kernels
+    return ClaimCost(held, 4 * drawn * each, drawn * products, drawn * member, 20)
+
+
+def _trained_members(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
+    """Count for theorem 1: the same, and each member's steps between."""
+    drawn = _members(stage, plan, model)
+    assert isinstance(model, Ensemble), "the spec lets such claims act on nothing else"
+    count = sum(MULTIPLES) * model.multiplicity * stage.draws
+    units, member = sum(model.member.widths), plan.expand(model.member).parameters
+    moved = count * stage.steps * (4 * member + 8 * stage.points * units)
+    flops = 6 * count * stage.steps * stage.points * member
+    return drawn._replace(
+        moved=2 * drawn.moved + moved, flops=2 * drawn.flops + flops, compilations=30
+    )
+
+
+COSTS: dict[str, Callable[[Verify, Plan, Model], ClaimCost]] = {
+    "lemma-1": _members,
+    "theorem-1": _trained_members,
+    "lemma-3.1": _covariances,
+    "theorem-3.2": _descent,
+    "lemma-4.1": _descent,
+    "eq-5": _derivative,
+    "eq-6": _kernels,
+    "eq-41": _units,
+}
