@@ -1,4 +1,4 @@
-"""What an algorithm asks of a machine. The `costs` module of a package says it of what is in it."""
+"""The units in which algorithms say what they ask of a machine, each in a `costs` module beside."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What each way to a kernel costs, counted on layers and on sizes of products. Loads no JAX."""
+"""The costs of each way to a kernel, counted on layers and on sizes of products. Loads no JAX."""
 
 import math
 from dataclasses import dataclass
