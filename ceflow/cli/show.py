@@ -21,7 +21,7 @@ def command(run: str) -> None:
             console.print(listed)
             return
         plan = reopen(directory)
-        for part in trouble_report(directory):
+        for part in trouble_report(directory, plan):
             console.print(part)
         console.print(plan_tree(plan))
         console.print()

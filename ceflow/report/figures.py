@@ -8,7 +8,7 @@ from ceflow.blocks import Curve
 from ceflow.blocks.svg import draw_svg
 from ceflow.compiler import Plan
 from ceflow.report.collected import collected_drawing
-from ceflow.runs import Results, read_collected
+from ceflow.runs import Results, known_results, read_collected
 from ceflow.stages import kind_of
 from ceflow.store import RunDirectory
 
@@ -25,7 +25,8 @@ def write_figures(directory: RunDirectory, plan: Plan) -> None:
         for name, curve in _curves(below, its_plan):
             alike.setdefault(name, {})[run] = curve
     together = ((name, overlaid(curves)) for name, curves in alike.items())
-    collected = read_collected(directory, directory.read_json("results.json", {}))
+    known = known_results(directory, plan.document.stages)[0] if directory.exists else {}
+    collected, _ = read_collected(known)
     gathered = (
         (f"collect-{name}", collected_drawing(name, each)) for name, each in collected.items()
     )
@@ -41,7 +42,9 @@ def _is_drawn(path: Path) -> bool:
 
 def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
     """List every curve that the stages of a run have to show, by the name of its file."""
-    results = directory.read_json("results.json", {}).get("stages", {})
+    if not directory.exists:
+        return
+    results = known_results(directory, plan.document.stages)[0]["stages"]
     for name, result in Results(directory, plan.document, results).items():
         for block in kind_of(plan.document.stages[name]).describe(result):
             if isinstance(block, Curve):

@@ -19,7 +19,7 @@ from ceflow.report.layers import add_network, costs
 from ceflow.report.plot import draw
 from ceflow.report.sweeps import sweep_blocks
 from ceflow.report.text import seconds, size
-from ceflow.report.trouble import in_a_word, standing, trouble
+from ceflow.report.trouble import GO_ON, in_a_word, standing, trouble
 from ceflow.runs import Needs, Results, known_results, read_collected
 from ceflow.runs.record import read_state
 from ceflow.spec import Stage, printable
@@ -110,9 +110,12 @@ def runs_report(folder: Path) -> RenderableType | None:
     return blocks and _block(blocks)
 
 
-def trouble_report(directory: RunDirectory) -> Iterator[RenderableType]:
+def trouble_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
     """Say what is wrong with a run, and how to go on: nothing of one that is done and whole."""
-    state, (_, lost) = directory.read_json("run.json"), known_results(directory)
+    state, (_, lost) = (
+        directory.read_json("run.json"),
+        known_results(directory, plan.document.stages),
+    )
     if state["state"] == "done" and not lost:
         return
     yield Text(printable(standing(directory.path, state)), "bold yellow")
@@ -123,14 +126,22 @@ def trouble_report(directory: RunDirectory) -> Iterator[RenderableType]:
 
 def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
     """Report everything a run found, from its directory alone."""
-    known, _ = known_results(directory)
+    known, _ = known_results(directory, plan.document.stages)
     if plan.document.sweep:
         yield from map(_block, sweep_blocks(known.get("runs", {})))
         yield ""
-        for name, each in read_collected(directory, known).items():
-            yield _section(Text.assemble((name, "bold"), "  collect"), collected_blocks(name, each))
+        gathered, lost = read_collected(known)
+        found = {name: collected_blocks(name, each) for name, each in gathered.items()}
+        found |= {name: [Note(f"{why}; {GO_ON}", warning=True)] for name, why in lost.items()}
+        for name, blocks in found.items():
+            yield _section(Text.assemble((name, "bold"), "  collect"), blocks)
             yield ""
-    results = Results(directory, plan.document, known["stages"])
+    results: dict[str, Result] = {}
+    for name, result in _each(Results(directory, plan.document, known["stages"])):
+        if isinstance(result, Damaged):
+            yield _section(Text(name, "bold"), [Note(str(result), warning=True)])
+        else:
+            results[name] = result
     state = directory.read_json("run.json")
     for name, stage in plan.document.stages.items():
         if name in results:
@@ -147,6 +158,15 @@ def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
             yield _section(Text("side by side", "bold"), blocks)
             yield ""
     yield files_line(directory.path)
+
+
+def _each(results: Results) -> Iterator[tuple[str, Result | Damaged]]:
+    """Read the result of each stage, or say what of its files cannot be read."""
+    for name in results:
+        try:
+            yield name, results[name]
+        except Damaged as damage:
+            yield name, damage
 
 
 def files_line(path: Path) -> Text:

@@ -3,8 +3,8 @@
 `running` makes the plan and one run or the many of a sweep, in `directories`, once what each needs
 is `prepared` and fits the `machine` at its `rates`. `loop` does the stages of one, `sweeping` the
 runs of many: both are `work` that may end in `failures`. A `record` says what is done, `results`
-read it back with the `numbers` that JSON has. `collecting` gathers what is `collected` over a
-sweep, or `curves`.
+read it back by `reading`, with the `numbers` that JSON has. `collecting` gathers what is
+`collected` over a sweep, or `curves`.
 """
 
 from ceflow.runs.collected import read_collected

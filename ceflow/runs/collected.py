@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
+from ceflow.runs.reading import read_as, why_unreadable
 from ceflow.stages import Record, Values
-from ceflow.store import Damaged, RunDirectory
 
 Number = int | float
 
@@ -115,20 +113,21 @@ class CollectedCurves(Record):
 
 
 Collected = CollectedPoints | CollectedCurves
-_ALL: TypeAdapter[dict[str, Collected]] = TypeAdapter(dict[str, Collected])
 
 
-def read_collected(directory: RunDirectory, results: dict[str, Any]) -> dict[str, Collected]:
+def read_collected(results: Values) -> tuple[dict[str, Collected], dict[str, str]]:
     """Give the fields of what `results.json` says of each `[collect]` table.
 
-    Raises `Damaged` where it is not what this version writes.
+    Of those that are not what this version can read, say why.
     """
-    try:
-        return _ALL.validate_python(results.get("collect", {}))
-    except ValidationError:
-        path = directory.path / "results.json"
-        said = "what it says of [collect] is not what this version of ceflow writes"
-        raise Damaged(f"{path}: {said}") from None
+    known, lost = {}, {}
+    for name, table in results.get("collect", {}).items():
+        kind = CollectedCurves if "curves" in table else CollectedPoints
+        if why := why_unreadable(kind, table):
+            lost[name] = why
+        else:
+            known[name] = read_as(kind, table)
+    return known, lost
 
 
 def given(**fields: Any) -> Values:

@@ -6,6 +6,7 @@ from traceback import clear_frames
 from typing import TYPE_CHECKING
 
 from ceflow.spec import SpecError
+from ceflow.store import Damaged
 
 if TYPE_CHECKING:
     from ceflow.runs.running import Run
@@ -60,7 +61,7 @@ def sentence(error: BaseException) -> str:
         return "; ".join(fault.message for fault in error.faults)
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'a file'}: {error.strerror}"
-    if type(error) is ValueError and text:
+    if (type(error) is ValueError or isinstance(error, Damaged)) and text:
         return text
     return f"{type(error).__name__}: {text or 'it says no more'}"
 

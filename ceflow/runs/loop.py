@@ -103,7 +103,7 @@ class Loop(Work):
 
     @property
     def is_whole(self) -> bool:
-        return is_whole(self.directory, list(self.plan.document.stages))
+        return is_whole(self.directory, self.plan.document.stages)
 
     @property
     def worked(self) -> bool:
@@ -139,10 +139,10 @@ class Loop(Work):
     def _read_sound(self) -> dict[str, str]:
         """Take over the results of stages that are as they were written; why each other is not."""
         results, lost = read_results(self.directory)["stages"], {}
-        for name, stage in self.state["stages"].items():
-            if stage["state"] == "done" and name in self.plan.document.stages:
-                why = why_lost(self.directory, stage, results.get(name))
-                if why:
+        for name, stage in self.plan.document.stages.items():
+            its_state = self.state["stages"].get(name, {"state": "not begun"})
+            if its_state["state"] == "done":
+                if why := why_lost(self.directory, its_state, stage, results.get(name)):
                     lost[name] = why
                 else:
                     self.results[name] = results[name]

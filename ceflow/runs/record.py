@@ -2,10 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ceflow.stages import Values
+from ceflow.runs.reading import why_unreadable
+from ceflow.spec import Stage
+from ceflow.stages import Values, kind_of
 from ceflow.store import Damaged, RunDirectory
 from ceflow.store.digests import facts, is_sound
 
@@ -19,7 +22,7 @@ def read_state(directory: RunDirectory) -> Values:
         _is_table(state, {"state": str, "stages": dict})
         and state["state"] in STATES
         and isinstance(state.get("data"), dict | None)
-        and isinstance(state.get("files", {}), dict)
+        and _is_of_tables(state.get("files", {}))
         and all(_is_stage(stage) for stage in state["stages"].values())
         and _is_progress(state.get("runs", {"total": 0, "done": 0, "failed": []}))
     )
@@ -36,7 +39,8 @@ def _is_stage(stage: Any) -> bool:
     if not _is_table(stage, {"state": str}) or stage["state"] not in STATES:
         return False
     if stage["state"] == "done":
-        return isinstance(stage.get("seconds"), int | float)
+        took = stage.get("seconds")
+        return isinstance(took, int | float) and math.isfinite(took)
     return isinstance(stage.get("error"), str)
 
 
@@ -50,9 +54,14 @@ def _is_progress(runs: Any) -> bool:
 def read_results(directory: RunDirectory) -> Values:
     """Read results.json. Raises `Damaged` where it is not what a run writes."""
     results = directory.read_json("results.json")
-    if not _is_table(results, {"stages": dict}):
+    tables = [results.get("runs", {}), results.get("collect", {})] if results else []
+    if not _is_table(results, {"stages": dict}) or not all(map(_is_of_tables, tables)):
         raise Damaged(f"{directory.path / 'results.json'} is damaged: it is not what a run writes")
     return results
+
+
+def _is_of_tables(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, dict) for each in value.values())
 
 
 def digest(values: Any) -> str:
@@ -73,7 +82,12 @@ def facts_of(directory: RunDirectory, names: list[str]) -> Values:
 
 
 def why_lost(
-    directory: RunDirectory, stage: Values, values: Values | None, *, arrays: bool = True
+    directory: RunDirectory,
+    state: Values,
+    stage: Stage,
+    values: Values | None,
+    *,
+    arrays: bool = True,
 ) -> str:
     """Say what is wrong with what there is of a stage that was done; '' where nothing is.
 
@@ -81,11 +95,13 @@ def why_lost(
     """
     if not isinstance(values, dict):
         return "its results are gone"
-    if "results" not in stage:  # of a version that recorded none
-        return ""
-    if stage["results"] != digest(values):
+    if "results" not in state:  # of a version that recorded none
+        return why_unreadable(kind_of(stage).result, values)
+    if state["results"] != digest(values):
         return "its results were changed"
-    files = stage["files"] if isinstance(stage.get("files"), dict) else {}
+    if why := why_unreadable(kind_of(stage).result, values):
+        return why
+    files = state["files"] if isinstance(state.get("files"), dict) else {}
     return next(_lost_files(directory, files, arrays=arrays), "")
 
 
@@ -98,22 +114,25 @@ def _lost_files(directory: RunDirectory, files: Values, *, arrays: bool) -> Iter
                 yield f"{name} is not as it was written"
 
 
-def is_whole(directory: RunDirectory, stages: list[str]) -> bool:
+def is_whole(directory: RunDirectory, stages: Mapping[str, Stage]) -> bool:
     """Tell whether a run is done and all its files are as they were written."""
     try:
         state, results = read_state(directory), read_results(directory)["stages"]
     except Damaged:
         return False
-    if state["state"] != "done" or state["stages"].keys() != set(stages):
+    if state["state"] != "done" or state["stages"].keys() != stages.keys():
         return False
     if next(_lost_files(directory, state.get("files", {}), arrays=True), ""):
         return False
     return not any(
-        why_lost(directory, stage, results.get(name)) for name, stage in state["stages"].items()
+        why_lost(directory, state["stages"][name], stage, results.get(name))
+        for name, stage in stages.items()
     )
 
 
-def known_results(directory: RunDirectory) -> tuple[Values, dict[str, str]]:
+def known_results(
+    directory: RunDirectory, stages: Mapping[str, Stage]
+) -> tuple[Values, dict[str, str]]:
     """Read what of results.json is as it was written, and say what is wrong with the rest.
 
     That is by stage; of the whole of a sweep by ''. Arrays are not looked at."""
@@ -121,10 +140,11 @@ def known_results(directory: RunDirectory) -> tuple[Values, dict[str, str]]:
     if "results" in state and state["results"] != digest(results):
         return {"stages": {}}, {"": "results.json is not as it was written"}
     known, lost = {}, {}
-    for name, stage in state["stages"].items():
-        if stage["state"] == "done":
+    for name, stage in stages.items():
+        its_state = state["stages"].get(name, {"state": "not begun"})
+        if its_state["state"] == "done":
             values = results["stages"].get(name)
-            if why := why_lost(directory, stage, values, arrays=False):
+            if why := why_lost(directory, its_state, stage, values, arrays=False):
                 lost[name] = why
             else:
                 known[name] = values

@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from ceflow.blocks.html import section
 from ceflow.runs.collected import CollectedCurves, CollectedPoints
+from ceflow.runs.reading import read_as
 from ceflow.spec import Document
 from ceflow.spec.schema import without_links
 from ceflow.stages import KINDS, Record, Result, Values, kind_of
@@ -21,7 +22,7 @@ class Results(Mapping[str, Result]):
     def __init__(self, directory: RunDirectory, document: Document, found: Mapping[str, Values]):
         self.directory = directory
         self.document = document
-        self.found = found
+        self.found = {name: found[name] for name in document.stages if name in found}
         self._read = cache(self._result)
 
     def __getitem__(self, name: str) -> Result:
@@ -47,7 +48,7 @@ class Results(Mapping[str, Result]):
     def _result(self, name: str) -> Result:
         kind = kind_of(self.document.stages[name])
         try:
-            result = kind.result.model_validate(self.found[name])
+            result = read_as(kind.result, self.found[name])
         except ValidationError:
             raise Damaged(
                 f"{self.directory.path / 'results.json'}: what it says of {name!r} is not what this"

@@ -62,12 +62,14 @@ class Sweep(Work):
 
     @property
     def is_whole(self) -> bool:
-        if not is_whole(self.directory, []):
+        if not is_whole(self.directory, {}):
             return False
         found = read_results(self.directory)
         recorded = read_state(self.directory).get("results", digest(found))
-        return recorded == digest(found) and all(
-            is_whole(RunDirectory(self.directory.path / name), list(document.stages))
+        if recorded != digest(found) or found.get("runs", {}).keys() != self.documents.keys():
+            return False
+        return not read_collected(found)[1] and all(
+            is_whole(RunDirectory(self.directory.path / name), document.stages)
             for name, document in self.documents.items()
         )
 
@@ -85,7 +87,7 @@ class Sweep(Work):
     def show(self) -> None:
         results = read_results(self.directory)
         self.results = results["runs"]
-        self.collected = read_collected(self.directory, results)
+        self.collected, _ = read_collected(results)
         for name, plan in self.plan.runs.items():
             directory = RunDirectory(self.directory.path / name)
             Loop(plan, directory, _named(self.observe, name)).show()
@@ -122,7 +124,7 @@ class Sweep(Work):
         with suppress(Damaged):
             given = read_state(directory).get("files", {}).get("spec.toml")
             if given == text_facts(dumps(document)):
-                self._know(name, known_results(directory)[0]["stages"])
+                self._know(name, known_results(directory, document.stages)[0]["stages"])
 
     def _know(self, name: str, results: dict[str, Values]) -> None:
         self.results[name] = results

@@ -103,8 +103,18 @@ class RunDirectory:
             return History({})
         *lines, rest = self.read_text(self.metrics_name(name)).split("\n")
         with suppress(json.JSONDecodeError):
-            return History.of_lines([json.loads(line) for line in [*lines, rest] if line])
-        return History.of_lines([json.loads(line) for line in lines if line])
+            json.loads(rest)
+            lines.append(rest)
+        moments = [self._moment(name, number, line) for number, line in enumerate(lines, 1) if line]
+        return History.of_lines(moments)
+
+    def _moment(self, name: str, number: int, line: str) -> dict[str, Any]:
+        """Read a line of metrics. Raises `Damaged` where it is no table of numbers."""
+        with suppress(ValueError, RecursionError):
+            if isinstance(found := json.loads(line), dict):
+                return found
+        path = self.path / self.metrics_name(name)
+        raise Damaged(f"{path} is damaged: its line {number} is no moment")
 
     def array_name(self, name: str) -> str:
         return f"arrays/{name}.zarr"

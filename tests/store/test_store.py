@@ -218,3 +218,11 @@ def test_arrays_lie_where_the_contract_says(tmp_path):
     assert directory.array_name("kernel") == "arrays/kernel.zarr"
     assert (tmp_path / "arrays" / "kernel.zarr").is_dir()
     np.testing.assert_array_equal(directory.read_array("kernel"), np.eye(2))
+
+
+@pytest.mark.parametrize("lines", ["5\n", "null\n", '{"time": 0}\n{"ti\n{"time": 1}\n'])
+def test_metrics_that_are_no_moments_are_damaged(tmp_path, lines):
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics/flow.jsonl").write_text(lines)
+    with pytest.raises(Damaged, match=r"flow.jsonl is damaged: its line \d is no moment"):
+        RunDirectory(tmp_path).read_metrics("flow")

@@ -1,7 +1,9 @@
 """The result of a `kernel` stage."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from ceflow import kernels
 from ceflow.stages.result import Array, Record, Result
@@ -55,7 +57,7 @@ class KernelResult(MethodResult):
     """As in the document, `ntk` or `nngp`."""
     method: str
     """As in the document, `analytic`, `empirical` or `mean`."""
-    shape: list[int]
+    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=4)]
     """Of the matrix: (N, N), or with `outputs = "full"` (N, N, outputs, outputs)."""
     trace: float
     """The sum of the diagonal; with `outputs = "full"`, over outputs too."""
