@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ceflow.variance.fit import uncertainty
+from ceflow.variance.fit import columns, curvature_of, uncertainty
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,15 @@ def power_law(
     >>> round(law.slope, 6), round(law.factor, 6)
     (-1.0, 30.0)
     """
-    logs = _log("x", x), _log("y", y)
-    if len(logs[0]) != len(logs[1]) or len(set(logs[0].tolist())) < 2:
-        raise ValueError("a power law needs a y for each x, and at least two different x")
-    errors = np.ones(len(logs[0])) if stderrs is None else _log_errors(stderrs, logs[1])
+    given = columns({"x": x, "y": y, "stderrs": stderrs})
+    logs = _log("x", given["x"]), _log("y", given["y"])
+    if len(set(logs[0].tolist())) < 2:
+        raise ValueError("a power law needs at least two different x")
+    errors = _log_errors(given["stderrs"], logs[1]) if "stderrs" in given else np.ones_like(logs[0])
     weights = (errors.min() / errors) ** 2
     means = [float(np.average(part, weights=weights)) for part in logs]
     dx, dy = (part - mean for part, mean in zip(logs, means, strict=True))
-    curvature = float((weights * dx**2).sum())
+    curvature = curvature_of(weights, dx)
     slope = float((weights * dx * dy).sum()) / curvature
     residuals = dy - slope * dx
     squares = float((weights * residuals**2).sum())
@@ -61,15 +62,14 @@ def power_law(
     )
 
 
-def _log(name: str, values: Sequence[float] | np.ndarray) -> np.ndarray:
-    array = np.asarray(values, float)
-    if not (np.isfinite(array) & (array > 0)).all():
+def _log(name: str, values: np.ndarray) -> np.ndarray:
+    if not (values > 0).all():
         raise ValueError(f"a power law has no logarithm of {name}: its values must be above 0")
-    return np.log(array)
+    return np.log(values)
 
 
-def _log_errors(stderrs: Sequence[float] | np.ndarray, log_y: np.ndarray) -> np.ndarray:
-    errors = np.asarray(stderrs, float) / np.exp(log_y)
+def _log_errors(stderrs: np.ndarray, log_y: np.ndarray) -> np.ndarray:
+    errors = stderrs / np.exp(log_y)
     if not (np.isfinite(errors) & (errors > 0)).all():
         raise ValueError("standard errors must be above 0; leave them out where they are not known")
     return errors

@@ -1,5 +1,6 @@
 """Numbers of any type as the floats that networks and their kernels are computed in."""
 
+import math
 from typing import Any
 
 import jax
@@ -40,14 +41,29 @@ def floats(x: ArrayLike, whole: Any = float) -> Float[Array, "..."]:
     >>> print(floats(np.array([200, 100], np.uint8)) ** 2)
     [40000. 10000.]
 
-    Raises `ValueError` for what holds no numbers.
+    Raises `ValueError` for what holds no numbers, and where the type of the floats, which is
+    float32 unless JAX has those of 64 bits, cannot hold them.
     """
     given = numbers(x)
     if not isinstance(given, jax.Array):
         # JAX would cut integers of 64 bits to 32.
+        _check_held(given, jax.dtypes.canonicalize_dtype(given.dtype))
         exact = jnp.asarray(given.astype(float), whole) if is_whole(given) else given
         given = jnp.asarray(exact)
     return given.astype(whole if is_whole(given) else wider(given.dtype))
+
+
+def _check_held(given: np.ndarray, dtype: Any) -> None:
+    """Raise `ValueError` where finite numbers would become infinite, or all of them zeros."""
+    if given.dtype.itemsize <= jnp.dtype(dtype).itemsize or is_whole(given) or not given.size:
+        return
+    largest, facts = float(np.abs(given).max()), jnp.finfo(dtype)
+    most, least = float(facts.max), float(facts.tiny)
+    if most < largest < math.inf or 0 < largest < least:
+        raise ValueError(
+            f"{jnp.dtype(dtype)} cannot hold numbers of up to {largest:.2g}: bring them to the"
+            " scale of 1 (normalise, scale), or take precision float64"
+        )
 
 
 def examples(

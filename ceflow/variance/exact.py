@@ -1,6 +1,7 @@
 """Moments of one NTK entry of a ReLU or linear MLP or block, in closed form, without sampling."""
 
 import math
+import sys
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -41,7 +42,7 @@ def exact_moments(model: Member, x: Float[np.ndarray, "..."] | None = None) -> M
     positions are orthogonal, of channels squared length. See `block_moments`.
 
     Raises `ValueError` for a bias, an infinite width, another activation, a block of several groups
-    or with a projection, and an x of another shape, not finite, or 0.
+    or with a projection, an x of another shape, not finite, or 0, and moments beyond float64.
 
     >>> from ceflow.spec import Block, Mlp
     >>> moments = exact_moments(Mlp(widths=[2, 3]))
@@ -51,11 +52,24 @@ def exact_moments(model: Member, x: Float[np.ndarray, "..."] | None = None) -> M
     3.0
     """
     require_closed_form(model)
-    if isinstance(model, Block):
-        return Moments(*block_moments(model, patch_positions(model, x)))
-    scale = mean_square(model, x)
-    mean, second = _mlp_moments(model)
-    return Moments(scale * mean, scale**2 * second)
+    with np.errstate(all="ignore"):  # what comes of it is looked at
+        if isinstance(model, Block):
+            found = block_moments(model, patch_positions(model, x))
+        else:
+            scale = mean_square(model, x)
+            mean, second = _mlp_moments(model)
+            found = scale * mean, scale * (scale * second)
+    return _held(Moments(*map(float, found)))
+
+
+def _held(moments: Moments) -> Moments:
+    """Give moments back; raise `ValueError` where float64 cannot hold them to its digits."""
+    if not all(sys.float_info.min <= moment < math.inf for moment in moments):
+        raise ValueError(
+            "the moments of K are beyond what float64 can hold: bring x to the scale of 1"
+            " (normalise, scale), or take fewer layers or other weight variances"
+        )
+    return moments
 
 
 def _mlp_moments(model: Mlp) -> tuple[float, float]:

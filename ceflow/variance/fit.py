@@ -1,9 +1,14 @@
 """Algorithm 1: alpha, from moments measured at several widths."""
 
-from collections.abc import Sequence
+import math
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from ceflow._numbers import numbers
 
 CONFIDENCE = 0.95
 
@@ -38,15 +43,23 @@ def fit_alpha(
     points count by 1/S^2 and alpha is the mean of log(ratio)/S. The standard error is the larger of
     what the points' errors and what their scatter about the line say (Birge).
 
+    Raises `ValueError` where they are not numbers of as many points each, sums and ratios above 0,
+    errors no less than 0.
+
     >>> fit = fit_alpha([0.1, 0.2, 0.3], np.exp([0.34, 0.68, 1.02]))
     >>> round(fit.alpha, 6)
     3.4
     """
-    s, y = np.asarray(fan_in_sums, float), np.log(np.asarray(ratios, float))
-    errors = s if stderrs is None else np.asarray(stderrs, float) / np.asarray(ratios, float)
+    given = columns({"fan_in_sums": fan_in_sums, "ratios": ratios, "stderrs": stderrs})
+    s, measured = given["fan_in_sums"], given["ratios"]
+    if (s <= 0).any() or (measured <= 0).any():
+        raise ValueError("fan_in_sums and ratios are above 0; leave the other points out")
+    if "stderrs" in given and (given["stderrs"] < 0).any():
+        raise ValueError("stderrs are 0 or more; leave them out where they are not known")
+    y, errors = np.log(measured), given["stderrs"] / measured if "stderrs" in given else s
     errors = np.maximum(errors, 1e-12 * s)  # an error of 0 is not one to divide by
     weights = (errors.min() / errors) ** 2
-    curvature = float((weights * s**2).sum())
+    curvature = curvature_of(weights, s)
     alpha = float((weights * s * y).sum()) / curvature
     residuals = y - alpha * s
     squares = float((weights * residuals**2).sum())
@@ -60,6 +73,39 @@ def fit_alpha(
         intercept,
         slope,
     )
+
+
+def columns(given: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Convert columns of points to float64, by their names; None is left out.
+
+    Raises `ValueError` where they are not lists of as many finite numbers each, one at least.
+    """
+    found = {
+        name: np.asarray(numbers(values, real=True), float)
+        for name, values in given.items()
+        if values is not None or name != "stderrs"
+    }
+    for name, array in found.items():
+        if array.ndim != 1 or not array.size:
+            raise ValueError(f"{name} has a number for each point, not the shape {array.shape}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinity; leave those points out")
+    if len({len(array) for array in found.values()}) > 1:
+        counts = ", ".join(f"{len(array)} of {name}" for name, array in found.items())
+        raise ValueError(f"a point has one number of each, not {counts}")
+    return found
+
+
+def curvature_of(weights: np.ndarray, x: np.ndarray) -> float:
+    """Sum weighted squares; raise `ValueError` where nothing can be divided by that."""
+    with np.errstate(all="ignore"):
+        curvature = float((weights * x**2).sum())
+    if not sys.float_info.min <= curvature < math.inf:
+        raise ValueError(
+            "the points leave no slope in float64: one of them alone has weight, or they lie too"
+            " close together or too far apart; leave out those of another scale"
+        )
+    return curvature
 
 
 def uncertainty(

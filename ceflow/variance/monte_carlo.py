@@ -16,9 +16,9 @@ from ceflow.compiler.models import expand, sized
 from ceflow.compiler.nodes import Node
 from ceflow.compiler.programs import program
 from ceflow.kernels import empirical_ntk
-from ceflow.nets import numbers
+from ceflow.nets import floats, numbers
 from ceflow.seeding import Seed, partitionable
-from ceflow.spec import Block, Ensemble, Mlp, Model
+from ceflow.spec import Block, Ensemble, Mlp, Model, member_of
 from ceflow.variance.estimates import chunk_size
 
 Network = Callable[[Key[Array, ""]], eqx.Module]
@@ -58,8 +58,7 @@ def draw_ntk(
     if draws < 1:
         raise ValueError(f"draws must be 1 or more, not {draws}")
     stream = seed if isinstance(seed, Seed) else Seed(seed)
-    x1 = jnp.asarray(numbers(x1), float)
-    x2 = None if x2 is None else jnp.asarray(numbers(x2), float)
+    x1, x2 = _example("x1", x1), None if x2 is None else _example("x2", x2)
     if callable(network):
         build: Networks = partial(_each, network)
         parameters, outputs = _sizes(build, x1)
@@ -71,12 +70,25 @@ def draw_ntk(
     return _chunks(build, x1, x2, draws, stream, output, chunk_size(parameters, draws))
 
 
+def _example(name: str, x: ArrayLike) -> Float[Array, "..."]:
+    """Make one example floats of JAX's own type; raise `ValueError` where it is none."""
+    x = floats(numbers(x, real=True)).astype(float)
+    if not x.size:
+        raise ValueError(f"{name} must be one example, not of shape {x.shape}")
+    if not np.isfinite(np.asarray(x)).all():
+        raise ValueError(f"{name} holds NaN or infinity; mend it or take another example")
+    return x
+
+
 @eqx.filter_jit
 def _each(network: Network, keys: Key[Array, " chunk"]) -> Any:
     return eqx.filter_vmap(network)(keys)
 
 
 def _tree(model: Model, x: Array) -> Node:
+    said = None if isinstance(model, Block) else member_of(model).inputs
+    if said not in (None, x.size):
+        raise ValueError(f"the model takes {said} inputs, and x1 has {x.size}: give it as many")
     sizes: dict[str, Any] = {} if isinstance(model, Block) else {"inputs": x.size}
     return expand(sized(model, outputs=1, **sizes))
 

@@ -59,6 +59,10 @@ def test_what_has_no_power_law_is_refused():
         power_law([2, 2], [1.0, 1.0])
     with pytest.raises(ValueError, match="standard errors must be above 0"):
         power_law([1, 2], [1.0, 1.0], [0.0, 1.0])
+    with pytest.raises(ValueError, match="one number of each, not 2 of x, 2 of y, 3 of stderrs"):
+        power_law([1, 2], [1.0, 1.0], [1.0, 1.0, 1.0])
+    with pytest.raises(ValueError, match="leave no slope in float64: one of them alone has weight"):
+        power_law([1, 2, 3], [1.0, 2.0, 4.0], [1e-300, 1.0, 1e300])
 
 
 def test_drift_is_of_each_entry():

@@ -16,6 +16,7 @@ from ceflow.kernels import (
     eigenvalue_max,
     fit,
     relative_distance,
+    rounding_ridge,
     spectrum,
     write_tiles,
 )
@@ -256,6 +257,45 @@ def test_a_kernel_that_is_not_finite_is_refused(where: tuple[int, int], memory: 
     for use in (lambda: fit(matrix, Y, memory=memory), lambda: spectrum(matrix, memory=memory)):
         with pytest.raises(ValueError, match="holds NaN or infinity"):
             use()
+
+
+NO_KERNELS: dict[str, tuple[Any, str]] = {
+    "not square": (np.ones((3, 2)), r"square matrix of 1 row or more, not of shape \(3, 2\)"),
+    "a row": (np.ones(3), "a square matrix of 1 row or more"),
+    "a number": (1.0, "a square matrix of 1 row or more"),
+    "nothing": (np.zeros((0, 0)), "a square matrix of 1 row or more"),
+    "blocks": (np.ones((2, 2, 2)), "a square matrix of 1 row or more"),
+    "not symmetric": (np.arange(9.0).reshape(3, 3), r"entries \(0, 2\) and \(2, 0\) .* 2 and 6"),
+    "not finite": (np.diag([1.0, np.inf]), "holds NaN or infinity"),
+}
+
+
+@pytest.mark.parametrize("case", NO_KERNELS)
+def test_what_is_no_kernel_is_refused_at_every_door(case: str):
+    matrix, says = NO_KERNELS[case]
+    y = np.ones(len(matrix) if np.ndim(matrix) else 1)
+    of_two = (lambda k: fit(k, y), lambda k: alignment(k, y))
+    for use in (spectrum, eigenvalue_max, rounding_ridge, *of_two):
+        with pytest.raises(ValueError, match=says):
+            use(matrix)
+
+
+def test_a_kernel_is_symmetric_to_rounding(memory: int):
+    noise = np.random.default_rng(0).uniform(-1, 1, KERNEL.shape)
+    assert np.isfinite(fit(KERNEL * (1 + 1e-15 * noise), Y, memory=memory)).all()
+
+
+def test_what_float64_cannot_hold_is_refused():
+    with pytest.raises(ValueError, match="the kernel is 0, or too small for float64"):
+        fit(1e-310 * np.eye(3), np.ones(3))
+    with pytest.raises(ValueError, match="coefficients are beyond float64"):
+        fit(1e-200 * np.eye(3), np.full(3, 1e200))
+
+
+def test_targets_that_are_not_finite_are_refused():
+    for use in (fit, alignment):
+        with pytest.raises(ValueError, match="targets hold NaN or infinity"):
+            use(np.eye(2), np.array([1.0, np.nan]))
 
 
 def test_wrong_targets_and_ridges_are_refused():

@@ -4,6 +4,8 @@ Statistical tests allow at least 5 standard errors of the statistic they look at
 below 1e-6 each, and seeds are fixed.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike
@@ -160,3 +162,26 @@ def test_exact_moments_from_width_20_to_500_give_an_alpha_near_3_4():
     assert 3.3 < fit.alpha < 3.5
     assert fit.interval is not None
     assert fit.interval[0] < 3.44 < fit.interval[1]
+
+
+SUMS, RATIOS = [0.1, 0.2, 0.3], [1.1, 1.2, 1.3]
+WRONG: dict[str, tuple[Any, Any, Any, str]] = {
+    "fewer ratios": (SUMS, [1.1], None, "one number of each, not 3 of fan_in_sums, 1 of ratios"),
+    "one error for all": (SUMS, RATIOS, [0.1], "not 3 of fan_in_sums, 3 of ratios, 1 of stderrs"),
+    "none": ([], [], None, "fan_in_sums has a number for each point"),
+    "no list": (0.1, 1.1, None, "fan_in_sums has a number for each point"),
+    "None": (None, RATIOS, None, "array of numbers is wanted"),
+    "NaN": (SUMS, [1.1, np.nan, 1.3], None, "ratios holds NaN or infinity"),
+    "a negative S": ([-0.1, 0.2, 0.3], RATIOS, None, "fan_in_sums and ratios are above 0"),
+    "a ratio of 0": (SUMS, [0.0, 1.2, 1.3], None, "fan_in_sums and ratios are above 0"),
+    "a negative error": (SUMS, RATIOS, [-1, 0.1, 0.1], "stderrs are 0 or more"),
+    "an error of NaN": (SUMS, RATIOS, [np.nan, 0.1, 0.1], "stderrs holds NaN or infinity"),
+    "sums of all scales": ([1e-300, 1e-200, 1e-180], RATIOS, None, "leave no slope in float64"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_are_no_points_is_refused(case: str):
+    sums, ratios, stderrs, says = WRONG[case]
+    with pytest.raises(ValueError, match=says):
+        variance.fit_alpha(sums, ratios, stderrs)

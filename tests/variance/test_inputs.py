@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from ceflow.spec import Mlp
+from ceflow.spec import Block, Mlp
 from ceflow.variance import draw_inputs, exact_moments, sample_ntk
 
 
@@ -48,6 +48,22 @@ def test_kernel_of_an_mlp_is_as_large_as_its_input():
 def test_an_input_that_does_not_fit_is_refused(x, message):
     with pytest.raises(ValueError, match=message):
         exact_moments(Mlp(widths=(4,), inputs=3), x)
+
+
+@pytest.mark.parametrize(
+    ("model", "scale"),
+    [
+        (Mlp(widths=(4,), inputs=3), 1e200),
+        (Mlp(widths=(4,), inputs=3), 1e-200),
+        (Mlp(widths=(4,), inputs=3), 1e-80),
+        (Block(widths=(4, 4), channels=1), 1e200),
+        (Mlp(widths=(1,) * 3000, inputs=3), 1.0),
+    ],
+)
+def test_moments_beyond_float64_are_refused(model, scale):
+    x = scale * np.ones(3 if isinstance(model, Mlp) else (1, 3, 3))
+    with pytest.raises(ValueError, match="moments of K are beyond what float64 can hold: bring x"):
+        exact_moments(model, x)
 
 
 def test_moments_and_draws_without_weights_load_no_jax():

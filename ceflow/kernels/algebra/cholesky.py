@@ -12,7 +12,7 @@ import scipy.linalg
 from jaxtyping import Float
 
 from ceflow._machine import MEMORY
-from ceflow.kernels.algebra.matrix import Matrix, as_matrix, epsilon, fits, numbers
+from ceflow.kernels.algebra.matrix import Matrix, as_kernel, as_matrix, epsilon, fits, numbers
 from ceflow.store.tiles import TileStore, triangle
 
 
@@ -68,7 +68,7 @@ def rounding_ridge(kernel: Matrix) -> float:
     Entries are off by a few `eps sqrt(K_ii K_jj)`, which moves no eigenvalue by more than that of
     the trace.
     """
-    kernel = as_matrix(kernel)
+    kernel = as_kernel(kernel)
     return 10 * epsilon(kernel) * float(kernel.diagonal().sum(dtype=float))
 
 

@@ -13,7 +13,7 @@ from ceflow._machine import MEMORY
 from ceflow.kernels.algebra.cholesky import SingularError, factored, rounding_ridge
 from ceflow.kernels.algebra.matrix import (
     Matrix,
-    as_matrix,
+    as_kernel,
     epsilon,
     finite,
     fits,
@@ -52,7 +52,7 @@ def spectrum(kernel: Matrix, *, memory: int = MEMORY, scratch: Path | None = Non
     >>> spectrum(np.diag([1.0, 2.0, 8.0]))
     Spectrum(eigenvalue_max=8.0, eigenvalue_min=1.0, condition=8.0)
     """
-    kernel = as_matrix(kernel)
+    kernel = as_kernel(kernel)
     if fits(len(kernel), memory):
         eigenvalues = np.linalg.eigvalsh(numbers(kernel))
         smallest, largest = float(eigenvalues[0]), float(eigenvalues[-1])
@@ -77,7 +77,7 @@ def eigenvalue_max(kernel: Matrix) -> float:
     >>> round(eigenvalue_max(np.diag([1.0, 2.0, 8.0])), 12)
     8.0
     """
-    kernel = as_matrix(kernel)
+    kernel = as_kernel(kernel)
     return _lanczos(lambda v: kernel @ v, len(kernel))
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from ceflow.kernels.algebra.matrix import (
     Matrix,
-    as_matrix,
+    as_kernel,
     finite,
     norm,
     row_blocks,
@@ -37,7 +37,7 @@ def alignment(
     >>> alignment(np.outer([1.0, -1.0], [1.0, -1.0]), np.array([1.0, -1.0]))
     1.0
     """
-    kernel = as_matrix(kernel)
+    kernel = as_kernel(kernel)
     y = rows_of(targets, "targets")
     y = y.reshape(len(y), -1)
     size = len(kernel)

@@ -34,16 +34,44 @@ def as_matrix(kernel: Any) -> Any:
     return array.astype(float) if array.dtype.kind in "biu" else array
 
 
+def as_kernel(kernel: Any) -> Any:
+    """Do the same, and see that it is a kernel of examples with themselves.
+
+    Raises `ValueError` unless what is in memory is square, of one row or more, finite, and
+    symmetric to rounding. One on disk is symmetric as it lies there.
+    """
+    kernel = as_matrix(kernel)
+    if not isinstance(kernel, np.ndarray):
+        return kernel
+    shape = kernel.shape
+    if len(shape) != 2 or shape[0] != shape[1] or not shape[0]:
+        raise ValueError(f"a kernel is a square matrix of 1 row or more, not of shape {shape}")
+    largest = max(float(np.abs(finite(block)).max()) for _, block in row_blocks(kernel))
+    for rows, block in row_blocks(kernel):
+        apart = np.abs(block.astype(float) - kernel[:, rows].T)
+        if (apart > math.sqrt(epsilon(kernel)) * largest).any():
+            i, j = (int(k) for k in np.unravel_index(apart.argmax(), apart.shape))
+            i += rows.start
+            raise ValueError(
+                f"a kernel is symmetric, and the entries ({i}, {j}) and ({j}, {i}) of this matrix"
+                f" are {kernel[i, j]:.4g} and {kernel[j, i]:.4g}: is it the kernel of examples with"
+                " themselves?"
+            )
+    return kernel
+
+
 def values_of(array: Any) -> Float[np.ndarray, "..."]:
     """Convert real numbers to float64."""
     return np.asarray(nets.numbers(array, real=True), float)
 
 
 def rows_of(array: Any, what: str) -> Float[np.ndarray, "n ..."]:
-    """Convert real numbers to float64, a row an example."""
+    """Convert finite real numbers to float64, a row an example."""
     values = values_of(array)
     if not values.ndim:
         raise ValueError(f"{what} are an array with a row for each example, not one number")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{what} hold NaN or infinity; leave those examples out")
     return values
 
 
@@ -109,6 +137,8 @@ def relative_distance(kernel: Matrix, reference: Matrix) -> float:
     1.0
     """
     kernel, reference = as_matrix(kernel), as_matrix(reference)
+    if len(kernel.shape) != 2:
+        raise ValueError(f"a kernel is a matrix, not of shape {tuple(kernel.shape)}")
     if kernel.shape != reference.shape:
         raise ValueError(
             f"a kernel of {kernel.shape} has no distance from one of {reference.shape}"

@@ -1,6 +1,7 @@
 """Kernel regression, from kernels in memory or on disk."""
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ from jaxtyping import Float
 
 from ceflow._machine import MEMORY
 from ceflow.kernels.algebra.cholesky import SingularError, factored, rounding_ridge
-from ceflow.kernels.algebra.matrix import Matrix, as_matrix, rows_of
+from ceflow.kernels.algebra.matrix import Matrix, as_kernel, rows_of
+
+VANISHED = "the kernel is 0, or too small for float64: are all inputs 0?"
 
 
 def fit(
@@ -27,29 +30,35 @@ def fit(
     Cholesky factor in float64: in `memory` (bytes) where three matrices fit, else in tiles in a
     temporary folder of `scratch`, by default beside a kernel on disk (20,000 rows: 1.6 GB).
 
-    Raises `ValueError` where the shapes disagree, the ridge is below 0, the kernel is not finite or
-    0, and `SingularError`, which is one, where it is singular to rounding: the message gives the
-    ridge that it takes.
+    Raises `ValueError` where the shapes disagree, the ridge is below 0, targets are not finite, the
+    kernel is not finite, not symmetric or 0, and `SingularError`, which is one, where it is
+    singular to rounding: the message gives the ridge that it takes.
 
     >>> fit(np.eye(2), np.array([1.0, -1.0]), ridge=1.0)
     array([ 0.5, -0.5])
     """
-    kernel, targets = as_matrix(kernel), rows_of(targets, "targets")
+    kernel, targets = as_kernel(kernel), rows_of(targets, "targets")
     if len(targets) != len(kernel):
         raise ValueError(f"{len(targets)} targets do not go with a kernel of {len(kernel)} rows")
     if not (math.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"a ridge is a number of 0 or more, not {ridge!r}")
+    if rounding_ridge(kernel) + ridge < sys.float_info.min:
+        raise ValueError(VANISHED)
     try:
         with factored(kernel, ridge, memory=memory, scratch=scratch) as factor:
-            return factor.solve(targets)
+            coefficients = factor.solve(targets)
     except SingularError:
         raise _explained(kernel, ridge) from None
+    if not np.isfinite(coefficients).all():
+        raise ValueError(
+            "the coefficients are beyond float64: bring the kernel and the targets to the scale of"
+            " 1, or give a ridge"
+        )
+    return coefficients
 
 
 def _explained(kernel: Matrix, ridge: float) -> ValueError:
     enough = rounding_ridge(kernel)
-    if enough == 0:
-        return ValueError("the kernel is 0, or too small for float64: are all inputs 0?")
     if ridge >= enough:
         return ValueError(
             "the kernel has eigenvalues below 0 by more than rounding: is it a kernel?"

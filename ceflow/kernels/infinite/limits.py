@@ -23,7 +23,7 @@ from ceflow.kernels.infinite.moments import Moments, from_angle
 from ceflow.kernels.infinite.pairwise import pairwise
 from ceflow.kernels.infinite.recursion import through_layers
 from ceflow.kernels.infinite.spatial import image_error, image_kernels
-from ceflow.nets import floats
+from ceflow.nets import floats, numbers
 from ceflow.spec import Block, Bottleneck, Ensemble, Mlp, Model, Resnext, member_of
 
 Activation = Callable[[Array], Array]
@@ -189,10 +189,10 @@ def _held(kernel: Array, x1: Array, x2: Array | None) -> Array:
     """Give the kernel, if its numbers are held by their type; else raise `ValueError`."""
     if isinstance(kernel, Tracer):
         return kernel
-    numbers = np.asarray(jnp.diagonal(kernel) if x2 is None else kernel)
-    held = np.isfinite(numbers).all()
+    found = np.asarray(jnp.diagonal(kernel) if x2 is None else kernel)
+    held = np.isfinite(found).all()
     if x2 is None and held:
-        vanished = np.abs(numbers) < jnp.finfo(kernel.dtype).tiny
+        vanished = np.abs(found) < jnp.finfo(kernel.dtype).tiny
         held = not (vanished.any() and np.asarray(x1)[vanished].any())
     if not held:
         _within(math.inf, x1, x2)
@@ -219,7 +219,8 @@ def _image_arguments(
 
 def _patches(x: Any, shape: tuple[int, ...]) -> Any:
     """Reshape rows of a patch's numbers to patches."""
-    return jnp.reshape(floats(x), (-1, *shape)) if np.shape(x)[1:] == (math.prod(shape),) else x
+    rows = numbers(x)
+    return rows.reshape(-1, *shape) if rows.shape[1:] == (math.prod(shape),) else rows
 
 
 def _shape(root: nodes.Node) -> tuple[int, ...]:
@@ -243,11 +244,13 @@ def _checked(
         raise ValueError(f"x1 and x2 must hold real numbers, not {dtype}")
     for name, x in (("x1", one), ("x2", two)):
         if not isinstance(x, Tracer) and not np.isfinite(x).all():
-            given = np.asarray(x1 if x2 is None or x is one else x2)
-            if np.isfinite(given).all():
-                raise ValueError(OUT_OF_RANGE.format(np.abs(given).max(), dtype) + IN_DOUBLE)
             raise ValueError(f"{name} holds NaN or infinity; leave those examples out")
-    return one.astype(dtype), None if x2 is None else two.astype(dtype)
+    one, other = one.astype(dtype), None if x2 is None else two.astype(dtype)
+    if not isinstance(one, Tracer) and not isinstance(other, Tracer):
+        largest = max(float(np.abs(x).max()) for x in map(np.asarray, (one, two)))
+        if 0 < largest < float(jnp.finfo(dtype).tiny):  # which products take for 0
+            _within(math.inf, one, other)
+    return one, other
 
 
 def _root(model: Model, inputs: int, activation: Activation | None) -> nodes.Node:
@@ -323,7 +326,7 @@ def _within(
     """Give the error of inputs; raise `ValueError` where none can be given."""
     if isinstance(error, Tracer) or not np.isinf(error):
         return error
-    largest = max(float(jnp.abs(x).max()) for x in (x1, x2) if x is not None)
+    largest = max(float(np.abs(np.asarray(x)).max()) for x in (x1, x2) if x is not None)
     said = OUT_OF_RANGE.format(largest, x1.dtype)
     raise ValueError(said + (IN_DOUBLE if x1.dtype == jnp.float32 else ""))
 
