@@ -18,6 +18,28 @@ QUICKLY = {
 """Folders and files whose tests hold formulas or words, on small arrays: they mostly compile."""
 
 
+SELDOM = {
+    line
+    for line in (Path(__file__).parent / "seldom.txt").read_text().splitlines()
+    if not line.startswith("#")
+}
+"""The nodes below tests/ that only `make test-slow` runs."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before those that are not asked for are left out
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark as slow what `seldom.txt` names. A line that names nothing in a file that is collected
+    is an error: its case was renamed, and would run with the quick ones."""
+    nodes = {item.nodeid.removeprefix("tests/"): item for item in items}
+    for node in SELDOM & nodes.keys():
+        nodes[node].add_marker(pytest.mark.slow)
+    if all("::" not in argument for argument in config.args):
+        files = {node.partition("::")[0] for node in nodes}
+        gone = sorted(n for n in SELDOM - nodes.keys() if n.partition("::")[0] in files)
+        if gone:
+            raise pytest.UsageError(f"tests/seldom.txt names what is no test: {', '.join(gone)}")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def compiled(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compile for some folders with few optimisations, and let go of what a file's tests compile.

@@ -40,6 +40,8 @@ ATTEMPTS = 200
 
 SECONDS, MEMORY, COMPILATIONS = 3.0, 6e8, 43
 """The most that the stages of a document may need by their forecasts."""
+OFTEN = 0.3
+"""Which part of those seconds and compilations a document of the fast tests may need."""
 
 
 class Wrong(AssertionError):
@@ -68,12 +70,13 @@ def write_files(folder: Path) -> None:
         (folder / "cifar-10-batches-bin" / file).write_bytes(b"".join(records))
 
 
-def judge(seed: int, folder: Path) -> tuple[int, str]:
-    """The first document of a seed that is run, and how it ended. Raises `Wrong`."""
+def judge(seed: int, folder: Path, share: float = 1.0) -> tuple[int, str]:
+    """Run the first document of a seed that is sound and needs no more than a share of what small
+    ones may. Tells which it is and how it ended. Raises `Wrong`."""
     for attempt in range(ATTEMPTS):
         try:
             prepared = sound(tree_of(seed, attempt))
-            if prepared is not None and small(prepared):
+            if prepared is not None and small(prepared, share):
                 return attempt, run(prepared, folder / f"{seed}")
         except Wrong as error:
             raise Wrong(f"document {attempt} of seed {seed}: {error}") from error
@@ -92,14 +95,15 @@ def sound(tree: Tree) -> Prepared | None:
         return None
 
 
-def small(prepared: Prepared) -> bool:
-    """Whether little memory and work is forecast, by rates that are the same on every machine."""
+def small(prepared: Prepared, share: float) -> bool:
+    """Tell whether little memory and work is forecast, by rates that are the same on every
+    machine."""
     stages = [stage for run in prepared.forecasts.values() for stage in run.values()]
     work = [stage.work for stage in stages]
     seconds = sum(w.flops / 1e9 + w.traffic / 1e9 + w.normals / 1e7 + w.seconds for w in work)
     compilations = sum(w.compilations for w in work)
     memory = max((stage.memory for stage in stages), default=0)
-    return memory < MEMORY and seconds < SECONDS and compilations < COMPILATIONS
+    return memory < MEMORY and seconds < share * SECONDS and compilations < share * COMPILATIONS
 
 
 def run(prepared: Prepared, path: Path) -> str:

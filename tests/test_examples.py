@@ -1,8 +1,11 @@
-"""Every spec in examples/ runs to its end, and says what it is there to say."""
+"""Every spec in examples/ runs to its end, in the memory that was forecast, and says what it is
+there to say."""
 
 import json
 import math
 import os
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -13,7 +16,8 @@ import pytest
 import snapshots
 
 import ceflow
-from ceflow.spec import Cifar10, Idx, network_name
+from ceflow.runs import prepare
+from ceflow.spec import Cifar10, Document, Idx, dumps, network_name, variants
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SPECS = sorted(str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.toml"))
@@ -34,6 +38,12 @@ SLOW = {
     "collegial/fig2-neural-mean-kernel.toml",
     "dynamics/infinite.toml",
 }
+SWEEPS = {
+    name
+    for name in SPECS
+    if not name.endswith(LARGE) and "\n[sweep]" in (EXAMPLES / name).read_text()
+}
+"""Examples of many runs."""
 RUN = [
     pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
     for name in SPECS
@@ -41,17 +51,34 @@ RUN = [
 ]
 
 
+FACTOR = 2.0
+"""What a forecast of memory or disk promises."""
+
+
+def load(name: str) -> Document:
+    """Load an example; skip the test where its data are not here."""
+    document = ceflow.load(EXAMPLES / name)
+    if isinstance(document.data, Idx | Cifar10) and "CEFLOW_DATA" not in os.environ:
+        pytest.skip(f"{name} needs data: set CEFLOW_DATA")
+    return document
+
+
+def run_alone(spec: Path, document: Document, out: Path) -> ceflow.Run:
+    """Run a spec by the command, in a process whose memory is its own, and open what it left."""
+    command = [sys.executable, "-m", "ceflow", "run", str(spec), "--out", str(out), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return ceflow.run(document, out)
+
+
 @pytest.fixture(scope="session")
 def example(tmp_path_factory: pytest.TempPathFactory):
-    """Run an example, once a session; skip one whose data are not here."""
+    """Run an example, once a session."""
     folder = tmp_path_factory.mktemp("examples")
 
     @cache
     def run(name: str) -> ceflow.Run:
-        document = ceflow.load(EXAMPLES / name)
-        if isinstance(document.data, Idx | Cifar10) and "CEFLOW_DATA" not in os.environ:
-            pytest.skip(f"{name} needs data: set CEFLOW_DATA")
-        return ceflow.run(document, mkdtemp(dir=folder))
+        return run_alone(EXAMPLES / name, load(name), Path(mkdtemp(dir=folder)) / "run")
 
     return run
 
@@ -67,10 +94,47 @@ def test_there_are_examples():
 
 @pytest.mark.parametrize("name", RUN)
 def test_example_runs_to_its_end(example, name):
-    run, document = example(name), ceflow.load(EXAMPLES / name)
+    run, document = example(name), load(name)
     of_runs = run.results.values() if document.sweep else [run.results]
     assert all(list(results) == list(document.stages) for results in of_runs)
     assert json.loads((run.path / "run.json").read_text())["state"] == "done"
+
+
+def assert_as_forecast(run: ceflow.Run, document: Document) -> None:
+    """Compare what each stage took with what was forecast."""
+    forecasts = prepare(ceflow.compile(document)).needs()
+    state = json.loads((run.path / "run.json").read_text())["stages"]
+    for name, fact in state.items():
+        stores = [
+            run.path / "arrays" / f"{name}.zarr",
+            *(run.path / "arrays").glob(f"{name}.*.zarr"),
+        ]
+        files = {path for store in stores for path in store.rglob("*") if path.is_file()}
+        disk = sum(path.stat().st_size for path in files)
+        for what, said, taken in (
+            ("memory", forecasts[name].memory, fact["memory"]),  # null where no system tells it
+            ("disk", forecasts[name].disk, disk),
+        ):
+            if said and taken:
+                ratio = said / taken
+                assert 1 / FACTOR < ratio < FACTOR, f"{name}: {ratio:.2f} of {taken:,} of {what}"
+            else:
+                assert what == "memory" or said == taken
+
+
+@pytest.mark.parametrize("name", [name for name in RUN if name.values[0] not in SWEEPS])
+def test_memory_and_disk_are_as_forecast(example, name):
+    assert_as_forecast(example(name), load(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("last", [0, -1])
+@pytest.mark.parametrize("name", sorted(SWEEPS))
+def test_so_they_are_of_the_first_and_the_last_run_of_a_sweep(tmp_path, name, last):
+    document = list(variants(load(name)).values())[last]
+    spec = tmp_path / "spec.toml"
+    spec.write_text(dumps(document))
+    assert_as_forecast(run_alone(spec, document, tmp_path / "run"), document)
 
 
 @pytest.mark.parametrize("name", [name for name in SPECS if snapshots.snapshot(name).exists()])
@@ -233,10 +297,7 @@ def test_quickstart_shows_the_smooth_ensemble_smoother_and_the_compact_one_as_sm
 
 @pytest.mark.parametrize("name", [name for name in SPECS if name.endswith(LARGE)])
 def test_large_examples_are_sound(name):
-    document = ceflow.load(EXAMPLES / name)
-    if isinstance(document.data, Idx | Cifar10) and "CEFLOW_DATA" not in os.environ:
-        pytest.skip(f"{name} needs data: set CEFLOW_DATA")
-    ceflow.compile(document)
+    ceflow.compile(load(name))
 
 
 @pytest.mark.slow

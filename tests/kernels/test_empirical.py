@@ -24,6 +24,9 @@ from ceflow.spec import Ensemble
 
 REPEATED = ("ensemble of ensembles", "ensemble of eqx.nn.MLP", "ensemble of convolutions", "deep")
 """Networks whose parts are tried by themselves."""
+# what takes minutes on the whole table takes seconds on these; `make test-slow` does it all
+OFTEN = ["relu", "ensemble", "eqx.nn.MLP", "tied", "grouped convolution", "attention", "scaled"]
+SELDOM = [name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow) for name in MODULES]
 
 
 @pytest.mark.parametrize(
@@ -35,16 +38,11 @@ def test_kernel_is_that_of_the_jacobians(name: str, x64: None):
     assert_close(empirical_ntk(module, x[:3], x[1:]), expected[:3, 1:], DOUBLE)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", SELDOM)
 def test_trace_is_the_sum_of_the_diagonal_over_outputs(name: str, x64: None):
     module, x, expected = answer(name)
     trace = np.trace(expected, axis1=2, axis2=3)
     assert_close(empirical_ntk(module, x, trace=True), trace, DOUBLE)
-
-
-# what takes minutes on the whole table takes seconds on these; `make test-slow` does it all
-OFTEN = ["relu", "ensemble", "eqx.nn.MLP", "tied", "grouped convolution", "attention", "scaled"]
-SELDOM = [name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow) for name in MODULES]
 
 
 @pytest.mark.parametrize("name", SELDOM)

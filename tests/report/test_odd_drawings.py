@@ -86,9 +86,11 @@ def words_of(svg: str) -> set[str]:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_any_text_is_drawn_as_letters(name):
-    for drawing in drawings((1.0, 2.0, 3.0), TEXTS[name]):
-        assert "<path" in draw_svg(drawing)
-        ElementTree.fromstring(draw_svg(drawing))
+    *_, curve, heatmap = drawings((1.0, 2.0), TEXTS[name])  # scales do not change letters
+    for drawing in (curve, heatmap):
+        svg = draw_svg(drawing)
+        assert "<path" in svg
+        ElementTree.fromstring(svg)
 
 
 @pytest.mark.parametrize("name", NUMBERS)

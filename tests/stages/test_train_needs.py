@@ -113,7 +113,7 @@ MEASURED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("case", MEASURED)
 def test_memory_and_disk_are_as_forecast(case, tmp_path):
-    """Within a factor of 2, as every example's are (tests/test_forecasts.py)."""
+    """Within a factor of 2, as every example's are (tests/test_examples.py)."""
     path, out = tmp_path / "spec.toml", tmp_path / "run"
     path.write_text(dumps(MEASURED[case]))
     _, planned = (
