@@ -19,7 +19,7 @@ from ceflow._lazy import lazy
 if TYPE_CHECKING:
     from ceflow import bottlenecks, data, dynamics, kernels, search, spec, variance
     from ceflow.compiler import Plan, compile
-    from ceflow.runs import Run, RunError, run
+    from ceflow.runs import Run, RunError, open_run, run
     from ceflow.spec import Document, SpecError, dumps, load, loads
 
 __version__ = "0.1.0"
@@ -37,6 +37,7 @@ __all__ = [
     "kernels",
     "load",
     "loads",
+    "open_run",
     "run",
     "search",
     "spec",
@@ -60,6 +61,7 @@ __getattr__, __dir__ = lazy(
         "ceflow.runs": (
             "Run",
             "RunError",
+            "open_run",
             "run",
         ),
     },

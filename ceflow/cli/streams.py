@@ -54,6 +54,8 @@ class _Patient(io.FileIO):
 
 def _patient(stream: Any) -> Any:
     """Put a stream over a file that is patient; leave one that is no file as it is."""
+    if stream is None:  # it was closed before this process began
+        return open(os.devnull, "w", encoding="utf-8")
     if os.name == "nt":  # a console is written by other means there
         return stream
     try:

@@ -4,7 +4,7 @@
 is `prepared` and fits the `machine` at its `rates`. `loop` does the stages of one, `sweeping` the
 runs of many: both are `work` that may end in `failures`. A `record` says what is done, `results`
 read it back by `reading`, with the `numbers` that JSON has. `collecting` gathers what is
-`collected` over a sweep, or `curves`.
+`collectable` and `collected` over a sweep, or `curves`.
 """
 
 from ceflow.runs.collected import read_collected
@@ -12,7 +12,7 @@ from ceflow.runs.failures import Failure, RunError
 from ceflow.runs.prepared import Needs, Prepared, prepare
 from ceflow.runs.record import known_results
 from ceflow.runs.results import Results, results_schema
-from ceflow.runs.running import Run, reopen, run, run_prepared
+from ceflow.runs.running import Run, open_run, reopen, run, run_prepared
 
 __all__ = [
     "Failure",
@@ -22,6 +22,7 @@ __all__ = [
     "Run",
     "RunError",
     "known_results",
+    "open_run",
     "prepare",
     "read_collected",
     "reopen",

@@ -8,6 +8,7 @@ from ceflow import stages
 from ceflow.compiler import Plan
 from ceflow.costs import Work
 from ceflow.runs import machine
+from ceflow.runs.collectable import collect_faults
 from ceflow.runs.rates import MachineRates, rates
 from ceflow.spec import (
     Bottleneck,
@@ -89,6 +90,9 @@ def prepare(plan: Plan) -> Prepared:
     sweep for every run that would need more, at the swept values that bring it about, and for what
     cannot be done where that is so of all its runs: else the others are done.
     """
+    with placing(plan.document.origin):
+        if faults := list(collect_faults(plan)):
+            raise SpecError(*faults)
     models = {run: _expected_models(each) for run, each in plan.runs.items()}
     impossible = {run: list(_stage_faults(plan.runs[run], models[run])) for run in models}
     if all(impossible.values()):

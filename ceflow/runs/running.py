@@ -10,10 +10,11 @@ from ceflow.blocks.html import section
 from ceflow.compiler import Plan, compile, plan_of
 from ceflow.data import Extent
 from ceflow.events import Observer, ignore
-from ceflow.runs.collected import Collected
+from ceflow.runs.collected import Collected, read_collected
 from ceflow.runs.failures import RunError
+from ceflow.runs.numbers import listed
 from ceflow.runs.prepared import Prepared, prepare
-from ceflow.runs.record import read_results, read_state
+from ceflow.runs.record import known_results, read_results, read_state
 from ceflow.runs.results import Results
 from ceflow.runs.sweeping import Sweep, perform
 from ceflow.spec import Document, Examined, Fault, SpecError, examined, stack
@@ -44,8 +45,7 @@ class Run:
         Raises `KeyError` for a stage that left none, `Damaged`, a `ValueError`, where its files are
         not as they were written.
         """
-        run, _, name = stage.rpartition("/")
-        directory = RunDirectory(self.path / run)
+        directory, name, _ = self._of(stage)
         if not directory.has_array(name):
             raise KeyError(f"the stage {stage!r} left no array")
         return directory.read_array(name)
@@ -57,14 +57,40 @@ class Run:
         where pandas is installed, else a dictionary. Raises `KeyError` for a stage that is not
         there, `ValueError` for one without rows.
         """
-        run, _, name = stage.rpartition("/")
-        result = (self.results[run] if run else self.results)[name]
-        columns = result.columns()
+        directory, name, result = self._of(stage)
+        try:
+            columns = result.columns()
+        except ValueError:
+            if directory.has_array(name):
+                said = f"{stage!r} found no rows, but an array: array({stage!r}) reads it"
+                raise ValueError(said) from None
+            raise
         try:
             from pandas import DataFrame  # pyright: ignore[reportMissingImports]
         except ImportError:
             return columns
         return DataFrame({key: list(column) for key, column in columns.items()})
+
+    def _of(self, stage: str) -> tuple[RunDirectory, str, Any]:
+        """Find the directory, the name there and the result of a stage. An array beside that of
+        its stage is named after it, as `"kernel.stderr"`."""
+        if not isinstance(stage, str):
+            raise TypeError(f"a stage is named by a text, not by a {type(stage).__name__}")
+        run, _, name = stage.rpartition("/")
+        results = self.results
+        if not isinstance(results, Results) and all(
+            isinstance(each, Results) for each in results.values()
+        ):  # a sweep
+            if run not in results:
+                said = f"there is no run {run!r}" if run else f"{stage!r} names no run and stage"
+                raise KeyError(f"{said}; RUN/STAGE is wanted, of the runs {listed([*results])}")
+            results = results[run]
+        elif run:
+            raise KeyError(f"there is no {stage!r}: this is one run; its stages are {[*results]}")
+        found = name.partition(".")[0]
+        if found not in results:
+            raise KeyError(f"no stage {found!r} is done; there are {listed([*results])}")
+        return RunDirectory(self.path / run), name, results[found]
 
     def _repr_html_(self) -> str:
         """Show it in a notebook as the terminal does; of a sweep, what was done."""
@@ -114,12 +140,42 @@ def run_prepared(
     fail_fast: bool = False,
 ) -> Run:
     """Do the same with a document that was checked already, and is not checked again."""
+    if out is not None and "\0" in str(out):
+        raise SpecError(Fault("CE501", "the path of a run has a null character, which no file has"))
     work = perform(prepared.plan, out, observe, fail_fast=fail_fast)
     collected = work.collected if isinstance(work, Sweep) else {}
     done = Run(work.directory.path, work.found, collected)
     if work.failures:
         raise RunError(done, tuple(work.failures)) from work.cause
     return done
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run that was begun, from its directory alone: with the results of all that is done.
+
+    Raises `SpecError` if none was, or its files are damaged.
+
+    >>> import tempfile, ceflow
+    >>> from ceflow.spec import Document, Mlp, Variance
+    >>> model = Mlp(widths=[20, 20], inputs=3, outputs=1)
+    >>> document = Document(model=model, stages={"alpha": Variance()})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = ceflow.run(document, folder).path
+    ...     round(ceflow.open_run(path).results["alpha"]["alpha"], 2)
+    2.36
+    """
+    directory = RunDirectory(path)
+    plan = reopen(directory)
+    known, _ = known_results(directory, plan.document.stages)
+    if plan.document.sweep is None:
+        return Run(directory.path, Results(directory, plan.document, known["stages"]))
+    results = {}
+    for name, document in plan.variants.items():
+        below = RunDirectory(directory.path / name)
+        if below.exists:
+            found, _ = known_results(below, document.stages)
+            results[name] = Results(below, document, found["stages"])
+    return Run(directory.path, results, read_collected(known)[0])
 
 
 def reopen(directory: RunDirectory) -> Plan:

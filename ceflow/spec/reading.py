@@ -35,6 +35,9 @@ def loads(
     >>> loads('model = {type = "mlp", widths = [3]}', settings=["model.widths=[4]"]).model.widths
     (4,)
     """
+    if not isinstance(text, str):
+        kind = type(text).__name__
+        raise TypeError(f"loads reads a text, not a {kind}; ceflow.load reads a file")
     return examined(stack(Text("<string>", text, syntax, Path()), settings)).document
 
 

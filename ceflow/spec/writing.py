@@ -52,6 +52,8 @@ def dumps(
     type = "mlp"
     widths = [3, inf]
     """
+    if not isinstance(document, Document):
+        raise TypeError(f"dumps writes a ceflow.Document, not a {type(document).__name__}")
     tree = tree_of(document, defaults=defaults)
     if syntax == "json":
         return json.dumps(_json(tree), indent=2, ensure_ascii=False) + "\n"

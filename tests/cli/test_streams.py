@@ -82,3 +82,12 @@ def test_output_that_cannot_be_written_ends_with_one_after_the_work(folder, argu
     assert b"the output could not be written: no space left on device" in found.stderr
     if arguments[0] == "run":
         assert json.loads((folder / "out/run.json").read_text())["state"] == "done"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="streams are closed by other means there")
+def test_closed_streams_take_nothing_and_stop_nothing(folder):
+    for closed, command in {">&- 2>&-": "run spec.toml --out closed", ">&-": "show closed"}.items():
+        line = f"{sys.executable} -m ceflow {command} {closed}"
+        found = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True)
+        assert (found.returncode, found.stderr) == (0, "")
+    assert json.loads((folder / "closed/run.json").read_text())["state"] == "done"

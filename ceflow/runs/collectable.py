@@ -1,0 +1,58 @@
+"""What a `[collect]` table can find at all, by the fields of the results that it names."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from ceflow.compiler import Plan
+from ceflow.runs.curves import RESAMPLED
+from ceflow.spec import Collect, Fault
+from ceflow.spec.suggest import did_you_mean
+from ceflow.stages import Record, kind_of
+
+
+def collect_faults(plan: Plan) -> Iterator[Fault]:
+    """Find what `[collect]` tables ask for that no run of the sweep can find."""
+    for name, asked in plan.document.collect.items():
+        for fault in _faults(asked, plan):
+            yield fault.below("collect", name)
+
+
+def _faults(asked: Collect, plan: Plan) -> Iterator[Fault]:
+    if asked.of_histories(plan.document):
+        if asked.smooth and asked.smooth > RESAMPLED:
+            message = f"smooth must be at most {RESAMPLED}, as many points as are resampled"
+            yield Fault("CE104", message, ("smooth",))
+        return
+    stage, *keys = asked.result
+    specs = (each.document.stages[stage] for each in plan.runs.values())
+    kinds = list(dict.fromkeys(kind_of(spec).result for spec in specs))
+    if not any(_is_number(kind, keys) for kind in kinds):
+        fields = {key: field for kind in kinds for key, field in kind.model_fields.items()}
+        numbers = [key for key, field in fields.items() if _is_number(field.annotation, [])]
+        message = f"{stage!r} finds no number {'.'.join(keys)!r}"
+        yield Fault("CE201", message, ("y",), help=did_you_mean(keys[0], numbers))
+
+
+def _is_number(kind: Any, keys: Sequence[str]) -> bool:
+    """Tell whether there may be a number, or a list of one repeated, at a path below a value of a
+    type."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _is_number(parts[0], keys)
+    if origin in (Union, UnionType):
+        return any(_is_number(part, keys) for part in parts)
+    if origin is Literal or kind in (str, bool, NoneType):
+        return False
+    if kind in (int, float):
+        return not keys
+    if isinstance(kind, type) and issubclass(kind, Record):
+        field = kind.model_fields.get(keys[0]) if keys else None
+        if field is None:
+            return bool(keys) and kind.model_config.get("extra") == "allow"
+        return _is_number(field.annotation, keys[1:])
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return bool(keys)
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        return not keys and any(_is_number(part, keys) for part in parts)
+    return True

@@ -1,0 +1,66 @@
+"""A run that is opened from its directory, and what is asked of it."""
+
+from typing import Any
+
+import pytest
+
+import ceflow
+from ceflow.runs import Run
+from ceflow.spec import SpecError, Sweep
+
+DOCUMENT = ceflow.loads("""
+data = {source = "gaussian", inputs = 3, outputs = 1, train = 6}
+model = {type = "mlp", widths = [20, 20]}
+stages = {alpha = {type = "variance"}, k = {type = "kernel"}}
+""")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return ceflow.run(DOCUMENT, tmp_path_factory.mktemp("opened") / "run")
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    paths: dict[str, Any] = {"model.widths": [[20, 20], [30, 30]]}
+    document = DOCUMENT.model_copy(update={"sweep": Sweep(**paths)})
+    return ceflow.run(document, tmp_path_factory.mktemp("opened") / "swept")
+
+
+def test_a_run_is_opened_as_it_was_left(run, swept):
+    assert dict(ceflow.open_run(run.path).results) == dict(run.results)
+    again = ceflow.open_run(swept.path)
+    assert {name: dict(each) for name, each in again.results.items()} == {
+        name: dict(each) for name, each in swept.results.items()
+    }
+    assert again.array("widths=30-30/k").shape == (6, 6)
+
+
+def test_what_is_not_there_is_said_with_what_is(run, swept):
+    for asked in ("../run/k", "nothing", "k/../k"):
+        with pytest.raises(KeyError, match="k"):
+            run.array(asked)
+    with pytest.raises(KeyError, match="RUN/STAGE is wanted, of the runs widths=20-20"):
+        swept.frame("widths=20-20")
+    with pytest.raises(KeyError, match="no run"):
+        swept.array("../k")
+    with pytest.raises(KeyError, match="left no array"):
+        run.array("alpha")
+    with pytest.raises(ValueError, match=r"array\('k'\) reads it"):
+        run.frame("k")
+
+
+@pytest.mark.parametrize(
+    ("ask", "error"),
+    [
+        (lambda run: ceflow.run({}), TypeError),  # pyright: ignore[reportArgumentType]
+        (lambda run: ceflow.compile(None), TypeError),  # pyright: ignore[reportArgumentType]
+        (lambda run: ceflow.loads(b"x"), TypeError),  # pyright: ignore[reportArgumentType]
+        (lambda run: ceflow.dumps({}), TypeError),  # pyright: ignore[reportArgumentType]
+        (lambda run: run.frame(None), TypeError),
+        (lambda run: ceflow.run(DOCUMENT, "a\0b"), SpecError),
+    ],
+)
+def test_what_is_of_another_kind_is_refused_in_a_sentence(run, ask, error):
+    with pytest.raises(error, match=r"reads|text|Document|null character"):
+        ask(run)
