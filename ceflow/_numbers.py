@@ -10,7 +10,8 @@ NUMBERS = re.compile(r"bool|b?float\d|u?int\d|complex\d")
 def numbers(x: Any, *, real: bool = False) -> Any:
     """Take an array as it is, or make what is no array yet one of NumPy's.
 
-    Raises `ValueError` where it does not hold numbers, or `real` ones.
+    Raises `ValueError` where it does not hold numbers, or `real` ones, where it has a mask, or more
+    digits than float64.
 
     >>> numbers([[1.0], [2.0]]).shape
     (2, 1)
@@ -22,7 +23,14 @@ def numbers(x: Any, *, real: bool = False) -> Any:
             x = np.asarray(x)
         except (TypeError, ValueError):
             raise ValueError("an array has rows of numbers, all of one length") from None
+    if isinstance(x, np.ma.MaskedArray):
+        raise ValueError(
+            "an array is wanted without a mask, which nothing here heeds: leave out what it hides"
+            " (compressed), or fill it (filled)"
+        )
     name = str(x.dtype)
+    if x.dtype in (np.longdouble, np.clongdouble) and x.dtype not in (float, complex):
+        raise ValueError(f"an array of {name} has more digits than float64: use astype(float)")
     if real and name.startswith("complex"):
         raise ValueError(f"an array of real numbers is wanted, not one of {name}")
     if not NUMBERS.match(name):

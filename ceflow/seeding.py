@@ -1,5 +1,6 @@
 """One seed a document; every stage, member and chunk folds its own name or index into it."""
 
+import operator
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     import jax
     import numpy as np
 
+
+MOST = 2**63 - 1
+"""The largest seed, as in a document."""
 
 GENERATOR = "threefry2x32"
 """The generator that JAX's keys are of, whatever the environment makes the default."""
@@ -56,10 +60,23 @@ class Seed:
     >>> seed = Seed(0).fold("alpha").fold(3)
     >>> bool(seed.numpy().integers(100) == seed.numpy().integers(100))
     True
+
+    Raises `ValueError` for a root that is no whole number from 0 to 2^63 - 1.
     """
 
     root: int
     path: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        try:
+            root = operator.index(self.root)
+        except (TypeError, ValueError):
+            root = -1
+        if not 0 <= root <= MOST or isinstance(self.root, bool):
+            raise ValueError(
+                f"a seed is a whole number from 0 to 2^63 - 1, and no key of JAX, not {self.root!r}"
+            )
+        object.__setattr__(self, "root", root)
 
     def fold(self, step: str | int) -> "Seed":
         """Derive the stream for one name or index below this one."""

@@ -59,6 +59,11 @@ def kernel_derivative(trial: Trial, kernels: type[DecoderKernels] = DecoderKerne
 
 def _part(off: np.ndarray, noise: np.ndarray, expected: np.ndarray, bias: np.ndarray) -> Part:
     size = float(np.linalg.norm(expected))
+    if not size:
+        raise ValueError(
+            "a limit is 0 at every pair of points, as a kink's is where both have opposite signs,"
+            " and nothing is relative to it: take more points"
+        )
     variances = np.linalg.eigvalsh(noise).ravel().clip(0)
     away = float(np.linalg.norm(bias)) + noise_bound(variances, len(TERMS))
     return Part(float(np.linalg.norm(off)) / size, 0.0, away / size)

@@ -62,7 +62,8 @@ def _checked(x: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
 
     Raises `ValueError` for another shape, and where K would be 0 or NaN."""
     x = np.asarray(numbers(x, real=True), float)
-    if x.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, x.shape, strict=True)):
+    fits = len(shape) == x.ndim and all(n in (None, m) for n, m in zip(shape, x.shape, strict=True))
+    if not fits or not x.size:
         expected = " x ".join("n" if n is None else str(n) for n in shape)
         raise ValueError(f"x must be one input of {expected} numbers, not of shape {x.shape}")
     if not np.isfinite(x).all():

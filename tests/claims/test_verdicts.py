@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from ceflow.claims import Part, Verdict
+from ceflow.claims import Part, Verdict, eq_41
 from ceflow.claims.verdict import noise_bound, noise_reach
 
 GOOD, BAD = Part(1.1, 1.0, 0.2), Part(0.5, 0.0, 0.1)
@@ -34,3 +34,10 @@ def test_noise_is_within_its_bounds(variances):
     for bound in (noise_bound(variances), noise_reach() * variances.sum() ** 0.5):
         assert (norms > bound).sum() <= 20 + 6 * 20**0.5
     assert noise_bound(variances) < 2 * np.quantile(norms, 0.9999)
+
+
+def test_a_limit_of_zero_is_nothing_to_be_relative_to():
+    # With a kink, where the two points of every pair have opposite signs.
+    zero = np.zeros((1, 1))
+    with pytest.raises(ValueError, match=r"limit is 0 at every pair of points.*take more points"):
+        eq_41._part(zero + 1, np.ones((1, 1, 1)), zero, zero)

@@ -292,29 +292,6 @@ def test_the_largest_of_both_sides_is_named(call: Callable[..., Any], one: float
         call(np.full((2, 4), one), np.full((3, 4), two))
 
 
-FINE = ROWS + 0.5
-TINY = "float32 cannot hold numbers of up to .*e-.*: bring them to the scale of 1"
-LARGE = r"float32 cannot hold numbers of up to .*e\+.*or take precision float64"
-SCALES = [(1e-200, TINY), (1e-40, TINY), (1e200, LARGE)]
-
-
-@pytest.mark.parametrize(("scale", "says"), SCALES)
-@pytest.mark.parametrize(
-    "name", ["analytic", "analytic, of a block", "conditional_ntk", "draw_ntk"]
-)
-def test_what_float32_cannot_hold_is_said(name: str, scale: float, says: str):
-    with pytest.raises(ValueError, match=says):
-        OF_EXAMPLES[name](FINE * scale)
-
-
-@pytest.mark.parametrize("scale", [1e-22, 1e-30, 1e-40])
-def test_kernels_that_vanish_are_refused(scale: float):
-    x = (FINE * scale).astype(np.float32)
-    for call in (partial(kernels.analytic, RELU), kernels.block_kernel(RELU, "ntk")):
-        with pytest.raises(ValueError, match="has variances that float32 cannot hold"):
-            call(x)
-
-
 # what a method cannot do
 
 

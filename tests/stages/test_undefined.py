@@ -143,9 +143,23 @@ def test_of_a_flow_it_is_null_at_each_moment(tmp_path):
     assert "not finite" in shown(found)
 
 
-def test_a_claim_that_cannot_be_decided_does_not_take_the_others(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("all networks are dead"), "all networks are dead"),
+        (
+            ZeroDivisionError("float division by zero"),
+            "it compares with a number that is 0 or infinite; take more points, draws or units"
+            " (float division by zero)",
+        ),
+    ],
+    ids=["told", "bare"],
+)
+def test_a_claim_that_cannot_be_decided_does_not_take_the_others(
+    tmp_path, monkeypatch, error, said
+):
     def dead(trial: claims.Trial) -> claims.Verdict:
-        raise ValueError("all networks are dead")
+        raise error
 
     def alive(trial: claims.Trial) -> claims.Verdict:
         return claims.Verdict({"part": claims.Part(1.0, 1.0, 0.1)})
@@ -160,5 +174,5 @@ def test_a_claim_that_cannot_be_decided_does_not_take_the_others(tmp_path, monke
     found = ceflow.run(ceflow.loads(text), tmp_path / "run")
     values = found.results["v"]
     assert (values["lemma-1"]["holds"], values["theorem-1"]["holds"]) == (None, True)
-    assert values["warnings"] == ["lemma-1 is undecided: all networks are dead"]
+    assert values["warnings"] == [f"lemma-1 is undecided: {said}"]
     assert "undecided" in shown(found)

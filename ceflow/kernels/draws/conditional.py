@@ -45,8 +45,8 @@ def conditional_ntk(
         raise ValueError("a network with an infinite layer cannot be drawn; use kernels.analytic")
     x = nets.floats(nets.numbers(x, real=True))
     check_examples("x", x)
-    if x.ndim != 2:
-        raise ValueError(f"x must be (examples, inputs), not {x.shape}")
+    if x.ndim != 2 or not x.size or model.inputs not in (None, x.shape[1]):
+        raise ValueError(f"x must be (examples, {model.inputs or 'inputs'}), not {x.shape}")
     kernel = _draw(model, x, outputs, key)
     check_kernel(kernel)
     return kernel

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -23,7 +24,7 @@ from ceflow.kernels.infinite.moments import Moments, from_angle
 from ceflow.kernels.infinite.pairwise import pairwise
 from ceflow.kernels.infinite.recursion import through_layers
 from ceflow.kernels.infinite.spatial import image_error, image_kernels
-from ceflow.nets import floats, numbers
+from ceflow.nets import ACTIVATIONS, floats, numbers
 from ceflow.spec import Block, Bottleneck, Ensemble, Mlp, Model, Resnext, member_of
 
 Activation = Callable[[Array], Array]
@@ -31,6 +32,9 @@ Which = Literal["nngp", "ntk"]
 
 TRIED = 64
 """Variances at which errors are bounded, spread over those of the inputs."""
+
+PROBED = (-3.0, -1.0, 0.0, 1.0, 3.0)
+"""Where an activation of the user's is looked at, before anything is made of it."""
 
 TOLERATED = 0.01
 """The error of a kernel above which there is a warning."""
@@ -265,8 +269,34 @@ def _root(model: Model, inputs: int, activation: Activation | None) -> nodes.Nod
     else:
         model = _wide(member_of(model))
         if activation is not None:
+            _check_activation(activation)
             model = model.but({"activation": activation})
     return expand(sized(model, inputs=inputs, outputs=1))
+
+
+def _check_activation(activation: Activation | str) -> None:
+    """Raise `ValueError` unless it is one of the language, or gives finite floats of any."""
+    if isinstance(activation, str):
+        one_of("an activation", activation, ACTIVATIONS)
+        return
+    if not callable(activation):
+        raise ValueError(f"an activation is an elementwise function in JAX, not {activation!r}")
+    with jax.ensure_compile_time_eval():
+        points = jnp.asarray(PROBED)
+        try:
+            values = jax.jit(lambda u: activation(u))(points)  # traced, as it will be
+        except Exception as error:  # whatever a function of another's raises
+            raise ValueError(
+                "an activation must run on arrays of JAX: write it with jax.numpy"
+                f" ({type(error).__name__})"
+            ) from error
+        if not isinstance(values, jax.Array) or not jnp.issubdtype(values.dtype, jnp.floating):
+            raise ValueError("an activation must give an array of real floats; this one does not")
+        if values.shape == points.shape and not np.isfinite(values).all():
+            wrong = PROBED[int(np.argmin(np.isfinite(values)))]
+            raise ValueError(
+                f"an activation must be finite at every number; this one is not at {wrong:g}"
+            )
 
 
 def _wide(model: Mlp | Block) -> Mlp | Block:

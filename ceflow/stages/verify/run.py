@@ -9,6 +9,8 @@ from ceflow.spec import Verify
 from ceflow.stages.stage import Job, Values, finite, precision
 from ceflow.stages.verify.result import ClaimResult, PartResult, VerifyResult
 
+UNDEFINED = "it compares with a number that is 0 or infinite; take more points, draws or units"
+
 UNDECIDED = ClaimResult(value=None, expected=None, tolerance=None, holds=None, part=None, parts=[])
 """Of a claim whose numbers are undefined, as of dead networks."""
 
@@ -20,8 +22,10 @@ def run(job: Job) -> VerifyResult:
         for index, name in enumerate(job.stage.claims):
             try:
                 verdicts[name] = claims.CLAIMS[name](_trial(job, index))
-            except (ValueError, ArithmeticError) as error:
+            except ValueError as error:
                 undecided.append(f"{name} is undecided: {error}")
+            except ArithmeticError as error:
+                undecided.append(f"{name} is undecided: {UNDEFINED} ({error})")
     results = {
         name: _claim(verdicts[name]) if name in verdicts else UNDECIDED for name in job.stage.claims
     }
