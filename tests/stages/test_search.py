@@ -283,3 +283,18 @@ def test_networks_expected_of_a_search_are_those_found_by_the_law(done, name):
     for part, network in found.items():
         # alpha, the law and the space are guesses: the size is all that forecasts need
         assert 0.5 < plan.expand(network).parameters / done[name][1][part].parameters < 4
+
+
+def test_the_best_within_a_budget_is_the_least_of_the_curve_drawn(tmp_path):
+    document = ceflow.loads("""
+    model = {type = "mlp", widths = [60, 60], inputs = 3, outputs = 2}
+    stages.best = {type = "search", alpha = 3.4, budget = {parameters = 3000}}
+    """)
+    result = ceflow.run(document, tmp_path).results["best"]
+    curve = next(
+        each
+        for each in stages.kind_of(document.stages["best"]).describe(result)
+        if isinstance(each, Curve)
+    )
+    objective, optimum = curve.series
+    assert min(zip(objective.y, objective.x, strict=True)) == (optimum.y[0], optimum.x[0])

@@ -1,5 +1,7 @@
 """The report of a search: the networks side by side, the near-optimal set, CE figure 3."""
 
+import math
+
 from ceflow.blocks import Block, Cell, Curve, Note, Series, Table, widths_text
 from ceflow.search import limit_text
 from ceflow.spec import flops_text, network_name
@@ -28,7 +30,7 @@ def describe(result: SearchResult) -> list[Block]:
         _on_the_curve(result),
         *(Note(text, warning=True) for text in result.warnings),
         *_near_optimal(result),
-        Note(_duality(result.duality)),
+        Note(_duality(result.duality, whole=bool(result.budget))),
         *_latencies(result),
         *_figures(result),
     ]
@@ -42,7 +44,8 @@ def _asked(result: SearchResult) -> str:
     parts = [by, f"cost = {result.cost}"] + ([f"within {within}"] if within else [])
     if result.widths_interval:
         low, high = map(widths_text, result.widths_interval)
-        parts.append(f"over the interval of alpha the best widths are {low} to {high}")
+        best = low if low == high else f"{low} to {high}"
+        parts.append(f"over the interval of alpha the best widths are {best}")
     return ", ".join(parts)
 
 
@@ -127,10 +130,12 @@ def _thinned(points: list[NearOptimal]) -> list[NearOptimal]:
     return [points[index] for index in sorted(kept)]
 
 
-def _duality(duality: Duality) -> str:
+def _duality(duality: Duality, *, whole: bool) -> str:
+    """Say whether both problems end alike on the curve; whether the answer is of whole members."""
     primal, dual = widths_text(duality.primal_widths), widths_text(duality.dual_widths)
     if duality.holds:
-        return f"strong duality holds on the curve: both problems, solved apart, end at {primal}"
+        said = "strong duality holds on the curve: both problems, solved apart, end at"
+        return f"{said} {primal}" + (", where members need not be whole" if whole else "")
     return (
         f"strong duality fails on the curve by {duality.gap:.2%}: the primal ends at {primal},"
         f" the dual at {dual}"
@@ -161,13 +166,20 @@ def _time(name: str, timed: Timed | Shown) -> tuple[Cell, ...]:
 
 
 def _figures(result: SearchResult) -> list[Curve]:
-    """Draw CE figure 3: the objectives over the largest width, and the optimum on each."""
-    held = "within the budget" if result.budget else "at the baseline's cost"
+    """Draw CE figure 3: the objectives over the largest width, and the optimum on each.
+
+    A budget is met by whole members, so that the best of them is the least of those."""
+    held = "within the budget, in whole members" if result.budget else "at the baseline's cost"
+
+    def drawn(variance: float, members: float) -> float:
+        return variance * (members / max(1, math.floor(members)) if result.budget else 1)
+
     smooth = [
-        (_width(point), point.variance)
+        (_width(point), drawn(point.variance, point.primal_multiplicity))
         for point in result.curve
         if point.primal_multiplicity >= 1 and point.variance is not None
     ]
+    primal = result.primal
     compact = [(_width(point), point.efficiency) for point in result.curve]
     grouped = result.primal.model["type"] in ("block", "resnext")
     x_label = "width n of a group" if grouped else "width n"
@@ -177,7 +189,7 @@ def _figures(result: SearchResult) -> list[Curve]:
             f"primal: variance {held}",
             x_label,
             "Var/E²",
-            _series(smooth, (_width(result.primal), result.primal.variance)),
+            _series(smooth, (_width(primal), drawn(primal.variance, primal.multiplicity_exact))),
             log_x=True,
             log_y=True,
         ),
