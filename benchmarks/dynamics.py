@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.timing import median, seconds
-from ceflow.compiler import sized
 from ceflow.compiler.lowering import lower
 from ceflow.compiler.models import expand
 from ceflow.data import load
@@ -49,7 +48,7 @@ def examples(count: int) -> tuple[np.ndarray, np.ndarray]:
 def flowed(members: int, solver: str, x: np.ndarray, y: np.ndarray) -> None:
     """From the start to where only 1 % of the loss is left, twice: the first time compiles."""
     member = Mlp(widths=(WIDTH,) * LAYERS, activation="erf")
-    model = sized(Ensemble(multiplicity=members, member=member), inputs=784, outputs=10)
+    model = Ensemble(multiplicity=members, member=member).sized(inputs=784, outputs=10)
     flow, start = parameter_flow(
         lower(expand(model), jax.random.key(0)), jnp.asarray(x), jnp.asarray(y), SquaredError()
     )

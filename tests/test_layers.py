@@ -24,9 +24,9 @@ from ceflow.compiler import lowering, nodes
 from ceflow.compiler.models import expand
 from ceflow.data import READERS
 from ceflow.kernels.infinite.duals import DUALS
-from ceflow.nets import ACTIVATIONS, SLOPES
+from ceflow.nets import ACTIVATIONS
 from ceflow.spec import Claim, Data, Ensemble, Mlp, Model, Stage
-from ceflow.spec.models import KINKED, PIECEWISE_LINEAR, Activation
+from ceflow.spec.models import SLOPES, Activation
 from ceflow.stages import KINDS
 
 ROOT = Path(inspect.getfile(ceflow)).parent
@@ -277,9 +277,14 @@ def test_every_closed_form_is_of_an_activation():
     assert set(DUALS) <= set(get_args(Activation))
 
 
-def test_every_slope_is_of_an_activation_that_the_language_knows_as_piecewise_linear():
-    assert set(SLOPES) == set(PIECEWISE_LINEAR) <= set(get_args(Activation))
-    assert {name for name, below in SLOPES.items() if below != 1} == set(KINKED)
+@pytest.mark.parametrize("name", get_args(Activation))
+def test_the_slopes_of_an_activation_are_its_own(name):
+    """Those said to be piecewise linear are, with the slope that is said, and no others."""
+    function = ACTIVATIONS[name]
+    two, one, minus = (float(function(jnp.float32(x))) for x in (2, 1, -1))
+    assert (name in SLOPES) == (two == 2 * one == 2)
+    if name in SLOPES:
+        assert minus == pytest.approx(-SLOPES[name])
 
 
 def test_every_claim_is_computed_forecast_and_documented_and_no_other():

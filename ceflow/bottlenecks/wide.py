@@ -14,7 +14,7 @@ from ceflow.bottlenecks.costs import CHUNK, LARGE
 from ceflow.bottlenecks.network import limit_of
 from ceflow.bottlenecks.sampling import Features, normal_rows
 from ceflow.compiler.lowering import lower
-from ceflow.compiler.models import expand, sized
+from ceflow.compiler.models import expand
 from ceflow.kernels.pieces import by_chunks
 from ceflow.nets import ACTIVATIONS, Dense, examples, floats
 from ceflow.seeding import Seed, partitionable
@@ -134,8 +134,8 @@ def sample(
 def _encoder(
     network: Bottleneck, inputs: int, size: int, width: int, features: Features, seed: Seed
 ) -> Any:
-    model = network.encoder.but({"widths": (width,) * len(network.encoder.widths)})
-    module: Any = lower(expand(sized(model, inputs=inputs, outputs=size)), seed.jax())
+    model = network.encoder.with_widths((width,) * len(network.encoder.widths))
+    module: Any = lower(expand(model.sized(inputs=inputs, outputs=size)), seed.jax())
     if features == "iid":
         return module
     first = normal_rows(features, width, inputs, seed.fold("features"))

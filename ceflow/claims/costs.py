@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ceflow.bottlenecks.costs import PAST, Sampled
 from ceflow.compiler import Plan
-from ceflow.spec import Bottleneck, Ensemble, Model, Verify
+from ceflow.spec import Bottleneck, Model, Verify
 
 MULTIPLES = (1, 2, 4, 8)
 """Of the model's multiplicity, at which a claim on ensembles draws networks."""
@@ -24,16 +24,9 @@ class ClaimCost(NamedTuple):
     compilations: float = 0.0
 
 
-def _size(model: Model) -> float:
-    """Give the size of the bottleneck."""
-    assert isinstance(model, Bottleneck), "the spec lets such claims act on nothing else"
-    return model.size
-
-
 def _parameters(stage: Verify, plan: Plan, model: Model) -> float:
     """Count those of a network with a bottleneck, at the stage's width."""
-    assert isinstance(model, Bottleneck), "the spec lets such claims act on nothing else"
-    sampled = Sampled(model, stage.width, plan.inputs, plan.outputs)
+    sampled = Sampled(Bottleneck.of(model), stage.width, plan.inputs, plan.outputs)
     return sampled.encoder + sampled.decoder
 
 
@@ -42,7 +35,7 @@ def _descent(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     the kernels of points and their past; what was recorded."""
     weights = _parameters(stage, plan, model)
     n, points, outputs = stage.width, stage.points, plan.outputs
-    d = _size(model)
+    d = Bottleneck.of(model).size
     hidden = 4 * points * outputs * n
     recorded = stage.steps * points * d * (2 * outputs + 1) + 40 * points * PAST
     pairs = (stage.steps * points) ** 2
@@ -63,7 +56,7 @@ def _derivative(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
 def _kernels(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     """Count for eq. 6: slopes of all examples by each output of a half."""
     weights = _parameters(stage, plan, model)
-    d = _size(model)
+    d = Bottleneck.of(model).size
     slopes = 4 * stage.points * (d + plan.outputs) * stage.width
     products = 2 * stage.points**2 * (d**2 + plan.outputs**2) * stage.width
     return ClaimCost(COPIES * weights + slopes, 4 * slopes, products, weights, 11)
@@ -71,14 +64,14 @@ def _kernels(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
 
 def _units(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     """Count for eq. 41: terms of each unit, one pair of points after the other."""
-    d = _size(model)
+    d = Bottleneck.of(model).size
     held = 20 * d * stage.width
     return ClaimCost(held, 2 * held * stage.points, 0, stage.points * stage.width * (d + 1), 10)
 
 
 def _covariances(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     """Count one decoder after the other, at both points of all pairs."""
-    d = _size(model)
+    d = Bottleneck.of(model).size
     hidden, pairs = 2 * stage.points * stage.width, stage.points * (2 + 2 * d) ** 2
     moved = stage.draws * (7 * hidden + 4 * pairs)
     normals = stage.draws * stage.width * (d + 1)
@@ -87,8 +80,7 @@ def _covariances(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
 
 def _members(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     """Count for lemma 1: kernels of ensembles, one after the other."""
-    assert isinstance(model, Ensemble), "the spec lets such claims act on nothing else"
-    member, units = plan.expand(model.member).parameters, sum(model.member.widths)
+    member, units = plan.expand(model.member).parameters, sum(model.widths)
     largest, drawn = (
         function(MULTIPLES) * model.multiplicity * times
         for function, times in ((max, 1), (sum, stage.draws))
@@ -103,9 +95,8 @@ def _members(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
 def _trained_members(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     """Count for theorem 1: the same, and each member's steps between."""
     drawn = _members(stage, plan, model)
-    assert isinstance(model, Ensemble), "the spec lets such claims act on nothing else"
     count = sum(MULTIPLES) * model.multiplicity * stage.draws
-    units, member = sum(model.member.widths), plan.expand(model.member).parameters
+    units, member = sum(model.widths), plan.expand(model.member).parameters
     moved = count * stage.steps * (4 * member + 8 * stage.points * units)
     flops = 6 * count * stage.steps * stage.points * member
     return drawn._replace(

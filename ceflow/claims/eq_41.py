@@ -12,7 +12,6 @@ from ceflow.bottlenecks import DecoderKernels, WideDecoder
 from ceflow.claims.trial import Trial
 from ceflow.claims.verdict import Part, Verdict, noise_bound
 from ceflow.spec import Bottleneck
-from ceflow.spec.models import KINKED
 
 TERMS = ("eq-31", "eq-39", "eq-40", "eq-41")
 """The three terms of eq. 30, and their sum."""
@@ -40,7 +39,7 @@ def kernel_derivative(trial: Trial, kernels: type[DecoderKernels] = DecoderKerne
     """
     network, n = trial.bottleneck, trial.width
     pairs = trial.normal("pairs", trial.points, 2, int(network.size))
-    step = n**-0.2 if network.decoder.activation in KINKED else None
+    step = n**-0.2 if network.decoder.kinks else None
     means = terms(network, n, trial.seed.fold("units").jax(), pairs, step)
     mean, noise = (np.asarray(each, float) for each in means)
     limit = kernels(network)

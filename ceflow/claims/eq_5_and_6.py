@@ -16,8 +16,6 @@ from ceflow.claims.followed import Halves
 from ceflow.claims.trial import Trial
 from ceflow.claims.verdict import ROUNDINGS, Part, Verdict
 from ceflow.kernels import empirical_ntk
-from ceflow.spec import activations_of
-from ceflow.spec.models import KINKED
 
 
 class Start(NamedTuple):
@@ -67,7 +65,7 @@ def both_halves(trial: Trial) -> Verdict:
     for an error of some eps^1/3, of which as much is rounding. Tolerances are 100 times that. In
     float64 at any precision, which only sets how well a difference quotient can do.
     """
-    kinked = bool(activations_of(trial.bottleneck) & set(KINKED))
+    kinked = bool(trial.bottleneck.kinks)
     moved, error = EPS ** (2 / 3 if kinked else 1 / 3), EPS ** (1 / 3 if kinked else 2 / 3)
     with jax.enable_x64(True):
         start = started(trial)

@@ -10,8 +10,8 @@ from ceflow.bottlenecks import Batches, Rates, Simulation, WideNetwork, sample
 from ceflow.claims.followed import Followed, Halves, follow, relative
 from ceflow.claims.trial import Trial
 from ceflow.dynamics import SquaredError
-from ceflow.nets import SLOPES
 from ceflow.spec import Bottleneck
+from ceflow.spec.models import SLOPES
 
 STEP = 0.01
 """The learning rate, over the largest stable one: small, to come near a flow."""

@@ -10,8 +10,7 @@ from ceflow.claims.followed import LimitKernels, Residuals, norms, residuals
 from ceflow.claims.trial import Trial
 from ceflow.claims.verdict import FACTOR, TRAJECTORY, Part, Verdict, by_step, typical
 from ceflow.kernels import analytic
-from ceflow.nets import SLOPES
-from ceflow.spec.models import KINKED
+from ceflow.spec.models import SLOPES
 
 SWITCHED = 2
 """How many times what is expected of units that switch J's residual may be."""
@@ -53,7 +52,7 @@ def _parts(
     finite = float(np.median(residual.discrete))
     parts = {"f": Part(f, 0.0, noise + finite), "g": Part(g, 0.0, noise)}
     parts["J"] = Part(jacobian, 0.0, noise)
-    if network.decoder.activation in KINKED:
+    if network.decoder.kinks:
         switched = SWITCHED * switching(trial, residual)
         parts["J"] = Part(float(residual.sums["J"][-1]), 0.0, noise + switched)
     return parts | {"trajectory": Part(float(errors.max()), 0.0, TRAJECTORY * n**-0.5)}

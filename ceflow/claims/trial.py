@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ceflow.seeding import Seed
 from ceflow.spec import Bottleneck, Ensemble, Model
@@ -31,21 +31,16 @@ class Trial:
 
     @property
     def bottleneck(self) -> Bottleneck:
-        assert isinstance(self.model, Bottleneck), "the spec has such claims of bottlenecks only"
-        return self.model
+        return Bottleneck.of(self.model)
 
     @property
     def ensemble(self) -> Ensemble:
-        assert isinstance(self.model, Ensemble), "the spec has such claims of ensembles only"
-        return self.model
+        return Ensemble.of(self.model)
 
     @property
     def sizes(self) -> tuple[int, int]:
         """Numbers of inputs and outputs."""
-        model: Any = self.model
-        if isinstance(model, Ensemble):
-            return model.member.inputs, model.member.outputs  # pyright: ignore[reportReturnType]
-        return model.encoder.inputs, model.decoder.outputs
+        return self.model.size_of("inputs"), self.model.size_of("outputs")
 
     def examples(self) -> "tuple[Float[Array, 'n inputs'], Float[Array, 'n outputs']]":
         """Draw standard normal inputs, and as targets a fixed random projection of them."""

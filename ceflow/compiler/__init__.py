@@ -7,28 +7,12 @@ the `budget`.
 """
 
 from ceflow.compiler.merging import merged
-from ceflow.compiler.models import (
-    ensemble_with,
-    fan_in_sum,
-    halves_of,
-    member_with,
-    multiplicity_of,
-    ratio_widths,
-    sized,
-)
 from ceflow.compiler.plan import Plan, compile, plan_of, without_data
 
 __all__ = [
     "Plan",
     "compile",
-    "ensemble_with",
-    "fan_in_sum",
-    "halves_of",
-    "member_with",
     "merged",
-    "multiplicity_of",
     "plan_of",
-    "ratio_widths",
-    "sized",
     "without_data",
 ]

@@ -1,23 +1,12 @@
-"""The layers that each model of the language expands to, and how its widths are changed."""
+"""The layers that each model of the language expands to."""
 
-import math
 from functools import singledispatch
 from itertools import pairwise
 from typing import Any
 
 from ceflow.compiler import nodes
 from ceflow.compiler.resnext import resnext
-from ceflow.spec import (
-    Block,
-    Bottleneck,
-    Ensemble,
-    Member,
-    Mlp,
-    Model,
-    Resnext,
-    member_of,
-    widths_of,
-)
+from ceflow.spec import Block, Bottleneck, Ensemble, Mlp, Model, Resnext
 
 
 @singledispatch
@@ -74,81 +63,10 @@ def _(model: Resnext) -> nodes.Node:
 
 @expand.register
 def _(model: Bottleneck) -> nodes.Node:
-    return nodes.Chain(tuple(layer for half in halves_of(model) for layer in _mlp(half)))
-
-
-def halves_of(model: Bottleneck) -> tuple[Mlp, Mlp]:
-    """Split into encoder and decoder, with as many units between them as the bottleneck has."""
-    encoder = model.encoder.but({"outputs": model.size})
-    return encoder, model.decoder.but({"inputs": model.size})
+    return nodes.Chain(tuple(layer for half in model.parts.values() for layer in _mlp(half)))
 
 
 def _sizes(model: Mlp | Resnext) -> tuple[Any, int]:
     if model.inputs is None or model.outputs is None:
         raise ValueError("the inputs or outputs of the model are not known; give them by sized()")
     return model.inputs, model.outputs
-
-
-def sized(model: Model, **sizes: object) -> Model:
-    """Give a model its inputs and outputs.
-
-    >>> sized(Ensemble(multiplicity=2, member=Mlp(widths=[3])), inputs=4, outputs=1).member.inputs
-    4
-    """
-    if isinstance(model, Ensemble):
-        return model.but({"member": sized(model.member, **sizes)})
-    if isinstance(model, Bottleneck):
-        ends = {"encoder": "inputs", "decoder": "outputs"}
-        given = {half: key for half, key in ends.items() if key in sizes}
-        return model.but(
-            {half: sized(getattr(model, half), **{key: sizes[key]}) for half, key in given.items()}
-        )
-    return model.but(sizes)
-
-
-def fan_in_sum(model: Model) -> float:
-    """Compute S of the law Var(K) ~ exp(alpha S) - 1 (CE eq. 2), of what is repeated.
-
-    Of an MLP the sum of 1/n over the hidden widths, of a block that of 1/fan-in over all of its
-    layers (CE section 4.2).
-
-    >>> fan_in_sum(Mlp(widths=[20, 20, 10]))
-    0.2
-    """
-    if not isinstance(model, Bottleneck) and isinstance(member := member_of(model), Block):
-        first, second = member.widths
-        return math.fsum((1 / member.channels, 1 / (9 * first), 1 / second))
-    return math.fsum(1 / width for width in widths_of(model))
-
-
-def multiplicity_of(model: Model) -> int:
-    """Count members, or groups; 1 for a network that is no ensemble.
-
-    >>> multiplicity_of(Resnext(blocks=[3, 3, 3], cardinality=8, base_width=64))
-    8
-    """
-    if isinstance(model, Ensemble):
-        return model.multiplicity
-    return 1 if isinstance(model, Mlp | Bottleneck) else model.cardinality
-
-
-def ratio_widths(model: Model, ratio: float) -> tuple[int, ...]:
-    """Multiply the hidden widths by a ratio, rounded, and at least 1 (CE Algorithm 1)."""
-    return tuple(max(1, round(ratio * width)) for width in member_of(model).widths)
-
-
-def member_with(model: Model, widths: tuple[int, ...]) -> Member:
-    """Take what is repeated in a model's family, at other widths."""
-    return member_of(model).but({"widths": widths})
-
-
-def ensemble_with(model: Model, widths: tuple[int, ...], multiplicity: int) -> Model:
-    """Build the network of a model's family at other widths and multiplicity, not judged."""
-    if isinstance(model, Block):
-        return model.but({"widths": widths, "cardinality": multiplicity})
-    if isinstance(model, Resnext):
-        update = {"base_width": widths[0], "cardinality": multiplicity}
-        return model.but(update)
-    member = member_with(model, widths)
-    assert isinstance(member, Mlp)
-    return Ensemble.model_construct(multiplicity=multiplicity, member=member)

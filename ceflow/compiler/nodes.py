@@ -21,6 +21,11 @@ def units(shape: Shape) -> float:
     return math.prod(shape) if isinstance(shape, tuple) else shape
 
 
+def positions(shape: Shape) -> int:
+    """How many positions there are in an image; of units one."""
+    return math.prod(shape[1:]) if isinstance(shape, tuple) else 1
+
+
 def image(shape: Shape) -> Image:
     """Take a shape as an image's."""
     if not isinstance(shape, tuple):

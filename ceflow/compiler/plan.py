@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ceflow import data
 from ceflow.compiler import nodes
-from ceflow.compiler.models import expand, sized
+from ceflow.compiler.models import expand
 from ceflow.compiler.sizes import declared, sizes_of
 from ceflow.spec import (
     Document,
@@ -187,7 +187,7 @@ def plan_of(examined: Examined, extent: data.Extent | None = None) -> Plan:
             raise SpecError(*faults, *error.faults) from None
         if faults:
             raise SpecError(*faults)
-    model = sized(document.model, **sizes)
+    model = document.model.sized(**sizes)
     return Plan(document, model, expand(model), extent, examined.variants)
 
 

@@ -36,7 +36,7 @@ def _bottleneck(
     model: Resnext, image: nodes.Image, stage: int, stride: int, *, projected: bool
 ) -> nodes.Residual:
     """Build a bottleneck block; the stride is on the 3x3, as in torchvision and timm."""
-    outputs = model.block.channels * 2**stage
+    outputs = model.member.channels * 2**stage
     width = model.cardinality * model.base_width * 2**stage
     first = _normalised(image, width, 1)
     second = _normalised(first[1].outputs, width, 3, stride, model.cardinality)

@@ -9,7 +9,7 @@ from itertools import groupby
 from string import Template
 from typing import Any
 
-from ceflow.compiler import Plan, halves_of
+from ceflow.compiler import Plan
 from ceflow.compiler.nodes import units
 from ceflow.spec import Block, Bottleneck, Ensemble, Mlp, Model, Resnext
 
@@ -144,7 +144,7 @@ def _(model: Resnext) -> dict[str, str]:
 @_constants.register
 def _(model: Bottleneck) -> dict[str, str]:
     constants = {"size": str(model.size)}
-    for name, half in zip(("encoder", "decoder"), halves_of(model), strict=True):
+    for name, half in model.parts.items():
         widths = (half.inputs or 0, *half.widths, half.outputs or 0)
         variances = (half.weight_variance, half.last_variance, half.bias_variance)
         constants[f"{name}_widths"] = _tuple(f"{name.upper()}_WIDTHS", widths)

@@ -10,13 +10,12 @@ from ceflow.nets.batch_norm import BATCH, BatchNorm
 from ceflow.nets.composed import Ensemble, Frozen, Residual, is_stateful
 from ceflow.nets.convolution import Convolution
 from ceflow.nets.dense import Dense
-from ceflow.nets.functions import ACTIVATIONS, SLOPES, average_pool, global_average, max_pool
+from ceflow.nets.functions import ACTIVATIONS, average_pool, global_average, max_pool
 from ceflow.nets.types import examples, floats
 
 __all__ = [
     "ACTIVATIONS",
     "BATCH",
-    "SLOPES",
     "BatchNorm",
     "Convolution",
     "Dense",

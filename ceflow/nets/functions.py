@@ -28,9 +28,6 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 """The activations of the language, by name."""
 
-SLOPES = {"relu": 0.0, "leaky-relu": 0.01, "abs": -1.0, "linear": 1.0}
-"""Slopes below 0 of those that have one slope below 0 and the slope 1 above."""
-
 
 def average_pool(
     x: Float[Array, "channels height width"], window: int

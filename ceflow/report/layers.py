@@ -7,8 +7,8 @@ from itertools import groupby
 from rich.tree import Tree
 
 from ceflow.blocks import counted, number
-from ceflow.compiler import Plan, halves_of, nodes
-from ceflow.spec import Bottleneck, flops_text
+from ceflow.compiler import Plan, nodes
+from ceflow.spec import flops_text
 
 
 def costs(node: nodes.Node) -> str:
@@ -20,11 +20,10 @@ def costs(node: nodes.Node) -> str:
 
 def add_network(tree: Tree, plan: Plan) -> None:
     """Add the layers of a plan's network; of one with a bottleneck those on either side of it."""
-    if not isinstance(plan.model, Bottleneck):
+    if not plan.model.parts:
         add_layers(tree, plan.root)
-        return
-    for name, half in zip(("encoder", "decoder"), halves_of(plan.model), strict=True):
-        node = plan.expand(half)
+    for name, part in plan.model.parts.items():
+        node = plan.expand(part)
         add_layers(tree.add(f"{name}  {costs(node)}"), node)
 
 

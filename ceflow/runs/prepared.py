@@ -11,11 +11,8 @@ from ceflow.runs import machine
 from ceflow.runs.collectable import collect_faults
 from ceflow.runs.rates import MachineRates, rates
 from ceflow.spec import (
-    Bottleneck,
-    Ensemble,
     Fault,
     Model,
-    Resnext,
     SpecError,
     Stage,
     placing,
@@ -25,14 +22,6 @@ from ceflow.stages import Forecast
 
 PLAIN = 80e6
 """Bytes of a process that has loaded NumPy but not JAX."""
-
-
-WIDTHS: dict[type, str] = {
-    Bottleneck: "model.encoder.widths",
-    Ensemble: "model.member.widths",
-    Resnext: "model.base_width",
-}
-"""Where a model says its widths, if not in `model.widths`."""
 
 
 class Needs(NamedTuple):
@@ -160,7 +149,7 @@ def _memory_faults(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[Fa
 def _full(key: str, stage: str, plan: Plan) -> str:
     """Write the path of a key that a forecast names: of the stage, of [data], or of the model."""
     if key == "model.widths":
-        return WIDTHS.get(type(plan.model), key)
+        return f"model.{plan.model.widths_key}"
     return key if "." in key else f"stages.{stage}.{key}"
 
 

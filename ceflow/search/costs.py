@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, get_args
 
 from ceflow._words import one_of
-from ceflow.compiler import multiplicity_of, nodes
-from ceflow.spec import Member, Model, member_of
+from ceflow.compiler import nodes
+from ceflow.spec import Member, Model
 
 Cost = Callable[[Model], float]
 """What a network costs."""
@@ -61,8 +61,8 @@ def timed(widths: Sequence[int], seconds: Sequence[float]) -> Costs:
         return of_width(max(member.widths))
 
     def whole(model: Model) -> float:
-        seconds = path(member_of(model))
-        return multiplicity_of(model) * seconds if math.isfinite(seconds) else math.inf
+        seconds = path(model.member)
+        return model.multiplicity * seconds if math.isfinite(seconds) else math.inf
 
     return Costs(path, whole)
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
 
-from ceflow.compiler import ensemble_with
 from ceflow.search.optimum import Optimum, best_of, curve_along, optimise
 from ceflow.search.problem import Candidate, Problem
 
@@ -41,7 +40,7 @@ def optimise_freely(problem: Problem) -> Optimum:
     smooth = _least(problem, point, lambda candidate: candidate.smooth, by_ratio.smooth)
     dual = _least(problem, point, lambda candidate: candidate.compact, by_ratio.dual)
     primal = _affordable(problem, point, by_ratio.primal) if problem.limits else smooth
-    curve = curve_along(problem, ensemble_with(problem.baseline, primal.widths, 1))
+    curve = curve_along(problem, problem.baseline.with_members(primal.widths, 1))
     return Optimum(problem, curve, best_of(problem, curve), smooth, dual)
 
 

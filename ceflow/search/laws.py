@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Protocol
 
 from ceflow import variance
-from ceflow.compiler import fan_in_sum
 from ceflow.search.costs import power_laws
 from ceflow.spec import Member
 
@@ -42,14 +41,14 @@ class Exponential:
 
     def __call__(self, member: Member) -> float:
         try:
-            return math.expm1(self.alpha * fan_in_sum(member))
+            return math.expm1(self.alpha * member.fan_in_sum)
         except OverflowError:
             return math.inf
 
     def why_infinite(self, member: Member) -> str:
         return (
             f"the law gives the baseline a variance past all numbers: alpha S ="
-            f" {self.alpha * fan_in_sum(member):.3g}; it holds for alpha S of order 1, so widen the"
+            f" {self.alpha * member.fan_in_sum:.3g}; it holds for alpha S of order 1, so widen the"
             " baseline or lower alpha"
         )
 
@@ -107,12 +106,12 @@ class Measured:
         return power_laws(self.fan_in_sums, [math.log(ratio) for ratio in self.moment_ratios])
 
     def __call__(self, member: Member) -> float:
-        logarithm = self._logarithm(fan_in_sum(member))
+        logarithm = self._logarithm(member.fan_in_sum)
         return math.expm1(logarithm) if logarithm < 700 else math.inf
 
     def why_infinite(self, member: Member) -> str:
         low, high = min(self.fan_in_sums), max(self.fan_in_sums)
         return (
             f"the variance was measured for S from {low:.4g} to {high:.4g}, and the baseline's is"
-            f" {fan_in_sum(member):.4g}; let the variance stage measure the ratio 1.0 too"
+            f" {member.fan_in_sum:.4g}; let the variance stage measure the ratio 1.0 too"
         )

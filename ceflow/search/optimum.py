@@ -4,9 +4,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ceflow.compiler import ratio_widths
 from ceflow.search.problem import Candidate, Problem
-from ceflow.spec import Model, member_of
+from ceflow.spec import Model
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def _candidates(problem: Problem, model: Model) -> Iterator[Candidate]:
     """Go through the candidates, and end where a network is too dear to be bought once.
 
     Narrow ones may be past what is known."""
-    given = max(member_of(model).widths)
+    given = max(model.widths)
     for widths in candidate_widths(model):
         candidate = problem.candidate(widths)
         bought = candidate.share >= 1 or candidate.primal_multiplicity >= 1
@@ -96,10 +95,10 @@ def candidate_widths(baseline: Model) -> Iterator[tuple[int, ...]]:
     k is every whole number up to 1000, then grows by steps of half a percent, and stops at the
     baseline itself on its way.
     """
-    largest = int(max(member_of(baseline).widths))
+    largest = int(max(baseline.widths))
     last, k = None, 1
     while True:
-        widths = ratio_widths(baseline, k / largest)
+        widths = baseline.ratio_widths(k / largest)
         if widths != last:
             yield widths
         following = k + max(1, k // 200 if k >= 1000 else 1)

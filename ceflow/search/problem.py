@@ -7,10 +7,9 @@ from functools import cached_property
 from typing import Literal, get_args
 
 from ceflow._words import one_of
-from ceflow.compiler import ensemble_with, fan_in_sum, member_with, multiplicity_of
 from ceflow.search.costs import ROUNDING, Cost, Costs, most_members, whole_members
 from ceflow.search.laws import Law
-from ceflow.spec import Block, Model, Resnext, flops_text, member_of
+from ceflow.spec import Model, flops_text
 
 LimitName = Literal["parameters", "flops", "macs", "latency"]
 
@@ -40,12 +39,7 @@ class Limit:
         """Say what would make a smaller network."""
         if self.name == "latency":
             return "raise the budget, or time faster networks"
-        if isinstance(baseline, Resnext):
-            smaller = " or smaller images" if self.name != "parameters" else ""
-            fewer = f"fewer blocks, fewer outputs, another stem{smaller}"
-        else:
-            fewer = "fewer channels" if isinstance(baseline, Block) else "fewer layers or inputs"
-        return f"raise the budget, or give the [model] {fewer}"
+        return f"raise the budget, or give the [model] {baseline.smaller(self.name)}"
 
 
 def limit_text(name: LimitName, most: float) -> str:
@@ -125,29 +119,29 @@ class Problem:
 
     @property
     def baseline_widths(self) -> tuple[int, ...]:
-        return tuple(int(width) for width in member_of(self.baseline).widths)
+        return tuple(int(width) for width in self.baseline.widths)
 
     @cached_property
     def cost(self) -> float:
         """The baseline's, of its paths."""
-        return multiplicity_of(self.baseline) * self.costs.path(member_of(self.baseline))
+        return self.baseline.multiplicity * self.costs.path(self.baseline.member)
 
     @cached_property
     def variance(self) -> float:
         """The baseline's. Raises `ValueError` where it is not finite."""
-        member = member_of(self.baseline)
+        member = self.baseline.member
         single = self.law(member)
         if not math.isfinite(single):
             raise ValueError(self.law.why_infinite(member))
-        return single / multiplicity_of(self.baseline)
+        return single / self.baseline.multiplicity
 
     def candidate(self, widths: tuple[int, ...]) -> Candidate:
         """Make the point of one width vector on the curves."""
-        member = member_with(self.baseline, widths)
+        member = self.baseline.member.with_widths(widths)
         single, share = self.law(member), self.cost / self.costs.path(member)
         return Candidate(
             widths=widths,
-            fan_in_sum=fan_in_sum(member),
+            fan_in_sum=member.fan_in_sum,
             single=single,
             share=share,
             primal_multiplicity=self._bought(widths) if self.limits else share,
@@ -166,7 +160,7 @@ class Problem:
         return most_members(limit.most, lambda m: limit.cost(self._network(widths, m)))
 
     def _network(self, widths: tuple[int, ...], multiplicity: int) -> Model:
-        return ensemble_with(self.baseline, widths, multiplicity)
+        return self.baseline.with_members(widths, multiplicity)
 
     def require_affordable(self, curve: Iterable[Candidate]) -> None:
         """Raise `ValueError` where not even the smallest, or the fastest, is within the limits."""

@@ -28,14 +28,13 @@ from ceflow.spec.histories import recorded
 from ceflow.spec.models import (
     Block,
     Bottleneck,
+    End,
     Ensemble,
     Member,
     Mlp,
     Model,
+    ModelSpec,
     Resnext,
-    activations_of,
-    member_of,
-    widths_of,
 )
 from ceflow.spec.notation import flops_text, network_name, read_network
 from ceflow.spec.origin import Origin, placing, stack
@@ -76,6 +75,7 @@ __all__ = [
     "Descent",
     "Digits",
     "Document",
+    "End",
     "Ensemble",
     "Examined",
     "Fault",
@@ -89,6 +89,7 @@ __all__ = [
     "Member",
     "Mlp",
     "Model",
+    "ModelSpec",
     "Npz",
     "Origin",
     "Place",
@@ -105,7 +106,6 @@ __all__ = [
     "Train",
     "Variance",
     "Verify",
-    "activations_of",
     "at_path",
     "check",
     "dumps",
@@ -116,7 +116,6 @@ __all__ = [
     "json_schema",
     "load",
     "loads",
-    "member_of",
     "network_name",
     "placing",
     "printable",
@@ -127,5 +126,4 @@ __all__ = [
     "stack",
     "tree_of",
     "variants",
-    "widths_of",
 ]

@@ -70,6 +70,13 @@ class Spec(BaseModel):
         """Find what is wrong with this piece that no single key shows; paths are relative to it."""
         return []
 
+    @classmethod
+    def of(cls, spec: "Spec") -> Self:
+        """The same spec, which is known to be of this kind. Raises `TypeError` where it is not."""
+        if not isinstance(spec, cls):
+            raise TypeError(f"a {cls.__name__} is needed, not a {type(spec).__name__}")
+        return spec
+
     def changes(self, key: str) -> bool:
         """Tell whether a key has another value than by default."""
         return getattr(self, key) != type(self).model_fields[key].default

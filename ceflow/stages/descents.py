@@ -70,14 +70,14 @@ def simulated(
 
     To be used within `ceflow.stages.stage.precision`.
     """
-    assert isinstance(model, Bottleneck), "the spec lets no other model be followed so"
+    network = Bottleneck.of(model)
     train, test = dataset.train, dataset.test
     inputs, outputs = train.x.shape[1], train.y.shape[1]
     initial = bottlenecks.sample(
-        model, inputs, outputs, seed, width=stage.width, features=stage.sampling
+        network, inputs, outputs, seed, width=stage.width, features=stage.sampling
     )
     return bottlenecks.Simulation(
-        model,
+        network,
         initial,
         train.x,
         train.y,

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from functools import lru_cache
+from functools import lru_cache, singledispatch
 from typing import NamedTuple
 
 import numpy as np
@@ -53,13 +53,26 @@ def exact_moments(model: Member, x: Float[np.ndarray, "..."] | None = None) -> M
     """
     require_closed_form(model)
     with np.errstate(all="ignore"):  # what comes of it is looked at
-        if isinstance(model, Block):
-            found = block_moments(model, patch_positions(model, x))
-        else:
-            scale = mean_square(model, x)
-            mean, second = _mlp_moments(model)
-            found = scale * mean, scale * (scale * second)
+        found = _moments(model, x)
     return _held(Moments(*map(float, found)))
+
+
+@singledispatch
+def _moments(model: Member, x: Float[np.ndarray, "..."] | None) -> tuple[float, float]:
+    """Compute the moments of a kind of member, which has a closed form."""
+    raise TypeError(f"no moments are registered for the model {type(model).__name__}")
+
+
+@_moments.register
+def _(model: Block, x: Float[np.ndarray, "..."] | None) -> tuple[float, float]:
+    return block_moments(model, patch_positions(model, x))
+
+
+@_moments.register
+def _(model: Mlp, x: Float[np.ndarray, "..."] | None) -> tuple[float, float]:
+    scale = mean_square(model, x)
+    mean, second = _mlp_moments(model)
+    return scale * mean, scale * (scale * second)
 
 
 def _held(moments: Moments) -> Moments:
@@ -88,10 +101,8 @@ def require_closed_form(model: Member) -> None:
     """Raise `ValueError` where K's law is not known without drawing weights."""
     if not model.finite:
         raise ValueError("at infinite width the NTK has no variance")
-    if isinstance(model, Block) and (model.cardinality > 1 or model.projection):
-        raise ValueError(
-            "the closed form is of one group without projection: give it member_of(block)"
-        )
+    if model.member != model:
+        raise ValueError("the closed form is of one group without projection: give it block.member")
     if not model.has_closed_moments:
         what = "with biases" if model.bias_variance else f"for the activation {model.activation}"
         raise ValueError(f"no closed form {what}: use monte-carlo")

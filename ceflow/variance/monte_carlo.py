@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
 from ceflow.compiler.lowering import lower_each
-from ceflow.compiler.models import expand, sized
+from ceflow.compiler.models import expand
 from ceflow.compiler.nodes import Node
 from ceflow.compiler.programs import program
 from ceflow.kernels import empirical_ntk
 from ceflow.nets import floats, numbers
 from ceflow.seeding import Seed, partitionable
-from ceflow.spec import Block, Ensemble, Mlp, Model, member_of
+from ceflow.spec import Block, Ensemble, Mlp, Model
 from ceflow.variance.estimates import chunk_size
 
 Network = Callable[[Key[Array, ""]], eqx.Module]
@@ -86,11 +86,10 @@ def _each(network: Network, keys: Key[Array, " chunk"]) -> Any:
 
 
 def _tree(model: Model, x: Array) -> Node:
-    said = None if isinstance(model, Block) else member_of(model).inputs
-    if said not in (None, x.size):
+    said = model.size_of("inputs")
+    if isinstance(said, int) and said != x.size:
         raise ValueError(f"the model takes {said} inputs, and x1 has {x.size}: give it as many")
-    sizes: dict[str, Any] = {} if isinstance(model, Block) else {"inputs": x.size}
-    return expand(sized(model, outputs=1, **sizes))
+    return expand(model.sized(inputs=x.size, outputs=1))
 
 
 def _sizes(build: Networks, x: Array) -> tuple[int, int]:

@@ -1,6 +1,8 @@
 """Exact draws of an NTK entry without drawing all weights."""
 
 from collections.abc import Iterator
+from functools import singledispatch
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -50,8 +52,22 @@ def sample_ntk(
     True
     """
     require_closed_form(model)
-    if isinstance(model, Block):
-        return draw_block(model, patch_positions(model, x), draws, random)
+    return _drawn(model, draws, random, x)
+
+
+@singledispatch
+def _drawn(model: Member, draws: int, random: np.random.Generator, x: Any) -> Any:
+    """Draws of a kind of member, whose law is known."""
+    raise TypeError(f"no sampler is registered for the model {type(model).__name__}")
+
+
+@_drawn.register
+def _(model: Block, draws: int, random: np.random.Generator, x: Any) -> Any:
+    return draw_block(model, patch_positions(model, x), draws, random)
+
+
+@_drawn.register
+def _(model: Mlp, draws: int, random: np.random.Generator, x: Any) -> Any:
     return mean_square(model, x) * _draw_mlp(model, draws, random)
 
 

@@ -11,8 +11,8 @@ from ceflow.bottlenecks import Rates, Simulation
 from ceflow.bottlenecks.kernels.past import past_sums
 from ceflow.bottlenecks.training.engines import Features, History, _appended
 from ceflow.kernels import analytic
-from ceflow.nets import SLOPES
 from ceflow.spec import Bottleneck
+from ceflow.spec.models import SLOPES
 
 
 def plain_kernels(x: np.ndarray, past: np.ndarray, network: Bottleneck) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ceflow.compiler import compile, fan_in_sum, halves_of, multiplicity_of, sized
+from ceflow.compiler import compile
 from ceflow.compiler.lowering import lower
 from ceflow.nets import ACTIVATIONS, Dense
 from ceflow.spec import Bottleneck, DeepGp, Document, Mlp, SpecError
@@ -26,7 +26,7 @@ X = np.random.default_rng(0).normal(size=(8, 4))
 
 def test_sizes_come_from_the_data():
     assert (PLAN.inputs, PLAN.outputs) == (4, 2)
-    encoder, decoder = halves_of(PLAN.model)  # pyright: ignore[reportArgumentType]
+    encoder, decoder = PLAN.model.parts.values()
     assert (encoder.inputs, encoder.outputs) == (4, 3)
     assert (decoder.inputs, decoder.outputs) == (3, 2)
 
@@ -35,7 +35,7 @@ def test_sizes_come_from_the_data():
 def test_without_data_they_are_asked_for_where_they_stand(half, key):
     other = {"inputs": "outputs", "outputs": "inputs"}[key]
     with pytest.raises(SpecError, match=key) as caught:
-        compile(Document(model=sized(MODEL, **{other: 2})))
+        compile(Document(model=MODEL.sized(**{other: 2})))
     (fault,) = caught.value.faults
     assert fault.help is not None
     assert f"[model.{half}]" in fault.help
@@ -45,11 +45,11 @@ def test_counts_are_those_of_the_layers():
     weights = 4 * 6 + 6 * 5 + 5 * 3 + 3 * 7 + 7 * 2
     assert PLAN.root.parameters == weights + 7 + 2  # biases of the decoder
     assert PLAN.root.flops == 2 * weights
-    assert multiplicity_of(MODEL) == 1
-    assert fan_in_sum(MODEL) == pytest.approx(1 / 6 + 1 / 5 + 1 / 3 + 1 / 7)
+    assert MODEL.multiplicity == 1
+    assert MODEL.fan_in_sum == pytest.approx(1 / 6 + 1 / 5 + 1 / 3 + 1 / 7)
     infinite = MODEL.model_copy(update={"size": math.inf})
-    assert compile(Document(model=sized(MODEL, inputs=4, outputs=2))).root == PLAN.root
-    assert fan_in_sum(infinite) == pytest.approx(1 / 6 + 1 / 5 + 1 / 7)
+    assert compile(Document(model=MODEL.sized(inputs=4, outputs=2))).root == PLAN.root
+    assert infinite.fan_in_sum == pytest.approx(1 / 6 + 1 / 5 + 1 / 7)
 
 
 def by_hand(layers: list[Dense], x: jax.Array) -> jax.Array:

@@ -12,11 +12,6 @@ import pytest
 
 from ceflow.compiler import (
     compile,
-    ensemble_with,
-    fan_in_sum,
-    member_with,
-    multiplicity_of,
-    ratio_widths,
 )
 from ceflow.compiler.models import expand
 from ceflow.spec import (
@@ -31,7 +26,6 @@ from ceflow.spec import (
     Model,
     Resnext,
     SpecError,
-    member_of,
 )
 
 KEY = jax.random.key(0)
@@ -116,7 +110,7 @@ def test_sizes_come_from_the_model_or_the_data(
 ):
     plan = compile(Document(model=model, data=data))
     assert (plan.root.inputs, plan.root.outputs) == sizes
-    member = member_of(plan.model)
+    member = plan.model.member
     assert (member.inputs, member.outputs) == sizes
 
 
@@ -332,7 +326,7 @@ def test_a_module_is_equation_3_of_the_paper(activation: Any, bias_variance: flo
 
 def test_a_plan_makes_modules_of_its_family():
     plan = compile(Document(model=Mlp(widths=(3,)), data=GAUSSIAN))
-    model = ensemble_with(plan.model, (7, 2), 4)
+    model = plan.model.with_members((7, 2), 4)
     module: Any = plan.module_of(model, KEY)
     assert sum(w.size for w in weights(module)) == 4 * (5 * 7 + 7 * 2 + 2 * 2)
     assert plan.expand(model).parameters == 4 * (5 * 7 + 7 * 2 + 2 * 2)
@@ -356,7 +350,7 @@ def test_a_plan_makes_modules_of_its_family():
     ],
 )
 def test_fan_in_sum_is_over_hidden_widths_of_one_member(model: Model, expected: float):
-    assert fan_in_sum(model) == expected
+    assert model.fan_in_sum == expected
 
 
 @pytest.mark.parametrize(
@@ -369,26 +363,26 @@ def test_fan_in_sum_is_over_hidden_widths_of_one_member(model: Model, expected: 
     ],
 )
 def test_ratio_widths_are_rounded(widths: tuple[int, ...], ratio: float, expected: Any):
-    assert ratio_widths(mlp(*widths), ratio) == expected
-    assert ratio_widths(Ensemble(multiplicity=2, member=mlp(*widths)), ratio) == expected
+    assert mlp(*widths).ratio_widths(ratio) == expected
+    assert Ensemble(multiplicity=2, member=mlp(*widths)).ratio_widths(ratio) == expected
 
 
 def test_members_and_ensembles_keep_everything_but_the_widths():
     base = Ensemble(multiplicity=5, member=mlp(8, activation="tanh", bias_variance=0.5))
     member = mlp(3, 2, activation="tanh", bias_variance=0.5)
-    assert member_with(base, (3, 2)) == member
-    assert ensemble_with(base, (3, 2), 7) == Ensemble(multiplicity=7, member=member)
-    assert (multiplicity_of(base), multiplicity_of(member)) == (5, 1)
+    assert base.member.with_widths((3, 2)) == member
+    assert base.with_members((3, 2), 7) == Ensemble(multiplicity=7, member=member)
+    assert (base.multiplicity, member.multiplicity) == (5, 1)
 
 
 def test_blocks_and_resnexts_have_groups_for_members():
     block = Block(channels=4, widths=[8, 6], cardinality=5, projection=True, activation="erf")
     one = Block(channels=4, widths=[3, 2], activation="erf")
-    assert member_with(block, (3, 2)) == one
+    assert block.member.with_widths((3, 2)) == one
     many = block.model_copy(update={"widths": (3, 2), "cardinality": 7})
-    assert ensemble_with(block, (3, 2), 7) == many
+    assert block.with_members((3, 2), 7) == many
     network = Resnext(blocks=[3, 3], cardinality=5, base_width=8)
-    assert member_with(network, (3, 3)) == Block(widths=[3, 3])
-    assert ensemble_with(network, (3, 3), 7) == Resnext(blocks=[3, 3], cardinality=7, base_width=3)
-    assert (multiplicity_of(block), multiplicity_of(network)) == (5, 5)
-    assert ratio_widths(network, 0.5) == (4, 4)
+    assert network.member.with_widths((3, 3)) == Block(widths=[3, 3])
+    assert network.with_members((3, 3), 7) == Resnext(blocks=[3, 3], cardinality=7, base_width=3)
+    assert (block.multiplicity, network.multiplicity) == (5, 5)
+    assert network.ratio_widths(0.5) == (4, 4)

@@ -8,7 +8,6 @@ import mpmath
 import numpy as np
 import pytest
 
-from ceflow.compiler import sized
 from ceflow.compiler.lowering import lower
 from ceflow.compiler.models import expand
 from ceflow.kernels import analytic, block_kernel, empirical_ntk
@@ -68,7 +67,7 @@ def test_it_is_the_kernel_of_the_layers_in_a_row(x64, activation):
     """Two pieces of code: vectors, and images of one position."""
     model = network(activation=activation)
     found = analytic(model, X)
-    tree = analytic(expand(sized(model, inputs=3, outputs=1)), X[:, :, None, None])
+    tree = analytic(expand(model.sized(inputs=3, outputs=1)), X[:, :, None, None])
     for one, two in ((found.nngp, tree.nngp), (found.ntk, tree.ntk)):
         np.testing.assert_allclose(one, two, rtol=1e-9)
     assert 0 < found.error < ROUNDING
@@ -79,7 +78,7 @@ def test_wide_networks_come_near_it(x64):
     for the mean over the entries; and they are nearer than at width 30."""
 
     def distance(width: int) -> float:
-        root = expand(sized(network(width, width), inputs=3, outputs=1))
+        root = expand(network(width, width).sized(inputs=3, outputs=1))
 
         @jax.jit
         def drawn(key):

@@ -16,7 +16,7 @@ from ceflow import stages
 from ceflow.events import Event, Progress, StageFinished, StageStarted
 from ceflow.runs import machine, prepare
 from ceflow.runs.prepared import PLAIN
-from ceflow.spec import Document, Gaussian, Kernel, Mlp, Search, SpecError, Variance, member_of
+from ceflow.spec import Document, Gaussian, Kernel, Mlp, Search, SpecError, Variance
 
 ANALYTIC = Kernel()
 EMPIRICAL = Kernel(method="empirical", draws=2)
@@ -150,7 +150,7 @@ def test_optimal_document_loads_whatever_its_stages_refer_to(tmp_path, between, 
 
 
 def widths_in(path: Path) -> list[float]:
-    return list(member_of(ceflow.load(path).model).widths)
+    return list(ceflow.load(path).model.widths)
 
 
 def test_second_search_writes_under_its_own_name(tmp_path):

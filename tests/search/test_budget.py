@@ -6,7 +6,6 @@ from itertools import product
 import pytest
 from search_problems import ROUNDING, mlp, parameters, problem
 
-from ceflow.compiler import ensemble_with, fan_in_sum
 from ceflow.compiler.models import expand
 from ceflow.search import optimise
 from ceflow.search.costs import whole_members
@@ -43,10 +42,10 @@ def test_two_limits_hold_of_the_whole_resnext_and_no_other_within_them_is_better
     optimum = optimise(problem(RESNEXT, 3.0, parameters=parameters, flops=flops))
     found = {}
     for n, m in product(range(1, 40), range(1, 60)):
-        model = ensemble_with(RESNEXT, (n, n), m)
+        model = RESNEXT.with_members((n, n), m)
         root = expand(model)
         if root.parameters <= parameters and root.flops <= flops:
-            found[n, m] = math.expm1(3.0 * fan_in_sum(model)) / m
+            found[n, m] = math.expm1(3.0 * model.fan_in_sum) / m
     best = optimum.primal
     answer = best.widths[0], whole_members(best.primal_multiplicity)
     assert answer in found

@@ -5,7 +5,6 @@ import math
 import pytest
 from search_problems import ROUNDING, mlp, problem
 
-from ceflow.compiler import fan_in_sum
 from ceflow.search import Exact, Exponential, Measured, optimise
 from ceflow.search.costs import power_laws
 from ceflow.spec import Mlp
@@ -39,7 +38,7 @@ def test_exact_moments_past_all_numbers_are_infinite():
 
 def sums_and_ratios(widths, law):
     members = [Mlp(widths=(n,) * 5) for n in widths]
-    return [fan_in_sum(m) for m in members], [1 + law(m) for m in members]
+    return [m.fan_in_sum for m in members], [1 + law(m) for m in members]
 
 
 def test_a_curve_measured_on_the_law_is_the_law():

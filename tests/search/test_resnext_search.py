@@ -6,7 +6,6 @@ import time
 import pytest
 from search_problems import ROUNDING, problem
 
-from ceflow.compiler import ensemble_with
 from ceflow.compiler.models import expand
 from ceflow.search import nearest_multiplicity, optimise
 from ceflow.spec import Block, Resnext
@@ -25,7 +24,7 @@ def whole(optimum, widths: tuple[int, ...]) -> int:
     asked = optimum.problem
     return nearest_multiplicity(
         asked.costs.whole(asked.baseline),
-        lambda m: asked.costs.whole(ensemble_with(asked.baseline, widths, m)),
+        lambda m: asked.costs.whole(asked.baseline.with_members(widths, m)),
     )
 
 
@@ -63,8 +62,8 @@ def test_figures_of_resnext_29():
     best = optimum.primal
     assert (round(best.share, 1), round(best.dual_multiplicity, 1)) == (35.4, 10.7)
     assert round(best.efficiency, 2) == 3.30
-    assert expand(ensemble_with(CIFAR, best.widths, 37)).parameters == 13_743_646
-    assert expand(ensemble_with(CIFAR, best.widths, 10)).parameters == 4_223_986
+    assert expand(CIFAR.with_members(best.widths, 37)).parameters == 13_743_646
+    assert expand(CIFAR.with_members(best.widths, 10)).parameters == 4_223_986
     assert {point.widths[0] for point in optimum.near_optimal(0.02)} == set(range(8, 14))
 
 

@@ -14,7 +14,6 @@ from ceflow.spec import (
     SpecError,
     Variance,
     check,
-    member_of,
 )
 
 FINITE, INFINITE = Mlp(widths=(8, 8)), Mlp(widths=(math.inf, math.inf))
@@ -261,8 +260,8 @@ def test_a_model_knows_whether_it_is_finite(model, finite):
 
 
 def test_the_member_of_a_network_is_itself():
-    assert member_of(FINITE) is FINITE
-    assert member_of(ENSEMBLE) is FINITE
+    assert FINITE.member is FINITE
+    assert ENSEMBLE.member is FINITE
 
 
 def test_a_document_is_frozen():

@@ -69,9 +69,7 @@ def test_a_drawn_kernel_is_that_of_the_module(tmp_path: Path, x64: None):
 
 
 def test_the_mean_over_one_group_is_that_over_all(x64: None):
-    # of_one: a block's mean kernel is one group's, projection included (CE eq. 5)
-    from ceflow.stages.kernel.networks import of_one
-
+    # a block's mean kernel is one group's, projection included (CE eq. 5)
     x = np.random.default_rng(0).standard_normal((2, 4, 3, 3))
 
     def mean_and_error(model: Model) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +82,7 @@ def test_the_mean_over_one_group_is_that_over_all(x64: None):
         draws = np.asarray(jax.jit(lambda keys: jax.lax.map(draw, keys))(keys))
         return draws.mean(axis=0), draws.std(axis=0) / np.sqrt(len(keys))
 
-    (one, error), (all_, other) = map(mean_and_error, (of_one(BLOCK), BLOCK))
+    (one, error), (all_, other) = map(mean_and_error, (BLOCK.single, BLOCK))
     # three entries: five standard errors of the difference, 2e-6 by chance
     assert (np.abs(one - all_) < 5 * np.hypot(error, other)).all()
     assert (np.hypot(error, other) < 0.03 * all_.max()).all()  # so 15 % would be seen

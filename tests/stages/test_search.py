@@ -9,7 +9,6 @@ import pytest
 import ceflow
 from ceflow import stages
 from ceflow.blocks import Curve, Table
-from ceflow.compiler import ensemble_with
 from ceflow.compiler.models import expand
 from ceflow.runs import RunError
 from ceflow.spec import (
@@ -79,7 +78,7 @@ def test_answers_are_counted_as_the_networks_in_their_documents(done, name, part
     plan = ceflow.compile(document)
     assert (plan.root.parameters, plan.root.flops) == (answer.parameters, answer.flops)
     baseline = ceflow.compile(Document(model=ASKED[name][0])).model
-    model = ensemble_with(baseline, tuple(answer.widths), answer.multiplicity)
+    model = baseline.with_members(tuple(answer.widths), answer.multiplicity)
     assert plan.model == model
     assert result.models()[part] == model
 
@@ -180,7 +179,7 @@ def test_networks_that_are_named_are_listed_with_their_own_numbers(done):
     assert [row.name for row in result.compare] == ["3x20d", "8x8d"]
     for row in result.compare:
         members, (n,) = read_network(row.name)
-        root = expand(ensemble_with(baseline, (n, n), members))
+        root = expand(baseline.with_members((n, n), members))
         assert (row.parameters, row.flops) == (root.parameters, root.flops)
         law = math.expm1(3.0 * (1 / 256 + 1 / (9 * n) + 1 / n)) / members
         assert row.variance == pytest.approx(law, rel=ROUNDING)

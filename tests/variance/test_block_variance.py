@@ -14,7 +14,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 from ceflow.seeding import Seed
-from ceflow.spec import Block, Mlp, Resnext, member_of
+from ceflow.spec import Block, Mlp, Resnext
 from ceflow.variance import draw_inputs, exact_moments, sample_chunks, sample_ntk
 
 Z = 6.0
@@ -200,5 +200,5 @@ def test_what_has_no_closed_form_is_refused_by_both(change, x, message):
 
 
 def test_what_a_resnext_repeats_is_a_block_that_is_measured():
-    model = member_of(Resnext(blocks=[3, 3, 3], base_width=64, cardinality=4))
+    model = Resnext(blocks=[3, 3, 3], base_width=64, cardinality=4).member
     assert exact_moments(model).mean == pytest.approx(3)

@@ -10,8 +10,9 @@ from ceflow.bottlenecks.kernels import kinked, smooth
 from ceflow.bottlenecks.kernels.kinked import Pairs, pairs
 from ceflow.bottlenecks.network import limit_of
 from ceflow.kernels import block_kernel
-from ceflow.nets import SLOPES, examples
+from ceflow.nets import examples
 from ceflow.spec import Bottleneck
+from ceflow.spec.models import SLOPES
 
 
 class DecoderKernels:

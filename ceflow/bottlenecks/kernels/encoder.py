@@ -4,7 +4,7 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from ceflow.compiler import nodes
-from ceflow.compiler.models import expand, sized
+from ceflow.compiler.models import expand
 from ceflow.kernels.infinite.moments import Moments, from_angle
 from ceflow.kernels.infinite.recursion import through_layers
 from ceflow.nets import floats
@@ -61,4 +61,4 @@ def _moments(*of_inputs: Pairs) -> Moments:
 
 def _root(model: Mlp) -> nodes.Node:
     """Expand a half to its layers. At infinite width, sizes of input and output do not matter."""
-    return expand(sized(model, inputs=1, outputs=1))
+    return expand(model.sized(inputs=1, outputs=1))

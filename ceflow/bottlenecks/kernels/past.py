@@ -23,8 +23,8 @@ from jaxtyping import Array, Float
 from ceflow.bottlenecks.costs import PAST
 from ceflow.bottlenecks.kernels.kinked import mixture
 from ceflow.kernels.infinite.polynomials import angle_of, safe_sqrt
-from ceflow.nets import SLOPES
 from ceflow.spec import Bottleneck
+from ceflow.spec.models import SLOPES
 
 
 class Past(NamedTuple):

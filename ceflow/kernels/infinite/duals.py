@@ -34,7 +34,8 @@ from ceflow.kernels.infinite.polynomials import (
     rounded,
 )
 from ceflow.kernels.infinite.quadrature import by_quadrature
-from ceflow.nets import ACTIVATIONS, SLOPES
+from ceflow.nets import ACTIVATIONS
+from ceflow.spec.models import SLOPES
 
 Function = Callable[[Array], Array]
 Halves = tuple[Array, Array]

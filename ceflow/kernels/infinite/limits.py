@@ -14,7 +14,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 
 from ceflow._words import one_of
 from ceflow.compiler import nodes
-from ceflow.compiler.models import expand, sized
+from ceflow.compiler.models import expand
 from ceflow.compiler.programs import program
 from ceflow.events import InaccurateKernelWarning
 from ceflow.kernels.infinite.angles import Rows, angles, rows
@@ -25,7 +25,7 @@ from ceflow.kernels.infinite.pairwise import pairwise
 from ceflow.kernels.infinite.recursion import through_layers
 from ceflow.kernels.infinite.spatial import image_error, image_kernels
 from ceflow.nets import ACTIVATIONS, floats, numbers
-from ceflow.spec import Block, Bottleneck, Ensemble, Mlp, Model, Resnext, member_of
+from ceflow.spec import Model, ModelSpec
 
 Activation = Callable[[Array], Array]
 Which = Literal["nngp", "ntk"]
@@ -63,6 +63,8 @@ BOTTLENECK = (
     "a network with a bottleneck has a kernel at infinite width where its size is infinite, of the"
     " activations that its halves have: change the model's {}"
 )
+
+IN_LAYERS = "the activations of a tree of layers are in its layers: change them"
 
 
 class Kernels(NamedTuple):
@@ -122,12 +124,7 @@ def analytic(
     >>> print(analytic(Mlp(widths=[float("inf")] * 3), x).ntk)
     [[4.]]
     """
-    if not isinstance(model, Mlp | Ensemble | Bottleneck):
-        if activation is not None:
-            raise ValueError("the activations of a tree of layers are in its layers: change them")
-        return _of_images(model, x1, x2, tile)
-    x1, x2 = _checked(x1, x2, tile)
-    root = _root(model, x1.shape[1], activation)
+    root, x1, x2 = _arguments(model, activation, x1, x2, tile)
     nngp, ntk = _kernels(root, x1, x2, ("nngp", "ntk"), tile)
     return Kernels(nngp, ntk, _said(_bound(root, x1, x2), x1, x2))
 
@@ -149,11 +146,8 @@ def analytic_error(
     >>> bool(analytic_error(Mlp(widths=[float("inf")] * 3), jnp.ones((2, 4))) < 1e-4)
     True
     """
-    if isinstance(model, Mlp | Ensemble | Bottleneck):
-        x1, x2 = _checked(x1, x2, 1)
-        return _said(_bound(_root(model, x1.shape[1], activation), x1, x2), x1, x2)
-    root, x1, x2 = _image_arguments(model, x1, x2, 1)
-    return _said(image_error(root, x1, x2), x1, x2)
+    root, x1, x2 = _arguments(model, activation, x1, x2)
+    return _said(_bound(root, x1, x2), x1, x2)
 
 
 def block_kernel(
@@ -179,12 +173,8 @@ def block_kernel(
         x1: Float[ArrayLike, "n1 ..."], x2: Float[ArrayLike, "n2 ..."] | None = None
     ) -> Float[Array, "n1 n2"]:
         x2 = None if x2 is x1 else x2
-        if isinstance(model, Block):
-            root, x1, x2 = _image_arguments(model, x1, x2, tile)
-            return _held(image_kernels(root, x1, x2)[which == "ntk"], x1, x2)
-        x1, x2 = _checked(x1, x2, tile)
-        found = _kernels(_root(model, x1.shape[1], activation), x1, x2, (which,), tile)[0]
-        return _held(found, x1, x2)
+        root, x1, x2 = _arguments(model, activation, x1, x2, tile)
+        return _held(_kernels(root, x1, x2, (which,), tile)[0], x1, x2)
 
     return kernel
 
@@ -203,22 +193,37 @@ def _held(kernel: Array, x1: Array, x2: Array | None) -> Array:
     return kernel
 
 
-def _of_images(model: Block | Resnext | nodes.Node, x1: Any, x2: Any, tile: int) -> Kernels:
-    root, x1, x2 = _image_arguments(model, x1, x2, tile)
-    return Kernels(*image_kernels(root, x1, x2), _said(image_error(root, x1, x2), x1, x2))
-
-
-def _image_arguments(
-    model: Block | Resnext | nodes.Node, x1: Any, x2: Any, tile: int
+def _arguments(
+    model: Model | nodes.Node, activation: Activation | None, x1: Any, x2: Any, tile: int = 1
 ) -> tuple[nodes.Node, Array, Array | None]:
-    if isinstance(model, Resnext):
-        raise ValueError(NO_KERNEL.format("BatchNorm"))
-    if not isinstance(model, Block):
+    """The layers, their widths left out, and batches of examples as the first of them takes them.
+
+    What is compiled is shared by models that differ in their widths alone.
+    """
+    if not isinstance(model, ModelSpec):
+        if activation is not None:
+            raise ValueError(IN_LAYERS)
         return model, *_checked(x1, x2, tile, _shape(model))
-    root = expand(model.but({"widths": (1, 1), "cardinality": 1}))  # as `_root`
-    shape = _shape(root)
-    one, two = _patches(x1, shape), None if x2 is None else _patches(x2, shape)
-    return root, *_checked(one, two, tile, shape)
+    limit = _limit(model, activation)
+    inputs = limit.size_of("inputs")
+    if not isinstance(inputs, tuple):
+        x1, x2 = _checked(x1, x2, tile)
+        return expand(limit.sized(inputs=x1.shape[1], outputs=1)), x1, x2
+    one, two = _patches(x1, inputs), None if x2 is None else _patches(x2, inputs)
+    return expand(limit), *_checked(one, two, tile, inputs)
+
+
+def _limit(model: Model, activation: Activation | None) -> Any:
+    """The model at infinite width, with this activation."""
+    if model.has_batch_norm:
+        raise ValueError(NO_KERNEL.format("BatchNorm"))
+    limit = model.limit
+    if limit.is_mixed or (activation is not None and model.has_bottleneck):
+        raise ValueError(BOTTLENECK.format("size" if activation is None else "activation"))
+    if activation is None:
+        return limit
+    _check_activation(activation)
+    return limit.but({"activation": activation})
 
 
 def _patches(x: Any, shape: tuple[int, ...]) -> Any:
@@ -257,23 +262,6 @@ def _checked(
     return one, other
 
 
-def _root(model: Model, inputs: int, activation: Activation | None) -> nodes.Node:
-    """Expand to the layers, their widths left out.
-
-    What is compiled is shared by models that differ in those alone."""
-    if isinstance(model, Bottleneck):
-        if activation is not None or model.size != math.inf:
-            raise ValueError(BOTTLENECK.format("activation" if activation else "size"))
-        halves = {half: _wide(getattr(model, half)) for half in ("encoder", "decoder")}
-        model = model.but(halves)
-    else:
-        model = _wide(member_of(model))
-        if activation is not None:
-            _check_activation(activation)
-            model = model.but({"activation": activation})
-    return expand(sized(model, inputs=inputs, outputs=1))
-
-
 def _check_activation(activation: Activation | str) -> None:
     """Raise `ValueError` unless it is one of the language, or gives finite floats of any."""
     if isinstance(activation, str):
@@ -299,12 +287,18 @@ def _check_activation(activation: Activation | str) -> None:
             )
 
 
-def _wide(model: Mlp | Block) -> Mlp | Block:
-    return model.but({"widths": (math.inf,) * len(model.widths)})
+def _kernels(
+    root: nodes.Node, x1: Array, x2: Array | None, which: tuple[Which, ...], tile: int
+) -> tuple[Array, ...]:
+    """Those asked for, of vectors or of images."""
+    if x1.ndim == 2:
+        return _of_vectors(root, x1, x2, which, tile)
+    both = image_kernels(root, x1, x2)
+    return tuple(both[name == "ntk"] for name in which)
 
 
 @eqx.filter_jit
-def _kernels(
+def _of_vectors(
     root: nodes.Node, x1: Array, x2: Array | None, which: tuple[Which, ...], tile: int
 ) -> tuple[Array, ...]:
     def block(one: Rows, two: Rows, same: Bool[Array, "a b"] | None) -> tuple[Array, ...]:
@@ -316,8 +310,8 @@ def _kernels(
 
 
 def _bound(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, ""]:
-    """Bound the kernels' errors, whatever the number of inputs: compiled once a network."""
-    return _bound_at(root, _tried(x1, x2))
+    """Bound the kernels' errors; compiled once a network, whatever the length of vectors."""
+    return _bound_at(root, _tried(x1, x2)) if x1.ndim == 2 else image_error(root, x1, x2)
 
 
 @program

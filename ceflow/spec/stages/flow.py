@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from ceflow.spec.base import Count, Duration, NonNegative, Number
 from ceflow.spec.data import train_count
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Bottleneck, Model, Resnext, widths_of
+from ceflow.spec.models import Model
 from ceflow.spec.stages.descent import ELSEWHERE, Descent
 from ceflow.spec.stages.kernel import Kernel
 from ceflow.spec.stages.stage import References, width_faults
@@ -88,7 +88,7 @@ class Flow(Descent):
             return self.engine
         if model.finite and self.kernel is None:
             return "parameters"
-        if _is_wide(model) and self.kernel is None:
+        if model.is_wide and self.kernel is None:
             return "features"
         return "closed-form" if self.loss == "mse" and self.stop is None else "kernel"
 
@@ -125,15 +125,15 @@ class Flow(Descent):
     def _engine_faults(self, engine: Engine, model: Model) -> Iterator[Fault]:
         if not model.finite and engine in OF_WEIGHTS:
             message = "a network with an infinite layer has no weights to follow"
-            known = '"features"' if _is_wide(model) else '"closed-form" or "kernel"'
+            known = '"features"' if model.is_wide else '"closed-form" or "kernel"'
             help = f"use engine = {known}, or finite widths"
             yield Fault("CE203", message, ("engine",), help=help)
-        if engine == "features" and not _is_wide(model):
+        if engine == "features" and not model.is_wide:
             message = (
                 "the engine 'features' is for infinitely wide halves about a finite bottleneck"
             )
             yield Fault("CE203", message, ("engine",), help="leave engine out")
-        if isinstance(model, Resnext):
+        if model.has_batch_norm:
             message = "a network with batch normalisation has no gradient flow here"
             yield Fault("CE203", message, part="key", help=ELSEWHERE)
         if engine == "closed-form" and self.loss != "mse":
@@ -149,7 +149,7 @@ class Flow(Descent):
             yield Fault("CE202", message, ("replicas",), "key", "leave replicas out")
 
     def _sample_faults(self, model: Model) -> Iterator[Fault]:
-        if isinstance(model, Bottleneck):  # of any widths: a sweep may go over them
+        if model.has_bottleneck:  # of any widths: a sweep may go over them
             return
         for key in ("width", "sampling"):
             if self.changes(key):
@@ -164,11 +164,10 @@ class Flow(Descent):
         if isinstance(kernel, Kernel) and (kernel.outputs == "full" or kernel.kind == "nngp"):
             message = f"{self.kernel!r} is not the NTK with one number an entry"
             yield Fault("CE202", message, ("kernel",), help="name another kernel stage")
-        infinite = [width == math.inf for width in widths_of(model)]
-        if any(infinite) and not all(infinite) and not self.kernel and engine in OF_KERNELS:
+        if model.is_mixed and not self.kernel and engine in OF_KERNELS:
             message = "a finite layer among infinite ones has no deterministic kernel"
             help = "make all widths inf, or all finite"
-            help = 'use engine = "features", or size = inf' if _is_wide(model) else help
+            help = 'use engine = "features", or size = inf' if model.is_wide else help
             yield Fault("CE203", message, ("engine",) if self.engine else (), "key", help)
 
     def _time_faults(self, engine: Engine) -> Iterator[Fault]:
@@ -221,7 +220,3 @@ class Flow(Descent):
         elif (first.model, first.replicas) != (self.model, self.replicas):
             message = f"{self.start!r} has another model, or other replicas"
             yield Fault("CE202", message, ("start",), help="make them the same")
-
-
-def _is_wide(model: Model) -> bool:
-    return isinstance(model, Bottleneck) and model.is_wide

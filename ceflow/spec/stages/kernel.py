@@ -1,12 +1,11 @@
 """The `kernel` stage."""
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from ceflow.spec.base import Count, Error, NonNegative
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Bottleneck, Model, Resnext, widths_of
+from ceflow.spec.models import Model
 from ceflow.spec.stages.stage import References, StageSpec
 
 if TYPE_CHECKING:
@@ -101,28 +100,9 @@ class Kernel(StageSpec):
             yield Fault("CE202", message, ("tile",), "key", "leave tile out, or draw one network")
 
     def _analytic_faults(self, model: Model) -> Iterator[Fault]:
-        if isinstance(model, Resnext):
-            yield Fault(
-                "CE203",
-                "a network with batch normalisation has no kernel at infinite width here",
-                ("method",),
-                help='use method = "empirical", or the kernel of a block',
-            )
-        infinite = [width == math.inf for width in widths_of(model)]
-        if isinstance(model, Bottleneck) and model.size != math.inf:
-            yield Fault(
-                "CE203",
-                "with a finite bottleneck the kernel depends on the weights that are drawn",
-                ("method",),
-                help='set size = inf, or use finite widths and method = "empirical"',
-            )
-        elif any(infinite) and not all(infinite):
-            yield Fault(
-                "CE203",
-                "a finite layer among infinite ones has no deterministic kernel",
-                ("method",),
-                help="make all widths inf, or all finite: then the limit of all is taken",
-            )
+        if reason := model.why_no_limit:
+            message, help = reason
+            yield Fault("CE203", message, ("method",), help=help)
         if self.most_draws > 1:
             yield Fault(
                 "CE202",

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from ceflow.spec.base import Spec
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Bottleneck, Model, Resnext, member_of
+from ceflow.spec.models import Model
 from ceflow.spec.notation import NetworkName, read_network
 from ceflow.spec.stages.stage import References, StageSpec
 from ceflow.spec.stages.variance import Variance
@@ -123,7 +123,7 @@ class Search(StageSpec):
         return [key for key in ("variance", "alpha") if getattr(self, key) is not None]
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
-        if isinstance(model, Bottleneck):
+        if not model.has_members:
             message = "optimal ensembles are found for networks without a bottleneck"
             yield Fault("CE203", message, part="key", help='use a model of type "mlp"')
             return
@@ -134,7 +134,7 @@ class Search(StageSpec):
                 part="key",
                 help="give the [model] finite widths",
             )
-        elif self.using == "exact" and not member_of(model).has_closed_moments:
+        elif self.using == "exact" and not model.member.has_closed_moments:
             message = "exact moments are known of relu and linear networks without bias only"
             yield Fault("CE203", message, ("using",), help='use using = "law" or "curve"')
         if self.space == "free":
@@ -142,9 +142,9 @@ class Search(StageSpec):
         yield from self._compare_faults(model)
 
     def _free_faults(self, model: Model) -> Iterator[Fault]:
-        message, layers = "", len(member_of(model).widths)
-        if isinstance(model, Resnext):
-            message = "a resnext has one width, base_width"
+        message, layers = "", len(model.widths)
+        if model.width_count < layers:
+            message = f"a {model.type} has one width, {model.widths_key}"
         elif layers > MOST_FREE:
             message = f"a free search is for at most {MOST_FREE} layers, not {layers}"
         elif self.using == "curve":
@@ -155,7 +155,7 @@ class Search(StageSpec):
             yield Fault("CE202", message, ("space",), help='use space = "ratio"')
 
     def _compare_faults(self, model: Model) -> Iterator[Fault]:
-        layers = 1 if isinstance(model, Resnext) else len(member_of(model).widths)
+        layers = model.width_count
         for index, name in enumerate(self.compare):
             widths = len(read_network(name)[1])
             if widths not in (1, layers):

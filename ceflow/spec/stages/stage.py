@@ -47,6 +47,6 @@ class StageSpec(Spec):
 
 def width_faults(model: Model, width: int) -> Iterator[Fault]:
     """Find what is wrong with the width of a network sampled for an infinitely wide one."""
-    if isinstance(model, Bottleneck) and model.is_wide and model.size > width:
-        message = f"a bottleneck of {model.size} units in a sampled network of {width}"
+    if model.is_wide and (size := Bottleneck.of(model).size) > width:
+        message = f"a bottleneck of {size} units in a sampled network of {width}"
         yield Fault("CE202", message, ("width",), help="give a width far above the size")

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 from ceflow.spec.base import LARGEST, UNTOLD, Count, Number, Positive, Spec
 from ceflow.spec.data import train_count
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import PIECEWISE_LINEAR, Bottleneck, Model, Resnext
+from ceflow.spec.models import SLOPES, Bottleneck, Model
 from ceflow.spec.stages.descent import ELSEWHERE, Descent
 from ceflow.spec.stages.flow import Flow
 from ceflow.spec.stages.stage import width_faults
@@ -97,8 +97,7 @@ class Train(Descent):
 
     def engine_of(self, model: Model) -> Engine:
         """Choose the engine that is used."""
-        infinite = isinstance(model, Bottleneck) and model.size == math.inf
-        return self.engine or ("kernel" if infinite else "features")
+        return self.engine or ("features" if model.is_wide else "kernel")
 
     def steps_of(self, examples: int) -> int:
         """Count the steps."""
@@ -136,17 +135,17 @@ class Train(Descent):
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         yield from self.loss_faults(document)
         yield from self.points_faults("moments")
-        if not isinstance(model, Bottleneck) or model.finite:
+        if not model.has_bottleneck or model.finite:
             message = "training is of infinitely wide networks with a bottleneck"
             yield Fault("CE203", message, part="key", help=self._instead(document, model))
             return
-        yield from self._engine_faults(model)
+        yield from self._engine_faults(Bottleneck.of(model))
         yield from width_faults(model, self.width)
         yield from self._length_faults(document)
 
     def _instead(self, document: "Document", model: Model) -> str:
         """Say what to do with a network that is not trained in steps."""
-        if isinstance(model, Resnext):
+        if model.has_batch_norm:
             return ELSEWHERE
         flow = Flow(time=1.0, loss=self.loss, model=self.model)
         wrong = [f.help for f in flow.faults_in(document, model) if f.code == "CE203"]
@@ -159,7 +158,7 @@ class Train(Descent):
             known = '"kernel"' if model.size == math.inf else '"features" or "history"'
             message = f"the engine {engine!r} is not for a bottleneck of size {model.size}"
             yield Fault("CE203", message, ("engine",), help=f"use engine = {known}")
-        elif engine == "history" and model.decoder.activation not in PIECEWISE_LINEAR:
+        elif engine == "history" and model.decoder.activation not in SLOPES:
             message = f"the past of {model.decoder.activation} has no closed form to be summed in"
             yield Fault("CE203", message, ("engine",), help='use engine = "features"')
         if engine == "kernel" and "embedding" in self.record:

@@ -8,15 +8,7 @@ from pydantic import Field
 from ceflow.spec.base import LARGEST, Error, Ratios
 from ceflow.spec.data import train_count
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import (
-    CLOSED_MOMENTS,
-    Block,
-    Bottleneck,
-    Model,
-    Resnext,
-    member_of,
-    widths_of,
-)
+from ceflow.spec.models import CLOSED_MOMENTS, Model
 from ceflow.spec.stages.stage import StageSpec
 
 if TYPE_CHECKING:
@@ -52,8 +44,7 @@ class Variance(StageSpec):
 
     def inputs_law_of(self, model: Model) -> InputsLaw:
         """Say where the inputs come from."""
-        default = "rectified" if isinstance(member_of(model), Block) else "iid"
-        return self.inputs_law or default
+        return self.inputs_law or model.member.usual_inputs
 
     @property
     def most_draws(self) -> int:
@@ -61,7 +52,7 @@ class Variance(StageSpec):
         return self.draws or (1_000_000 if self.error else 2000)
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
-        if isinstance(model, Bottleneck):
+        if not model.has_members:
             message = "the variance of an NTK entry is fitted for networks without a bottleneck"
             yield Fault("CE203", message, part="key", help='use a model of type "mlp"')
             return
@@ -89,10 +80,8 @@ class Variance(StageSpec):
             if ratio in ratios[:index]:
                 message = f"the ratio {ratio:g} stands twice"
                 yield Fault("CE104", message, ("ratios", index), help="give each once")
-        widths = widths_of(model) if model.finite else ()
-        rounded = {tuple(max(1, round(ratio * width)) for width in widths) for ratio in ratios}
-        given = self.ratios != type(self).model_fields["ratios"].default
-        if widths and given and 1 == len(rounded) < len(set(ratios)):
+        rounded = {model.ratio_widths(ratio) for ratio in ratios} if model.finite else set()
+        if self.changes("ratios") and 1 == len(rounded) < len(set(ratios)):
             message = f"at every ratio the widths are {', '.join(map(str, rounded.pop()))}"
             help = "give ratios that are further apart, or the [model] greater widths"
             yield Fault("CE202", message, ("ratios",), help=help)
@@ -105,13 +94,13 @@ class Variance(StageSpec):
             message = "an off-diagonal entry needs two training examples; the data have one"
             help = 'raise data.train, or use entries = "diagonal"'
             yield Fault("CE202", message, ("entries",), help=help)
-        if isinstance(model, Resnext):
+        if model.takes_images:
             message = "the block of a resnext acts on 256 channels, not on examples of the data"
             yield Fault("CE202", message, ("inputs_law",), help='use inputs_law = "rectified"')
 
     def why_drawn(self, model: Model) -> str | None:
         """Say what keeps theory from giving K's law without drawing all weights; None if it can."""
-        member = member_of(model)
+        member = model.member
         if self.entries == "off-diagonal":
             return "off-diagonal entries"
         if member.activation not in CLOSED_MOMENTS:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from ceflow.spec.base import Count
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import KINKED, Bottleneck, Ensemble, Model, activations_of
+from ceflow.spec.models import Model
 from ceflow.spec.stages.stage import StageSpec, width_faults
 
 if TYPE_CHECKING:
@@ -62,15 +62,15 @@ class Verify(StageSpec):
     def _claim_faults(self, claim: str, model: Model) -> Iterator[tuple[str, str]]:
         """Find what is wrong with a claim about other networks than the model, and what to do."""
         ensemble = claim in OF_ENSEMBLES
-        if not isinstance(model, Ensemble if ensemble else Bottleneck):
-            kind = "ensemble" if ensemble else "bottleneck"
+        kind = "ensemble" if ensemble else "bottleneck"
+        if model.type != kind:
             yield f"{claim} is about {kind}s", f'give the [model] type = "{kind}"'
         elif ensemble and not model.finite:
             yield f"{claim} is about members of finite width", "give them finite widths"
-        elif claim == "theorem-1" and (kinked := activations_of(model) & set(KINKED)):
-            message = f"theorem 1 assumes an analytic activation, which {min(kinked)} is not"
+        elif claim == "theorem-1" and model.kinks:
+            message = f"theorem 1 assumes an analytic activation, which {min(model.kinks)} is not"
             yield message, 'use activation = "erf", "tanh" or another smooth one'
-        elif isinstance(model, Bottleneck) and not model.is_wide:
+        elif not ensemble and not model.is_wide:
             message = f"{claim} is about a finite bottleneck between infinitely wide layers"
             yield message, "make the widths inf and the size a number; `width` says n"
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 from ceflow.blocks import Block
 from ceflow.compiler import Plan
-from ceflow.spec import Flow, Model, activations_of
-from ceflow.spec.models import KINKED
+from ceflow.spec import Flow, Model
 from ceflow.stages.flow import forecast, report
 from ceflow.stages.flow.result import MOVES, FlowResult, Steps
 from ceflow.stages.stage import Forecast, Job, Stage
@@ -29,7 +28,7 @@ class FlowStage(Stage[Flow, FlowResult]):
         return run(job)
 
     def doubts(self, number: str, model: Model) -> Iterator[str]:
-        for activation in set(activations_of(model)) & set(KINKED) if number in MOVES else ():
+        for activation in model.kinks if number in MOVES else ():
             yield (
                 f"theorem 1 assumes an analytic activation, which {activation} is not: the slope"
                 " need not be -1"

@@ -9,8 +9,8 @@ from ceflow.compiler import Plan, nodes
 from ceflow.compiler.budget import LARGEST
 from ceflow.costs import Work
 from ceflow.dynamics.choice import default_solver
-from ceflow.spec import Bottleneck, Circle, Flow, Model, widths_of
-from ceflow.spec.models import PIECEWISE_LINEAR
+from ceflow.spec import Bottleneck, Circle, Flow, Model
+from ceflow.spec.models import SLOPES
 from ceflow.stages.flow.problem import COPIES, MEMORY, group_size, is_smooth, tolerances
 from ceflow.stages.stage import Forecast
 
@@ -183,7 +183,7 @@ def stiffness(stage: Flow, plan: Plan, model: Model) -> float:
     assert plan.data is not None
     square = _square(plan) or 1.0
     weight = 1 if stage.reduction == "sum" else 1 / plan.data.train
-    layers = len(widths_of(model)) + 1
+    layers = len(model.widths) + 1
     return min(SHARE * plan.data.train * layers * square * weight * stage.time, STIFFEST)
 
 
@@ -301,10 +301,10 @@ def _side(plan: Plan, model: Model, stage: Flow) -> int:
 
 def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
     """Count Theta, the sampled network with its state, and what the decoder computes."""
-    assert isinstance(model, Bottleneck)
+    network = Bottleneck.of(model)
     n, rows, width, size = _train(plan), _examples(plan), stage.width, plan.itemsize
-    d, depth = int(model.size), len(model.encoder.widths)
-    sampled = Sampled(model, width, plan.inputs, plan.outputs)
+    d, depth = int(network.size), len(network.encoder.widths)
+    sampled = Sampled(network, width, plan.inputs, plan.outputs)
     decoder, encoder = sampled.decoder, sampled.encoder
     theta = size * n * rows
     recorded = _recorded(stage, plan) if stage.record or stage.entries else 0
@@ -318,7 +318,7 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
         flops=2 * times * (rows * decoder + recorded**2 * plan.outputs * d),
         traffic=size * times * rows * width + 30 * depth * theta * stage.replicas,
         normals=stage.replicas * (encoder + decoder),
-        compilations=22 if model.decoder.activation in PIECEWISE_LINEAR else 42,
+        compilations=22 if network.decoder.activation in SLOPES else 42,
         seconds=LOADING,
     )
     key = "width" if of_width > of_examples else "data.train"

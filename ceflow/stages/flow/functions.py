@@ -21,7 +21,7 @@ from ceflow.stages.flow.recording import Arrays, Recording, joined, losses_of
 from ceflow.stages.flow.result import Steps
 from ceflow.stages.kernel.compiled import kernel as ntk_of
 from ceflow.stages.kernel.methods import compute, open_kernel
-from ceflow.stages.kernel.networks import of_one, without_weights
+from ceflow.stages.kernel.networks import without_weights
 from ceflow.stages.stage import Job, resolve_model
 
 TRAINING_ONLY = (
@@ -204,7 +204,7 @@ def _where_known(problem: FlowProblem) -> tuple[FlowProblem, tuple[str, ...]]:
 
 def _is_conditional(job: Job, problem: FlowProblem) -> bool:
     stage: Kernel = job.stage
-    model: Model = of_one(job.model) if stage.method == "mean" else job.model
+    model: Model = job.model.single if stage.method == "mean" else job.model
     return (
         stage.method != "analytic"
         and not stage.tile

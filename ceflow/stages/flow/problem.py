@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ceflow import data, dynamics
 from ceflow._machine import MEMORY
 from ceflow.seeding import Seed
-from ceflow.spec import Bottleneck, Flow, Model, activations_of
-from ceflow.spec.models import KINKED
+from ceflow.spec import Bottleneck, Flow, Model
 from ceflow.stages.stage import Job
 
 if TYPE_CHECKING:
@@ -42,9 +41,9 @@ def tolerances(stage: Flow, precision: str) -> dict[str, float]:
 def is_smooth(stage: Flow, model: Model) -> bool:
     """Tell whether a flow goes through no kinks: an infinitely wide encoder's are in its kernel."""
     engine = stage.engine_of(model)
-    if engine == "features" and isinstance(model, Bottleneck):
-        return model.decoder.activation not in KINKED
-    return engine in SMOOTH or not activations_of(model) & set(KINKED)
+    if engine == "features":
+        return not Bottleneck.of(model).decoder.kinks
+    return engine in SMOOTH or not model.kinks
 
 
 def group_size(size: float, replicas: int) -> int:

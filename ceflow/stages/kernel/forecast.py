@@ -3,12 +3,12 @@
 import math
 
 from ceflow import kernels
-from ceflow.compiler import Plan, fan_in_sum, multiplicity_of
+from ceflow.compiler import Plan, nodes
 from ceflow.costs import Demand, Work
 from ceflow.kernels import costs
 from ceflow.kernels.costs import Shape
-from ceflow.spec import FEWEST_DRAWS, Block, Circle, Kernel, Model, member_of
-from ceflow.stages.kernel.networks import of_one, without_weights
+from ceflow.spec import FEWEST_DRAWS, Circle, Kernel, Model
+from ceflow.stages.kernel.networks import without_weights
 from ceflow.stages.stage import TYPICAL_ALPHA, Forecast
 
 LOADING = 0.5
@@ -21,23 +21,23 @@ def forecast(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     """Count the matrix with its temporaries, the network, and the features of each example."""
     assert plan.data is not None
     by_method = _analytic if stage.method == "analytic" else _drawn
-    needs = by_method(stage, plan, of_one(model) if stage.method == "mean" else model)
+    needs = by_method(stage, plan, model.single if stage.method == "mean" else model)
     needs = needs if stage.tile is None else _in_tiles(stage, plan, model, needs)
     return needs._replace(memory=needs.memory + _of_targets(stage, plan))
 
 
 def _analytic(stage: Kernel, plan: Plan, model: Model) -> Forecast:
-    asked, size = _asked(stage, plan), plan.itemsize
-    positions = 9 if isinstance(model, Block) else 1
-    found = costs.analytic_cost(plan.expand(model), asked, plan.inputs, size, positions=positions)
+    asked, size, root = _asked(stage, plan), plan.itemsize, plan.expand(model)
+    positions = nodes.positions(root.inputs)
+    found = costs.analytic_cost(root, asked, plan.inputs, size, positions=positions)
     return Forecast(found.memory, asked.size * size, _largest(plan), _loaded(found), TILED)
 
 
 def _drawn(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     asked, size, root = _asked(stage, plan), plan.itemsize, plan.expand(model)
-    draws, members = _likely_draws(stage, model), multiplicity_of(model)
+    draws, members = _likely_draws(stage, model), model.multiplicity
     if not stage.tile and without_weights(stage, plan, model, asked.n1):
-        units = sum(member_of(model).widths)
+        units = sum(model.widths)
         found = costs.conditional_cost(root, asked, units, draws * members, size)
         return Forecast(found.memory, _disk(stage, plan), "model.widths", _loaded(found))
     drawn = costs.Drawn(root, asked, size)
@@ -81,7 +81,7 @@ def _likely_draws(stage: Kernel, model: Model) -> float:
     the variance (CE eq. 9) with an alpha like most."""
     if stage.error is None:
         return stage.most_draws
-    variance = math.expm1(min(TYPICAL_ALPHA * fan_in_sum(model), 50))
+    variance = math.expm1(min(TYPICAL_ALPHA * model.fan_in_sum, 50))
     return min(stage.most_draws, max(FEWEST_DRAWS, variance / stage.error**2))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ceflow import kernels
 from ceflow.data import Dataset
 from ceflow.spec import Kernel
-from ceflow.stages.kernel.networks import block_of_network, drawer, of_one
+from ceflow.stages.kernel.networks import block_of_network, drawer
 from ceflow.stages.kernel.result import MethodResult
 from ceflow.stages.result import measured
 from ceflow.stages.stage import Job
@@ -89,7 +89,7 @@ def _empirical(job: Job, dataset: Dataset) -> Computed:
 
 def _mean(job: Job, dataset: Dataset) -> Computed:
     """Estimate the neural mean kernel; an ensemble's is its member's, a block's one group's."""
-    small = replace(job, model=of_one(job.model))
+    small = replace(job, model=job.model.single)
     draw, train = drawer(small, _inputs(job, dataset)), len(dataset.train.x)
     stage, done = job.stage, iter(range(1, job.stage.most_draws + 1))
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ceflow.compiler import Plan, multiplicity_of
-from ceflow.spec import Block, Bottleneck, Ensemble, Kernel, Mlp, Model, member_of
+from ceflow.compiler import Plan
+from ceflow.spec import Kernel, Mlp, Model
 from ceflow.stages.stage import Job
 
 if TYPE_CHECKING:
@@ -22,19 +22,11 @@ def without_weights(stage: Kernel, plan: Plan, model: Model, examples: int) -> b
     That takes one column of normal numbers for every example going up and for every output of
     every example coming back, in place of as many columns as the layer below is wide.
     """
-    member = None if isinstance(model, Bottleneck) else member_of(model)
-    if not isinstance(member, Mlp):
+    if not model.is_dense:
         return False
-    narrowest = min(member.widths)
+    narrowest = min(model.widths)
     fewer = examples * (1 + plan.outputs) < narrowest
     return stage.outputs == "mean" and narrowest >= WIDE and fewer
-
-
-def of_one(model: Model) -> Model:
-    """Take the smallest network of the same mean kernel (CE eq. 5): a member, or a group."""
-    if isinstance(model, Ensemble):
-        return model.member
-    return model.but({"cardinality": 1}) if isinstance(model, Block) else model
 
 
 def drawer(job: Job, x: "Float[np.ndarray, 'n ...']") -> "Callable[[Array], Array]":
@@ -46,8 +38,7 @@ def drawer(job: Job, x: "Float[np.ndarray, 'n ...']") -> "Callable[[Array], Arra
 
     given, outputs = jnp.asarray(x), job.plan.outputs
     if without_weights(job.stage, job.plan, job.model, len(x)):
-        member, count = member_of(job.model), multiplicity_of(job.model)
-        assert isinstance(member, Mlp)
+        member, count = Mlp.of(job.model.member), job.model.multiplicity
         return lambda key: compiled.conditional_mean(member, count, outputs, key, given)
     averaged = outputs if job.stage.outputs == "mean" else None
     return lambda key: compiled.kernel(job.plan.module_of(job.model, key), given, outputs=averaged)

@@ -4,7 +4,6 @@ import math
 from typing import Any, TypeVar
 
 from ceflow import search
-from ceflow.compiler import ensemble_with, fan_in_sum, member_with, multiplicity_of
 from ceflow.search import Candidate, Optimum
 from ceflow.search.costs import whole_members
 from ceflow.spec import (
@@ -13,7 +12,6 @@ from ceflow.spec import (
     Model,
     Search,
     Stage,
-    member_of,
     network_name,
     read_network,
     tree_of,
@@ -53,7 +51,7 @@ def _nearest(
     baseline, whole = optimum.problem.baseline, optimum.problem.costs.whole
     return search.nearest_multiplicity(
         whole(baseline) / efficiency,
-        lambda m: whole(ensemble_with(baseline, candidate.widths, m)),
+        lambda m: whole(baseline.with_members(candidate.widths, m)),
         beside,
     )
 
@@ -80,8 +78,8 @@ def _network(kind: type[AnyNetwork], job: Job, model: Model, /, **fields: Any) -
     """Count a whole network."""
     root = job.plan.expand(model)
     return kind(
-        widths=[int(width) for width in member_of(model).widths],
-        multiplicity=multiplicity_of(model),
+        widths=[int(width) for width in model.widths],
+        multiplicity=model.multiplicity,
         parameters=int(root.parameters),
         flops=int(root.flops),
         **fields,
@@ -90,7 +88,7 @@ def _network(kind: type[AnyNetwork], job: Job, model: Model, /, **fields: Any) -
 
 def baseline(job: Job, optimum: Optimum) -> Baseline:
     """Describe the network that is searched around."""
-    total, variance = fan_in_sum(job.model), optimum.problem.variance
+    total, variance = job.model.fan_in_sum, optimum.problem.variance
     return _network(Baseline, job, job.model, fan_in_sum=total, efficiency=1.0, variance=variance)
 
 
@@ -108,7 +106,7 @@ def dual(job: Job, optimum: Optimum) -> Answer:
 
 def _answer(job: Job, optimum: Optimum, best: Candidate, exact: float, members: int) -> Answer:
     """Describe the network at the best widths, of `exact` members on the curve."""
-    model, cost = ensemble_with(job.model, best.widths, members), optimum.problem.costs.whole
+    model, cost = job.model.with_members(best.widths, members), optimum.problem.costs.whole
     return _network(
         Answer,
         job,
@@ -124,7 +122,7 @@ def _answer(job: Job, optimum: Optimum, best: Candidate, exact: float, members: 
 def near(job: Job, optimum: Optimum, candidate: Candidate) -> NearOptimal:
     """Describe a candidate of the near-optimal set, counted as the primal network."""
     objective, members = optimum.problem.primal_objective, primal_members(optimum, candidate)
-    root = job.plan.expand(ensemble_with(job.model, candidate.widths, members))
+    root = job.plan.expand(job.model.with_members(candidate.widths, members))
     return NearOptimal(
         widths=list(candidate.widths),
         primal_multiplicity=members,
@@ -152,8 +150,8 @@ def compared(job: Job, optimum: Optimum, name: str) -> Compared:
     members, given = read_network(name)
     layers = len(optimum.problem.baseline_widths)
     widths = given if len(given) == layers else given * layers
-    model, problem = ensemble_with(job.model, widths, members), optimum.problem
-    variance = problem.law(member_with(job.model, widths)) / members
+    model, problem = job.model.with_members(widths, members), optimum.problem
+    variance = problem.law(job.model.member.with_widths(widths)) / members
     cost = problem.costs.whole(model)
     return _network(
         Compared,

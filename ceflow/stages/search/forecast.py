@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator
 
 from ceflow import search
-from ceflow.compiler import Plan, ensemble_with, nodes
+from ceflow.compiler import Plan, nodes
 from ceflow.costs import Work
 from ceflow.search import Costs, Exponential, Law, Problem
-from ceflow.spec import Fault, Model, Search, SpecError, member_of
+from ceflow.spec import Fault, Model, Search, SpecError
 from ceflow.spec.base import LARGEST
 from ceflow.stages.search.answers import dual_members, oversized, primal_members
 from ceflow.stages.search.problem import (
@@ -33,7 +33,7 @@ LAYERS = 6
 
 
 def forecast(stage: Search, plan: Plan, model: Model) -> Forecast:
-    candidates = min(1000, max(member_of(model).widths))
+    candidates = min(1000, max(model.widths))
     each = {"law": 1e-4, "exact": 1e-3, "curve": 2e-4}[stage.using]
     work = Work(seconds=each * candidates * (10 if stage.space == "free" else 1))
     memory = POINT * candidates
@@ -59,15 +59,15 @@ def expect(stage: Search, plan: Plan, model: Model) -> dict[str, Model]:
         return dict.fromkeys(stage.offers, model)
     primal, dual = optimum.primal, optimum.dual
     return {
-        "primal": ensemble_with(model, primal.widths, primal_members(optimum, primal)),
-        "dual": ensemble_with(model, dual.widths, dual_members(optimum, dual)),
+        "primal": model.with_members(primal.widths, primal_members(optimum, primal)),
+        "dual": model.with_members(dual.widths, dual_members(optimum, dual)),
     }
 
 
 def faults(name: str, stage: Search, plan: Plan, model: Model) -> Iterator[Fault]:
     """Find what is wrong with a search's file of latencies, limits that no network is within, and
     those that buy more than can be written."""
-    timed, smallest = None, ensemble_with(model, (1,) * len(member_of(model).widths), 1)
+    timed, smallest = None, model.with_members((1,) * len(model.widths), 1)
     least = {limit: limit.cost(smallest) for limit in limits_of(stage, plan, None)}
     if stage.latency is not None:
         try:
@@ -87,7 +87,7 @@ def faults(name: str, stage: Search, plan: Plan, model: Model) -> Iterator[Fault
     law = _law(stage)
     if law is None or broken:
         return
-    member = member_of(model)
+    member = model.member
     if stage.model is None and not math.isfinite(law(member)):
         message, _, help = law.why_infinite(member).partition("; ")
         place = "using" if stage.using == "exact" else "alpha"
@@ -128,7 +128,7 @@ def _most(problem: Problem) -> float:
 
 def _unmeasured(times: list[search.Time], model: Model) -> Iterator[Fault]:
     """Find a baseline whose cost is not between those of the widths that were measured."""
-    low, high, width = times[0].width, times[-1].width, max(member_of(model).widths)
+    low, high, width = times[0].width, times[-1].width, max(model.widths)
     if not low <= width <= high:
         message = f"the latencies are of widths {low} to {high}, and the baseline's is {width}"
         yield Fault("CE302", message, ("latency",), help=f"add a line of width {width}")

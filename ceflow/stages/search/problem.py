@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from ceflow import search
-from ceflow.compiler import Plan, ensemble_with, multiplicity_of
+from ceflow.compiler import Plan
 from ceflow.search import Candidate, Cost, Costs, Law, Limit, LimitName, Optimum, Problem
-from ceflow.spec import Model, Search, member_of
+from ceflow.spec import Model, Search
 from ceflow.stages.search.result import Latencies, Timed
 from ceflow.stages.stage import Job, precision
 from ceflow.stages.variance import VarianceResult
@@ -99,7 +99,7 @@ def costs_of(times: Sequence[search.Time]) -> Costs:
 
 
 def _read(job: Job) -> tuple[Costs, Latencies]:
-    times, layers = times_of(job.plan, job.name), len(member_of(job.model).widths)
+    times, layers = times_of(job.plan, job.name), len(job.model.widths)
     points = [
         Timed(widths=[t.width] * layers, multiplicity=t.multiplicity, seconds=t.seconds)
         for t in times
@@ -112,8 +112,8 @@ def _measure(job: Job, law: Law) -> tuple[Costs, Latencies]:
     networks = _timed_networks(job, law)
     points = [
         Timed(
-            widths=[int(width) for width in member_of(network).widths],
-            multiplicity=multiplicity_of(network),
+            widths=[int(width) for width in network.widths],
+            multiplicity=network.multiplicity,
             **timing._asdict(),
         )
         for network, timing in zip(networks, time_networks(job, networks), strict=True)
@@ -131,9 +131,9 @@ def _timed_networks(job: Job, law: Law) -> list[Model]:
     chosen.pop(problem.baseline_widths, None)
     target, networks = costs.whole(job.model), [job.model]
     for widths in chosen:
-        cost_of = lambda m, w=widths: costs.whole(ensemble_with(job.model, w, m))  # noqa: E731
+        cost_of = lambda m, w=widths: costs.whole(job.model.with_members(w, m))  # noqa: E731
         members = search.nearest_multiplicity(target, cost_of)
-        networks.append(ensemble_with(job.model, widths, members))
+        networks.append(job.model.with_members(widths, members))
     return networks
 
 

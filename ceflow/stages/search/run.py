@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ceflow import search
-from ceflow.compiler import ensemble_with
 from ceflow.search import Candidate, Costs, Optimum
 from ceflow.spec import network_name
 from ceflow.stages.result import Values
@@ -108,7 +107,7 @@ def _with_times(job: Job, result: SearchResult, timed: Costs) -> SearchResult:
 def _times(job: Job, shown: list[Shown], timed: Costs) -> list[Values]:
     """Time the networks in turn, as a check on what was interpolated; of a file of latencies take
     what that says, None where it does not reach."""
-    others = [ensemble_with(job.model, tuple(n.widths), n.multiplicity) for n in shown[1:]]
+    others = [job.model.with_members(tuple(n.widths), n.multiplicity) for n in shown[1:]]
     models = [job.model, *others]
     if job.stage.latency is not None:
         return [{"seconds": finite(timed.whole(model))} for model in models]

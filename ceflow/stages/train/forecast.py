@@ -19,12 +19,11 @@ def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
 
 
 def _sizes(stage: Train, plan: Plan, model: Model) -> SimulationSizes:
-    assert isinstance(model, Bottleneck), "the spec lets nothing else be trained"
     assert plan.data is not None
     train = plan.data.train
     batch, steps = stage.batch or train, stage.steps_of(train)
     return SimulationSizes(
-        sampled=Sampled(model, stage.width, plan.inputs, plan.outputs),
+        sampled=Sampled(Bottleneck.of(model), stage.width, plan.inputs, plan.outputs),
         train=train,
         examples=train + plan.data.test,
         batch=batch,

@@ -31,8 +31,7 @@ class TrainProblem:
 
     @property
     def network(self) -> Bottleneck:
-        assert isinstance(self.job.model, Bottleneck), "the spec lets nothing else be trained"
-        return self.job.model
+        return Bottleneck.of(self.job.model)
 
     @property
     def train(self) -> int:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from ceflow import variance
 from ceflow.blocks import widths_text
-from ceflow.compiler import fan_in_sum, member_with, ratio_widths
 from ceflow.seeding import Seed
-from ceflow.spec import Member, Model, Variance, member_of
+from ceflow.spec import Member, Model, Variance
 from ceflow.stages.stage import Job, precision
 from ceflow.stages.variance.result import Point
 
@@ -27,13 +26,13 @@ def members_of(stage: Variance, model: Model) -> list[tuple[float, Member]]:
     """List the networks to measure, by ratio; ratios that round to the same widths count once."""
     ratios: dict[tuple[int, ...], float] = {}
     for ratio in sorted(stage.ratios):
-        ratios.setdefault(ratio_widths(model, ratio), ratio)
-    return [(ratio, member_with(model, widths)) for widths, ratio in ratios.items()]
+        ratios.setdefault(model.ratio_widths(ratio), ratio)
+    return [(ratio, model.member.with_widths(widths)) for widths, ratio in ratios.items()]
 
 
 def inputs_of(job: Job) -> "np.ndarray":
     """Make the inputs x and x', the same for every width."""
-    size = member_of(job.model).inputs
+    size = job.model.member.inputs
     assert size is not None, "a plan knows the inputs"
     shape = size if isinstance(size, tuple) else (size,)
     law = job.stage.inputs_law_of(job.model)
@@ -63,7 +62,7 @@ def measure(job: Job, method: str, ratio: float, member: Member, x: "np.ndarray"
     return Point(
         ratio=ratio,
         widths=list(map(int, member.widths)),
-        fan_in_sum=fan_in_sum(member),
+        fan_in_sum=member.fan_in_sum,
         mean=mean,
         moment_ratio=moment_ratio,
         moment_ratio_stderr=stderr,

@@ -3,7 +3,7 @@
 from ceflow.claims.costs import COSTS
 from ceflow.compiler import Plan
 from ceflow.costs import Work
-from ceflow.spec import Ensemble, Model, Verify
+from ceflow.spec import Model, Verify
 from ceflow.stages.stage import Forecast
 
 LOADING = 0.5
@@ -40,8 +40,7 @@ def _key(stage: Verify, plan: Plan, model: Model) -> str:
     for key in ("width", "draws", "points", "steps"):
         usual = min(getattr(stage, key), Verify.model_fields[key].default)
         tried[key] = stage.but({key: usual}), model
-    if isinstance(model, Ensemble):
-        widths = tuple(-(-width // 2) for width in model.member.widths)
-        member = model.member.but({"widths": widths})
-        tried["model.widths"] = stage, model.but({"member": member})
+    if model.has_members:
+        widths = [-(-width // 2) for width in map(int, model.widths)]
+        tried["model.widths"] = stage, model.with_members(widths, model.multiplicity)
     return min(tried, key=lambda key: _held(tried[key][0], plan, tried[key][1]))

@@ -1,0 +1,121 @@
+"""Networks with a narrow layer in their middle."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal, Never, Self
+
+from ceflow.spec.base import Steps, Width
+from ceflow.spec.diagnostics import Fault
+from ceflow.spec.models.mlp import Mlp
+from ceflow.spec.models.model import End, ModelSpec
+
+
+class Bottleneck(ModelSpec):
+    """A network with a narrow layer in its middle, `F = f o g` (BN section 2): an encoder `g` onto
+    `size` units, linear at its end, and a decoder `f` behind them.
+
+    With finite widths an ordinary network. With infinitely wide halves the bottleneck alone is
+    finite, and the kernels move (BN theorem 3.2); if `size` too is infinite, they do not.
+
+    >>> wide = Mlp(widths=[math.inf], weight_variance=1.0)
+    >>> Bottleneck(size=10, encoder=wide, decoder=wide).decoder_scale   # c/d
+    0.1
+    """
+
+    type: Literal["bottleneck"] = "bottleneck"
+    """A network with a narrow layer in its middle."""
+    size: Width
+    """Units of the bottleneck, d. With `inf` there is none: the kernels do not move."""
+    encoder: Mlp
+    """The network in front, an [mlp](models.md#mlp). Its outputs are the values in the bottleneck;
+    `inputs` stands here."""
+    decoder: Mlp
+    """The network behind, an [mlp](models.md#mlp); infinitely wide, it has one hidden layer and no
+    bias. Its inputs are the values in the bottleneck; `outputs` stands here."""
+
+    has_members: ClassVar = False
+    has_bottleneck: ClassVar = True
+    widths_key: ClassVar = "encoder.widths"
+    multiplicity: ClassVar = 1
+
+    @property
+    def widths(self) -> tuple[float, ...]:
+        """Of all hidden layers, the bottleneck included."""
+        return (*self.encoder.widths, self.size, *self.decoder.widths)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether both halves are infinitely wide, and the bottleneck is not."""
+        return not self.finite and self.size != math.inf
+
+    @property
+    def decoder_scale(self) -> float:
+        """What stands before `x.x'` in the decoder's first covariance: c/size."""
+        return self.decoder.weight_variance / self.size
+
+    @property
+    def parts(self) -> dict[str, Mlp]:
+        """Encoder and decoder, with as many units between them as the bottleneck has."""
+        encoder = self.encoder.sized(outputs=self.size)
+        return {"encoder": encoder, "decoder": self.decoder.sized(inputs=self.size)}
+
+    @property
+    def member(self) -> Never:
+        raise TypeError("a network with a bottleneck repeats nothing")
+
+    @property
+    def limit(self) -> Self:
+        return self.but({"encoder": self.encoder.limit, "decoder": self.decoder.limit})
+
+    @property
+    def activations(self) -> frozenset[str]:
+        return self.encoder.activations | self.decoder.activations
+
+    @property
+    def why_no_limit(self) -> tuple[str, str] | None:
+        if self.size == math.inf:
+            return super().why_no_limit
+        message = "with a finite bottleneck the kernel depends on the weights that are drawn"
+        return message, 'set size = inf, or use finite widths and method = "empirical"'
+
+    def with_members(self, widths: Sequence[int], multiplicity: int) -> Never:
+        raise TypeError("a network with a bottleneck has no ensembles in its family")
+
+    def part_with(self, end: End) -> tuple[Steps, Mlp]:
+        return (("encoder",), self.encoder) if end == "inputs" else (("decoder",), self.decoder)
+
+    def sized(self, **sizes: Any) -> Self:
+        ends = {"encoder": "inputs", "decoder": "outputs"}
+        given = {half: end for half, end in ends.items() if end in sizes}
+        update = {
+            half: getattr(self, half).sized(**{end: sizes[end]}) for half, end in given.items()
+        }
+        return self.but(update)
+
+    def faults(self) -> list[Fault]:
+        return [*self._size_faults(), *self._width_faults()]
+
+    def _size_faults(self) -> Iterator[Fault]:
+        ends = {("encoder", "outputs"): self.encoder.outputs}
+        ends |= {("decoder", "inputs"): self.decoder.inputs}
+        for path, given in ends.items():
+            if given is not None and given != self.size:
+                message = f"the {path[0]} has {given} {path[1]}, the bottleneck {self.size} units"
+                yield Fault("CE204", message, path, help="leave it out")
+
+    def _width_faults(self) -> Iterator[Fault]:
+        outer = (*self.encoder.widths, *self.decoder.widths)
+        if self.size == math.inf and math.inf not in outer:
+            message = "an infinite bottleneck between finite layers"
+            yield Fault("CE203", message, ("size",), help="give it a number of units")
+        elif math.inf in outer and len({width == math.inf for width in outer}) > 1:
+            message = "one layer beside the bottleneck is infinitely wide, another is not"
+            help = "make the widths of encoder and decoder all inf, or all finite"
+            yield Fault("CE203", message, ("encoder", "widths"), help=help)
+        elif math.inf in outer and len(self.decoder.widths) > 1:
+            message = "the kernels of an infinitely wide decoder are known for one hidden layer"
+            yield Fault("CE203", message, ("decoder", "widths"), help="use widths = [inf]")
+        elif math.inf in outer and self.decoder.bias_variance:
+            message = "the kernels of an infinitely wide decoder are known without bias"
+            path: Steps = ("decoder", "bias_variance")
+            yield Fault("CE203", message, path, help="leave it out")

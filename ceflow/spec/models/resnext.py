@@ -1,0 +1,195 @@
+"""ResNeXts, and their blocks."""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from ceflow.spec.base import Count, Counts, Image, Steps, Variance
+from ceflow.spec.diagnostics import Fault
+from ceflow.spec.models.activations import CLOSED_MOMENTS, Activation
+from ceflow.spec.models.model import End, ModelSpec
+
+
+class Block(ModelSpec):
+    """The residual path of a ResNeXt block: 1x1, grouped 3x3 and 1x1 (CE section 4.2).
+
+    It acts on the patch of 3x3 positions that one output position sees. A skip without weights
+    has no part in the NTK, and is no part of the block.
+    """
+
+    type: Literal["block"] = "block"
+    """The residual path of a ResNeXt block."""
+    channels: Count = 256
+    """Channels in, c_in; and channels out where `outputs` does not say otherwise."""
+    widths: Annotated[Counts, Field(min_length=2, max_length=2)]
+    """Channels of one group behind the 1x1 and behind the 3x3 convolution, n_1 and n_2."""
+    cardinality: Count = 1
+    """Number of groups, m: independent paths, their outputs summed over sqrt(m)."""
+    projection: bool = False
+    """Whether the skip is a 1x1 convolution with weights of its own, and part of the block."""
+    outputs: Count | None = None
+    """Channels out; from the data where there is data, else as many as `channels`."""
+    activation: Activation = "relu"
+    """Applied after the 1x1 and after the 3x3 convolution, not after the last."""
+    weight_variance: Variance = 2.0
+    """c of the first two convolutions: each computes sqrt(c/fan-in) W * h."""
+    last_variance: Variance = 1.0
+    """c_out: the same of the last one, and of the projection."""
+
+    bias_variance: ClassVar = 0.0
+    usual_inputs: ClassVar[Literal["rectified"]] = "rectified"
+    """In a network its inputs come from a ReLU."""
+
+    @property
+    def inputs(self) -> tuple[int, int, int]:
+        """The patch that one output position sees."""
+        return self.channels, 3, 3
+
+    @property
+    def has_closed_moments(self) -> bool:
+        """Whether theory gives the moments of an NTK entry without drawing weights."""
+        return self.activation in CLOSED_MOMENTS
+
+    @property
+    def multiplicity(self) -> int:
+        return self.cardinality
+
+    @property
+    def member(self) -> "Block":
+        """One group's path."""
+        return self.but({"cardinality": 1, "projection": False})
+
+    @property
+    def single(self) -> Self:
+        return self.but({"cardinality": 1})
+
+    @property
+    def limit(self) -> Self:
+        return self.single.with_widths((math.inf, math.inf))
+
+    @property
+    def activations(self) -> frozenset[str]:
+        return frozenset({self.activation})
+
+    @property
+    def fan_in_sum(self) -> float:
+        first, second = self.widths
+        return math.fsum((1 / self.channels, 1 / (9 * first), 1 / second))
+
+    def with_widths(self, widths: Sequence[float]) -> Self:
+        """The same at other widths, which are not judged."""
+        return self.but({"widths": tuple(widths)})
+
+    def with_members(self, widths: Sequence[int], multiplicity: int) -> Self:
+        return self.with_widths(widths).but({"cardinality": multiplicity})
+
+    def part_with(self, end: End) -> "tuple[Steps, Block]":
+        return (), self
+
+    def sized(self, *, outputs: int | None = None, **_: Any) -> Self:
+        """The block with so many outputs; its inputs follow from its channels."""
+        return self if outputs is None else self.but({"outputs": outputs})
+
+    def default_size(self, end: End) -> int:
+        return self.channels
+
+    def misfit(self, end: End, image: bool) -> tuple[str, str]:
+        if end == "inputs":
+            return "channels", "a block takes patches, channels x 3 x 3 inputs"
+        return super().misfit(end, image)
+
+    def smaller(self, cost: str) -> str:
+        return "fewer channels"
+
+
+MOST_BLOCKS = 10_000
+"""Blocks that a network may have: each is a layer of its own to all that follows."""
+
+
+class Resnext(ModelSpec):
+    """A ResNet or ResNeXt with BatchNorm: stages of bottleneck blocks, grouped (CE section 4.2)."""
+
+    type: Literal["resnext"] = "resnext"
+    """A ResNet, or ResNeXt, of bottleneck blocks with batch normalisation."""
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    """`cifar`: a 3x3 convolution to 64 channels; `imagenet`: a 7x7 one of stride 2, then the
+    maximum over 3x3 with stride 2."""
+    blocks: Annotated[Counts, Field(min_length=1, max_length=8)]
+    """Blocks of each stage. [3, 3, 3] makes 29 layers, [3, 3, 3, 3] 38, [3, 4, 6, 3] 50, [3, 4, 23,
+    3] 101."""
+    cardinality: Count = 1
+    """Number of groups of every 3x3 convolution, m; 1 makes a ResNet."""
+    base_width: Count
+    """Channels of one group in the first stage, d; each stage has twice those of the one before. "m
+    x d d" in CE: `37x10d` is cardinality 37 and base width 10."""
+    inputs: Image | None = None
+    """Channels, height and width. From the data where those are images; else 3 x 32 x 32 with the
+    cifar stem, 3 x 224 x 224 with the imagenet stem."""
+    outputs: Count | None = None
+    """Number of classes. From the data where there is data; else 10 with the cifar stem, 1000 with
+    the imagenet stem."""
+
+    has_batch_norm: ClassVar = True
+    takes_images: ClassVar = True
+    widths_key: ClassVar = "base_width"
+
+    def faults(self) -> list[Fault]:
+        if sum(self.blocks) <= MOST_BLOCKS:
+            return []
+        message = f"a network of more than {MOST_BLOCKS:,} blocks"
+        return [Fault("CE104", message, ("blocks",), help="give it fewer")]
+
+    @property
+    def multiplicity(self) -> int:
+        return self.cardinality
+
+    @property
+    def member(self) -> Block:
+        """A group's path through a block of the first stage: what its variance is measured of."""
+        return Block(widths=(self.base_width, self.base_width))
+
+    @property
+    def activations(self) -> frozenset[str]:
+        return frozenset({"relu"})
+
+    @property
+    def widths(self) -> Sequence[int]:
+        return self.member.widths
+
+    @property
+    def width_count(self) -> int:
+        return 1
+
+    @property
+    def fan_in_sum(self) -> float:
+        return self.member.fan_in_sum
+
+    @property
+    def why_no_limit(self) -> tuple[str, str]:
+        message = "a network with batch normalisation has no kernel at infinite width here"
+        return message, 'use method = "empirical", or the kernel of a block'
+
+    def with_members(self, widths: Sequence[int], multiplicity: int) -> Self:
+        return self.but({"base_width": widths[0], "cardinality": multiplicity})
+
+    def part_with(self, end: End) -> "tuple[Steps, Resnext]":
+        return (), self
+
+    def sized(self, **sizes: Any) -> Self:
+        return self.but(sizes)
+
+    def default_size(self, end: End) -> int | tuple[int, int, int]:
+        side, classes = (224, 1000) if self.stem == "imagenet" else (32, 10)
+        return (3, side, side) if end == "inputs" else classes
+
+    def misfit(self, end: End, image: bool) -> tuple[str, str]:
+        if end == "inputs" and not image:
+            help = "the data are no images: give inputs = [channels, height, width] that fit them"
+            return end, help
+        return super().misfit(end, image)
+
+    def smaller(self, cost: str) -> str:
+        images = "" if cost == "parameters" else " or smaller images"
+        return f"fewer blocks, fewer outputs, another stem{images}"
