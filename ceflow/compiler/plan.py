@@ -14,10 +14,7 @@ from ceflow.spec import (
     Document,
     Examined,
     Fault,
-    Files,
-    Labelled,
     Model,
-    Search,
     SpecError,
     placing,
     revalidated,
@@ -89,19 +86,23 @@ class Plan:
         source = self.document.data
         found = source and data.anchored(source, self.folder)
         stages = {
-            name: stage.but({"latency": str(self.times_path(name).resolve())})
-            if isinstance(stage, Search) and stage.latency is not None
-            else stage
+            name: stage.but({key: str(path) for key, path in self._paths(name)})
             for name, stage in self.document.stages.items()
         }
         update = {"model": self.model, "data": found, "stages": stages}
         return self.document.but(update)
 
-    def times_path(self, search: str) -> Path:
-        """Find the file of latencies that a search names."""
-        latency = getattr(self.document.stages[search], "latency", None)
-        assert latency is not None, "asked of a search that names one"
-        return folder_of(self.document, ("stages", search, "latency")) / latency
+    def path(self, stage: str, key: str) -> Path:
+        """The file that a stage names by one of its keys."""
+        given = getattr(self.document.stages[stage], key)
+        return folder_of(self.document, ("stages", stage, key)) / given
+
+    def _paths(self, stage: str) -> Iterator[tuple[str, Path]]:
+        """The keys by which a stage names files, and where those are."""
+        spec = self.document.stages[stage]
+        for key in spec.path_keys:
+            if getattr(spec, key) is not None:
+                yield key, self.path(stage, key).resolve()
 
     def module(self, key: "Key[Array, '']") -> "eqx.Module":
         """Build the document's network with weights drawn from `key`.
@@ -194,7 +195,7 @@ def plan_of(examined: Examined, extent: data.Extent | None = None) -> Plan:
 def _counted(document: Document, extent: data.Extent | None) -> Document:
     """Fill in the number of examples that the data have, where the document left that to them."""
     source = document.data
-    if extent is None or not isinstance(source, Labelled) or document.sweep:
+    if extent is None or not source or not source.counts_examples or document.sweep:
         return document
     counts = {"train": extent.train, "test": extent.test}
     if counts == {key: getattr(source, key) for key in counts}:
@@ -214,17 +215,16 @@ def without_data(examined: Examined) -> Iterator[Plan]:
     [Extent(inputs=2, outputs=1, train=5, test=0, image=None)]
     """
     for each in examined.variants.values() or [examined.document]:
-        in_files = isinstance(each.data, Files)
+        in_files = each.data is not None and each.data.in_files
         extent = declared(each) if in_files else None
         if extent or not in_files:
-            yield plan_of(Examined(_without_times(each), examined.faults), extent)
+            yield plan_of(Examined(_without_files(each), examined.faults), extent)
 
 
-def _without_times(document: Document) -> Document:
-    """Drop the files of latencies that searches of a document name."""
+def _without_files(document: Document) -> Document:
+    """Drop the files that stages of a document name."""
     stages = {
-        name: stage.but({"latency": None}) if isinstance(stage, Search) else stage
-        for name, stage in document.stages.items()
+        name: stage.but(dict.fromkeys(stage.path_keys)) for name, stage in document.stages.items()
     }
     return document.but({"stages": stages})
 

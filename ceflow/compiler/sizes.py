@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 from ceflow.compiler import nodes
 from ceflow.data import Extent
-from ceflow.spec import Circle, Descent, Document, End, Fault, Files, ModelSpec, SpecError
+from ceflow.spec import Document, End, Fault, Files, ModelSpec, SpecError
 from ceflow.spec.base import Steps
 
 
@@ -17,11 +17,11 @@ def declared(document: Document) -> Extent | None:
     """Give the extent of data in files as documented; None where it leaves a size to them."""
     data = document.data
     inputs, outputs = document.model.size_of("inputs"), document.model.size_of("outputs")
-    if not isinstance(data, Files) or None in (inputs, outputs, data.train):
+    if not data or not data.in_files or None in (inputs, outputs, data.train_count):
         return None
     image = inputs if isinstance(inputs, tuple) else None
-    units = int(nodes.units(inputs))
-    return Extent(units, outputs, data.train or 1, data.test or 0, image)
+    files, units = Files.of(data), int(nodes.units(inputs))
+    return Extent(units, outputs, files.train or 1, files.test or 0, image)
 
 
 def _size(end: End, document: Document, extent: Extent | None) -> nodes.Shape:
@@ -78,8 +78,9 @@ def _channels_last(image: tuple[Any, ...], parent: Steps, in_data: bool) -> Faul
 
 def _free(end: End, document: Document) -> bool:
     """Let the model's outputs decide, as a kernel over a circle needs no targets."""
-    descends = any(isinstance(stage, Descent) for stage in document.stages.values())
-    return end == "outputs" and isinstance(document.data, Circle) and not descends
+    given = document.data is not None and document.data.targets_given
+    learned = any(stage.descends for stage in document.stages.values())
+    return end == "outputs" and not given and not learned
 
 
 def _shown(size: nodes.Shape) -> str:

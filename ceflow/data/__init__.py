@@ -14,7 +14,7 @@ from ceflow.data import cifar10, digits, generated, idx, normalising, npz
 from ceflow.data.dataset import Dataset, Examples, Extent, data_error
 from ceflow.data.generated import deep_gaussian_process
 from ceflow.seeding import Seed
-from ceflow.spec import Cifar10, Circle, Data, DeepGp, Digits, Gaussian, Idx, Npz, Source
+from ceflow.spec import Cifar10, Circle, Data, DeepGp, Digits, Gaussian, Idx, Npz
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,10 +35,11 @@ __all__ = [
 
 
 class Reader(NamedTuple):
-    """A pair of functions that measure and read a source."""
+    """Functions that measure and read a source, and count what drawing it takes besides."""
 
     extent: Callable[[Any, Path], Extent]
     load: Callable[[Any, Path, Seed], Dataset]
+    drawing: Callable[[int], float] = lambda rows: 0.0
 
 
 READERS: dict[type, Reader] = {
@@ -47,7 +48,7 @@ READERS: dict[type, Reader] = {
     Cifar10: Reader(cifar10.extent, cifar10.load),
     Npz: Reader(npz.extent, npz.load),
     Gaussian: Reader(generated.drawn_extent, generated.gaussian),
-    DeepGp: Reader(generated.drawn_extent, generated.deep_gp),
+    DeepGp: Reader(generated.drawn_extent, generated.deep_gp, generated.covariance_size),
     Circle: Reader(generated.circle_extent, generated.circle),
 }
 
@@ -78,8 +79,6 @@ def load(spec: Data, folder: Path, seed: Seed) -> Dataset:
     (5, 3)
     """
     dataset = READERS[type(spec)].load(spec, folder, seed)
-    if isinstance(spec, Circle):
-        return dataset
     x, test = dataset.train.x, dataset.test.x
     if spec.normalise == "unit":
         x, test = normalising.unit(x), normalising.unit(test)
@@ -104,12 +103,11 @@ def memory_of(spec: Data, size: Extent) -> Memory:
     """
     rows = size.train + size.test
     held = 8.0 * rows * (size.inputs + size.outputs)
-    copies = {"none": 2, "unit": 3, "standard": 4}[getattr(spec, "normalise", "none")]
-    drawing = 3 * 8 * rows**2 if isinstance(spec, DeepGp) else 0  # the covariance of all targets
-    return Memory(copies * held + drawing, held)
+    copies = {"none": 2, "unit": 3, "standard": 4}[spec.normalise]
+    return Memory(copies * held + READERS[type(spec)].drawing(rows), held)
 
 
-def _scaled(x: "np.ndarray", spec: Source) -> "np.ndarray":
+def _scaled(x: "np.ndarray", spec: Data) -> "np.ndarray":
     import numpy as np
 
     with np.errstate(over="ignore"):

@@ -34,13 +34,18 @@ def circle(spec: Circle, folder: Path, seed: Seed) -> Dataset:
     import numpy as np
 
     angle = np.linspace(-np.pi, np.pi, spec.points)
-    x = spec.scale * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    x = np.stack([np.cos(angle), np.sin(angle)], axis=1)  # to be scaled as all inputs are
     y = seed.numpy().standard_normal((spec.points, spec.outputs))
     return Dataset(Examples(x, y), Examples(x[:0], y[:0]))
 
 
 JITTER = 1e-9
 """Added to variances of 1, for the Cholesky factor."""
+
+
+def covariance_size(rows: int) -> float:
+    """Count the bytes of the covariance of all targets, and of its factor."""
+    return 3 * 8 * rows**2
 
 
 def deep_gp(spec: DeepGp, folder: Path, seed: Seed) -> Dataset:

@@ -130,7 +130,7 @@ def _forecasts(plan: Plan, models: Mapping[str, Model]) -> dict[str, Forecast]:
 def forecast(plan: Plan, stage: Stage, model: Model) -> Forecast:
     """Forecast what one stage will do with a network, reading its data included."""
     found = stages.kind_of(stage).cost(stage, plan, model)
-    reads = plan.document.data is not None and stages.reads_data(stage, model)
+    reads = plan.document.data is not None and stage.reads_data(model)
     return stages.with_data(found, plan) if reads else found
 
 

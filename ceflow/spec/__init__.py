@@ -13,6 +13,7 @@ from ceflow.spec.data import (
     Cifar10,
     Circle,
     Data,
+    DataSpec,
     DeepGp,
     Digits,
     Files,
@@ -24,7 +25,6 @@ from ceflow.spec.data import (
 )
 from ceflow.spec.diagnostics import Fault, Place, SpecError, printable
 from ceflow.spec.document import VERSION, Document, Examined
-from ceflow.spec.histories import recorded
 from ceflow.spec.models import (
     Block,
     Bottleneck,
@@ -71,6 +71,7 @@ __all__ = [
     "Claim",
     "Collect",
     "Data",
+    "DataSpec",
     "DeepGp",
     "Descent",
     "Digits",
@@ -120,7 +121,6 @@ __all__ = [
     "placing",
     "printable",
     "read_network",
-    "recorded",
     "revalidated",
     "seen_from_sweep",
     "stack",

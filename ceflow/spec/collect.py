@@ -7,7 +7,6 @@ from pydantic import Field
 
 from ceflow.spec.base import Count, Spec
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.histories import recorded
 from ceflow.spec.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class Collect(Spec):
             if number.startswith("test_") and getattr(document.data, "test", 0) == 0:
                 help = "set data.test" if hasattr(document.data, "test") else "use other data"
                 yield Fault("CE202", f"there are no test examples for {number}", (key,), help=help)
-            elif number.endswith("accuracy") and getattr(document.data, "targets", "raw") == "raw":
+            elif number.endswith("accuracy") and not document.data.has_classes:
                 message = f"the targets are numbers, of which there is no {number}"
                 yield Fault("CE202", message, (key,), help="collect a loss")
 
@@ -111,7 +110,7 @@ class Collect(Spec):
         That may be a swept path that is misspelt."""
         swept = document.sweep.paths if document.sweep else ()
         (stage, x), (of_y, y) = (history_path(path) for path in (self.x, self.y))
-        known, judged = recorded(document.stages[stage]), f"stages.{stage}.record" not in swept
+        known, judged = document.stages[stage].recorded(), f"stages.{stage}.record" not in swept
         settings = [history_path(path)[1] for path in swept if path.startswith(f"stages.{stage}.")]
         if not known:
             message = f"the stage {stage!r} records nothing from moment to moment"

@@ -1,20 +1,55 @@
 """Data: where examples come from. How each source is read is in `ceflow.data`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from ceflow.spec.base import Count, Names, Number, Positive, Spec
 
 
-class Source(Spec):
-    """The keys that every source of data has."""
+class DataSpec(Spec):
+    """What every source of data answers, so that stages ask and do not test its type."""
+
+    count_key: ClassVar[str] = "train"
+    """The key that says how many training examples there are."""
+    square: ClassVar[float | None] = None
+    """The mean square of an input as it is read, where that is known."""
+    in_files: ClassVar[bool] = False
+    """Whether it is read from files, whose headers say how much there is."""
+    is_circle: ClassVar[bool] = False
+    """Whether inputs lie on a circle in order, so that a kernel has a profile over their angles."""
+    counts_examples: ClassVar[bool] = False
+    """Whether numbers of examples that are left out are those of all there are."""
+    targets_given: ClassVar[bool] = True
+    """Whether there are targets to learn, so that a model must have as many outputs."""
+
+    @property
+    def train_count(self) -> int | None:
+        """How many training examples there are, as far as the document says."""
+        return getattr(self, self.count_key)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether targets say which class an example is of."""
+        return False
+
+    def mean_square(self, inputs: int) -> float | None:
+        """The mean square of an input as a network sees it, where that is known."""
+        return self.square
+
+
+class Source(DataSpec):
+    """What every source of data can be asked for."""
 
     normalise: Literal["none", "unit", "standard"] = "none"
     """What is done to each input first: `unit` divides it by its norm; `standard` gives each
     coordinate mean 0 and variance 1 over the training examples: see [inputs](data.md#inputs)."""
     scale: Positive = 1.0
     """A factor on the inputs, after `normalise`."""
+
+    def mean_square(self, inputs: int) -> float | None:
+        square = {"unit": 1 / inputs, "standard": 1.0}.get(self.normalise, self.square)
+        return None if square is None else square * self.scale * self.scale
 
 
 class Labelled(Source):
@@ -28,9 +63,17 @@ class Labelled(Source):
     """What becomes of labels. `one-hot`: one output a class; `signed`: -1 and 1 for two classes;
     `raw`: the label as a number: see [targets](data.md#targets)."""
 
+    counts_examples: ClassVar = True
+
+    @property
+    def has_classes(self) -> bool:
+        return self.targets != "raw"
+
 
 class Files(Labelled):
     """A labelled source read from files."""
+
+    in_files: ClassVar = True
 
     path: str
     """A folder. It is looked for beside the document, then in the folder that CEFLOW_DATA names:
@@ -50,6 +93,8 @@ class Digits(Labelled):
     test: Number | None = None
     """Number of test examples; all that are left by default."""
 
+    square: ClassVar = 0.24
+
 
 class Idx(Files):
     """MNIST and its kin: IDX files, plain or gzipped; pixels in [0, 1], the files' order kept."""
@@ -64,6 +109,8 @@ class Idx(Files):
     """Keep only these labels, in quotes as `["3", "8"]`; class 0 is the first named. All numbers
     from 0 to the largest training label by default."""
 
+    square: ClassVar = 0.1  # MNIST's
+
 
 class Cifar10(Files):
     """CIFAR-10 in its binary version; pixels in [0, 1], channel first, batches of any length."""
@@ -76,6 +123,8 @@ class Cifar10(Files):
     classes: Names | None = None
     """Keep only these of airplane, automobile, bird, cat, deer, dog, frog, horse, ship and truck,
     as `["deer", "dog"]`; class 0 is the first named. All ten by default."""
+
+    square: ClassVar = 0.25
 
 
 class Npz(Files):
@@ -105,6 +154,8 @@ class Gaussian(Source):
     test: Number = 0
     """Number of test examples."""
 
+    square: ClassVar = 1.0
+
 
 class DeepGp(Source):
     """A regression that is hard enough: standard normal inputs, and targets from one draw of a deep
@@ -128,8 +179,10 @@ class DeepGp(Source):
     """How far a function stays the same: the covariance is exp(-|x - x'|^2/(2 `length`^2 d)), d the
     numbers in x."""
 
+    square: ClassVar = 1.0
 
-class Circle(Spec):
+
+class Circle(DataSpec):
     """Points (cos t, sin t) at equal steps of the angle t over [-pi, pi], as in CE figure 2."""
 
     source: Literal["circle"] = "circle"
@@ -141,14 +194,15 @@ class Circle(Spec):
     scale: Positive = 1.0
     """Radius of the circle."""
 
+    count_key: ClassVar = "points"
+    normalise: ClassVar[Literal["none"]] = "none"
+    is_circle: ClassVar = True
+    targets_given: ClassVar = False
+
+    def mean_square(self, inputs: int) -> float:
+        return self.scale * self.scale / 2
+
 
 Data = Annotated[
     Digits | Idx | Cifar10 | Npz | Gaussian | DeepGp | Circle, Field(discriminator="source")
 ]
-
-
-def train_count(data: Data | None) -> int | None:
-    """Count the training examples there are, as far as a document says."""
-    if data is None:
-        return None
-    return data.points if isinstance(data, Circle) else data.train

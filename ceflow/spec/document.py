@@ -14,7 +14,7 @@ from ceflow.spec.diagnostics import MOST, Fault, SpecError
 from ceflow.spec.float32 import float32_faults
 from ceflow.spec.models import Model
 from ceflow.spec.origin import Origin
-from ceflow.spec.stages import Search, Stage
+from ceflow.spec.stages import Stage
 from ceflow.spec.suggest import did_you_mean
 from ceflow.spec.sweep import Sweep, variants
 
@@ -173,13 +173,8 @@ def _reference_faults(
         return
     name, part = stage.answer
     searched = earlier.get(name)
-    if not isinstance(searched, Search) or part not in searched.offers:
-        answers = [
-            f"{other}.{part}"
-            for other, spec in earlier.items()
-            if isinstance(spec, Search)
-            for part in spec.offers
-        ]
+    if searched is None or part not in searched.offers:
+        answers = [f"{other}.{part}" for other, spec in earlier.items() for part in spec.offers]
         wanted, below = "an answer of a search above this stage", name in every and not searched
         yield _dangling("model", stage.model or "", answers, wanted, below)
 

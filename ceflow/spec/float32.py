@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from ceflow.spec.base import Spec, Steps
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.stages import Descent
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -27,7 +26,7 @@ def float32_faults(document: "Document") -> Iterator[Fault]:
         return
     parts: list[tuple[Steps, Any]] = [(("data",), document.data), (("model",), document.model)]
     stages = document.stages.items()
-    parts += [(("stages", name), stage) for name, stage in stages if isinstance(stage, Descent)]
+    parts += [(("stages", name), stage) for name, stage in stages if stage.descends]
     for path, value in chain.from_iterable(_numbers(value, path) for path, value in parts):
         vanishes = 0 < abs(value) < SMALLEST and path[-1] not in HARMLESS
         if vanishes or abs(value) > LARGEST:

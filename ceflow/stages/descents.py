@@ -46,7 +46,7 @@ def losses_and_accuracies(
         parts["test"] = (outputs[:, count:], dataset.test.y)
     found: dict[str, Any] = {f"{part}_loss": _losses(loss, *both) for part, both in parts.items()}
     for part, (predicted, targets) in parts.items():
-        if getattr(plan.document.data, "targets", "raw") != "raw":
+        if plan.document.data and plan.document.data.has_classes:
             each = [kernels.accuracy(np.asarray(one), targets) for one in predicted]
             found[f"{part}_accuracy"] = np.array(each)
     return found

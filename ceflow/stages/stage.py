@@ -15,7 +15,7 @@ from ceflow.compiler import Plan
 from ceflow.costs import Work
 from ceflow.events import InaccurateKernelWarning, Observer, Progress
 from ceflow.seeding import Seed, pinned
-from ceflow.spec import Circle, Descent, Fault, Kernel, Model, Variance
+from ceflow.spec import Fault, Model
 from ceflow.stages.result import Result, Values  # noqa: F401 (stages without typed results)
 from ceflow.store import RunDirectory
 
@@ -171,13 +171,6 @@ def resolve_model(stage: language.Stage, plan: Plan, results: Mapping[str, Resul
     return results[name].models()[part]
 
 
-def reads_data(stage: language.Stage, model: Model) -> bool:
-    """Tell whether a stage reads the document's examples."""
-    if isinstance(stage, Variance):
-        return stage.inputs_law_of(model) == "data"
-    return isinstance(stage, Kernel | Descent)
-
-
 def with_data(found: Forecast, plan: Plan) -> Forecast:
     """Add to the forecast of a stage the data that it reads, and once more as it computes."""
     assert plan.document.data is not None
@@ -185,8 +178,7 @@ def with_data(found: Forecast, plan: Plan) -> Forecast:
     loading, held = data.memory_of(plan.document.data, plan.data)
     held += plan.itemsize * (plan.data.train + plan.data.test) * plan.data.inputs
     if max(loading - held, held) > found.memory:
-        circle = isinstance(plan.document.data, Circle)
-        found = found._replace(key="data.points" if circle else "data.train", instead="")
+        found = found._replace(key=f"data.{plan.document.data.count_key}", instead="")
     return found._replace(memory=max(loading, held + found.memory))
 
 

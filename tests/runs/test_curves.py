@@ -26,7 +26,6 @@ from ceflow.spec import (
     Mlp,
     Sweep,
     Train,
-    recorded,
 )
 from ceflow.stages import Values
 from ceflow.store import RunDirectory
@@ -200,8 +199,8 @@ def test_every_number_a_stage_records_can_be_collected(tmp_path, case):
     run = ceflow.run(Document(data=data, model=model, stages={"s": stage}), tmp_path / "out")
     (line, *_) = RunDirectory(run.path).read_metrics("s").lines()
     assert len(line) > 2
-    assert set(line) <= set(recorded(stage))
-    assert next(iter(line)) == recorded(stage)[0]
+    assert set(line) <= set(stage.recorded())
+    assert next(iter(line)) == stage.recorded()[0]
 
 
 @pytest.mark.slow

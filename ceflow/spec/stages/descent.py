@@ -1,10 +1,11 @@
 """The keys of stages that lower a loss, in steps or in continuous time."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ceflow.spec.base import Count, Positive, Spec
 from ceflow.spec.diagnostics import Fault
+from ceflow.spec.models import Model
 from ceflow.spec.stages.stage import StageSpec
 
 if TYPE_CHECKING:
@@ -12,6 +13,18 @@ if TYPE_CHECKING:
 
 ELSEWHERE = "leave this stage out: `ceflow export` writes the network, to be trained by other tools"
 """What to do with a network that is not trained here."""
+
+
+MEASURED = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "test_stddev")
+"""By stages that record anything: of test examples where there are some, accuracies where there
+are classes, a standard deviation where there is a Gaussian process."""
+
+RECORDED = {
+    "drift": ("drift", "drift_stderr", "drift_relative"),
+    "alignment": ("alignment",),
+    "spectrum": ("eigenvalue_max", "eigenvalue_min"),
+}
+"""Numbers that come of a word in `record`."""
 
 
 class Stop(Spec):
@@ -42,6 +55,22 @@ class Descent(StageSpec):
     stop: Stop | None = None
     """When to end early: see [stop](stages.md#stop)."""
 
+    descends: ClassVar = True
+    clock: ClassVar[str]
+    """What moments are counted by."""
+
+    def reads_data(self, model: Model) -> bool:
+        return True
+
+    def recorded(self) -> tuple[str, ...]:
+        """
+        >>> from ceflow.spec import Flow
+        >>> Flow(time=1.0, record=["alignment"]).recorded()[::6]
+        ('time', 'alignment')
+        """
+        asked = (key for word in getattr(self, "record", ()) for key in RECORDED.get(word, ()))
+        return (self.clock, *MEASURED, *asked)
+
     def points_faults(self, moments: str) -> Iterator[Fault]:
         """Find the fault of saying how many moments there are, and, by another key, which."""
         if getattr(self, moments) is not None and self.changes("points"):
@@ -53,7 +82,7 @@ class Descent(StageSpec):
         if document.data is None:
             message = f"a {type(self).__name__.lower()} stage needs examples"
             yield Fault("CE202", message, part="key", help="add a [data] table")
-        elif self.loss == "cross-entropy" and getattr(document.data, "targets", "raw") == "raw":
+        elif self.loss == "cross-entropy" and not document.data.has_classes:
             message = "cross-entropy is of classes, and the targets are numbers"
             help = 'use loss = "mse", or targets = "one-hot" or "signed" in [data]'
             yield Fault("CE202", message, ("loss",), help=help)

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from ceflow.spec.base import Count, Duration, NonNegative, Number
-from ceflow.spec.data import train_count
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Model
 from ceflow.spec.stages.descent import ELSEWHERE, Descent
@@ -81,6 +80,8 @@ class Flow(Descent):
     """Absolute tolerance of a step; by default a thousandth of `rtol`."""
     steps: Count = 100_000
     """The most steps that may be tried, rejected ones included."""
+
+    clock: ClassVar = "time"
 
     def engine_of(self, model: Model) -> Engine:
         """Choose the engine that is used."""
@@ -161,7 +162,7 @@ class Flow(Descent):
         if self.kernel and engine not in OF_KERNELS:
             message = f"the engine {engine!r} goes by a kernel of its own"
             yield Fault("CE202", message, ("kernel",), "key", 'use engine = "kernel"')
-        if isinstance(kernel, Kernel) and (kernel.outputs == "full" or kernel.kind == "nngp"):
+        if kernel and not Kernel.of(kernel).can_drive:
             message = f"{self.kernel!r} is not the NTK with one number an entry"
             yield Fault("CE202", message, ("kernel",), help="name another kernel stage")
         if model.is_mixed and not self.kernel and engine in OF_KERNELS:
@@ -203,7 +204,7 @@ class Flow(Descent):
         if self.entries and whole:
             message = f"{whole[0]} needs the whole NTK"
             yield Fault("CE202", message, ("entries",), "key", "leave entries out")
-        count = train_count(document.data)
+        count = document.data and document.data.train_count
         last = max((max(pair) for pair in self.entries or ()), default=0)
         if count is not None and last >= count:
             message = f"there is no training example {last}: they are 0 to {count - 1}"
@@ -211,9 +212,10 @@ class Flow(Descent):
             yield Fault("CE202", message, ("entries",), help=help)
 
     def _start_faults(self, model: Model, document: "Document") -> Iterator[Fault]:
-        first = document.stages.get(self.start or "")
-        if not isinstance(first, Flow):
+        start = document.stages.get(self.start or "")
+        if start is None:
             return
+        first = Flow.of(start)
         if not model.finite:
             message = "the limit of infinite width starts from no network"
             yield Fault("CE202", message, ("start",), "key", "leave start out")

@@ -56,6 +56,18 @@ class Kernel(StageSpec):
             return self.draws or 1
         return 10_000 if self.error else 100
 
+    @property
+    def is_limit(self) -> bool:
+        return self.method == "analytic"
+
+    @property
+    def can_drive(self) -> bool:
+        """Whether it is the NTK with one number an entry, which a flow can go by."""
+        return self.kind == "ntk" and self.outputs == "mean"
+
+    def reads_data(self, model: Model) -> bool:
+        return True
+
     def references(self) -> References:
         return {"reference": Kernel}
 
@@ -85,7 +97,7 @@ class Kernel(StageSpec):
             key = given[0]
             yield Fault("CE202", f"{key} needs one number an entry", (key,), "key", help)
         reference = document.stages.get(self.reference or "")
-        if isinstance(reference, Kernel) and reference.outputs == "full":
+        if reference and Kernel.of(reference).outputs == "full":
             message = f"the reference {self.reference!r} has more than one number an entry"
             yield Fault("CE202", message, ("reference",), help=f"{help} there")
 

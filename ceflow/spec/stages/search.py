@@ -79,6 +79,9 @@ class Search(StageSpec):
     """Other networks of the family, to be listed with their counts, variance and efficiency, as
     `"3x64d"`: members x width."""
 
+    offers: ClassVar = ("primal", "dual")
+    path_keys: ClassVar = ("latency",)
+
     def references(self) -> References:
         return {"variance": Variance}
 
@@ -162,6 +165,3 @@ class Search(StageSpec):
                 message = f"{name!r} has {widths} widths, the network {layers}"
                 help = "give one width for all layers, or one for each"
                 yield Fault("CE202", message, ("compare", index), help=help)
-
-    offers: ClassVar = ("primal", "dual")
-    """Names of the models that later stages can act on."""

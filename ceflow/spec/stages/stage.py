@@ -1,7 +1,7 @@
 """The keys and checks that every stage has."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ceflow.spec.base import Spec
 from ceflow.spec.diagnostics import Fault
@@ -21,6 +21,27 @@ class StageSpec(Spec):
     model: str | None = None
     """The network to act on, of a search the baseline: an earlier search's answer, as
     `"best.primal"`; by default `[model]`. No search finds a bottleneck."""
+
+    offers: ClassVar[tuple[str, ...]] = ()
+    """Names of the models that later stages can act on."""
+    path_keys: ClassVar[tuple[str, ...]] = ()
+    """Keys whose value is the path of a file."""
+    descends: ClassVar[bool] = False
+    """Whether it lowers a training loss."""
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether what it finds is the same at every width."""
+        return False
+
+    def reads_data(self, model: Model) -> bool:
+        """Whether it reads the document's examples."""
+        return False
+
+    def recorded(self) -> tuple[str, ...]:
+        """The numbers that it may record from moment to moment, what it counts moments by first;
+        none of a stage without moments."""
+        return ()
 
     @property
     def answer(self) -> tuple[str, str] | None:

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from ceflow.spec.base import LARGEST, UNTOLD, Count, Number, Positive, Spec
-from ceflow.spec.data import train_count
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import SLOPES, Bottleneck, Model
 from ceflow.spec.stages.descent import ELSEWHERE, Descent
@@ -86,6 +85,8 @@ class Train(Descent):
     record: Annotated[Sequence[Recorded], AfterValidator(tuple)] = ()
     """What is recorded beside losses and accuracies: the `drift` of the NTK from the start, the
     `embedding`, the values in the bottleneck of all examples."""
+
+    clock: ClassVar = "step"
 
     @property
     def halves(self) -> tuple[float, float] | None:
@@ -166,7 +167,7 @@ class Train(Descent):
             yield Fault("CE202", message, ("record",), help='leave "embedding" out')
 
     def _length_faults(self, document: "Document") -> Iterator[Fault]:
-        train = train_count(document.data)
+        train = document.data and document.data.train_count
         if self.batch and train is not None and self.batch > train:
             message = f"a batch of {self.batch} examples out of {train}"
             yield Fault("CE202", message, ("batch",), help=f"set batch to {train} or less")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ceflow.spec.base import LARGEST, Error, Ratios
-from ceflow.spec.data import train_count
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import CLOSED_MOMENTS, Model
 from ceflow.spec.stages.stage import StageSpec
@@ -45,6 +44,9 @@ class Variance(StageSpec):
     def inputs_law_of(self, model: Model) -> InputsLaw:
         """Say where the inputs come from."""
         return self.inputs_law or model.member.usual_inputs
+
+    def reads_data(self, model: Model) -> bool:
+        return self.inputs_law_of(model) == "data"
 
     @property
     def most_draws(self) -> int:
@@ -90,7 +92,7 @@ class Variance(StageSpec):
         if document.data is None:
             message, help = "there are no data to take an input from", "add a [data] table"
             yield Fault("CE202", message, ("inputs_law",), help=help)
-        if self.entries == "off-diagonal" and train_count(document.data) == 1:
+        elif self.entries == "off-diagonal" and document.data.train_count == 1:
             message = "an off-diagonal entry needs two training examples; the data have one"
             help = 'raise data.train, or use entries = "diagonal"'
             yield Fault("CE202", message, ("entries",), help=help)

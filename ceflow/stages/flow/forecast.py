@@ -9,7 +9,7 @@ from ceflow.compiler import Plan, nodes
 from ceflow.compiler.budget import LARGEST
 from ceflow.costs import Work
 from ceflow.dynamics.choice import default_solver
-from ceflow.spec import Bottleneck, Circle, Flow, Model
+from ceflow.spec import Bottleneck, Flow, Model
 from ceflow.spec.models import SLOPES
 from ceflow.stages.flow.problem import COPIES, MEMORY, group_size, is_smooth, tolerances
 from ceflow.stages.stage import Forecast
@@ -58,9 +58,6 @@ COVARIANCE = 20
 
 CUBIC = 12
 """FLOPs of an eigendecomposition, for each row cubed, by the time it takes."""
-
-SQUARES = {"digits": 0.24, "idx": 0.1, "cifar10": 0.25, "gaussian": 1.0, "deep-gp": 1.0}
-"""The mean square of an input as it is read, of MNIST for `idx`. Other files hold anything."""
 
 SHARE = 0.4
 """Of N K(x, x), the largest eigenvalue of the NTK of N examples: from 0.03 to 0.6."""
@@ -189,14 +186,9 @@ def stiffness(stage: Flow, plan: Plan, model: Model) -> float:
 
 def _square(plan: Plan) -> float | None:
     """Tell the mean square of an input, where it is known without reading the data."""
-    source = plan.document.data
-    if isinstance(source, Circle):
-        return source.scale * source.scale / 2
-    assert source is not None
+    assert plan.document.data is not None
     assert plan.data is not None
-    known = {"unit": 1 / plan.data.inputs, "standard": 1.0}
-    square = known.get(source.normalise, SQUARES.get(source.source))
-    return None if square is None else square * source.scale * source.scale
+    return plan.document.data.mean_square(plan.data.inputs)
 
 
 def _with_systems(found: Forecast, stage: Flow, plan: Plan, flow: _Flow) -> Forecast:

@@ -131,9 +131,7 @@ class FlowProblem:
         document, name, stage = self.job.plan.document, self.job.name, self.stage
         while stage.start is not None:
             name = stage.start
-            first = document.stages[name]
-            assert isinstance(first, Flow), "the spec lets start name a flow stage only"
-            stage = first
+            stage = Flow.of(document.stages[name])
         return Seed(document.seed).fold("stages").fold(name)
 
     def network(self, index: int) -> "eqx.Module":

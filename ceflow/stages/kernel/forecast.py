@@ -7,7 +7,7 @@ from ceflow.compiler import Plan, nodes
 from ceflow.costs import Demand, Work
 from ceflow.kernels import costs
 from ceflow.kernels.costs import Shape
-from ceflow.spec import FEWEST_DRAWS, Circle, Kernel, Model
+from ceflow.spec import FEWEST_DRAWS, Kernel, Model
 from ceflow.stages.kernel.networks import without_weights
 from ceflow.stages.stage import TYPICAL_ALPHA, Forecast
 
@@ -105,4 +105,5 @@ def _disk(stage: Kernel, plan: Plan) -> float:
 
 def _largest(plan: Plan) -> str:
     """Name what decides how large the matrix is."""
-    return "data.points" if isinstance(plan.document.data, Circle) else "data.train"
+    assert plan.document.data is not None
+    return f"data.{plan.document.data.count_key}"

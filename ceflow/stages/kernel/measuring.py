@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from ceflow import kernels
 from ceflow.data import Dataset
-from ceflow.spec import Circle
 from ceflow.stages.kernel.methods import Computed, reference_of
 from ceflow.stages.kernel.result import KernelResult, Profile
 from ceflow.stages.result import measured
@@ -46,7 +45,7 @@ def measure(job: Job, dataset: Dataset, computed: Computed) -> KernelResult:
         fields = _regression_fields(job, dataset)
         regression = lambda: _regression(job, dataset, computed)  # noqa: E731
         result = measured(result, fields, regression, "the regression")
-    if isinstance(job.plan.document.data, Circle):
+    if job.plan.document.data and job.plan.document.data.is_circle:
         result = result.model_copy(update={"profile": _profile(dataset, computed)})
     return result
 
@@ -134,7 +133,8 @@ def _regression_fields(job: Job, dataset: Dataset) -> list[str]:
 
 
 def _has_classes(job: Job) -> bool:
-    return getattr(job.plan.document.data, "targets", "raw") != "raw"
+    data = job.plan.document.data
+    return data is not None and data.has_classes
 
 
 def _profile(dataset: Dataset, computed: Computed) -> Profile:

@@ -45,8 +45,7 @@ def reference_of(job: Job) -> "Matrix | None":
 
 def open_kernel(job: Job, name: str) -> "Matrix":
     """Open the kernel that an earlier stage left, on disk where it is in tiles."""
-    stage = job.plan.document.stages[name]
-    if isinstance(stage, Kernel) and stage.tile:
+    if Kernel.of(job.plan.document.stages[name]).tile:
         return kernels.open(job.directory.array_path(name))
     return job.directory.read_array(name)
 

@@ -8,7 +8,6 @@ from ceflow.search import Candidate, Optimum
 from ceflow.search.costs import whole_members
 from ceflow.spec import (
     Document,
-    Kernel,
     Model,
     Search,
     Stage,
@@ -192,8 +191,8 @@ def _stages_of(document: Document, answer: str) -> dict[str, Stage]:
     acting = {name for name, stage in document.stages.items() if stage.model == answer}
     for name, stage in reversed(document.stages.items()):
         needed = any(name in _references(other).values() for other in kept.values())
-        if name in acting or (needed and _is_limit(stage)):
-            true = acting | {other for other, spec in document.stages.items() if _is_limit(spec)}
+        if name in acting or (needed and stage.is_limit):
+            true = acting | {other for other, spec in document.stages.items() if spec.is_limit}
             lost = [key for key, other in _references(stage).items() if other not in true]
             kept[name] = stage.but(dict.fromkeys(["model", *lost]))
     return {name: kept[name] for name in reversed(kept) if not kept[name].faults()}
@@ -202,7 +201,3 @@ def _stages_of(document: Document, answer: str) -> dict[str, Stage]:
 def _references(stage: Stage) -> dict[str, str]:
     names = {key: getattr(stage, key) for key in stage.references()}
     return {key: name for key, name in names.items() if name is not None}
-
-
-def _is_limit(stage: Stage) -> bool:
-    return isinstance(stage, Kernel) and stage.method == "analytic"

@@ -90,7 +90,7 @@ def latencies(job: Job, law: Law) -> tuple[Costs, Latencies] | None:
 
 def times_of(plan: Plan, name: str) -> list[search.Time]:
     """Read the file of latencies that a search names. Raises `SpecError` for a bad file."""
-    return search.read_times(plan.times_path(name))
+    return search.read_times(plan.path(name, "latency"))
 
 
 def costs_of(times: Sequence[search.Time]) -> Costs:

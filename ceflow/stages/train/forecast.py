@@ -2,7 +2,7 @@
 
 from ceflow.bottlenecks.costs import CHUNK, Sampled, SimulationSizes
 from ceflow.compiler import Plan
-from ceflow.spec import Bottleneck, Circle, Model, Train
+from ceflow.spec import Bottleneck, Model, Train
 from ceflow.stages.stage import Forecast
 
 LOADING = 1.0
@@ -38,7 +38,8 @@ def _sizes(stage: Train, plan: Plan, model: Model) -> SimulationSizes:
 def _key(stage: Train, plan: Plan, sizes: SimulationSizes) -> str:
     """Name what takes most, roughly."""
     sampled, outputs = sizes.sampled, plan.outputs
-    examples = "data.points" if isinstance(plan.document.data, Circle) else "data.train"
+    assert plan.document.data is not None
+    examples = f"data.{plan.document.data.count_key}"
     stored = sizes.theta if sizes.kept else sizes.examples * plan.inputs
     passing = 3 * sizes.batch * (sizes.examples + sizes.hidden)
     takes = {
