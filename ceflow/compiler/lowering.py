@@ -68,10 +68,7 @@ def _is_small(root: nodes.Node, keys: Array) -> bool:
     They are if there are nothing but standard normal ones, and not as a part of something that is
     compiled."""
     fits = root.parameters <= SMALL and not isinstance(keys, Tracer) and is_known(keys)
-    return fits and not any(
-        isinstance(node, nodes.BatchNorm) or getattr(node, "standard", False)
-        for node in nodes.every(root)
-    )
+    return fits and all(node.starts_normal for node in nodes.every(root))
 
 
 def _filled(root: nodes.Node, keys: Key[Array, "*k"]) -> eqx.Module:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 Image = tuple[float, int, int]
 """Channels, height and width."""
@@ -38,8 +39,43 @@ def _divided(count: float, by: int) -> float:
     return count / by if math.isinf(count) else count // by
 
 
+class Layer:
+    """What every layer answers, so that the tree is walked and shown without testing types.
+
+    It has besides `inputs` and `outputs`, its shapes, and `parameters` and `flops`, its counts.
+    """
+
+    pools: ClassVar[bool] = False
+    """Whether it mixes positions other than by convolution."""
+
+    @property
+    def inner(self) -> "tuple[Node, ...]":
+        """The layers that it holds."""
+        return ()
+
+    @property
+    def copies(self) -> int:
+        """How often each of them is there."""
+        return 1
+
+    @property
+    def starts_normal(self) -> bool:
+        """Whether all that it draws is standard normal; scales are then in front of its weights."""
+        return True
+
+    @property
+    def title(self) -> str:
+        """Its kind, in words."""
+        return type(self).__name__.lower()
+
+    @property
+    def suffix(self) -> str:
+        """What it is called behind the layer before it, where it keeps that one's shape."""
+        return ""
+
+
 @dataclass(frozen=True)
-class Dense:
+class Dense(Layer):
     """A dense layer (CE eq. 3)."""
 
     inputs: float
@@ -50,6 +86,10 @@ class Dense:
     """Blocks on the diagonal of the weights: a group of outputs sees a group of inputs."""
     standard: bool = False
     """Whether the scale is in the initial weights, not in front of them."""
+
+    @property
+    def starts_normal(self) -> bool:
+        return not self.standard
 
     @property
     def fan_in(self) -> float:
@@ -66,7 +106,7 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class Convolution:
+class Convolution(Layer):
     """A convolution of an image, zero-padded by half of its kernel (CE section 4.2)."""
 
     inputs: Image
@@ -84,11 +124,24 @@ class Convolution:
     """Whether the scale is in the initial weights, not in front of them."""
 
     @property
+    def title(self) -> str:
+        return f"convolution {self.size}"
+
+    @property
+    def size(self) -> str:
+        """Kernel and stride, as 3x3/2."""
+        return f"{self.kernel}x{self.kernel}" + (f"/{self.stride}" if self.stride > 1 else "")
+
+    @property
     def outputs(self) -> Image:
         _, *size = self.inputs
         padding = self.kernel // 2 if self.padding is None else self.padding
         height, width = ((side + 2 * padding - self.kernel) // self.stride + 1 for side in size)
         return self.channels, height, width
+
+    @property
+    def starts_normal(self) -> bool:
+        return not self.standard
 
     @property
     def fan_in(self) -> float:
@@ -105,7 +158,7 @@ class Convolution:
 
 
 @dataclass(frozen=True)
-class Activation:
+class Activation(Layer):
     """A nonlinearity on each coordinate; its work is not counted."""
 
     name: str
@@ -115,12 +168,16 @@ class Activation:
     flops = 0
 
     @property
+    def suffix(self) -> str:
+        return self.name
+
+    @property
     def outputs(self) -> Shape:
         return self.inputs
 
 
 @dataclass(frozen=True)
-class BatchNorm:
+class BatchNorm(Layer):
     """Each channel normalised over a batch and its positions, then scaled and shifted."""
 
     inputs: Image
@@ -132,12 +189,20 @@ class BatchNorm:
         return 2 * self.inputs[0]
 
     @property
+    def suffix(self) -> str:
+        return "batchnorm"
+
+    @property
+    def starts_normal(self) -> bool:
+        return False
+
+    @property
     def outputs(self) -> Image:
         return self.inputs
 
 
 @dataclass(frozen=True)
-class MaxPool:
+class MaxPool(Layer):
     """The maximum over windows at every stride, which reach out of the image by half a window."""
 
     inputs: Image
@@ -156,12 +221,13 @@ class MaxPool:
 
 
 @dataclass(frozen=True)
-class AveragePool:
+class AveragePool(Layer):
     """The mean over windows side by side; over the whole image, giving a vector, without one."""
 
     inputs: Image
     window: int | None = None
 
+    pools = True
     parameters = 0
     flops = 0
 
@@ -174,7 +240,7 @@ class AveragePool:
 
 
 @dataclass(frozen=True)
-class Flatten:
+class Flatten(Layer):
     """An image as a vector."""
 
     inputs: Image
@@ -188,7 +254,7 @@ class Flatten:
 
 
 @dataclass(frozen=True)
-class Residual:
+class Residual(Layer):
     """A body added to a shortcut; the identity where that is None.
 
     One of the two must end in weights of its own, so that their outputs are uncorrelated.
@@ -196,6 +262,10 @@ class Residual:
 
     body: "Node"
     shortcut: "Node | None" = None
+
+    @property
+    def inner(self) -> "tuple[Node, ...]":
+        return (self.body, self.shortcut) if self.shortcut else (self.body,)
 
     @property
     def inputs(self) -> Shape:
@@ -215,10 +285,14 @@ class Residual:
 
 
 @dataclass(frozen=True)
-class Chain:
+class Chain(Layer):
     """Layers one after another."""
 
     layers: tuple["Node", ...]
+
+    @property
+    def inner(self) -> "tuple[Node, ...]":
+        return self.layers
 
     @property
     def inputs(self) -> Shape:
@@ -238,11 +312,19 @@ class Chain:
 
 
 @dataclass(frozen=True)
-class Ensemble:
+class Ensemble(Layer):
     """Independent members, summed over the square root of their number (CE eq. 4)."""
 
     multiplicity: int
     member: "Node"
+
+    @property
+    def inner(self) -> "tuple[Node, ...]":
+        return (self.member,)
+
+    @property
+    def copies(self) -> int:
+        return self.multiplicity
 
     @property
     def inputs(self) -> Shape:
@@ -278,22 +360,16 @@ Node = (
 def every(node: Node) -> Iterator[Node]:
     """Go through a tree's layers, those that hold others included."""
     yield node
-    below = [*getattr(node, "layers", ())]
-    below += [getattr(node, key, None) for key in ("member", "body", "shortcut")]
-    for inner in filter(None, below):
+    for inner in node.inner:
         yield from every(inner)
 
 
 def leaves(node: Node, times: int = 1) -> Iterator[tuple[int, Node]]:
     """Go through a tree's layers that hold no others, with how often each is there."""
-    if isinstance(node, Ensemble):
-        yield from leaves(node.member, times * node.multiplicity)
-    elif isinstance(node, Chain | Residual):
-        branches = node.layers if isinstance(node, Chain) else (node.body, node.shortcut)
-        for inner in filter(None, branches):
-            yield from leaves(inner, times)
-    else:
+    if not node.inner:
         yield times, node
+    for inner in node.inner:
+        yield from leaves(inner, times * node.copies)
 
 
 def is_finite(node: Node) -> bool:

@@ -46,8 +46,8 @@ def _lines(layers: tuple[nodes.Node, ...]) -> Iterator[tuple[str, str]]:
     """Write a line a layer, and what is inside it; what keeps the shape is on the line before."""
     line, inside = "", ""
     for layer in layers:
-        if line and isinstance(layer, nodes.Activation | nodes.BatchNorm):
-            line += f", {layer.name if isinstance(layer, nodes.Activation) else 'batchnorm'}"
+        if line and layer.suffix:
+            line += f", {layer.suffix}"
             continue
         if line:
             yield line, inside
@@ -56,10 +56,7 @@ def _lines(layers: tuple[nodes.Node, ...]) -> Iterator[tuple[str, str]]:
 
 
 def _line(node: nodes.Node) -> str:
-    kind = type(node).__name__.lower()
-    if isinstance(node, nodes.Convolution):
-        kind += f" {_kernel(node)}"
-    return f"{kind} {_shape(node.inputs)} → {_shape(node.outputs)}"
+    return f"{node.title} {_shape(node.inputs)} → {_shape(node.outputs)}"
 
 
 def _branches(node: nodes.Node) -> str:
@@ -74,15 +71,10 @@ def _kernels(node: nodes.Node) -> str:
     """Write kernels and channels: 1x1 128, 3x3 128 in 32 groups, 1x1 256."""
     convolutions = (one for _, one in nodes.leaves(node) if isinstance(one, nodes.Convolution))
     return ", ".join(
-        f"{_kernel(one)} {number(one.channels)}"
+        f"{one.size} {number(one.channels)}"
         + (f" in {number(one.groups)} groups" if one.groups > 1 else "")
         for one in convolutions
     )
-
-
-def _kernel(node: nodes.Convolution) -> str:
-    """Write size and stride."""
-    return f"{node.kernel}x{node.kernel}" + (f"/{node.stride}" if node.stride > 1 else "")
 
 
 def _shape(shape: nodes.Shape) -> str:

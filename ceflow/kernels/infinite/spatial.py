@@ -177,7 +177,7 @@ def _at_once(root: nodes.Node, x: Array) -> int:
 
 def pools(root: nodes.Node) -> bool:
     """Tell whether a network mixes positions other than by convolution."""
-    return any(isinstance(node, nodes.AveragePool) for node in nodes.every(root))
+    return any(node.pools for node in nodes.every(root))
 
 
 @singledispatch
