@@ -23,7 +23,7 @@ def units(shape: Shape) -> float:
 
 
 def positions(shape: Shape) -> int:
-    """How many positions there are in an image; of units one."""
+    """Count the positions of an image; of units there is one."""
     return math.prod(shape[1:]) if isinstance(shape, tuple) else 1
 
 
@@ -40,13 +40,13 @@ def _divided(count: float, by: int) -> float:
 
 
 class Layer:
-    """What every layer answers, so that the tree is walked and shown without testing types.
+    """The questions that every layer answers, by which trees are walked and shown.
 
     It has besides `inputs` and `outputs`, its shapes, and `parameters` and `flops`, its counts.
     """
 
     pools: ClassVar[bool] = False
-    """Whether it mixes positions other than by convolution."""
+    """True where it mixes positions other than by convolution."""
 
     @property
     def inner(self) -> "tuple[Node, ...]":
@@ -55,12 +55,12 @@ class Layer:
 
     @property
     def copies(self) -> int:
-        """How often each of them is there."""
+        """The number of times that each of them is there."""
         return 1
 
     @property
     def starts_normal(self) -> bool:
-        """Whether all that it draws is standard normal; scales are then in front of its weights."""
+        """True where all that it draws is standard normal; scales stand in front of its weights."""
         return True
 
     @property
@@ -70,7 +70,7 @@ class Layer:
 
     @property
     def suffix(self) -> str:
-        """What it is called behind the layer before it, where it keeps that one's shape."""
+        """Its name behind the layer before it, where it keeps that one's shape."""
         return ""
 
 
@@ -85,7 +85,7 @@ class Dense(Layer):
     groups: int = 1
     """Blocks on the diagonal of the weights: a group of outputs sees a group of inputs."""
     standard: bool = False
-    """Whether the scale is in the initial weights, not in front of them."""
+    """True where the scale is in the initial weights, not in front of them."""
 
     @property
     def starts_normal(self) -> bool:
@@ -121,7 +121,7 @@ class Convolution(Layer):
     shared: int = 1
     """Outputs of the network that use each output of this layer: FLOPs are counted for one."""
     standard: bool = False
-    """Whether the scale is in the initial weights, not in front of them."""
+    """True where the scale is in the initial weights, not in front of them."""
 
     @property
     def title(self) -> str:

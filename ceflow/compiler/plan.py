@@ -93,12 +93,12 @@ class Plan:
         return self.document.but(update)
 
     def path(self, stage: str, key: str) -> Path:
-        """The file that a stage names by one of its keys."""
+        """Find the file that a stage names by one of its keys."""
         given = getattr(self.document.stages[stage], key)
         return folder_of(self.document, ("stages", stage, key)) / given
 
     def _paths(self, stage: str) -> Iterator[tuple[str, Path]]:
-        """The keys by which a stage names files, and where those are."""
+        """Go through the keys by which a stage names files, with where those are."""
         spec = self.document.stages[stage]
         for key in spec.path_keys:
             if getattr(spec, key) is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ceflow.compiler import Plan
 from ceflow.compiler.nodes import units
-from ceflow.spec import Block, Bottleneck, Ensemble, Mlp, Model, Resnext
+from ceflow.spec import Block, Bottleneck, Ensemble, Fault, Mlp, Model, Resnext, SpecError
 
 WIDEST = 100
 """Characters of a line."""
@@ -44,10 +44,15 @@ def equinox_file(plan: Plan) -> str:
     >>> text = equinox_file(compile(Document(model=Mlp(widths=[20], inputs=3, outputs=1))))
     >>> "WIDTHS = (3, 20, 1)" in text
     True
+
+    Raises `SpecError` for a kind of model that has no template.
     """
     model = plan.model
-    template = (files("ceflow.exports") / "templates" / f"{model.type}.txt").read_text("utf-8")
-    text = "\n".join(_kept(template.splitlines(), _options(model)))
+    template = files("ceflow.exports") / "templates" / f"{model.type}.txt"
+    if not template.is_file():
+        message = f"no Equinox file is written for the type {model.type}"
+        raise SpecError(Fault("CE203", message, ("model", "type"), help="export it to stablehlo"))
+    text = "\n".join(_kept(template.read_text("utf-8").splitlines(), _options(model)))
     return Template(text).substitute(_header(plan), **_constants(model)) + "\n"
 
 

@@ -72,7 +72,7 @@ class Spec(BaseModel):
 
     @classmethod
     def of(cls, spec: "Spec") -> Self:
-        """The same spec, which is known to be of this kind. Raises `TypeError` where it is not."""
+        """Take a spec that is known to be of this kind. Raises `TypeError` where it is not."""
         if not isinstance(spec, cls):
             raise TypeError(f"a {cls.__name__} is needed, not a {type(spec).__name__}")
         return spec

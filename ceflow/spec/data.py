@@ -6,40 +6,55 @@ from pydantic import Field
 
 from ceflow.spec.base import Count, Names, Number, Positive, Spec
 
+__all__ = [
+    "Cifar10",
+    "Circle",
+    "Data",
+    "DataSpec",
+    "DeepGp",
+    "Digits",
+    "Files",
+    "Gaussian",
+    "Idx",
+    "Labelled",
+    "Npz",
+    "Source",
+]
+
 
 class DataSpec(Spec):
-    """What every source of data answers, so that stages ask and do not test its type."""
+    """The questions that every source answers, so that stages ask it and do not test its type."""
 
     count_key: ClassVar[str] = "train"
     """The key that says how many training examples there are."""
     square: ClassVar[float | None] = None
     """The mean square of an input as it is read, where that is known."""
     in_files: ClassVar[bool] = False
-    """Whether it is read from files, whose headers say how much there is."""
+    """True where it is read from files, whose headers say how much there is."""
     is_circle: ClassVar[bool] = False
-    """Whether inputs lie on a circle in order, so that a kernel has a profile over their angles."""
+    """True where inputs lie on a circle in order, so that kernels have a profile over angles."""
     counts_examples: ClassVar[bool] = False
-    """Whether numbers of examples that are left out are those of all there are."""
+    """True where numbers of examples that are left out are those of all there are."""
     targets_given: ClassVar[bool] = True
-    """Whether there are targets to learn, so that a model must have as many outputs."""
+    """True where there are targets to learn, so that a model must have as many outputs."""
 
     @property
     def train_count(self) -> int | None:
-        """How many training examples there are, as far as the document says."""
+        """The number of training examples, as far as the document says."""
         return getattr(self, self.count_key)
 
     @property
     def has_classes(self) -> bool:
-        """Whether targets say which class an example is of."""
+        """True where targets say which class an example is of."""
         return False
 
     def mean_square(self, inputs: int) -> float | None:
-        """The mean square of an input as a network sees it, where that is known."""
+        """Give the mean square of an input as a network sees it, where that is known."""
         return self.square
 
 
 class Source(DataSpec):
-    """What every source of data can be asked for."""
+    """The keys that every source of data has."""
 
     normalise: Literal["none", "unit", "standard"] = "none"
     """What is done to each input first: `unit` divides it by its norm; `standard` gives each

@@ -196,7 +196,7 @@ def _held(kernel: Array, x1: Array, x2: Array | None) -> Array:
 def _arguments(
     model: Model | nodes.Node, activation: Activation | None, x1: Any, x2: Any, tile: int = 1
 ) -> tuple[nodes.Node, Array, Array | None]:
-    """The layers, their widths left out, and batches of examples as the first of them takes them.
+    """Expand to the layers, their widths left out, and shape examples as the first takes them.
 
     What is compiled is shared by models that differ in their widths alone.
     """
@@ -214,7 +214,7 @@ def _arguments(
 
 
 def _limit(model: Model, activation: Activation | None) -> Any:
-    """The model at infinite width, with this activation."""
+    """Take the model at infinite width, with this activation."""
     if model.has_batch_norm:
         raise ValueError(NO_KERNEL.format("BatchNorm"))
     limit = model.limit
@@ -290,7 +290,7 @@ def _check_activation(activation: Activation | str) -> None:
 def _kernels(
     root: nodes.Node, x1: Array, x2: Array | None, which: tuple[Which, ...], tile: int
 ) -> tuple[Array, ...]:
-    """Those asked for, of vectors or of images."""
+    """Compute those asked for, of vectors or of images."""
     if x1.ndim == 2:
         return _of_vectors(root, x1, x2, which, tile)
     both = image_kernels(root, x1, x2)

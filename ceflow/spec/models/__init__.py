@@ -1,4 +1,8 @@
-"""Models: what a network is, a file each family. What each is made of is in `ceflow.compiler`."""
+"""Models: what a network is. What each is made of is in `ceflow.compiler`.
+
+What a `model` can be asked is the same of every kind: of `mlp`s and ensembles of them, a `resnext`
+and its block, and a `bottleneck`. `activations` are names, with what is known of them.
+"""
 
 from typing import Annotated
 

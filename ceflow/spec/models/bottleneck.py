@@ -45,7 +45,7 @@ class Bottleneck(ModelSpec):
 
     @property
     def is_wide(self) -> bool:
-        """Whether both halves are infinitely wide, and the bottleneck is not."""
+        """True where both halves are infinitely wide, and the bottleneck is not."""
         return not self.finite and self.size != math.inf
 
     @property

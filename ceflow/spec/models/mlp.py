@@ -33,7 +33,7 @@ class Mlp(ModelSpec):
 
     @property
     def has_closed_moments(self) -> bool:
-        """Whether theory gives the moments of an NTK entry without drawing weights."""
+        """True where theory gives the moments of an NTK entry without drawing weights."""
         return self.finite and self.activation in CLOSED_MOMENTS and not self.bias_variance
 
     is_dense: ClassVar = True
@@ -54,7 +54,7 @@ class Mlp(ModelSpec):
         return frozenset({self.activation})
 
     def with_widths(self, widths: Sequence[float]) -> Self:
-        """The same at other widths, which are not judged."""
+        """Give it other widths, which are not judged."""
         return self.but({"widths": tuple(widths)})
 
     def with_members(self, widths: Sequence[int], multiplicity: int) -> "Ensemble":

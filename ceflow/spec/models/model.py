@@ -1,4 +1,4 @@
-"""What every kind of model answers, so that stages ask a model and do not test its type."""
+"""The questions that a model answers, so that stages ask it and do not test its type."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ End = Literal["inputs", "outputs"]
 
 
 class _Answers(Protocol):
-    """What each kind answers for itself: a key of the document in some, a property in others."""
+    """The answers of each kind for itself: a key of the document in some, a property in others."""
 
     @property
     def widths(self) -> Sequence[float]: ...
@@ -23,7 +23,7 @@ class _Answers(Protocol):
 
 
 class ModelSpec(Spec):
-    """What every kind of model can be asked.
+    """The questions that every kind of model answers.
 
     A kind answers by what stands here, and besides by
 
@@ -37,36 +37,36 @@ class ModelSpec(Spec):
     """
 
     has_members: ClassVar[bool] = True
-    """Whether it is one of a family of ensembles, of members of any widths and number."""
+    """True where it is one of a family of ensembles, of members of any widths and number."""
     is_dense: ClassVar[bool] = False
-    """Whether all layers of what it repeats are dense: its kernel can be drawn without weights."""
+    """True where what it repeats has dense layers only: its kernel is drawn without weights."""
     has_bottleneck: ClassVar[bool] = False
-    """Whether one narrow layer stands between two networks."""
+    """True where one narrow layer stands between two networks."""
     has_batch_norm: ClassVar[bool] = False
-    """Whether a layer's outputs depend on the other examples of a batch."""
+    """True where a layer's outputs depend on the other examples of a batch."""
     takes_images: ClassVar[bool] = False
-    """Whether an example must be an image of the data, channels first, not a row of numbers."""
+    """True where an example must be an image of the data, channels first, not a row of numbers."""
     widths_key: ClassVar[str] = "widths"
     """Where the document says its widths, below [model]."""
 
     @property
     def finite(self: _Answers) -> bool:
-        """Whether no layer is infinitely wide."""
+        """True where no layer is infinitely wide."""
         return math.inf not in self.widths
 
     @property
     def is_mixed(self: _Answers) -> bool:
-        """Whether some layers are infinitely wide and others are not."""
+        """True where some layers are infinitely wide and others are not."""
         return _is_mixed(self.widths)
 
     @property
     def is_wide(self) -> bool:
-        """Whether infinitely wide networks stand on both sides of a finite bottleneck."""
+        """True where infinitely wide networks stand on both sides of a finite bottleneck."""
         return False
 
     @property
     def kinks(self: _Answers) -> frozenset[str]:
-        """Its activations that are not analytic."""
+        """Those of its activations that are not analytic."""
         return self.activations & KINKED
 
     @property
@@ -79,25 +79,27 @@ class ModelSpec(Spec):
         return math.fsum(1 / width for width in self.widths)
 
     def ratio_widths(self: _Answers, ratio: float) -> tuple[int, ...]:
-        """The hidden widths times a ratio, rounded, and at least 1 (CE Algorithm 1)."""
+        """Multiply the hidden widths by a ratio, rounded, and at least 1 (CE Algorithm 1)."""
         return tuple(max(1, round(ratio * width)) for width in self.widths)
 
     @property
     def width_count(self: _Answers) -> int:
-        """How many widths of a member can be chosen, each by itself."""
+        """The number of widths of a member that can be chosen, each by itself."""
         return len(self.widths)
 
     @property
     def why_no_limit(self: _Answers) -> tuple[str, str] | None:
-        """What keeps its kernel from being the same for all weights at infinite width, and what to
-        do; None where nothing does."""
+        """A reason why weights decide its kernel even at infinite width, and what to do.
+
+        None where they do not.
+        """
         if not _is_mixed(self.widths):
             return None
         message = "a finite layer among infinite ones has no deterministic kernel"
         return message, "make all widths inf, or all finite: then the limit of all is taken"
 
     def size_of(self: _Answers, end: End) -> Any:
-        """The number of inputs or outputs, as far as the document says it."""
+        """Give the number of inputs or outputs, as far as the document says it."""
         return getattr(self.part_with(end)[1], end)
 
     @property
@@ -116,16 +118,18 @@ class ModelSpec(Spec):
         return {}
 
     def default_size(self, end: End) -> int | tuple[int, int, int] | None:
-        """The number of inputs or outputs where neither the document nor the data say one."""
+        """Give the number of inputs or outputs where neither document nor data say one."""
         return None
 
     def misfit(self, end: End, image: bool) -> tuple[str, str]:
-        """The key to change where the data have another number of inputs or outputs, and what to
-        do; `image` says whether they have images."""
+        """Name the key to change where the data have another number at an end, and what to do.
+
+        `image` says whether they have images.
+        """
         return end, f"leave {end} out: it comes from the data"
 
     def smaller(self, cost: str) -> str:
-        """What would make it smaller, where a search has made its widths as small as they can be.
+        """Say what would make it smaller, where a search has made its widths smallest.
 
         `cost` is the one that is to be smaller, as "flops".
         """

@@ -49,7 +49,7 @@ class Block(ModelSpec):
 
     @property
     def has_closed_moments(self) -> bool:
-        """Whether theory gives the moments of an NTK entry without drawing weights."""
+        """True where theory gives the moments of an NTK entry without drawing weights."""
         return self.activation in CLOSED_MOMENTS
 
     @property
@@ -79,7 +79,7 @@ class Block(ModelSpec):
         return math.fsum((1 / self.channels, 1 / (9 * first), 1 / second))
 
     def with_widths(self, widths: Sequence[float]) -> Self:
-        """The same at other widths, which are not judged."""
+        """Give it other widths, which are not judged."""
         return self.but({"widths": tuple(widths)})
 
     def with_members(self, widths: Sequence[int], multiplicity: int) -> Self:
@@ -89,7 +89,7 @@ class Block(ModelSpec):
         return (), self
 
     def sized(self, *, outputs: int | None = None, **_: Any) -> Self:
-        """The block with so many outputs; its inputs follow from its channels."""
+        """Give it so many outputs; its inputs follow from its channels."""
         return self if outputs is None else self.but({"outputs": outputs})
 
     def default_size(self, end: End) -> int:

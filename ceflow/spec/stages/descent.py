@@ -56,8 +56,6 @@ class Descent(StageSpec):
     """When to end early: see [stop](stages.md#stop)."""
 
     descends: ClassVar = True
-    clock: ClassVar[str]
-    """What moments are counted by."""
 
     def reads_data(self, model: Model) -> bool:
         return True

@@ -62,7 +62,7 @@ class Kernel(StageSpec):
 
     @property
     def can_drive(self) -> bool:
-        """Whether it is the NTK with one number an entry, which a flow can go by."""
+        """True where it is the NTK with one number an entry, which a flow can go by."""
         return self.kind == "ntk" and self.outputs == "mean"
 
     def reads_data(self, model: Model) -> bool:

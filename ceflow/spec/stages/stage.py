@@ -27,20 +27,24 @@ class StageSpec(Spec):
     path_keys: ClassVar[tuple[str, ...]] = ()
     """Keys whose value is the path of a file."""
     descends: ClassVar[bool] = False
-    """Whether it lowers a training loss."""
+    """True where it lowers a training loss."""
+    clock: ClassVar[str] = ""
+    """What its moments are counted by: `time` where that is continuous; "" where it has none."""
 
     @property
     def is_limit(self) -> bool:
-        """Whether what it finds is the same at every width."""
+        """True where what it finds is the same at every width."""
         return False
 
     def reads_data(self, model: Model) -> bool:
-        """Whether it reads the document's examples."""
+        """Tell whether it reads the document's examples."""
         return False
 
     def recorded(self) -> tuple[str, ...]:
-        """The numbers that it may record from moment to moment, what it counts moments by first;
-        none of a stage without moments."""
+        """List the numbers that it may record, what it counts moments by first.
+
+        They are recorded from moment to moment; there are none of a stage without moments.
+        """
         return ()
 
     @property
