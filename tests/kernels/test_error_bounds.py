@@ -47,6 +47,23 @@ CLOSED = [
 SCALES = [1e-8, 1.0, 30.0, 1e6]
 
 
+NEVER = math.inf
+UNKNOWN: dict[tuple[str, int, float], tuple[float, float]] = {
+    # The slope is a spike of 1e-6, no wider than what rounding in float32 makes of an angle of 0.
+    ("tanh", 2, 2.0): (1e6, NEVER),
+    ("tanh", 30, 2.0): (1e6, NEVER),
+    ("erf", 30, 1.0): (1e6, NEVER),
+    # A wave is shorter than what float32 rounds of the variance, after 30 layers float64 too.
+    ("sin", 2, 1.3): (1e6, NEVER),
+    ("sin", 30, 2.0): (30.0, 1e6),
+    # Chaos: a layer doubles errors, and 2^30 times those of float32, or the 1e-7 of a mixture, is
+    # more than 1. Variances from 1e-12 on take some layers to come there.
+    ("tanh", 30, 10.0): (1e-6, 1.0),
+}
+"""The scales, in float32 and in float64, from which the bound of an activation of the language may
+be NaN. In all other cases it is a number."""
+
+
 @pytest.mark.filterwarnings("ignore::ceflow.kernels.InaccurateKernelWarning")
 @pytest.mark.parametrize(("name", "depth", "c", "b"), CLOSED)
 def test_closed_forms_are_within_their_bounds(name: Any, depth: int, c: float, b: float):
@@ -56,6 +73,9 @@ def test_closed_forms_are_within_their_bounds(name: Any, depth: int, c: float, b
             x = (scale * BASE).astype(dtype)
             with mpmath.workdps(40), jax.enable_x64(dtype == "float64"):
                 found = analytic(spec, x)
+                if math.isnan(found.error):
+                    assert scale >= UNKNOWN[name, depth, c][dtype == "float64"]
+                    continue
                 exact = {(i, j): exact_kernels(spec, x[i], x[j]) for i, j in PAIRS}
             allowed = float(found.error) * max(exact[i, i][1] for i in range(len(x)))
             for pair, truth in exact.items():
@@ -112,18 +132,6 @@ def test_series_and_mixtures_are_within_their_bounds(name: str):
                 assert np.abs(np.asarray(value) - true).max() <= float(bound)
                 assert float(bound) <= 1e-2 * float(size)
 
-
-NEVER = math.inf
-UNKNOWN: dict[tuple[str, int, float], tuple[float, float]] = {
-    # The slope is a spike of 1e-6, no wider than what rounding in float32 makes of an angle of 0.
-    ("tanh", 2, 2.0): (1e6, NEVER),
-    ("tanh", 30, 2.0): (1e6, NEVER),
-    # Chaos: a layer doubles errors, and 2^30 times those of float32, or the 1e-7 of a mixture, is
-    # more than 1. Variances from 1e-12 on take some layers to come there.
-    ("tanh", 30, 10.0): (1e-6, 1.0),
-}
-"""The scales, in float32 and in float64, from which the bound of an activation of the language may
-be NaN. In all other cases it is a number."""
 
 UNKNOWN_OF_SERIES: dict[tuple[str, int, float], tuple[float, float]] = {
     # Off by half of the largest entry and more, as measured at depth 2: nodes miss the spike.
