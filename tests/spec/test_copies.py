@@ -1,5 +1,7 @@
 """A copy with other values is looked at as a new document is; so is one of unknown making."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -42,7 +44,8 @@ def test_a_part_of_a_document_is_looked_at_as_well():
 
 
 def test_a_copy_keeps_all_else_and_a_table_is_read():
-    swept = Document(model=MODEL, sweep=Sweep(**{"model.widths": [[2], [3]]}), seed=4)
+    paths: dict[str, Any] = {"model.widths": [[2], [3]]}
+    swept = Document(model=MODEL, sweep=Sweep(**paths), seed=4)
     table = {"source": "gaussian", "inputs": 2}
     copied = swept.model_copy(update={"data": table})
     assert copied == Document(model=MODEL, sweep=swept.sweep, seed=4, data=Gaussian(inputs=2))
@@ -50,8 +53,12 @@ def test_a_copy_keeps_all_else_and_a_table_is_read():
     assert ceflow.loads(ceflow.dumps(swept)).model_copy(update={"seed": 1}).origin is not None
 
 
+NUMBERS: Any = (np.int64(3), np.float32(np.inf), np.int32(2), np.int64(4))
+
+
 def test_numbers_of_numpy_are_numbers():
-    made = Mlp(widths=[np.int64(3), np.float32(np.inf)], inputs=np.int32(2))
+    three, infinite, two, four = NUMBERS
+    made = Mlp(widths=[three, infinite], inputs=two)
     assert made == Mlp(widths=[3, float("inf")], inputs=2)
     assert type(made.widths[0]) is int
-    assert Gaussian(inputs=np.int64(4)) == Gaussian(inputs=4)
+    assert Gaussian(inputs=four) == Gaussian(inputs=4)
