@@ -10,6 +10,8 @@ import jax
 import numpy as np
 import pytest
 
+os.environ.pop("COLUMNS", None)  # workers of pytest-xdist have one, which is not a user's
+
 QUICKLY = {
     *("claims", "cli", "compiler", "exports", "nets", "stages", "test_documents"),
     *("test_composed_ntk", "test_continuous", "test_decoder_kernels", "test_reference"),

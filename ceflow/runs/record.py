@@ -54,8 +54,8 @@ def _is_progress(runs: Any) -> bool:
 def read_results(directory: RunDirectory) -> Values:
     """Read results.json. Raises `Damaged` where it is not what a run writes."""
     results = directory.read_json("results.json")
-    tables = [results.get("runs", {}), results.get("collect", {})] if results else []
-    if not _is_table(results, {"stages": dict}) or not all(map(_is_of_tables, tables)):
+    known = _is_table(results, {"stages": dict})
+    if not known or not all(_is_of_tables(results.get(key, {})) for key in ("runs", "collect")):
         raise Damaged(f"{directory.path / 'results.json'} is damaged: it is not what a run writes")
     return results
 

@@ -64,8 +64,11 @@ class Exact:
     def __call__(self, member: Member) -> float:
         import numpy as np
 
-        with np.errstate(over="ignore", invalid="ignore"):
-            ratio = float(variance.exact_moments(member).ratio)
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                ratio = float(variance.exact_moments(member).ratio)
+        except variance.MomentsOverflow:
+            return math.inf
         return ratio - 1 if math.isfinite(ratio) else math.inf
 
     def why_infinite(self, member: Member) -> str:

@@ -11,7 +11,7 @@ from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
     from ceflow.variance.estimates import Estimate, chunk_size, estimate_moments
-    from ceflow.variance.exact import Moments, exact_moments
+    from ceflow.variance.exact import Moments, MomentsOverflow, exact_moments
     from ceflow.variance.fit import Fit, fit_alpha
     from ceflow.variance.inputs import draw_inputs
     from ceflow.variance.monte_carlo import draw_ntk
@@ -21,6 +21,7 @@ __all__ = [
     "Estimate",
     "Fit",
     "Moments",
+    "MomentsOverflow",
     "chunk_size",
     "draw_inputs",
     "draw_ntk",
@@ -41,6 +42,7 @@ __getattr__, __dir__ = lazy(
         ),
         "ceflow.variance.exact": (
             "Moments",
+            "MomentsOverflow",
             "exact_moments",
         ),
         "ceflow.variance.fit": (

@@ -75,10 +75,14 @@ def _(model: Mlp, x: Float[np.ndarray, "..."] | None) -> tuple[float, float]:
     return scale * mean, scale * (scale * second)
 
 
+class MomentsOverflow(ValueError):
+    """Moments that float64 cannot hold."""
+
+
 def _held(moments: Moments) -> Moments:
-    """Give moments back; raise `ValueError` where float64 cannot hold them to its digits."""
+    """Give moments back; raise `MomentsOverflow` where float64 cannot hold them to its digits."""
     if not all(sys.float_info.min <= moment < math.inf for moment in moments):
-        raise ValueError(
+        raise MomentsOverflow(
             "the moments of K are beyond what float64 can hold: bring x to the scale of 1"
             " (normalise, scale), or take fewer layers or other weight variances"
         )

@@ -566,7 +566,7 @@ def test_what_fails_unforeseen_in_a_check_is_a_sentence_too(alone, monkeypatch):
     def fail(*_):
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr("ceflow.compiler.compile", fail)
+    monkeypatch.setattr("ceflow.compiler.plan_of", fail)
     result = CliRunner().invoke(main, ["check", "spec.toml"])
     assert result.exit_code == 1
     assert result.stderr.startswith("the check failed: OSError: the disk is gone")

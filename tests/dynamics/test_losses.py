@@ -49,5 +49,5 @@ def test_large_outputs_do_not_overflow():
 
 
 def test_an_unknown_reduction_is_refused():
-    with pytest.raises(ValueError, match='"sum" or "mean", not \'max\''):
+    with pytest.raises(ValueError, match="sum or mean, not 'max'"):
         SquaredError("max")  # pyright: ignore

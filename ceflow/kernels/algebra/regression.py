@@ -42,7 +42,7 @@ def fit(
         raise ValueError(f"{len(targets)} targets do not go with a kernel of {len(kernel)} rows")
     if not (math.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"a ridge is a number of 0 or more, not {ridge!r}")
-    if rounding_ridge(kernel) + ridge < sys.float_info.min:
+    if float(kernel.diagonal().sum(dtype=float)) + ridge < sys.float_info.min:
         raise ValueError(VANISHED)
     try:
         with factored(kernel, ridge, memory=memory, scratch=scratch) as factor:
