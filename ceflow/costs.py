@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Work(NamedTuple):
-    """What there is to do, in units that a machine's rates turn into seconds."""
+    """The work to do, in units that a machine's rates turn into seconds."""
 
     flops: float = 0.0
     """Floating-point operations in matrix products."""
@@ -19,7 +19,7 @@ class Work(NamedTuple):
 
 
 class Demand(NamedTuple):
-    """What it asks for: bytes of memory, and work."""
+    """The bytes of memory and the work that an algorithm asks for."""
 
     memory: float = 0.0
     work: Work = Work()

@@ -15,7 +15,7 @@ COPIES = 8
 
 
 class ClaimCost(NamedTuple):
-    """What one claim costs, in numbers, not bytes: what is held and moved; its other work."""
+    """The cost of one claim: numbers, not bytes, held and moved, and its other work."""
 
     held: float
     moved: float

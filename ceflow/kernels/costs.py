@@ -117,7 +117,7 @@ class Drawn:
 
 
 class LayerCost(NamedTuple):
-    """What one layer adds to a drawn kernel."""
+    """The numbers and operations that one layer adds to a drawn kernel."""
 
     features: float = 0.0
     """Numbers kept of an example."""

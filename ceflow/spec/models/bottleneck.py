@@ -40,7 +40,7 @@ class Bottleneck(ModelSpec):
 
     @property
     def widths(self) -> tuple[float, ...]:
-        """Of all hidden layers, the bottleneck included."""
+        """The widths of all hidden layers, the bottleneck included."""
         return (*self.encoder.widths, self.size, *self.decoder.widths)
 
     @property
