@@ -1,17 +1,17 @@
-"""Arrays that hold numbers, whoever made them; what looks at them loads no JAX."""
+"""Arrays that hold numbers, and generators that draw them; what looks at them loads no JAX."""
 
 import re
 from typing import Any
 
-NUMBERS = re.compile(r"bool|b?float\d|u?int\d|complex\d")
-"""The names of types of numbers, those that NumPy itself has not, such as bfloat16, among them."""
+NUMBERS = re.compile(r"bool|b?float\d|u?int\d")
+"""The names of types of real numbers, bfloat16, which NumPy itself has not, among them."""
 
 
-def numbers(x: Any, *, real: bool = False) -> Any:
+def numbers(x: Any) -> Any:
     """Take an array as it is, or make what is no array yet one of NumPy's.
 
-    Raises `ValueError` where it does not hold numbers, or `real` ones, where it has a mask, or more
-    digits than float64.
+    Raises `ValueError` where it does not hold real numbers, has a mask, or more digits than
+    float64.
 
     >>> numbers([[1.0], [2.0]]).shape
     (2, 1)
@@ -29,12 +29,25 @@ def numbers(x: Any, *, real: bool = False) -> Any:
             " (compressed), or fill it (filled)"
         )
     name = str(x.dtype)
-    if x.dtype in (np.longdouble, np.clongdouble) and x.dtype not in (float, complex):
+    if x.dtype == np.longdouble and x.dtype != float:
         raise ValueError(f"an array of {name} has more digits than float64: use astype(float)")
-    if real and name.startswith("complex"):
-        raise ValueError(f"an array of real numbers is wanted, not one of {name}")
+    if name.startswith("complex"):
+        raise ValueError(
+            f"an array of real numbers is wanted, not one of {name}: hold real and imaginary parts"
+            " as columns"
+        )
     if not NUMBERS.match(name):
         kinds = {np.str_: "text", np.bytes_: "text", np.object_: "objects"}
         what = kinds.get(getattr(x.dtype, "type", None), name)
         raise ValueError(f"an array of numbers is wanted, not one of {what}")
     return x
+
+
+def require_generator(random: object) -> None:
+    """Raise `ValueError` for what is no generator of NumPy's."""
+    import numpy as np
+
+    if not isinstance(random, np.random.Generator):
+        raise ValueError(
+            f"a generator is wanted, such as numpy.random.default_rng(0), not {random!r}"
+        )

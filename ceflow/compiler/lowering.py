@@ -30,6 +30,7 @@ def lower(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
 def lower_with_state(root: nodes.Node, key: Key[Array, ""]) -> tuple[eqx.Module, eqx.nn.State]:
     """Make the module in training mode, and its state."""
     _require_finite(root)
+    _require_key(key)
     if _is_small(root, key):
         return eqx.nn.make_with_state(_filled)(root, key)
     return eqx.nn.make_with_state(_drawn)(root, key)
@@ -53,6 +54,13 @@ def _require_finite(root: nodes.Node) -> None:
     if not nodes.is_finite(root):
         message = "a network with an infinite layer has no module"
         raise SpecError(Fault("CE203", message, ("model",), "key", "give it finite widths"))
+
+
+def _require_key(key: Any) -> None:
+    if not isinstance(key, jax.Array) or not (
+        jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == jnp.uint32
+    ):
+        raise ValueError(f"a key of jax.random is wanted, such as jax.random.key(0), not {key!r}")
 
 
 WEIGHTED = (nets.Dense, nets.Convolution)

@@ -76,7 +76,7 @@ def examples(
 
     Raises `ValueError`, which calls them `name`, where they are not that, not real or not finite.
     """
-    given = numbers(x, real=True)
+    given = numbers(x)
     if tuple(given.shape[1:]) != shape or not given.ndim:
         wanted = ", ".join(map(str, ("examples", *shape)))
         raise ValueError(f"{name} must be ({wanted}), not {tuple(given.shape)}")

@@ -83,7 +83,7 @@ class Spec(BaseModel):
 
 
 def _plain(value: Any) -> Any:
-    """Make numbers of other libraries, such as NumPy's, those of Python."""
+    """Make numbers and arrays of other libraries, such as NumPy's, those of Python."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -92,6 +92,8 @@ def _plain(value: Any) -> Any:
         return tuple(map(_plain, value))
     if isinstance(value, bool | int | float):
         return value
+    if getattr(value, "ndim", 0):
+        return value.tolist()
     if isinstance(value, numbers.Integral):
         return operator.index(value)
     return float(value) if isinstance(value, numbers.Real) else value

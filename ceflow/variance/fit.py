@@ -81,7 +81,7 @@ def columns(given: Mapping[str, Any]) -> dict[str, np.ndarray]:
     Raises `ValueError` where they are not lists of as many finite numbers each, one at least.
     """
     found = {
-        name: np.asarray(numbers(values, real=True), float)
+        name: np.asarray(numbers(values), float)
         for name, values in given.items()
         if values is not None or name != "stderrs"
     }

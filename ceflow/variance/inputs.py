@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
-from ceflow._numbers import numbers
+from ceflow._numbers import numbers, require_generator
 from ceflow._words import one_of
 from ceflow.spec import Block, Mlp
 
@@ -20,13 +20,15 @@ def draw_inputs(
     The positive part is what a ReLU leaves: its entries have a mean, so the positions of an image
     are correlated, as they are behind a layer. The scale is a convention: without bias, K only
     changes by a factor with it. An input whose entries are all below 0 has no positive part: others
-    are drawn in its place. Raises `ValueError` for another law.
+    are drawn in its place. Raises `ValueError` for another law, and where `random` is no generator
+    of NumPy's.
 
     >>> x = draw_inputs((256, 3, 3), "rectified", np.random.default_rng(0))
     >>> round(float((x[0] ** 2).sum())), bool((x >= 0).all())
     (2304, True)
     """
     one_of("the law of inputs", law, get_args(DrawnLaw))
+    require_generator(random)
     x = random.standard_normal((count, *shape))
     if law == "rectified":
         while (dark := (x <= 0).all(axis=tuple(range(1, x.ndim)))).any():
@@ -61,7 +63,7 @@ def _checked(x: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
     """Check an input and make it float64.
 
     Raises `ValueError` for another shape, and where K would be 0 or NaN."""
-    x = np.asarray(numbers(x, real=True), float)
+    x = np.asarray(numbers(x), float)
     fits = len(shape) == x.ndim and all(n in (None, m) for n, m in zip(shape, x.shape, strict=True))
     if not fits or not x.size:
         expected = " x ".join("n" if n is None else str(n) for n in shape)

@@ -72,7 +72,7 @@ def draw_ntk(
 
 def _example(name: str, x: ArrayLike) -> Float[Array, "..."]:
     """Make one example floats of JAX's own type; raise `ValueError` where it is none."""
-    x = floats(numbers(x, real=True)).astype(float)
+    x = floats(numbers(x)).astype(float)
     if not x.size:
         raise ValueError(f"{name} must be one example, not of shape {x.shape}")
     if not np.isfinite(np.asarray(x)).all():

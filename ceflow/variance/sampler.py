@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ceflow._numbers import require_generator
 from ceflow.seeding import Seed
 from ceflow.spec import Block, Member, Mlp
 from ceflow.variance.block_sampler import active_units, draw_block
@@ -41,7 +42,8 @@ def sample_ntk(
 
     Of an MLP without bias the recursion of `exact_moments`, with its k, X, Y and xi drawn: the law
     of K is exact, and a draw costs three random numbers a layer. Of a block see `draw_block`: 18
-    numbers a channel. Raises `ValueError` where `exact_moments` does.
+    numbers a channel. Raises `ValueError` where `exact_moments` does, and where `random` is no
+    generator of NumPy's.
 
     >>> from ceflow.spec import Block, Mlp
     >>> k = sample_ntk(Mlp(widths=[500] * 5), 1_000_000, np.random.default_rng(0))
@@ -52,6 +54,7 @@ def sample_ntk(
     True
     """
     require_closed_form(model)
+    require_generator(random)
     return _drawn(model, draws, random, x)
 
 

@@ -444,9 +444,9 @@ def test_inputs_that_are_not_finite_are_refused(bad: float):
         analytic(SPECS["one layer"], x, np.where([[1], [0]], x, bad))
 
 
-def test_complex_inputs_are_refused():
-    with pytest.raises(ValueError, match="real numbers"):
-        analytic(SPECS["one layer"], np.ones((2, 3), complex))
+def test_inputs_that_are_not_of_the_model_are_refused():
+    with pytest.raises(ValueError, match=r"x2 must be \(examples, 3\), not \(2, 5\)"):
+        analytic(Mlp(widths=[math.inf], inputs=3), np.ones((2, 5)))
 
 
 def test_whole_numbers_are_inputs_too():

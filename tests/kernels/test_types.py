@@ -177,6 +177,7 @@ NO_NUMBERS: dict[str, Callable[[np.ndarray], Any]] = {
     "text": lambda x: x.astype(str),
     "objects": lambda x: x.astype(object),
     "datetime64": lambda x: x.astype("datetime64[D]"),
+    "complex": lambda x: x * 1j,
     "key<fry>": lambda x: jax.random.split(jax.random.key(0), x.shape),
 }
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 import ceflow
-from ceflow.runs import Run
-from ceflow.spec import SpecError, Sweep
+from ceflow.runs import Run, RunError
+from ceflow.spec import Kernel, SpecError, Sweep
+from tests.stubs import stub
 
 DOCUMENT = ceflow.loads("""
 data = {source = "gaussian", inputs = 3, outputs = 1, train = 6}
@@ -34,6 +35,18 @@ def test_a_run_is_opened_as_it_was_left(run, swept):
         name: dict(each) for name, each in swept.results.items()
     }
     assert again.array("widths=30-30/k").shape == (6, 6)
+
+
+def test_a_run_that_is_not_done_is_opened_with_what_is(monkeypatch, tmp_path):
+    def fails(job: object) -> None:
+        raise ValueError("no kernel today")
+
+    stub(monkeypatch, Kernel, run=fails)
+    with pytest.raises(RunError, match="no kernel today"):
+        ceflow.run(DOCUMENT, tmp_path / "run")
+    assert list(ceflow.open_run(tmp_path / "run").results) == ["alpha"]
+    with pytest.raises(SpecError, match="not a run directory"):
+        ceflow.open_run(tmp_path)
 
 
 def test_what_is_not_there_is_said_with_what_is(run, swept):

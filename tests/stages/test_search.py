@@ -8,7 +8,7 @@ import pytest
 
 import ceflow
 from ceflow import stages
-from ceflow.blocks import Curve, Table
+from ceflow.blocks import Curve, Note, Table
 from ceflow.compiler.models import expand
 from ceflow.runs import RunError
 from ceflow.spec import (
@@ -297,3 +297,13 @@ def test_the_best_within_a_budget_is_the_least_of_the_curve_drawn(tmp_path):
     )
     objective, optimum = curve.series
     assert min(zip(objective.y, objective.x, strict=True)) == (optimum.y[0], optimum.x[0])
+    duality = next(line for line in notes(result) if line.startswith("strong duality holds"))
+    assert duality.endswith("where members need not be whole")
+    gap = result.duality.model_copy(update={"holds": False, "gap": 0.0123})
+    fails = notes(result.model_copy(update={"duality": gap}))
+    assert any(line.startswith("strong duality fails on the curve by 1.23%") for line in fails)
+
+
+def notes(result: Any) -> list[str]:
+    blocks = stages.KINDS[Search].describe(result)
+    return [block.text for block in blocks if isinstance(block, Note)]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -75,3 +76,10 @@ def test_moments_and_draws_without_weights_load_no_jax():
         "sys.exit('jax' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("random", [0, None, np.random.RandomState(0)])
+def test_what_draws_nothing_is_refused(random):
+    for draw in (partial(draw_inputs, (3,), "iid"), partial(sample_ntk, Mlp(widths=[2]), 5)):
+        with pytest.raises(ValueError, match=r"a generator is wanted, such as .*default_rng\(0\)"):
+            draw(random)

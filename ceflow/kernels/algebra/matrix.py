@@ -30,7 +30,7 @@ def as_matrix(kernel: Any) -> Any:
         hasattr(kernel, "__matmul__") and not hasattr(kernel, "__array__")
     ):
         return kernel
-    array = np.asarray(nets.numbers(kernel, real=True))
+    array = np.asarray(nets.numbers(kernel))
     return array.astype(float) if array.dtype.kind in "biu" else array
 
 
@@ -62,7 +62,7 @@ def as_kernel(kernel: Any) -> Any:
 
 def values_of(array: Any) -> Float[np.ndarray, "..."]:
     """Convert real numbers to float64."""
-    return np.asarray(nets.numbers(array, real=True), float)
+    return np.asarray(nets.numbers(array), float)
 
 
 def rows_of(array: Any, what: str) -> Float[np.ndarray, "n ..."]:

@@ -33,7 +33,7 @@ class KernelAverage:
 
         `ValueError` where it is not finite: so would be all that is told of it.
         """
-        kernel = np.asarray(nets.numbers(kernel, real=True))
+        kernel = np.asarray(nets.numbers(kernel))
         finite(kernel)
         if self._mean is None:
             exponent = math.frexp(float(np.abs(kernel).max(initial=0)))[1]

@@ -43,7 +43,7 @@ def conditional_ntk(
     """
     if not model.finite:
         raise ValueError("a network with an infinite layer cannot be drawn; use kernels.analytic")
-    x = nets.floats(nets.numbers(x, real=True))
+    x = nets.floats(nets.numbers(x))
     check_examples("x", x)
     if x.ndim != 2 or not x.size or model.inputs not in (None, x.shape[1]):
         raise ValueError(f"x must be (examples, {model.inputs or 'inputs'}), not {x.shape}")

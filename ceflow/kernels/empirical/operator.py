@@ -34,7 +34,7 @@ class _Kernel(lx.FunctionLinearOperator):
 def _taken(operator: lx.AbstractLinearOperator, vector: Any) -> Array:
     """Take what an operator is applied to, in the type that it computes in."""
     wanted: Any = operator.in_structure()
-    taken = floats(numbers(vector, real=True), wanted.dtype).astype(wanted.dtype)
+    taken = floats(numbers(vector), wanted.dtype).astype(wanted.dtype)
     if taken.shape != wanted.shape:
         raise ValueError(f"the operator takes an array of shape {wanted.shape}, not {taken.shape}")
     return taken

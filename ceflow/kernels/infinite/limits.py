@@ -207,7 +207,7 @@ def _arguments(
     limit = _limit(model, activation)
     inputs = limit.size_of("inputs")
     if not isinstance(inputs, tuple):
-        x1, x2 = _checked(x1, x2, tile)
+        x1, x2 = _checked(x1, x2, tile, None if inputs is None else (inputs,))
         return expand(limit.sized(inputs=x1.shape[1], outputs=1)), x1, x2
     one, two = _patches(x1, inputs), None if x2 is None else _patches(x2, inputs)
     return expand(limit), *_checked(one, two, tile, inputs)
@@ -249,8 +249,6 @@ def _checked(
         wanted = ", ".join(map(str, ("examples", *(shape or ("inputs",)))))
         raise ValueError(f"x1 and x2 must be ({wanted}), not {one.shape} and {two.shape}")
     dtype = jnp.result_type(one, two)
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(f"x1 and x2 must hold real numbers, not {dtype}")
     for name, x in (("x1", one), ("x2", two)):
         if not isinstance(x, Tracer) and not np.isfinite(x).all():
             raise ValueError(f"{name} holds NaN or infinity; leave those examples out")
