@@ -1,5 +1,6 @@
 """The units in which algorithms say what they ask of a machine, each in a `costs` module beside."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -23,3 +24,13 @@ class Demand(NamedTuple):
 
     memory: float = 0.0
     work: Work = Work()
+
+
+def in_turn(demands: Iterable[Demand]) -> Demand:
+    """Add what is done one after the other: all the work, and the most memory of any.
+
+    >>> in_turn([Demand(5.0, Work(flops=1.0)), Demand(2.0, Work(flops=3.0))]).work.flops
+    4.0
+    """
+    memories, works = zip(*demands, strict=True)
+    return Demand(max(memories), Work(*map(sum, zip(*works, strict=True))))

@@ -1,8 +1,8 @@
 """Dynamics: gradient flow of finite networks, and of infinitely wide ones in function space.
 
 `parameters` are what flows, or `linearised` functions; `closed_form` needs no integration, `ode`
-integrates, by the solver of a `choice`. `losses` drive it; `drift` and `taylor` tell how the NTK
-moves, `scaling` fits power laws.
+integrates, by a solver that `costs` chooses. `losses` drive it; `drift` and `taylor` tell how the
+NTK moves, `scaling` fits power laws.
 """
 
 from typing import TYPE_CHECKING
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
-    from ceflow.dynamics.choice import default_solver
     from ceflow.dynamics.closed_form import ConstantKernel, TrainedGaussian, trained_gaussian
+    from ceflow.dynamics.costs import default_solver
     from ceflow.dynamics.drift import Median, drift_pairs, entry_drift, median_drift, relative_drift
     from ceflow.dynamics.linearised import KernelFlow, Linearised, LinearisedFlow
     from ceflow.dynamics.losses import LOSSES, CrossEntropy, Loss, SquaredError
@@ -53,7 +53,7 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "ceflow.dynamics.choice": ("default_solver",),
+        "ceflow.dynamics.costs": ("default_solver",),
         "ceflow.dynamics.closed_form": ("ConstantKernel", "TrainedGaussian", "trained_gaussian"),
         "ceflow.dynamics.drift": (
             "Median",

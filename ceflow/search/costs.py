@@ -1,4 +1,5 @@
-"""What networks cost, counted, timed or interpolated, and how many members a cost is of."""
+"""What networks cost, counted, timed or interpolated; how many members a cost is of; and what the
+search itself costs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,6 +7,7 @@ from typing import Literal, NamedTuple, get_args
 
 from ceflow._words import one_of
 from ceflow.compiler import nodes
+from ceflow.costs import Demand, Work
 from ceflow.spec import Member, Model
 
 Cost = Callable[[Model], float]
@@ -89,6 +91,40 @@ def power_laws(x: Sequence[float], y: Sequence[float]) -> Callable[[float], floa
         return math.exp(smooth(math.log(at))) if ends[0] <= at <= ends[1] else math.inf
 
     return value
+
+
+POINT = 2e4
+"""Bytes of a candidate, in results and on its way there."""
+
+SECONDS = {"law": 1e-4, "exact": 1e-3, "curve": 2e-4}
+"""Of a candidate whose variance is by a law, by exact moments or by a curve of them."""
+
+CALLS = 6
+"""Times that a network is called to be timed, or more."""
+
+LAYERS = 6
+"""Layers that take as long to make and compile as a small function."""
+
+SETTLING = 6.0
+"""Seconds that timing takes beside the calls."""
+
+
+def comparing(model: Model, using: str, *, free: bool) -> Demand:
+    """Count what it takes to compare all candidates: of one ratio, or of a free width vector."""
+    candidates = min(1000, max(model.widths))
+    seconds = SECONDS[using] * candidates * (10 if free else 1)
+    return Demand(POINT * candidates, Work(seconds=seconds))
+
+
+def timing(root: nodes.Node, networks: int, batch: int) -> Demand:
+    """Count what it takes to time as many networks as large as this, each on a batch."""
+    layers = sum(1 for _ in nodes.leaves(root))
+    work = Work(
+        flops=CALLS * networks * batch * root.flops,
+        compilations=networks * max(4.0, layers / LAYERS),
+        seconds=SETTLING,
+    )
+    return Demand(4 * (networks * root.parameters + batch * nodes.units(root.inputs)), work)
 
 
 ROUNDING = 1e-9

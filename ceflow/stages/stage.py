@@ -22,9 +22,6 @@ from ceflow.store import RunDirectory
 if TYPE_CHECKING:
     import numpy as np
 
-TYPICAL_ALPHA = 3.4
-"""Stands in for a fitted alpha in forecasts: an optimum's costs hardly depend on it."""
-
 Spec = TypeVar("Spec", bound=language.Stage)
 Found = TypeVar("Found", bound=Result)
 

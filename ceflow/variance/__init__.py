@@ -1,8 +1,8 @@
 """The law of one NTK entry at finite width: exact moments, samplers, and the fit of alpha.
 
 `exact` and `block_moments` need no draws. `sampler` and `block_sampler` draw without all weights,
-`monte_carlo` with them; `estimates` are made of draws at the `inputs`, and `fit` makes alpha of
-those.
+`monte_carlo` with them, at what `costs` say; `estimates` are made of draws at the `inputs`, and
+`fit` makes alpha of those.
 """
 
 from typing import TYPE_CHECKING
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
-    from ceflow.variance.estimates import Estimate, chunk_size, estimate_moments
+    from ceflow.variance.costs import chunk_size
+    from ceflow.variance.estimates import Estimate, estimate_moments
     from ceflow.variance.exact import Moments, MomentsOverflow, exact_moments
     from ceflow.variance.fit import Fit, fit_alpha
     from ceflow.variance.inputs import draw_inputs
@@ -35,9 +36,9 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "ceflow.variance.costs": ("chunk_size",),
         "ceflow.variance.estimates": (
             "Estimate",
-            "chunk_size",
             "estimate_moments",
         ),
         "ceflow.variance.exact": (

@@ -112,16 +112,3 @@ class PowerSums:
             third - 3 * first * second + 2 * first**3,
             fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4,
         )
-
-
-CHUNK_NUMBERS = 2**24
-"""Weights that are drawn at once, over all networks of a chunk."""
-
-
-def chunk_size(parameters: float, draws: int) -> int:
-    """Count the networks in a chunk, which the network and the number of draws fix.
-
-    >>> chunk_size(1_379_000, 2000)
-    12
-    """
-    return max(1, min(draws, int(CHUNK_NUMBERS // parameters), 1024))

@@ -19,7 +19,7 @@ from ceflow.kernels import empirical_ntk
 from ceflow.nets import floats, numbers
 from ceflow.seeding import Seed, partitionable
 from ceflow.spec import Block, Ensemble, Mlp, Model
-from ceflow.variance.estimates import chunk_size
+from ceflow.variance.costs import chunk_size
 
 Network = Callable[[Key[Array, ""]], eqx.Module]
 """Makes a network, its weights drawn from the key."""

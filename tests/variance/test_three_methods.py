@@ -17,7 +17,7 @@ from scipy.stats import ks_2samp
 import ceflow
 from ceflow.kernels import analytic, empirical_ntk
 from ceflow.spec import Document, Ensemble, Mlp
-from ceflow.variance import draw_inputs, draw_ntk, estimates, exact_moments, sample_ntk
+from ceflow.variance import costs, draw_inputs, draw_ntk, exact_moments, sample_ntk
 
 Z = 6.0
 REJECT = 1e-8
@@ -117,7 +117,7 @@ def chunks_of_100(monkeypatch):
     """A model, and chunks of exactly 100 networks for it."""
     model = Mlp(widths=(4, 4))
     parameters = 3 * 4 + 4 * 4 + 4
-    monkeypatch.setattr(estimates, "CHUNK_NUMBERS", 100 * parameters)
+    monkeypatch.setattr(costs, "CHUNK_NUMBERS", 100 * parameters)
     return model
 
 
@@ -153,7 +153,7 @@ def test_every_chunk_and_every_seed_has_numbers_of_its_own(chunks_of_100):
     ],
 )
 def test_chunk_size_is_bounded(parameters, draws, expected):
-    assert estimates.chunk_size(parameters, draws) == expected
+    assert costs.chunk_size(parameters, draws) == expected
 
 
 @pytest.mark.parametrize("activation", ["relu", "linear"])

@@ -8,7 +8,8 @@ from ceflow.bottlenecks.costs import Sampled
 from ceflow.compiler import Plan, nodes
 from ceflow.compiler.budget import LARGEST
 from ceflow.costs import Work
-from ceflow.dynamics.choice import default_solver
+from ceflow.dynamics import costs
+from ceflow.dynamics.costs import StepForecast
 from ceflow.spec import Bottleneck, Flow, Model
 from ceflow.spec.models import SLOPES
 from ceflow.stages.flow.problem import COPIES, MEMORY, group_size, is_smooth, tolerances
@@ -27,9 +28,6 @@ LESS = 'let solver = "auto" choose another than kvaerno5, which solves dense sys
 
 LAYER = 1.5e-5
 """Seconds that an evaluation takes for each layer, however few numbers go through it."""
-
-COPIED = 5
-"""Copies of a state that are moved for each evaluation."""
 
 SMALL = 0.4
 """Of the time that programs take to compile, what plain ones take."""
@@ -56,35 +54,11 @@ PROGRAMS = 130e6
 COVARIANCE = 20
 """FLOPs of a covariance of trained outputs, for each test example and two training examples."""
 
-CUBIC = 12
-"""FLOPs of an eigendecomposition, for each row cubed, by the time it takes."""
-
 SHARE = 0.4
 """Of N K(x, x), the largest eigenvalue of the NTK of N examples: from 0.03 to 0.6."""
 
-ORDERS = {"tsit5": 5, "dopri8": 8, "kvaerno5": 5, "rkc": 2}
-
-STAGES = {"tsit5": 6, "dopri8": 13, "kvaerno5": 20, "rkc": 10}
-"""Evaluations of the field in a step."""
-
 STIFFEST = 1e100
 """No solver comes anywhere beyond it."""
-
-STABLE = {"tsit5": 0.28, "dopri8": 0.2}
-"""Steps that stability asks of an explicit solver, for each unit of stiffness."""
-
-STABILISED = 8.0
-"""Evaluations by rkc, for each root of a unit of stiffness."""
-
-BEGINNING = 8
-"""Steps at rtol 1e-4 beside one to each moment: most are made while the loss falls first."""
-
-KINKS = 3000
-"""Steps at rtol 1e-6 at the kinks of ReLU: the middle of 200 to 35,000, by no rule that is known
-before. At 1e-4 they are some tens."""
-
-SPREAD = 1.0
-"""Standard deviation of the logarithm of that; of replicas together the one with most counts."""
 
 
 def forecast(stage: Flow, plan: Plan, model: Model) -> Forecast:
@@ -108,22 +82,6 @@ def _integrated(stage: Flow, plan: Plan, model: Model) -> Forecast:
     return _with_systems(found, stage, plan, flow)
 
 
-class StepForecast(NamedTuple):
-    """A forecast of one integration: attempts, and evaluations of the field in all of them.
-
-    It says too whether that is known but for a factor of 2."""
-
-    solver: str
-    attempts: float
-    evaluations: float
-    known: bool
-
-    def of(self, attempts: float) -> "StepForecast":
-        """Give the same with another number of attempts."""
-        each = self.evaluations / self.attempts
-        return self._replace(attempts=attempts, evaluations=each * attempts)
-
-
 class _Flow(NamedTuple):
     """A flow to forecast: what is asked for whatever the number of steps, and what one network is.
 
@@ -140,7 +98,7 @@ class _Flow(NamedTuple):
 
     def work(self, steps: StepForecast, size: int) -> Work:
         """Add all evaluations. Numbers that stay in a cache are not slower to move than to use."""
-        moved = size * self.together * (COPIED * self.state + self.held)
+        moved = size * self.together * (costs.COPIED * self.state + self.held)
         moved *= min(1.0, max(1 / 8, moved / CACHE))
         evaluations, asked = self.groups * steps.evaluations, self.asked.work
         return asked._replace(
@@ -152,26 +110,19 @@ class _Flow(NamedTuple):
 
 def steps_of(stage: Flow, plan: Plan, model: Model, size: float, together: int = 1) -> StepForecast:
     """Forecast a flow whose state has `size` numbers, of so many replicas that step together."""
-    stiff, smooth = stiffness(stage, plan, model), is_smooth(stage, model)
     precision = plan.document.precision
-    rtol = tolerances(stage, precision)["rtol"]
-    solver = stage.solver
-    if solver == "auto":
-        precise = precision == "float64"
-        solver = default_solver(stiff, size=int(size), smooth=smooth, rtol=rtol, precise=precise)
-    beginning = BEGINNING * (1e-4 / rtol) ** (1 / ORDERS[solver])
-    stable = STABLE.get(solver, 0.0) * stiff
-    attempts = max(stage.moment_count + beginning, stable)
-    if not smooth:
-        most = math.exp(SPREAD * math.sqrt(2 * math.log(together)))
-        attempts += KINKS * 1e-6 / rtol * most
-    evaluations = STAGES[solver] * attempts
-    if solver == "rkc":
-        evaluations = max(evaluations, STABILISED * math.sqrt(stiff))
-    if solver == "kvaerno5":  # and the columns of its Jacobian
-        evaluations += 2 * size * attempts
-    known = smooth and stable < 2 * beginning and _square(plan) is not None
-    return StepForecast(solver, attempts, evaluations, known).of(min(attempts, stage.steps))
+    found = costs.steps(
+        stiffness(stage, plan, model),
+        stage.solver,
+        size=size,
+        moments=stage.moment_count,
+        rtol=tolerances(stage, precision)["rtol"],
+        smooth=is_smooth(stage, model),
+        precise=precision == "float64",
+        together=together,
+    )
+    known = found.known and _square(plan) is not None
+    return found._replace(known=known).of(min(found.attempts, stage.steps))
 
 
 def stiffness(stage: Flow, plan: Plan, model: Model) -> float:
@@ -192,13 +143,10 @@ def _square(plan: Plan) -> float | None:
 
 
 def _with_systems(found: Forecast, stage: Flow, plan: Plan, flow: _Flow) -> Forecast:
-    """Add what Kvaerno5 takes for each of the states that flow together: the Jacobian of their
-    numbers, its factors, and all columns of it on their way through the numbers that an evaluation
-    holds."""
+    """Add what Kvaerno5 takes for each of the states that flow together."""
     if stage.solver != "kvaerno5":
         return found
-    systems = flow.together * plan.itemsize * flow.state
-    systems *= 4 * flow.state + max(flow.state, 2.5 * flow.held)
+    systems = flow.together * plan.itemsize * costs.dense_numbers(flow.state, flow.held)
     if systems < found.memory:
         return found._replace(memory=found.memory + systems)
     return found._replace(memory=found.memory + systems, instead=LESS)
@@ -245,7 +193,7 @@ def _solved(stage: Flow, plan: Plan, model: Model) -> Forecast:
     """Count an eigendecomposition; of an infinite network the covariance at each moment."""
     found, side, n = _of_kernel(stage, plan, model), _side(plan, model, stage), _train(plan)
     tested = _examples(plan) - n
-    each = CUBIC * side**3 + 2 * side * _examples(plan) * plan.outputs * stage.moment_count
+    each = costs.CUBIC * side**3 + 2 * side * _examples(plan) * plan.outputs * stage.moment_count
     compilations = found.work.compilations
     if not model.finite and stage.kernel is None:
         each += COVARIANCE * tested * n**2 * stage.moment_count

@@ -9,7 +9,8 @@ from ceflow.kernels import costs
 from ceflow.kernels.costs import Shape
 from ceflow.spec import FEWEST_DRAWS, Kernel, Model
 from ceflow.stages.kernel.networks import without_weights
-from ceflow.stages.stage import TYPICAL_ALPHA, Forecast
+from ceflow.stages.stage import Forecast
+from ceflow.variance.costs import TYPICAL_ALPHA
 
 LOADING = 0.5
 """Seconds to read the data and to write an array, libraries included."""

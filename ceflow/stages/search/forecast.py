@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator
 
 from ceflow import search
-from ceflow.compiler import Plan, nodes
-from ceflow.costs import Work
+from ceflow.compiler import Plan
 from ceflow.search import Costs, Exponential, Law, Problem
+from ceflow.search.costs import comparing, timing
 from ceflow.spec import Fault, Model, Search, SpecError
 from ceflow.spec.base import LARGEST
 from ceflow.stages.search.answers import dual_members, oversized, primal_members
@@ -20,33 +20,20 @@ from ceflow.stages.search.problem import (
     solve,
     times_of,
 )
-from ceflow.stages.stage import TYPICAL_ALPHA, Forecast
-
-POINT = 2e4
-"""Bytes of a candidate, in results and on its way there."""
-
-CALLS = 6
-"""Times that a network is called to be timed, or more."""
-
-LAYERS = 6
-"""Layers that take as long to make and compile as a small function."""
+from ceflow.stages.stage import Forecast
+from ceflow.variance.costs import TYPICAL_ALPHA
 
 
 def forecast(stage: Search, plan: Plan, model: Model) -> Forecast:
-    candidates = min(1000, max(model.widths))
-    each = {"law": 1e-4, "exact": 1e-3, "curve": 2e-4}[stage.using]
-    work = Work(seconds=each * candidates * (10 if stage.space == "free" else 1))
-    memory = POINT * candidates
+    """Count the candidates of the curve, and the calls of networks that are timed."""
+    memory, work = comparing(model, stage.using, free=stage.space == "free")
     if stage.timed and stage.latency is None:
-        networks = WIDTHS + 3 + len(stage.compare)
-        layers = sum(1 for _ in nodes.leaves(plan.root))
-        work = work._replace(
-            flops=CALLS * networks * batch_of(plan) * plan.root.flops,
-            compilations=networks * max(4.0, layers / LAYERS),
-            seconds=work.seconds + 6,
+        asked = timing(plan.root, WIDTHS + 3 + len(stage.compare), batch_of(plan))
+        memory, work = (
+            memory + asked.memory,
+            asked.work._replace(seconds=asked.work.seconds + work.seconds),
         )
-        memory += 4 * (networks * plan.root.parameters + batch_of(plan) * plan.inputs)
-    return Forecast(memory=memory, key="model.widths", work=work)
+    return Forecast(memory, key="model.widths", work=work)
 
 
 def expect(stage: Search, plan: Plan, model: Model) -> dict[str, Model]:
