@@ -164,7 +164,7 @@ class Tower(ModelSpec):
         return (), self
 
     def sized(self, **sizes: Any) -> Self:
-        return self.but(sizes)
+        return self.replaced(sizes)
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def tower(monkeypatch):
 
 def with_parts(document: Document, **parts: Any) -> Document:
     """A document with toys in it, which the language does not know."""
-    return document.but(parts)
+    return document.replaced(parts)
 
 
 BASE = Document(data=Gaussian(inputs=4, outputs=2, train=3, test=2), model=Mlp(widths=[3]))
@@ -255,7 +255,7 @@ def cube(x: Any) -> Any:
 def test_a_new_activation_is_computed_and_exported(monkeypatch):
     monkeypatch.setitem(nets.ACTIVATIONS, "cube", cube)
     monkeypatch.setitem(equinox.ACTIVATIONS, "cube", "x**3")
-    model = BASE.model.but({"activation": "cube"})
+    model = BASE.model.replaced({"activation": "cube"})
     plan = compile(with_parts(BASE, model=model))
     assert not plan.model.kinks
     module: Any = plan.module(jax.random.key(0))
@@ -301,7 +301,7 @@ def test_a_new_claim_is_forecast_and_decided(monkeypatch, tmp_path):
     monkeypatch.setitem(COSTS, "half", lambda *_: ClaimCost(10.0, 10.0))
     wide = Mlp(widths=[math.inf])
     model = ceflow.spec.Bottleneck(size=2, encoder=wide, decoder=wide)
-    stage = Verify(claims=["eq-6"]).but({"claims": ("half",)})
+    stage = Verify(claims=["eq-6"]).replaced({"claims": ("half",)})
     document = with_parts(BASE, model=model, stages={"claim": stage})
     assert not document.faults()
     assert ceflow.run(document, tmp_path / "run").results["claim"]["half"]["holds"]

@@ -6,12 +6,12 @@ them, with what `placing` puts on axes; the terminal has its own way, in `ceflow
 
 from ceflow.blocks.content import (
     UNDEFINED,
-    Block,
     Cell,
     Curve,
     Drawing,
     Heatmap,
     Note,
+    ReportBlock,
     Series,
     Table,
     counted,
@@ -23,12 +23,12 @@ from ceflow.blocks.placing import drawable, shown
 
 __all__ = [
     "UNDEFINED",
-    "Block",
     "Cell",
     "Curve",
     "Drawing",
     "Heatmap",
     "Note",
+    "ReportBlock",
     "Series",
     "Table",
     "counted",

@@ -73,7 +73,7 @@ class Heatmap:
 
 
 Drawing = Curve | Heatmap
-Block = Note | Table | Drawing
+ReportBlock = Note | Table | Drawing
 
 
 def widths_text(widths: Sequence[float]) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from ceflow.blocks.content import Block, Note, Table, number
+from ceflow.blocks.content import Note, ReportBlock, Table, number
 from ceflow.blocks.placing import shown
 from ceflow.blocks.svg import draw_svg
 
@@ -13,7 +13,7 @@ NUMERIC = "text-align: right"
 TEXT = "text-align: left"
 
 
-def section(title: str, blocks: Sequence[Block]) -> str:
+def section(title: str, blocks: Sequence[ReportBlock]) -> str:
     """Draw blocks below a heading. Every text in them is escaped.
 
     >>> section("a < b", [Note("alpha = 3.41")])
@@ -22,7 +22,7 @@ def section(title: str, blocks: Sequence[Block]) -> str:
     return "\n".join([f"<h4>{_text(title)}</h4>", *map(_block, blocks)])
 
 
-def _block(block: Block) -> str:
+def _block(block: ReportBlock) -> str:
     if isinstance(block, Note):
         style = f' style="{WARNING}"' if block.warning else ""
         return f"<p{style}>{'warning: ' if block.warning else ''}{_text(block.text)}</p>"

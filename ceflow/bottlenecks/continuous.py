@@ -28,7 +28,7 @@ class BottleneckFlow(eqx.Module):
     """`g_0` of training and test inputs."""
 
     @classmethod
-    def of(cls, simulation: Simulation) -> "BottleneckFlow":
+    def from_simulation(cls, simulation: Simulation) -> "BottleneckFlow":
         """Make the flow of a simulation, at a learning rate of 1."""
         return cls(simulation.dynamics, simulation.points)
 
@@ -84,7 +84,7 @@ def flow(
         raise ValueError(
             'a flow needs the engine "features": the past of "history" is one of steps'
         )
-    field = BottleneckFlow.of(simulation)
+    field = BottleneckFlow.from_simulation(simulation)
     start = simulation.start()
     return integrate(
         field,

@@ -12,12 +12,12 @@ def limit_of(network: Bottleneck) -> Bottleneck:
     a bias.
     """
     halves = {
-        half: getattr(network, half).but(
+        half: getattr(network, half).replaced(
             {"widths": (math.inf,) * len(getattr(network, half).widths)}
         )
         for half in ("encoder", "decoder")
     }
-    limit = network.but(halves)
+    limit = network.replaced(halves)
     if faults := limit.faults():
         raise SpecError(*faults)
     return limit

@@ -31,7 +31,9 @@ class WideDecoder(eqx.Module):
     last_variance: float = eqx.field(static=True)
 
     @classmethod
-    def of(cls, model: Mlp, u: Float[Array, "n d"], v: Float[Array, "outputs n"]) -> "WideDecoder":
+    def from_weights(
+        cls, model: Mlp, u: Float[Array, "n d"], v: Float[Array, "outputs n"]
+    ) -> "WideDecoder":
         """Make the decoder of these weights, with the model's activation and variances."""
         activation = ACTIVATIONS[model.activation]
         return cls(u, v, activation, model.weight_variance, model.last_variance)
@@ -123,7 +125,7 @@ def sample(
         )
     return WideNetwork(
         _encoder(network, inputs, size, width, features, seed.fold("encoder")),
-        WideDecoder.of(
+        WideDecoder.from_weights(
             network.decoder,
             normal_rows(features, width, size, seed.fold("u")),
             normal_rows("iid", outputs, width, seed.fold("v")),

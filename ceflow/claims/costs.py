@@ -26,7 +26,7 @@ class ClaimCost(NamedTuple):
 
 def _parameters(stage: Verify, plan: Plan, model: Model) -> float:
     """Count those of a network with a bottleneck, at the stage's width."""
-    sampled = Sampled(Bottleneck.of(model), stage.width, plan.inputs, plan.outputs)
+    sampled = Sampled(Bottleneck.expect(model), stage.width, plan.inputs, plan.outputs)
     return sampled.encoder + sampled.decoder
 
 
@@ -35,7 +35,7 @@ def _descent(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     the kernels of points and their past; what was recorded."""
     weights = _parameters(stage, plan, model)
     n, points, outputs = stage.width, stage.points, plan.outputs
-    d = Bottleneck.of(model).size
+    d = Bottleneck.expect(model).size
     hidden = 4 * points * outputs * n
     recorded = stage.steps * points * d * (2 * outputs + 1) + 40 * points * PAST
     pairs = (stage.steps * points) ** 2
@@ -56,7 +56,7 @@ def _derivative(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
 def _kernels(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     """Count for eq. 6: slopes of all examples by each output of a half."""
     weights = _parameters(stage, plan, model)
-    d = Bottleneck.of(model).size
+    d = Bottleneck.expect(model).size
     slopes = 4 * stage.points * (d + plan.outputs) * stage.width
     products = 2 * stage.points**2 * (d**2 + plan.outputs**2) * stage.width
     return ClaimCost(COPIES * weights + slopes, 4 * slopes, products, weights, 11)
@@ -64,14 +64,14 @@ def _kernels(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
 
 def _units(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     """Count for eq. 41: terms of each unit, one pair of points after the other."""
-    d = Bottleneck.of(model).size
+    d = Bottleneck.expect(model).size
     held = 20 * d * stage.width
     return ClaimCost(held, 2 * held * stage.points, 0, stage.points * stage.width * (d + 1), 10)
 
 
 def _covariances(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     """Count one decoder after the other, at both points of all pairs."""
-    d = Bottleneck.of(model).size
+    d = Bottleneck.expect(model).size
     hidden, pairs = 2 * stage.points * stage.width, stage.points * (2 + 2 * d) ** 2
     moved = stage.draws * (7 * hidden + 4 * pairs)
     normals = stage.draws * stage.width * (d + 1)

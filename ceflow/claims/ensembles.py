@@ -27,7 +27,7 @@ PARTS = 5
 
 def of_multiplicity(trial: Trial, multiplicity: int) -> Ensemble:
     """Take another number of the same members."""
-    return trial.ensemble.but({"multiplicity": multiplicity})
+    return trial.ensemble.replaced({"multiplicity": multiplicity})
 
 
 def in_parts(trial: Trial, index: int) -> Iterator[Int[Array, " k"]]:

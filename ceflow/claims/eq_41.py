@@ -82,7 +82,7 @@ def terms(
     def one(item: tuple[Array, Array]) -> Means:
         index, pair = item
         weights = jax.random.normal(jax.random.fold_in(key, index), (width, d + 1))
-        decoder = WideDecoder.of(network.decoder, weights[:, :d], weights[None, :, d])
+        decoder = WideDecoder.from_weights(network.decoder, weights[:, :d], weights[None, :, d])
         every = unit_terms(decoder, pair, step)
         mean = every.mean(1)
         off = every - mean[:, None]

@@ -42,7 +42,7 @@ def started(trial: Trial) -> Start:
     """Start a network of width n, on the trial's examples."""
     x, y = trial.examples()
     initial = sample(trial.bottleneck, *trial.sizes, trial.seed.fold("network"), width=trial.width)
-    network = Halves.of(initial)
+    network = Halves.from_network(initial)
     weights = eqx.filter(network, eqx.is_inexact_array)
     start = Start(network, x, jnp.zeros_like(y), weights)
     outputs, back = jax.vjp(start.outputs, weights)

@@ -29,7 +29,7 @@ class Experiment(NamedTuple):
 
     def descend(self, steps: int) -> Followed:
         """Train the network through so many steps on all examples."""
-        return follow(Halves.of(self.initial), self.x, self.y, self.rates, steps)
+        return follow(Halves.from_network(self.initial), self.x, self.y, self.rates, steps)
 
     def errors(self, followed: Followed) -> Float[np.ndarray, " steps"]:
         """Compute relative errors of F, of a network followed, against function space.

@@ -20,7 +20,7 @@ class Halves(eqx.Module):
     decoder: Any
 
     @classmethod
-    def of(cls, network: WideNetwork) -> "Halves":
+    def from_network(cls, network: WideNetwork) -> "Halves":
         """Take the halves of a network of batches."""
         return cls(network.encoder, network.decoder)
 

@@ -113,7 +113,7 @@ def _sums(
         first, last = jax.random.split(jax.random.fold_in(key, index))
         u = jax.random.normal(first, (width, points.shape[1]))
         v = jax.random.normal(last, (1, width))
-        z = _values(WideDecoder.of(network.decoder, u, v), points)
+        z = _values(WideDecoder.from_weights(network.decoder, u, v), points)
         moments = DrawnMoments(z[:, :, None] * z[:, None], z**4)
         counted = jax.tree.map(lambda all, m: all + jnp.where(index < draws, m, 0), total, moments)
         return counted, None

@@ -71,10 +71,10 @@ def linear(network: Bottleneck) -> Bottleneck:
     """Make the same model without activations and biases."""
 
     def half(model: Mlp) -> Mlp:
-        return model.but({"activation": "linear", "bias_variance": 0.0})
+        return model.replaced({"activation": "linear", "bias_variance": 0.0})
 
     halves = {"encoder": half(network.encoder), "decoder": half(network.decoder)}
-    return network.but(halves)
+    return network.replaced(halves)
 
 
 def effective(network: Bottleneck, tried: Experiment) -> Halves:

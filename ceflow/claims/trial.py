@@ -31,11 +31,11 @@ class Trial:
 
     @property
     def bottleneck(self) -> Bottleneck:
-        return Bottleneck.of(self.model)
+        return Bottleneck.expect(self.model)
 
     @property
     def ensemble(self) -> Ensemble:
-        return Ensemble.of(self.model)
+        return Ensemble.expect(self.model)
 
     @property
     def sizes(self) -> tuple[int, int]:

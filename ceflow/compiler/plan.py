@@ -86,11 +86,11 @@ class Plan:
         source = self.document.data
         found = source and data.anchored(source, self.folder)
         stages = {
-            name: stage.but({key: str(path) for key, path in self._paths(name)})
+            name: stage.replaced({key: str(path) for key, path in self._paths(name)})
             for name, stage in self.document.stages.items()
         }
         update = {"model": self.model, "data": found, "stages": stages}
-        return self.document.but(update)
+        return self.document.replaced(update)
 
     def path(self, stage: str, key: str) -> Path:
         """Find the file that a stage names by one of its keys."""
@@ -200,7 +200,7 @@ def _counted(document: Document, extent: data.Extent | None) -> Document:
     counts = {"train": extent.train, "test": extent.test}
     if counts == {key: getattr(source, key) for key in counts}:
         return document
-    return document.but({"data": source.but(counts)})
+    return document.replaced({"data": source.replaced(counts)})
 
 
 def without_data(examined: Examined) -> Iterator[Plan]:
@@ -224,9 +224,10 @@ def without_data(examined: Examined) -> Iterator[Plan]:
 def _without_files(document: Document) -> Document:
     """Drop the files that stages of a document name."""
     stages = {
-        name: stage.but(dict.fromkeys(stage.path_keys)) for name, stage in document.stages.items()
+        name: stage.replaced(dict.fromkeys(stage.path_keys))
+        for name, stage in document.stages.items()
     }
-    return document.but({"stages": stages})
+    return document.replaced({"stages": stages})
 
 
 def folder_of(document: Document, key: tuple[str, ...] = ("data", "path")) -> Path:

@@ -5,7 +5,7 @@ from typing import Any, get_args
 from ceflow.compiler import nodes
 from ceflow.data import Extent
 from ceflow.spec import Document, End, Fault, Files, ModelSpec, SpecError
-from ceflow.spec.base import Steps
+from ceflow.spec.base import KeyPath
 
 
 def sizes_of(document: Document, extent: Extent | None) -> dict[End, Any]:
@@ -20,7 +20,7 @@ def declared(document: Document) -> Extent | None:
     if not data or not data.in_files or None in (inputs, outputs, data.train_count):
         return None
     image = inputs if isinstance(inputs, tuple) else None
-    files, units = Files.of(data), int(nodes.units(inputs))
+    files, units = Files.expect(data), int(nodes.units(inputs))
     return Extent(units, outputs, files.train or 1, files.test or 0, image)
 
 
@@ -65,7 +65,7 @@ def _ends_in_channels(image: tuple[Any, ...]) -> bool:
     return min(first, second) > 4 and (last == 3 or (last in (1, 4) and first == second > 8))
 
 
-def _channels_last(image: tuple[Any, ...], parent: Steps, in_data: bool) -> Fault:
+def _channels_last(image: tuple[Any, ...], parent: KeyPath, in_data: bool) -> Fault:
     height, width, channels = image
     if in_data:
         message = f"the images of the data are {_shown(image)}, and channels come first here"

@@ -67,7 +67,7 @@ def anchored(spec: Data, folder: Path) -> Data:
     path = getattr(spec, "path", None)
     if path is None or not os.path.exists(folder / path):
         return spec
-    return spec.but({"path": str((folder / path).resolve())})
+    return spec.replaced({"path": str((folder / path).resolve())})
 
 
 def load(spec: Data, folder: Path, seed: Seed) -> Dataset:

@@ -15,7 +15,7 @@ COUNTS = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 
 def extent(spec: Digits, folder: Path) -> Extent:
     survey = _survey()
-    of_all = extent_of(spec.but({"test": None}), survey)
+    of_all = extent_of(spec.replaced({"test": None}), survey)
     there, _ = available(spec, survey)
     train = spec.train or there * 4 // 5
     if faults := list(fewer_than(spec.test, there - train, "test")):

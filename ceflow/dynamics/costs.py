@@ -81,7 +81,7 @@ class StepForecast(NamedTuple):
     evaluations: float
     known: bool
 
-    def of(self, attempts: float) -> "StepForecast":
+    def with_attempts(self, attempts: float) -> "StepForecast":
         """Give the same with another number of attempts."""
         each = self.evaluations / self.attempts
         return self._replace(attempts=attempts, evaluations=each * attempts)

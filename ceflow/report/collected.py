@@ -1,6 +1,6 @@
 """The report of what was collected over a sweep: a table, and a figure with its fits."""
 
-from ceflow.blocks import Block, Cell, Curve, Drawing, Heatmap, Note, Series, Table, number
+from ceflow.blocks import Cell, Curve, Drawing, Heatmap, Note, ReportBlock, Series, Table, number
 from ceflow.runs.collected import (
     Collected,
     CollectedCurves,
@@ -11,7 +11,7 @@ from ceflow.runs.collected import (
 )
 
 
-def collected_blocks(name: str, collected: Collected) -> list[Block]:
+def collected_blocks(name: str, collected: Collected) -> list[ReportBlock]:
     """Show the points and fits of one [collect] table, or the x at which a level was reached, then
     the figure and the warnings."""
     drawn = collected_drawing(name, collected)
@@ -55,7 +55,7 @@ def _in_order(series: Series) -> Series:
     return Series(series.label, x, y)
 
 
-def _levels(collected: CollectedCurves) -> list[Block]:
+def _levels(collected: CollectedCurves) -> list[ReportBlock]:
     """Tell where each curve came to the level that was asked for."""
     if collected.level is None:
         return []
@@ -75,7 +75,7 @@ def _reached_at(collected: Reached, x: str) -> Cell:
     return "not reached" + ("" if collected.last is None else f" by {x} {number(collected.last)}")
 
 
-def _points_and_fits(collected: CollectedPoints) -> list[Block]:
+def _points_and_fits(collected: CollectedPoints) -> list[ReportBlock]:
     last = collected.y.removeprefix("stages.")
     by = any("by" in point for point in collected.points)
     columns = ("run", collected.x, *(("by",) if by else ()), last)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from ceflow.blocks import Block, Cell, Note, Table, defined
+from ceflow.blocks import Cell, Note, ReportBlock, Table, defined
 from ceflow.stages import Values
 
 COLUMNS = 8
@@ -14,7 +14,7 @@ REASONS = 8
 NOT_DONE = "not done"
 
 
-def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[Block]:
+def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[ReportBlock]:
     """Tabulate a row a run: the numbers that its stages found and that differ from run to run.
 
     Below it stands what the stages say of those that are undefined."""

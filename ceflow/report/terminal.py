@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 from rich.tree import Tree
 
-from ceflow.blocks import Block, Curve, Note, Table, counted, drawable, number, shown
+from ceflow.blocks import Curve, Note, ReportBlock, Table, counted, drawable, number, shown
 from ceflow.compiler import Plan
 from ceflow.report.collected import collected_blocks
 from ceflow.report.heatmap import draw_heatmap
@@ -71,12 +71,12 @@ def stage_section(name: str, stage: Stage, result: Result, took: float | None) -
     return _section(title, kind_of(stage).describe(result))
 
 
-def _section(title: Text, blocks: list[Block]) -> Group:
+def _section(title: Text, blocks: list[ReportBlock]) -> Group:
     indented = (Padding(_block(block), (0, 0, 0, 2), expand=False) for block in blocks)
     return Group(Rule(title, align="left", style="dim"), *indented)
 
 
-def _block(block: Block) -> RenderableType:
+def _block(block: ReportBlock) -> RenderableType:
     """Render content for the terminal: the one door by which results and names come to it."""
     block = shown(block)
     if isinstance(block, Note):

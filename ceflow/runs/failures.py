@@ -26,7 +26,7 @@ class Failure:
     is_foreseen: bool = False
 
     @classmethod
-    def of(cls, error: Exception, stage: str, run: str = "") -> "Failure":
+    def from_error(cls, error: Exception, stage: str, run: str = "") -> "Failure":
         return cls(stage, sentence(error), run, is_foreseen(error))
 
     def __str__(self) -> str:

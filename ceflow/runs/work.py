@@ -53,7 +53,7 @@ class Work(ABC):
 
     def _fail(self, stage: str, error: Exception, run: str = "") -> Failure:
         """Keep what a stage, or the beginning of a whole run, failed with."""
-        failure = Failure.of(error, stage, run)
+        failure = Failure.from_error(error, stage, run)
         self.failures.append(failure)
         self.cause = self.cause or without_arrays(error)
         return failure

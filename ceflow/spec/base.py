@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from ceflow.spec.diagnostics import Fault, SpecError
 
-Steps = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """Where a value stands in a document: `("model", "widths", 0)`."""
 
 
@@ -62,7 +62,7 @@ class Spec(BaseModel):
         object.__setattr__(changed, "__pydantic_private__", copied.__pydantic_private__)
         return changed
 
-    def but(self, values: Mapping[str, Any]) -> Self:
+    def replaced(self, values: Mapping[str, Any]) -> Self:
         """Copy it with other values of ceflow's own, which are not looked at: that is fast."""
         return super().model_copy(update=values)
 
@@ -71,7 +71,7 @@ class Spec(BaseModel):
         return []
 
     @classmethod
-    def of(cls, spec: "Spec") -> Self:
+    def expect(cls, spec: "Spec") -> Self:
         """Take a spec that is known to be of this kind. Raises `TypeError` where it is not."""
         if not isinstance(spec, cls):
             raise TypeError(f"a {cls.__name__} is needed, not a {type(spec).__name__}")
@@ -134,13 +134,13 @@ Duration = Annotated[
 """A time: a number above 0, or `inf`."""
 
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
-Number = Annotated[int, Field(ge=0, le=LARGEST)]
+Natural = Annotated[int, Field(ge=0, le=LARGEST)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-Variance = Annotated[float, Field(ge=1e-12, le=1e12)]
+VarianceValue = Annotated[float, Field(ge=1e-12, le=1e12)]
 """Of weights or biases: what float32 squares without a loss."""
-Error = Annotated[float, Field(ge=1e-6, le=1)]
+RelativeError = Annotated[float, Field(ge=1e-6, le=1)]
 """A relative standard error to draw to: draws grow as its inverse square, to 10^12 at most."""
 
 Widths = Annotated[Sequence[Width], AfterValidator(tuple), Field(min_length=1)]

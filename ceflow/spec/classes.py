@@ -4,18 +4,18 @@ import types
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from ceflow.spec.base import TAGS, Spec, Steps
+from ceflow.spec.base import TAGS, KeyPath, Spec
 from ceflow.spec.trees import child
 
 
-def keys_at(path: Steps, tree: Any, root: type[Spec]) -> list[str]:
+def keys_at(path: KeyPath, tree: Any, root: type[Spec]) -> list[str]:
     """List the keys that the language knows in the table at `path`."""
     classes = classes_at(path, tree, root)
     keys = list(classes[0].model_fields) if len(classes) == 1 else []
     return keys if path else [*keys, "extends"]
 
 
-def kinds_at(path: Steps, tree: Any, root: type[Spec]) -> list[str]:
+def kinds_at(path: KeyPath, tree: Any, root: type[Spec]) -> list[str]:
     """List the kinds of model, stage or data that the table at `path` could be."""
     return [
         get_args(field.annotation)[0]
@@ -25,7 +25,7 @@ def kinds_at(path: Steps, tree: Any, root: type[Spec]) -> list[str]:
     ]
 
 
-def classes_at(path: Steps, tree: Any, root: type[Spec]) -> list[type[Spec]]:
+def classes_at(path: KeyPath, tree: Any, root: type[Spec]) -> list[type[Spec]]:
     """List the classes a table could be of; one, where its tag says which."""
     annotation: Any = root
     for step in path:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import tree_sitter_toml
 from tree_sitter import Language, Node, Parser
 
-from ceflow.spec.base import Steps
+from ceflow.spec.base import KeyPath
 from ceflow.spec.positions import toml_path
 
 
@@ -14,7 +14,7 @@ from ceflow.spec.positions import toml_path
 class Entry:
     """A key with its value, or the head of a table: its path and its first and last line."""
 
-    path: Steps
+    path: KeyPath
     first: int
     last: int
     is_head: bool
@@ -73,7 +73,7 @@ def with_tables_in_order(content: str, parent: str, names: Iterable[str]) -> str
     return "".join(texts).rstrip("\n") + content[len(content.rstrip("\n")) :]
 
 
-def _placed(parts: list[Entry | Comment]) -> Iterator[tuple[str, Steps, bool]]:
+def _placed(parts: list[Entry | Comment]) -> Iterator[tuple[str, KeyPath, bool]]:
     """Place each comment at a path, and tell whether it stands beside it; () is the top."""
     for index, part in enumerate(parts):
         if isinstance(part, Entry):
@@ -90,10 +90,10 @@ def _placed(parts: list[Entry | Comment]) -> Iterator[tuple[str, Steps, bool]]:
             yield part.text, after.path if before or not part.is_apart else (), False
 
 
-def _blocks(content: str) -> Iterator[tuple[Steps, str]]:
+def _blocks(content: str) -> Iterator[tuple[KeyPath, str]]:
     """Cut a text from one head of a table, and the comments right above, to the next."""
     lines = content.splitlines(keepends=True)
-    heads: list[tuple[int, Steps]] = [(0, ())]
+    heads: list[tuple[int, KeyPath]] = [(0, ())]
     for part in _parts(content):
         if isinstance(part, Entry) and part.is_head:
             first = part.first
@@ -111,7 +111,7 @@ def _parts(content: str) -> Iterator[Entry | Comment]:
     yield from _parts_of(root, (), content.split("\n"))
 
 
-def _parts_of(node: Node, path: Steps, lines: list[str]) -> Iterator[Entry | Comment]:
+def _parts_of(node: Node, path: KeyPath, lines: list[str]) -> Iterator[Entry | Comment]:
     below = path
     for child in node.named_children:
         first, last = child.start_point[0], child.end_point[0]

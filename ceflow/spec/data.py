@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ceflow.spec.base import Count, Names, Number, Positive, Spec
+from ceflow.spec.base import Count, Names, Natural, Positive, Spec
 
 __all__ = [
     "Cifar10",
@@ -72,7 +72,7 @@ class Labelled(Source):
 
     train: Count | None = None
     """Number of training examples; all by default."""
-    test: Number | None = None
+    test: Natural | None = None
     """Number of test examples; all by default."""
     targets: Literal["one-hot", "signed", "raw"] = "one-hot"
     """What becomes of labels. `one-hot`: one output a class; `signed`: -1 and 1 for two classes;
@@ -105,7 +105,7 @@ class Digits(Labelled):
     default."""
     train: Count | None = None
     """Number of training examples; four fifths of all by default, rounded down."""
-    test: Number | None = None
+    test: Natural | None = None
     """Number of test examples; all that are left by default."""
 
     square: ClassVar = 0.24
@@ -166,7 +166,7 @@ class Gaussian(Source):
     """Dimension of the targets."""
     train: Count = 100
     """Number of training examples."""
-    test: Number = 0
+    test: Natural = 0
     """Number of test examples."""
 
     square: ClassVar = 1.0
@@ -184,7 +184,7 @@ class DeepGp(Source):
     """Dimension of the targets."""
     train: Count = 2000
     """Number of training examples."""
-    test: Number = 2000
+    test: Natural = 2000
     """Number of test examples."""
     layers: Count = 2
     """Gaussian processes, each of the values of the one before."""

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ceflow.spec.base import TAGS, UNTOLD, Spec, Steps
+from ceflow.spec.base import TAGS, UNTOLD, KeyPath, Spec
 from ceflow.spec.classes import classes_at, home_of, keys_at, kinds_at
 from ceflow.spec.diagnostics import MOST, Fault, cut, dotted
 from ceflow.spec.suggest import did_you_mean, likeliest
@@ -23,7 +23,7 @@ def faults_of(error: ValidationError, tree: dict[str, Any], root: type[Spec]) ->
     return list(dict.fromkeys(fault for fault in faults if not _is_echo(fault, misspelt)))
 
 
-def _is_echo(fault: Fault, misspelt: set[tuple[Steps, str | None]]) -> bool:
+def _is_echo(fault: Fault, misspelt: set[tuple[KeyPath, str | None]]) -> bool:
     """Tell whether a key is missing only because it stands there misspelt: one slip, one fault."""
     return fault.missing is not None and (fault.path, fault.missing) in misspelt
 
@@ -62,11 +62,11 @@ def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Faul
     )
 
 
-def _missing(key: str, table: Steps, help: str) -> Fault:
+def _missing(key: str, table: KeyPath, help: str) -> Fault:
     return Fault("CE102", f"the key {key!r} is missing", table, "key", help, missing=key)
 
 
-def _unknown_key(path: Steps, tree: Any, root: type[Spec]) -> Fault:
+def _unknown_key(path: KeyPath, tree: Any, root: type[Spec]) -> Fault:
     key, table = str(path[-1]), path[:-1]
     known = keys_at(table, tree, root)
     message, meant = f"unknown key {_shown(path[-1])}", likeliest(key, known, KEYS)
@@ -77,7 +77,7 @@ def _unknown_key(path: Steps, tree: Any, root: type[Spec]) -> Fault:
     return Fault("CE101", message, path, "key", did_you_mean(key, known, KEYS), meant=meant)
 
 
-def _form_of(kind: str, path: Steps, value: Any) -> str:
+def _form_of(kind: str, path: KeyPath, value: Any) -> str:
     """Say how a value of another form is written, where one can tell."""
     if path[-1:] == ("classes",) and isinstance(value, int | str):
         return cut(f'classes = ["{value}"]', 60)
@@ -101,7 +101,7 @@ def _is_image(value: Any) -> bool:
     )
 
 
-def _elsewhere(key: str, table: Steps, tree: Any, root: type[Spec]) -> str:
+def _elsewhere(key: str, table: KeyPath, tree: Any, root: type[Spec]) -> str:
     """Say where a key stands that does not stand in a table, or why it stands nowhere."""
     here = classes_at(table, tree, root)
     if here == [root] and isinstance(child(tree, key), dict):
@@ -114,7 +114,7 @@ def _elsewhere(key: str, table: Steps, tree: Any, root: type[Spec]) -> str:
     return ABSENT.get(plain(key)) or home_of("learning_rate" if rate else key, here, root)
 
 
-def _classes(path: Steps, tree: Any) -> Fault:
+def _classes(path: KeyPath, tree: Any) -> Fault:
     """Make one fault of the whole array of classes, some of which are not named by strings."""
     for step in path:
         tree = child(tree, step)
@@ -123,7 +123,7 @@ def _classes(path: Steps, tree: Any) -> Fault:
     return Fault("CE103", message, path, help=cut(f"classes = [{names}]", 60))
 
 
-def _unquoted(path: Steps, value: dict[str, Any]) -> Fault:
+def _unquoted(path: KeyPath, value: dict[str, Any]) -> Fault:
     """Make the fault of a path in a sweep that is written as tables."""
     steps, inner = [str(path[-1])], value
     while isinstance(inner, dict) and inner:
@@ -133,7 +133,7 @@ def _unquoted(path: Steps, value: dict[str, Any]) -> Fault:
     return Fault("CE103", "a path in a sweep is written in quotes", path, "key", help)
 
 
-def _unknown_value(name: str, path: Steps, value: Any, choices: list[str]) -> Fault:
+def _unknown_value(name: str, path: KeyPath, value: Any, choices: list[str]) -> Fault:
     help, meant = did_you_mean(str(value), choices, VALUES), likeliest(str(value), choices, VALUES)
     return Fault("CE105", f"unknown {name} {_shown(value)}", path, help=help, meant=meant)
 
@@ -144,7 +144,7 @@ def _is_about_type(kind: str, value: Any) -> bool:
     return kind.endswith(("_type", "_of", "_str"))
 
 
-def _name(path: Steps) -> str:
+def _name(path: KeyPath) -> str:
     """Write the last key on a path, with the indices behind it."""
     last = max((i for i, step in enumerate(path) if isinstance(step, str)), default=0)
     return dotted(path[last:])
@@ -214,7 +214,7 @@ def _has_long_integer(value: Any) -> bool:
     return isinstance(value, int) and abs(value) > 10**50
 
 
-def _path(location: tuple[int | str, ...], tree: Any) -> Steps:
+def _path(location: tuple[int | str, ...], tree: Any) -> KeyPath:
     """Drop from a pydantic location the tags of unions that it goes through."""
     path: list[int | str] = []
     for position, step in enumerate(location):

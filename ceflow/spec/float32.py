@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from ceflow.spec.base import Spec, Steps
+from ceflow.spec.base import KeyPath, Spec
 from ceflow.spec.diagnostics import Fault
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ def float32_faults(document: "Document") -> Iterator[Fault]:
     They are of its data, its model and what it integrates or trains."""
     if document.precision != "float32":
         return
-    parts: list[tuple[Steps, Any]] = [(("data",), document.data), (("model",), document.model)]
+    parts: list[tuple[KeyPath, Any]] = [
+        (("data",), document.data),
+        (("model",), document.model),
+    ]
     stages = document.stages.items()
     parts += [(("stages", name), stage) for name, stage in stages if stage.descends]
     for path, value in chain.from_iterable(_numbers(value, path) for path, value in parts):
@@ -34,7 +37,7 @@ def float32_faults(document: "Document") -> Iterator[Fault]:
             yield Fault("CE104", message, path, help='set precision = "float64"')
 
 
-def _numbers(value: Any, path: Steps) -> Iterator[tuple[Steps, float]]:
+def _numbers(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, float]]:
     """Go through finite numbers that are not whole, each with its path."""
     if isinstance(value, Spec):
         for key in type(value).model_fields:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ceflow.spec.base import TAGS, Steps
+from ceflow.spec.base import TAGS, KeyPath
 from ceflow.spec.diagnostics import Fault, SpecError
 from ceflow.spec.text import LARGEST_TEXT, Text, is_too_dotted, parse, read
 from ceflow.spec.trees import child
@@ -37,7 +37,7 @@ class Layer:
     text: Text
     tree: dict[str, Any]
 
-    def reach(self, path: Steps) -> int:
+    def reach(self, path: KeyPath) -> int:
         """Count the steps of a path this text spells out."""
         here = self.tree
         for depth, step in enumerate(path):
@@ -72,7 +72,7 @@ class Origin:
         tree.pop("extends", None)
         return tree
 
-    def writer(self, path: Steps) -> Layer:
+    def writer(self, path: KeyPath) -> Layer:
         """Find the layer that wrote the value at `path`, or the nearest table around it."""
         return max(reversed(self.layers), key=lambda layer: layer.reach(path))
 

@@ -14,7 +14,7 @@ import tree_sitter_json
 import tree_sitter_toml
 from tree_sitter import Language, Node, Parser
 
-from ceflow.spec.base import Steps
+from ceflow.spec.base import KeyPath
 from ceflow.spec.diagnostics import Part, Place
 from ceflow.spec.text import Text
 
@@ -42,11 +42,11 @@ class Positions:
         language = Language(_GRAMMARS[text.syntax].language())
         root = Parser(language).parse(text.content.encode()).root_node
         walk = _walk_toml(root) if text.syntax == "toml" else _walk_json(root, ())
-        self.entries: dict[Steps, _Entry] = {}
+        self.entries: dict[KeyPath, _Entry] = {}
         for path, entry in walk:
             self.entries.setdefault(path, entry)
 
-    def find(self, path: Steps, part: Part = "value") -> Place:
+    def find(self, path: KeyPath, part: Part = "value") -> Place:
         """Find the place of a key or value; of the nearest table around it where it is none."""
         for length in range(len(path), 0, -1):
             entry = self.entries.get(path[:length])
@@ -69,8 +69,8 @@ class Positions:
         return Place(self.text.file, row + 1, column + 1, length, shown)
 
 
-def _walk_toml(root: Node) -> Iterator[tuple[Steps, _Entry]]:
-    elements: dict[Steps, int] = {}
+def _walk_toml(root: Node) -> Iterator[tuple[KeyPath, _Entry]]:
+    elements: dict[KeyPath, int] = {}
     for node in root.named_children:
         if node.type == "pair":
             yield from _toml_pair(node, ())
@@ -78,9 +78,9 @@ def _walk_toml(root: Node) -> Iterator[tuple[Steps, _Entry]]:
             yield from _toml_table(node, elements)
 
 
-def _toml_table(table: Node, elements: dict[Steps, int]) -> Iterator[tuple[Steps, _Entry]]:
+def _toml_table(table: Node, elements: dict[KeyPath, int]) -> Iterator[tuple[KeyPath, _Entry]]:
     header, *pairs = table.named_children
-    path: Steps = ()
+    path: KeyPath = ()
     keys = _toml_keys(header)
     for key in keys:
         path = (*path, _toml_name(key))
@@ -96,7 +96,7 @@ def _toml_table(table: Node, elements: dict[Steps, int]) -> Iterator[tuple[Steps
             yield from _toml_pair(pair, path)
 
 
-def _toml_pair(pair: Node, path: Steps) -> Iterator[tuple[Steps, _Entry]]:
+def _toml_pair(pair: Node, path: KeyPath) -> Iterator[tuple[KeyPath, _Entry]]:
     key, value = pair.named_children[:2]
     *tables, last = _toml_keys(key)
     for table in tables:
@@ -105,7 +105,7 @@ def _toml_pair(pair: Node, path: Steps) -> Iterator[tuple[Steps, _Entry]]:
     yield from _toml_value(value, (*path, _toml_name(last)), last)
 
 
-def _toml_value(value: Node, path: Steps, key: Node | None) -> Iterator[tuple[Steps, _Entry]]:
+def _toml_value(value: Node, path: KeyPath, key: Node | None) -> Iterator[tuple[KeyPath, _Entry]]:
     yield path, _Entry(key, value)
     if value.type == "inline_table":
         for pair in value.named_children:
@@ -117,7 +117,7 @@ def _toml_value(value: Node, path: Steps, key: Node | None) -> Iterator[tuple[St
             yield from _toml_value(item, (*path, index), None)
 
 
-def toml_path(key: Node) -> Steps:
+def toml_path(key: Node) -> KeyPath:
     """Spell out the path of a possibly dotted key."""
     return tuple(_toml_name(each) for each in _toml_keys(key))
 
@@ -146,7 +146,7 @@ def _json_name(key: Node) -> str:
         return ""
 
 
-def _walk_json(node: Node, path: Steps) -> Iterator[tuple[Steps, _Entry]]:
+def _walk_json(node: Node, path: KeyPath) -> Iterator[tuple[KeyPath, _Entry]]:
     if node.type == "document":
         for child in node.named_children:
             yield from _walk_json(child, path)

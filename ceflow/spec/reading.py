@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from ceflow.spec.base import Spec, Steps
+from ceflow.spec.base import KeyPath, Spec
 from ceflow.spec.diagnostics import Fault, SpecError
 from ceflow.spec.document import VERSION, Document, Examined
 from ceflow.spec.faults import faults_of
@@ -160,12 +160,12 @@ def _mend(tree: dict[str, Any], fault: Fault) -> set[Any]:
     return set()
 
 
-def _is_emptied(fault: Fault, unknown: set[Steps]) -> bool:
+def _is_emptied(fault: Fault, unknown: set[KeyPath]) -> bool:
     """Tell whether a table lacks something only because an unknown key was taken out of it."""
     return fault.code == "CE102" and fault.path in unknown
 
 
-def _at(tree: Any, path: Steps) -> Any:
+def _at(tree: Any, path: KeyPath) -> Any:
     for step in path:
         tree = child(tree, step)
     return tree

@@ -12,7 +12,7 @@ from zlib import crc32
 
 from pydantic import ConfigDict, Field
 
-from ceflow.spec.base import Spec, Steps
+from ceflow.spec.base import KeyPath, Spec
 from ceflow.spec.diagnostics import MOST, Fault, SpecError, cut, dotted
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def variants(document: "Document") -> dict[str, "Document"]:
     from ceflow.spec.writing import tree_of
 
     assert document.sweep is not None
-    base = tree_of(document.but({"sweep": None, "collect": {}}))
+    base = tree_of(document.replaced({"sweep": None, "collect": {}}))
     runs = min(MOST_RUNS, math.prod(map(len, document.sweep.paths.values())))
     if runs * _size(base) > MOST_VALUES:
         raise SpecError(Fault("CE104", "so many runs of so large a document", ("sweep",), "key"))
@@ -109,7 +109,7 @@ def variants(document: "Document") -> dict[str, "Document"]:
             if blame.count >= MOST:
                 break
             continue
-        first = same.setdefault(repr(tree_of(variant.but({"name": "x"}))), chosen)
+        first = same.setdefault(repr(tree_of(variant.replaced({"name": "x"}))), chosen)
         if first is not chosen:
             fault = _repeated(document.sweep, chosen, first)
             faults[fault.path, fault.message] = fault
@@ -124,9 +124,9 @@ class _Blame:
 
     def __init__(self, document: "Document", base: dict[str, Any]):
         self._document, self._base = document, base
-        self._placed: dict[tuple[Steps, str], Fault] = {}
+        self._placed: dict[tuple[KeyPath, str], Fault] = {}
         self._runs: dict[Fault, list[str]] = {}
-        self._alone: dict[tuple[str, int], frozenset[tuple[str, Steps]]] = {}
+        self._alone: dict[tuple[str, int], frozenset[tuple[str, KeyPath]]] = {}
 
     @property
     def count(self) -> int:
@@ -169,7 +169,7 @@ def seen_from_sweep(document: "Document", runs: Mapping[str, Sequence[Fault]]) -
     """
     assert document.sweep is not None
     chosen = dict(zip(runs, document.sweep.combinations(), strict=True))
-    alike: dict[tuple[str, Steps, str], dict[str, Fault]] = {}
+    alike: dict[tuple[str, KeyPath, str], dict[str, Fault]] = {}
     for name, faults in runs.items():
         for fault in faults:
             key = fault.code, fault.path, re.sub(r"[\d.,]+", "0", fault.message)
@@ -291,10 +291,10 @@ def _set(tree: dict[str, Any], path: str, value: Any) -> Fault | None:
 def _blamed(fault: Fault, chosen: dict[str, int]) -> Fault:
     """Give a variant's fault, seen from the sweep where a swept value is to blame."""
     for path, index in chosen.items():
-        steps: Steps = tuple(path.split("."))
+        steps: KeyPath = tuple(path.split("."))
         if fault.path[: len(steps)] == steps:
             rest = fault.path[len(steps) :]
-            here: Steps = (
+            here: KeyPath = (
                 ("sweep", path) if fault.code == "CE101" else ("sweep", path, index, *rest)
             )
             return Fault(fault.code, fault.message, here, fault.part, fault.help)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from ceflow.spec.base import TAGS, Spec, Steps
+from ceflow.spec.base import TAGS, KeyPath, Spec
 from ceflow.spec.diagnostics import SpecError
 from ceflow.spec.document import Document
 from ceflow.spec.origin import Origin
@@ -142,7 +142,7 @@ def _item(value: Any) -> Any:
     return value
 
 
-def _annotate(table: Any, path: Steps, document: Document) -> None:
+def _annotate(table: Any, path: KeyPath, document: Document) -> None:
     for key, value in table.items():
         here = (*path, key)
         if isinstance(value, dict):
@@ -151,7 +151,7 @@ def _annotate(table: Any, path: Steps, document: Document) -> None:
             table.item(key).comment(_source(here, document))
 
 
-def _source(path: Steps, document: Document) -> str:
+def _source(path: KeyPath, document: Document) -> str:
     """Say where the value at a path came from."""
     from ceflow.spec.positions import positions_in
 

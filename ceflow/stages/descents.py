@@ -70,7 +70,7 @@ def simulated(
 
     To be used within `ceflow.stages.stage.precision`.
     """
-    network = Bottleneck.of(model)
+    network = Bottleneck.expect(model)
     train, test = dataset.train, dataset.test
     inputs, outputs = train.x.shape[1], train.y.shape[1]
     initial = bottlenecks.sample(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
-from ceflow.blocks import Block
+from ceflow.blocks import ReportBlock
 from ceflow.blocks.html import section
 from ceflow.history import History
 
@@ -107,7 +107,7 @@ class Result(Record):
 
     ROWS: ClassVar[str] = ""
     """The field with a record for each row of what was found, such as the points of a fit."""
-    DESCRIBE: ClassVar[Callable[[Any], list[Block]] | None] = None
+    DESCRIBE: ClassVar[Callable[[Any], list[ReportBlock]] | None] = None
     """How it is described, as its kind of stage says."""
 
     def columns(self) -> "dict[str, np.ndarray]":

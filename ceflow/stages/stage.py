@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from ceflow import data
 from ceflow import spec as language
-from ceflow.blocks import Block
+from ceflow.blocks import ReportBlock
 from ceflow.compiler import Plan
 from ceflow.costs import Work
 from ceflow.events import InaccurateKernelWarning, Observer, Progress
@@ -22,8 +22,8 @@ from ceflow.store import RunDirectory
 if TYPE_CHECKING:
     import numpy as np
 
-Spec = TypeVar("Spec", bound=language.Stage)
-Found = TypeVar("Found", bound=Result)
+SpecT = TypeVar("SpecT", bound=language.Stage)
+ResultT = TypeVar("ResultT", bound=Result)
 
 
 def finite(number: Any) -> float | None:
@@ -102,29 +102,29 @@ class Forecast(NamedTuple):
     most: Work | None = None
 
 
-class Stage(ABC, Generic[Spec, Found]):
+class Stage(ABC, Generic[SpecT, ResultT]):
     """The meaning of one kind of stage: what it costs, how it is done, what it has to show."""
 
-    result: type[Found]
+    result: type[ResultT]
     """What it finds, as data."""
 
     @abstractmethod
-    def cost(self, spec: Spec, plan: Plan, model: Model) -> Forecast:
+    def cost(self, spec: SpecT, plan: Plan, model: Model) -> Forecast:
         """Forecast what it will need, in plain Python."""
 
     @abstractmethod
-    def run(self, job: Job) -> Found:
+    def run(self, job: Job) -> ResultT:
         """Do it. Raises `ValueError` with a sentence where it cannot be done."""
 
     @abstractmethod
-    def describe(self, result: Found) -> list[Block]:
+    def describe(self, result: ResultT) -> list[ReportBlock]:
         """Say what there is to show of what it found."""
 
-    def offers(self, spec: Spec, plan: Plan, model: Model) -> dict[str, Model]:
+    def offers(self, spec: SpecT, plan: Plan, model: Model) -> dict[str, Model]:
         """Tell the models that later stages can act on, as far as they are known before."""
         return {}
 
-    def faults(self, name: str, spec: Spec, plan: Plan, model: Model) -> Iterator[Fault]:
+    def faults(self, name: str, spec: SpecT, plan: Plan, model: Model) -> Iterator[Fault]:
         """Find what is wrong with a stage of this name that only counts and files tell."""
         yield from ()
 
@@ -132,12 +132,12 @@ class Stage(ABC, Generic[Spec, Found]):
         """Say what speaks against a power law of one of its numbers, over runs of such models."""
         yield from ()
 
-    def overview(self, results: dict[str, Found]) -> list[Block]:
+    def overview(self, results: dict[str, ResultT]) -> list[ReportBlock]:
         """Say what all stages of this kind in a run show together, by name."""
         return []
 
 
-def result_of(kind: Stage[Any, Found], job: Job) -> Found:
+def result_of(kind: Stage[Any, ResultT], job: Job) -> ResultT:
     """Do a stage, and add a warning for each kernel in it that may be far off."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InaccurateKernelWarning)

@@ -103,7 +103,7 @@ def _mlp_moments(model: Mlp) -> tuple[float, float]:
 
 def require_closed_form(model: Member) -> None:
     """Raise `ValueError` where K's law is not known without drawing weights."""
-    if not model.finite:
+    if not model.is_finite:
         raise ValueError("at infinite width the NTK has no variance")
     if model.member != model:
         raise ValueError("the closed form is of one group without projection: give it block.member")

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from ceflow.blocks import Block, Curve, Heatmap, Note, Series, Table
+from ceflow.blocks import Curve, Heatmap, Note, ReportBlock, Series, Table
 from ceflow.blocks.placing import LARGEST, drawable
 from ceflow.blocks.svg import draw_svg
 from ceflow.report.terminal import _section
@@ -69,7 +69,7 @@ def drawings(numbers: tuple[float, ...], text: str = "text") -> list[Curve | Hea
     return [*curves, Heatmap("h", text, text, text, rows, text)]
 
 
-def in_terminal(block: Block, width: int = 80) -> str:
+def in_terminal(block: ReportBlock, width: int = 80) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None)
     console.print(_section("title", [block]))  # pyright: ignore[reportArgumentType]
     assert isinstance(console.file, io.StringIO)

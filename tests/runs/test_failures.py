@@ -52,7 +52,7 @@ def caught(broken: Callable[[], object]) -> Exception:
 def test_the_code_is_pointed_to_only_where_a_sentence_is_not_ceflows_own(broken, foreseen, capsys):
     error = caught(broken)
     assert is_foreseen(error) == foreseen
-    failed = RunError(None, (Failure.of(error, "s"),))  # pyright: ignore[reportArgumentType]
+    failed = RunError(None, (Failure.from_error(error, "s"),))  # pyright: ignore[reportArgumentType]
     with suppress(SystemExit), explained("the run"):
         raise failed
     assert ("CEFLOW_TRACEBACK" in capsys.readouterr().err) != foreseen

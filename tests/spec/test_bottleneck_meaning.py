@@ -40,8 +40,8 @@ def document(model: Bottleneck, stages: dict[str, Any] | None = None, **keys: An
 
 def test_what_a_network_is():
     assert FINITE.widths == (8, 9, 3, 10)
-    assert [model.finite for model in (FINITE, WIDE, INFINITE)] == [True, False, False]
-    assert [model.is_wide for model in (FINITE, WIDE, INFINITE)] == [False, True, False]
+    assert [model.is_finite for model in (FINITE, WIDE, INFINITE)] == [True, False, False]
+    assert [model.is_wide_bottleneck for model in (FINITE, WIDE, INFINITE)] == [False, True, False]
     assert WIDE.decoder_scale == 2 / 3
 
 

@@ -61,5 +61,6 @@ def test_numbers_of_numpy_are_numbers():
     made = Mlp(widths=[three, infinite], inputs=two)
     assert made == Mlp(widths=[3, float("inf")], inputs=2)
     assert type(made.widths[0]) is int
-    assert Mlp(widths=np.array([three, four]), inputs=two).widths == (3, 4)
+    array: Any = np.array([three, four])
+    assert Mlp(widths=array, inputs=two).widths == (3, 4)
     assert Gaussian(inputs=four) == Gaussian(inputs=4)

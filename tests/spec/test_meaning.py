@@ -256,7 +256,7 @@ def test_an_answer_of_an_infinite_network_is_as_infinite():
 
 @pytest.mark.parametrize(("model", "finite"), [(FINITE, True), (INFINITE, False), (ENSEMBLE, True)])
 def test_a_model_knows_whether_it_is_finite(model, finite):
-    assert model.finite is finite
+    assert model.is_finite is finite
 
 
 def test_the_member_of_a_network_is_itself():

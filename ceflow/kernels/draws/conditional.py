@@ -41,7 +41,7 @@ def conditional_ntk(
     >>> bool(abs(conditional_ntk(wide, x, key=jax.random.key(0))[0, 0] - 3) < 0.1)
     True
     """
-    if not model.finite:
+    if not model.is_finite:
         raise ValueError("a network with an infinite layer cannot be drawn; use kernels.analytic")
     x = nets.floats(nets.numbers(x))
     check_examples("x", x)

@@ -40,7 +40,7 @@ def _fast(around: core.Jaxpr, equation: core.JaxprEqn, inputs: list[Any]) -> lis
     is_convolution = equation.primitive.name == "conv_general_dilated"
     if not is_convolution or equation.params["batch_group_count"] > 1:
         return apply(around, equation, inputs)
-    convolution = Convolution.of(equation)
+    convolution = Convolution.from_equation(equation)
     if convolution.groups > 1:
         return [convolution.as_product(*inputs)]
     return [_features_last(convolution, *inputs)]

@@ -59,9 +59,9 @@ def _equation_flops(equation: core.JaxprEqn) -> float:
         times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
         return times * max(inner)
     if equation.primitive.name == "dot_general":
-        return _product_flops(Product.of(equation, 0).sizes)
+        return _product_flops(Product.from_equation(equation, 0).sizes)
     if equation.primitive.name == "conv_general_dilated":
-        return _product_flops(Convolution.of(equation).sizes)
+        return _product_flops(Convolution.from_equation(equation).sizes)
     return sum(math.prod(shape(var)) for var in equation.outvars)
 
 

@@ -38,7 +38,7 @@ class Product:
     contracted: tuple[int, ...]
 
     @classmethod
-    def of(cls, equation: core.JaxprEqn, side: int) -> "Product":
+    def from_equation(cls, equation: core.JaxprEqn, side: int) -> "Product":
         """Give the layout of an equation of which the weight is operand `side`."""
         contracted, batch = (axes[1 - side] for axes in equation.params["dimension_numbers"])
         other, output = shape(equation.invars[1 - side]), shape(equation.outvars[0])
@@ -88,7 +88,7 @@ class Convolution:
     groups: int
 
     @classmethod
-    def of(cls, equation: core.JaxprEqn) -> "Convolution":
+    def from_equation(cls, equation: core.JaxprEqn) -> "Convolution":
         """Give the layout of an equation."""
         given = equation.params
         return cls(

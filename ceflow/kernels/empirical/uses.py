@@ -135,9 +135,9 @@ def _layout(equation: core.JaxprEqn, side: int, origins: list[_Origin | None]) -
     if sum(origin is not None for origin in origins) > 1:
         return None
     if name == "dot_general":
-        return Product.of(equation, side)
+        return Product.from_equation(equation, side)
     if name == "conv_general_dilated" and side == 1 and equation.params["batch_group_count"] == 1:
-        return Convolution.of(equation)
+        return Convolution.from_equation(equation)
     return None
 
 

@@ -223,7 +223,7 @@ def _limit(model: Model, activation: Activation | None) -> Any:
     if activation is None:
         return limit
     _check_activation(activation)
-    return limit.but({"activation": activation})
+    return limit.replaced({"activation": activation})
 
 
 def _patches(x: Any, shape: tuple[int, ...]) -> Any:

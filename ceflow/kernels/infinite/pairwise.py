@@ -13,12 +13,12 @@ from jaxtyping import Array, Bool, Float
 from ceflow.kernels.infinite.angles import MULTIPLE
 from ceflow.kernels.pieces import Cut
 
-Block = Callable[[Any, Any, Bool[Array, "a b"] | None], tuple[Float[Array, "a b"], ...]]
+KernelBlock = Callable[[Any, Any, Bool[Array, "a b"] | None], tuple[Float[Array, "a b"], ...]]
 """From the rows of two batches, and which of their pairs are one row, to matrices of the pairs."""
 
 
 def pairwise(
-    block: Block,
+    block: KernelBlock,
     prepare: Callable[[Float[Array, "n d"]], Any],
     x1: Float[Array, "n1 d"],
     x2: Float[Array, "n2 d"] | None,

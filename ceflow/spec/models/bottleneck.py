@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, Never, Self
 
-from ceflow.spec.base import Steps, Width
+from ceflow.spec.base import KeyPath, Width
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models.mlp import Mlp
 from ceflow.spec.models.model import End, ModelSpec
@@ -44,9 +44,9 @@ class Bottleneck(ModelSpec):
         return (*self.encoder.widths, self.size, *self.decoder.widths)
 
     @property
-    def is_wide(self) -> bool:
+    def is_wide_bottleneck(self) -> bool:
         """True where both halves are infinitely wide, and the bottleneck is not."""
-        return not self.finite and self.size != math.inf
+        return not self.is_finite and self.size != math.inf
 
     @property
     def decoder_scale(self) -> float:
@@ -65,7 +65,7 @@ class Bottleneck(ModelSpec):
 
     @property
     def limit(self) -> Self:
-        return self.but({"encoder": self.encoder.limit, "decoder": self.decoder.limit})
+        return self.replaced({"encoder": self.encoder.limit, "decoder": self.decoder.limit})
 
     @property
     def activations(self) -> frozenset[str]:
@@ -81,7 +81,7 @@ class Bottleneck(ModelSpec):
     def with_members(self, widths: Sequence[int], multiplicity: int) -> Never:
         raise TypeError("a network with a bottleneck has no ensembles in its family")
 
-    def part_with(self, end: End) -> tuple[Steps, Mlp]:
+    def part_with(self, end: End) -> tuple[KeyPath, Mlp]:
         return (("encoder",), self.encoder) if end == "inputs" else (("decoder",), self.decoder)
 
     def sized(self, **sizes: Any) -> Self:
@@ -90,7 +90,7 @@ class Bottleneck(ModelSpec):
         update = {
             half: getattr(self, half).sized(**{end: sizes[end]}) for half, end in given.items()
         }
-        return self.but(update)
+        return self.replaced(update)
 
     def faults(self) -> list[Fault]:
         return [*self._size_faults(), *self._width_faults()]
@@ -117,5 +117,5 @@ class Bottleneck(ModelSpec):
             yield Fault("CE203", message, ("decoder", "widths"), help="use widths = [inf]")
         elif math.inf in outer and self.decoder.bias_variance:
             message = "the kernels of an infinitely wide decoder are known without bias"
-            path: Steps = ("decoder", "bias_variance")
+            path: KeyPath = ("decoder", "bias_variance")
             yield Fault("CE203", message, path, help="leave it out")

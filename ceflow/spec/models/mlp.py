@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from ceflow.spec.base import Count, Steps, Variance, Widths
+from ceflow.spec.base import Count, KeyPath, VarianceValue, Widths
 from ceflow.spec.models.activations import CLOSED_MOMENTS, Activation
 from ceflow.spec.models.model import End, ModelSpec
 
@@ -24,9 +24,9 @@ class Mlp(ModelSpec):
     """Number of outputs; from the data where there is data."""
     activation: Activation = "relu"
     """Applied after every hidden layer, not after the output layer."""
-    weight_variance: Variance = 2.0
+    weight_variance: VarianceValue = 2.0
     """c of the hidden layers: each computes sqrt(c/fan-in) W h, W iid standard normal."""
-    last_variance: Variance = 1.0
+    last_variance: VarianceValue = 1.0
     """The same of the output layer."""
     bias_variance: Annotated[float, Field(ge=0, le=1e12)] = 0.0
     """Variance of the biases of all layers, the output layer included; at 0 there are none."""
@@ -34,7 +34,7 @@ class Mlp(ModelSpec):
     @property
     def has_closed_moments(self) -> bool:
         """True where theory gives the moments of an NTK entry without drawing weights."""
-        return self.finite and self.activation in CLOSED_MOMENTS and not self.bias_variance
+        return self.is_finite and self.activation in CLOSED_MOMENTS and not self.bias_variance
 
     is_dense: ClassVar = True
     usual_inputs: ClassVar[Literal["iid"]] = "iid"
@@ -55,17 +55,17 @@ class Mlp(ModelSpec):
 
     def with_widths(self, widths: Sequence[float]) -> Self:
         """Give it other widths, which are not judged."""
-        return self.but({"widths": tuple(widths)})
+        return self.replaced({"widths": tuple(widths)})
 
     def with_members(self, widths: Sequence[int], multiplicity: int) -> "Ensemble":
         member = self.with_widths(widths)
         return Ensemble.model_construct(multiplicity=multiplicity, member=member)
 
-    def part_with(self, end: End) -> "tuple[Steps, Mlp]":
+    def part_with(self, end: End) -> "tuple[KeyPath, Mlp]":
         return (), self
 
     def sized(self, **sizes: Any) -> Self:
-        return self.but(sizes)
+        return self.replaced(sizes)
 
 
 class Ensemble(ModelSpec):
@@ -101,7 +101,7 @@ class Ensemble(ModelSpec):
     def with_members(self, widths: Sequence[int], multiplicity: int) -> "Ensemble":
         return self.member.with_members(widths, multiplicity)
 
-    def part_with(self, end: End) -> tuple[Steps, Mlp]:
+    def part_with(self, end: End) -> tuple[KeyPath, Mlp]:
         return ("member",), self.member
 
     def sized(self, **sizes: Any) -> Self:
@@ -110,4 +110,4 @@ class Ensemble(ModelSpec):
         >>> pair.sized(inputs=4, outputs=1).member.inputs
         4
         """
-        return self.but({"member": self.member.sized(**sizes)})
+        return self.replaced({"member": self.member.sized(**sizes)})

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol
 
-from ceflow.spec.base import Spec, Steps
+from ceflow.spec.base import KeyPath, Spec
 from ceflow.spec.models.activations import KINKED
 
 End = Literal["inputs", "outputs"]
@@ -19,7 +19,7 @@ class _Answers(Protocol):
     @property
     def activations(self) -> frozenset[str]: ...
 
-    def part_with(self, end: End) -> tuple[Steps, Any]: ...
+    def part_with(self, end: End) -> tuple[KeyPath, Any]: ...
 
 
 class ModelSpec(Spec):
@@ -50,7 +50,7 @@ class ModelSpec(Spec):
     """Where the document says its widths, below [model]."""
 
     @property
-    def finite(self: _Answers) -> bool:
+    def is_finite(self: _Answers) -> bool:
         """True where no layer is infinitely wide."""
         return math.inf not in self.widths
 
@@ -60,7 +60,7 @@ class ModelSpec(Spec):
         return _is_mixed(self.widths)
 
     @property
-    def is_wide(self) -> bool:
+    def is_wide_bottleneck(self) -> bool:
         """True where infinitely wide networks stand on both sides of a finite bottleneck."""
         return False
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from ceflow.spec.base import Count, Counts, Image, Steps, Variance
+from ceflow.spec.base import Count, Counts, Image, KeyPath, VarianceValue
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models.activations import CLOSED_MOMENTS, Activation
 from ceflow.spec.models.model import End, ModelSpec
@@ -33,9 +33,9 @@ class Block(ModelSpec):
     """Channels out; from the data where there is data, else as many as `channels`."""
     activation: Activation = "relu"
     """Applied after the 1x1 and after the 3x3 convolution, not after the last."""
-    weight_variance: Variance = 2.0
+    weight_variance: VarianceValue = 2.0
     """c of the first two convolutions: each computes sqrt(c/fan-in) W * h."""
-    last_variance: Variance = 1.0
+    last_variance: VarianceValue = 1.0
     """c_out: the same of the last one, and of the projection."""
 
     bias_variance: ClassVar = 0.0
@@ -59,11 +59,11 @@ class Block(ModelSpec):
     @property
     def member(self) -> "Block":
         """One group's path."""
-        return self.but({"cardinality": 1, "projection": False})
+        return self.replaced({"cardinality": 1, "projection": False})
 
     @property
     def single(self) -> Self:
-        return self.but({"cardinality": 1})
+        return self.replaced({"cardinality": 1})
 
     @property
     def limit(self) -> Self:
@@ -80,17 +80,17 @@ class Block(ModelSpec):
 
     def with_widths(self, widths: Sequence[float]) -> Self:
         """Give it other widths, which are not judged."""
-        return self.but({"widths": tuple(widths)})
+        return self.replaced({"widths": tuple(widths)})
 
     def with_members(self, widths: Sequence[int], multiplicity: int) -> Self:
-        return self.with_widths(widths).but({"cardinality": multiplicity})
+        return self.with_widths(widths).replaced({"cardinality": multiplicity})
 
-    def part_with(self, end: End) -> "tuple[Steps, Block]":
+    def part_with(self, end: End) -> "tuple[KeyPath, Block]":
         return (), self
 
     def sized(self, *, outputs: int | None = None, **_: Any) -> Self:
         """Give it so many outputs; its inputs follow from its channels."""
-        return self if outputs is None else self.but({"outputs": outputs})
+        return self if outputs is None else self.replaced({"outputs": outputs})
 
     def default_size(self, end: End) -> int:
         return self.channels
@@ -172,13 +172,13 @@ class Resnext(ModelSpec):
         return message, 'use method = "empirical", or the kernel of a block'
 
     def with_members(self, widths: Sequence[int], multiplicity: int) -> Self:
-        return self.but({"base_width": widths[0], "cardinality": multiplicity})
+        return self.replaced({"base_width": widths[0], "cardinality": multiplicity})
 
-    def part_with(self, end: End) -> "tuple[Steps, Resnext]":
+    def part_with(self, end: End) -> "tuple[KeyPath, Resnext]":
         return (), self
 
     def sized(self, **sizes: Any) -> Self:
-        return self.but(sizes)
+        return self.replaced(sizes)
 
     def default_size(self, end: End) -> int | tuple[int, int, int]:
         side, classes = (224, 1000) if self.stem == "imagenet" else (32, 10)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from ceflow.spec.base import Count, Duration, NonNegative, Number
+from ceflow.spec.base import Count, Duration, Natural, NonNegative
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Model
 from ceflow.spec.stages.descent import ELSEWHERE, Descent
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Engine = Literal["parameters", "linearised", "kernel", "closed-form", "features"]
 Recorded = Literal["drift", "kernel", "alignment", "spectrum", "derivatives"]
 
-Pair = Annotated[Sequence[Number], AfterValidator(tuple), Field(min_length=2, max_length=2)]
+Pair = Annotated[Sequence[Natural], AfterValidator(tuple), Field(min_length=2, max_length=2)]
 Pairs = Annotated[Sequence[Pair], AfterValidator(tuple), Field(min_length=1)]
 Times = Annotated[
     Sequence[Annotated[float, Field(ge=0, allow_inf_nan=False)]],
@@ -87,9 +87,9 @@ class Flow(Descent):
         """Choose the engine that is used."""
         if self.engine is not None:
             return self.engine
-        if model.finite and self.kernel is None:
+        if model.is_finite and self.kernel is None:
             return "parameters"
-        if model.is_wide and self.kernel is None:
+        if model.is_wide_bottleneck and self.kernel is None:
             return "features"
         return "closed-form" if self.loss == "mse" and self.stop is None else "kernel"
 
@@ -124,12 +124,12 @@ class Flow(Descent):
         yield from self._start_faults(model, document)
 
     def _engine_faults(self, engine: Engine, model: Model) -> Iterator[Fault]:
-        if not model.finite and engine in OF_WEIGHTS:
+        if not model.is_finite and engine in OF_WEIGHTS:
             message = "a network with an infinite layer has no weights to follow"
-            known = '"features"' if model.is_wide else '"closed-form" or "kernel"'
+            known = '"features"' if model.is_wide_bottleneck else '"closed-form" or "kernel"'
             help = f"use engine = {known}, or finite widths"
             yield Fault("CE203", message, ("engine",), help=help)
-        if engine == "features" and not model.is_wide:
+        if engine == "features" and not model.is_wide_bottleneck:
             message = (
                 "the engine 'features' is for infinitely wide halves about a finite bottleneck"
             )
@@ -145,7 +145,7 @@ class Flow(Descent):
                 message = f"a closed form takes no steps, and {key} is of them"
                 help = f'leave {key} out, or use engine = "kernel"'
                 yield Fault("CE202", message, (key,), "key", help)
-        if not model.finite and engine != "features" and self.replicas > 1:
+        if not model.is_finite and engine != "features" and self.replicas > 1:
             message = "the limit of infinite width is not drawn"
             yield Fault("CE202", message, ("replicas",), "key", "leave replicas out")
 
@@ -162,13 +162,13 @@ class Flow(Descent):
         if self.kernel and engine not in OF_KERNELS:
             message = f"the engine {engine!r} goes by a kernel of its own"
             yield Fault("CE202", message, ("kernel",), "key", 'use engine = "kernel"')
-        if kernel and not Kernel.of(kernel).can_drive:
+        if kernel and not Kernel.expect(kernel).can_drive:
             message = f"{self.kernel!r} is not the NTK with one number an entry"
             yield Fault("CE202", message, ("kernel",), help="name another kernel stage")
         if model.is_mixed and not self.kernel and engine in OF_KERNELS:
             message = "a finite layer among infinite ones has no deterministic kernel"
             help = "make all widths inf, or all finite"
-            help = 'use engine = "features", or size = inf' if model.is_wide else help
+            help = 'use engine = "features", or size = inf' if model.is_wide_bottleneck else help
             yield Fault("CE203", message, ("engine",) if self.engine else (), "key", help)
 
     def _time_faults(self, engine: Engine) -> Iterator[Fault]:
@@ -196,7 +196,7 @@ class Flow(Descent):
         for key in ("record", "entries"):
             if getattr(self, key):
                 message = f"under the engine {engine!r} the NTK does not move, and {key} watches it"
-                help = 'use engine = "parameters"' if model.finite else f"leave {key} out"
+                help = 'use engine = "parameters"' if model.is_finite else f"leave {key} out"
                 yield Fault("CE202", message, (key,), "key", help)
 
     def _entry_faults(self, document: "Document") -> Iterator[Fault]:
@@ -215,8 +215,8 @@ class Flow(Descent):
         start = document.stages.get(self.start or "")
         if start is None:
             return
-        first = Flow.of(start)
-        if not model.finite:
+        first = Flow.expect(start)
+        if not model.is_finite:
             message = "the limit of infinite width starts from no network"
             yield Fault("CE202", message, ("start",), "key", "leave start out")
         elif (first.model, first.replicas) != (self.model, self.replicas):

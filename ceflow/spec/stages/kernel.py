@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from ceflow.spec.base import Count, Error, NonNegative
+from ceflow.spec.base import Count, NonNegative, RelativeError
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Model
 from ceflow.spec.stages.stage import References, StageSpec
@@ -32,7 +32,7 @@ class Kernel(StageSpec):
     """Networks drawn. By `empirical`, 1 by default: the kernel of the first is kept, statistics are
     over all. By `mean`, 100 by default, and 10,000 with `error`: the most that are drawn.
     `analytic` draws none."""
-    error: Error | None = None
+    error: RelativeError | None = None
     """Of `mean`: draw until its standard error, relative in Frobenius norm, is no more than this;
     at least 16 networks."""
     reference: str | None = None
@@ -80,7 +80,7 @@ class Kernel(StageSpec):
             yield from self._drawn_faults(model)
         if self.error is not None and self.method != "mean":
             message = "only a mean over draws has a standard error to ask for"
-            help = 'use method = "mean"' if model.finite else "leave error out"
+            help = 'use method = "mean"' if model.is_finite else "leave error out"
             yield Fault("CE202", message, ("error",), "key", help)
         if self.method == "mean" and self.draws == 1:
             message = "a mean with a standard error needs at least two draws"
@@ -97,7 +97,7 @@ class Kernel(StageSpec):
             key = given[0]
             yield Fault("CE202", f"{key} needs one number an entry", (key,), "key", help)
         reference = document.stages.get(self.reference or "")
-        if reference and Kernel.of(reference).outputs == "full":
+        if reference and Kernel.expect(reference).outputs == "full":
             message = f"the reference {self.reference!r} has more than one number an entry"
             yield Fault("CE202", message, ("reference",), help=f"{help} there")
 
@@ -139,7 +139,7 @@ class Kernel(StageSpec):
                 ("kind",),
                 help='use kind = "ntk", or method = "analytic"',
             )
-        if not model.finite:
+        if not model.is_finite:
             yield Fault(
                 "CE203",
                 "a network with an infinite layer cannot be drawn",

@@ -130,7 +130,7 @@ class Search(StageSpec):
             message = "optimal ensembles are found for networks without a bottleneck"
             yield Fault("CE203", message, part="key", help='use a model of type "mlp"')
             return
-        if not model.finite:
+        if not model.is_finite:
             yield Fault(
                 "CE203",
                 "a baseline with an infinite layer has no cost to match",

@@ -72,6 +72,6 @@ class StageSpec(Spec):
 
 def width_faults(model: Model, width: int) -> Iterator[Fault]:
     """Find what is wrong with the width of a network sampled for an infinitely wide one."""
-    if model.is_wide and (size := Bottleneck.of(model).size) > width:
+    if model.is_wide_bottleneck and (size := Bottleneck.expect(model).size) > width:
         message = f"a bottleneck of {size} units in a sampled network of {width}"
         yield Fault("CE202", message, ("width",), help="give a width far above the size")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from ceflow.spec.base import LARGEST, UNTOLD, Count, Number, Positive, Spec
+from ceflow.spec.base import LARGEST, UNTOLD, Count, Natural, Positive, Spec
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import SLOPES, Bottleneck, Model
 from ceflow.spec.stages.descent import ELSEWHERE, Descent
@@ -52,7 +52,7 @@ LearningRate = Annotated[
 ]
 
 Epochs = Annotated[float, Field(gt=0, le=LARGEST)]
-Moments = Annotated[Sequence[Number], AfterValidator(tuple), Field(min_length=1)]
+Moments = Annotated[Sequence[Natural], AfterValidator(tuple), Field(min_length=1)]
 
 
 class Train(Descent):
@@ -98,7 +98,7 @@ class Train(Descent):
 
     def engine_of(self, model: Model) -> Engine:
         """Choose the engine that is used."""
-        return self.engine or ("features" if model.is_wide else "kernel")
+        return self.engine or ("features" if model.is_wide_bottleneck else "kernel")
 
     def steps_of(self, examples: int) -> int:
         """Count the steps."""
@@ -136,11 +136,11 @@ class Train(Descent):
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         yield from self.loss_faults(document)
         yield from self.points_faults("moments")
-        if not model.has_bottleneck or model.finite:
+        if not model.has_bottleneck or model.is_finite:
             message = "training is of infinitely wide networks with a bottleneck"
             yield Fault("CE203", message, part="key", help=self._instead(document, model))
             return
-        yield from self._engine_faults(Bottleneck.of(model))
+        yield from self._engine_faults(Bottleneck.expect(model))
         yield from width_faults(model, self.width)
         yield from self._length_faults(document)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from ceflow.spec.base import LARGEST, Error, Ratios
+from ceflow.spec.base import LARGEST, Ratios, RelativeError
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import CLOSED_MOMENTS, Model
 from ceflow.spec.stages.stage import StageSpec
@@ -28,7 +28,7 @@ class Variance(StageSpec):
     draws: Annotated[int, Field(ge=100, le=LARGEST)] | None = None
     """Networks drawn at each width, 2,000 by default; with `error` the most that are drawn,
     1,000,000 by default. The method `exact` draws none."""
-    error: Error | None = None
+    error: RelativeError | None = None
     """Draw until the standard error of log(E[K^2]/E[K]^2), relative to it, is no more than this at
     each width; at least 1,000 networks."""
     entries: Literal["diagonal", "off-diagonal"] = "diagonal"
@@ -58,7 +58,7 @@ class Variance(StageSpec):
             message = "the variance of an NTK entry is fitted for networks without a bottleneck"
             yield Fault("CE203", message, part="key", help='use a model of type "mlp"')
             return
-        if not model.finite:
+        if not model.is_finite:
             yield Fault(
                 "CE203",
                 "at infinite width the NTK has no variance",
@@ -82,7 +82,7 @@ class Variance(StageSpec):
             if ratio in ratios[:index]:
                 message = f"the ratio {ratio:g} stands twice"
                 yield Fault("CE104", message, ("ratios", index), help="give each once")
-        rounded = {model.ratio_widths(ratio) for ratio in ratios} if model.finite else set()
+        rounded = {model.ratio_widths(ratio) for ratio in ratios} if model.is_finite else set()
         if self.changes("ratios") and 1 == len(rounded) < len(set(ratios)):
             message = f"at every ratio the widths are {', '.join(map(str, rounded.pop()))}"
             help = "give ratios that are further apart, or the [model] greater widths"
@@ -107,6 +107,6 @@ class Variance(StageSpec):
             return "off-diagonal entries"
         if member.activation not in CLOSED_MOMENTS:
             return f"the activation {member.activation!r}, but for relu and linear"
-        if not member.has_closed_moments and model.finite:
+        if not member.has_closed_moments and model.is_finite:
             return "networks with biases"
         return None

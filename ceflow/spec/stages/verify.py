@@ -65,12 +65,12 @@ class Verify(StageSpec):
         kind = "ensemble" if ensemble else "bottleneck"
         if model.type != kind:
             yield f"{claim} is about {kind}s", f'give the [model] type = "{kind}"'
-        elif ensemble and not model.finite:
+        elif ensemble and not model.is_finite:
             yield f"{claim} is about members of finite width", "give them finite widths"
         elif claim == "theorem-1" and model.kinks:
             message = f"theorem 1 assumes an analytic activation, which {min(model.kinks)} is not"
             yield message, 'use activation = "erf", "tanh" or another smooth one'
-        elif not ensemble and not model.is_wide:
+        elif not ensemble and not model.is_wide_bottleneck:
             message = f"{claim} is about a finite bottleneck between infinitely wide layers"
             yield message, "make the widths inf and the size a number; `width` says n"
 

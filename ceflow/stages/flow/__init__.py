@@ -6,7 +6,7 @@
 
 from collections.abc import Iterator
 
-from ceflow.blocks import Block
+from ceflow.blocks import ReportBlock
 from ceflow.compiler import Plan
 from ceflow.spec import Flow, Model
 from ceflow.stages.flow import forecast, report
@@ -34,5 +34,5 @@ class FlowStage(Stage[Flow, FlowResult]):
                 " need not be -1"
             )
 
-    def describe(self, result: FlowResult) -> list[Block]:
+    def describe(self, result: FlowResult) -> list[ReportBlock]:
         return report.describe(result)

@@ -25,7 +25,7 @@ def features(problem: FlowProblem) -> Recording:
 def _replica(problem: FlowProblem, index: int) -> Recording:
     seed = problem.seed.fold(index)
     simulation = simulated(problem.stage, problem.job.model, problem.dataset, seed)
-    field, start = bottlenecks.BottleneckFlow.of(simulation), simulation.start()
+    field, start = bottlenecks.BottleneckFlow.from_simulation(simulation), simulation.start()
     size = sum(leaf.size for leaf in jax.tree.leaves((start.coefficients, start.memory)))
     solver = problem.solver(size, lambda: bottlenecks.composed_ntk(simulation, start))
 
@@ -46,4 +46,6 @@ def _replica(problem: FlowProblem, index: int) -> Recording:
         ),
         problem.options(solver, index, problem.stage.replicas),
     )
-    return Recording.of(integration, outputs(field.state(integration.trajectory.state)))
+    return Recording.from_integration(
+        integration, outputs(field.state(integration.trajectory.state))
+    )

@@ -78,7 +78,7 @@ def _integrated(stage: Flow, plan: Plan, model: Model) -> Forecast:
     steps = steps_of(stage, plan, model, flow.state, flow.together)
     found = flow.asked._replace(work=flow.work(steps, plan.itemsize))
     if not steps.known:
-        found = found._replace(most=flow.work(steps.of(stage.steps), plan.itemsize))
+        found = found._replace(most=flow.work(steps.with_attempts(stage.steps), plan.itemsize))
     return _with_systems(found, stage, plan, flow)
 
 
@@ -122,7 +122,7 @@ def steps_of(stage: Flow, plan: Plan, model: Model, size: float, together: int =
         together=together,
     )
     known = found.known and _square(plan) is not None
-    return found._replace(known=known).of(min(found.attempts, stage.steps))
+    return found._replace(known=known).with_attempts(min(found.attempts, stage.steps))
 
 
 def stiffness(stage: Flow, plan: Plan, model: Model) -> float:
@@ -195,7 +195,7 @@ def _solved(stage: Flow, plan: Plan, model: Model) -> Forecast:
     tested = _examples(plan) - n
     each = costs.CUBIC * side**3 + 2 * side * _examples(plan) * plan.outputs * stage.moment_count
     compilations = found.work.compilations
-    if not model.finite and stage.kernel is None:
+    if not model.is_finite and stage.kernel is None:
         each += COVARIANCE * tested * n**2 * stage.moment_count
         compilations += 4
     work = found.work._replace(flops=stage.replicas * each, compilations=compilations)
@@ -219,12 +219,12 @@ def _of_kernel(stage: Flow, plan: Plan, model: Model) -> Forecast:
     pairs, size = (plan.outputs**2 if _is_full(stage, model) else 1), plan.itemsize
     n, rows = _train(plan), _examples(plan)
     memory = size * (4 * pairs * n * rows + 4 * rows * plan.inputs)
-    if not model.finite:  # and its covariances
+    if not model.is_finite:  # and its covariances
         memory += 8 * 4 * (rows - n) * rows
     layers = sum(1 for _ in nodes.leaves(plan.expand(model)))
     work = Work(
         traffic=size * pairs * n * rows * 30,
-        compilations=(6 if model.finite else 14) + layers / 3,
+        compilations=(6 if model.is_finite else 14) + layers / 3,
         seconds=LOADING,
     )
     return Forecast(PROGRAMS + memory, key="data.train", work=work)
@@ -232,7 +232,7 @@ def _of_kernel(stage: Flow, plan: Plan, model: Model) -> Forecast:
 
 def _is_full(stage: Flow, model: Model) -> bool:
     """Tell whether the kernel has entries for each pair of outputs."""
-    return model.finite and stage.kernel is None
+    return model.is_finite and stage.kernel is None
 
 
 def _side(plan: Plan, model: Model, stage: Flow) -> int:
@@ -241,7 +241,7 @@ def _side(plan: Plan, model: Model, stage: Flow) -> int:
 
 def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
     """Count Theta, the sampled network with its state, and what the decoder computes."""
-    network = Bottleneck.of(model)
+    network = Bottleneck.expect(model)
     n, rows, width, size = _train(plan), _examples(plan), stage.width, plan.itemsize
     d, depth = int(network.size), len(network.encoder.widths)
     sampled = Sampled(network, width, plan.inputs, plan.outputs)
@@ -313,6 +313,6 @@ def _kept(stage: Flow, plan: Plan) -> float:
 def _disk(stage: Flow, plan: Plan, model: Model) -> float:
     outputs = stage.replicas * _examples(plan) * plan.outputs
     kernels = stage.moment_count * _train(plan) ** 2 if "kernel" in stage.record else 0
-    limit = stage.engine_of(model) == "closed-form" and not model.finite and stage.kernel is None
+    limit = stage.engine_of(model) == "closed-form" and not model.is_finite and stage.kernel is None
     covariance = (_examples(plan) - _train(plan)) ** 2 if limit else 0
     return plan.itemsize * (outputs + kernels) + 8 * covariance

@@ -79,7 +79,7 @@ def _integrated(problem: FlowProblem, fixed: FixedKernel, index: int) -> Recordi
         ),
         problem.options(solver, index, problem.stage.replicas),
     )
-    return Recording.of(integration, _stacked(integration.trajectory.state))
+    return Recording.from_integration(integration, _stacked(integration.trajectory.state))
 
 
 def _on_training(state: Any) -> Array:
@@ -149,7 +149,7 @@ def _uncertainty(
 
 def _start(problem: FlowProblem, index: int) -> Float[np.ndarray, "examples outputs"]:
     """Compute F at time 0: of a network as drawn; in the limit its mean over initialisations, 0."""
-    if not problem.job.model.finite:
+    if not problem.job.model.is_finite:
         return np.zeros((len(problem.x), problem.outputs), problem.x.dtype)
     return np.asarray(_outputs(problem.network(index), problem.x))
 
@@ -164,7 +164,7 @@ def _fixed_kernel(problem: FlowProblem, index: int) -> FixedKernel:
     if problem.stage.kernel is not None:
         return _by_stage(problem, _kernel_job(problem, problem.stage.kernel))
     train, test = problem.x[: problem.train], problem.x[problem.train :]
-    if problem.job.model.finite:
+    if problem.job.model.is_finite:
         module = problem.network(index)
         matrix = np.asarray(ntk_of(module, train))
         cross = np.asarray(ntk_of(module, test, train)) if len(test) else matrix[:0]
@@ -185,7 +185,7 @@ def _by_stage(problem: FlowProblem, job: Job) -> FixedKernel:
     asked: dict[str, Any] = {"ridge": 0.0, "tile": None, "reference": None}
     if job.stage.method == "empirical":
         asked["draws"] = 1
-    again = replace(job, stage=job.stage.but(asked))
+    again = replace(job, stage=job.stage.replaced(asked))
     computed = compute(again, problem.dataset)
     return FixedKernel(np.asarray(computed.kernel[:, :]), computed.cross(slice(None)))
 

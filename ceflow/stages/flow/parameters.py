@@ -76,7 +76,7 @@ def _group(
         ),
         options,
     )
-    recording = Recording.of(integration, outputs(integration.trajectory.state))
+    recording = Recording.from_integration(integration, outputs(integration.trajectory.state))
     if "derivatives" not in problem.stage.record:
         return recording
     points = flow.x[ntk.examples]
@@ -111,7 +111,7 @@ def _linearised(problem: FlowProblem, index: int) -> Recording:
         ),
         problem.options(solver, index, problem.stage.replicas),
     )
-    return Recording.of(integration, outputs(integration.trajectory.state))
+    return Recording.from_integration(integration, outputs(integration.trajectory.state))
 
 
 def _stacked(parameters: PyTree, several: bool) -> PyTree:

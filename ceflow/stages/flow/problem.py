@@ -42,7 +42,7 @@ def is_smooth(stage: Flow, model: Model) -> bool:
     """Tell whether a flow goes through no kinks: an infinitely wide encoder's are in its kernel."""
     engine = stage.engine_of(model)
     if engine == "features":
-        return not Bottleneck.of(model).decoder.kinks
+        return not Bottleneck.expect(model).decoder.kinks
     return engine in SMOOTH or not model.kinks
 
 
@@ -131,7 +131,7 @@ class FlowProblem:
         document, name, stage = self.job.plan.document, self.job.name, self.stage
         while stage.start is not None:
             name = stage.start
-            stage = Flow.of(document.stages[name])
+            stage = Flow.expect(document.stages[name])
         return Seed(document.seed).fold("stages").fold(name)
 
     def network(self, index: int) -> "eqx.Module":

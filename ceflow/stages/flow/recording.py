@@ -49,7 +49,7 @@ class Recording:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def of(
+    def from_integration(
         cls, integration: Integration, outputs: Float[np.ndarray, "replicas n outputs"]
     ) -> "Recording":
         """Make it of an integration whose records are the arrays."""

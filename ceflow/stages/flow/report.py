@@ -1,6 +1,6 @@
 """The report of a flow stage."""
 
-from ceflow.blocks import Block, Note, Table, number
+from ceflow.blocks import Note, ReportBlock, Table, number
 from ceflow.history import History
 from ceflow.stages.flow.result import FlowResult
 from ceflow.stages.histories import LOSS, MEASURED, Drawn, curves, numbers
@@ -27,7 +27,7 @@ FIGURES = {
 }
 
 
-def describe(result: FlowResult) -> list[Block]:
+def describe(result: FlowResult) -> list[ReportBlock]:
     """Say how it ended and its final values in a table; draw curves of its history."""
     history, time = result.history, result.time
     at = time if isinstance(time, str) else format(time, ".4g")

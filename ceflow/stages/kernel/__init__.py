@@ -4,7 +4,7 @@ Of its `methods` some draw `networks`, with what is `compiled`; `measuring` comp
 `forecast`, `result` and `report` are as of any stage.
 """
 
-from ceflow.blocks import Block
+from ceflow.blocks import ReportBlock
 from ceflow.compiler import Plan
 from ceflow.spec import Kernel, Model
 from ceflow.stages.kernel import forecast, report
@@ -27,8 +27,8 @@ class KernelStage(Stage[Kernel, KernelResult]):
         with precision(job.plan):
             return measure(job, dataset, compute(job, dataset))
 
-    def describe(self, result: KernelResult) -> list[Block]:
+    def describe(self, result: KernelResult) -> list[ReportBlock]:
         return report.describe(result)
 
-    def overview(self, results: dict[str, KernelResult]) -> list[Block]:
+    def overview(self, results: dict[str, KernelResult]) -> list[ReportBlock]:
         return report.overview(results)

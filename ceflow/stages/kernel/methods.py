@@ -45,7 +45,7 @@ def reference_of(job: Job) -> "Matrix | None":
 
 def open_kernel(job: Job, name: str) -> "Matrix":
     """Open the kernel that an earlier stage left, on disk where it is in tiles."""
-    if Kernel.of(job.plan.document.stages[name]).tile:
+    if Kernel.expect(job.plan.document.stages[name]).tile:
         return kernels.open(job.directory.array_path(name))
     return job.directory.read_array(name)
 

@@ -38,7 +38,7 @@ def drawer(job: Job, x: "Float[np.ndarray, 'n ...']") -> "Callable[[Array], Arra
 
     given, outputs = jnp.asarray(x), job.plan.outputs
     if without_weights(job.stage, job.plan, job.model, len(x)):
-        member, count = Mlp.of(job.model.member), job.model.multiplicity
+        member, count = Mlp.expect(job.model.member), job.model.multiplicity
         return lambda key: compiled.conditional_mean(member, count, outputs, key, given)
     averaged = outputs if job.stage.outputs == "mean" else None
     return lambda key: compiled.kernel(job.plan.module_of(job.model, key), given, outputs=averaged)

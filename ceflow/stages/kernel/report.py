@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ceflow.blocks import UNDEFINED, Block, Cell, Curve, Note, Series, Table, defined
+from ceflow.blocks import UNDEFINED, Cell, Curve, Note, ReportBlock, Series, Table, defined
 from ceflow.stages.kernel.result import KernelResult, Profile
 
 Row = tuple[str, Cell]
@@ -18,10 +18,10 @@ TARGETS = {
 """Fields that say how a kernel goes with the targets, in the order shown."""
 
 
-def describe(result: KernelResult) -> list[Block]:
+def describe(result: KernelResult) -> list[ReportBlock]:
     """Tell all numbers in a table; of a kernel over a circle, show one of its rows as a curve."""
     rows = [*_matrix(result), *_distance(result), *_spectrum(result), *_rows(result, TARGETS)]
-    blocks: list[Block] = [Table(("", ""), tuple(rows))]
+    blocks: list[ReportBlock] = [Table(("", ""), tuple(rows))]
     blocks += [Note(text, warning=True) for text in result.warnings]
     return blocks + ([_curve(result, result.profile)] if result.profile else [])
 
@@ -73,7 +73,7 @@ def _curve(result: KernelResult, profile: Profile) -> Curve:
     return Curve("profile", title, "angle between the points", "K", tuple(series))
 
 
-def overview(results: dict[str, KernelResult]) -> list[Block]:
+def overview(results: dict[str, KernelResult]) -> list[ReportBlock]:
     """Put networks that were drawn and measured against one reference side by side."""
     compared = {name: result for name, result in results.items() if "distance" in result}
     references = {result.reference for result in compared.values()}

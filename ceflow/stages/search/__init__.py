@@ -6,7 +6,7 @@ any stage.
 
 from collections.abc import Iterator
 
-from ceflow.blocks import Block
+from ceflow.blocks import ReportBlock
 from ceflow.compiler import Plan
 from ceflow.spec import Fault, Model, Search
 from ceflow.stages.search import forecast, report, run
@@ -25,7 +25,7 @@ class SearchStage(Stage[Search, SearchResult]):
     def run(self, job: Job) -> SearchResult:
         return run.run(job)
 
-    def describe(self, result: SearchResult) -> list[Block]:
+    def describe(self, result: SearchResult) -> list[ReportBlock]:
         return report.describe(result)
 
     def offers(self, spec: Search, plan: Plan, model: Model) -> dict[str, Model]:

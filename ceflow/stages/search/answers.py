@@ -174,9 +174,9 @@ def document_of(job: Job, part: str, model: Values) -> Document:
     """Make a document of an answer's network, with the stages that acted on it."""
     given = job.plan.resolved()
     stages = _stages_of(given, f"{job.name}.{part}")
-    tree = tree_of(given.but({"stages": {}}))
+    tree = tree_of(given.replaced({"stages": {}}))
     document = Document.model_validate(tree | {"name": f"{given.name}-{part}", "model": model})
-    return document.but({"stages": stages})
+    return document.replaced({"stages": stages})
 
 
 def _stages_of(document: Document, answer: str) -> dict[str, Stage]:
@@ -193,7 +193,7 @@ def _stages_of(document: Document, answer: str) -> dict[str, Stage]:
         if name in acting or (needed and stage.is_limit):
             true = acting | {other for other, spec in document.stages.items() if spec.is_limit}
             lost = [key for key, other in _references(stage).items() if other not in true]
-            kept[name] = stage.but(dict.fromkeys(["model", *lost]))
+            kept[name] = stage.replaced(dict.fromkeys(["model", *lost]))
     return {name: kept[name] for name in reversed(kept) if not kept[name].faults()}
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from ceflow.blocks import Block, Cell, Curve, Note, Series, Table, widths_text
+from ceflow.blocks import Cell, Curve, Note, ReportBlock, Series, Table, widths_text
 from ceflow.search import limit_text
 from ceflow.spec import flops_text, network_name
 from ceflow.stages.search.result import (
@@ -21,7 +21,7 @@ UNKNOWN = "unknown"
 """In the place of a cost or variance beyond what was measured."""
 
 
-def describe(result: SearchResult) -> list[Block]:
+def describe(result: SearchResult) -> list[ReportBlock]:
     """Say which networks were found, what they cost, and how flat the optimum is."""
     return [
         Note(_asked(result)),
@@ -102,7 +102,7 @@ def _on_the_curve(result: SearchResult) -> Table:
     return Table(("on the curve, real m", "widths", "m", "ρ of members", "Var/E²"), rows)
 
 
-def _near_optimal(result: SearchResult) -> list[Block]:
+def _near_optimal(result: SearchResult) -> list[ReportBlock]:
     points = result.near_optimal
     objective = "over the best" if result.budget else "ratio on curve"
     columns = ("near-optimal", objective, "parameters", "FLOPs", "dual")

@@ -3,7 +3,7 @@
 `run` follows the `problem`; `forecast`, `result` and `report` are as of any stage.
 """
 
-from ceflow.blocks import Block
+from ceflow.blocks import ReportBlock
 from ceflow.compiler import Plan
 from ceflow.spec import Model, Train
 from ceflow.stages.stage import Forecast, Job, Stage
@@ -24,5 +24,5 @@ class TrainStage(Stage[Train, TrainResult]):
 
         return run(job)
 
-    def describe(self, result: TrainResult) -> list[Block]:
+    def describe(self, result: TrainResult) -> list[ReportBlock]:
         return report.describe(result)

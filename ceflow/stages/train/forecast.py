@@ -23,7 +23,7 @@ def _sizes(stage: Train, plan: Plan, model: Model) -> SimulationSizes:
     train = plan.data.train
     batch, steps = stage.batch or train, stage.steps_of(train)
     return SimulationSizes(
-        sampled=Sampled(Bottleneck.of(model), stage.width, plan.inputs, plan.outputs),
+        sampled=Sampled(Bottleneck.expect(model), stage.width, plan.inputs, plan.outputs),
         train=train,
         examples=train + plan.data.test,
         batch=batch,

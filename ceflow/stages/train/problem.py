@@ -31,7 +31,7 @@ class TrainProblem:
 
     @property
     def network(self) -> Bottleneck:
-        return Bottleneck.of(self.job.model)
+        return Bottleneck.expect(self.job.model)
 
     @property
     def train(self) -> int:

@@ -1,6 +1,6 @@
 """The report of a train stage."""
 
-from ceflow.blocks import Block, Note, Table, number
+from ceflow.blocks import Note, ReportBlock, Table, number
 from ceflow.history import History
 from ceflow.stages.histories import LOSS, MEASURED, Drawn, curves, numbers
 from ceflow.stages.train.result import Rate, Rates, TrainResult
@@ -27,7 +27,7 @@ ENDED = {
 }
 
 
-def describe(result: TrainResult) -> list[Block]:
+def describe(result: TrainResult) -> list[ReportBlock]:
     """Say how it ended and its final values in a table; draw curves of its history."""
     history = result.history
     rows = [

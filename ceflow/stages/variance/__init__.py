@@ -4,7 +4,7 @@
 stage.
 """
 
-from ceflow.blocks import Block
+from ceflow.blocks import ReportBlock
 from ceflow.compiler import Plan
 from ceflow.spec import Model, Variance
 from ceflow.stages.stage import Forecast, Job, Stage
@@ -33,5 +33,5 @@ class VarianceStage(Stage[Variance, VarianceResult]):
             job.progress(index, len(members))
         return fitted(job.stage, method, points, lost)
 
-    def describe(self, result: VarianceResult) -> list[Block]:
+    def describe(self, result: VarianceResult) -> list[ReportBlock]:
         return report.describe(result)

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from ceflow.blocks import Block, Curve, Note, Series, Table, widths_text
+from ceflow.blocks import Curve, Note, ReportBlock, Series, Table, widths_text
 from ceflow.stages.variance.result import Point, VarianceResult
 
 SUM = "S = Σ 1/fan-in"
 
 
-def describe(result: VarianceResult) -> list[Block]:
+def describe(result: VarianceResult) -> list[ReportBlock]:
     """Say what alpha is, what it was fitted to, and how well the law holds."""
     points, alpha = result.points, result.alpha
     text = "alpha is undefined" if alpha is None else f"alpha = {alpha:.4f}"

@@ -3,7 +3,7 @@
 `run`, `forecast`, `result` and `report` are as of any stage.
 """
 
-from ceflow.blocks import Block
+from ceflow.blocks import ReportBlock
 from ceflow.compiler import Plan
 from ceflow.spec import Model, Verify
 from ceflow.stages.stage import Forecast, Job, Stage
@@ -22,5 +22,5 @@ class VerifyStage(Stage[Verify, VerifyResult]):
     def run(self, job: Job) -> VerifyResult:
         return run.run(job)
 
-    def describe(self, result: VerifyResult) -> list[Block]:
+    def describe(self, result: VerifyResult) -> list[ReportBlock]:
         return report.describe(result)

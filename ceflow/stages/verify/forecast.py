@@ -39,7 +39,7 @@ def _key(stage: Verify, plan: Plan, model: Model) -> str:
     tried: dict[str, tuple[Verify, Model]] = {}
     for key in ("width", "draws", "points", "steps"):
         usual = min(getattr(stage, key), Verify.model_fields[key].default)
-        tried[key] = stage.but({key: usual}), model
+        tried[key] = stage.replaced({key: usual}), model
     if model.has_members:
         widths = [-(-width // 2) for width in map(int, model.widths)]
         tried["model.widths"] = stage, model.with_members(widths, model.multiplicity)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from ceflow.blocks import Block, Cell, Curve, Note, Series, Table
+from ceflow.blocks import Cell, Curve, Note, ReportBlock, Series, Table
 from ceflow.history import History
 from ceflow.stages.histories import FEWEST, series
 from ceflow.stages.verify.result import ClaimResult, VerifyResult
@@ -11,7 +11,7 @@ from ceflow.stages.verify.result import ClaimResult, VerifyResult
 COLUMNS = ("claim", "of", "found", "expected", "tolerance", "verdict")
 
 
-def describe(result: VerifyResult) -> list[Block]:
+def describe(result: VerifyResult) -> list[ReportBlock]:
     """Tell each number in a row; show curves over steps, and over pairs of points."""
     claims, history = result.claims, result.history
     rows = tuple(row for name, claim in claims.items() for row in _rows(name, claim))
