@@ -262,6 +262,10 @@ def test_a_new_activation_is_computed_and_exported(monkeypatch):
     one, two = (np.asarray(module(x * jnp.ones(4))) for x in (1, 2))
     np.testing.assert_allclose(two, 8 * one, rtol=1e-5)  # roundings of float32
     assert "x**3" in str(exports.export(plan, "equinox").content)
+    # E[x^3 y^3] = 15 of equal inputs, times the weights' variance, by quadrature
+    wide = Mlp(widths=[math.inf], weight_variance=1.0).replaced({"activation": "cube"})
+    found = ceflow.kernels.analytic(wide, np.ones((1, 4)))
+    np.testing.assert_allclose(found.nngp, [[15.0]], rtol=1e-4)
 
 
 class Tally(StageSpec):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ceflow.dynamics import LOSSES, CrossEntropy, SquaredError
+from ceflow.dynamics import LOSSES, CrossEntropy, Loss, SquaredError
 
 OUTPUTS = jax.random.normal(jax.random.key(0), (5, 3))
 TARGETS = {
@@ -23,6 +23,30 @@ def test_chi_is_the_derivative(name, kind, reduction):
     expected = jax.grad(loss)(outputs, targets)
     # Two float32 sums of numbers of size 1.
     np.testing.assert_allclose(loss.chi(outputs, targets), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_gradient_is_that_of_any_loss(name):
+    loss = LOSSES[name]()
+    by_jax = Loss.gradient(loss, OUTPUTS, TARGETS["one-hot"])
+    np.testing.assert_allclose(loss.gradient(OUTPUTS, TARGETS["one-hot"]), by_jax, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_curvature_is_the_largest_there_is(name, kind):
+    loss, target = LOSSES[name](), TARGETS[kind][:1]
+    size = target.shape[1]
+
+    def largest(f: jax.Array) -> jax.Array:
+        hessian = jax.hessian(lambda out: loss.per_example(out[None], target)[0])(f)
+        return jnp.linalg.eigvalsh(hessian)[-1]
+
+    some = 2 * jax.random.normal(jax.random.key(1), (1000, size))
+    # Two classes of equal outputs far above the third are where cross-entropy bends most.
+    worst = jnp.array([10.0, 10.0, -10.0])[:size] if size > 1 else jnp.zeros(1)
+    found = jax.vmap(largest)(jnp.concatenate([some, worst[None]]))
+    np.testing.assert_allclose(found.max(), loss.curvature(size), rtol=1e-5)
 
 
 def test_mse_is_half_of_the_square():

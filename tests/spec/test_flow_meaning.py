@@ -232,7 +232,7 @@ FAULTY = {
         {},
         "CE202",
         ("loss",),
-        "cross-entropy is of classes, and the targets are numbers",
+        "cross-entropy needs classes, and the targets are numbers",
     ),
     "no such kernel": (
         Flow(**END, kernel="q"),

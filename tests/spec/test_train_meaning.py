@@ -200,7 +200,7 @@ FAULTY = {
         {},
         "CE202",
         ("loss",),
-        "cross-entropy is of classes, and the targets are numbers",
+        "cross-entropy needs classes, and the targets are numbers",
     ),
 }
 

@@ -11,7 +11,6 @@ from ceflow.bottlenecks.kernels.decoder import DecoderKernels
 from ceflow.bottlenecks.kernels.rows import KernelRows
 from ceflow.bottlenecks.training import steps
 from ceflow.bottlenecks.training.steps import Dynamics, State
-from ceflow.dynamics import CrossEntropy, Loss
 from ceflow.kernels import eigenvalue_max
 from ceflow.spec import Bottleneck
 
@@ -74,13 +73,6 @@ BATCHES = 8
 """How many are tried."""
 
 
-def curvature(loss: Loss, outputs: int) -> float:
-    """Give the largest second derivative of an example's loss by its outputs."""
-    if isinstance(loss, CrossEntropy):
-        return 0.25 if outputs == 1 else 0.5
-    return 1.0
-
-
 def largest_factor(
     network: Bottleneck, dynamics: Dynamics, start: State, batches: Int[np.ndarray, "count b"]
 ) -> float:
@@ -96,4 +88,4 @@ def largest_factor(
         return float("inf")
     largest = max(eigenvalue_max(matrix) for matrix in matrices if matrix.trace)  # pyright: ignore[reportArgumentType]
     weight = dynamics.loss.weight(batches.shape[1])
-    return 2 / (curvature(dynamics.loss, dynamics.targets.shape[1]) * weight * largest)
+    return 2 / (dynamics.loss.curvature(dynamics.targets.shape[1]) * weight * largest)

@@ -119,7 +119,7 @@ class Simulation:
     def loss_of(self, state: State) -> float:
         """Compute the mean loss of training examples."""
         on_training = self.outputs(state)[: self.train_count]
-        return float(self.loss.each(on_training, self.dynamics.targets).mean())
+        return float(self.loss.per_example(on_training, self.dynamics.targets).mean())
 
     def evaluate(self, state: State, x: Float[Any, "k inputs"]) -> Float[Array, "k outputs"]:
         """Compute `F_t` on any inputs, which need not have been carried along."""

@@ -70,7 +70,7 @@ class Dynamics(eqx.Module):
         pull = self.rates.encoder * pull
         points = state.points - rows.T @ pull
         moved = State(points, state.coefficients.at[batch].add(pull), memory)
-        return moved, self.loss.each(outputs, targets).mean()
+        return moved, self.loss.per_example(outputs, targets).mean()
 
 
 @eqx.filter_jit

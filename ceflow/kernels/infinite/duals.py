@@ -43,15 +43,24 @@ Halves = tuple[Array, Array]
 
 def dual(activation: str | Function, moments: Moments) -> Dual:
     """Compute the dual of an activation of the language, or of any elementwise function."""
-    if isinstance(activation, str) and activation in DUALS:
-        found = DUALS[activation](moments)
-    elif isinstance(activation, str):
-        found = _smooth_dual(*by_mixture(activation, moments))
+    name = _name(activation)
+    if name in DUALS:
+        found = DUALS[name](moments)
+    elif name in MIXTURES:
+        found = _smooth_dual(*by_mixture(name, moments))
     else:
-        found = _smooth_dual(*by_quadrature(activation, moments))
+        found = _smooth_dual(*by_quadrature(_function(activation), moments))
     if moments.reach is None:
         return found
     return found._replace(moments=found.moments._replace(reach=_reach(activation, moments.reach)))
+
+
+def _name(activation: str | Function) -> str:
+    return activation if isinstance(activation, str) else ""
+
+
+def _function(activation: str | Function) -> Function:
+    return ACTIVATIONS[activation] if isinstance(activation, str) else activation
 
 
 def kinked(slope_below: float, moments: Moments) -> Dual:
@@ -90,13 +99,12 @@ def by_covariance(activation: str | Function, q1: Array, q2: Array, c: Array) ->
     product = size(q1, q2)
     half = c / jnp.where(product > 0, 2 * product, 1.0)
     halves, moments = (0.5 - half, 0.5 + half), Moments(q1, q2, c, c)
-    if not isinstance(activation, str):
-        return by_quadrature(activation, moments)[0]
-    if activation in MIXTURES:
-        return by_mixture(activation, moments, halves)[0]
-    if activation in ROOTLESS:
-        return _by_form(ROOTLESS[activation], FACTS[activation], moments, halves)[0]
-    return by_quadrature(ACTIVATIONS[activation], moments)[0]
+    name = _name(activation)
+    if name in MIXTURES:
+        return by_mixture(name, moments, halves)[0]
+    if name in ROOTLESS:
+        return _by_form(ROOTLESS[name], FACTS[name], moments, halves)[0]
+    return by_quadrature(_function(activation), moments)[0]
 
 
 def by_mixture(
@@ -156,12 +164,13 @@ def _smooth_dual(found: Expectations, bounds: Bounds | None) -> Dual:
 
 
 def _reach(activation: str | Function, reach: Float[Array, ""]) -> Float[Array, ""]:
-    """Bound `E[phi^2]` below a variance: of what is bounded by 1, of the others by `|x|`."""
-    if not isinstance(activation, str):
-        return jnp.full_like(reach, jnp.inf)
-    if activation in BOUNDED:
+    """Bound `E[phi^2]` below a variance; infinity where no bound of the activation is known."""
+    name = _name(activation)
+    if name in BOUNDED:
         return jnp.ones_like(reach)
-    return 2 * reach + 1 if activation == "softplus" else reach
+    if name in SLOPES or name in BELOW_IDENTITY:
+        return reach
+    return 2 * reach + 1 if name == "softplus" else jnp.full_like(reach, jnp.inf)
 
 
 FACTS = {
@@ -176,6 +185,9 @@ FACTS = {
 ROOTLESS: dict[str, Form] = {"erf": erf, "gelu": gelu}
 """Forms without a root of q, which has no derivative at 0."""
 BOUNDED = {"erf", "sin", "cos", "tanh"}
+"""Activations of which |phi(x)| is at most 1."""
+BELOW_IDENTITY = {"gelu", "silu"}
+"""Activations of which |phi(x)| is at most |x|, as it is of piecewise linear ones."""
 
 
 def _closed(name: str, form: Form) -> Callable[[Moments], Dual]:

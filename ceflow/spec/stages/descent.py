@@ -15,6 +15,14 @@ ELSEWHERE = "leave this stage out: `ceflow export` writes the network, to be tra
 """What to do with a network that is not trained here."""
 
 
+Loss = Literal["mse", "cross-entropy"]
+
+QUADRATIC = ("mse",)
+"""Losses under which a flow by a constant kernel is linear, and so has a closed form."""
+
+OF_CLASSES = ("cross-entropy",)
+"""Losses whose targets are classes."""
+
 MEASURED = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "test_stddev")
 """By stages that record anything: of test examples where there are some, accuracies where there
 are classes, a standard deviation where there is a Gaussian process."""
@@ -38,7 +46,7 @@ class Stop(Spec):
 class Descent(StageSpec):
     """A stage that lowers a training loss."""
 
-    loss: Literal["mse", "cross-entropy"] = "mse"
+    loss: Loss = "mse"
     """`mse`: L = 1/2 |F - y|^2; `cross-entropy`: that of the softmax, with one signed output the
     logistic."""
     reduction: Literal["sum", "mean"] = "sum"
@@ -60,6 +68,11 @@ class Descent(StageSpec):
     def reads_data(self, model: Model) -> bool:
         return True
 
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether its loss gives a flow by a constant kernel a closed form."""
+        return self.loss in QUADRATIC
+
     def recorded(self) -> tuple[str, ...]:
         """
         >>> from ceflow.spec import Flow
@@ -80,7 +93,7 @@ class Descent(StageSpec):
         if document.data is None:
             message = f"a {type(self).__name__.lower()} stage needs examples"
             yield Fault("CE202", message, part="key", help="add a [data] table")
-        elif self.loss == "cross-entropy" and not document.data.has_classes:
-            message = "cross-entropy is of classes, and the targets are numbers"
+        elif self.loss in OF_CLASSES and not document.data.has_classes:
+            message = f"{self.loss} needs classes, and the targets are numbers"
             help = 'use loss = "mse", or targets = "one-hot" or "signed" in [data]'
             yield Fault("CE202", message, ("loss",), help=help)

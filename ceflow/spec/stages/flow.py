@@ -91,7 +91,7 @@ class Flow(Descent):
             return "parameters"
         if model.is_wide_bottleneck and self.kernel is None:
             return "features"
-        return "closed-form" if self.loss == "mse" and self.stop is None else "kernel"
+        return "closed-form" if self.is_quadratic and self.stop is None else "kernel"
 
     def moments(self) -> list[float]:
         """List when quantities are recorded, start and end included."""
@@ -137,7 +137,7 @@ class Flow(Descent):
         if model.has_batch_norm:
             message = "a network with batch normalisation has no gradient flow here"
             yield Fault("CE203", message, part="key", help=ELSEWHERE)
-        if engine == "closed-form" and self.loss != "mse":
+        if engine == "closed-form" and not self.is_quadratic:
             message = "only the mse has a flow in closed form"
             yield Fault("CE203", message, ("engine",), help='use engine = "kernel"')
         for key in ("solver", "rtol", "atol", "steps"):
