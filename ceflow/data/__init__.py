@@ -1,8 +1,8 @@
-"""Data sources: `extent` counts without loading NumPy, `load` reads.
+"""Data sources: `extent` measures a data set without loading NumPy, `load` reads it.
 
-A file each: `digits`, `idx`, `cifar10`, `npz`, and those that are `generated`. All give the
-examples of `dataset`, which `normalising` scales and `checks` judges; `files`, `archives` and `npy`
-open what they are read from.
+Each source has its own module: `digits`, `idx`, `cifar10`, `npz` and `generated`. They return the
+classes of `dataset`, after the checks in `checks`; `normalising` scales the inputs. `files`,
+`archives` and `npy` open and read files.
 """
 
 import os
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class Reader(NamedTuple):
-    """Functions that measure and read a source, and count what drawing it takes besides."""
+    """Functions that measure a source, read it, and count the extra bytes of drawing n rows."""
 
     extent: Callable[[Any, Path], Extent]
     load: Callable[[Any, Path, Seed], Dataset]
@@ -54,16 +54,16 @@ READERS: dict[type, Reader] = {
 
 
 def extent(spec: Data, folder: Path) -> Extent:
-    """Measure a data set, and make all checks of it: nothing that is read later is wrong.
+    """Measure a data set and check it completely, so that reading it later cannot fail.
 
-    The one place that opens data files before a run. Keeps no array in memory, and loads no NumPy.
-    Raises `SpecError` for a bad file.
+    This is the only place that opens data files before a run. It keeps no array in memory and does
+    not load NumPy. Raises `SpecError` for a bad file.
     """
     return READERS[type(spec)].extent(spec, folder)
 
 
 def anchored(spec: Data, folder: Path) -> Data:
-    """Make the path of a source absolute, where it was relative to the document's folder."""
+    """Make the path of a source absolute if it exists relative to the document's folder."""
     path = getattr(spec, "path", None)
     if path is None or not os.path.exists(folder / path):
         return spec
@@ -89,14 +89,14 @@ def load(spec: Data, folder: Path, seed: Seed) -> Dataset:
 
 
 class Memory(NamedTuple):
-    """Bytes while a data set is read and prepared, and while it is used."""
+    """Bytes of memory: `loading` while a data set is read and prepared, `held` while it is used."""
 
     loading: float
     held: float
 
 
 def memory_of(spec: Data, size: Extent) -> Memory:
-    """Count the bytes of a data set, as float64.
+    """Count the bytes of memory that a data set takes, as float64.
 
     >>> memory_of(Gaussian(inputs=9, train=100), Extent(9, 1, 100, 0)).held
     8000.0

@@ -1,4 +1,4 @@
-"""Zip archives of arrays: finding members, and reading no more of them than is asked for."""
+"""Zip archives of arrays: finding members, and reading only the rows that are needed."""
 
 import gzip
 import os
@@ -13,28 +13,28 @@ from ceflow.data.files import content, remembered
 from ceflow.data.npy import Header, PickledError, UnsoundError, first_rows, read_header
 from ceflow.spec import SpecError
 
-LARGEST_DIRECTORY = 10**7
-"""Bytes of the table of an archive's members: some 100,000 of them."""
+LARGEST_DIRECTORY_BYTES = 10**7
+"""Largest accepted size in bytes of an archive's directory, enough for some 100,000 members."""
 
-END, LONG_END = b"PK\x05\x06", b"PK\x06\x06"
-"""What the two kinds of record begin with that say how large that table is."""
+END_OF_DIRECTORY, ZIP64_END_OF_DIRECTORY = b"PK\x05\x06", b"PK\x06\x06"
+"""Signatures of the two records that state the size of the archive's directory."""
 
-PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Those of NumPy; the others may take gigabytes to unpack."""
+COMPRESSION_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Compression methods that NumPy uses; others may need gigabytes to decompress."""
 
 
 class Array(NamedTuple):
-    """One array of an archive."""
+    """An array in an archive."""
 
     path: Path
     member: str
-    """What it is called in the archive, with its ending."""
+    """Name of the member in the archive, with its file extension."""
     header: Header
 
 
 @remembered
 def arrays(path: Path, names: Sequence[str]) -> dict[str, Array]:
-    """Find those of the arrays so named that an archive has; the headers alone are read."""
+    """Find the arrays with these names in an archive, as far as it has them. Reads headers only."""
     by_name = {}
     with _opened(path) as archive:
         every = archive.namelist()
@@ -51,13 +51,13 @@ def arrays(path: Path, names: Sequence[str]) -> dict[str, Array]:
 
 @remembered
 def names_in(path: Path) -> list[str]:
-    """List what the arrays of an archive are called."""
+    """List the names of the arrays in an archive."""
     with _opened(path) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 def rows_of_array(array: Array, count: int) -> Iterator[bytes]:
-    """Read the numbers of an array's first rows, as they are stored, in blocks."""
+    """Read the first `count` rows of an array in blocks of bytes, in storage order."""
     name = array.member.removesuffix(".npy")
     with (
         _opened(array.path) as archive,
@@ -73,7 +73,7 @@ def _member(path: Path, archive: zipfile.ZipFile, member: str, name: str) -> Ite
     try:
         if about.flag_bits & 1:
             raise UnsoundError("is encrypted")
-        if about.compress_type not in PACKINGS:
+        if about.compress_type not in COMPRESSION_METHODS:
             raise UnsoundError("is packed in a way that numpy.savez does not use")
         with archive.open(about) as stream:
             yield stream
@@ -93,13 +93,13 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             if stream.read(6) == b"\x93NUMPY":
                 help = "save x and y together, by numpy.savez"
                 raise _unsound(path, "it is a single array", help)
-            if _directory_size(stream) > LARGEST_DIRECTORY:
+            if _directory_size(stream) > LARGEST_DIRECTORY_BYTES:
                 raise _unsound(path, "it has too many members")
             with zipfile.ZipFile(stream) as archive:
                 yield archive
         except (SpecError, MemoryError, GeneratorExit):
             raise
-        except Exception:  # whatever a damaged archive makes zipfile or zlib stumble over
+        except Exception:  # a damaged archive can raise almost anything in zipfile or zlib
             help = "write it by numpy.savez, or fetch it again"
             raise _unsound(path, "it is cut off, damaged, or of another format", help) from None
 
@@ -109,14 +109,17 @@ def _unsound(path: Path, what: str, help: str = "") -> SpecError:
 
 
 def _directory_size(stream: BinaryIO) -> int:
-    """Count the bytes that the table of members claims; zipfile reads as many at once."""
+    """Return the size in bytes that the archive states for its directory.
+
+    zipfile reads that many bytes at once.
+    """
     size = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, size - (1 << 16) - 100))
     tail = stream.read()
     stream.seek(0)
-    at = tail.rfind(END)
+    at = tail.rfind(END_OF_DIRECTORY)
     claimed = int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
     if claimed < 0xFFFFFFFF:
         return claimed
-    at = tail.rfind(LONG_END)
+    at = tail.rfind(ZIP64_END_OF_DIRECTORY)
     return int.from_bytes(tail[at + 40 : at + 48], "little") if at >= 0 else claimed

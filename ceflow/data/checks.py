@@ -1,6 +1,6 @@
-"""The checks of examples, whatever source they come from: one list of what can be wrong.
+"""Checks of training and test examples, the same for every source.
 
-A source says what its two parts hold (`Survey`); nothing is computed before all checks pass.
+A source describes its two parts in a `Survey`; nothing is computed before all checks pass.
 """
 
 import math
@@ -12,37 +12,38 @@ from ceflow import _machine
 from ceflow.data.dataset import Extent, data_fault
 from ceflow.spec import Fault, Labelled, SpecError
 
-MOST_CLASSES = 10**6
-"""A label above is taken for something else, an index or a measurement, unless it is raw."""
+LARGEST_LABEL = 10**6
+"""Largest class label. Larger labels are refused as probable indices or measurements."""
 
 
 class Part(NamedTuple):
-    """The training or the test part of a source, as its files have it."""
+    """The training or test part of a source, as found in its files."""
 
     x: str
-    """What inputs are called in messages."""
+    """Name of the inputs in messages."""
     y: str
-    """What targets are called."""
+    """Name of the targets in messages."""
     inputs: tuple[int, ...]
-    """Their shape, examples first."""
+    """Shape of the inputs; examples are the first axis."""
     targets: tuple[int, ...]
+    """Shape of the targets; examples are the first axis."""
     labels: Callable[[], Counter[int]] | None = None
-    """How many examples have each label; None where targets are no labels."""
+    """Counts the examples of each label; None if the targets are not labels."""
     scan: Callable[[int], Iterator[Fault]] | None = None
-    """Looks at the numbers of so many examples; not needed where every byte is a number."""
+    """Checks the numbers of the first n examples; None if any byte is a valid number."""
 
 
 class Survey(NamedTuple):
-    """Both parts of a source; without a test part there are no test examples."""
+    """Both parts of a source; `test` is None if there are no test examples."""
 
     place: str
-    """Where they lie, for messages."""
+    """Path of the source, for messages."""
     train: Part
     test: Part | None = None
     names: Sequence[str] | None = None
-    """Of the classes, where the source knows them; else they are named by their labels."""
+    """Names of the classes; if None, the labels are their names."""
     image: bool = False
-    """Whether an input is one image of rows and columns, or more of a channel each."""
+    """Whether an input with two axes is an image of one channel."""
 
     @property
     def parts(self) -> list[Part]:
@@ -54,7 +55,10 @@ class Survey(NamedTuple):
 
 
 def extent_of(spec: Labelled, survey: Survey) -> Extent:
-    """Measure what is used of a source. Raises `SpecError` with all that one step finds."""
+    """Check a source, and measure the part of it that is used.
+
+    Raises `SpecError` with all faults that the first failing step of `CHECKS` finds.
+    """
     for step in CHECKS:
         faults = [fault for check in step for fault in check(spec, survey)]
         if faults:
@@ -74,7 +78,7 @@ def _extent(spec: Labelled, survey: Survey) -> Extent:
 
 
 def available(spec: Labelled, survey: Survey) -> tuple[int, int]:
-    """Count the training and test examples there are of the chosen classes."""
+    """Count the training and test examples of the chosen classes."""
     if survey.train.labels is None:
         return survey.train.inputs[0], survey.test.inputs[0] if survey.test else 0
     numbers = classes_of(spec, survey)
@@ -86,10 +90,11 @@ def available(spec: Labelled, survey: Survey) -> tuple[int, int]:
 
 
 def classes_of(spec: Labelled, survey: Survey) -> Sequence[int]:
-    """Give the labels of the classes, in the order of the outputs.
+    """Return the labels of the classes, in the order of the outputs.
 
-    Those named; else all that the source knows; else, for signed targets, those that occur, and
-    for others 0 to the largest. Both by the training part alone.
+    The classes are those named in the spec; by default all that the source names; and if it names
+    none, the labels of the training part: for signed targets those that occur, otherwise all from 0
+    to the largest.
     """
     counts, asked = survey.counts(survey.train), getattr(spec, "classes", None)
     if asked:
@@ -111,7 +116,7 @@ def _outputs(spec: Labelled, survey: Survey) -> int:
     return len(classes_of(spec, survey)) if spec.targets == "one-hot" else 1
 
 
-# The checks: each gives the faults of one kind.
+# The checks. Each yields the faults of one kind.
 
 
 def _rows_agree(spec: Labelled, survey: Survey) -> Iterator[Fault]:
@@ -153,14 +158,14 @@ def _parts_are_alike(spec: Labelled, survey: Survey) -> Iterator[Fault]:
 
 
 def _shown(shape: tuple[int, ...]) -> str:
-    """Write the shape of one example."""
+    """Format the shape of one example."""
     return " x ".join(map(str, shape[1:])) or "one number"
 
 
 def _examples_have_one_label(spec: Labelled, survey: Survey) -> Iterator[Fault]:
     for part in survey.parts:
         if part.labels and math.prod(part.targets[1:]) != 1:
-            message = f"{part.y} of {survey.place} must hold one integer label an example"
+            message = f"{part.y} of {survey.place} must hold one integer label per example"
             help = f'use targets = "raw": an example in {part.y} is {_shown(part.targets)}'
             yield data_fault("CE302", message, "targets", help)
 
@@ -173,9 +178,9 @@ def _labels_are_labels(spec: Labelled, survey: Survey) -> Iterator[Fault]:
             help = 'number the classes from 0, or use targets = "raw"'
             help += ', or "signed" for two of them' if len(counts) == 2 else ""
             yield data_fault("CE302", f"{where} labels below 0", "targets", help)
-        if (largest := max(map(abs, counts), default=0)) > MOST_CLASSES:
-            message = f"{where} the label {largest}: is it one?"
-            help = f'number the classes from 0 to at most {MOST_CLASSES}, or use targets = "raw"'
+        if (largest := max(map(abs, counts), default=0)) > LARGEST_LABEL:
+            message = f"{where} the label {largest}: is it a class label?"
+            help = f'number the classes from 0 to at most {LARGEST_LABEL}, or use targets = "raw"'
             yield data_fault("CE302", message, "targets", help)
 
 
@@ -210,7 +215,7 @@ def _test_labels_are_known(spec: Labelled, survey: Survey) -> Iterator[Fault]:
         help = "leave out the test examples of that label, or set test = 0"
         if hasattr(spec, "classes"):
             help = 'keep some classes only, as classes = ["0", "1"], or set test = 0'
-        yield data_fault("CE302", f"{message} {survey.train.y} has not", "targets", help)
+        yield data_fault("CE302", f"{message} {survey.train.y} does not have", "targets", help)
 
 
 def _signed_means_two(spec: Labelled, survey: Survey) -> Iterator[Fault]:
@@ -220,7 +225,7 @@ def _signed_means_two(spec: Labelled, survey: Survey) -> Iterator[Fault]:
         help = 'use targets = "one-hot"'
         if hasattr(spec, "classes") and count > 2:
             help = 'set classes = ["a", "b"]'
-        elif min(survey.counts(survey.train), default=0) < 0:  # which one-hot does not take
+        elif min(survey.counts(survey.train), default=0) < 0:  # not for one-hot
             help = 'number the classes from 0 and use targets = "one-hot", or use "raw"'
         yield data_fault("CE202", message, "targets", help)
 
@@ -231,7 +236,7 @@ def _asked_are_there(spec: Labelled, survey: Survey) -> Iterator[Fault]:
 
 
 def fewer_than(asked: int | None, there: int, key: str) -> Iterator[Fault]:
-    """Make the fault of asking for more examples than there are."""
+    """Yield a fault if a spec asks for more examples than there are."""
     if asked is not None and asked > there:
         message = f"{asked} examples asked for, {there} there"
         help = f"set data.{key} to {there}" + (" or less" if there else "")
@@ -239,7 +244,7 @@ def fewer_than(asked: int | None, there: int, key: str) -> Iterator[Fault]:
 
 
 def _data_fit(spec: Labelled, survey: Survey) -> Iterator[Fault]:
-    """Check that the data fit, before any of them is unpacked."""
+    """Check that the data fit into memory, before anything is decompressed."""
     size, memory = _extent(spec, survey), _machine.memory()
     needed = 8 * (size.train + size.test) * (size.inputs + size.outputs)
     if needed > memory:
@@ -268,4 +273,4 @@ CHECKS: tuple[tuple[Check, ...], ...] = (
     (_data_fit,),
     (_numbers_are_finite,),
 )
-"""In steps: each takes what the ones before have found for granted."""
+"""Checks by steps: those of a step run only if all earlier steps found no fault."""

@@ -1,4 +1,4 @@
-"""Examples as the rest of ceflow takes them, and the targets that labels become."""
+"""Data sets in memory, and the conversion of labels to targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Extent:
-    """The size of a data set, as far as a plan needs to know of it."""
+    """Numbers of inputs, outputs, and training and test examples of a data set."""
 
     inputs: int
     outputs: int
     train: int
     test: int
     image: tuple[int, int, int] | None = None
-    """Channels, height and width, where the inputs are images."""
+    """Channels, height and width, if the inputs are images."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs and targets, one row an example, float64; sources give inputs as vectors."""
+    """Inputs and targets in float64, one row per example; sources return inputs as vectors."""
 
     x: "Float[ndarray, 'examples ...']"
     y: "Float[ndarray, 'examples outputs']"
@@ -41,19 +41,22 @@ class Dataset:
 
 
 def data_fault(code: str, message: str, key: str = "path", help: str = "") -> Fault:
-    """Make a fault of the document's [data], blamed on one of its keys."""
+    """Create a fault at a key of the document's [data] table."""
     return Fault(code, message, ("data", key), help=help)
 
 
 def data_error(code: str, message: str, key: str = "path", help: str = "") -> SpecError:
-    """Make an error with that one fault."""
+    """Create a `SpecError` with one fault at a key of the document's [data] table."""
     return SpecError(data_fault(code, message, key, help))
 
 
 def rows_of(
     labels: "np.ndarray", numbers: Sequence[int], count: int
 ) -> "tuple[Int[np.ndarray, ' n'], Int[np.ndarray, ' n']]":
-    """Find the first `count` examples whose label is one of `numbers`, and which of them it is."""
+    """Find the first `count` examples whose label is in `numbers`.
+
+    Returns their indices, and for each the index of its label in `numbers`.
+    """
     import numpy as np
 
     known = np.asarray(numbers, np.int64)
@@ -66,7 +69,7 @@ def rows_of(
 def targets_of(
     ranks: "Int[np.ndarray, ' n']", classes: int, targets: str
 ) -> "Float[np.ndarray, 'n outputs']":
-    """Make the targets of examples of so many classes: `one-hot`, `signed`, or `raw` numbers.
+    """Convert class indices to targets, one row per example: `one-hot`, `signed` or `raw`.
 
     >>> import numpy as np
     >>> targets_of(np.array([2, 0]), 3, "one-hot")

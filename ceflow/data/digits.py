@@ -8,9 +8,9 @@ from ceflow.data.dataset import Dataset, Examples, Extent, rows_of, targets_of
 from ceflow.seeding import Seed
 from ceflow.spec import Digits, SpecError
 
-NAMES = [str(digit) for digit in range(10)]
-COUNTS = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
-"""Examples of each digit, so that a plan need not load them."""
+CLASS_NAMES = [str(digit) for digit in range(10)]
+CLASS_COUNTS = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+"""Number of examples of each digit; with it, a plan need not load them."""
 
 
 def extent(spec: Digits, folder: Path) -> Extent:
@@ -25,14 +25,14 @@ def extent(spec: Digits, folder: Path) -> Extent:
 
 
 def _survey() -> Survey:
-    count = sum(COUNTS)
-    labels = Counter(dict(enumerate(COUNTS)))
+    count = sum(CLASS_COUNTS)
+    labels = Counter(dict(enumerate(CLASS_COUNTS)))
     every = Part("pixels", "labels", (count, 8, 8), (count,), lambda: labels)
-    return Survey("the digits", every, names=NAMES, image=True)
+    return Survey("the digits", every, names=CLASS_NAMES, image=True)
 
 
 def load(spec: Digits, folder: Path, seed: Seed) -> Dataset:
-    from sklearn.datasets import load_digits  # a second to import, for one file
+    from sklearn.datasets import load_digits  # takes a second to import
 
     size, numbers = extent(spec, folder), classes_of(spec, _survey())
     pixels, labels = load_digits(return_X_y=True)

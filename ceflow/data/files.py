@@ -1,4 +1,4 @@
-"""Finding and opening data files. Everything that can be wrong with one is said in a sentence."""
+"""Finding and opening data files. Every problem is reported as a `SpecError`."""
 
 import gzip
 import os
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from jaxtyping import Int, UInt8
 
 
-BLOCK = 1 << 20
-"""Bytes read at a time, of whatever size a file says it is."""
+BLOCK_BYTES = 1 << 20
+"""Bytes read at a time, whatever size a file states."""
 
-YOUNG = 2.0
-"""Seconds in which a file may change again unseen: within one tick of its folder's clock."""
+UNSETTLED_SECONDS = 2.0
+"""Seconds after a change in which another change might leave the modification time the same."""
 
-KINDS = {
+REFUSED_TYPES = {
     stat.S_ISDIR: "a folder",
     stat.S_ISFIFO: "a named pipe",
     stat.S_ISSOCK: "a socket",
     stat.S_ISCHR: "a device",
     stat.S_ISBLK: "a device",
 }
-"""What can have a name without being a file. Reading one could wait, or go on, for ever."""
+"""Path types that are refused, with their names: reading one could block or never end."""
 
 Rest = ParamSpec("Rest")
 Found = TypeVar("Found")
@@ -43,7 +43,7 @@ def find(path: str, folder: Path) -> Path:
     if root := os.environ.get("CEFLOW_DATA"):
         places.append(Path(root) / path)
     for place in places:
-        if os.path.exists(place):  # unlike Path.exists, False for a name that no system takes
+        if os.path.exists(place):  # unlike Path.exists, False for an invalid name
             return place
     looked = " or ".join(str(place.absolute()) for place in places)
     help = "set [data] path, or CEFLOW_DATA to the folder that holds it"
@@ -51,9 +51,9 @@ def find(path: str, folder: Path) -> Path:
 
 
 def status(path: Path) -> os.stat_result:
-    """Give what the system says of a regular file, or of the one a link leads to.
+    """Return `os.stat` of a regular file, or of the regular file that a link points to.
 
-    Raises `SpecError` for what is not there, and for folders, pipes, sockets and devices.
+    Raises `SpecError` if there is no such file, and for folders, pipes, sockets and devices.
     """
     try:
         facts = os.stat(path)
@@ -61,7 +61,7 @@ def status(path: Path) -> os.stat_result:
         raise data_error("CE301", f"no file {path}") from None
     except OSError as error:
         raise data_error("CE301", f"{path} cannot be read: {error.strerror}") from None
-    for is_one, kind in KINDS.items():
+    for is_one, kind in REFUSED_TYPES.items():
         if is_one(facts.st_mode):
             help = "name a regular file, or a link to one"
             raise data_error("CE301", f"{path} cannot be read: it is {kind}, not a file", help=help)
@@ -70,9 +70,9 @@ def status(path: Path) -> os.stat_result:
 
 @contextmanager
 def content(path: Path) -> Iterator[BinaryIO]:
-    """Open the content of a regular file as a stream, unpacked where it is gzipped.
+    """Open a regular file as a stream of its content, decompressed if it is gzipped.
 
-    Raises `SpecError` where it cannot be read, is damaged, or is a pickle.
+    Raises `SpecError` if the file cannot be read, is damaged, or is a pickle.
     """
     status(path)
     try:
@@ -93,20 +93,20 @@ def content(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_start(path: Path, length: int) -> bytes:
-    """Read the first bytes of a file's content, or all where there are no more."""
+    """Read the first `length` bytes of a file's content, or all of a shorter one."""
     with content(path) as stream:
         return stream.read(length)
 
 
 def blocks(stream: IO[bytes], length: int) -> Iterator[bytes]:
-    """Read the next `length` bytes of a stream, or all where there are no more, in blocks."""
-    while length > 0 and (block := stream.read(min(BLOCK, length))):
+    """Read the next `length` bytes of a stream in blocks; stop early if the stream ends."""
+    while length > 0 and (block := stream.read(min(BLOCK_BYTES, length))):
         length -= len(block)
         yield block
 
 
 def refuse_pickle(path: Path, start: bytes) -> None:
-    """Raise where a file is a Python pickle: loading one would run whatever code it holds."""
+    """Raise `SpecError` if a file is a Python pickle: loading one would run any code in it."""
     if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         message = f"{path} is a Python pickle, which is never loaded: it could run any code"
         help = "give the binary version of the data, or an .npz of plain arrays"
@@ -116,9 +116,9 @@ def refuse_pickle(path: Path, start: bytes) -> None:
 def remembered(
     function: Callable[Concatenate[Path, Rest], Found],
 ) -> Callable[Concatenate[Path, Rest], Found]:
-    """Remember what a function of a file gave, and call it again only once the file has changed.
+    """Cache a function of a file; call it again only if the file has changed.
 
-    A document is compiled several times on its way to a result, and a sweep's hundreds of times.
+    A document is compiled several times before it gives a result, and a sweep's hundreds of times.
     """
     known: dict[Hashable, Found] = {}
 
@@ -129,7 +129,7 @@ def remembered(
         key = (path, identity, rest, tuple(named.items()))
         if key not in known:
             value = function(path, *rest, **named)
-            if time.time() - now.st_mtime <= YOUNG:
+            if time.time() - now.st_mtime <= UNSETTLED_SECONDS:
                 return value
             known[key] = value
         return known[key]
@@ -139,10 +139,10 @@ def remembered(
 
 @remembered
 def unpacked_size(path: Path, most: int) -> int:
-    """Count the bytes of a file's content; give `most` + 1 where there are more.
+    """Count the bytes of a file's content, or return `most + 1` if there are more than `most`.
 
-    Of a gzipped file they are counted as they come out: what its last bytes say is the size of its
-    last member only.
+    A gzipped file is decompressed and counted: its last bytes state only the size of its last
+    member.
     """
     with content(path) as stream:
         if not isinstance(stream, gzip.GzipFile):
@@ -153,14 +153,14 @@ def unpacked_size(path: Path, most: int) -> int:
 def read_rows(
     stream: BinaryIO, width: int, rows: "Int[np.ndarray, ' n']"
 ) -> "UInt8[np.ndarray, 'n width']":
-    """Read the rows so numbered, ascending, of `width` bytes each; no others stay in memory.
+    """Read rows of `width` bytes by their indices, which ascend; no other rows stay in memory.
 
-    Raises `EOFError` where the stream ends before.
+    Raises `EOFError` if the stream ends before the last of them.
     """
     import numpy as np
 
     pixels = np.empty((len(rows), width), np.uint8)
-    height, start, done = max(1, BLOCK // width), 0, 0
+    height, start, done = max(1, BLOCK_BYTES // width), 0, 0
     while done < len(rows):
         content = stream.read(height * width)
         if not content:

@@ -1,4 +1,4 @@
-"""Data that are drawn or computed: Gaussian vectors, a circle, draws of a deep Gaussian process."""
+"""Generated data: Gaussian vectors, points on a circle, samples of a deep Gaussian process."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,25 +34,26 @@ def circle(spec: Circle, folder: Path, seed: Seed) -> Dataset:
     import numpy as np
 
     angle = np.linspace(-np.pi, np.pi, spec.points)
-    x = np.stack([np.cos(angle), np.sin(angle)], axis=1)  # to be scaled as all inputs are
+    x = np.stack([np.cos(angle), np.sin(angle)], axis=1)  # `load` scales them
     y = seed.numpy().standard_normal((spec.points, spec.outputs))
     return Dataset(Examples(x, y), Examples(x[:0], y[:0]))
 
 
 JITTER = 1e-9
-"""Added to variances of 1, for the Cholesky factor."""
+"""Number added to the variances, which are 1, so that the Cholesky factorisation succeeds."""
 
 
 def covariance_size(rows: int) -> float:
-    """Count the bytes of the covariance of all targets, and of its factor."""
+    """Count the bytes of memory for the covariance of n rows and its factorisation."""
     return 3 * 8 * rows**2
 
 
 def deep_gp(spec: DeepGp, folder: Path, seed: Seed) -> Dataset:
-    """Draw the inputs, then the targets: so the inputs do not depend on the function.
+    """Draw Gaussian inputs, and targets from a deep Gaussian process, from separate seeds.
 
-    Targets are given mean 0 and variance 1 over the training examples: a function drawn with
-    length 2 is its own mean for 95 % of its variance, and that is learned in a hundred steps.
+    The targets are standardised to mean 0 and variance 1 over the training examples. Otherwise
+    95 % of the mean square of a function drawn with length 2 would be its mean, which is learned in
+    a hundred steps.
     """
     x = seed.fold("inputs").numpy().standard_normal((spec.train + spec.test, spec.inputs))
     shape = {"hidden": spec.hidden, "layers": spec.layers, "length": spec.length}
@@ -71,14 +72,15 @@ def deep_gaussian_process(
     layers: int = 2,
     length: float = 2.0,
 ) -> "Float[np.ndarray, 'n outputs']":
-    """Draw a function from a deep Gaussian process, at these inputs.
+    """Draw a random function from a deep Gaussian process, and return its values at inputs x.
 
-    `layers` Gaussian processes, each of the last one's values, with `hidden` functions in each but
-    the last and the covariance `exp(-|x - x'|^2/(2 length^2 d))`, d the numbers in x. The paper
-    does not say which; the longer, the smoother. Over draws a target has mean 0 and variance 1,
-    over the inputs of one draw about so. In float64; n^3/3 multiply-adds a layer.
+    The process is a composition of `layers` Gaussian processes with covariance
+    `exp(-|x - x'|^2/(2 length^2 d))`, d the dimension of x; each but the last has `hidden` output
+    functions. The paper does not state the covariance; a larger length gives a smoother function.
+    Over draws, a target has mean 0 and variance 1; over the inputs of one draw, approximately so.
+    Computes in float64, with n^3/3 multiply-adds per layer.
 
-    Training and test targets come from one draw: give all inputs at once.
+    Training and test targets must come from the same draw: pass all inputs at once.
 
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(50, 3))
@@ -89,7 +91,8 @@ def deep_gaussian_process(
 
     if layers < 1 or hidden < 1 or outputs < 1 or not length > 0:
         raise ValueError(
-            "a deep Gaussian process has 1 layer, function and output or more, and a length above 0"
+            "a deep Gaussian process needs at least 1 layer, 1 hidden function and 1 output, and a"
+            " length above 0"
         )
     values = np.asarray(x, float)
     for layer in range(layers):
@@ -101,7 +104,10 @@ def deep_gaussian_process(
 
 
 def _covariance(x: "Float[np.ndarray, 'n d']", length: float) -> "Float[np.ndarray, 'n n']":
-    """Compute it of any inputs and length: far apart, or at a short length, it is the identity."""
+    """Compute `exp(-|x - x'|^2/(2 length^2 d))`, plus the jitter on the diagonal.
+
+    Inputs far apart or a short length give the identity, without overflow.
+    """
     import numpy as np
 
     scale = 2.0 ** np.frexp(np.abs(x).max())[1]  # a power of 2, so that nothing is rounded
@@ -110,7 +116,7 @@ def _covariance(x: "Float[np.ndarray, 'n d']", length: float) -> "Float[np.ndarr
     apart = squares[:, None] + squares
     rounding = 2 * numbers * np.finfo(float).eps * apart
     apart -= (2 * x) @ x.T
-    apart[apart <= rounding] = 0  # the same point, at however short a length
+    apart[apart <= rounding] = 0  # rounding apart, the points are the same
     with np.errstate(over="ignore"):
         np.multiply(apart, (scale / length) ** 2, out=apart, where=apart > 0)
     covariance = np.exp(apart / (-2 * numbers), out=apart)

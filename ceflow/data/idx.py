@@ -1,4 +1,4 @@
-"""IDX files, as MNIST and its successors come in."""
+"""IDX files, the format of MNIST and its successors."""
 
 import math
 import struct
@@ -21,8 +21,8 @@ from ceflow.data.files import (
 from ceflow.seeding import Seed
 from ceflow.spec import Idx
 
-IMAGES, LABELS = 0x0803, 0x0801
-"""The magic numbers: unsigned bytes in three dimensions, in one."""
+IMAGES_MAGIC, LABELS_MAGIC = 0x0803, 0x0801
+"""Magic numbers of files of unsigned bytes: images have three dimensions, labels one."""
 
 
 def extent(spec: Idx, folder: Path) -> Extent:
@@ -43,11 +43,11 @@ def _examples(spec: Idx, root: Path, part: str, count: int, numbers: Sequence[in
     rows, ranks = np.zeros(0, int), np.zeros(0, int)
     if count:
         with content(_file(root, part, "labels", 1)) as stream:
-            labels = np.frombuffer(stream.read(), np.uint8, offset=_header_size(LABELS))
+            labels = np.frombuffer(stream.read(), np.uint8, offset=_header_size(LABELS_MAGIC))
         rows, ranks = rows_of(labels, numbers, count)
-    _, *shape = _shape(images, IMAGES)
+    _, *shape = _shape(images, IMAGES_MAGIC)
     with content(images) as stream:
-        stream.seek(_header_size(IMAGES))
+        stream.seek(_header_size(IMAGES_MAGIC))
         pixels = read_rows(stream, math.prod(shape), rows)
     return Examples(pixels / 255, targets_of(ranks, len(numbers), spec.targets))
 
@@ -59,14 +59,14 @@ def _survey(spec: Idx, root: Path) -> Survey:
 
 def _part(root: Path, part: str) -> Part:
     images, labels = _file(root, part, "images", 3), _file(root, part, "labels", 1)
-    shapes = _shape(images, IMAGES), _shape(labels, LABELS)
+    shapes = _shape(images, IMAGES_MAGIC), _shape(labels, LABELS_MAGIC)
     return Part(images.name, labels.name, *shapes, lambda: _counts(labels))
 
 
 def _file(root: Path, part: str, what: str, dimensions: int) -> Path:
-    """Find the file of a part, by the first name of those it is distributed under that is one.
+    """Find the file of a part, trying each name under which it is distributed.
 
-    Of two files the first is taken: an archive is often unpacked beside itself.
+    If several exist, return the first: a compressed file often lies beside its unpacked copy.
     """
     names = [
         f"{part}-{what}{separator}idx{dimensions}-ubyte{ending}"
@@ -88,7 +88,7 @@ def _header_size(magic: int) -> int:
 
 @remembered
 def _shape(path: Path, magic: int) -> tuple[int, ...]:
-    """Read the dimensions an IDX file declares; its magic number and size are checked."""
+    """Read the shape from the header of an IDX file, and check its magic number and size."""
     length = _header_size(magic)
     header = read_start(path, length)
     if len(header) < length:
@@ -109,10 +109,10 @@ def _shape(path: Path, magic: int) -> tuple[int, ...]:
 
 @remembered
 def _counts(path: Path) -> Counter[int]:
-    """Count the examples that a file of labels gives each label."""
+    """Count the examples of each label in a file of labels."""
     counts: Counter[int] = Counter()
     with content(path) as stream:
-        stream.seek(_header_size(LABELS))
-        for block in blocks(stream, math.prod(_shape(path, LABELS))):
+        stream.seek(_header_size(LABELS_MAGIC))
+        for block in blocks(stream, math.prod(_shape(path, LABELS_MAGIC))):
             counts.update(block)
     return counts

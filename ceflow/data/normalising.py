@@ -1,4 +1,4 @@
-"""Inputs of norm 1, and numbers of mean 0 and variance 1, at any size of number."""
+"""Normalisation of rows to norm 1, and of columns to mean 0 and variance 1, without overflow."""
 
 from typing import TYPE_CHECKING
 
@@ -8,10 +8,9 @@ if TYPE_CHECKING:
 
 
 def unit(x: "Float[np.ndarray, 'n d']") -> "Float[np.ndarray, 'n d']":
-    """Divide each row by its norm; a row of zeros stays one.
+    """Divide each row by its norm; a row of zeros stays zero.
 
-    Rows are first scaled by a power of two, which rounds nothing, so that no square overflows or
-    vanishes.
+    Rows are first scaled by a power of two, which is exact, so that no square over- or underflows.
 
     >>> import numpy as np
     >>> unit(np.array([[3e200, 4e200], [0.0, 0.0]]))
@@ -30,10 +29,10 @@ def unit(x: "Float[np.ndarray, 'n d']") -> "Float[np.ndarray, 'n d']":
 def standard(
     x: "Float[np.ndarray, 'n d']", train: "Float[np.ndarray, 'k d']"
 ) -> "Float[np.ndarray, 'n d']":
-    """Give each column the mean 0 and the variance 1 that it has over the rows of `train`.
+    """Standardise each column with its mean and standard deviation over the rows of `train`.
 
-    A column whose deviation is within rounding, `k eps max|x|`, is constant: its constant is
-    taken off, and nothing else.
+    A column with a standard deviation within rounding, `k eps max|x|`, counts as constant: the
+    constant is subtracted, and the column is not divided.
 
     >>> import numpy as np
     >>> train = np.array([[0.1, 1.0], [0.1, 3.0]])
@@ -48,7 +47,7 @@ def standard(
     mean, deviation = scaled.mean(axis=0), scaled.std(axis=0)
     rounding = len(train) * np.finfo(float).eps
     constant = deviation <= rounding * abs(scaled).max(axis=0)
-    with np.errstate(over="ignore", invalid="ignore"):  # is looked for by who calls
+    with np.errstate(over="ignore", invalid="ignore"):  # `load` reports an overflow
         x = np.ldexp(x, -exponents)
         x -= np.where(constant, scaled[0], mean)
         level = x[:, constant]
@@ -59,7 +58,7 @@ def standard(
 
 
 def _exponents(x: "Float[np.ndarray, 'n d']", axis: int) -> "np.ndarray":
-    """Find exponents of the least powers of two above the largest entries of each row or column."""
+    """Find exponents of the powers of two just above the largest entry of each row or column."""
     import numpy as np
 
     return np.frexp(abs(x).max(axis=axis, keepdims=True, initial=0))[1].clip(-900)

@@ -1,4 +1,4 @@
-"""Arrays of numbers in NumPy's format: the header, and the bytes of the first rows. No NumPy."""
+"""Arrays in NumPy's .npy format, read without NumPy: the header, and bytes of the first rows."""
 
 import ast
 import math
@@ -8,17 +8,17 @@ from typing import IO, Any, NamedTuple
 
 from ceflow.data.files import blocks
 
-LONGEST = 10_000
-"""Bytes of a header; NumPy reads no longer ones either."""
+LONGEST_HEADER_BYTES = 10_000
+"""Largest accepted size in bytes of a header; the limit is also NumPy's."""
 
-FORMATS = {"b1": "?", "f2": "e", "f4": "f", "f8": "d"} | {
+STRUCT_FORMATS = {"b1": "?", "f2": "e", "f4": "f", "f8": "d"} | {
     f"{sign}{size}": letter.upper() if sign == "u" else letter
     for sign in "iu"
     for size, letter in ((1, "b"), (2, "h"), (4, "i"), (8, "q"))
 }
-"""NumPy's names of types of numbers as those of `struct`."""
+"""NumPy's type codes of numbers, and the `struct` format characters for them."""
 
-OTHERS = {
+UNSUPPORTED_TYPES = {
     "U": "text",
     "S": "text",
     "c": "complex numbers",
@@ -27,48 +27,48 @@ OTHERS = {
     "m": "times",
     "f": "numbers of another size than 2, 4 or 8 bytes",
 }
-"""What else there can be, by the first letter of its type."""
+"""Descriptions of unsupported types, by the first letter of NumPy's type code."""
 
-TOPS = {2: b"\x7c\x7d\x7e\x7f\xfc\xfd\xfe\xff", 4: b"\x7f\xff", 8: b"\x7f\xff"}
-"""The first bytes of NaN, of infinities and of the largest numbers, by the bytes of a number."""
+NOT_FINITE_HIGH_BYTES = {2: b"\x7c\x7d\x7e\x7f\xfc\xfd\xfe\xff", 4: b"\x7f\xff", 8: b"\x7f\xff"}
+"""Most significant bytes that NaN and infinity (and the largest numbers) have, by float size."""
 
 
 class UnsoundError(ValueError):
-    """An array that cannot be read; the message goes on from its name."""
+    """An array cannot be read. The message completes a sentence that starts with its name."""
 
 
 class PickledError(ValueError):
-    """An array of Python objects, which is a pickle."""
+    """An array holds Python objects, and so is a pickle."""
 
 
 class Header(NamedTuple):
-    """An array's header: what the array is, and where its numbers begin."""
+    """Header of an array: its shape, type and order, and the offset `start` of its numbers."""
 
     shape: tuple[int, ...]
     type: str
-    """As NumPy has it: byte order, kind, bytes of a number."""
+    """NumPy's type code: byte order, kind and bytes per number."""
     fortran: bool
-    """Whether the first axis is the fastest."""
+    """Whether the array is in Fortran (column-major) order."""
     start: int
 
     @property
     def itemsize(self) -> int:
-        """Bytes of a number."""
+        """Bytes per number."""
         return int(self.type[2:])
 
     @property
     def format(self) -> str:
-        """The type of a number for `struct`."""
-        return FORMATS[self.type[1:]]
+        """Format character of the numbers for `struct`."""
+        return STRUCT_FORMATS[self.type[1:]]
 
     @property
     def order(self) -> str:
-        """The order of bytes for `struct`."""
+        """Byte order of the numbers for `struct`."""
         return "<" if self.type[0] == "|" else self.type[0]
 
 
 def read_header(stream: IO[bytes], size: int) -> Header:
-    """Read the header of an array of `size` bytes in all; the stream is then at its numbers.
+    """Read the header of an array file of `size` bytes; leave the stream at the first number.
 
     Raises `UnsoundError` and `PickledError`.
     """
@@ -77,7 +77,7 @@ def read_header(stream: IO[bytes], size: int) -> Header:
         raise UnsoundError("is not an array")
     wide = 2 if start[6:7] == b"\x01" else 4
     length = int.from_bytes(stream.read(wide), "little")
-    table = _table(stream.read(length)) if length <= LONGEST else {}
+    table = _table(stream.read(length)) if length <= LONGEST_HEADER_BYTES else {}
     order = table.get("fortran_order")
     if not isinstance(order, bool):
         raise UnsoundError("has no sound header")
@@ -97,34 +97,34 @@ def _table(text: bytes) -> dict[str, Any]:
 
 
 def _shape(value: Any) -> tuple[int, ...]:
-    """Read the shape, checked."""
+    """Check and return the shape."""
     if isinstance(value, tuple) and all(type(size) is int and size >= 0 for size in value):
         return value
     raise UnsoundError("has no sound header")
 
 
 def _type(value: Any) -> str:
-    """Read the type of a number, checked."""
+    """Check and return the type code."""
     if isinstance(value, list):
         raise UnsoundError("holds records, not plain numbers")
     if not isinstance(value, str) or len(value) < 2 or value[0] not in "<>|=":
         raise UnsoundError("has no sound header")
     if value[1] == "O":
         raise PickledError
-    if value[1:] not in FORMATS:
-        what = OTHERS.get(value[1], "something else")
+    if value[1:] not in STRUCT_FORMATS:
+        what = UNSUPPORTED_TYPES.get(value[1], "something else")
         raise UnsoundError(f"is not an array of numbers: it holds {what}")
     return value
 
 
 def first_rows(stream: IO[bytes], header: Header, count: int) -> Iterator[bytes]:
-    """Read the numbers of the first rows, as they are stored, in blocks of whole numbers.
+    """Read the first `count` rows in blocks of bytes, in storage order; no number is split.
 
-    The stream is at the first number. Raises `UnsoundError` where it ends before.
+    The stream must be at the first number. Raises `UnsoundError` if it ends early.
     """
     rows, *rest = header.shape
     run, gap, times = count * math.prod(rest) * header.itemsize, 0, 1
-    if header.fortran and count < rows:  # some of each column
+    if header.fortran and count < rows:  # a piece of each column
         run, gap, times = count * header.itemsize, (rows - count) * header.itemsize, math.prod(rest)
     for column in range(times):
         got = 0
@@ -140,32 +140,32 @@ def first_rows(stream: IO[bytes], header: Header, count: int) -> Iterator[bytes]
 
 
 def numbers_in(block: bytes, header: Header) -> tuple[Any, ...]:
-    """Read the numbers in a block, of Python's types."""
+    """Unpack the numbers in a block to Python numbers."""
     return struct.unpack(f"{header.order}{len(block) // header.itemsize}{header.format}", block)
 
 
 def first_rounded(block: bytes, header: Header) -> int | None:
-    """Find the first whole number of a block beyond 2^53 that no float64 holds, if any."""
+    """Return the index of the first integer in a block that float64 would round, or None."""
     if header.itemsize < 8 or header.format in "efd":
         return None
-    first, second = (0, 1) if header.order == ">" else (7, 6)  # the highest bytes
+    first, second = (0, 1) if header.order == ">" else (7, 6)  # the two most significant bytes
     signed = header.type[1] == "i"
     if all(
         second < 0x20 if first == 0 else signed and first == 0xFF and second >= 0xE0
         for first, second in set(zip(block[first::8], block[second::8], strict=True))
     ):
-        return None  # all are below 2^53 in size
+        return None  # all are below 2^53 in absolute value
     numbers = numbers_in(block, header)
     return next((at for at, number in enumerate(numbers) if int(float(number)) != number), None)
 
 
 def first_not_finite(block: bytes, header: Header) -> int | None:
-    """Find the first number of a block that is NaN or infinite, if any is."""
+    """Return the index of the first number in a block that is NaN or infinite, or None."""
     if header.format not in "efd":
         return None
     size = header.itemsize
     tops = block[0 if header.order == ">" else size - 1 :: size]
-    if not any(top in tops for top in TOPS[size]):
+    if not any(top in tops for top in NOT_FINITE_HIGH_BYTES[size]):
         return None
     numbers = numbers_in(block, header)
     return next((at for at, number in enumerate(numbers) if not math.isfinite(number)), None)

@@ -1,4 +1,4 @@
-"""NumPy archives of plain arrays. Object arrays are pickles, and refused."""
+"""NumPy .npz archives of number arrays. Object arrays are pickles, and are refused."""
 
 import math
 from collections import Counter
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ceflow.data.archives import Array, arrays, names_in, rows_of_array
-from ceflow.data.checks import MOST_CLASSES, Part, Survey, classes_of, extent_of
+from ceflow.data.checks import LARGEST_LABEL, Part, Survey, classes_of, extent_of
 from ceflow.data.dataset import (
     Dataset,
     Examples,
@@ -26,8 +26,8 @@ from ceflow.spec import Fault, Npz
 if TYPE_CHECKING:
     import numpy as np
 
-TRAIN, TEST = ("x", "y"), ("x_test", "y_test")
-"""What the arrays of the two parts are called."""
+TRAIN_ARRAYS, TEST_ARRAYS = ("x", "y"), ("x_test", "y_test")
+"""Array names of the training part and of the test part."""
 
 
 def extent(spec: Npz, folder: Path) -> Extent:
@@ -36,7 +36,7 @@ def extent(spec: Npz, folder: Path) -> Extent:
 
 def load(spec: Npz, folder: Path, seed: Seed) -> Dataset:
     size, path = extent(spec, folder), find(spec.path, folder)
-    parts = ((TRAIN, size.train), (TEST, size.test))
+    parts = ((TRAIN_ARRAYS, size.train), (TEST_ARRAYS, size.test))
     return Dataset(*(_examples(spec, path, names, count, size) for names, count in parts))
 
 
@@ -53,22 +53,22 @@ def _examples(spec: Npz, path: Path, names: tuple[str, str], count: int, size: E
     return Examples(_numbers(x, count), targets_of(ranks, len(numbers), spec.targets))
 
 
-First = Callable[[bytes, Header], int | None]
-"""Which number of a block is the first of a kind, if any is."""
+FindFirst = Callable[[bytes, Header], int | None]
+"""A function that returns the index of the first number of some kind in a block, or None."""
 
-UNFIT: tuple[tuple[First, str, str], ...] = (
+UNFIT_NUMBERS: tuple[tuple[FindFirst, str, str], ...] = (
     (first_not_finite, "a number that is not finite", "leave out such examples, or fill them in"),
     (
         first_rounded,
         "a whole number beyond 2^53, which would be rounded",
-        "subtract what all have in common, or save them as floats, rounded as they may be",
+        "subtract a common offset, or save them as floats if rounding is acceptable",
     ),
 )
-"""What examples may not hold, and what to do about it."""
+"""Numbers that examples must not hold: how to find them, their description, and the help."""
 
 
 def _numbers(array: Array, count: int) -> "np.ndarray":
-    """Read the first rows as float64, one row an example."""
+    """Read the first `count` examples as float64, one row per example."""
     import numpy as np
 
     header, at = array.header, 0
@@ -82,8 +82,8 @@ def _numbers(array: Array, count: int) -> "np.ndarray":
 
 
 def _survey(spec: Npz, path: Path) -> Survey:
-    train = _part(spec, path, TRAIN)
-    test = None if spec.test == 0 else _part(spec, path, TEST)
+    train = _part(spec, path, TRAIN_ARRAYS)
+    test = None if spec.test == 0 else _part(spec, path, TEST_ARRAYS)
     if train is None:
         raise _missing(path, "x")
     return Survey(str(path), train, test)
@@ -112,32 +112,32 @@ def _missing(path: Path, name: str) -> Exception:
 
 @remembered
 def _label_counts(path: Path, names: tuple[str, str]) -> Counter[int]:
-    """Count the examples that have each label, of any type of whole numbers."""
+    """Count the examples of each label; labels are integers of any type, or whole floats."""
     name, array = names[1], arrays(path, names)[names[1]]
     counts: Counter[float] = Counter()
     for block in rows_of_array(array, array.header.shape[0]):
         counts.update(numbers_in(block, array.header))
-        if len(counts) > 2 * MOST_CLASSES:
-            break  # no classes: one of them is too large
+        if len(counts) > 2 * LARGEST_LABEL:
+            break  # too many to be classes: `_labels_are_labels` reports the largest
     for number in counts:
         if not math.isfinite(number) or number % 1:
-            message = f"{name} of {path} must hold one integer label an example, not {number}"
+            message = f"{name} of {path} must hold one integer label per example, not {number}"
             raise data_error("CE302", message, "targets", 'use targets = "raw"')
     return Counter({int(number): count for number, count in counts.items()})
 
 
 def _faults(path: Path, given: list[Array], count: int) -> Iterator[Fault]:
-    """Say where the first rows hold numbers that are none."""
+    """Yield a fault for each array whose first `count` rows hold an unfit number."""
     for array in given:
         name = array.member.removesuffix(".npy")
-        for first, what, help in UNFIT:
+        for first, what, help in UNFIT_NUMBERS:
             if (row := _row_with(path, array, count, first)) is not None:
                 yield data_fault("CE302", f"{name}[{row}] of {path} holds {what}", help=help)
 
 
 @remembered
-def _row_with(path: Path, array: Array, count: int, first: First) -> int | None:
-    """Find the first row with a number of a kind."""
+def _row_with(path: Path, array: Array, count: int, first: FindFirst) -> int | None:
+    """Return the first row with a number that `first` finds, or None."""
     read = 0
     header, rest = array.header, math.prod(array.header.shape[1:])
     for block in rows_of_array(array, count):

@@ -1,8 +1,8 @@
-"""Equinox modules in NTK parameterisation: one example in, its outputs out.
+"""Equinox modules in NTK parameterisation, each a function of one example.
 
-`dense` and `convolution` are layers that are `weighted`, `functions` those without weights;
-`batch_norm` has state, `composed` modules are made of others. `types` makes numbers of any type
-floats.
+`dense` and `convolution` hold the layers with weights, derived from the base class in `weighted`.
+`functions` holds the layers without weights, `batch_norm` the layer with state, and `composed` the
+modules made of other modules. `types` converts numbers of any type to floats.
 """
 
 from ceflow._numbers import numbers

@@ -6,22 +6,23 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 BATCH = "batch"
-"""The name of the axis of `jax.vmap` that batches are along."""
+"""Name of the `jax.vmap` axis that runs over the examples of a batch."""
 
 Moments = tuple[Float[Array, " channels"], Float[Array, " channels"]]
 """Mean and variance of each channel."""
 
 
 class BatchNorm(eqx.nn.StatefulLayer):
-    """`h -> weight (h - mean) / sqrt(variance + eps) + bias`, each channel by itself.
+    """`h -> weight (h - mean) / sqrt(variance + eps) + bias`, computed per channel.
 
-    In training mean and variance are those of the batch and of all positions of the image, and the
-    running ones move by the share `momentum` to them (the variance with n - 1, as in PyTorch). The
-    batch is the axis of `jax.vmap` that is named `"batch"`. In inference (`eqx.nn.inference_mode`)
-    the running ones are used; before any training they are 0 and 1. Equinox's own layer is not
-    used: its running variance starts at 1 but is corrected as if it had started at 0.
+    In training, the mean and variance are taken over the batch and all positions of the image. The
+    running statistics are updated as `(1 - momentum) running + momentum batch`, with the unbiased
+    variance (n - 1), as in PyTorch. The batch is the `jax.vmap` axis named `"batch"`. In inference
+    (`eqx.nn.inference_mode`) the running statistics are used; they start at mean 0 and variance 1.
+    Equinox's own layer is not used: its running variance starts at 1 but is corrected as if it had
+    started at 0.
 
-    Raises `ValueError` in training outside of a batch, or where it holds one number a channel.
+    Raises `ValueError` in training if there is no batch axis, or only one number per channel.
 
     >>> norm, state = eqx.nn.make_with_state(BatchNorm)(2)
     >>> batched = jax.vmap(norm, axis_name="batch", in_axes=(0, None), out_axes=(0, None))
@@ -52,7 +53,7 @@ class BatchNorm(eqx.nn.StatefulLayer):
         *,
         key: Key[Array, ""] | None = None,
     ) -> tuple[Float[Array, "channels *positions"], eqx.nn.State]:
-        """Apply the layer; `key` is ignored, and there for `equinox.nn.Sequential`."""
+        """Apply the layer. `key` is ignored; `equinox.nn.Sequential` passes it."""
         running = state.get(self.statistics)
         moments = running if self.inference else _moments(x)
         if not self.inference:
@@ -66,8 +67,8 @@ class BatchNorm(eqx.nn.StatefulLayer):
         count = x[0].size * jax.lax.axis_size(BATCH)
         if count == 1:
             raise ValueError(
-                "BatchNorm in training mode was given one number a channel, which has no variance;"
-                " give it a larger batch"
+                "BatchNorm in training mode was given one number per channel, which has no"
+                " variance; give it a larger batch"
             )
         measured = mean, variance * (count / (count - 1))
         share = self.momentum
@@ -76,9 +77,10 @@ class BatchNorm(eqx.nn.StatefulLayer):
 
 
 def _moments(x: Array) -> Moments:
-    """Compute mean and variance of the batch.
+    """Compute the mean and variance of the batch.
 
-    The variance is from differences: a difference of squares would lose digits."""
+    The variance is the mean squared difference from the mean: E[x^2] - E[x]^2 would lose digits.
+    """
     axes = tuple(range(1, x.ndim))
     try:
         mean = jax.lax.pmean(x.mean(axis=axes), BATCH)
@@ -91,5 +93,5 @@ def _moments(x: Array) -> Moments:
 
 
 def _along(values: Float[Array, " channels"], x: Array) -> Array:
-    """Shape one number a channel to go with an image."""
+    """Reshape one number per channel so that it broadcasts over an image."""
     return values.reshape(-1, *(1,) * (x.ndim - 1))

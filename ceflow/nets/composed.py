@@ -1,4 +1,4 @@
-"""Modules made of modules: residual connections, ensembles, and networks with frozen state."""
+"""Modules made of other modules: residual connections, ensembles, networks with frozen state."""
 
 import math
 from collections.abc import Callable
@@ -10,19 +10,22 @@ from jaxtyping import Array, Float, Key
 
 
 def is_stateful(module: Any) -> bool:
-    """Tell whether a module takes a state and gives a new one."""
+    """Return whether a module takes a state and returns a new one."""
     return isinstance(module, eqx.nn.StatefulLayer) and module.is_stateful()
 
 
 def apply(module: Any, x: Array, state: Any) -> tuple[Array, Any]:
-    """Apply a module to one example: give outputs and the state after, the same if it has none."""
+    """Apply a module to one example; return its outputs and the new state.
+
+    A module without state returns the state unchanged.
+    """
     return module(x, state) if is_stateful(module) else (module(x), state)
 
 
 class Frozen(eqx.Module):
-    """A network at inference with the state it has: one example in, its outputs out.
+    """A network in inference mode, with its state fixed: a function of one example.
 
-    The state is constant: it is no parameter, and has no gradient.
+    The state is a constant: it is not a parameter and has no gradient.
 
     >>> from ceflow.nets import BatchNorm
     >>> norm, state = eqx.nn.make_with_state(BatchNorm)(2)
@@ -45,9 +48,9 @@ class Frozen(eqx.Module):
 
 
 class Residual(eqx.nn.StatefulLayer):
-    """`h -> shortcut(h) + body(h)`; the shortcut is the identity where it is None.
+    """`h -> shortcut(h) + body(h)`; the shortcut is the identity if it is None.
 
-    With state, as `equinox.nn.Sequential`, where a branch has one.
+    The module takes and returns a state, like `equinox.nn.Sequential`, if one of its branches does.
 
     >>> import jax
     >>> from ceflow.nets import Dense
@@ -63,7 +66,7 @@ class Residual(eqx.nn.StatefulLayer):
         self.shortcut = shortcut
 
     def is_stateful(self) -> bool:
-        """Tell whether a branch has state."""
+        """Return whether a branch has state."""
         return is_stateful(self.body) or is_stateful(self.shortcut)
 
     def __call__(
@@ -73,9 +76,10 @@ class Residual(eqx.nn.StatefulLayer):
         *,
         key: Key[Array, ""] | None = None,
     ) -> Any:
-        """Add both branches; give the new state too, if any.
+        """Return the sum of both branches, and the new state if one was given.
 
-        `key` is ignored, and there for `equinox.nn.Sequential`."""
+        `key` is ignored; `equinox.nn.Sequential` passes it.
+        """
         straight, after = (x, state) if self.shortcut is None else apply(self.shortcut, x, state)
         bent, after = apply(self.body, x, after)
         return straight + bent if state is None else (straight + bent, after)
@@ -84,8 +88,8 @@ class Residual(eqx.nn.StatefulLayer):
 class Ensemble(eqx.nn.StatefulLayer):
     """`F(x) = (1/sqrt(m)) sum_j F_j(x)` over m independent members (CE eq. 4).
 
-    `members` is one module whose arrays carry a leading axis of length m, and so do the arrays of
-    their state, if they have one.
+    `members` is a single module whose arrays have a leading axis of length m. If the members have
+    state, its arrays have that axis too.
 
     >>> from ceflow.nets import Dense
     >>> pair = Ensemble(lambda key: Dense(3, 2, key=key), 2, key=jax.random.key(0))
@@ -103,7 +107,7 @@ class Ensemble(eqx.nn.StatefulLayer):
         self.multiplicity = multiplicity
 
     def is_stateful(self) -> bool:
-        """Tell whether its members have state."""
+        """Return whether the members have state."""
         return is_stateful(self.members)
 
     def __call__(
@@ -113,7 +117,7 @@ class Ensemble(eqx.nn.StatefulLayer):
         *,
         key: Key[Array, ""] | None = None,
     ) -> Any:
-        """Sum the members' outputs for one example, scaled; give the new state too, if any."""
+        """Return the scaled sum of the members' outputs, and the new state if one was given."""
         own = None if state is None else state.substate(self.members)
         each = eqx.filter_vmap(
             lambda member, own: apply(member, x, own), in_axes=(eqx.if_array(0), 0)

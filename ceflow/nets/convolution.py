@@ -1,4 +1,4 @@
-"""The convolution in NTK parameterisation, grouped or not."""
+"""The convolution in NTK parameterisation, with optional groups."""
 
 import math
 
@@ -13,10 +13,12 @@ from ceflow.nets.weighted import Weighted
 class Convolution(Weighted):
     """`h -> sqrt(c/fan_in) W * h + sqrt(b) beta` on an image, entries of W, beta iid N(0, 1).
 
-    `fan_in = kernel^2 channels_in / groups` (CE section 4.2). `padding` zeros on every side, by
-    default `kernel // 2`, so that an odd kernel at stride 1 keeps the size of the image; below 0
-    the image is cut. In `standard` parameterisation it computes `W * h + beta`, and they start with
-    the variances `c/fan_in` and `b/fan_in`. One example in, one out.
+    `c` is `weight_variance`, `b` is `bias_variance`, and `fan_in = kernel^2 channels_in / groups`
+    (CE section 4.2). `padding` is the number of zeros added on every side, by default
+    `kernel // 2`, so that an odd kernel at stride 1 keeps the size of the image; a negative padding
+    crops the image. In `standard` parameterisation the layer computes `W * h + beta`, with initial
+    variances `c/fan_in` of W and `b/fan_in` of beta. It takes one example; batch it with
+    `jax.vmap`.
 
     >>> convolution = Convolution(4, 6, kernel=3, groups=2, key=jax.random.key(0))
     >>> convolution(jnp.ones((4, 8, 8))).shape
@@ -43,7 +45,7 @@ class Convolution(Weighted):
     ):
         if channels_in % groups or channels_out % groups:
             raise ValueError(
-                f"{channels_in} channels in and {channels_out} out cannot be split into"
+                f"{channels_in} input and {channels_out} output channels cannot be split into"
                 f" {groups} groups"
             )
         self.stride = stride
@@ -53,13 +55,13 @@ class Convolution(Weighted):
 
     @property
     def fan_in(self) -> int:
-        """Inputs of one output."""
+        """Number of inputs that each output depends on."""
         return math.prod(self.weight.shape[-3:])
 
     def __call__(
         self, x: Float[Array, "channels_in height width"], *, key: Key[Array, ""] | None = None
     ) -> Float[Array, "channels_out height_out width_out"]:
-        """Apply the layer; `key` is ignored, and there for `equinox.nn.Sequential`."""
+        """Apply the layer. `key` is ignored; `equinox.nn.Sequential` passes it."""
         channels = self.weight.shape[1] * self.groups
         if x.ndim != 3 or len(x) != channels:
             raise ValueError(
@@ -83,7 +85,7 @@ class Convolution(Weighted):
         )[0]
 
     def _as_products(self, x: Array) -> Array:
-        """Compute the same by one matrix product a group, of weights with the shifted images."""
+        """Compute the convolution as one matrix product per group: weights times shifted images."""
         patches = shifted(x, self.weight.shape[-1], self.stride, self.padding)
         size, grouped = patches.shape[-2:], (self.groups, self.weight.shape[1])
         h = patches.reshape(-1, *grouped, math.prod(size))
@@ -94,7 +96,7 @@ class Convolution(Weighted):
 def shifted(
     x: Float[Array, "channels height width"], kernel: int, stride: int, padding: int
 ) -> Float[Array, "offsets channels height_out width_out"]:
-    """Shift the padded image to what every offset of the kernel sees of it, row by row."""
+    """Stack the shifted images that the kernel's offsets multiply, offsets in row-major order."""
     edge = (padding, padding, 0)
     padded = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), edge, edge))
     height, width = ((size - kernel) // stride * stride + 1 for size in padded.shape[1:])

@@ -1,4 +1,4 @@
-"""Layers without weights: the activations of the language, and pooling."""
+"""Layers without weights: the activations that specs can name, and pooling."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 
 def linear(x: Array) -> Array:
-    """Give the input itself: a deep linear network."""
+    """Return the input: the activation of deep linear networks."""
     return x
 
 
@@ -26,13 +26,13 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "softplus": jax.nn.softplus,
     "silu": jax.nn.silu,
 }
-"""The activations of the language, by name."""
+"""Activation functions by the names that specs use."""
 
 
 def average_pool(
     x: Float[Array, "channels height width"], window: int
 ) -> Float[Array, "channels height_out width_out"]:
-    """Average over windows side by side; what does not fill a window is left out.
+    """Average over adjacent windows; positions that do not fill a window are dropped.
 
     >>> average_pool(jnp.arange(16.0).reshape(1, 4, 4), 2)[0]
     Array([[ 2.5,  4.5],
@@ -46,7 +46,7 @@ def average_pool(
 def max_pool(
     x: Float[Array, "channels height width"], window: int, stride: int
 ) -> Float[Array, "channels height_out width_out"]:
-    """Take the maximum over windows at every stride, which reach out of the image by half a window.
+    """Take the maximum over windows `stride` apart; the image is padded by half a window.
 
     >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4), 3, 2)[0]
     Array([[ 5.,  7.],

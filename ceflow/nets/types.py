@@ -1,4 +1,4 @@
-"""Numbers of any type as the floats that networks and their kernels are computed in."""
+"""Conversion of numbers of any type to the floats that networks and kernels compute with."""
 
 import math
 from typing import Any
@@ -13,17 +13,17 @@ from ceflow._numbers import numbers
 
 
 def is_whole(x: Any) -> bool:
-    """Tell whether an array holds whole numbers or bools."""
+    """Return whether an array holds integers or bools."""
     return jnp.issubdtype(x.dtype, jnp.integer) or x.dtype == bool
 
 
 def is_narrow(dtype: Any) -> bool:
-    """Tell whether numbers are floats of under 32 bits, whose products overflow and round."""
+    """Return whether a type is a float of fewer than 32 bits, too coarse to compute kernels in."""
     return jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32
 
 
 def wider(dtype: Any) -> Any:
-    """Give the type to compute in: float32 for floats of fewer bits, any other as it is.
+    """Return the type to compute in: float32 for narrower floats, otherwise the type itself.
 
     >>> wider(jnp.float16), wider(jnp.float32)
     (dtype('float32'), dtype('float32'))
@@ -34,19 +34,19 @@ def wider(dtype: Any) -> Any:
 def floats(x: ArrayLike, whole: Any = float) -> Float[Array, "..."]:
     """Convert numbers to floats of 32 bits or more.
 
-    Whole numbers and bools become floats of the type `whole`, by default JAX's own: products of
-    pixels in uint8 wrap at 256. float16 and bfloat16 become float32. Other types stay.
+    Integers and bools become floats of type `whole`, by default JAX's default float: products of
+    uint8 pixels would wrap around at 256. float16 and bfloat16 become float32. Other types stay.
 
     >>> import numpy as np
     >>> print(floats(np.array([200, 100], np.uint8)) ** 2)
     [40000. 10000.]
 
-    Raises `ValueError` for what holds no numbers, and where the type of the floats, which is
-    float32 unless JAX has those of 64 bits, cannot hold them.
+    Raises `ValueError` if x does not hold real numbers, or if they are out of the range of the
+    float type (float32, unless 64-bit floats are enabled in JAX).
     """
     given = numbers(x)
     if not isinstance(given, jax.Array):
-        # JAX would cut integers of 64 bits to 32.
+        # JAX would truncate 64-bit integers to 32 bits.
         _check_held(given, jax.dtypes.canonicalize_dtype(given.dtype))
         exact = jnp.asarray(given.astype(float), whole) if is_whole(given) else given
         given = jnp.asarray(exact)
@@ -54,7 +54,7 @@ def floats(x: ArrayLike, whole: Any = float) -> Float[Array, "..."]:
 
 
 def _check_held(given: np.ndarray, dtype: Any) -> None:
-    """Raise `ValueError` where finite numbers would become infinite, or all of them zeros."""
+    """Raise `ValueError` if the type would make finite numbers infinite, or all of them zero."""
     if given.dtype.itemsize <= jnp.dtype(dtype).itemsize or is_whole(given) or not given.size:
         return
     largest, facts = float(np.abs(given).max()), jnp.finfo(dtype)
@@ -69,12 +69,13 @@ def _check_held(given: np.ndarray, dtype: Any) -> None:
 def examples(
     name: str, x: ArrayLike, shape: tuple[int, ...], whole: Any = float
 ) -> Float[Array, "n ..."]:
-    """Check a batch of examples of this shape, and make it floats; traced ones may hold anything.
+    """Check a batch of examples of the given shape, and convert it to floats.
 
     >>> examples("x", [[1, 2]], (2,)).shape
     (1, 2)
 
-    Raises `ValueError`, which calls them `name`, where they are not that, not real or not finite.
+    `name` is what messages call the batch. Raises `ValueError` if the examples have another shape,
+    or are not real or not finite. Under `jax.jit`, non-finite examples are not reported.
     """
     given = numbers(x)
     if tuple(given.shape[1:]) != shape or not given.ndim:

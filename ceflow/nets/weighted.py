@@ -1,4 +1,4 @@
-"""What layers with weights share: how those are drawn, and where their scale is."""
+"""The base class of layers with weights: it draws the weights and scales them."""
 
 import math
 from abc import abstractmethod
@@ -9,7 +9,11 @@ from jaxtyping import Array, Float, Key
 
 
 class Weighted(eqx.Module):
-    """A layer of weights and biases, whose scale is in front of them or, if `standard`, in them."""
+    """A layer with weights and biases.
+
+    In NTK parameterisation its arrays are standard normal, and their scale is applied in the
+    forward pass; in `standard` parameterisation the initial arrays are scaled.
+    """
 
     weight: Float[Array, "outputs ..."]
     bias: Float[Array, " outputs"] | None
@@ -39,18 +43,18 @@ class Weighted(eqx.Module):
     @property
     @abstractmethod
     def fan_in(self) -> int:
-        """Inputs of one output."""
+        """Number of inputs that each output depends on."""
 
     def factors(self) -> tuple[float, float]:
-        """Give the factors of weights and biases: sqrt(c/fan_in) and sqrt(b), or 1."""
+        """Return the factors of weights and biases: sqrt(c/fan_in), sqrt(b), or 1 if `standard`."""
         if self.standard:
             return 1.0, 1.0
         return math.sqrt(self.weight_variance / self.fan_in), math.sqrt(self.bias_variance)
 
     def initial(self) -> tuple[Array, Array | None]:
-        """Scale standard normal weights and biases to what the layer starts with.
+        """Scale standard normal weights and biases to the layer's initial ones.
 
-        In `standard` parameterisation those have the variances c/fan_in and b/fan_in.
+        In `standard` parameterisation they have variances c/fan_in and b/fan_in.
         """
         if not self.standard:
             return self.weight, self.bias

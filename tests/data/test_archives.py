@@ -94,7 +94,7 @@ def test_targets_take_as_much_memory_as_they_are_large(tmp_path: Path):
 )
 @pytest.mark.parametrize("targets", ["one-hot", "signed"])
 def test_labels_that_are_no_whole_numbers_are_refused(y: Any, targets: Any, tmp_path: Path):
-    with pytest.raises(SpecError, match="one integer label an example, not") as caught:
+    with pytest.raises(SpecError, match="one integer label per example, not") as caught:
         labels(tmp_path, np.array(y), targets)
     assert caught.value.faults[0].path == ("data", "targets")
 
