@@ -1,4 +1,4 @@
-"""The comparisons that are gathered over the runs of a sweep."""
+"""Comparisons between the runs of a sweep."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,45 +13,47 @@ if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
 OF_HISTORIES = ("view", "smooth", "level")
-"""Keys that say something of what is recorded from moment to moment only."""
+"""Keys that are allowed only when quantities over time (histories) are collected."""
 
 
 class Collect(Spec):
-    """A comparison of the runs of a sweep: of each one number against another, or its history."""
+    """A comparison of the runs of a sweep: one number per run against another, or one history per
+    run.
+    """
 
     x: str
-    """A swept path, as `"model.multiplicity"`, whose values are numbers; an array of equal ones
-    counts as that number. Or, for [histories](sweeps.md#histories), what a stage records from
-    moment to moment, as `"stages.train.step"`."""
+    """A swept path such as `"model.multiplicity"`, whose values are numbers; an array of equal
+    numbers counts as that number. For [histories](sweeps.md#histories): a quantity that a stage
+    records over time, such as `"stages.train.step"`."""
     y: str
-    """`"stages.NAME.KEY"`: a number among the results of a stage; of histories, one that the stage
-    of x records from moment to moment."""
+    """`"stages.NAME.KEY"`: a number in the results of a stage. For histories: a quantity that the
+    stage of x records over time."""
     by: str | None = None
-    """Another swept path: a curve, and a fit, for each of its values; of histories, what names each
-    run's curve."""
+    """Another swept path: each of its values gets its own curve and fit. For histories: the path
+    whose values label the runs' curves."""
     fit: Literal["none", "power"] = "none"
     """`power`: y = factor x^slope, by least squares of log y on log x."""
     view: Literal["curves", "heatmap"] = "curves"
-    """Of histories: `curves` over common axes, or a `heatmap` with a row for each run, x to the
-    right and y as a colour."""
+    """Histories only: `curves` over common axes, or a `heatmap` with one row per run, x to the
+    right and y as the colour."""
     smooth: Count | None = None
-    """Of histories: y at evenly spaced x over the range of all runs, then the mean of both over so
-    many neighbours (BN appendix D.4)."""
+    """Histories only: resample y at evenly spaced x over the range of all runs, then take a moving
+    average of x and y over this many points (BN appendix D.4)."""
     level: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    """Of histories: a table of the first x at which each run comes to this y."""
+    """Histories only: add a table of the first x at which each run reaches this y."""
 
     @property
     def result(self) -> tuple[str, ...]:
-        """Stage and keys of y among the results."""
+        """Path of y in the results: the stage, then the keys."""
         return tuple(self.y.split(".")[1:])
 
     def of_histories(self, document: "Document") -> bool:
-        """Tell whether it gathers what is recorded from moment to moment."""
+        """Tell whether x and y are quantities recorded over time."""
         swept = document.sweep.paths if document.sweep else ()
         return self.x.startswith("stages.") and self.x not in swept
 
     def faults_in(self, document: "Document") -> list[Fault]:
-        """Find what is wrong with it in its document."""
+        """List the faults of this comparison in its document."""
         if document.sweep is None:
             message = "there is nothing to collect without a sweep"
             return [Fault("CE202", message, part="key", help="add a [sweep] table")]
@@ -85,7 +87,7 @@ class Collect(Spec):
                 yield Fault("CE201", f"{rest[0]!r} is no stage", (key,), help=help)
 
     def _measured_faults(self, document: "Document") -> Iterator[Fault]:
-        """Find what is measured of examples or labels that the data do not have."""
+        """Find quantities that need test examples or class labels, if the data have none."""
         swept = document.sweep.paths if document.sweep else ()
         if document.data is None or any(path.startswith("data") for path in swept):
             return
@@ -105,9 +107,10 @@ class Collect(Spec):
             yield Fault("CE202", message, ("fit",), "key", "sweep over more, or leave fit out")
 
     def _recorded_faults(self, document: "Document") -> Iterator[Fault]:
-        """Find what is wrong with the quantities of its histories, of x first.
+        """Find quantities that are not recorded over time, starting with x.
 
-        That may be a swept path that is misspelt."""
+        An unknown x may also be a misspelt swept path.
+        """
         swept = document.sweep.paths if document.sweep else ()
         (stage, x), (of_y, y) = (history_path(path) for path in (self.x, self.y))
         known, judged = document.stages[stage].recorded(), f"stages.{stage}.record" not in swept
@@ -143,14 +146,14 @@ class Collect(Spec):
 
 
 def _is_number(value: Any) -> bool:
-    """Tell whether it has a place on an axis."""
+    """Tell whether a value can be drawn on an axis."""
     if isinstance(value, list | tuple) and value and all(item == value[0] for item in value):
         value = value[0]
     return value == "inf" or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def history_path(path: str) -> tuple[str, str]:
-    """Split a path into stage and quantity.
+    """Split a path into its stage and quantity.
 
     >>> history_path("stages.train.step")
     ('train', 'step')
@@ -160,7 +163,7 @@ def history_path(path: str) -> tuple[str, str]:
 
 
 def at_path(tree: Any, path: str) -> Any:
-    """Find the value at a dotted path of a tree; None where there is none. Keys may have dots.
+    """Find the value at a dotted path of a tree, or None. Keys may contain dots.
 
     >>> at_path({"model": {"widths": [3]}}, "model.widths")
     [3]

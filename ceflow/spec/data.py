@@ -1,4 +1,4 @@
-"""Data: where examples come from. How each source is read is in `ceflow.data`."""
+"""Data: the sources of examples. `ceflow.data` reads them."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -23,33 +23,33 @@ __all__ = [
 
 
 class DataSpec(Spec):
-    """The questions that every source answers, so that stages ask it and do not test its type."""
+    """The properties that every source has, so that stages need not test its type."""
 
     count_key: ClassVar[str] = "train"
     """The key that says how many training examples there are."""
     square: ClassVar[float | None] = None
-    """The mean square of an input as it is read, where that is known."""
+    """Mean square of the raw inputs, if it is known."""
     in_files: ClassVar[bool] = False
-    """True where it is read from files, whose headers say how much there is."""
+    """True if the data are read from files, whose headers tell their sizes."""
     is_circle: ClassVar[bool] = False
-    """True where inputs lie on a circle in order, so that kernels have a profile over angles."""
+    """True if the inputs lie in order on a circle, so that kernels have a profile over angles."""
     counts_examples: ClassVar[bool] = False
-    """True where numbers of examples that are left out are those of all there are."""
+    """True if an omitted number of examples means all that the files hold."""
     targets_given: ClassVar[bool] = True
-    """True where there are targets to learn, so that a model must have as many outputs."""
+    """True if there are targets to learn, so that the model must have as many outputs."""
 
     @property
     def train_count(self) -> int | None:
-        """The number of training examples, as far as the document says."""
+        """Number of training examples, or None if the document does not say."""
         return getattr(self, self.count_key)
 
     @property
     def has_classes(self) -> bool:
-        """True where targets say which class an example is of."""
+        """True if the targets are class labels."""
         return False
 
     def mean_square(self, inputs: int) -> float | None:
-        """Give the mean square of an input as a network sees it, where that is known."""
+        """Return the mean square of the inputs as the network sees them, or None if unknown."""
         return self.square
 
 
@@ -57,10 +57,10 @@ class Source(DataSpec):
     """The keys that every source of data has."""
 
     normalise: Literal["none", "unit", "standard"] = "none"
-    """What is done to each input first: `unit` divides it by its norm; `standard` gives each
-    coordinate mean 0 and variance 1 over the training examples: see [inputs](data.md#inputs)."""
+    """Normalisation of each input: `unit` divides it by its norm; `standard` gives each coordinate
+    mean 0 and variance 1 over the training examples: see [inputs](data.md#inputs)."""
     scale: Positive = 1.0
-    """A factor on the inputs, after `normalise`."""
+    """Factor applied to the inputs after `normalise`."""
 
     def mean_square(self, inputs: int) -> float | None:
         square = {"unit": 1 / inputs, "standard": 1.0}.get(self.normalise, self.square)
@@ -75,8 +75,8 @@ class Labelled(Source):
     test: Natural | None = None
     """Number of test examples; all by default."""
     targets: Literal["one-hot", "signed", "raw"] = "one-hot"
-    """What becomes of labels. `one-hot`: one output a class; `signed`: -1 and 1 for two classes;
-    `raw`: the label as a number: see [targets](data.md#targets)."""
+    """How labels become targets. `one-hot`: one output per class; `signed`: -1 and 1 for two
+    classes; `raw`: the label as a number: see [targets](data.md#targets)."""
 
     counts_examples: ClassVar = True
 
@@ -91,7 +91,7 @@ class Files(Labelled):
     in_files: ClassVar = True
 
     path: str
-    """A folder. It is looked for beside the document, then in the folder that CEFLOW_DATA names:
+    """The folder. It is searched for beside the document, then in the folder named by CEFLOW_DATA:
     see [paths](data.md#paths)."""
 
 
@@ -101,57 +101,61 @@ class Digits(Labelled):
     source: Literal["digits"] = "digits"
     """Handwritten digits, 8 x 8."""
     classes: Names | None = None
-    """Keep only these digits, in quotes as `["3", "8"]`; class 0 is the first named. All ten by
+    """Keep only these digits, quoted as in `["3", "8"]`; class 0 is the first one named. All ten by
     default."""
     train: Count | None = None
-    """Number of training examples; four fifths of all by default, rounded down."""
+    """Number of training examples; by default four fifths of all, rounded down."""
     test: Natural | None = None
-    """Number of test examples; all that are left by default."""
+    """Number of test examples; by default all that remain."""
 
     square: ClassVar = 0.24
 
 
 class Idx(Files):
-    """MNIST and its kin: IDX files, plain or gzipped; pixels in [0, 1], the files' order kept."""
+    """MNIST and similar data sets: IDX files, plain or gzipped; pixels in [0, 1], in the order of
+    the files.
+    """
 
     source: Literal["idx"] = "idx"
-    """IDX files, as MNIST's."""
+    """IDX files, such as those of MNIST."""
     path: str = "mnist"
-    """The folder with train-images-idx3-ubyte and the other three, each plain or gzipped. It is
-    looked for beside the document, then in the folder that CEFLOW_DATA names: see
+    """The folder with train-images-idx3-ubyte and the other three files, each plain or gzipped. It
+    is searched for beside the document, then in the folder named by CEFLOW_DATA: see
     [paths](data.md#paths)."""
     classes: Names | None = None
-    """Keep only these labels, in quotes as `["3", "8"]`; class 0 is the first named. All numbers
-    from 0 to the largest training label by default."""
+    """Keep only these labels, quoted as in `["3", "8"]`; class 0 is the first one named. By default
+    all numbers from 0 to the largest training label."""
 
     square: ClassVar = 0.1  # MNIST's
 
 
 class Cifar10(Files):
-    """CIFAR-10 in its binary version; pixels in [0, 1], channel first, batches of any length."""
+    """CIFAR-10 in its binary version; pixels in [0, 1], channels first; batch files of
+    any length.
+    """
 
     source: Literal["cifar10"] = "cifar10"
     """CIFAR-10, binary version."""
     path: str = "cifar-10-batches-bin"
-    """The folder with `data_batch_*.bin` and `test_batch.bin`. It is looked for beside the
-    document, then in the folder that CEFLOW_DATA names: see [paths](data.md#paths)."""
+    """The folder with `data_batch_*.bin` and `test_batch.bin`. It is searched for beside the
+    document, then in the folder named by CEFLOW_DATA: see [paths](data.md#paths)."""
     classes: Names | None = None
-    """Keep only these of airplane, automobile, bird, cat, deer, dog, frog, horse, ship and truck,
-    as `["deer", "dog"]`; class 0 is the first named. All ten by default."""
+    """Keep only these classes, as in `["deer", "dog"]`, out of airplane, automobile, bird, cat,
+    deer, dog, frog, horse, ship and truck; class 0 is the first one named. All ten by default."""
 
     square: ClassVar = 0.25
 
 
 class Npz(Files):
-    """Arrays of your own: `x` and `y`, and where there is a test set `x_test` and `y_test`."""
+    """Your own arrays: `x` and `y`, and `x_test` and `y_test` if there is a test set."""
 
     source: Literal["npz"] = "npz"
     """A NumPy archive."""
     path: str
-    """The file, as `numpy.savez` writes it. It is looked for beside the document, then in the
-    folder that CEFLOW_DATA names: see [paths](data.md#paths)."""
+    """The file, in the format of `numpy.savez`. It is searched for beside the document, then in the
+    folder named by CEFLOW_DATA: see [paths](data.md#paths)."""
     targets: Literal["one-hot", "signed", "raw"] = "raw"
-    """`raw`: y as it is; `one-hot` and `signed` take y as labels: see
+    """How `y` becomes targets. `raw`: as it is; `one-hot` and `signed`: y holds class labels: see
     [targets](data.md#targets)."""
 
 
@@ -173,8 +177,9 @@ class Gaussian(Source):
 
 
 class DeepGp(Source):
-    """A regression that is hard enough: standard normal inputs, and targets from one draw of a deep
-    Gaussian process (BN appendix D.4.1), of mean 0 and variance 1 over the training examples."""
+    """A hard regression problem: standard normal inputs, and targets from one draw of a deep
+    Gaussian process (BN appendix D.4.1), with mean 0 and variance 1 over the training examples.
+    """
 
     source: Literal["deep-gp"] = "deep-gp"
     """Targets drawn from a deep Gaussian process."""
@@ -187,25 +192,26 @@ class DeepGp(Source):
     test: Natural = 2000
     """Number of test examples."""
     layers: Count = 2
-    """Gaussian processes, each of the values of the one before."""
+    """Number of Gaussian processes in sequence; each takes the values of the one before."""
     hidden: Count = 20
-    """Functions in each layer but the last."""
+    """Number of functions in each layer except the last."""
     length: Positive = 2.0
-    """How far a function stays the same: the covariance is exp(-|x - x'|^2/(2 `length`^2 d)), d the
-    numbers in x."""
+    """Length scale of the functions: the covariance is exp(-|x - x'|^2/(2 `length`^2 d)), with d
+    the dimension of x."""
 
     square: ClassVar = 1.0
 
 
 class Circle(DataSpec):
-    """Points (cos t, sin t) at equal steps of the angle t over [-pi, pi], as in CE figure 2."""
+    """Points (cos t, sin t) at equally spaced angles t in [-pi, pi], as in CE figure 2."""
 
     source: Literal["circle"] = "circle"
     """Points on a circle."""
     points: Count = 100
     """Number of points, both ends of the range included."""
     outputs: Count = 1
-    """Dimension of the targets, which are standard normal. The model may say another number."""
+    """Dimension of the targets, which are standard normal. The number of outputs that the model
+    sets takes precedence."""
     scale: Positive = 1.0
     """Radius of the circle."""
 

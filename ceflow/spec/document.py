@@ -1,4 +1,4 @@
-"""A document: the whole of what a user wrote."""
+"""The document: everything that a user wrote."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from ceflow.spec.sweep import Sweep, variants
 DEVICES = frozenset(
     ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)))
 )
-"""Names that no file can have on Windows."""
+"""File names that Windows reserves for devices."""
 
 
 def _no_device(name: str) -> str:
@@ -41,7 +41,7 @@ VERSION = 1
 
 
 class Document(Spec):
-    """A network, data, and what is done with them, in order.
+    """A network, data, and the stages to run, in order.
 
     >>> from ceflow.spec import Document, Mlp, Search
     >>> Document(model=Mlp(widths=[500, 500]), stages={"best": Search(alpha=3.4)}).name
@@ -51,24 +51,23 @@ class Document(Spec):
     ceflow: Annotated[int, Field(ge=VERSION, le=VERSION)] = VERSION
     """Version of the language."""
     name: Name = "untitled"
-    """Names the run, and its folder below `runs/`."""
+    """Name of the run, and of its folder below `runs/`."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """The one seed that all random numbers of the run come from."""
+    """The seed from which all random numbers of the run are derived."""
     precision: Literal["float32", "float64"] = "float64"
-    """Of the arrays that JAX computes with. The methods `exact` and `sample` of a variance stage
-    always work in float64."""
+    """Precision of the arrays that JAX computes with. The methods `exact` and `sample` of a
+    variance stage always use float64."""
     data: Data | None = None
-    """Where examples come from: see [data](data.md). Kernel, flow and train stages need it."""
+    """Source of the examples: see [data](data.md). Kernel, flow and train stages need it."""
     model: Model
-    """The network that stages act on, and the baseline of a search, multiplicity included: see
-    [models](models.md)."""
+    """The network that the stages act on. It is also the baseline of a search, multiplicity
+    included: see [models](models.md)."""
     stages: dict[Name, Stage] = Field(default_factory=dict)
-    """What is done, in the order written; each key is the name of a stage: see
-    [stages](stages.md)."""
+    """Stages to run, in the order written; each key names a stage: see [stages](stages.md)."""
     sweep: Sweep | None = None
-    """Many runs from this one document: see [sweeps](sweeps.md)."""
+    """Values to vary, which make many runs out of this document: see [sweeps](sweeps.md)."""
     collect: dict[Name, Collect] = Field(default_factory=dict)
-    """What is gathered over the runs of a sweep; each key names a table and its figure: see
+    """Comparisons between the runs of a sweep; each key names a table and its figure: see
     [collect](sweeps.md#collect)."""
 
     _origin: Origin | None = PrivateAttr(None)
@@ -86,7 +85,7 @@ class Document(Spec):
 
     @property
     def _order(self) -> tuple[tuple[str, ...], ...]:
-        """The names in each table whose order means something."""
+        """The names in each table whose order matters."""
         return (
             tuple(self.stages),
             tuple(self.collect),
@@ -95,14 +94,14 @@ class Document(Spec):
 
     @property
     def origin(self) -> Origin | None:
-        """The texts it was read from; None for a document built in Python."""
+        """The texts that the document was read from; None if it was built in Python."""
         return self._origin
 
     def faults(self) -> list[Fault]:
         return list(self.examine().faults)
 
     def examine(self) -> "Examined":
-        """Look for what is wrong in its meaning; of a sweep in that of all its documents."""
+        """Find the semantic faults of the document, and of all documents of its sweep."""
         faults, documents = self._faults(), {}
         if not faults and self.sweep is not None:
             faults = [fault.below("sweep") for fault in self.sweep.faults()]
@@ -113,7 +112,7 @@ class Document(Spec):
         return Examined(self, tuple(faults or self._collect_faults()), documents)
 
     def _faults(self) -> list[Fault]:
-        """Find what is wrong but for its sweep and what is collected over it."""
+        """List the semantic faults, except those of the sweep and of the comparisons over it."""
         faults = [fault.below("model") for fault in self.model.faults()]
         faults += self._name_faults()
         earlier: dict[str, Stage] = {}
@@ -129,7 +128,7 @@ class Document(Spec):
         return [*faults, *float32_faults(self)]
 
     def _name_faults(self) -> Iterator[Fault]:
-        """Find names that would give one file to two."""
+        """Find names that would make two things use the same file."""
         for table, names in (("stages", self.stages), ("collect", self.collect)):
             taken: dict[str, str] = {}
             for name in names:
@@ -153,7 +152,7 @@ class Document(Spec):
 
 @dataclass(frozen=True)
 class Examined:
-    """A document, what is wrong in its meaning, and the documents of its sweep by name."""
+    """A document with its semantic faults, and the documents of its sweep by name."""
 
     document: Document
     faults: tuple[Fault, ...] = ()

@@ -1,4 +1,4 @@
-"""Many documents from one: values for some of its keys."""
+"""Sweeps: many documents made from one, with values for some of its keys."""
 
 import copy
 import itertools
@@ -19,21 +19,23 @@ if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
 MOST_RUNS = 1000
-"""Documents that a sweep may stand for."""
+"""Maximum number of runs of a sweep."""
 
 MOST_PATHS = 20
-"""Paths that a sweep may vary."""
+"""Maximum number of swept paths."""
 
 LONGEST_NAME = 100
-"""Characters of a run's name that say its values."""
+"""Maximum characters of a run's name; a hash stands for the rest."""
 
 MOST_VALUES = 100_000
-"""Values that the documents of a sweep may hold together."""
+"""Maximum number of values that all documents of a sweep may hold together."""
 
 
 class Sweep(Spec):
-    """A run for every combination of values (`grid`), or for the first of each, the second, ...
-    (`zip`). Every other key is a path in the document, in quotes, with the values it takes."""
+    """A run for every combination of values (`grid`), or one for the first value of each path, one
+    for the second, and so on (`zip`). Every other key is a path in the document, in quotes, with
+    the values that it takes.
+    """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -41,8 +43,8 @@ class Sweep(Spec):
     )
 
     mode: Literal["grid", "zip"] = "grid"
-    """`grid`: a run for every combination, the last path fastest; `zip`: one for the first value of
-    each path, one for the second, and so on. No two runs are the same."""
+    """`grid`: one run for every combination, with the last path varying fastest; `zip`: one run for
+    the first value of each path, one for the second, and so on. No two runs may be equal."""
 
     @property
     def paths(self) -> dict[str, list[Any]]:
@@ -68,7 +70,7 @@ class Sweep(Spec):
         return []
 
     def combinations(self) -> Iterator[dict[str, int]]:
-        """Go through the runs, each the index of every path's value."""
+        """Yield the runs, each as an index into the values of every path."""
         indices = [range(len(values)) for values in self.paths.values()]
         together = (
             itertools.product(*indices) if self.mode == "grid" else zip(*indices, strict=True)
@@ -78,9 +80,9 @@ class Sweep(Spec):
 
 
 def variants(document: "Document") -> dict[str, "Document"]:
-    """Name the documents of a sweep by their values: `widths=50-50,seed=1`.
+    """Build the documents of a sweep, named after their values: `widths=50-50,seed=1`.
 
-    Raises `SpecError`, blamed on the sweep's values, where one of them is no sound document.
+    Raises `SpecError`, placed at the swept values, if one of the documents has faults.
 
     >>> from ceflow.spec import loads
     >>> swept = loads('''
@@ -120,7 +122,9 @@ def variants(document: "Document") -> dict[str, "Document"]:
 
 
 class _Blame:
-    """The faults of a sweep's documents, each once, where what is to blame for them stands."""
+    """Collects the faults of a sweep's documents, each once, and places them at the values that
+    cause them.
+    """
 
     def __init__(self, document: "Document", base: dict[str, Any]):
         self._document, self._base = document, base
@@ -133,7 +137,7 @@ class _Blame:
         return len(self._placed) + len(self._runs)
 
     def put(self, fault: Fault, chosen: dict[str, int]) -> None:
-        """Put down a fault of the document in which these values are chosen."""
+        """Add a fault of the document with these chosen values."""
         placed = _blamed(fault, chosen)
         if placed is fault and fault.path[:1] != ("sweep",):
             guilty = [step for step in chosen.items() if self._brings(step, fault, chosen)]
@@ -144,11 +148,13 @@ class _Blame:
         self._placed.setdefault((placed.path, placed.message), placed)
 
     def faults(self) -> list[Fault]:
-        """List faults of one value at that value; those of several with a run that has them."""
+        """List each fault at the one value that causes it, or at a run that has it if it needs
+        several values.
+        """
         return [*self._placed.values(), *itertools.starmap(_of_runs, self._runs.items())]
 
     def _brings(self, step: tuple[str, int], fault: Fault, chosen: dict[str, int]) -> bool:
-        """Tell whether one of the chosen values is enough for a fault."""
+        """Tell whether one of the chosen values is enough to cause a fault."""
         if len(chosen) == 1:
             return True
         if step not in self._alone:
@@ -162,10 +168,11 @@ class _Blame:
 
 
 def seen_from_sweep(document: "Document", runs: Mapping[str, Sequence[Fault]]) -> list[Fault]:
-    """Place the faults that compiling has found in the runs of a sweep, by name, each once.
+    """Place faults that the compiler found in the runs of a sweep, given by run name, each once.
 
-    A fault stands where the value stands all of whose runs have it, or with a run that has it. Of
-    those that differ in their numbers alone, such as bytes, each such place has one.
+    A fault is placed at the swept value all of whose runs have it. If several values cause it
+    together, it names a run that has it. Faults at the same place that differ only in their
+    numbers, such as bytes, are reported once.
     """
     assert document.sweep is not None
     chosen = dict(zip(runs, document.sweep.combinations(), strict=True))
@@ -182,7 +189,7 @@ def seen_from_sweep(document: "Document", runs: Mapping[str, Sequence[Fault]]) -
 
 
 def _seen(having: dict[str, Fault], chosen: dict[str, dict[str, int]]) -> Iterator[Fault]:
-    """Give one of them, as each run that has it says it, to where it is to be mended."""
+    """Yield one of these faults for each place to correct, worded as the run there words it."""
     first = next(iter(having.values()))
     direct = [_blamed(fault, chosen[name]) for name, fault in having.items()]
     if direct[0] is not first:
@@ -204,7 +211,7 @@ def _seen(having: dict[str, Fault], chosen: dict[str, dict[str, int]]) -> Iterat
 
 
 def _through_value(fault: Fault, path: str, index: int) -> Fault:
-    """Give a fault elsewhere in a document, seen from the swept value that brings it about."""
+    """Move a fault elsewhere in the document to the swept value that causes it."""
     message = f"{dotted(fault.path)}: {fault.message}"
     leave = "leave this value out of the sweep"
     # What it says of the model, or of names, is not said of this value.
@@ -214,7 +221,7 @@ def _through_value(fault: Fault, path: str, index: int) -> Fault:
 
 
 def _of_runs(fault: Fault, names: list[str]) -> Fault:
-    """Say of a fault that needs several swept values together which runs have it."""
+    """Add the names of the runs to a fault that several swept values cause together."""
     others = len(names) - 1
     more = f" and {others} other{'s' * (others > 1)}" if others else ""
     message = f"in the run {cut(names[0], 80)}{more}: {fault.message}"
@@ -222,7 +229,9 @@ def _of_runs(fault: Fault, names: list[str]) -> Fault:
 
 
 def _repeated(sweep: Sweep, chosen: dict[str, int], first: dict[str, int]) -> Fault:
-    """Make the fault of two equal runs: of the value that makes the second what the first is."""
+    """Make the fault of two equal runs, placed at the value that makes the second equal
+    the first.
+    """
     path = next(path for path in reversed(chosen) if chosen[path] != first[path])
     value = cut(str(sweep.paths[path][chosen[path]]), 60)
     message = f"two runs of the sweep are the same: {cut(path, 60)} = {value} makes no difference"
@@ -230,7 +239,7 @@ def _repeated(sweep: Sweep, chosen: dict[str, int], first: dict[str, int]) -> Fa
 
 
 def _unused(name: str, taken: Collection[str]) -> str:
-    """Choose a name for a folder: of bearable length, numbered where another run has it."""
+    """Choose a folder name of limited length, numbered if another run has it."""
     if len(name) > LONGEST_NAME:
         name = f"{name[:LONGEST_NAME]}-{crc32(name.encode()):08x}"
     numbered = (f"{name}-{number}" for number in itertools.count(2))
@@ -239,7 +248,7 @@ def _unused(name: str, taken: Collection[str]) -> str:
 
 
 def _size(tree: Any) -> int:
-    """Count the values a tree holds."""
+    """Count the values in a tree."""
     items = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
     return 1 + sum(map(_size, items))
 
@@ -270,14 +279,14 @@ def _values(sweep: Sweep, chosen: dict[str, int]) -> dict[str, Any]:
 
 
 def _run_name(document: "Document", chosen: dict[str, int]) -> str:
-    """Write the values of a run, as they name it."""
+    """Write the chosen values as the name of a run."""
     assert document.sweep is not None
     values = _values(document.sweep, chosen)
     return ",".join(f"{short}={_slug(values[path])}" for path, short in _short(values).items())
 
 
 def _set(tree: dict[str, Any], path: str, value: Any) -> Fault | None:
-    """Put a value at a dotted path of a tree; a fault where there is no such table."""
+    """Set the value at a dotted path of a tree; return a fault if there is no such table."""
     *parents, last = path.split(".")
     for step in parents:
         if not isinstance(tree.get(step), dict):
@@ -289,7 +298,7 @@ def _set(tree: dict[str, Any], path: str, value: Any) -> Fault | None:
 
 
 def _blamed(fault: Fault, chosen: dict[str, int]) -> Fault:
-    """Give a variant's fault, seen from the sweep where a swept value is to blame."""
+    """Move a variant's fault to the sweep if a swept value causes it."""
     for path, index in chosen.items():
         steps: KeyPath = tuple(path.split("."))
         if fault.path[: len(steps)] == steps:
@@ -302,13 +311,13 @@ def _blamed(fault: Fault, chosen: dict[str, int]) -> Fault:
 
 
 def _short(values: dict[str, Any]) -> dict[str, str]:
-    """Shorten each path to its last step, or keep the whole where two end alike."""
+    """Shorten each path to its last key, or keep the whole path if two end alike."""
     lasts = Counter(path.rpartition(".")[2] for path in values)
     return {path: last if lasts[last := path.rpartition(".")[2]] == 1 else path for path in values}
 
 
 def _slug(value: Any) -> str:
-    """Write a value as part of a folder's name."""
+    """Write a value as part of a folder name."""
     if isinstance(value, list):
         return "-".join(map(_slug, value))
     if isinstance(value, dict):

@@ -1,7 +1,8 @@
-"""Models: what a network is. What each is made of is in `ceflow.compiler`.
+"""Models: the kinds of network. `ceflow.compiler` builds their layers.
 
-What a `model` can be asked is the same of every kind: of `mlp`s and ensembles of them, a `resnext`
-and its block, and a `bottleneck`. `activations` are names, with what is known of them.
+Every kind has the same properties (`model`): `mlp`s and ensembles of them, a `resnext` and its
+block, and a `bottleneck`. `activations` lists the names of the activations and what is known of
+each.
 """
 
 from typing import Annotated
@@ -33,4 +34,4 @@ __all__ = [
 Model = Annotated[Mlp | Ensemble | Block | Resnext | Bottleneck, Field(discriminator="type")]
 
 Member = Mlp | Block
-"""A network that is repeated."""
+"""A network that can be repeated in an ensemble."""

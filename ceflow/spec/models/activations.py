@@ -1,4 +1,4 @@
-"""Activations by name, and what is known of them."""
+"""The names of the activations, and what is known of each."""
 
 from typing import Literal
 
@@ -15,11 +15,11 @@ Activation = Literal[
     "softplus",
     "silu",
 ]
-"""A leaky ReLU has slope 0.01 below 0; gelu is the exact one, x Phi(x)."""
+"""Activation functions. `leaky-relu` has slope 0.01 below 0; `gelu` is the exact one, x Phi(x)."""
 
 SLOPES = {"relu": 0.0, "leaky-relu": 0.01, "abs": -1.0, "linear": 1.0}
-"""Slopes below 0 of the activations that are piecewise linear, with slope 1 above: a decoder's
-kernels have closed forms."""
+"""Slopes below 0 of the piecewise linear activations with slope 1 above 0. A decoder with one of
+these has kernels in closed form."""
 
 KINKED = frozenset(name for name, below in SLOPES.items() if below != 1)
 """Activations that are not analytic."""

@@ -1,4 +1,4 @@
-"""Networks with a narrow layer in their middle."""
+"""Networks with a narrow layer in the middle."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,11 +11,12 @@ from ceflow.spec.models.model import End, ModelSpec
 
 
 class Bottleneck(ModelSpec):
-    """A network with a narrow layer in its middle, `F = f o g` (BN section 2): an encoder `g` onto
-    `size` units, linear at its end, and a decoder `f` behind them.
+    """A network with a narrow layer in the middle, `F = f o g` (BN section 2): an encoder `g` with
+    `size` linear outputs, followed by a decoder `f`.
 
-    With finite widths an ordinary network. With infinitely wide halves the bottleneck alone is
-    finite, and the kernels move (BN theorem 3.2); if `size` too is infinite, they do not.
+    With finite widths it is an ordinary network. If both halves are infinitely wide, only the
+    bottleneck is finite, and the kernels change during training (BN theorem 3.2); if `size` is
+    infinite too, they stay fixed.
 
     >>> wide = Mlp(widths=[math.inf], weight_variance=1.0)
     >>> Bottleneck(size=10, encoder=wide, decoder=wide).decoder_scale   # c/d
@@ -23,15 +24,17 @@ class Bottleneck(ModelSpec):
     """
 
     type: Literal["bottleneck"] = "bottleneck"
-    """A network with a narrow layer in its middle."""
+    """A network with a narrow layer in the middle."""
     size: Width
-    """Units of the bottleneck, d. With `inf` there is none: the kernels do not move."""
+    """Number of units of the bottleneck, d. With `inf` there is no bottleneck: the kernels stay
+    fixed."""
     encoder: Mlp
-    """The network in front, an [mlp](models.md#mlp). Its outputs are the values in the bottleneck;
-    `inputs` stands here."""
+    """The first half, an [mlp](models.md#mlp). Its outputs are the values in the bottleneck. The
+    `inputs` of the whole network are set here."""
     decoder: Mlp
-    """The network behind, an [mlp](models.md#mlp); infinitely wide, it has one hidden layer and no
-    bias. Its inputs are the values in the bottleneck; `outputs` stands here."""
+    """The second half, an [mlp](models.md#mlp). Its inputs are the values in the bottleneck. The
+    `outputs` of the whole network are set here. An infinitely wide decoder has one hidden layer and
+    no bias."""
 
     has_members: ClassVar = False
     has_bottleneck: ClassVar = True
@@ -40,22 +43,22 @@ class Bottleneck(ModelSpec):
 
     @property
     def widths(self) -> tuple[float, ...]:
-        """The widths of all hidden layers, the bottleneck included."""
+        """Widths of all hidden layers, the bottleneck included."""
         return (*self.encoder.widths, self.size, *self.decoder.widths)
 
     @property
     def is_wide_bottleneck(self) -> bool:
-        """True where both halves are infinitely wide, and the bottleneck is not."""
+        """True if both halves are infinitely wide, and the bottleneck is not."""
         return not self.is_finite and self.size != math.inf
 
     @property
     def decoder_scale(self) -> float:
-        """What stands before `x.x'` in the decoder's first covariance: c/size."""
+        """Factor of `x.x'` in the decoder's first covariance: c/size."""
         return self.decoder.weight_variance / self.size
 
     @property
     def parts(self) -> dict[str, Mlp]:
-        """Encoder and decoder, with as many units between them as the bottleneck has."""
+        """Encoder and decoder, with as many outputs and inputs as the bottleneck has units."""
         encoder = self.encoder.sized(outputs=self.size)
         return {"encoder": encoder, "decoder": self.decoder.sized(inputs=self.size)}
 

@@ -15,30 +15,31 @@ class Mlp(ModelSpec):
     """A fully connected network in NTK parameterisation (CE eq. 3), without bias by default."""
 
     type: Literal["mlp"] = "mlp"
-    """A fully connected network. A member, an encoder and a decoder need not say so."""
+    """A fully connected network. A member, an encoder or a decoder may leave this key out."""
     widths: Widths
-    """Widths of the hidden layers, first to last; `inf` is a width."""
+    """Widths of the hidden layers, first to last; a width may be `inf`."""
     inputs: Count | None = None
-    """Number of inputs; from the data where there is data."""
+    """Number of inputs; by default that of the data."""
     outputs: Count | None = None
-    """Number of outputs; from the data where there is data."""
+    """Number of outputs; by default that of the data."""
     activation: Activation = "relu"
-    """Applied after every hidden layer, not after the output layer."""
+    """Activation after every hidden layer; the output layer has none."""
     weight_variance: VarianceValue = 2.0
-    """c of the hidden layers: each computes sqrt(c/fan-in) W h, W iid standard normal."""
+    """Weight variance c of the hidden layers: each computes sqrt(c/fan-in) W h with W iid standard
+    normal."""
     last_variance: VarianceValue = 1.0
-    """The same of the output layer."""
+    """Weight variance c of the output layer."""
     bias_variance: Annotated[float, Field(ge=0, le=1e12)] = 0.0
-    """Variance of the biases of all layers, the output layer included; at 0 there are none."""
+    """Variance of the biases of all layers, the output layer included; 0 means no biases."""
 
     @property
     def has_closed_moments(self) -> bool:
-        """True where theory gives the moments of an NTK entry without drawing weights."""
+        """True if the moments of an NTK entry are known without drawing weights."""
         return self.is_finite and self.activation in CLOSED_MOMENTS and not self.bias_variance
 
     is_dense: ClassVar = True
     usual_inputs: ClassVar[Literal["iid"]] = "iid"
-    """The law of an input of which nothing is known."""
+    """Law of the inputs if nothing is known of them."""
     multiplicity: ClassVar = 1
 
     @property
@@ -54,7 +55,7 @@ class Mlp(ModelSpec):
         return frozenset({self.activation})
 
     def with_widths(self, widths: Sequence[float]) -> Self:
-        """Give it other widths, which are not judged."""
+        """Return a copy with other widths, without validation."""
         return self.replaced({"widths": tuple(widths)})
 
     def with_members(self, widths: Sequence[int], multiplicity: int) -> "Ensemble":
@@ -76,8 +77,8 @@ class Ensemble(ModelSpec):
     multiplicity: Count
     """Number of members, m."""
     member: Mlp
-    """The network that every member is, an [mlp](models.md#mlp) with weights of its own; `inputs`
-    and `outputs` stand here."""
+    """The network of each member, an [mlp](models.md#mlp); each member has its own weights.
+    `inputs` and `outputs` are set here."""
 
     is_dense: ClassVar = True
     widths_key: ClassVar = "member.widths"

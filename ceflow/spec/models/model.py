@@ -1,4 +1,4 @@
-"""The questions that a model answers, so that stages ask it and do not test its type."""
+"""The properties that every model has, so that stages need not test its type."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ End = Literal["inputs", "outputs"]
 
 
 class _Answers(Protocol):
-    """The answers of each kind for itself: a key of the document in some, a property in others."""
+    """The properties that each kind defines itself, as a key of the document or as a property."""
 
     @property
     def widths(self) -> Sequence[float]: ...
@@ -23,75 +23,76 @@ class _Answers(Protocol):
 
 
 class ModelSpec(Spec):
-    """The questions that every kind of model answers.
+    """The properties that every kind of model has.
 
-    A kind answers by what stands here, and besides by
+    A kind overrides the defaults here where they are wrong for it, and must itself define
 
-    - `widths`: of its hidden layers, or of those of what it repeats;
-    - `member` and `multiplicity`: what it repeats, and how often; the model itself, once, where it
-      is no ensemble;
-    - `with_members(widths, multiplicity)`: the network of its family with others, not judged;
-    - `activations`: the names of those in it;
-    - `part_with(end)`: the part that says the number of `inputs` or `outputs`, and where it stands;
-    - `sized(inputs=..., outputs=...)`: the model with those numbers as given.
+    - `widths`: widths of its hidden layers, or of those of the network that it repeats;
+    - `member` and `multiplicity`: the network that it repeats, and how often; a model that is no
+      ensemble is its own member, once;
+    - `with_members(widths, multiplicity)`: the network of its family with these, not validated;
+    - `activations`: the names of its activations;
+    - `part_with(end)`: the part that sets the number of `inputs` or `outputs`, and its key path;
+    - `sized(inputs=..., outputs=...)`: the model with these numbers.
     """
 
     has_members: ClassVar[bool] = True
-    """True where it is one of a family of ensembles, of members of any widths and number."""
+    """True if the model belongs to a family of ensembles with any member widths and
+    multiplicity."""
     is_dense: ClassVar[bool] = False
-    """True where what it repeats has dense layers only: its kernel is drawn without weights."""
+    """True if the member has only dense layers, so that its kernel can be drawn without weights."""
     has_bottleneck: ClassVar[bool] = False
-    """True where one narrow layer stands between two networks."""
+    """True if the model has a narrow layer between two networks."""
     has_batch_norm: ClassVar[bool] = False
-    """True where a layer's outputs depend on the other examples of a batch."""
+    """True if a layer's outputs depend on the other examples of a batch."""
     takes_images: ClassVar[bool] = False
-    """True where an example must be an image of the data, channels first, not a row of numbers."""
+    """True if an example must be an image, channels first, and not a vector."""
     widths_key: ClassVar[str] = "widths"
-    """Where the document says its widths, below [model]."""
+    """Key path of the widths below [model]."""
 
     @property
     def is_finite(self: _Answers) -> bool:
-        """True where no layer is infinitely wide."""
+        """True if no layer is infinitely wide."""
         return math.inf not in self.widths
 
     @property
     def is_mixed(self: _Answers) -> bool:
-        """True where some layers are infinitely wide and others are not."""
+        """True if some layers are infinitely wide and others are not."""
         return _is_mixed(self.widths)
 
     @property
     def is_wide_bottleneck(self) -> bool:
-        """True where infinitely wide networks stand on both sides of a finite bottleneck."""
+        """True if the model is a finite bottleneck between infinitely wide networks."""
         return False
 
     @property
     def kinks(self: _Answers) -> frozenset[str]:
-        """Those of its activations that are not analytic."""
+        """The activations of the model that are not analytic."""
         return self.activations & KINKED
 
     @property
     def fan_in_sum(self: _Answers) -> float:
-        """S of the law Var(K) ~ exp(alpha S) - 1 (CE eq. 2), of what is repeated.
+        """Sum S over one member, in the law Var(K) ~ exp(alpha S) - 1 (CE eq. 2).
 
-        Of an MLP the sum of 1/n over the hidden widths, of a block that of 1/fan-in over all of its
-        layers (CE section 4.2).
+        For an MLP it is the sum of 1/n over the hidden widths, for a block the sum of 1/fan-in over
+        all its layers (CE section 4.2).
         """
         return math.fsum(1 / width for width in self.widths)
 
     def ratio_widths(self: _Answers, ratio: float) -> tuple[int, ...]:
-        """Multiply the hidden widths by a ratio, rounded, and at least 1 (CE Algorithm 1)."""
+        """Multiply the hidden widths by a ratio; round, to at least 1 (CE Algorithm 1)."""
         return tuple(max(1, round(ratio * width)) for width in self.widths)
 
     @property
     def width_count(self: _Answers) -> int:
-        """The number of widths of a member that can be chosen, each by itself."""
+        """Number of widths of a member that can be chosen independently."""
         return len(self.widths)
 
     @property
     def why_no_limit(self: _Answers) -> tuple[str, str] | None:
-        """A reason why weights decide its kernel even at infinite width, and what to do.
+        """Reason why the infinite-width kernel still depends on the weights, and what to do.
 
-        None where they do not.
+        None if it does not depend on them.
         """
         if not _is_mixed(self.widths):
             return None
@@ -99,39 +100,39 @@ class ModelSpec(Spec):
         return message, "make all widths inf, or all finite: then the limit of all is taken"
 
     def size_of(self: _Answers, end: End) -> Any:
-        """Give the number of inputs or outputs, as far as the document says it."""
+        """Return the number of inputs or outputs that the document sets, or None."""
         return getattr(self.part_with(end)[1], end)
 
     @property
     def single(self) -> Any:
-        """The network of one member, whose mean kernel is that of all (CE eq. 5)."""
+        """One member, whose mean kernel is that of the ensemble (CE eq. 5)."""
         return self
 
     @property
     def limit(self) -> Any:
-        """The same with one member and all layers infinitely wide, but for a bottleneck."""
+        """One member with all layers infinitely wide, except a bottleneck."""
         return self
 
     @property
     def parts(self) -> Mapping[str, Any]:
-        """Models one behind the other that it consists of, by name; none where it is one piece."""
+        """Models in sequence that this one consists of, by name; empty if it is one piece."""
         return {}
 
     def default_size(self, end: End) -> int | tuple[int, int, int] | None:
-        """Give the number of inputs or outputs where neither document nor data say one."""
+        """Return the number of inputs or outputs for when neither document nor data set one."""
         return None
 
     def misfit(self, end: End, image: bool) -> tuple[str, str]:
-        """Name the key to change where the data have another number at an end, and what to do.
+        """Return the key to change if the data have another size at one end, and what to do.
 
-        `image` says whether they have images.
+        `image` is True if the data are images.
         """
         return end, f"leave {end} out: it comes from the data"
 
     def smaller(self, cost: str) -> str:
-        """Say what would make it smaller, where a search has made its widths smallest.
+        """Say how to make the model smaller if a search already uses the smallest widths.
 
-        `cost` is the one that is to be smaller, as "flops".
+        `cost` is the cost to reduce, such as "flops".
         """
         return "fewer layers or inputs"
 

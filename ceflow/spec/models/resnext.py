@@ -1,4 +1,4 @@
-"""ResNeXts, and their blocks."""
+"""ResNeXts and their blocks."""
 
 import math
 from collections.abc import Sequence
@@ -13,43 +13,43 @@ from ceflow.spec.models.model import End, ModelSpec
 
 
 class Block(ModelSpec):
-    """The residual path of a ResNeXt block: 1x1, grouped 3x3 and 1x1 (CE section 4.2).
+    """The residual path of a ResNeXt block: 1x1, grouped 3x3 and 1x1 convolutions (CE section 4.2).
 
-    It acts on the patch of 3x3 positions that one output position sees. A skip without weights
-    has no part in the NTK, and is no part of the block.
+    It acts on the 3x3 patch that one output position sees. A skip without weights does not
+    contribute to the NTK, and is not part of the block.
     """
 
     type: Literal["block"] = "block"
     """The residual path of a ResNeXt block."""
     channels: Count = 256
-    """Channels in, c_in; and channels out where `outputs` does not say otherwise."""
+    """Input channels, c_in; also the output channels unless `outputs` or the data set them."""
     widths: Annotated[Counts, Field(min_length=2, max_length=2)]
-    """Channels of one group behind the 1x1 and behind the 3x3 convolution, n_1 and n_2."""
+    """Channels of one group after the 1x1 and after the 3x3 convolution, n_1 and n_2."""
     cardinality: Count = 1
-    """Number of groups, m: independent paths, their outputs summed over sqrt(m)."""
+    """Number of groups, m: independent paths whose outputs are summed and divided by sqrt(m)."""
     projection: bool = False
-    """Whether the skip is a 1x1 convolution with weights of its own, and part of the block."""
+    """Whether the skip is a 1x1 convolution with its own weights, as a part of the block."""
     outputs: Count | None = None
-    """Channels out; from the data where there is data, else as many as `channels`."""
+    """Output channels; by default those of the data, or `channels` if there are no data."""
     activation: Activation = "relu"
-    """Applied after the 1x1 and after the 3x3 convolution, not after the last."""
+    """Activation after the 1x1 and after the 3x3 convolution; the last convolution has none."""
     weight_variance: VarianceValue = 2.0
-    """c of the first two convolutions: each computes sqrt(c/fan-in) W * h."""
+    """Weight variance c of the first two convolutions: each computes sqrt(c/fan-in) W * h."""
     last_variance: VarianceValue = 1.0
-    """c_out: the same of the last one, and of the projection."""
+    """Weight variance c_out of the last convolution and of the projection."""
 
     bias_variance: ClassVar = 0.0
     usual_inputs: ClassVar[Literal["rectified"]] = "rectified"
-    """In a network its inputs come from a ReLU."""
+    """Law of the inputs if nothing is known of them: in a network they come from a ReLU."""
 
     @property
     def inputs(self) -> tuple[int, int, int]:
-        """The patch that one output position sees."""
+        """Shape of the patch that one output position sees."""
         return self.channels, 3, 3
 
     @property
     def has_closed_moments(self) -> bool:
-        """True where theory gives the moments of an NTK entry without drawing weights."""
+        """True if the moments of an NTK entry are known without drawing weights."""
         return self.activation in CLOSED_MOMENTS
 
     @property
@@ -58,7 +58,7 @@ class Block(ModelSpec):
 
     @property
     def member(self) -> "Block":
-        """One group's path."""
+        """The path of one group."""
         return self.replaced({"cardinality": 1, "projection": False})
 
     @property
@@ -79,7 +79,7 @@ class Block(ModelSpec):
         return math.fsum((1 / self.channels, 1 / (9 * first), 1 / second))
 
     def with_widths(self, widths: Sequence[float]) -> Self:
-        """Give it other widths, which are not judged."""
+        """Return a copy with other widths, without validation."""
         return self.replaced({"widths": tuple(widths)})
 
     def with_members(self, widths: Sequence[int], multiplicity: int) -> Self:
@@ -89,7 +89,7 @@ class Block(ModelSpec):
         return (), self
 
     def sized(self, *, outputs: int | None = None, **_: Any) -> Self:
-        """Give it so many outputs; its inputs follow from its channels."""
+        """Return a copy with this number of outputs; the inputs follow from the channels."""
         return self if outputs is None else self.replaced({"outputs": outputs})
 
     def default_size(self, end: End) -> int:
@@ -105,31 +105,33 @@ class Block(ModelSpec):
 
 
 MOST_BLOCKS = 10_000
-"""Blocks that a network may have: each is a layer of its own to all that follows."""
+"""Largest number of blocks of a network: the compiler makes separate layers of each."""
 
 
 class Resnext(ModelSpec):
-    """A ResNet or ResNeXt with BatchNorm: stages of bottleneck blocks, grouped (CE section 4.2)."""
+    """A ResNet or ResNeXt with BatchNorm: stages of (grouped) bottleneck blocks (CE
+    section 4.2).
+    """
 
     type: Literal["resnext"] = "resnext"
-    """A ResNet, or ResNeXt, of bottleneck blocks with batch normalisation."""
+    """A ResNet or ResNeXt of bottleneck blocks with batch normalisation."""
     stem: Literal["cifar", "imagenet"] = "cifar"
-    """`cifar`: a 3x3 convolution to 64 channels; `imagenet`: a 7x7 one of stride 2, then the
-    maximum over 3x3 with stride 2."""
+    """First layers. `cifar`: a 3x3 convolution to 64 channels; `imagenet`: a 7x7 convolution with
+    stride 2, then 3x3 max pooling with stride 2."""
     blocks: Annotated[Counts, Field(min_length=1, max_length=8)]
-    """Blocks of each stage. [3, 3, 3] makes 29 layers, [3, 3, 3, 3] 38, [3, 4, 6, 3] 50, [3, 4, 23,
-    3] 101."""
+    """Number of blocks in each stage. [3, 3, 3] makes 29 layers, [3, 3, 3, 3] 38, [3, 4, 6, 3] 50,
+    [3, 4, 23, 3] 101."""
     cardinality: Count = 1
-    """Number of groups of every 3x3 convolution, m; 1 makes a ResNet."""
+    """Number of groups of every 3x3 convolution, m; with 1 it is a ResNet."""
     base_width: Count
-    """Channels of one group in the first stage, d; each stage has twice those of the one before. "m
-    x d d" in CE: `37x10d` is cardinality 37 and base width 10."""
+    """Channels of one group in the first stage, d; they double from stage to stage. CE writes "m x
+    d d": `37x10d` is cardinality 37 and base width 10."""
     inputs: Image | None = None
-    """Channels, height and width. From the data where those are images; else 3 x 32 x 32 with the
-    cifar stem, 3 x 224 x 224 with the imagenet stem."""
+    """Channels, height and width. By default those of the data if they are images; otherwise 3 x 32
+    x 32 with the cifar stem, 3 x 224 x 224 with the imagenet stem."""
     outputs: Count | None = None
-    """Number of classes. From the data where there is data; else 10 with the cifar stem, 1000 with
-    the imagenet stem."""
+    """Number of classes. By default that of the data; without data 10 with the cifar stem, 1000
+    with the imagenet stem."""
 
     has_batch_norm: ClassVar = True
     takes_images: ClassVar = True
@@ -147,7 +149,9 @@ class Resnext(ModelSpec):
 
     @property
     def member(self) -> Block:
-        """A group's path through a block of the first stage: what its variance is measured of."""
+        """The path of one group through a block of the first stage, on which the variance is
+        measured.
+        """
         return Block(widths=(self.base_width, self.base_width))
 
     @property

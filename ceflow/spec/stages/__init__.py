@@ -1,7 +1,7 @@
-"""What is done with a network: a file for each kind of stage. How is in `ceflow.stages`.
+"""Stages: what can be computed for a network, one file per kind. `ceflow.stages` runs them.
 
-The kinds are `flow`, `kernel`, `search`, `train`, `variance` and `verify`; every one is a `stage`,
-and two are a `descent`.
+The kinds are `flow`, `kernel`, `search`, `train`, `variance` and `verify`. `stage` holds what all
+have in common, `descent` what flow and train do.
 """
 
 from typing import Annotated

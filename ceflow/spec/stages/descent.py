@@ -1,4 +1,4 @@
-"""The keys of stages that lower a loss, in steps or in continuous time."""
+"""The keys of stages that minimise a loss, in steps or in continuous time."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
 ELSEWHERE = "leave this stage out: `ceflow export` writes the network, to be trained by other tools"
-"""What to do with a network that is not trained here."""
+"""Advice for a network that ceflow cannot train."""
 
 
 Loss = Literal["mse", "cross-entropy"]
@@ -24,44 +24,45 @@ OF_CLASSES = ("cross-entropy",)
 """Losses whose targets are classes."""
 
 MEASURED = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "test_stddev")
-"""By stages that record anything: of test examples where there are some, accuracies where there
-are classes, a standard deviation where there is a Gaussian process."""
+"""Numbers that every flow and train stage records. Those of test examples need test examples,
+accuracies need classes, the standard deviation needs a Gaussian process."""
 
 RECORDED = {
     "drift": ("drift", "drift_stderr", "drift_relative"),
     "alignment": ("alignment",),
     "spectrum": ("eigenvalue_max", "eigenvalue_min"),
 }
-"""Numbers that come of a word in `record`."""
+"""Numbers that each word in `record` adds to the history."""
 
 
 class Stop(Spec):
-    """The conditions to end early."""
+    """Conditions for ending early."""
 
     train_loss: Positive
-    """At this training loss. A flow finds the moment when it is reached; a training ends at the
-    first of its moments at which it is."""
+    """End at this training loss. A flow ends at the exact time; a training at the first recorded
+    moment with a loss this low."""
 
 
 class Descent(StageSpec):
-    """A stage that lowers a training loss."""
+    """A stage that minimises a training loss."""
 
     loss: Loss = "mse"
-    """`mse`: L = 1/2 |F - y|^2; `cross-entropy`: that of the softmax, with one signed output the
-    logistic."""
+    """Loss of one example. `mse`: 1/2 |F - y|^2; `cross-entropy`: that of the softmax, or of the
+    logistic function if there is one signed output."""
     reduction: Literal["sum", "mean"] = "sum"
-    """Of the loss over the examples; in a training over those of a batch, and of the losses
-    recorded over all examples. The papers' is a sum: with `mean` a flow takes as many times as long
-    as there are training examples."""
+    """Whether losses are summed or averaged over examples. Training steps reduce over the batch;
+    recorded losses over all examples. The papers sum. With `mean`, a flow over n training examples
+    takes n times as long."""
     width: Count = 10_000
-    """Of an infinitely wide network with a bottleneck: width n of the network that is drawn for its
-    initial functions, and whose decoder moves under the engine `features`."""
+    """Width n of the finite network sampled to initialise an infinitely wide bottleneck network;
+    its decoder is what the engine `features` trains."""
     sampling: Literal["iid", "orthogonal", "quasi-random"] = "iid"
-    """How the first weights of that network's halves are drawn: `iid`, independently; `orthogonal`,
-    so many rows at a time as there are inputs, with less noise in means over them; `quasi-random`,
-    by a scrambled Sobol' sequence, with much less where there are few inputs."""
+    """How the first-layer weights of both halves of that sampled network are drawn. `iid`:
+    independently; `orthogonal`: in orthogonal blocks of as many rows as there are inputs, which
+    reduces the noise of means over rows; `quasi-random`: by a scrambled Sobol' sequence, which
+    reduces it much further if there are few inputs."""
     stop: Stop | None = None
-    """When to end early: see [stop](stages.md#stop)."""
+    """Condition for ending early: see [stop](stages.md#stop)."""
 
     descends: ClassVar = True
 
@@ -83,7 +84,7 @@ class Descent(StageSpec):
         return (self.clock, *MEASURED, *asked)
 
     def points_faults(self, moments: str) -> Iterator[Fault]:
-        """Find the fault of saying how many moments there are, and, by another key, which."""
+        """Find the fault of setting both the number of moments and the moments themselves."""
         if getattr(self, moments) is not None and self.changes("points"):
             message = f"points and {moments} both say when to record"
             yield Fault("CE202", message, ("points",), "key", "leave one of them out")

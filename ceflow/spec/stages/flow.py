@@ -28,10 +28,10 @@ Times = Annotated[
 ]
 
 OF_WEIGHTS = ("parameters", "linearised")
-"""Engines whose state are weights."""
+"""Engines whose state is the weights."""
 
 OF_KERNELS = ("kernel", "closed-form")
-"""Engines that go by one kernel."""
+"""Engines that use one fixed kernel."""
 
 
 class Flow(Descent):
@@ -40,51 +40,54 @@ class Flow(Descent):
     type: Literal["flow"] = "flow"
     """Gradient flow in continuous time."""
     engine: Engine | None = None
-    """What flows, and how it is computed. `parameters`: the network's weights; `linearised`: those
-    of the network linearised in them; `kernel`: the function under a fixed kernel; `closed-form`:
-    the same solved exactly, for mse; `features`: the functions of an infinitely wide network with a
-    bottleneck (BN theorem 3.2). By default `parameters` for a finite network, `features` for
-    infinitely wide halves about a finite bottleneck; for an infinite network, and with `kernel`,
-    `closed-form` for mse without `stop`, else `kernel`."""
+    """What flows, and how it is computed. `parameters`: the network's weights; `linearised`: the
+    weights of the network linearised around its initial weights; `kernel`: the function under a
+    fixed kernel; `closed-form`: the exact solution of the same, for mse; `features`: the functions
+    of an infinitely wide network with a bottleneck (BN theorem 3.2). Defaults: `parameters` for a
+    finite network; `features` for a finite bottleneck between infinitely wide halves; for an
+    infinite network, or if `kernel` is set, `closed-form` for mse without `stop`, otherwise
+    `kernel`."""
     kernel: str | None = None
     """An earlier kernel stage whose matrix drives the engines `kernel` and `closed-form`. By
-    default the NTK of the limit for an infinite network, that of the network as drawn for a finite
-    one."""
+    default an infinite network uses its limit NTK, a finite network the NTK at its sampled
+    weights."""
     start: str | None = None
-    """An earlier flow stage, to start from the networks that it drew, and to measure the `distance`
-    from its outputs; by default others are drawn."""
+    """An earlier flow stage: start from the networks that it drew, and measure the `distance` from
+    its outputs. By default new networks are drawn."""
     time: Duration
-    """How long: mu t, time in units of one over the learning rate; `inf` is for `closed-form`."""
+    """Duration mu t, in units of one over the learning rate; `inf` needs the engine
+    `closed-form`."""
     points: Count = 50
-    """Moments after the start at which quantities are recorded, evenly spaced. With `time = inf`
-    there are the start and the end only."""
+    """Number of evenly spaced moments after the start at which quantities are recorded. With
+    `time = inf` only the start and the end are recorded."""
     times: Times | None = None
-    """Record at these moments, that rise, and at the start and the end, in place of evenly spaced
-    ones."""
+    """Moments at which quantities are recorded, in increasing order, in place of evenly spaced
+    ones. The start and the end are always recorded."""
     record: Annotated[Sequence[Recorded], AfterValidator(tuple)] = ()
-    """What is watched of the NTK, beside losses and accuracies: its `drift` from the start, the
-    `kernel` itself, its `alignment` with the targets, its largest and smallest eigenvalue
-    (`spectrum`), its first three time `derivatives` at the start (CE eq. 42)."""
+    """Quantities of the NTK to record, in addition to losses and accuracies: its `drift` from the
+    start, the `kernel` itself, its `alignment` with the targets, its largest and smallest
+    eigenvalue (`spectrum`), its first three time `derivatives` at the start (CE eq. 42)."""
     entries: Pairs | None = None
-    """Pairs of training examples, counted from 0: the NTK is watched at these only. By default at
-    all pairs of two examples; of a single one at itself."""
+    """NTK entries to record, as pairs of training examples counted from 0. By default all pairs of
+    two different examples; the diagonal entry if there is one example only."""
     replicas: Count = 1
-    """Networks drawn and followed; what is recorded is the median over them."""
+    """Number of independent networks to draw and follow; the recorded quantities are medians over
+    them."""
     solver: Literal["auto", "tsit5", "dopri8", "kvaerno5", "rkc"] = "auto"
-    """`tsit5`, `dopri8`: explicit, of order 5 and 8; `kvaerno5`: implicit, for stiff flows of few
-    numbers; `rkc`: explicit and stabilised, for stiff flows of many; `auto`: by how stiff the flow
-    is."""
+    """ODE solver. `tsit5`, `dopri8`: explicit, of order 5 and 8; `kvaerno5`: implicit, for stiff
+    flows of few numbers; `rkc`: explicit and stabilised, for stiff flows of many numbers; `auto`:
+    chosen by the stiffness of the flow."""
     rtol: Annotated[float, Field(ge=1e-14, lt=1)] | None = None
-    """Relative tolerance of a step; by default 1e-6, at `precision = "float32"` 1e-4."""
+    """Relative tolerance of a step; by default 1e-6, or 1e-4 if `precision = "float32"`."""
     atol: NonNegative | None = None
     """Absolute tolerance of a step; by default a thousandth of `rtol`."""
     steps: Count = 100_000
-    """The most steps that may be tried, rejected ones included."""
+    """Maximum number of attempted steps, rejected ones included."""
 
     clock: ClassVar = "time"
 
     def engine_of(self, model: Model) -> Engine:
-        """Choose the engine that is used."""
+        """Return the engine for this model: the one set, or the default."""
         if self.engine is not None:
             return self.engine
         if model.is_finite and self.kernel is None:
@@ -94,7 +97,7 @@ class Flow(Descent):
         return "closed-form" if self.is_quadratic and self.stop is None else "kernel"
 
     def moments(self) -> list[float]:
-        """List when quantities are recorded, start and end included."""
+        """List the times at which quantities are recorded, start and end included."""
         if self.times is not None:
             return sorted({0.0, *self.times, self.time})
         if self.time == math.inf:
@@ -103,7 +106,7 @@ class Flow(Descent):
 
     @property
     def moment_count(self) -> int:
-        """The number of moments."""
+        """Number of recorded moments."""
         few = self.times is not None or self.time == math.inf
         return len(self.moments()) if few else self.points + 1
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 FEWEST_DRAWS = 16
-"""Draws before a standard error is trusted to end the drawing: its own error is 18 % then."""
+"""Minimum number of draws before a standard error may end the drawing: its own relative error is
+then 18 %."""
 
 
 class Kernel(StageSpec):
@@ -24,34 +25,36 @@ class Kernel(StageSpec):
     kind: Literal["ntk", "nngp"] = "ntk"
     """`ntk`: the neural tangent kernel; `nngp`: the covariance of the outputs at initialisation."""
     method: Literal["analytic", "empirical", "mean"] = "analytic"
-    """`analytic`: the limit of infinite width; `empirical`: the kernel of networks drawn from the
-    seed; `mean`: the mean over such draws, the neural mean kernel."""
+    """`analytic`: the kernel in the limit of infinite width; `empirical`: the kernel of networks
+    drawn from the seed; `mean`: the mean over such draws, the neural mean kernel."""
     outputs: Literal["mean", "full"] = "mean"
-    """`mean`: (N, N), the mean of K^aa over outputs a; `full`: (N, N, outputs, outputs)."""
+    """`mean`: the mean of K^aa over outputs a, shape (N, N); `full`: all pairs of outputs, shape
+    (N, N, outputs, outputs)."""
     draws: Count | None = None
-    """Networks drawn. By `empirical`, 1 by default: the kernel of the first is kept, statistics are
-    over all. By `mean`, 100 by default, and 10,000 with `error`: the most that are drawn.
-    `analytic` draws none."""
+    """Number of networks drawn. `empirical`: 1 by default; the kernel of the first is kept,
+    statistics are over all. `mean`: 100 by default; with `error` it is the maximum, 10,000 by
+    default. `analytic` draws none."""
     error: RelativeError | None = None
-    """Of `mean`: draw until its standard error, relative in Frobenius norm, is no more than this;
-    at least 16 networks."""
+    """Method `mean` only: draw until the standard error of the mean kernel, relative in Frobenius
+    norm, is at most this; at least 16 networks are drawn."""
     reference: str | None = None
-    """An earlier kernel stage to measure the distance from, relative in Frobenius norm."""
+    """An earlier kernel stage; the distance from its kernel, relative in Frobenius norm, is
+    reported."""
     tile: Count | None = None
-    """Keep the kernel on disk, and compute it in square tiles of so many rows; for kernels larger
-    than memory. An interrupted run goes on with the tiles that are missing."""
+    """Number of rows of a tile. Keeps the kernel on disk and computes it in square tiles, for
+    kernels larger than memory. An interrupted run continues with the missing tiles."""
     spectrum: bool = False
-    """Whether to compute the largest and the smallest eigenvalue of the kernel that is kept, and
-    its condition number."""
+    """Whether to compute the largest and smallest eigenvalue of the resulting kernel, and its
+    condition number."""
     alignment: bool = False
     """Whether to compute the alignment of the kernel with the targets."""
     ridge: NonNegative | None = None
-    """Kernel regression on the targets with this ridge, as a fraction of the mean of the kernel's
-    diagonal; its errors on the training and the test examples are found."""
+    """Ridge of a kernel regression on the targets, as a fraction of the mean diagonal entry of the
+    kernel. The errors on the training and the test examples are reported."""
 
     @property
     def most_draws(self) -> int:
-        """The most networks that may be drawn."""
+        """Maximum number of networks drawn."""
         if self.draws is not None or self.method != "mean":
             return self.draws or 1
         return 10_000 if self.error else 100
@@ -62,7 +65,9 @@ class Kernel(StageSpec):
 
     @property
     def can_drive(self) -> bool:
-        """True where it is the NTK with one number an entry, which a flow can go by."""
+        """True if the stage gives an NTK with one number per pair of examples, which a flow can
+        use.
+        """
         return self.kind == "ntk" and self.outputs == "mean"
 
     def reads_data(self, model: Model) -> bool:

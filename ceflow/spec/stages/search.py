@@ -16,26 +16,28 @@ if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
 MOST = 1e18
-"""The largest budget: of what 10^12 members could use, which is the most that a network has."""
+"""Largest budget, 10^18: a network has at most 10^12 members."""
 MOST_FREE = 6
-"""Layers whose widths a search varies freely: the last step tries all neighbours, 3^layers."""
+"""Largest number of layers whose widths a search varies freely: its last step tries all 3^layers
+neighbours."""
 
 
 Amount = Annotated[float, Field(gt=0, le=MOST)]
 
 
 class Budget(Spec):
-    """The most that the whole network may cost."""
+    """Upper limits on the costs of the whole network."""
 
     parameters: Amount | None = None
-    """Parameters of the whole network."""
+    """Maximum number of parameters."""
     flops: Amount | None = None
-    """FLOPs of one example forward."""
+    """Maximum FLOPs of a forward pass of one example."""
     macs: Amount | None = None
-    """Multiply-adds of one example forward, two FLOPs each; not beside `flops`."""
+    """Maximum multiply-adds of a forward pass of one example, two FLOPs each; cannot be combined
+    with `flops`."""
     latency: Amount | None = None
-    """Seconds of a forward pass of the batch that is timed, or as the file of `latency` has
-    them."""
+    """Maximum seconds of a forward pass of the timed batch, or in the seconds of the `latency`
+    file."""
 
     def faults(self) -> list[Fault]:
         if not (self.parameters or self.flops or self.macs or self.latency):
@@ -54,30 +56,31 @@ class Search(StageSpec):
     type: Literal["search"] = "search"
     """The optimally smooth (primal) and the optimally compact (dual) ensemble."""
     variance: str | None = None
-    """An earlier variance stage whose alpha, or measured points, to use."""
+    """An earlier variance stage whose alpha or measured points are used."""
     alpha: Annotated[float, Field(ge=1e-3, le=1e3)] | None = None
-    """The constant of CE eq. 9, in place of a variance stage."""
+    """The constant alpha of CE eq. 9, in place of a variance stage."""
     using: Literal["law", "exact", "curve"] = "law"
-    """Where the variance of a member comes from. `law`: exp(alpha S) - 1; `exact`: its moments in
-    closed form, of relu or linear networks without bias; `curve`: what a variance stage measured,
-    and between its points."""
+    """Source of the variance of a member. `law`: exp(alpha S) - 1; `exact`: its moments in closed
+    form, for relu or linear networks without bias; `curve`: the points measured by a variance
+    stage, interpolated."""
     cost: Literal["parameters", "flops", "latency"] = "parameters"
-    """What the primal keeps and the dual makes small (CE eq. 8 and 15); a
+    """The cost that the primal keeps fixed and the dual minimises (CE eq. 8 and 15). A
     [latency](stages.md#latency) is measured on this machine, or elsewhere."""
     latency: str | None = None
-    """A CSV file of seconds by width, measured elsewhere, in place of this machine's; its path is
-    relative to the document: see [latency](stages.md#latency)."""
+    """A CSV file with seconds by width, measured elsewhere, used in place of timings on this
+    machine. Its path is relative to the document: see [latency](stages.md#latency)."""
     budget: Budget | None = None
-    """What the primal may cost at most, in place of what the baseline costs: see
+    """Maximum costs of the primal, in place of those of the baseline: see
     [budget](stages.md#budget)."""
     space: Literal["ratio", "free"] = "ratio"
-    """`ratio`: the baseline's widths times a ratio; `free`: every width by itself."""
+    """Widths to search. `ratio`: the baseline's widths times one common ratio; `free`: every width
+    independently."""
     tolerance: Annotated[float, Field(ge=0, le=1)] = 0.02
-    """The near-optimal set holds the candidates whose objective is within this fraction of the
+    """Size of the near-optimal set: all candidates whose objective is within this fraction of the
     best."""
     compare: Annotated[Sequence[NetworkName], AfterValidator(tuple)] = ()
-    """Other networks of the family, to be listed with their counts, variance and efficiency, as
-    `"3x64d"`: members x width."""
+    """Other networks of the family to list with their costs, variance and efficiency, written
+    members x width as in `"3x64d"`."""
 
     offers: ClassVar = ("primal", "dual")
     path_keys: ClassVar = ("latency",)
@@ -87,7 +90,7 @@ class Search(StageSpec):
 
     @property
     def timed(self) -> bool:
-        """True where networks are compared or limited by how long they take."""
+        """True if networks are compared or limited by their latency."""
         return self.cost == "latency" or bool(self.budget and self.budget.latency)
 
     def faults(self) -> list[Fault]:

@@ -12,44 +12,45 @@ if TYPE_CHECKING:
 
 
 References = dict[str, type[Spec]]
-"""Keys of a stage whose value names an earlier stage, and the kind of stage that must be."""
+"""Keys of a stage that name an earlier stage, and the kind that this stage must be."""
 
 
 class StageSpec(Spec):
     """The keys that every stage has."""
 
     model: str | None = None
-    """The network to act on, of a search the baseline: an earlier search's answer, as
+    """The network to act on (for a search: the baseline): the answer of an earlier search, such as
     `"best.primal"`; by default `[model]`. No search finds a bottleneck."""
 
     offers: ClassVar[tuple[str, ...]] = ()
-    """Names of the models that later stages can act on."""
+    """Names of the models that this stage finds and later stages can act on."""
     path_keys: ClassVar[tuple[str, ...]] = ()
-    """Keys whose value is the path of a file."""
+    """Keys whose value is a file path."""
     descends: ClassVar[bool] = False
-    """True where it lowers a training loss."""
+    """True if the stage minimises a training loss."""
     clock: ClassVar[str] = ""
-    """What its moments are counted by: `time` where that is continuous; "" where it has none."""
+    """Quantity that counts the moments of the stage; `time` if it is continuous, "" if there are no
+    moments."""
 
     @property
     def is_limit(self) -> bool:
-        """True where what it finds is the same at every width."""
+        """True if the result is the same for every width."""
         return False
 
     def reads_data(self, model: Model) -> bool:
-        """Tell whether it reads the document's examples."""
+        """Tell whether the stage uses the document's examples."""
         return False
 
     def recorded(self) -> tuple[str, ...]:
-        """List the numbers that it may record, what it counts moments by first.
+        """List the quantities that the stage may record over time, the clock first.
 
-        They are recorded from moment to moment; there are none of a stage without moments.
+        It is empty for a stage without moments.
         """
         return ()
 
     @property
     def answer(self) -> tuple[str, str] | None:
-        """The search whose answer the stage acts on, and which of its answers."""
+        """The search that found the model of this stage, and the name of the answer, or None."""
         if self.model is None:
             return None
         name, _, part = self.model.partition(".")
@@ -61,17 +62,17 @@ class StageSpec(Spec):
 
     @property
     def needed(self) -> set[str]:
-        """The earlier stages that it refers to."""
+        """Names of the earlier stages that this stage refers to."""
         named = {getattr(self, key) for key in self.references()} - {None}
         return named | ({self.answer[0]} if self.answer else set())
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
-        """Find what is wrong with it in its document; `model` is the one it acts on."""
+        """Find the faults of this stage in its document; `model` is the network it acts on."""
         yield from ()
 
 
 def width_faults(model: Model, width: int) -> Iterator[Fault]:
-    """Find what is wrong with the width of a network sampled for an infinitely wide one."""
+    """Find what is wrong with the width of a network sampled in place of an infinitely wide one."""
     if model.is_wide_bottleneck and (size := Bottleneck.expect(model).size) > width:
         message = f"a bottleneck of {size} units in a sampled network of {width}"
         yield Fault("CE202", message, ("width",), help="give a width far above the size")

@@ -21,14 +21,16 @@ Recorded = Literal["drift", "embedding"]
 
 
 class LearningRates(Spec):
-    """A learning rate that is no number: of the largest stable one, or one for each half."""
+    """Learning rates as a table: a fraction of the largest stable rate, or one rate for
+    each half.
+    """
 
     relative: Positive | None = None
-    """As a fraction of the largest stable rate at the start, which is computed."""
+    """Fraction of the largest stable rate at the start, which is computed."""
     encoder: Positive | None = None
-    """Of the encoder's weights."""
+    """Learning rate of the encoder's weights."""
     decoder: Positive | None = None
-    """Of the decoder's weights."""
+    """Learning rate of the decoder's weights."""
 
     def faults(self) -> list[Fault]:
         given = [key for key in type(self).model_fields if getattr(self, key) is not None]
@@ -57,64 +59,66 @@ Moments = Annotated[Sequence[Natural], AfterValidator(tuple), Field(min_length=1
 
 class Train(Descent):
     """Stochastic gradient descent in function space, of an infinitely wide network with a
-    bottleneck (BN eq. 42 to 44)."""
+    bottleneck (BN eq. 42 to 44).
+    """
 
     type: Literal["train"] = "train"
     """Stochastic gradient descent in discrete steps."""
     engine: Engine | None = None
-    """How the decoder is computed. `features`: by the weights of a wide one, which move, as fast
-    for ever; `history`: by exact kernels over all steps before, slower with every step; `kernel`:
-    by the one NTK of an infinite bottleneck. By default `features`, and `kernel` where the
-    bottleneck is infinite."""
+    """How the decoder is computed. `features`: by a wide finite decoder whose weights are trained,
+    at constant time per step; `history`: by exact kernels over all earlier steps, at a time per
+    step that grows; `kernel`: by the fixed NTK, if the bottleneck is infinite. By default `kernel`
+    if the bottleneck is infinite, otherwise `features`."""
     steps: Count | None = None
-    """How many steps; this or `epochs`."""
+    """Number of steps; set this or `epochs`."""
     epochs: Epochs | None = None
-    """How many times all training examples are seen, rounded to steps, one at least; this or
-    `steps`."""
+    """Number of passes over the training examples, rounded to whole steps, at least one; set this
+    or `steps`."""
     batch: Count | None = None
-    """Examples of a step; by default all of them."""
+    """Number of examples per step; by default all."""
     learning_rate: LearningRate = LearningRates(relative=0.3)
-    """A number; or, as [a table](stages.md#learning_rate), the fraction `{relative = 0.3}` of the
-    largest stable one at the start, or one for each half, `{encoder = 0.1, decoder = 0.2}`."""
+    """Learning rate: a number; or [a table](stages.md#learning_rate) with a fraction of the largest
+    stable rate at the start, `{relative = 0.3}`, or with one rate for each half,
+    `{encoder = 0.1, decoder = 0.2}`."""
     points: Count = 50
-    """Moments after the start at which quantities are recorded, evenly spaced; no more than there
-    are steps."""
+    """Number of evenly spaced moments after the start at which quantities are recorded, at most one
+    per step."""
     moments: Moments | None = None
-    """Record after these numbers of steps, that rise, and at the start and the end, in place of
-    evenly spaced ones."""
+    """Numbers of steps after which quantities are recorded, in increasing order, in place of evenly
+    spaced ones. The start and the end are always recorded."""
     record: Annotated[Sequence[Recorded], AfterValidator(tuple)] = ()
-    """What is recorded beside losses and accuracies: the `drift` of the NTK from the start, the
-    `embedding`, the values in the bottleneck of all examples."""
+    """Quantities to record in addition to losses and accuracies: the `drift` of the NTK from the
+    start, and the `embedding`, the values of all examples in the bottleneck."""
 
     clock: ClassVar = "step"
 
     @property
     def halves(self) -> tuple[float, float] | None:
-        """The learning rates of encoder and decoder, where each has its own."""
+        """Learning rates of encoder and decoder; None if they are not set separately."""
         given = self.learning_rate
         if not isinstance(given, LearningRates) or given.encoder is None or given.decoder is None:
             return None
         return given.encoder, given.decoder
 
     def engine_of(self, model: Model) -> Engine:
-        """Choose the engine that is used."""
+        """Return the engine for this model: the one set, or the default."""
         return self.engine or ("features" if model.is_wide_bottleneck else "kernel")
 
     def steps_of(self, examples: int) -> int:
-        """Count the steps."""
+        """Return the number of steps for this number of training examples."""
         if self.steps is not None:
             return self.steps
         return max(1, round((self.epochs or 1) * examples / (self.batch or examples)))
 
     def moments_of(self, steps: int) -> list[int]:
-        """List after how many steps quantities are recorded, start and end included."""
+        """List the numbers of steps after which quantities are recorded, start and end included."""
         if self.moments is not None:
             return sorted({0, *self.moments, steps})
         last = self.moments_in(steps) - 1
         return [steps * i // last for i in range(last + 1)]
 
     def moments_in(self, steps: int) -> int:
-        """Count those, without a list of them."""
+        """Count the recorded moments, without listing them."""
         if self.moments is not None:
             return len({0, *self.moments, steps})
         return min(self.points, steps) + 1
@@ -145,7 +149,7 @@ class Train(Descent):
         yield from self._length_faults(document)
 
     def _instead(self, document: "Document", model: Model) -> str:
-        """Say what to do with a network that is not trained in steps."""
+        """Say what to do with a network that a train stage cannot train."""
         if model.has_batch_norm:
             return ELSEWHERE
         flow = Flow(time=1.0, loss=self.loss, model=self.model)

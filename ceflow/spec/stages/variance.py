@@ -18,31 +18,35 @@ InputsLaw = Literal["iid", "rectified", "data"]
 
 
 class Variance(StageSpec):
-    """The law of one NTK entry over widths, and alpha fitted to it (CE eq. 9, Algorithm 1)."""
+    """Moments of one NTK entry at several widths, and the alpha fitted to them (CE eq. 9, Algorithm
+    1).
+    """
 
     type: Literal["variance"] = "variance"
-    """Moments of one NTK entry over widths, and alpha fitted to them."""
+    """Moments of one NTK entry at several widths, and the alpha fitted to them."""
     ratios: Ratios = (0.05, 0.1, 0.2, 0.5, 1.0)
-    """Widths to measure, as fractions of the network's, rounded, at least 1. Ratios that round to
-    the same widths count once; none stands twice."""
+    """Widths to measure, as fractions of the network's widths, rounded, at least 1. Each ratio may
+    be given once; ratios that round to the same widths are measured once."""
     draws: Annotated[int, Field(ge=100, le=LARGEST)] | None = None
-    """Networks drawn at each width, 2,000 by default; with `error` the most that are drawn,
-    1,000,000 by default. The method `exact` draws none."""
+    """Number of networks drawn at each width, 2,000 by default; with `error` the maximum, 1,000,000
+    by default. The method `exact` draws none."""
     error: RelativeError | None = None
-    """Draw until the standard error of log(E[K^2]/E[K]^2), relative to it, is no more than this at
-    each width; at least 1,000 networks."""
+    """Draw until the relative standard error of log(E[K^2]/E[K]^2) is at most this at each width;
+    at least 1,000 networks are drawn."""
     entries: Literal["diagonal", "off-diagonal"] = "diagonal"
-    """`diagonal`: K(x, x); `off-diagonal`: K(x, x') for two inputs."""
+    """Kernel entry to measure. `diagonal`: K(x, x); `off-diagonal`: K(x, x') for two inputs."""
     inputs_law: InputsLaw | None = None
-    """`iid`: standard normal inputs; `rectified`: their positive part, as behind a ReLU, both
-    scaled to |x|^2 = inputs; `data`: the first training example, off the diagonal the first two. By
-    default `rectified` of a `block` and a `resnext`, else `iid`."""
+    """Source of the inputs. `iid`: standard normal; `rectified`: the positive part of standard
+    normal, as after a ReLU; both are scaled to |x|^2 = inputs. `data`: the first training example,
+    for off-diagonal entries the first two. By default `rectified` for a `block` or a `resnext`,
+    otherwise `iid`."""
     method: Literal["auto", "exact", "sample", "monte-carlo"] = "auto"
-    """`exact`: closed form; `sample`: exact draws of K without drawing all weights; `monte-carlo`:
-    all weights are drawn; `auto`: `exact` where it applies, else `monte-carlo`."""
+    """How the moments are found. `exact`: closed form; `sample`: exact draws of K without drawing
+    all weights; `monte-carlo`: draws of all weights; `auto`: `exact` if it applies, otherwise
+    `monte-carlo`."""
 
     def inputs_law_of(self, model: Model) -> InputsLaw:
-        """Say where the inputs come from."""
+        """Return the source of the inputs for this model: the one set, or the default."""
         return self.inputs_law or model.member.usual_inputs
 
     def reads_data(self, model: Model) -> bool:
@@ -50,7 +54,7 @@ class Variance(StageSpec):
 
     @property
     def most_draws(self) -> int:
-        """The most networks that may be drawn at each width."""
+        """Maximum number of networks drawn at each width."""
         return self.draws or (1_000_000 if self.error else 2000)
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
@@ -101,7 +105,7 @@ class Variance(StageSpec):
             yield Fault("CE202", message, ("inputs_law",), help='use inputs_law = "rectified"')
 
     def why_drawn(self, model: Model) -> str | None:
-        """Say what keeps theory from giving K's law without drawing all weights; None if it can."""
+        """Say why all weights must be drawn to find the law of K; None if theory gives it."""
         member = model.member
         if self.entries == "off-diagonal":
             return "off-diagonal entries"

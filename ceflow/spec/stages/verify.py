@@ -18,37 +18,37 @@ Claim = Literal[
 ]
 
 OF_ENSEMBLES = ("lemma-1", "theorem-1")
-"""Claims of CE; the others are of BN, and of bottlenecks."""
+"""Claims of CE, about ensembles; all others are claims of BN, about bottlenecks."""
 
 OF_DRAWS = (*OF_ENSEMBLES, "lemma-3.1")
-"""Claims about many networks."""
+"""Claims that are tested on many networks."""
 
 FEWEST_DRAWS = 20
-"""Of which a standard error says anything."""
+"""Minimum number of draws for a meaningful standard error."""
 
 
 class Verify(StageSpec):
-    """Claims of the papers, put to the test on networks of finite width."""
+    """Claims of the papers, tested on networks of finite width."""
 
     type: Literal["verify"] = "verify"
-    """Claims of the papers, each with a number and a verdict."""
+    """Tests of claims of the papers, each with a number and a verdict."""
     claims: Annotated[Sequence[Claim], AfterValidator(tuple), Field(min_length=1)]
-    """What is put to the test, in this order; each once. Of an `ensemble`: `lemma-1`, its NTK is as
-    far from the mean kernel as m^-1/2; `theorem-1`, its NTK moves by O(1/m). Of a `bottleneck`:
-    `lemma-3.1`, the covariances of f and J; `theorem-3.2`, the evolution equations; `lemma-4.1`,
-    linear networks, as two layers; `eq-5` and `eq-6`, the evolution at finite width; `eq-41`,
-    dK_n/dx approaches Xi."""
+    """Claims to test, in this order, each once. For an `ensemble`: `lemma-1`, the distance of its
+    NTK from the mean kernel goes as m^-1/2; `theorem-1`, its NTK changes by O(1/m). For a
+    `bottleneck`: `lemma-3.1`, the covariances of f and J; `theorem-3.2`, the evolution equations;
+    `lemma-4.1`, linear networks behave as two layers; `eq-5` and `eq-6`, the evolution at finite
+    width; `eq-41`, dK_n/dx approaches Xi."""
     width: Count = 10_000
-    """Width n of the networks that stand in for infinitely wide ones; an ensemble's members have
-    their own."""
+    """Width n of the finite networks that approximate infinitely wide ones; the members of an
+    ensemble keep their own widths."""
     draws: Count = 1000
-    """Networks drawn, of `lemma-3.1`, `lemma-1` and `theorem-1`; 20 or more. Of an ensemble at each
-    of four multiplicities."""
+    """Number of networks drawn for `lemma-3.1`, `lemma-1` and `theorem-1`, at least 20; for an
+    ensemble at each of four multiplicities."""
     points: Count = 16
-    """Inputs, standard normal. Of `lemma-3.1` and `eq-41` pairs of points in the bottleneck,
-    standard normal too."""
+    """Number of standard normal inputs. For `lemma-3.1` and `eq-41`: number of pairs of standard
+    normal points in the bottleneck."""
     steps: Count = 100
-    """Steps of gradient descent, of `theorem-3.2`, `lemma-4.1` and `theorem-1`."""
+    """Steps of gradient descent in `theorem-3.2`, `lemma-4.1` and `theorem-1`."""
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         for index, claim in enumerate(self.claims):
@@ -60,7 +60,7 @@ class Verify(StageSpec):
         yield from self._size_faults()
 
     def _claim_faults(self, claim: str, model: Model) -> Iterator[tuple[str, str]]:
-        """Find what is wrong with a claim about other networks than the model, and what to do."""
+        """Find why a claim does not apply to the model, and what to do."""
         ensemble = claim in OF_ENSEMBLES
         kind = "ensemble" if ensemble else "bottleneck"
         if model.type != kind:
@@ -75,7 +75,7 @@ class Verify(StageSpec):
             yield message, "make the widths inf and the size a number; `width` says n"
 
     def _size_faults(self) -> Iterator[Fault]:
-        """Find experiments too small to say anything."""
+        """Find experiments that are too small to be meaningful."""
         if self.draws < FEWEST_DRAWS and set(self.claims) & set(OF_DRAWS):
             message = f"{self.draws} draws say too little of the noise"
             yield Fault("CE202", message, ("draws",), help=f"draw {FEWEST_DRAWS} or more")
