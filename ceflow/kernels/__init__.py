@@ -1,8 +1,8 @@
-"""Kernels: what they are, and what is computed from them.
+"""Kernels of networks, and linear algebra with them.
 
-`infinite` has the NNGP and NTK of infinite width, `empirical` the NTK of any Equinox module,
-`draws` means over networks that are drawn, `tiles` kernels larger than memory, `algebra` spectra
-and regression. `pieces` takes rows of a batch some at a time; `costs` says what all that takes.
+`infinite` computes the NNGP and NTK at infinite width, `empirical` the NTK of any Equinox module,
+and `draws` means over random networks. `tiles` stores kernels larger than memory; `algebra` has
+spectra and regression. `pieces` splits batches, and `costs` forecasts time and memory.
 """
 
 from typing import TYPE_CHECKING

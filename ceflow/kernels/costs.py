@@ -1,4 +1,4 @@
-"""The costs of each way to a kernel, counted on layers and on sizes of products. Loads no JAX."""
+"""Costs of each method to compute a kernel, from layers and matrix sizes. Loads no JAX."""
 
 import math
 from dataclasses import dataclass
@@ -8,53 +8,60 @@ from typing import NamedTuple
 from ceflow.compiler import nodes
 from ceflow.costs import Demand, Work
 
-CONVOLVING = 20
-"""How much slower than matrix products convolutions of small images are on a CPU (measured: 8 to
-50 times, 8 x 8 pixels)."""
+CONVOLUTION_SLOWDOWN = 20
+"""Time per flop of convolutions over that of matrix products, for small images on a CPU (measured:
+8 to 50, for 8 x 8 pixels)."""
 
 
 class Shape(NamedTuple):
-    """The shape of the kernel that is asked for; `itself` where x2 is x1."""
+    """Shape of the requested kernel; `symmetric` is True if x2 is x1."""
 
     n1: int
     n2: int
     outputs: int
     trace: bool
-    itself: bool
+    symmetric: bool
 
     @property
     def pairs(self) -> int:
-        """The pairs of outputs, in a block of the result."""
+        """Number of pairs of outputs that are computed for a pair of examples."""
         return self.outputs if self.trace else self.outputs**2
 
     @property
     def entries(self) -> int:
-        """Numbers for one pair of examples."""
+        """Numbers in the result per pair of examples."""
         return 1 if self.trace else self.outputs**2
 
     @property
     def size(self) -> int:
-        """Numbers in all."""
+        """Numbers in the result."""
         return self.n1 * self.n2 * self.entries
 
 
 def formed_flops(weights: float, free: int, examples: int, asked: Shape) -> float:
-    """Count the flops of a kernel by the gradient of each of so many weights, for so many examples:
-    a sum over the free index, then a product for each entry."""
+    """Count the flops of a kernel computed from per-example gradients of the weights.
+
+    Forming a gradient is a sum over the free index; then each entry takes one product.
+    """
     return 2 * weights * (examples * asked.outputs * free + asked.n1 * asked.n2 * asked.pairs)
 
 
 def met_flops(meetings: float, contracted: float, out: float, asked: Shape) -> float:
-    """Count the flops of as many entries of the two factors of `(h_p.h'_p')(delta_p.delta'_p')`, a
-    Gram matrix over the free index, which forms no gradient."""
+    """Count the flops of a kernel computed without gradients, from Gram matrices over positions.
+
+    They are the two factors of `(h_p.h'_p')(delta_p.delta'_p')`; `meetings` is the number of
+    entries of each.
+    """
     return 2 * meetings * (contracted + asked.pairs * out)
 
 
 def analytic_cost(
     root: nodes.Node, asked: Shape, inputs: int, itemsize: int, *, positions: int = 1
 ) -> Demand:
-    """Count a kernel at infinite width: pairs of examples through all layers, of a block at each of
-    its positions."""
+    """Count the cost of a kernel at infinite width, whose pairs of examples pass all layers.
+
+    For a block, `positions` pairs of positions are followed per pair of examples.
+    """
     layers = _layers(root)
     work = Work(
         traffic=itemsize * asked.size * (2 * inputs + 30 * layers * positions),
@@ -66,8 +73,11 @@ def analytic_cost(
 def conditional_cost(
     root: nodes.Node, asked: Shape, units: float, members: float, itemsize: int
 ) -> Demand:
-    """Count draws of so many members without their weights: of each layer, `units` in all, the
-    columns that examples see, and two decompositions of as many."""
+    """Count the cost of drawing the kernels of `members` members without their weights.
+
+    For each layer (`units` in all), the columns that the examples meet are drawn and decomposed
+    twice.
+    """
     rows = asked.n1
     columns = rows * (1 + asked.outputs)
     work = Work(
@@ -81,15 +91,17 @@ def conditional_cost(
 
 @dataclass(frozen=True)
 class Drawn:
-    """The empirical NTK of a network that is drawn: its weights, the features of each example, and
-    the matrix with its temporaries."""
+    """Cost model of the empirical NTK of random networks.
+
+    It counts the weights, the features of each example, and the kernel with its temporaries.
+    """
 
     root: nodes.Node
     asked: Shape
     itemsize: int
 
     def cost(self, draws: float, members: int) -> Demand:
-        """Count so many draws of a network of so many members, one draw after the other."""
+        """Count the cost of `draws` networks of `members` members each, one after the other."""
         rows, outputs = self.asked.n1, self.asked.outputs
         contractions = math.fsum(times * layer.flops for times, layer in self._layers)
         moved = 5 * self._features + 2 * len(self._layers) * members * self.asked.size
@@ -104,7 +116,7 @@ class Drawn:
 
     @property
     def is_heavy(self) -> bool:
-        """Whether the weights take more than all that examples take."""
+        """Whether the weights take more memory than the kernel and the features."""
         return self.root.parameters > 3 * self.asked.size + self._features
 
     @cached_property
@@ -117,17 +129,20 @@ class Drawn:
 
 
 class LayerCost(NamedTuple):
-    """The numbers and operations that one layer adds to a drawn kernel."""
+    """Numbers and operations that one layer adds to an empirical kernel."""
 
     features: float = 0.0
-    """Numbers kept of an example."""
+    """Numbers kept per example."""
     flops: float = 0.0
     """Operations over all pairs of examples."""
 
 
 def layer_cost(node: nodes.Node, asked: Shape) -> LayerCost:
-    """Count the cheaper of what the empirical NTK can do: contract signals and gradients of a layer
-    over its positions, or form the gradient of its weights."""
+    """Count the cost of a layer in the empirical NTK, by the cheaper of two methods.
+
+    Either contract the layer's inputs and output gradients over positions, or form the gradient of
+    its weights.
+    """
     if isinstance(node, nodes.BatchNorm):
         return _formed(node, asked, 1)
     if isinstance(node, nodes.Dense):
@@ -136,7 +151,7 @@ def layer_cost(node: nodes.Node, asked: Shape) -> LayerCost:
         _, height, width = node.outputs
         ways = (way(node, asked, height * width) for way in (_met, _formed))
         return min(ways, key=lambda cost: cost.flops)
-    # the values of an image and their gradients pass through the memory
+    # the values of an image and their gradients pass through memory
     images = isinstance(node.inputs, tuple)
     return LayerCost((1 + asked.outputs) * nodes.units(node.inputs) * images)
 
@@ -154,19 +169,19 @@ def _formed(node: nodes.Convolution | nodes.BatchNorm, asked: Shape, positions: 
 
 
 def passing_flops(root: nodes.Node) -> float:
-    """Count one pass through a network, in operations of matrix products."""
+    """Count one forward pass, in the time of equivalent matrix-product flops."""
     return sum(
-        times * node.flops * (CONVOLVING if isinstance(node, nodes.Convolution) else 1)
+        times * node.flops * (CONVOLUTION_SLOWDOWN if isinstance(node, nodes.Convolution) else 1)
         for times, node in nodes.leaves(root)
     )
 
 
 def _compilations(root: nodes.Node) -> float:
-    """Count small functions' worth; the Jacobians of batch normalisation take longest."""
+    """Count compilations, in units of a small function; batch normalisation takes longest."""
     norms = [isinstance(node, nodes.BatchNorm) for _, node in nodes.leaves(root)]
     return len(norms) / 3 + sum(norms)
 
 
 def _layers(root: nodes.Node) -> int:
-    """Count the layers that are compiled: those of an ensemble's members are at once."""
+    """Count the layers to compile; those of an ensemble's members are compiled once."""
     return sum(1 for _ in nodes.leaves(root))

@@ -1,4 +1,4 @@
-"""Rows of a batch, some at a time, within one compiled program."""
+"""Splitting a batch into pieces within one compiled program."""
 
 import math
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from jaxtyping import Array, Float, Int, PyTree
 
 
 class Cut:
-    """Cut the rows of arrays, `count` in each, into pieces of one size.
+    """The rows of arrays, `count` in each, cut into pieces of `size` rows.
 
-    The last piece is moved up where they do not divide, so that it shares rows with the one before.
+    If `size` does not divide `count`, the last piece starts earlier and overlaps the one before.
     """
 
     def __init__(self, rows: PyTree[Array], count: int, size: int):
@@ -22,16 +22,16 @@ class Cut:
         self.last = max(0, count - size)
 
     def start(self, index: Int[Array, ""]) -> Int[Array, ""]:
-        """Tell the first row of a piece."""
+        """Return the first row of a piece, given its index."""
         return jnp.minimum(index * self.size, self.last)
 
     @property
     def starts(self) -> list[int]:
-        """The first rows of all pieces."""
+        """First rows of all pieces."""
         return [min(index * self.size, self.last) for index in range(self.count)]
 
     def at(self, start: Int[Array, ""] | int) -> Any:
-        """Take the piece that begins with this row."""
+        """Return the piece that begins at a row."""
         return jax.tree.map(lambda a: dynamic_slice_in_dim(a, start, self.size), self.rows)
 
     def __getitem__(self, index: Int[Array, ""]) -> Any:
@@ -43,8 +43,8 @@ def by_chunks(
 ) -> Float[Array, "m ..."]:
     """Apply a function of batches to at most `size` examples at once.
 
-    `lax.map(batch_size=)` takes a function of one example, and compiles it again for what is left
-    over; here the last chunk is filled up with zeros.
+    The last chunk is padded with zeros. `lax.map(batch_size=)` does not fit: it takes a function of
+    one example, and compiles it again for the remainder.
     """
     size = min(size, len(x))
     padded = jnp.pad(x, [(0, -len(x) % size), (0, 0)])
@@ -52,6 +52,6 @@ def by_chunks(
 
 
 def mapped(function: Callable[[Array], Any], x: Float[Array, "m ..."], size: int) -> Any:
-    """Apply a function of batches to `size` examples at once, a divisor of their number."""
+    """Apply a function of batches to `size` examples at once; `size` must divide their number."""
     parts = jax.lax.map(function, x.reshape(-1, size, *x.shape[1:]))
     return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:]), parts)

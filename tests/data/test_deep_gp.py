@@ -118,5 +118,5 @@ def test_equal_inputs_have_equal_targets():
 @pytest.mark.parametrize("wrong", [{"layers": 0}, {"hidden": 0}, {"length": 0.0}, {"outputs": 0}])
 def test_what_is_no_process_is_refused(wrong):
     asked = {"outputs": 1} | wrong
-    with pytest.raises(ValueError, match="1 layer, function and output or more"):
+    with pytest.raises(ValueError, match="at least 1 layer, 1 hidden function and 1 output"):
         deep_gaussian_process(np.ones((2, 1)), asked.pop("outputs"), Seed(0), **asked)

@@ -1,5 +1,5 @@
 """Linear algebra on kernels in memory or on disk.
 
-`matrix` is what a kernel has, and how far one is from another; `cholesky` factors it, for
-`regression` and `eigenvalues`; `labels` tells how well it goes with classes.
+`matrix` defines the interface of a kernel and the distance between two; `cholesky` factorises
+kernels, for `regression` and `eigenvalues`; `labels` measures the alignment with targets.
 """

@@ -1,4 +1,4 @@
-"""The Cholesky factor of a kernel: in memory, or on disk where it does not fit."""
+"""The Cholesky factorisation of a kernel, in memory or, if it does not fit, on disk."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +17,11 @@ from ceflow.store.tiles import TileStore, triangle
 
 
 class SingularError(ValueError):
-    """A kernel that has no Cholesky factor to rounding."""
+    """A kernel is singular to rounding, and so has no Cholesky factor."""
 
 
 class Factor(Protocol):
-    """`U` with `K + ridge 1 = U^T U`."""
+    """The upper triangular matrix U with `K + ridge 1 = U^T U`."""
 
     def solve(self, right: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "n ..."]:
         """Compute `(K + ridge 1)^{-1} right`."""
@@ -32,13 +32,14 @@ class Factor(Protocol):
 def factored(
     kernel: Matrix, ridge: float = 0.0, *, memory: int = MEMORY, scratch: Path | None = None
 ) -> Iterator[Factor]:
-    """Factor `K + ridge 1` in float64, for as long as the block lasts.
+    """Factorise `K + ridge 1` in float64; the factor exists within the `with` block.
 
-    Where three such matrices fit `memory` it is LAPACK's; else it lies in tiles in a temporary
-    folder of `scratch` (by default beside a kernel on disk) and takes 4 N^2 bytes there.
+    If three such matrices fit into `memory` (bytes), LAPACK computes the factor. Otherwise it is
+    stored in tiles in a temporary folder inside `scratch` (by default next to a kernel on disk),
+    where it takes 4 N^2 bytes.
 
-    Raises `SingularError` where a pivot is not above the rounding of the kernel's own entries, and
-    `ValueError` where the kernel is not finite, `OSError` where the folder has too little room.
+    Raises `SingularError` if a pivot is not above the rounding of the kernel's entries,
+    `ValueError` if the kernel is not finite, and `OSError` if the disk has too little space.
     """
     kernel = as_matrix(kernel)
     if fits(len(kernel), memory):
@@ -65,8 +66,8 @@ def _check_space(folder: Path, needed: int) -> None:
 def rounding_ridge(kernel: Matrix) -> float:
     """Compute a ridge that lifts every eigenvalue of a kernel above rounding: `10 eps tr K`.
 
-    Entries are off by a few `eps sqrt(K_ii K_jj)`, which moves no eigenvalue by more than that of
-    the trace.
+    Entries have errors of a few `eps sqrt(K_ii K_jj)`; these shift eigenvalues by at most a few
+    `eps tr K`.
     """
     kernel = as_kernel(kernel)
     return 10 * epsilon(kernel) * float(kernel.diagonal().sum(dtype=float))
@@ -83,9 +84,10 @@ class _Dense:
 
 
 class _Tiled:
-    """Left-looking: a row of tiles is read once, and what lies above it is taken off.
+    """Factor in tiles on disk, computed by a left-looking Cholesky factorisation.
 
-    N^3/(6 tile) numbers are read; one row of tiles is in memory.
+    Each row of tiles is computed from the rows above it. In total N^3/(6 tile) numbers are read,
+    and one row of tiles is in memory.
     """
 
     def __init__(self, kernel: Matrix, ridge: float, store: TileStore):
@@ -108,7 +110,10 @@ class _Tiled:
             self._store.write((row, column), _solve(factor, panel[column - row], transposed=True))
 
     def solve(self, right: np.ndarray) -> np.ndarray:
-        """Solve forward through `U^T`, then back through `U`: each tile is read twice."""
+        """Solve by forward substitution with `U^T`, then back substitution with U.
+
+        Each tile is read twice.
+        """
         answer = np.array(right, float)
         count = len(self._starts)
         for row in range(count):
@@ -129,12 +134,12 @@ class _Tiled:
 
 
 def _cholesky(matrix: np.ndarray, diagonal: np.ndarray, rounding: float) -> np.ndarray:
-    """Compute `U`; `diagonal` is what the pivots were before anything was taken off."""
+    """Compute U of one tile; `diagonal` holds the pivots before any subtraction."""
     try:
         factor = scipy.linalg.cholesky(matrix, check_finite=False)
     except np.linalg.LinAlgError:
         raise SingularError("the kernel is singular to rounding") from None
-    # A pivot is what an example's own row leaves unexplained: entries are off by a few roundings.
+    # A pivot is what remains of a diagonal entry; entries have errors of a few roundings.
     if (factor.diagonal() ** 2 <= 10 * rounding * diagonal).any():
         raise SingularError("the kernel is singular to rounding")
     return factor

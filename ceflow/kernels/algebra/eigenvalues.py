@@ -1,4 +1,4 @@
-"""The ends of a kernel's spectrum, of kernels in memory or on disk."""
+"""The largest and smallest eigenvalue of a kernel, in memory or on disk."""
 
 import math
 from collections.abc import Callable
@@ -21,15 +21,15 @@ from ceflow.kernels.algebra.matrix import (
     row_blocks,
 )
 
-TOLERANCE = 1e-7
-"""Of the residual of an eigenvector; its eigenvalue is off by the square of that."""
+RESIDUAL_TOLERANCE = 1e-7
+"""Relative tolerance of an eigenvector's residual; its eigenvalue's error is the square."""
 
-VECTORS = 12
-"""Kept by Lanczos: enough for one eigenvalue at an end, and few products."""
+LANCZOS_VECTORS = 12
+"""Number of Lanczos vectors: enough for one extreme eigenvalue, with few products."""
 
 
 class Spectrum(NamedTuple):
-    """The largest and smallest eigenvalue, and their ratio: None where rounding leaves it open."""
+    """The largest and smallest eigenvalue, and their ratio; None if rounding hides the ratio."""
 
     eigenvalue_max: float
     eigenvalue_min: float
@@ -39,15 +39,16 @@ class Spectrum(NamedTuple):
 def spectrum(kernel: Matrix, *, memory: int = MEMORY, scratch: Path | None = None) -> Spectrum:
     """Compute both ends of the spectrum of a symmetric kernel, in float64.
 
-    Where three float64 copies of it fit `memory` (bytes), LAPACK; else Lanczos: for the largest on
-    K, for the smallest on K^-1 through a Cholesky factor in tiles (`scratch` is the folder for it,
-    by default beside a kernel on disk). The condition number is None where the smallest eigenvalue
-    is not above `10 eps |K|_F`, eps that of the kernel's own type: entries are off by a few eps,
-    and by no more than the norm of that is an eigenvalue.
-    A kernel without a factor is such a one; its smallest eigenvalue, about 0, is then known to
-    about that bound.
+    If three float64 copies of the kernel fit into `memory` (bytes), LAPACK computes all
+    eigenvalues. Otherwise Lanczos iteration computes the largest eigenvalue from K and the
+    smallest from K^-1, with a Cholesky factor in tiles (in the folder `scratch`, by default next to
+    a kernel on disk).
 
-    Raises `ValueError` where the kernel is not finite.
+    The condition number is None if the smallest eigenvalue is not above `10 eps |K|_F`, with eps of
+    the kernel's own type: the rounding of entries may shift an eigenvalue by that much. If the
+    kernel has no Cholesky factor, its smallest eigenvalue is about 0, within about that bound.
+
+    Raises `ValueError` if the kernel is not finite.
 
     >>> spectrum(np.diag([1.0, 2.0, 8.0]))
     Spectrum(eigenvalue_max=8.0, eigenvalue_min=1.0, condition=8.0)
@@ -64,7 +65,7 @@ def spectrum(kernel: Matrix, *, memory: int = MEMORY, scratch: Path | None = Non
 
 
 def _rounding(kernel: Matrix) -> float:
-    """Bound by how much an eigenvalue may be off as entries are off by ten roundings."""
+    """Bound the error of an eigenvalue if entries have errors of ten roundings: `10 eps |K|_F`."""
     squares = math.fsum(
         float(np.square(block, dtype=float).sum()) for _, block in row_blocks(kernel)
     )
@@ -72,7 +73,7 @@ def _rounding(kernel: Matrix) -> float:
 
 
 def eigenvalue_max(kernel: Matrix) -> float:
-    """Find the largest eigenvalue of a symmetric kernel, by Lanczos: some tens of products `K v`.
+    """Compute the largest eigenvalue of a symmetric kernel, by Lanczos: tens of products `K v`.
 
     >>> round(eigenvalue_max(np.diag([1.0, 2.0, 8.0])), 12)
     8.0
@@ -82,9 +83,12 @@ def eigenvalue_max(kernel: Matrix) -> float:
 
 
 def _eigenvalue_min(kernel: Matrix, largest: float, memory: int, scratch: Path | None) -> float:
-    """Do inverse Lanczos, with a shift where no factor is without; in the end on `max - K`."""
+    """Compute the smallest eigenvalue by inverse Lanczos iteration.
+
+    If K is singular, a ridge is added; if that is singular too, use Lanczos on `max - K`.
+    """
     size = len(kernel)
-    for shift, tolerance in ((0.0, TOLERANCE), (rounding_ridge(kernel), 0.01)):
+    for shift, tolerance in ((0.0, RESIDUAL_TOLERANCE), (rounding_ridge(kernel), 0.01)):
         with (
             suppress(SingularError),
             factored(kernel, shift, memory=memory, scratch=scratch) as factor,
@@ -94,13 +98,13 @@ def _eigenvalue_min(kernel: Matrix, largest: float, memory: int, scratch: Path |
 
 
 def _lanczos(
-    product: Callable[[np.ndarray], np.ndarray], size: int, tolerance: float = TOLERANCE
+    product: Callable[[np.ndarray], np.ndarray], size: int, tolerance: float = RESIDUAL_TOLERANCE
 ) -> float:
-    """Find the largest eigenvalue of a symmetric operator, scaled for ARPACK.
+    """Compute the largest eigenvalue of a symmetric operator by ARPACK.
 
-    Norms in ARPACK underflow.
+    The operator is scaled first, as norms in ARPACK may underflow.
 
-    Raises `ValueError` where it is not finite, or has no such eigenvalue to the tolerance.
+    Raises `ValueError` if its products are not finite or the iteration does not converge.
     """
     if size == 1:  # too small for ARPACK
         return float(finite(product(np.ones(1)))[0])
@@ -113,11 +117,11 @@ def _lanczos(
         return finite(product(vector)) / scale
 
     operator = LinearOperator((size, size), matvec=checked, dtype=float)  # pyright: ignore[reportCallIssue]
-    options: Any = {"v0": start, "ncv": min(VECTORS, size), "tol": tolerance}
+    options: Any = {"v0": start, "ncv": min(LANCZOS_VECTORS, size), "tol": tolerance}
     try:
         largest = eigsh(operator, 1, which="LA", return_eigenvectors=False, **options)
     except ArpackError:
         raise ValueError(
-            "the largest eigenvalue of the kernel was not found: is it a kernel?"
+            "Lanczos found no largest eigenvalue of the kernel: is it symmetric and positive?"
         ) from None
     return float(largest[0]) * scale

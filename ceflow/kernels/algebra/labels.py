@@ -1,4 +1,4 @@
-"""The fit of a kernel, and of what is predicted from it, to labels."""
+"""Agreement of kernels and predictions with labels: alignment and accuracy."""
 
 import math
 
@@ -15,24 +15,22 @@ from ceflow.kernels.algebra.matrix import (
     values_of,
 )
 
-ROUNDING = 1e-14
-"""Of float64 sums over a few thousand rows, relative."""
+SUM_ROUNDING = 1e-14
+"""Relative rounding error of float64 sums over a few thousand rows."""
 
 
 def alignment(
     kernel: Matrix, targets: Float[np.ndarray, "n ..."], *, centred: bool = False
 ) -> float:
-    """Compute the cosine between a kernel and that of the targets.
+    """Compute the alignment of a kernel with targets, `<K, Y Y^T>_F / (|K|_F |Y Y^T|_F)`.
 
-    It is `<K, Y Y^T>_F / (|K|_F |Y Y^T|_F)`.
+    With `centred`, K and Y are replaced by `H K H` and `H Y`, `H = 1 - 11^T/N` (Cortes, Mohri and
+    Rostamizadeh, JMLR 2012, eq. 1 and definition 4): then adding a constant to the kernel changes
+    nothing. Computes in float64, in two passes over the kernel, three with `centred`. Besides the
+    kernel, memory holds a few copies of the targets.
 
-    `centred` does the same with `H K H` and `H Y`, `H = 1 - 11^T/N` (Cortes, Mohri and
-    Rostamizadeh, JMLR 2012, eq. 1 and definition 4): a constant added to the kernel then changes
-    nothing. In float64; two passes over the kernel, three with `centred`; beside it, memory holds a
-    few copies of the targets.
-
-    Raises `ValueError` where the shapes disagree, the kernel is not finite, or a side is 0: then
-    there is no direction.
+    Raises `ValueError` if the shapes disagree, the kernel is not finite, or one of the two is 0:
+    then the alignment is undefined.
 
     >>> alignment(np.outer([1.0, -1.0], [1.0, -1.0]), np.array([1.0, -1.0]))
     1.0
@@ -44,15 +42,15 @@ def alignment(
     if len(y) != size:
         raise ValueError(f"{len(y)} targets do not go with a kernel of {size} rows")
     means = kernel @ np.full(size, 1 / size) if centred else np.zeros(size)
-    y = y / (np.abs(y).max(initial=0) or 1)  # so that no square overflows or vanishes
+    y = y / (np.abs(y).max(initial=0) or 1)  # so that no square over- or underflows
     length = float(np.linalg.norm(y))
     y = y - y.mean(axis=0) if centred else y
     product = float(np.vdot(y, kernel @ y))  # <K, Y Y^T>, and <HKH, .> as HY is centred
-    # Y Y^T and Y^T Y have one norm; the smaller of them is no larger than Y.
+    # Y Y^T and Y^T Y have the same norm; the smaller of them is not larger than Y.
     gram = y @ y.T if y.shape[1] > size else y.T @ y
     one, two = _norm(kernel, means), float(np.linalg.norm(gram))
-    # What centring leaves of a constant is rounding.
-    if one <= ROUNDING * size * np.abs(means).max() or two <= ROUNDING * length**2:
+    # Centring a constant leaves only rounding errors.
+    if one <= SUM_ROUNDING * size * np.abs(means).max() or two <= SUM_ROUNDING * length**2:
         centring = ", once centred" if centred else ""
         raise ValueError(f"the kernel or the targets are 0{centring}: there is no alignment")
     return product / (one * two)
@@ -61,8 +59,8 @@ def alignment(
 def accuracy(predictions: Float[np.ndarray, "n ..."], targets: Float[np.ndarray, "n ..."]) -> float:
     """Compute the fraction of examples whose class is predicted.
 
-    With several columns (one-hot targets) the class is the largest; in one column of -1 and 1 it is
-    the sign, in one column of class numbers the nearest whole number.
+    With several columns (one-hot targets), the class is the column with the largest entry; with one
+    column of -1 and 1, it is the sign; with one column of class numbers, the nearest integer.
 
     >>> accuracy(np.array([[0.2, 0.7], [0.6, 0.3]]), np.array([[0.0, 1.0], [0.0, 1.0]]))
     0.5

@@ -1,4 +1,4 @@
-"""The interface that linear algebra asks of a kernel, be it on disk or in memory."""
+"""The interface that linear algebra needs from a kernel, on disk or in memory."""
 
 import math
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class Matrix(Protocol):
 
 
 def as_matrix(kernel: Any) -> Any:
-    """Make a kernel in memory an array of floats, in which nothing wraps; leave others."""
+    """Convert a kernel in memory to a float array; return a kernel on disk unchanged."""
     if hasattr(kernel, "path") or (
         hasattr(kernel, "__matmul__") and not hasattr(kernel, "__array__")
     ):
@@ -35,10 +35,10 @@ def as_matrix(kernel: Any) -> Any:
 
 
 def as_kernel(kernel: Any) -> Any:
-    """Do the same, and see that it is a kernel of examples with themselves.
+    """Convert a kernel as `as_matrix` does, and check that it is symmetric.
 
-    Raises `ValueError` unless what is in memory is square, of one row or more, finite, and
-    symmetric to rounding. One on disk is symmetric as it lies there.
+    Raises `ValueError` unless a kernel in memory is square with at least one row, finite, and
+    symmetric to rounding. A kernel on disk is symmetric by the way it is stored.
     """
     kernel = as_matrix(kernel)
     if not isinstance(kernel, np.ndarray):
@@ -53,9 +53,9 @@ def as_kernel(kernel: Any) -> Any:
             i, j = (int(k) for k in np.unravel_index(apart.argmax(), apart.shape))
             i += rows.start
             raise ValueError(
-                f"a kernel is symmetric, and the entries ({i}, {j}) and ({j}, {i}) of this matrix"
-                f" are {kernel[i, j]:.4g} and {kernel[j, i]:.4g}: is it the kernel of examples with"
-                " themselves?"
+                f"a kernel is symmetric, but the entries ({i}, {j}) and ({j}, {i}) of this matrix"
+                f" are {kernel[i, j]:.4g} and {kernel[j, i]:.4g}: is it the kernel of one batch of"
+                " examples?"
             )
     return kernel
 
@@ -66,41 +66,41 @@ def values_of(array: Any) -> Float[np.ndarray, "..."]:
 
 
 def rows_of(array: Any, what: str) -> Float[np.ndarray, "n ..."]:
-    """Convert finite real numbers to float64, a row an example."""
+    """Convert an array with one row per example to float64; raise `ValueError` if not finite."""
     values = values_of(array)
     if not values.ndim:
-        raise ValueError(f"{what} are an array with a row for each example, not one number")
+        raise ValueError(f"{what} must be an array with a row for each example, not one number")
     if not np.isfinite(values).all():
         raise ValueError(f"{what} hold NaN or infinity; leave those examples out")
     return values
 
 
 def epsilon(kernel: Matrix) -> float:
-    """Give the rounding of a kernel's own numbers, relative."""
+    """Return the machine epsilon of a kernel's type."""
     return float(finfo(kernel.dtype).eps)
 
 
 def fits(size: int, memory: int) -> bool:
-    """Tell whether three float64 matrices of so many rows are within so many bytes."""
+    """Return whether three square float64 matrices of `size` rows fit into `memory` bytes."""
     return 3 * 8 * size**2 <= memory
 
 
 def numbers(kernel: Matrix, *key: slice) -> Float[np.ndarray, "rows columns"]:
-    """Take a block of a kernel, or all of it, as a finite float64 array of its own."""
+    """Copy a block of a kernel, or all of it, to a float64 array; raise if it is not finite."""
     return finite(np.array(kernel[key or (slice(None), slice(None))], float))
 
 
 def finite(values: np.ndarray) -> np.ndarray:
-    """Give the array back; raise `ValueError` for NaN or infinity."""
+    """Return the array; raise `ValueError` if it holds NaN or infinity."""
     if not np.isfinite(values).all():
         raise ValueError("the kernel holds NaN or infinity: are its inputs too large?")
     return values
 
 
 def norm(values: Float[np.ndarray, "..."]) -> float:
-    """Compute the root of the sum of squares, in float64.
+    """Compute the root of the sum of squares, in float64, without over- or underflow.
 
-    No square overflows or vanishes: it is 0 for zeros alone.
+    The result is 0 only if all numbers are 0.
 
     >>> norm(np.array([3e-200, 4e-200]))
     5e-200
@@ -108,7 +108,7 @@ def norm(values: Float[np.ndarray, "..."]) -> float:
     values = values_of(values)
     with np.errstate(over="ignore"):
         size = float(np.linalg.norm(values))
-    if 1e-140 < size < math.inf:  # or a square is below the least normal number, or above all
+    if 1e-140 < size < math.inf:  # otherwise squares over- or underflow
         return size
     largest = float(np.abs(values).max(initial=0))
     if not 0 < largest < math.inf:
@@ -118,7 +118,7 @@ def norm(values: Float[np.ndarray, "..."]) -> float:
 
 
 def row_blocks(kernel: Matrix) -> Iterator[tuple[slice, np.ndarray]]:
-    """Go through a kernel, on disk or an array, some rows at a time: give which, and numbers."""
+    """Iterate over a kernel by blocks of rows; yield the slice and the numbers of each."""
     kernel = as_matrix(kernel)
     rows = getattr(kernel, "tile", 512)
     for start in range(0, len(kernel), rows):
@@ -129,8 +129,8 @@ def row_blocks(kernel: Matrix) -> Iterator[tuple[slice, np.ndarray]]:
 def relative_distance(kernel: Matrix, reference: Matrix) -> float:
     """Compute `|K - R|/|R|` in Frobenius norm, of kernels in memory or on disk.
 
-    In float64, whatever their types. Raises `ValueError` where R is 0 or of another shape, or one
-    of them is not finite.
+    Computes in float64 for any type. Raises `ValueError` if R is 0, the shapes differ, or a kernel
+    is not finite.
 
     >>> import numpy as np
     >>> relative_distance(2 * np.eye(3), np.eye(3))
@@ -138,10 +138,10 @@ def relative_distance(kernel: Matrix, reference: Matrix) -> float:
     """
     kernel, reference = as_matrix(kernel), as_matrix(reference)
     if len(kernel.shape) != 2:
-        raise ValueError(f"a kernel is a matrix, not of shape {tuple(kernel.shape)}")
+        raise ValueError(f"a kernel must be a matrix, not of shape {tuple(kernel.shape)}")
     if kernel.shape != reference.shape:
         raise ValueError(
-            f"a kernel of {kernel.shape} has no distance from one of {reference.shape}"
+            f"kernels of shapes {kernel.shape} and {reference.shape} cannot be compared"
         )
     difference, size = 0.0, 0.0
     for rows, _ in row_blocks(reference):

@@ -11,7 +11,7 @@ from ceflow._machine import MEMORY
 from ceflow.kernels.algebra.cholesky import SingularError, factored, rounding_ridge
 from ceflow.kernels.algebra.matrix import Matrix, as_kernel, rows_of
 
-VANISHED = "the kernel is 0, or too small for float64: are all inputs 0?"
+ZERO_KERNEL = "the kernel is 0, or too small for float64: are all inputs 0?"
 
 
 def fit(
@@ -24,15 +24,16 @@ def fit(
 ) -> Float[np.ndarray, "n ..."]:
     """Compute coefficients `(K + ridge 1)^-1 Y` of kernel regression, float64.
 
-    Predictions are `K(x, X) @ coefficients`.
+    Predictions are `K(x, X) @ coefficients`. With the NTK and ridge 0, they are the function that a
+    wide network converges to, minus its initial function.
 
-    At ridge 0 and K the NTK: what a wide network converges to, less its initial function. A
-    Cholesky factor in float64: in `memory` (bytes) where three matrices fit, else in tiles in a
-    temporary folder of `scratch`, by default beside a kernel on disk (20,000 rows: 1.6 GB).
+    Uses a Cholesky factor in float64: in memory if three matrices fit into `memory` (bytes),
+    otherwise in tiles in a temporary folder inside `scratch`, by default next to a kernel on disk
+    (1.6 GB for 20,000 rows).
 
-    Raises `ValueError` where the shapes disagree, the ridge is below 0, targets are not finite, the
-    kernel is not finite, not symmetric or 0, and `SingularError`, which is one, where it is
-    singular to rounding: the message gives the ridge that it takes.
+    Raises `ValueError` if the shapes disagree, the ridge is below 0, the targets are not finite, or
+    the kernel is not finite, not symmetric, or 0. Raises `SingularError`, a `ValueError`, if the
+    kernel is singular to rounding; its message states the ridge that is needed.
 
     >>> fit(np.eye(2), np.array([1.0, -1.0]), ridge=1.0)
     array([ 0.5, -0.5])
@@ -43,7 +44,7 @@ def fit(
     if not (math.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"a ridge is a number of 0 or more, not {ridge!r}")
     if float(kernel.diagonal().sum(dtype=float)) + ridge < sys.float_info.min:
-        raise ValueError(VANISHED)
+        raise ValueError(ZERO_KERNEL)
     try:
         with factored(kernel, ridge, memory=memory, scratch=scratch) as factor:
             coefficients = factor.solve(targets)
@@ -51,7 +52,7 @@ def fit(
         raise _explained(kernel, ridge) from None
     if not np.isfinite(coefficients).all():
         raise ValueError(
-            "the coefficients are beyond float64: bring the kernel and the targets to the scale of"
+            "the coefficients overflow float64: bring the kernel and the targets to the scale of"
             " 1, or give a ridge"
         )
     return coefficients
@@ -61,7 +62,7 @@ def _explained(kernel: Matrix, ridge: float) -> ValueError:
     enough = rounding_ridge(kernel)
     if ridge >= enough:
         return ValueError(
-            "the kernel has eigenvalues below 0 by more than rounding: is it a kernel?"
+            "the kernel has negative eigenvalues beyond rounding; it must be positive semidefinite"
         )
     return SingularError(
         f"the kernel is singular to rounding; give a ridge of at least {enough:.1e}"

@@ -105,7 +105,7 @@ class _Planner:
         left = budget - self._contraction(tile)
         tiles = math.ceil(self.asked.n1 / tile)
         if tile >= max(self.asked.n1, self.asked.n2):
-            both = 1 if self.asked.itself else 2
+            both = 1 if self.asked.symmetric else 2
             return int(left >= both * tile * self._features)
         return min(int(left // (tile * self._features)) - 1, tiles)
 

@@ -1,2 +1,4 @@
-"""Kernels larger than memory: `computing` makes tiles of one, `writing` puts them on disk, and
-`kernel` reads them back."""
+"""Kernels larger than memory.
+
+`computing` computes a kernel's tiles, `writing` writes them to disk, and `kernel` reads them.
+"""

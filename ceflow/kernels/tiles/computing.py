@@ -11,13 +11,14 @@ from ceflow import nets
 from ceflow.store.tiles import Index, checked_tile, triangle
 
 Kernel = Callable[[Any, Any], Array | np.ndarray]
-"""From two batches of examples, (t1, ...) and (t2, ...), to the kernel between them, (t1, t2)."""
+"""A function of two batches of examples, (t1, ...) and (t2, ...), that returns their kernel,
+(t1, t2)."""
 
 
 def assemble(
     kernel: Kernel, x: Float[ArrayLike, "n ..."], *, tile: int = 2048
 ) -> Float[np.ndarray, "n n"]:
-    """Compute the same numbers as `write_tiles`, bit for bit, in memory.
+    """Compute a kernel in memory, tile by tile; bit for bit the numbers of `write_tiles`.
 
     >>> x = np.arange(6.0).reshape(3, 2)
     >>> bool((assemble(lambda a, b: a @ b.T, x, tile=2) == x @ x.T).all())
@@ -37,10 +38,12 @@ def assemble(
 def blocks(
     kernel: Kernel, x: np.ndarray, tile: int, todo: Sequence[Index]
 ) -> Iterator[tuple[Index, np.ndarray]]:
-    """Compute tiles in order, as many at a time as there are devices.
+    """Compute the tiles `todo` in order, one on each device at a time.
 
-    All of them are under way before the first is waited for. Each is a plain call of `kernel`:
-    traced into something larger it would be compiled otherwise, and lose its last bit."""
+    All devices are started before the first result is awaited. Each tile is a direct call of
+    `kernel`: as part of a larger program it might be compiled differently, and differ in the last
+    bit.
+    """
     devices = jax.local_devices()
     for start in range(0, len(todo), len(devices)):
         batch = todo[start : start + len(devices)]
@@ -48,7 +51,7 @@ def blocks(
         for device, index in zip(devices, batch, strict=False):
             row, column = index
             one = _placed(_rows(x, row, tile), device)
-            # the same object on the diagonal: a kernel may then do half of the work
+            # pass the same object on the diagonal, so that a kernel can use the symmetry
             two = one if row == column else _placed(_rows(x, column, tile), device)
             tiles.append(kernel(one, two))
         for index, block in zip(batch, tiles, strict=True):
@@ -56,17 +59,17 @@ def blocks(
 
 
 def _placed(rows: np.ndarray, device: Any) -> Array | np.ndarray:
-    """Put it on its device, where there are several."""
+    """Move rows to a device, if there are several devices."""
     return jax.device_put(rows, device) if jax.local_device_count() > 1 else rows
 
 
 def _rows(x: np.ndarray, number: int, tile: int) -> np.ndarray:
-    """Take the examples of one tile; the last one repeats where they end."""
+    """Take the examples of one tile; past the end, repeat the last example."""
     return x[np.minimum(np.arange(number * tile, (number + 1) * tile), len(x) - 1)]
 
 
 def _trimmed(block: np.ndarray, index: Index, tile: int, size: int) -> np.ndarray:
-    """Drop the repeated examples, and make it symmetric to the last bit on the diagonal."""
+    """Check a tile, drop repeated examples, and make diagonal tiles exactly symmetric."""
     if block.shape != (tile, tile):
         raise ValueError(
             f"a kernel of {tile} and {tile} examples must be an array of shape {(tile, tile)},"
@@ -85,14 +88,15 @@ def _trimmed(block: np.ndarray, index: Index, tile: int, size: int) -> np.ndarra
 
 
 def _floats(array: np.ndarray) -> np.ndarray:
-    """Make floats of 32 bits or more, in which nothing wraps or overflows early."""
+    """Convert to floats of at least 32 bits."""
     return array.astype(np.promote_types(array.dtype, np.float32), copy=False)
 
 
 def checked_examples(x: Any) -> np.ndarray:
-    """Check that rows are finite; make an array whose products do not wrap or overflow early.
+    """Check that examples are finite, and convert them to a type whose products do not overflow.
 
-    Whole numbers stay whole, as a kernel may look up by them, but have 64 bits.
+    Floats have at least 32 bits. Integers become 64-bit integers, not floats, as a kernel may use
+    them as indices.
     """
     x = np.asarray(nets.numbers(x))
     whole = x.dtype.kind in "biu" and x.dtype != np.uint64

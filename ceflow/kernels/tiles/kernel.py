@@ -1,4 +1,4 @@
-"""Symmetric kernels that lie on disk, tile by tile."""
+"""Symmetric kernels stored on disk in tiles."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,18 +11,18 @@ from ceflow import nets
 from ceflow.store.tiles import TileStore
 
 ALL = slice(None)
+"""Slice of all rows or columns."""
 
 
 class TiledKernel:
-    """An N x N symmetric matrix on disk, used as an array is: `K[a:b, c:d]`, `K @ v`, `K.trace()`.
+    """An N x N symmetric matrix on disk, used like an array: `K[a:b, c:d]`, `K @ v`, `K.trace()`.
 
-    Only tiles on and above the diagonal are stored; what is below is their mirror. Whatever is
-    asked, at most a few tiles are in memory besides the answer. Raises `ValueError` where a tile
-    is read that was not written yet.
+    Only tiles on and above the diagonal are stored. Besides the result, an operation holds at most
+    a few tiles in memory. Reading a tile that was not written yet raises `ValueError`.
     """
 
     ndim = 2
-    __array_ufunc__ = None  # `y @ K` must not load all of it unasked
+    __array_ufunc__ = None  # otherwise `y @ K` would load the whole kernel
     __iter__ = None
 
     def __init__(self, store: TileStore):
@@ -39,11 +39,11 @@ class TiledKernel:
 
     @property
     def is_complete(self) -> bool:
-        """True where every tile was written."""
+        """Whether every tile was written."""
         return not self._store.missing
 
     def __getitem__(self, key: Any) -> Float[np.ndarray, "rows columns"]:
-        """Read a block of rows and columns, each a slice without a step."""
+        """Read a block, given slices of rows and columns without a step."""
         rows, columns = (
             _bounds(part, len(self)) for part in (key if isinstance(key, tuple) else (key, ALL))
         )
@@ -61,11 +61,11 @@ class TiledKernel:
         self, dtype: Any = None, copy: bool | None = None
     ) -> Float[np.ndarray, "rows columns"]:
         if copy is False:
-            raise ValueError("a kernel on disk is an array only as a copy")
+            raise ValueError("a kernel on disk becomes an array only as a copy")
         return self[:, :].astype(dtype or self.dtype, copy=False)
 
     def __matmul__(self, other: Float[np.ndarray, "rows ..."]) -> Float[np.ndarray, "rows ..."]:
-        """Compute `K v` for a vector or a few: each stored tile is read once and used twice."""
+        """Compute `K v` for one or several vectors; each stored tile is read once."""
         other = np.asarray(nets.numbers(other))
         if len(other) != len(self):
             raise ValueError(f"{len(other)} rows do not go with a kernel of {len(self)}")
@@ -79,12 +79,12 @@ class TiledKernel:
         return product
 
     def diagonal(self) -> Float[np.ndarray, " rows"]:
-        """Read the entries K_ii."""
+        """Read the diagonal entries K_ii."""
         tiles = range(-(-len(self) // self.tile))
         return np.concatenate([self._read(i, i).diagonal() for i in tiles])
 
     def trace(self) -> float:
-        """Sum the K_ii, in float64."""
+        """Compute the sum of the K_ii in float64."""
         return float(self.diagonal().sum(dtype=np.float64))
 
     def _read(self, row: int, column: int) -> np.ndarray:
@@ -95,7 +95,7 @@ class TiledKernel:
         return slice(number * self.tile, min((number + 1) * self.tile, len(self)))
 
     def _parts(self, rows: range) -> Iterator[range]:
-        """Cut the rows where tiles end."""
+        """Split a range of rows at the boundaries of tiles."""
         start = rows.start
         while start < rows.stop:
             stop = min((start // self.tile + 1) * self.tile, rows.stop)
@@ -104,16 +104,16 @@ class TiledKernel:
 
 
 def open(path: str | Path) -> TiledKernel:
-    """Open a kernel that `write_tiles` has written, or a part of one.
+    """Open a kernel that `write_tiles` wrote, completely or in part.
 
-    Raises `ValueError` where there is none.
+    Raises `ValueError` if there is no kernel at `path`.
     """
     return TiledKernel(TileStore(Path(path)))
 
 
 def _bounds(part: Any, size: int) -> range:
     if not isinstance(part, slice) or part.step not in (None, 1):
-        raise TypeError(f"a kernel on disk is cut by slices without a step, not by {part!r}")
+        raise TypeError(f"index a kernel on disk with slices without a step, not by {part!r}")
     return range(*part.indices(size))
 
 

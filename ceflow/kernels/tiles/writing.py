@@ -1,4 +1,4 @@
-"""Kernels written to disk tile by tile."""
+"""Writing kernels to disk, tile by tile."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,23 +28,23 @@ def write_tiles(
 ) -> TiledKernel:
     """Write the N x N kernel of the examples `x`, tile by tile, to a Zarr store at `path`.
 
-    `kernel(x1, x2)` is called with two batches of `tile` examples each (the last batch filled up
-    with its last example: one shape, compiled once) and gives the kernel between them, symmetric.
-    Only tiles on and above the diagonal are computed, and only those that `path` lacks: the same
-    call resumes where a process has ended. The `order` of tiles (pairs of row and column; row by
-    row by default) changes no digit, and a part of them leaves the rest for later. With several
-    devices one tile goes to each (`kernel` is then compiled for each, and gets arrays of JAX).
+    `kernel(x1, x2)` returns the kernel between two batches of `tile` examples, and must be
+    symmetric. The last batch is padded with its last example, so that there is one shape, compiled
+    once. Only tiles on and above the diagonal are computed, and only those missing from `path`: the
+    same call resumes an interrupted one. `order` lists the tiles to compute as pairs of row and
+    column, by default all, row by row; it does not change the numbers. With several devices, each
+    computes one tile at a time (`kernel` is compiled for each, and gets JAX arrays).
 
-    `identity` says what the kernel is of, beside `x`: a store with another identity or of other
-    examples is refused. `observe` is told how many tiles are done, and of how many. Memory: a
-    few tiles, and what `kernel` takes.
+    `identity` names what the kernel depends on besides `x`: a store with another identity or other
+    examples is refused. `observe(done, total)` is called after each tile. Memory holds a few tiles
+    and whatever `kernel` needs.
 
-    Examples of integers or bools are given to `kernel` as integers of 64 bits, whose products do
-    not wrap, and 16-bit floats as those of 32; what is stored are floats of 32 bits or more.
+    `kernel` gets integers and bools as 64-bit integers, and 16-bit floats as 32-bit floats, so that
+    products do not overflow. Tiles are stored as floats of at least 32 bits.
 
-    Raises `ValueError` for a tile below 1, examples that are not finite, a kernel that gives
-    another shape or is not finite, or a `path` where something else is; `OSError` where the disk is
-    full (the tiles that are done are kept).
+    Raises `ValueError` for a tile below 1, examples that are not finite, a kernel of the wrong
+    shape or not finite, or a `path` that holds something else; `OSError` if the disk is full (tiles
+    that are done are kept).
 
     >>> import tempfile
     >>> x = np.arange(6.0).reshape(3, 2)
@@ -64,7 +64,7 @@ def write_tiles(
     todo = [index for index in wanted if store is None or not store.has(index)]
     tiles = blocks(kernel, x, tile, todo)
     first = next(tiles, None)
-    if first is not None:  # its type of numbers is the store's
+    if first is not None:  # the store gets its type
         with _what_is_kept(path):
             store = store or TileStore.create(path, len(x), tile, first[1].dtype, identity)
             done = len(every) - len(store.missing)
@@ -82,7 +82,7 @@ def _ordered(order: Iterable[Index], every: list[Index]) -> list[Index]:
 
 
 def _overlapped(items: Iterable[tuple[Any, ...]], write: Callable[..., object]) -> Iterator[None]:
-    """Write each item while the next one is computed; one step whenever one is written."""
+    """Write each item while the next one is computed; yield once per item written."""
     with ThreadPoolExecutor(1) as thread:
         pending = None
         for item in items:
@@ -107,7 +107,7 @@ def _what_is_kept(path: Path) -> Iterator[None]:
 
 
 def _fingerprint(x: np.ndarray) -> str:
-    """Hash the examples."""
+    """Hash the type, shape and numbers of the examples."""
     digest = blake2b(f"{x.dtype} {x.shape}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(x).data)
     return digest.hexdigest()

@@ -94,7 +94,7 @@ def _rows(stage: Kernel, plan: Plan) -> int:
 
 def _asked(stage: Kernel, plan: Plan) -> Shape:
     rows = _rows(stage, plan)
-    return Shape(rows, rows, plan.outputs, trace=stage.outputs != "full", itself=True)
+    return Shape(rows, rows, plan.outputs, trace=stage.outputs != "full", symmetric=True)
 
 
 def _disk(stage: Kernel, plan: Plan) -> float:
