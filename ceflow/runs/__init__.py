@@ -1,10 +1,10 @@
-"""The loop from a document to its results, and where they are kept.
+"""Running a document, and keeping the results.
 
-`running` makes the plan and one run or the many of a sweep, in `directories`, once what each needs
-is `prepared` and fits the `machine` at its `rates`. `loop` does the stages of one, `sweeping` the
-runs of many: both are `work` that may end in `failures`. A `record` says what is done, `results`
-read it back by `reading`, with the `numbers` that JSON has. `collecting` gathers what is
-`collectable` and `collected` over a sweep, or `curves`.
+`running` starts one run or a sweep, in `directories`, after the needs of each stage are `prepared`
+and compared with the `machine`, at its `rates`. `loop` runs the stages of one run, `sweeping` the
+runs of a sweep: both are `work` that can end in `failures`. `record` keeps what is done; `results`
+reads it back by `reading`, with the `numbers` that JSON can hold. `collecting` gathers a sweep's
+results into `collected` tables, as far as they are `collectable`, or into `curves`.
 """
 
 from ceflow.runs.collected import read_collected

@@ -1,4 +1,4 @@
-"""What a `[collect]` table can find at all, by the fields of the results that it names."""
+"""Checks of which results a `[collect]` table can find, by the fields of the result classes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import NoneType, UnionType
@@ -12,7 +12,7 @@ from ceflow.stages import Record, kind_of
 
 
 def collect_faults(plan: Plan) -> Iterator[Fault]:
-    """Find what `[collect]` tables ask for that no run of the sweep can find."""
+    """Find numbers requested by `[collect]` tables that no run of the sweep can produce."""
     for name, asked in plan.document.collect.items():
         for fault in _faults(asked, plan):
             yield fault.below("collect", name)
@@ -35,8 +35,9 @@ def _faults(asked: Collect, plan: Plan) -> Iterator[Fault]:
 
 
 def _is_number(kind: Any, keys: Sequence[str]) -> bool:
-    """Tell whether there may be a number, or a list of one repeated, at a path below a value of a
-    type."""
+    """Tell whether a value of this type can hold a number, or a list of equal numbers, at a path
+    below it.
+    """
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _is_number(parts[0], keys)

@@ -1,4 +1,4 @@
-"""The result of each `[collect]` table: what a sweep's runs show together."""
+"""The result of a `[collect]` table: a comparison between the runs of a sweep."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,59 +15,59 @@ class CollectedPoint(Record):
     run: str
     """The name of the run."""
     x: Number | None
-    """The swept number; null where there is no finite one."""
+    """The swept number; null if it is not finite."""
     by: str = ""
-    """The value of `by`, which names its curve."""
+    """Value of `by`, which labels the curve of this run."""
     y: Number | None
-    """What its stage found; null where there is no finite number."""
+    """The result of the stage; null if there is no finite number."""
     stderr: Number | None = None
-    """The standard error of y, where the stage finds one."""
+    """Standard error of y, if the stage reports one."""
 
 
 class Fit(Record):
     """The power law `y = factor x^slope` of one curve."""
 
     by: str = ""
-    """The value of `by`, which names the curve."""
+    """Value of `by`, which labels the curve."""
     slope: float
-    """The power."""
+    """Exponent of the power law."""
     factor: float
-    """What y is at x = 1."""
+    """Value of y at x = 1."""
     stderr: float | None
-    """Of the slope; null where two points without errors of their own leave nothing to judge by."""
+    """Standard error of the slope; null for two points without standard errors."""
     interval: tuple[float, float] | None
-    """The 95 % interval of the slope; null where `stderr` is."""
+    """95 % confidence interval of the slope; null if `stderr` is null."""
     residuals: tuple[float, ...]
-    """log y measured minus fitted, in the order of the points."""
+    """log y measured minus log y fitted, in the order of the points."""
 
 
 class CollectedPoints(Record):
     """One number of each run against another, and the power law between them."""
 
     x: str
-    """As in the document: the path that is swept."""
+    """The swept path, as in the document."""
     y: str
-    """As in the document: the path of the result."""
+    """Path of the result, as in the document."""
     points: list[CollectedPoint]
-    """In the order of the runs."""
+    """One point per run, in the order of the runs."""
     fits: Sequence[Fit] = ()
-    """With `fit = "power"`, the law of each curve, that of `by`."""
+    """Power law of each curve, with `fit = "power"`."""
     warnings: Sequence[str] = ()
-    """Sentences: runs that failed or are without the number, curves without a law, an activation
-    that theorem 1 is not about."""
+    """Warnings: runs that failed or lack the number, curves without a power law, an activation
+    outside the assumptions of theorem 1."""
 
 
 class CollectedCurve(Record):
-    """The curve that one run recorded."""
+    """The curve of one run."""
 
     run: str
     """The name of the run."""
     by: str = ""
-    """The value of `by`, which names it."""
+    """Value of `by`, which labels the curve."""
     x: list[Number]
-    """At each moment the quantity that it runs over; with `smooth` what was resampled."""
+    """Values of the x quantity at each moment; resampled with `smooth`."""
     y: list[Number]
-    """The quantity recorded there, as many of it."""
+    """Values of the y quantity at the same moments."""
 
     @property
     def label(self) -> str:
@@ -75,16 +75,16 @@ class CollectedCurve(Record):
 
 
 class Reached(Record):
-    """The place where the curve of one run came to the level."""
+    """The place where the curve of one run reaches the level."""
 
     run: str
     """The name of the run."""
     by: str = ""
-    """The value of `by`, which names its curve."""
+    """Value of `by`, which labels the curve."""
     x: Number | None
-    """The first x at which y comes to the level; null where it never does."""
+    """First x at which y reaches the level; null if it never does."""
     last: Number | None = None
-    """The last x of a curve that never comes there."""
+    """Last x of a curve that never reaches the level."""
 
     @property
     def label(self) -> str:
@@ -92,33 +92,33 @@ class Reached(Record):
 
 
 class CollectedCurves(Record):
-    """The histories of all runs beside each other."""
+    """The histories of all runs, for comparison."""
 
     x: str
-    """As in the document: the quantity that histories run over."""
+    """Quantity on the x axis, as in the document."""
     y: str
-    """As in the document: the quantity recorded."""
+    """Quantity on the y axis, as in the document."""
     view: str
-    """As in the document, `curves` or `heatmap`: how they are drawn."""
+    """How the curves are drawn, as in the document: `curves` or `heatmap`."""
     by: str = ""
-    """As in the document, where it is given: the path that names the curves."""
+    """Path whose values label the curves, as in the document."""
     level: Number | None = None
-    """As in the document, where it is given."""
+    """Level to reach, as in the document."""
     reached: Sequence[Reached] = ()
-    """With `level`, where each curve comes to it."""
+    """With `level`, where each curve reaches it."""
     curves: list[CollectedCurve]
-    """In the order of `by`."""
+    """One curve per run, in the order of `by`."""
     warnings: Sequence[str] = ()
-    """Sentences: runs that did not record both quantities, or too little to be smoothed."""
+    """Warnings: runs that did not record both quantities, or too few moments to be smoothed."""
 
 
 Collected = CollectedPoints | CollectedCurves
 
 
 def read_collected(results: Values) -> tuple[dict[str, Collected], dict[str, str]]:
-    """Give the fields of what `results.json` says of each `[collect]` table.
+    """Read the `[collect]` tables of `results.json`.
 
-    Of those that are not what this version can read, say why.
+    Returns the tables, and for each one that this version cannot read the reason.
     """
     known, lost = {}, {}
     for name, table in results.get("collect", {}).items():
@@ -131,5 +131,5 @@ def read_collected(results: Values) -> tuple[dict[str, Collected], dict[str, str
 
 
 def given(**fields: Any) -> Values:
-    """Leave out the fields that have nothing to say, such as warnings where there are none."""
+    """Return the fields that are not empty."""
     return {key: value for key, value in fields.items() if value not in (None, [])}

@@ -1,4 +1,4 @@
-"""The comparison of a sweep's runs: one number against another, and the power law between them."""
+"""Comparison of a sweep's runs: one number against another, and the power law between them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -21,12 +21,14 @@ from ceflow.stages import Values, kind_of
 from ceflow.store import RunDirectory
 
 Runs = Mapping[str, dict[str, Values]]
-"""The results of each run of a sweep."""
+"""The results of each run of a sweep, by run and stage name."""
 
 
 def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> Collected:
-    """Gather the points of one [collect] table and fit each of its curves, or gather the curves of
-    what the runs in the sweep's directory recorded. Runs that failed are left out, and named."""
+    """Evaluate one [collect] table: gather its points and fit its curves, or gather the histories
+    that the runs in the sweep's directory recorded. Failed runs are left out, and named in a
+    warning.
+    """
     documents = plan.variants
     if not asked.of_histories(plan.document):
         return _collected_points(asked, documents, runs)
@@ -54,7 +56,7 @@ def _collected_points(
 def _points(
     asked: Collect, documents: Mapping[str, Document], runs: Runs
 ) -> Iterator[CollectedPoint]:
-    """Read the point of each run, in the order of the runs."""
+    """Yield the point of each run, in the order of the runs."""
     y = ".".join(asked.result)
     for run, document in documents.items():
         tree = tree_of(document, defaults=True)
@@ -71,7 +73,7 @@ def _points(
 
 
 def _number(value: Any) -> float | None:
-    """Give a finite number, or the one that a list repeats; None where there is none."""
+    """Return a finite number, or the one that a list repeats; otherwise None."""
     if isinstance(value, list | tuple) and value and all(item == value[0] for item in value):
         value = value[0]
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -80,7 +82,7 @@ def _number(value: Any) -> float | None:
 
 
 def _fits(points: list[CollectedPoint]) -> tuple[list[Fit], list[str]]:
-    """Fit a power law to each curve of several x, and say which curves have none."""
+    """Fit a power law to each curve with several x, and say which curves have none."""
     curves: dict[str, list[CollectedPoint]] = {}
     for point in points:
         if point.x is not None and point.y is not None:
@@ -98,7 +100,7 @@ def _fits(points: list[CollectedPoint]) -> tuple[list[Fit], list[str]]:
 
 
 def _power(curve: list[CollectedPoint]) -> Values:
-    """Fit the slope of log y over log x, weighted where each y has a standard error."""
+    """Fit the slope of log y over log x, weighted if each y has a standard error."""
     from ceflow.dynamics import power_law
 
     x, y = ([point[key] for point in curve] for key in ("x", "y"))
@@ -110,7 +112,7 @@ def _power(curve: list[CollectedPoint]) -> Values:
 
 
 def _lacking(asked: Collect, points: list[CollectedPoint], runs: Runs) -> Iterator[str]:
-    """Say which runs are without the number that was asked for."""
+    """Name the runs that lack the requested number."""
     stage = asked.result[0]
     absent = [point.run for point in points if stage not in runs.get(point.run, {})]
     if absent:
@@ -130,7 +132,7 @@ def _lacking(asked: Collect, points: list[CollectedPoint], runs: Runs) -> Iterat
 
 
 def _doubts(asked: Collect, documents: Mapping[str, Document]) -> list[str]:
-    """Say of a power law what its stage knows to speak against it, over all runs."""
+    """Say why a power law may be doubtful, as far as the stage knows, over all runs."""
     if asked.fit != "power":
         return []
     stage, number = asked.result[0], asked.result[-1]

@@ -1,4 +1,4 @@
-"""The curves of what a sweep's runs recorded from moment to moment, beside each other."""
+"""Curves of quantities that the runs of a sweep recorded over time, for comparison."""
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -10,16 +10,18 @@ from ceflow.runs.numbers import listed
 from ceflow.spec import Collect, Document, at_path, history_path, tree_of
 
 RESAMPLED = 200
-"""Points of x over the range of all curves."""
+"""Number of resampled points over the range of x of all curves."""
 
 Histories = Mapping[str, History]
-"""What the stage of each run has recorded; of a run that has not done it, nothing."""
+"""The history of the stage in each run; runs that have not done it are missing."""
 
 
 def curves(
     asked: Collect, documents: Mapping[str, Document], histories: Histories
 ) -> CollectedCurves:
-    """Gather the curves of a [collect] table, what is asked of them, and what is wrong."""
+    """Gather the curves of a [collect] table, smooth them or find a level, and warn of what is
+    missing.
+    """
     kept = sorted(_curves(asked, documents, histories), key=_rank)
     warnings = list(_lacking(asked, kept, histories))
     kept = [curve for curve in kept if curve.x]
@@ -40,12 +42,12 @@ def curves(
 
 
 def missing(stage: str, runs: list[str], count: int) -> str:
-    """Say that some of so many runs have not done a stage."""
+    """Say that some of the runs have not done a stage; `count` is the number of all."""
     return f"{len(runs)} of {count} runs have not done {stage!r}: {listed(runs)}"
 
 
 def label(value: Any) -> str:
-    """Write a swept value in few characters; a list of equal ones is that one."""
+    """Write a swept value in few characters; a list of equal values is written as one."""
     if not isinstance(value, list | tuple):
         return str(value)
     one = len(set(map(str, value))) == 1
@@ -55,8 +57,9 @@ def label(value: Any) -> str:
 def _curves(
     asked: Collect, documents: Mapping[str, Document], histories: Histories
 ) -> Iterator[CollectedCurve]:
-    """Read the curve of each run, in the order of the runs; moments without both numbers are left
-    out."""
+    """Yield the curve of each run, in the order of the runs, without moments that lack one of the
+    numbers.
+    """
     keys = [history_path(path)[1] for path in (asked.x, asked.y)]
     for run, document in documents.items():
         known = histories[run].points(*keys)
@@ -66,8 +69,9 @@ def _curves(
 
 
 def _rank(curve: CollectedCurve) -> tuple[bool, float]:
-    """Sort by growing values of `by`, inf last; what is no number comes after, in the runs'
-    order."""
+    """Sort key: increasing values of `by`, inf last; values that are not numbers follow, in the
+    order of the runs.
+    """
     try:
         return False, float(curve.by)
     except ValueError:
@@ -75,8 +79,9 @@ def _rank(curve: CollectedCurve) -> tuple[bool, float]:
 
 
 def _reached(curve: CollectedCurve, level: float) -> Reached:
-    """Find the first x at which y is at a level, coming from where it starts: on the straight line
-    between two moments. None where it never is, and then `last`, how far it went."""
+    """Find the first x at which y reaches a level, interpolating linearly between moments. If it
+    never does, x is None and `last` is the last x.
+    """
     named = {key: curve[key] for key in ("run", "by") if key in curve}
     x, above = curve.x, [y - level for y in curve.y]
     if above[0] == 0:
@@ -88,9 +93,10 @@ def _reached(curve: CollectedCurve, level: float) -> Reached:
 
 
 def _smoothed(curves: list[CollectedCurve], over: int) -> tuple[list[CollectedCurve], list[str]]:
-    """Resample each curve at evenly spaced x over the range of all, by linear interpolation between
-    its points in the order of x; then take means of so many neighbours (BN appendix D.4). Beyond
-    its own range a curve has no points."""
+    """Resample each curve at evenly spaced x over the range of all curves, by linear interpolation
+    in the order of x; then take moving averages over this many points (BN appendix D.4). A curve
+    has no points outside its own range.
+    """
     import numpy as np
 
     every = [x for curve in curves for x in curve.x]
@@ -113,7 +119,7 @@ def _smoothed(curves: list[CollectedCurve], over: int) -> tuple[list[CollectedCu
 
 
 def _lacking(asked: Collect, curves: list[CollectedCurve], histories: Histories) -> Iterator[str]:
-    """Say which runs are without the numbers that were asked for."""
+    """Name the runs that lack the requested numbers."""
     stage = history_path(asked.x)[0]
     absent = [curve.run for curve in curves if not histories[curve.run]]
     if absent:

@@ -1,4 +1,4 @@
-"""The directory that a run goes to: a new one, or that of the unfinished run it continues."""
+"""The directory of a run: a new one, or that of the unfinished run to continue."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,10 +13,10 @@ from ceflow.store.lease import Lease
 
 @contextmanager
 def taken(out: str | Path | None, name: str, resolved: str) -> Iterator[RunDirectory]:
-    """Take the directory for a run of the document `resolved`, for this process alone.
+    """Lock the directory for a run of the document `resolved`, for this process only.
 
-    Raises `SpecError` where `out` holds anything else, another process is at work there, or it
-    cannot be written.
+    Raises `SpecError` if `out` holds anything else, is in use by another process, or cannot be
+    written.
     """
     directory = _numbered(Path("runs"), name, resolved) if out is None else _given(out, resolved)
     try:
@@ -26,7 +26,7 @@ def taken(out: str | Path | None, name: str, resolved: str) -> Iterator[RunDirec
 
 
 def holds(directory: RunDirectory, resolved: str) -> bool:
-    """Tell whether a run of the document that `resolved` spells out was begun in a directory."""
+    """Tell whether a directory holds a begun run of the document `resolved`."""
     with suppress(Damaged, KeyError, TypeError):
         return read_state(directory)["files"]["resolved.toml"] == text_facts(resolved)
     with suppress(Damaged):
@@ -51,7 +51,7 @@ def _given(out: str | Path, resolved: str) -> RunDirectory:
 
 
 def _require(directory: RunDirectory, resolved: str) -> None:
-    """Raise `SpecError` where a directory holds anything but the run of a document."""
+    """Raise `SpecError` if a directory holds anything but a run of this document."""
     if not directory.is_free and not holds(directory, resolved):
         what = "the run of another document" if directory.exists else "files that are no run's"
         help = "choose another directory with --out"
@@ -64,9 +64,10 @@ def _release(directory: RunDirectory) -> None:
 
 
 def _numbered(folder: Path, name: str, resolved: str) -> RunDirectory:
-    """Find `folder/name`, or the first of name-2, name-3, ... that can be had.
+    """Find the first of `folder/name`, name-2, name-3, ... that can be used.
 
-    It is free or unfinished, and no other process is at work in it."""
+    It is new or holds an unfinished run of this document, and no other process uses it.
+    """
     number = 1
     while True:
         directory = RunDirectory(folder / (name if number == 1 else f"{name}-{number}"))

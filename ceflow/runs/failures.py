@@ -1,4 +1,4 @@
-"""The sentences on stages that failed."""
+"""Failed stages, and the sentences that describe them."""
 
 from dataclasses import dataclass
 from dis import opmap
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Failure:
-    """A stage that failed, and why; of a sweep, in which of its runs.
+    """A failed stage, the reason, and in a sweep the run.
 
-    `stage` is empty where a whole run of a sweep could not be begun. `is_foreseen`: whether `why`
-    says all there is to say; else the place in the code says more.
+    `stage` is empty if a whole run of a sweep could not be started. `is_foreseen` is True if `why`
+    says everything; otherwise the place in the code says more.
     """
 
     stage: str
@@ -36,7 +36,7 @@ class Failure:
 
 
 class RunError(Exception):
-    """Stages of a run failed. `run` has the results of all others, `failures` says what failed.
+    """Some stages of a run failed. `run` has the results of all others, `failures` the reasons.
 
     The first error is its `__cause__`.
     """
@@ -53,7 +53,7 @@ OUT_OF_MEMORY = "the memory was not enough; take fewer examples, a smaller netwo
 
 
 def sentence(error: BaseException) -> str:
-    """Say what went wrong, in words; with the error's type where its own words may need one."""
+    """Describe an error in words, with its type if its own message may be unclear without it."""
     text = str(error).strip()
     if isinstance(error, MemoryError) or text.startswith("RESOURCE_EXHAUSTED"):
         return OUT_OF_MEMORY
@@ -67,7 +67,7 @@ def sentence(error: BaseException) -> str:
 
 
 def is_foreseen(error: BaseException) -> bool:
-    """Tell whether what went wrong is a sentence of ceflow: of a shortage, or its own `raise`."""
+    """Tell whether an error is a shortage of memory or disk, or was raised by ceflow itself."""
     if sentence(error) == OUT_OF_MEMORY or (isinstance(error, OSError) and error.strerror):
         return True
     last = error.__traceback__
@@ -80,7 +80,7 @@ def is_foreseen(error: BaseException) -> bool:
 
 
 def without_arrays(error: Exception) -> Exception:
-    """Strip an error of the variables that its traceback would keep in memory."""
+    """Remove from an error the local variables that its traceback keeps in memory."""
     below: BaseException | None = error
     while below is not None:
         clear_frames(below.__traceback__)

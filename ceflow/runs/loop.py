@@ -1,4 +1,4 @@
-"""The stages of one run in order, and what is kept of each."""
+"""Running the stages of one run in order, and keeping their results."""
 
 import time
 from dataclasses import asdict
@@ -43,8 +43,9 @@ NOT_FINITE = (
 
 
 def begin(directory: RunDirectory, plan: Plan, resolved: str, observe: Observer) -> None:
-    """Make a directory that of a run, or mend that of one that was begun: its state comes first,
-    then its document as resolved and as given, and its results."""
+    """Start a run directory, or repair that of a begun run: first its state, then its document as
+    resolved and as given, then its results.
+    """
     directory.sweep()
     texts = {"resolved.toml": resolved, "spec.toml": dumps(plan.document)}
     state = _state_of(directory, observe)
@@ -65,7 +66,7 @@ def begin(directory: RunDirectory, plan: Plan, resolved: str, observe: Observer)
 
 
 def _state_of(directory: RunDirectory, observe: Observer) -> Values | None:
-    """Read the state of a run that was begun; None where there is none to rely on."""
+    """Read the state of a begun run; None if there is no reliable one."""
     try:
         return {"files": {}} | read_state(directory)
     except Damaged as damage:
@@ -88,7 +89,7 @@ def _new_state(plan: Plan) -> Values:
 
 
 class Loop(Work):
-    """One begun run: does the stages that are not done yet, except where one needs a failed one."""
+    """A begun run: runs the stages that are not done, except those that need a failed one."""
 
     def __init__(
         self, plan: Plan, directory: RunDirectory, observe: Observer, *, fail_fast: bool = False
@@ -115,7 +116,7 @@ class Loop(Work):
             self._keep_stage(index, name, stage)
 
     def run(self) -> None:
-        """Do the run: afterwards `results` are those of all stages, earlier attempts included."""
+        """Run the stages; then `results` holds those of all stages, earlier attempts included."""
         self.state = read_state(self.directory)
         lost = self._read_sound()
         self._mark("running")
@@ -137,7 +138,9 @@ class Loop(Work):
         self._mark("failed" if self.failures else "done")
 
     def _read_sound(self) -> dict[str, str]:
-        """Take over the results of stages that are as they were written; why each other is not."""
+        """Load the results of stages that are intact. Returns for each other done stage
+        the reason.
+        """
         results, lost = read_results(self.directory)["stages"], {}
         for name, stage in self.plan.document.stages.items():
             its_state = self.state["stages"].get(name, {"state": "not begun"})
@@ -156,7 +159,7 @@ class Loop(Work):
         self.observe(StageFinished(name, None))
 
     def _left_by(self, name: str) -> list[str]:
-        """List patterns of the files that a stage leaves."""
+        """List patterns of the files that a stage writes."""
         return [*files_of(self.directory, name), f"figures/{name}-*.svg"]
 
     def _skip(self, name: str, lacking: list[str]) -> None:
@@ -165,7 +168,7 @@ class Loop(Work):
         self.observe(StageSkipped(name, why))
 
     def _try(self, name: str, stage: Stage) -> None:
-        """Try one stage; what it fails with is kept, an interrupt goes on."""
+        """Run one stage; record its failure, but let an interrupt pass."""
         try:
             self.observe(StageFinished(name, self._do(name, stage)))
         except WriteError:
@@ -180,7 +183,7 @@ class Loop(Work):
             raise
 
     def _do(self, name: str, stage: Stage) -> float:
-        """Do one stage: its array and documents first, then its results, then its state."""
+        """Run one stage; write its arrays and documents first, then its results, then its state."""
         started, self._worked = time.perf_counter(), True
         machine.reset_peak_memory()
         self.directory.remove(f"figures/{name}-*.svg")
@@ -196,9 +199,10 @@ class Loop(Work):
         return seconds
 
     def _forget_if_other(self, name: str, values: Values) -> None:
-        """Forget what refers to a stage that is done again and found something else.
+        """Forget the results that refer to a stage if it was run again with another result.
 
-        Other times are something else too."""
+        A result that differs only in its timings is another result too.
+        """
         before = self.state["stages"].get(name, {}).get("results")
         if before is not None and before != digest(values):
             for other, stage in self.plan.document.stages.items():
@@ -210,15 +214,16 @@ class Loop(Work):
         return Job(name, stage, self.plan, model, self.found, self.directory, self._told)
 
     def _told(self, event: Event) -> None:
-        """Pass on what a stage says, and notice whether another process has taken over."""
+        """Pass an event on, and check whether another process has taken over."""
         lease = self.directory.lease
         if lease is not None and lease.is_lost:
             lease.require()
         self.observe(event)
 
     def _keep(self, name: str, result: Result) -> tuple[Values, Values]:
-        """Write what a stage found beside its values. They say where, as plain JSON; and what the
-        files are. Raises `ValueError` where a number that there has to be is not finite."""
+        """Write a stage's arrays and history to files. Returns its JSON values (with file names),
+        and the list of files. Raises `ValueError` if a required number is not finite.
+        """
         values = result.table()
         for key, array in result.arrays().items():
             file = name if key == "array" else f"{name}.{key}"  # no stage is named so

@@ -1,4 +1,4 @@
-"""The memory that this process takes, and the versions that did the work."""
+"""Memory use of this process, and the versions of the libraries."""
 
 import gc
 import itertools
@@ -15,11 +15,13 @@ from ceflow.seeding import GENERATOR
 __all__ = ["let_go", "memory", "peak_memory", "reset_peak_memory", "versions"]
 
 MOST_MAPS = 6_000
-"""Memory maps of this process at which compiled programs are let go: some 500 MB of them. Each
-takes ten and more, and Linux gives a process 65,530; there its compiler ends it."""
+"""Number of memory maps of this process above which compiled programs are discarded: about 500 MB
+of programs. Each takes ten maps or more; Linux allows a process 65,530, and XLA aborts beyond
+that."""
 
 MOST_STAGES = 100
-"""Stages after which they are let go where the system does not tell its maps."""
+"""Number of stages after which compiled programs are discarded, if the system does not report the
+maps."""
 
 _stages = itertools.count(1)
 
@@ -28,13 +30,14 @@ ROUNDING = (
     *("JAX_PLATFORMS", "JAX_DISABLE_JIT", "JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS"),
     *("OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "MKL_NUM_THREADS", "OMP_NUM_THREADS"),
 )
-"""Variables of the environment that change the last digits, and are left to the user."""
+"""Environment variables that change the last digits of results; ceflow does not set them."""
 
 
 def versions() -> dict[str, str]:
-    """List the versions of Python and the libraries that decide the numbers.
+    """List the versions of Python and of the libraries that determine the numbers.
 
-    With them go the generator of random ones, and what of the environment decides how they round.
+    The list includes the random number generator, and the environment variables that affect
+    rounding.
     """
     libraries = ("ceflow", "jax", "equinox", "numpy", "scipy")
     known = {"python": platform.python_version()} | {name: version(name) for name in libraries}
@@ -43,13 +46,13 @@ def versions() -> dict[str, str]:
 
 
 def reset_peak_memory() -> None:
-    """Begin a new measurement of the peak, where the system can (Linux)."""
+    """Start a new measurement of the peak memory, if the system can (Linux)."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory() -> int | None:
-    """Give the most bytes this process has had in memory since the reset; None if not known."""
+    """Return the peak memory of this process in bytes since the reset; None if unknown."""
     with suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
@@ -57,8 +60,9 @@ def peak_memory() -> int | None:
 
 
 def let_go() -> None:
-    """Forget what JAX has compiled, where that has become much: shapes that come again until then
-    are not compiled anew."""
+    """Discard the functions that JAX has compiled, if there are many. Until then, shapes that occur
+    again are not recompiled.
+    """
     jax = sys.modules.get("jax")
     if jax is not None and _is_full():
         jax.clear_caches()

@@ -1,4 +1,4 @@
-"""Numbers that JSON has, and what is said of those it has not."""
+"""Numbers as JSON can hold them, and messages about those that it cannot hold."""
 
 import json
 import math
@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 SHOWN = 5
-"""Names in a sentence; of more it says how many."""
+"""Maximum number of names listed in a sentence; it counts the rest."""
 
 
 def plain(values: Any) -> tuple[Any, list[str]]:
-    """Write as plain JSON, null for a number that is not finite, and list the paths of those.
+    """Convert to plain JSON values, with null for numbers that are not finite, and list their
+    paths.
 
     >>> plain({"a": 1.0, "b": [float("nan"), (2, 3)]})
     ({'a': 1.0, 'b': [None, [2, 3]]}, ['b.0'])

@@ -1,4 +1,4 @@
-"""What is known of a run before it begins: its plan, and what each stage will need."""
+"""What is known of a run before it starts: its plan, and the needs of each stage."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,9 +25,10 @@ PLAIN = 80e6
 
 
 class Needs(NamedTuple):
-    """Bytes of memory while the stage runs, the process itself included; bytes of disk; seconds of
-    a machine that does nothing else. Whether they are those of an adaptive solver that may take
-    many times as many steps as most, and seconds of as many as it may take."""
+    """What a stage needs: bytes of memory, the process itself included; bytes of disk; seconds on
+    an otherwise idle machine; whether an adaptive solver may need many times the typical number of
+    steps; and seconds for the largest number of steps.
+    """
 
     memory: float
     disk: float
@@ -38,19 +39,19 @@ class Needs(NamedTuple):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A document on its way to a run: its plan, and what each stage of each of its runs will do.
+    """A document ready to run: its plan, and the forecast for each stage of each run.
 
-    It was checked: its stages can be done, and have enough memory on this machine.
+    It has been checked: its stages can run, and fit in the memory of this machine.
     """
 
     plan: Plan
     forecasts: Mapping[str, Mapping[str, Forecast]]
-    """By run, of a document without a sweep by '', then by stage."""
+    """Forecasts by run name ('' without a sweep), then by stage name."""
 
     def needs(self) -> dict[str, Needs]:
-        """Tell what each stage will need; in a sweep the most over its runs.
+        """Return what each stage will need; in a sweep the maximum over its runs.
 
-        The first time on a machine this measures its rates, for a few seconds.
+        The first call on a machine measures its rates, for a few seconds.
         """
         known = rates() if self.plan.document.stages else MachineRates()
         found = [_needs(self.plan.runs[run], each, known) for run, each in self.forecasts.items()]
@@ -73,11 +74,12 @@ def _needs(plan: Plan, forecasts: Mapping[str, Forecast], known: MachineRates) -
 
 
 def prepare(plan: Plan) -> Prepared:
-    """Check that stages can be done, and forecast what they do.
+    """Check that the stages can run, and forecast what they need.
 
-    Raises `SpecError` for what stages cannot do, and for more memory than the machine has. Of a
-    sweep for every run that would need more, at the swept values that bring it about, and for what
-    cannot be done where that is so of all its runs: else the others are done.
+    Raises `SpecError` for stages that cannot run or that need more memory than the machine has. In
+    a sweep, too little memory is reported for every run that lacks it, at the swept values that
+    cause it. Stages that cannot run are reported only if every run of the sweep has one; otherwise
+    the other runs are done.
     """
     with placing(plan.document.origin):
         if faults := list(collect_faults(plan)):
@@ -92,7 +94,7 @@ def prepare(plan: Plan) -> Prepared:
 
 
 def _refuse(plan: Plan, found: Mapping[str, list[Fault]]) -> None:
-    """Raise `SpecError` where there are faults, by run, of a sweep as they are seen from it."""
+    """Raise `SpecError` if there are faults; those of a sweep are placed at its swept values."""
     if any(found.values()):
         with placing(plan.document.origin):
             swept = plan.document.sweep is not None
@@ -100,8 +102,9 @@ def _refuse(plan: Plan, found: Mapping[str, list[Fault]]) -> None:
 
 
 def _expected_models(plan: Plan) -> dict[str, Model]:
-    """Guess the network that each stage will act on, before searches have run: what they find is
-    forecast by an alpha like most."""
+    """Guess the network that each stage will act on, before the searches have run: their answers
+    are forecast with a typical alpha.
+    """
     models: dict[str, Model] = {}
     offers: dict[str, Mapping[str, Model]] = {}
     for name, stage in plan.document.stages.items():
@@ -117,7 +120,7 @@ def _expected_models(plan: Plan) -> dict[str, Model]:
 
 
 def _stage_faults(plan: Plan, models: Mapping[str, Model]) -> Iterator[Fault]:
-    """Find what is wrong with stages that only counts and files tell."""
+    """Find faults of stages that only show in sizes and files."""
     for name, stage in plan.document.stages.items():
         for fault in stages.kind_of(stage).faults(name, stage, plan, models[name]):
             yield fault.below("stages", name)
@@ -128,7 +131,7 @@ def _forecasts(plan: Plan, models: Mapping[str, Model]) -> dict[str, Forecast]:
 
 
 def forecast(plan: Plan, stage: Stage, model: Model) -> Forecast:
-    """Forecast what one stage will do with a network, reading its data included."""
+    """Forecast what one stage needs for a network, reading its data included."""
     found = stages.kind_of(stage).cost(stage, plan, model)
     reads = plan.document.data is not None and stage.reads_data(model)
     return stages.with_data(found, plan) if reads else found
@@ -147,7 +150,9 @@ def _memory_faults(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[Fa
 
 
 def _full(key: str, stage: str, plan: Plan) -> str:
-    """Write the path of a key that a forecast names: of the stage, of [data], or of the model."""
+    """Write the full path of a key that a forecast names: of the stage, of [data], or of
+    the model.
+    """
     if key == "model.widths":
         return f"model.{plan.model.widths_key}"
     return key if "." in key else f"stages.{stage}.{key}"

@@ -1,6 +1,7 @@
-"""A few micro-measurements of this machine, taken once and kept in the user's cache.
+"""Micro-benchmarks of this machine, run once and kept in the user's cache.
 
-Run as a program it measures and prints JSON: a process of its own, because it loads JAX.
+Run as a program, this module measures and prints JSON. It needs its own process because it loads
+JAX.
 """
 
 import json
@@ -14,36 +15,38 @@ from importlib.metadata import version
 from pathlib import Path
 
 RUNS = 6
-"""Calls of which the fastest counts."""
+"""Number of timed calls, of which the fastest counts."""
 
 
 @dataclass(frozen=True)
 class MachineRates:
-    """The speed of this machine when it does nothing else, and what JAX costs on it at first.
+    """Speed of this machine when otherwise idle, and the costs of starting JAX.
 
-    What runs on one core is measured by the processor's clock, which goes on for this process only.
+    Single-core work is timed by the CPU clock of this process, which other processes do not affect.
     """
 
     flops32: float = 200e9
-    """Floating-point operations a second of a matrix product, float32."""
+    """Floating-point operations per second of a matrix product in float32."""
     flops64: float = 100e9
-    """The same at float64."""
+    """Floating-point operations per second of a matrix product in float64."""
     traffic: float = 4e9
-    """Bytes a second read and written by elementwise work that does not fit in the cache."""
+    """Bytes per second read and written by elementwise operations on arrays larger than the
+    cache."""
     normals: float = 50e6
-    """Normal random numbers a second."""
+    """Normal random numbers per second."""
     compilation: float = 0.3
-    """Seconds to compile a small function: a unit that larger ones are counted in."""
+    """Seconds to compile a small function; the compilation of larger ones is counted in this
+    unit."""
     start: float = 0.8
     """Seconds to load JAX."""
     base: float = 300e6
-    """Bytes of a process that has loaded JAX and compiled something."""
+    """Bytes of a process that has loaded JAX and compiled a function."""
 
 
 def rates() -> MachineRates:
-    """Read this machine's rates from the user's cache; measure and keep them where they are not.
+    """Read this machine's rates from the user's cache; measure and store them if they are missing.
 
-    Where measuring fails, typical rates stand in.
+    If the measurement fails, typical rates are returned.
     """
     path = rates_path()
     try:
@@ -62,12 +65,12 @@ def rates() -> MachineRates:
 
 
 def rates_path() -> Path:
-    """Name the file of this machine's rates."""
+    """Return the path of the file with this machine's rates."""
     return cache_folder() / f"rates-{version('jax')}-{os.cpu_count()}.json"
 
 
 def cache_folder() -> Path:
-    """Find where ceflow keeps what it can make again: measurements, compiled functions."""
+    """Return the folder where ceflow caches measurements and compiled functions."""
     root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(root) / "ceflow"
 
@@ -101,10 +104,10 @@ def _measure() -> MachineRates:
 
 
 def _seconds(work: "Callable[[], object]") -> float:
-    """Time the fastest of some calls after the first, by the lesser of two clocks.
+    """Time the fastest of several calls after the first, by the smaller of wall time and CPU time.
 
-    On a machine at work on something else the processor's is, of this process alone; on one that
-    does nothing else that of the wall is, as a product takes several cores.
+    On a busy machine the CPU time of this process is smaller; on an idle machine the wall time is,
+    because a matrix product uses several cores.
     """
     import jax
 
@@ -118,7 +121,9 @@ def _seconds(work: "Callable[[], object]") -> float:
 
 
 def _resident() -> float:
-    """Read the bytes of this process in memory now; a typical figure if the system is silent."""
+    """Return the resident memory of this process in bytes, or a typical value if the system does
+    not tell.
+    """
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return float(pages * os.sysconf("SC_PAGE_SIZE"))

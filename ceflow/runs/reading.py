@@ -1,4 +1,4 @@
-"""What a run found, read back: by this version of ceflow, whichever wrote it."""
+"""Reading results back, whichever version of ceflow wrote them."""
 
 import copy
 from typing import Any, TypeVar
@@ -12,9 +12,9 @@ Some = TypeVar("Some", bound=Record)
 
 
 def read_as(kind: type[Some], values: Any) -> Some:
-    """Make a record of its table; keys that this version does not know are left out.
+    """Build a record from its table, without keys that this version does not know.
 
-    Raises `ValidationError` where it lacks one that is needed, or has a value of another kind.
+    Raises `ValidationError` if a required key is missing or a value has the wrong type.
     """
     try:
         return kind.model_validate(values)
@@ -38,7 +38,7 @@ def _without(values: Any, paths: list[tuple[int | str, ...]]) -> Any:
 
 
 def why_unreadable(kind: type[Record], values: Any) -> str:
-    """Say why a table is none that this version can read; '' where it is."""
+    """Say why this version cannot read a table; '' if it can."""
     try:
         read_as(kind, values)
     except ValidationError as error:

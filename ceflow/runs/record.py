@@ -1,4 +1,4 @@
-"""The record that a run directory keeps of its run, and whether its files are still as written."""
+"""The record of a run in its directory, and checks that its files are intact."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ STATES = ("running", "done", "failed", "interrupted", "skipped")
 
 
 def read_state(directory: RunDirectory) -> Values:
-    """Read run.json. Raises `Damaged` where it is not what a run writes."""
+    """Read run.json. Raises `Damaged` if it is not what ceflow writes."""
     state = directory.read_json("run.json")
     sound = (
         _is_table(state, {"state": str, "stages": dict})
@@ -52,7 +52,7 @@ def _is_progress(runs: Any) -> bool:
 
 
 def read_results(directory: RunDirectory) -> Values:
-    """Read results.json. Raises `Damaged` where it is not what a run writes."""
+    """Read results.json. Raises `Damaged` if it is not what ceflow writes."""
     results = directory.read_json("results.json")
     known = _is_table(results, {"stages": dict})
     if not known or not all(_is_of_tables(results.get(key, {})) for key in ("runs", "collect")):
@@ -65,19 +65,19 @@ def _is_of_tables(value: Any) -> bool:
 
 
 def digest(values: Any) -> str:
-    """Hash results."""
+    """Return a hash of results."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def files_of(directory: RunDirectory, stage: str) -> list[str]:
-    """Name the arrays and metrics that a stage has left."""
+    """List the array and history files of a stage."""
     patterns = (f"arrays/{stage}.zarr", f"arrays/{stage}.*.zarr", f"metrics/{stage}.jsonl")
     paths = (path for pattern in patterns for path in directory.path.glob(pattern))
     return sorted(path.relative_to(directory.path).as_posix() for path in paths)
 
 
 def facts_of(directory: RunDirectory, names: list[str]) -> Values:
-    """Measure size and hash of files."""
+    """Return the size and hash of each file."""
     return {name: facts(directory.path / name) for name in names}
 
 
@@ -89,9 +89,9 @@ def why_lost(
     *,
     arrays: bool = True,
 ) -> str:
-    """Say what is wrong with what there is of a stage that was done; '' where nothing is.
+    """Say why the files and values of a done stage cannot be used; '' if they are intact.
 
-    Without `arrays` those are not looked at, which may be large.
+    With `arrays=False`, array files are not checked, since they may be large.
     """
     if not isinstance(values, dict):
         return "its results are gone"
@@ -115,7 +115,7 @@ def _lost_files(directory: RunDirectory, files: Values, *, arrays: bool) -> Iter
 
 
 def is_whole(directory: RunDirectory, stages: Mapping[str, Stage]) -> bool:
-    """Tell whether a run is done and all its files are as they were written."""
+    """Tell whether a run is done and all its files are intact."""
     try:
         state, results = read_state(directory), read_results(directory)["stages"]
     except Damaged:
@@ -133,9 +133,10 @@ def is_whole(directory: RunDirectory, stages: Mapping[str, Stage]) -> bool:
 def known_results(
     directory: RunDirectory, stages: Mapping[str, Stage]
 ) -> tuple[Values, dict[str, str]]:
-    """Read what of results.json is as it was written, and say what is wrong with the rest.
+    """Read the intact part of results.json, and say what is wrong with the rest.
 
-    That is by stage; of the whole of a sweep by ''. Arrays are not looked at."""
+    The reasons are given by stage, or under '' for the whole of a sweep. Arrays are not checked.
+    """
     state, results = read_state(directory), read_results(directory)
     if "results" in state and state["results"] != digest(results):
         return {"stages": {}}, {"": "results.json is not as it was written"}

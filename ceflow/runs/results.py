@@ -1,4 +1,4 @@
-"""The results of a run's stages, read from its directory as they are asked for."""
+"""The results of a run's stages, read lazily from its directory."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -17,7 +17,9 @@ from ceflow.store import Damaged, RunDirectory
 
 
 class Results(Mapping[str, Result]):
-    """The result of each stage that is done, by its name; histories are read from their files."""
+    """The results of the stages that are done, by stage name; histories are read from
+    their files.
+    """
 
     def __init__(self, directory: RunDirectory, document: Document, found: Mapping[str, Values]):
         self.directory = directory
@@ -38,7 +40,7 @@ class Results(Mapping[str, Result]):
         return repr(dict(self))
 
     def _repr_html_(self) -> str:
-        """Show in a notebook what each stage found, as the terminal does."""
+        """Show the result of each stage in a notebook as in the terminal."""
         return "\n".join(
             section(f"{name}  {stage.type}", kind_of(stage).describe(self[name]))
             for name, stage in self.document.stages.items()
@@ -60,7 +62,7 @@ class Results(Mapping[str, Result]):
 
 
 def results_schema() -> dict[str, Any]:
-    """Make the JSON Schema of results.json, by which editors complete what stages found."""
+    """Build the JSON Schema of results.json, for editors."""
     results = [kind.result for kind in KINDS.values()]
     collected = [CollectedPoints, CollectedCurves]
     schemas, definitions = models_json_schema(

@@ -1,4 +1,4 @@
-"""From a document to its results: one run, or the many of a sweep."""
+"""Running a document: one run, or a sweep."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: `results["alpha"]` are the values of the stage named alpha.
+    """A finished run: `results["alpha"]` is the result of the stage named alpha.
 
-    Of a sweep: `results["widths=50-50"]["alpha"]`, by the names of its runs first, and `collected`
-    what was gathered over them.
+    Of a sweep, `results["widths=50-50"]["alpha"]` gives run and stage, and `collected` the
+    [collect] tables.
     """
 
     path: Path
@@ -40,10 +40,10 @@ class Run:
     collected: Mapping[str, Collected] = field(default_factory=dict)
 
     def array(self, stage: str) -> "np.ndarray":
-        """Read the array of a stage, such as a kernel; of a sweep's run, `"widths=50-50/kernel"`.
+        """Read the array of a stage, such as a kernel; in a sweep, `"widths=50-50/kernel"`.
 
-        Raises `KeyError` for a stage that left none, `Damaged`, a `ValueError`, where its files are
-        not as they were written.
+        Raises `KeyError` if the stage has none, and `Damaged` (a `ValueError`) if its files were
+        changed.
         """
         directory, name, _ = self._of(stage)
         if not directory.has_array(name):
@@ -51,11 +51,12 @@ class Run:
         return directory.read_array(name)
 
     def frame(self, stage: str) -> Any:
-        """Tabulate what a stage found row by row: its history, the points of its fit, its curve.
+        """Return the rows of a stage's result as a table: its history, the points of its fit, its
+        curve.
 
-        A table of NumPy columns, of a sweep's run by `"widths=50-50/flow"`: a `pandas.DataFrame`
-        where pandas is installed, else a dictionary. Raises `KeyError` for a stage that is not
-        there, `ValueError` for one without rows.
+        In a sweep, name the stage as `"widths=50-50/flow"`. Returns a `pandas.DataFrame` if pandas
+        is installed, otherwise a dictionary of NumPy columns. Raises `KeyError` for an unknown
+        stage, `ValueError` for one without rows.
         """
         directory, name, result = self._of(stage)
         try:
@@ -72,8 +73,9 @@ class Run:
         return DataFrame({key: list(column) for key, column in columns.items()})
 
     def _of(self, stage: str) -> tuple[RunDirectory, str, Any]:
-        """Find the directory, the name there and the result of a stage. An array beside that of
-        its stage is named after it, as `"kernel.stderr"`."""
+        """Find the directory, the name in it, and the result of a stage. The name may be that of a
+        second array, such as `"kernel.stderr"`.
+        """
         if not isinstance(stage, str):
             raise TypeError(f"a stage is named by a text, not by a {type(stage).__name__}")
         run, _, name = stage.rpartition("/")
@@ -93,7 +95,7 @@ class Run:
         return RunDirectory(self.path / run), name, results[found]
 
     def _repr_html_(self) -> str:
-        """Show it in a notebook as the terminal does; of a sweep, what was done."""
+        """Show the run in a notebook as in the terminal; for a sweep, a summary."""
         if isinstance(self.results, Results):
             return self.results._repr_html_()
         runs = tuple((name, ", ".join(done)) for name, done in self.results.items())
@@ -107,18 +109,18 @@ def run(
     observe: Observer = ignore,
     fail_fast: bool = False,
 ) -> Run:
-    """Check a document, do its stages in order, and leave a run directory.
+    """Check a document, run its stages in order, and write a run directory.
 
-    `out` is the directory; by default `runs/NAME`, numbered where that is taken. An unfinished run
-    of the same document is resumed: its finished stages are kept. A sweep leaves a run directory
-    for each of its documents inside its own. `observe` is told of progress. Figures are drawn by
-    `ceflow.report.write_figures`, as `ceflow run` does.
+    `out` is the directory; by default `runs/NAME`, numbered if that is taken. An unfinished run of
+    the same document is resumed: its finished stages are kept. A sweep writes a run directory for
+    each of its documents inside its own. `observe` is called with progress events. Figures are
+    drawn by `ceflow.report.write_figures`, as `ceflow run` does.
 
-    A stage that fails takes with it only those that refer to it; with `fail_fast` all that come
-    after it. At the end `RunError` is raised: its `run` has the results of all that was done, its
-    `failures` say what failed. The same call again does only what failed and what is missing.
+    If a stage fails, only the stages that refer to it are skipped; with `fail_fast` all later ones.
+    At the end `RunError` is raised: its `run` has the results of all stages done, its `failures`
+    the reasons. The same call again runs only what failed or is missing.
 
-    Raises `SpecError` before anything is written where the document is wrong or would not fit in
+    Raises `SpecError` before anything is written if the document has faults or would not fit in
     memory.
 
     >>> import tempfile, ceflow
@@ -139,7 +141,7 @@ def run_prepared(
     observe: Observer = ignore,
     fail_fast: bool = False,
 ) -> Run:
-    """Do the same with a document that was checked already, and is not checked again."""
+    """Run a prepared document; like `run`, without checking it again."""
     if out is not None and "\0" in str(out):
         raise SpecError(Fault("CE501", "the path of a run has a null character, which no file has"))
     work = perform(prepared.plan, out, observe, fail_fast=fail_fast)
@@ -151,9 +153,9 @@ def run_prepared(
 
 
 def open_run(path: str | Path) -> Run:
-    """Open a run that was begun, from its directory alone: with the results of all that is done.
+    """Open a begun run from its directory alone, with the results of all stages done.
 
-    Raises `SpecError` if none was, or its files are damaged.
+    Raises `SpecError` if there is no run, or its files are damaged.
 
     >>> import tempfile, ceflow
     >>> from ceflow.spec import Document, Mlp, Variance
@@ -179,9 +181,9 @@ def open_run(path: str | Path) -> Run:
 
 
 def reopen(directory: RunDirectory) -> Plan:
-    """Plan a run that was begun, from its directory alone.
+    """Build the plan of a begun run from its directory alone.
 
-    Raises `SpecError` if none was, or its files are damaged.
+    Raises `SpecError` if there is no run, or its files are damaged.
     """
     path = directory.path
     if not directory.exists:
@@ -196,7 +198,7 @@ def reopen(directory: RunDirectory) -> Plan:
 
 
 def _extent_of(state: Values) -> Extent | None:
-    """Read the sizes of the data, as a run has noted them."""
+    """Read the sizes of the data from the state of a run."""
     noted = state["data"]
     if noted is None:
         return None
@@ -208,7 +210,7 @@ def _extent_of(state: Values) -> Extent | None:
 
 
 def _document_of(directory: RunDirectory, state: Values) -> Examined:
-    """Read the document of a run, as it was resolved."""
+    """Read the resolved document of a run."""
     text, path = directory.read_text("resolved.toml"), directory.path / "resolved.toml"
     if state.get("files", {}).get("resolved.toml", text_facts(text)) != text_facts(text):
         raise Damaged(f"{path} is not as it was written")

@@ -1,4 +1,4 @@
-"""The runs of a sweep, one after another, and what they show together."""
+"""Running the runs of a sweep one after another, and comparing them."""
 
 import time
 from contextlib import suppress
@@ -22,13 +22,13 @@ from ceflow.store import Damaged, RunDirectory, WriteError
 from ceflow.store.digests import text_facts
 
 SHARE = 0.05
-"""Of the time that may go into writing the results of all runs while the sweep is under way."""
+"""Fraction of the time that may be spent on writing the results of all runs during the sweep."""
 
 
 def perform(
     plan: Plan, out: str | Path | None, observe: Observer, *, fail_fast: bool
 ) -> "Loop | Sweep":
-    """Do one run, or the many of a sweep, in the directory that is theirs."""
+    """Run a document or its sweep in the right directory."""
     resolved = dumps(plan.resolved(), defaults=True)
     kind = Sweep if plan.document.sweep else Loop
     if out is not None and holds(RunDirectory(out), resolved):
@@ -44,7 +44,7 @@ def perform(
 
 
 class Sweep(Work):
-    """A begun sweep: does the runs that are not done yet, and goes on where one fails."""
+    """A begun sweep: runs what is not done, and continues if a run fails."""
 
     def __init__(
         self, plan: Plan, directory: RunDirectory, observe: Observer, *, fail_fast: bool = False
@@ -54,9 +54,9 @@ class Sweep(Work):
         self.collected: dict[str, Collected] = {}
         self.documents = plan.variants
         self._done: set[str] = set()
-        """The runs all of whose stages are done, those of earlier attempts included."""
+        """Names of the runs whose stages are all done, earlier attempts included."""
         self._took: list[float] = []
-        """Seconds of each run that was not kept from before."""
+        """Seconds of each run done in this attempt."""
         self._writing = 0.0
         self._written = time.perf_counter()
 
@@ -93,9 +93,10 @@ class Sweep(Work):
             Loop(plan, directory, _named(self.observe, name)).show()
 
     def run(self) -> None:
-        """Do the runs: afterwards `results` are those of all, `collected` what they show together.
+        """Run the sweep; then `results` holds those of all runs, and `collected` the comparisons.
 
-        Those of earlier attempts are read first: this one may end before it comes to them.
+        The results of earlier attempts are read first, since this one may end before it reaches
+        them.
         """
         self.state = read_state(self.directory)
         for name, document in self.documents.items():
@@ -119,7 +120,7 @@ class Sweep(Work):
         self._mark("failed" if self.failures else "done")
 
     def _take_over(self, name: str, document: Document) -> None:
-        """Read what a run has found before, as far as it is as was written; arrays are not read."""
+        """Load the intact results of an earlier attempt at a run; arrays are not read."""
         directory = RunDirectory(self.directory.path / name)
         with suppress(Damaged):
             given = read_state(directory).get("files", {}).get("spec.toml")
@@ -133,7 +134,7 @@ class Sweep(Work):
             self._done.add(name)
 
     def _do(self, name: str, plan: Plan) -> None:
-        """Do one run; what it fails with is kept, an interrupt goes on."""
+        """Run one of the documents; record its failure, but let an interrupt pass."""
         started = time.perf_counter()
         try:
             observe = _named(self.observe, name)
@@ -150,7 +151,7 @@ class Sweep(Work):
             self._took.append(time.perf_counter() - started)
 
     def _figures(self) -> list[str]:
-        """List patterns of the figures of all runs together."""
+        """List patterns of the figures that compare the runs."""
         return ["figures/collect-*.svg", *(f"figures/{n}-*.svg" for n in self.plan.document.stages)]
 
     def _collect(self) -> None:
@@ -161,7 +162,7 @@ class Sweep(Work):
                 self._fail(f"collect.{name}", error)
 
     def _mark(self, state: str) -> None:
-        """Keep the state, and how far the sweep is."""
+        """Write the state and the progress of the sweep."""
         failed = {failure.run for failure in self.failures} - {""}
         done = len(self._done - failed)
         runs: Values = {"total": len(self.documents), "done": done}
@@ -174,7 +175,7 @@ class Sweep(Work):
         super()._mark(state)
 
     def _write_now_and_then(self) -> None:
-        """Write all results so far, unless that would take much of the time."""
+        """Write all results so far, unless that would take too much of the time."""
         if self._writing <= SHARE * (time.perf_counter() - self._written):
             self._write()
 
@@ -191,7 +192,7 @@ class Sweep(Work):
 
 
 def _named(observe: Observer, run: str) -> Observer:
-    """Make an observer that hears the name of the run before that of the stage."""
+    """Return an observer that puts the name of the run before that of the stage."""
 
     def observe_named(event: Event) -> None:
         observe(replace(event, stage=f"{run} {event.stage}"))

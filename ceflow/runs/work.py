@@ -1,4 +1,4 @@
-"""The common part of one run and of the many of a sweep: work in a directory, that may fail."""
+"""What a single run and a sweep share: work in a directory, which may fail."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from ceflow.store import RunDirectory
 
 
 class Work(ABC):
-    """Work to be done for a plan in a directory, and what has failed of it.
+    """Work for a plan in a directory, and the failures so far.
 
-    With `fail_fast` the first failure is the last: what comes after it is left undone.
+    With `fail_fast`, the work ends at the first failure.
     """
 
     def __init__(
@@ -26,33 +26,33 @@ class Work(ABC):
         self.state: dict[str, Any] = {}
         self.failures: list[Failure] = []
         self.cause: Exception | None = None
-        """The first failure as it was raised."""
+        """The first exception."""
 
     @property
     @abstractmethod
     def is_whole(self) -> bool:
-        """True where all was done before, and is as it was written: nothing is to be touched."""
+        """True if everything is done and intact, so that nothing needs to be written."""
 
     @property
     @abstractmethod
     def found(self) -> Mapping[str, Any]:
-        """The result of each stage that is done; of a sweep first by run."""
+        """The result of each stage done; in a sweep, by run first."""
 
     @property
     @abstractmethod
     def worked(self) -> bool:
-        """True where anything was done or tried."""
+        """True if anything was done or tried."""
 
     @abstractmethod
     def show(self) -> None:
-        """Read the results of what is whole, and tell of each stage that it was kept."""
+        """Load the results of a finished run, and report each stage as kept."""
 
     @abstractmethod
     def run(self) -> None:
-        """Do what is not done yet; an interrupt goes on, what a stage fails with is kept."""
+        """Do what is not done yet; let an interrupt pass, record the failure of a stage."""
 
     def _fail(self, stage: str, error: Exception, run: str = "") -> Failure:
-        """Keep what a stage, or the beginning of a whole run, failed with."""
+        """Record the failure of a stage, or of the start of a whole run."""
         failure = Failure.from_error(error, stage, run)
         self.failures.append(failure)
         self.cause = self.cause or without_arrays(error)

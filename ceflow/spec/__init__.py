@@ -1,11 +1,11 @@
-"""The language: what a document may say, and how it is read and written. Never imports JAX.
+"""The language: what a document may contain, and how it is read and written. Never imports JAX.
 
-A `document` has `models`, `data`, `stages`, a `sweep` and what to `collect`, all made of `base`;
-their kinds are offered by the packages that hold them, and `notation` names networks. `text`
-parses into `trees`, whose `origin` and `positions` are known; `reading` makes a document of them,
-`writing` the text again, with its `comments`. `faults` become `diagnostics` with `codes`, by the
-`classes` of the language, its `vocabulary` and what it can `suggest`; `float32` lacks some
-numbers. `schema` is for editors.
+A `document` has `models`, `data`, `stages`, a `sweep` and comparisons to `collect`; the classes of
+all of them derive from `base`. `notation` reads the names of networks. `text` is parsed into
+`trees`, and `origin` and `positions` know where each value came from; `reading` validates trees
+into a document, `writing` turns it back into text, with its `comments`. `faults` become
+`diagnostics` with `codes`, with the help of the `classes` of the language, its `vocabulary` and the
+names it can `suggest`; `float32` finds numbers that float32 cannot hold. `schema` is for editors.
 """
 
 from ceflow.spec import data, models, stages

@@ -20,11 +20,13 @@ from pydantic_core import PydanticCustomError
 from ceflow.spec.diagnostics import Fault, SpecError
 
 KeyPath = tuple[str | int, ...]
-"""Where a value stands in a document: `("model", "widths", 0)`."""
+"""Path of a value in a document: `("model", "widths", 0)`."""
 
 
 class Spec(BaseModel):
-    """A frozen piece of a document. Unknown keys and wrong types are errors, never coerced."""
+    """An immutable part of a document. Unknown keys and wrong types are errors; nothing
+    is coerced.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -50,9 +52,9 @@ class Spec(BaseModel):
     __init__.__pydantic_base_init__ = True  # pyright: ignore[reportFunctionMemberAccess]
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Copy it with other values, which are looked at as those of a new one are.
+        """Return a copy with some values replaced and validated.
 
-        Raises `SpecError` where they are not of the language.
+        Raises `SpecError` if a new value is invalid.
         """
         copied = super().model_copy(deep=deep)
         if not update:
@@ -63,27 +65,27 @@ class Spec(BaseModel):
         return changed
 
     def replaced(self, values: Mapping[str, Any]) -> Self:
-        """Copy it with other values of ceflow's own, which are not looked at: that is fast."""
+        """Return a copy with some values replaced, without validation, which is faster."""
         return super().model_copy(update=values)
 
     def faults(self) -> list[Fault]:
-        """Find what is wrong with this piece that no single key shows; paths are relative to it."""
+        """List the faults of this part that no single key shows; paths are relative to it."""
         return []
 
     @classmethod
     def expect(cls, spec: "Spec") -> Self:
-        """Take a spec that is known to be of this kind. Raises `TypeError` where it is not."""
+        """Return `spec`, narrowed to this class. Raises `TypeError` if it is of another class."""
         if not isinstance(spec, cls):
             raise TypeError(f"a {cls.__name__} is needed, not a {type(spec).__name__}")
         return spec
 
     def changes(self, key: str) -> bool:
-        """Tell whether a key has another value than by default."""
+        """Tell whether a key differs from its default."""
         return getattr(self, key) != type(self).model_fields[key].default
 
 
 def _plain(value: Any) -> Any:
-    """Make numbers and arrays of other libraries, such as NumPy's, those of Python."""
+    """Convert numbers and arrays of other libraries, such as NumPy, to those of Python."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -100,7 +102,7 @@ def _plain(value: Any) -> Any:
 
 
 LARGEST = 10**12
-"""The largest count: far past any machine, and safe to multiply."""
+"""Largest count: far more than any machine can hold, and safe to multiply."""
 
 
 def _width(value: Any) -> Any:
@@ -139,12 +141,14 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 VarianceValue = Annotated[float, Field(ge=1e-12, le=1e12)]
-"""Of weights or biases: what float32 squares without a loss."""
+"""Variance of weights or biases, in the range that float32 can square without overflow or
+underflow."""
 RelativeError = Annotated[float, Field(ge=1e-6, le=1)]
-"""A relative standard error to draw to: draws grow as its inverse square, to 10^12 at most."""
+"""Relative standard error at which drawing ends. The number of draws grows as its inverse square,
+at most to 10^12."""
 
 Widths = Annotated[Sequence[Width], AfterValidator(tuple), Field(min_length=1)]
-"""Hidden widths: any sequence when a spec is built, a tuple after."""
+"""Hidden widths: any sequence in the constructor, then a tuple."""
 Ratios = Annotated[
     Sequence[Annotated[float, Field(gt=0, le=1)]], AfterValidator(tuple), Field(min_length=1)
 ]
@@ -154,8 +158,8 @@ Image = Annotated[Sequence[Count], AfterValidator(tuple), Field(min_length=3, ma
 Names = Annotated[Sequence[str], AfterValidator(tuple), Field(min_length=1)]
 
 UNTOLD = "$"
-"""What the names begin with of those kinds of value that are told apart by their form, by no key
-of the document."""
+"""Prefix of the tags of values whose kind follows from their form, since no key of the document
+tells it."""
 
 TAGS = ("type", "source")
-"""The keys that say which kind of model, stage or data a table describes."""
+"""Keys that tell which kind of model, stage or data a table describes."""

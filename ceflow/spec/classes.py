@@ -1,4 +1,4 @@
-"""The classes of the language: which one a table is read as, and where a key belongs."""
+"""The classes of the language: which class a table is read as, and where a key belongs."""
 
 import types
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def kinds_at(path: KeyPath, tree: Any, root: type[Spec]) -> list[str]:
 
 
 def classes_at(path: KeyPath, tree: Any, root: type[Spec]) -> list[type[Spec]]:
-    """List the classes a table could be of; one, where its tag says which."""
+    """List the classes that a table could be; only one if its tag tells which."""
     annotation: Any = root
     for step in path:
         tree = child(tree, step)
@@ -69,7 +69,7 @@ def _is_tagged(kind: type[Spec], tree: dict[str, Any]) -> bool:
 
 
 def home_of(key: str, here: list[type[Spec]], root: type[Spec]) -> str:
-    """Say where a key stands that does not stand `here`; empty where it stands nowhere."""
+    """Say in which table a key belongs that is not known `here`; '' if it is unknown everywhere."""
     if key in root.model_fields:
         return f"{key} stands at the top of a document, above its tables"
     inner = [name for name, field in _tables(here) if key in _keys_of(field)]
@@ -85,7 +85,7 @@ def home_of(key: str, here: list[type[Spec]], root: type[Spec]) -> str:
 
 
 def _of_kinds(having: list[type[Spec]], kinds: list[type[Spec]]) -> str:
-    """Say of which kinds of a table, where not of all."""
+    """Name the kinds that have a key, unless all kinds have it."""
     if len(having) == len(kinds):
         return ""
     tag = next(tag for tag in TAGS if tag in kinds[0].model_fields)
@@ -94,7 +94,7 @@ def _of_kinds(having: list[type[Spec]], kinds: list[type[Spec]]) -> str:
 
 
 def _tables(kinds: list[type[Spec]]) -> Iterator[tuple[str, Any]]:
-    """Go through the keys of classes that hold tables, with what they are annotated as."""
+    """Yield the keys of a class that hold tables, each with its annotation."""
     for kind in kinds if len(kinds) == 1 else ():
         for name, field in kind.model_fields.items():
             if specs(field.annotation):

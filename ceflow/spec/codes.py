@@ -1,10 +1,12 @@
-"""The codes a diagnostic can carry. A code is never reused for another fault."""
+"""The codes of the diagnostics. A code is never reused for another fault."""
 
 from typing import NamedTuple
 
 
 class Code(NamedTuple):
-    """The text of `ceflow explain`: the fault, why it is one, and a document before and after."""
+    """The text of `ceflow explain`: the fault, why it is one, and a document before and after the
+    fix.
+    """
 
     title: str
     why: str

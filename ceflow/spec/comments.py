@@ -1,4 +1,4 @@
-"""TOML as text: its comments, by what they stand at, and its tables in another order."""
+"""Edits of TOML text: carrying comments over, and reordering tables."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ceflow.spec.positions import toml_path
 
 @dataclass(frozen=True)
 class Entry:
-    """A key with its value, or the head of a table: its path and its first and last line."""
+    """A key with its value, or a table header: its path, its first and its last line."""
 
     path: KeyPath
     first: int
@@ -22,7 +22,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Comment:
-    """A comment, its line, and whether nothing else stands on that line and on the next."""
+    """A comment, its line, and whether both that line and the next hold nothing else."""
 
     text: str
     line: int
@@ -30,9 +30,9 @@ class Comment:
 
 
 def with_comments(content: str, old: str) -> str:
-    """Give a text the comments and line ends of an older one.
+    """Copy the comments and line endings of an older text into a text.
 
-    They are the comments at what both say, and those at its top.
+    Comments move with the entries that both texts have; those at the top stay at the top.
 
     >>> print(with_comments("seed = 2", "# why\\nseed = 1  # by lot"))
     # why
@@ -55,7 +55,7 @@ def with_comments(content: str, old: str) -> str:
 
 
 def with_tables_in_order(content: str, parent: str, names: Iterable[str]) -> str:
-    """Put the tables of a text below `parent` in another order; all else stays where it is.
+    """Reorder the tables below `parent` in a text; everything else keeps its place.
 
     >>> print(with_tables_in_order("[x.a]\\n[y]\\n[x.b]\\nc = 1", "x", ["b", "a"]))
     [x.b]
@@ -74,7 +74,9 @@ def with_tables_in_order(content: str, parent: str, names: Iterable[str]) -> str
 
 
 def _placed(parts: list[Entry | Comment]) -> Iterator[tuple[str, KeyPath, bool]]:
-    """Place each comment at a path, and tell whether it stands beside it; () is the top."""
+    """Find the path that each comment belongs to, and tell whether it is on the same line; () is
+    the top.
+    """
     for index, part in enumerate(parts):
         if isinstance(part, Entry):
             continue
@@ -91,7 +93,9 @@ def _placed(parts: list[Entry | Comment]) -> Iterator[tuple[str, KeyPath, bool]]
 
 
 def _blocks(content: str) -> Iterator[tuple[KeyPath, str]]:
-    """Cut a text from one head of a table, and the comments right above, to the next."""
+    """Split a text into blocks, each from a table header, with the comments right above, to the
+    next.
+    """
     lines = content.splitlines(keepends=True)
     heads: list[tuple[int, KeyPath]] = [(0, ())]
     for part in _parts(content):
@@ -106,7 +110,7 @@ def _blocks(content: str) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _parts(content: str) -> Iterator[Entry | Comment]:
-    """Go through entries and comments in the order they stand."""
+    """Yield entries and comments in their order."""
     root = Parser(Language(tree_sitter_toml.language())).parse(content.encode()).root_node
     yield from _parts_of(root, (), content.split("\n"))
 

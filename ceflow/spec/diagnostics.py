@@ -6,18 +6,20 @@ from typing import Literal
 Part = Literal["key", "value"]
 
 MOST = 100
-"""Faults that one error holds: more help nobody, and a megabyte can hold a hundred thousand."""
+"""Maximum number of faults in one error: more do not help, and a megabyte of text can hold
+100,000."""
 WIDEST = 160
-"""Characters of a line that are shown."""
+"""Maximum number of characters shown of a line."""
 VISIBLE = {code: chr(0x2400 + code) for code in range(32)} | {9: " ", 127: "\u2421"}
-"""Control characters as symbols as wide: what a file holds must not steer a terminal."""
+"""Control characters, each as a symbol of the same width: the content of a file must not control
+the terminal."""
 LONGEST = 400
-"""Characters of a message; a name in it can be as long as the document."""
+"""Maximum number of characters of a message; a name in it can be as long as the document."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A run of characters in a text: one-based line and column, and the line itself."""
+    """A range of characters in a text: line and column counted from 1, and the line itself."""
 
     file: str
     line: int
@@ -31,14 +33,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with a document.
+    """One fault of a document.
 
     - `code`: stable, listed in `ceflow.spec.codes`.
     - `message`: one sentence, what is wrong.
-    - `path`: where in the document; `part` says whether its key or its value is to blame.
-    - `help`: what to do; empty where the message says it.
+    - `path`: where in the document; `part` tells whether the key or the value is at fault.
+    - `help`: what to do; empty if the message says it.
     - `place`: where in the text, once that is known.
-    - `meant`: of a key or value that is not known the one that was likely meant.
+    - `meant`: for an unknown key or value, the one that was probably meant.
     - `missing`: the key that the table at `path` lacks.
     """
 
@@ -52,7 +54,7 @@ class Fault:
     missing: str | None = None
 
     def below(self, *parents: str | int) -> "Fault":
-        """Give the same fault, seen from `parents`."""
+        """Return the same fault with its path prefixed by `parents`."""
         return replace(self, path=(*parents, *self.path))
 
     def __str__(self) -> str:
@@ -71,7 +73,7 @@ class Fault:
 
 
 class SpecError(ValueError):
-    """A document, or what it refers to, is wrong. `faults` holds every fault found, once."""
+    """A document, or a file that it refers to, has faults. `faults` lists each of them once."""
 
     def __init__(self, *faults: Fault):
         self.faults = tuple(dict.fromkeys(faults))[:MOST]
@@ -79,10 +81,10 @@ class SpecError(ValueError):
 
 
 def printable(text: str) -> str:
-    r"""Make a text one that steers no terminal.
+    r"""Escape the characters of a text that could control a terminal.
 
-    Characters that cannot be printed are escaped, those of control, line ends and the direction of
-    writing among them.
+    All characters that cannot be printed are escaped, including control characters, line ends and
+    those that change the direction of writing.
 
     >>> print(printable("a\x1b[2J\n\u202eb"))
     a\x1b[2J\n\u202eb
@@ -93,12 +95,12 @@ def printable(text: str) -> str:
 
 
 def cut(text: str, length: int) -> str:
-    """Leave the end of a text out where it is longer."""
+    """Cut a text off after this many characters."""
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def _window(place: Place) -> tuple[str, int]:
-    """Cut as much of a line as is shown, and give the column of the place in it."""
+    """Cut a line to the part that is shown, and return the column of the place in it."""
     if len(place.text) <= WIDEST:
         return place.text, place.column
     start = max(0, min(place.column - 1 - WIDEST // 2, len(place.text) - WIDEST))

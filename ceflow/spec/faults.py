@@ -1,4 +1,6 @@
-"""From pydantic's errors to faults: in the language's words, with a path and a suggestion."""
+"""Conversion of pydantic's errors to faults, in the words of the language, with path and
+suggestion.
+"""
 
 import math
 from datetime import date, time
@@ -16,7 +18,7 @@ from ceflow.spec.vocabulary import ABSENT, KEYS, OPTIMISERS, VALUES, example, kn
 
 
 def faults_of(error: ValidationError, tree: dict[str, Any], root: type[Spec]) -> list[Fault]:
-    """List every fault that pydantic found in a tree read as a `root`."""
+    """List the faults that pydantic found when it read a tree as a `root`."""
     details = error.errors(include_url=False)[:MOST]
     faults = [_fault(detail, tree, root) for detail in details]
     misspelt = {(fault.path[:-1], fault.meant) for fault in faults if fault.code == "CE101"}
@@ -24,7 +26,7 @@ def faults_of(error: ValidationError, tree: dict[str, Any], root: type[Spec]) ->
 
 
 def _is_echo(fault: Fault, misspelt: set[tuple[KeyPath, str | None]]) -> bool:
-    """Tell whether a key is missing only because it stands there misspelt: one slip, one fault."""
+    """Tell whether a key is missing only because it is misspelt, so that one slip is one fault."""
     return fault.missing is not None and (fault.path, fault.missing) in misspelt
 
 
@@ -78,7 +80,7 @@ def _unknown_key(path: KeyPath, tree: Any, root: type[Spec]) -> Fault:
 
 
 def _form_of(kind: str, path: KeyPath, value: Any) -> str:
-    """Say how a value of another form is written, where one can tell."""
+    """Say how to write a value that has the wrong form, if that can be guessed."""
     if path[-1:] == ("classes",) and isinstance(value, int | str):
         return cut(f'classes = ["{value}"]', 60)
     if path[-1:] == ("inputs",) and kind == "int_type" and _is_image(value):
@@ -102,7 +104,7 @@ def _is_image(value: Any) -> bool:
 
 
 def _elsewhere(key: str, table: KeyPath, tree: Any, root: type[Spec]) -> str:
-    """Say where a key stands that does not stand in a table, or why it stands nowhere."""
+    """Say in which table an unknown key belongs, or why there is no such key."""
     here = classes_at(table, tree, root)
     if here == [root] and isinstance(child(tree, key), dict):
         kind = known_as(key, kinds_at(("stages", ""), tree, root), VALUES)
@@ -115,7 +117,7 @@ def _elsewhere(key: str, table: KeyPath, tree: Any, root: type[Spec]) -> str:
 
 
 def _classes(path: KeyPath, tree: Any) -> Fault:
-    """Make one fault of the whole array of classes, some of which are not named by strings."""
+    """Make one fault for a whole array of classes in which some are not strings."""
     for step in path:
         tree = child(tree, step)
     names = ", ".join(f'"{name}"' for name in tree if isinstance(name, int | str))
@@ -124,7 +126,7 @@ def _classes(path: KeyPath, tree: Any) -> Fault:
 
 
 def _unquoted(path: KeyPath, value: dict[str, Any]) -> Fault:
-    """Make the fault of a path in a sweep that is written as tables."""
+    """Make the fault of a swept path that is written as nested tables."""
     steps, inner = [str(path[-1])], value
     while isinstance(inner, dict) and inner:
         step, inner = next(iter(inner.items()))
@@ -145,13 +147,13 @@ def _is_about_type(kind: str, value: Any) -> bool:
 
 
 def _name(path: KeyPath) -> str:
-    """Write the last key on a path, with the indices behind it."""
+    """Write the last key of a path, with the indices after it."""
     last = max((i for i, step in enumerate(path) if isinstance(step, str)), default=0)
     return dotted(path[last:])
 
 
 def _expectation(kind: str, context: dict[str, Any], message: str) -> str:
-    """Say what should have stood there, as a clause."""
+    """Say what was expected, as a clause."""
     wanted = {
         "int_type": "must be a whole number",
         "float_type": "must be a number",
@@ -179,7 +181,7 @@ def _expectation(kind: str, context: dict[str, Any], message: str) -> str:
 
 
 def _limit(value: Any) -> Any:
-    """Write a limit as one would: 1e+12, not 1000000000000.0."""
+    """Write a limit as a person would: 1e+12, not 1000000000000.0."""
     if value == 0:
         return 0
     plain = not isinstance(value, float) or 1e-3 <= abs(value) < 1e6
@@ -191,7 +193,7 @@ def _entries(count: int | None) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Write a value as the user would have written it, cut to a line."""
+    """Write a value as the user would have written it, cut to one line."""
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
@@ -208,14 +210,14 @@ def _shown(value: Any) -> str:
 
 
 def _has_long_integer(value: Any) -> bool:
-    """Tell whether an array holds an integer of more digits than Python writes."""
+    """Tell whether an array holds an integer with more digits than Python can write."""
     if isinstance(value, list):
         return any(map(_has_long_integer, value))
     return isinstance(value, int) and abs(value) > 10**50
 
 
 def _path(location: tuple[int | str, ...], tree: Any) -> KeyPath:
-    """Drop from a pydantic location the tags of unions that it goes through."""
+    """Remove the tags of unions from a pydantic location."""
     path: list[int | str] = []
     for position, step in enumerate(location):
         if str(step).startswith(UNTOLD):

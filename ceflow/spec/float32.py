@@ -1,4 +1,4 @@
-"""Numbers of a document that float32 does not have."""
+"""Checks for numbers of a document that float32 cannot hold."""
 
 import math
 from collections.abc import Iterator
@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
 LARGEST, SMALLEST = 3.4e38, 1.2e-38
-"""Of float32: beyond the one numbers are infinite, below the other 0 or of few digits."""
+"""Range of float32: larger numbers become infinite, smaller ones 0 or imprecise."""
 
 HARMLESS = ("atol",)
-"""Keys whose number may as well be 0."""
+"""Keys whose number may become 0 without harm."""
 
 
 def float32_faults(document: "Document") -> Iterator[Fault]:
-    """Find each number of a float32 document that would be infinite or 0 there.
+    """Find the numbers of a float32 document that would become infinite or 0.
 
-    They are of its data, its model and what it integrates or trains."""
+    The data, the model, and the stages that integrate or train are checked.
+    """
     if document.precision != "float32":
         return
     parts: list[tuple[KeyPath, Any]] = [
@@ -38,7 +39,7 @@ def float32_faults(document: "Document") -> Iterator[Fault]:
 
 
 def _numbers(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, float]]:
-    """Go through finite numbers that are not whole, each with its path."""
+    """Yield the finite non-integer numbers, each with its path."""
     if isinstance(value, Spec):
         for key in type(value).model_fields:
             yield from _numbers(getattr(value, key), (*path, key))

@@ -1,4 +1,4 @@
-"""Networks by name, in the notation of ResNeXt: `37x10d` is 37 members of width 10."""
+"""Names of networks in the notation of ResNeXt: `37x10d` is 37 members of width 10."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ FORM = r"[0-9]{1,13}x[0-9]{1,13}(-[0-9]{1,13})*d?"
 
 
 def read_network(name: str) -> tuple[int, tuple[int, ...]]:
-    """Read multiplicity and widths; one width stands for layers that all have it.
+    """Read multiplicity and widths from a name; a single width applies to all layers.
 
     >>> read_network("37x10d"), read_network("4x60-30d")
     ((37, (10,)), (4, (60, 30)))
@@ -33,7 +33,7 @@ def network_name(multiplicity: int, widths: Sequence[int]) -> str:
 
 
 def flops_text(flops: float) -> str:
-    """Write FLOPs as everywhere: with the multiply-adds, two FLOPs each, beside them.
+    """Write FLOPs, followed by the multiply-adds, two FLOPs each.
 
     >>> flops_text(8.18e9), flops_text(960), flops_text(1.2345e6)
     ('8.18 GFLOPs (4.09 GMACs)', '960 FLOPs (480 MACs)', '1.23 MFLOPs (617 kMACs)')
@@ -42,7 +42,7 @@ def flops_text(flops: float) -> str:
 
 
 def _scaled(count: float) -> str:
-    """Write three digits, and the prefix of the unit behind them.
+    """Write a number with three digits and the prefix of its unit.
 
     >>> _scaled(999_600), _scaled(7), _scaled(0.5), _scaled(4e16), _scaled(float("inf"))
     ('1.00 M', '7 ', '0.5 ', '40.0 P', 'inf ')

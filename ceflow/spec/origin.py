@@ -1,4 +1,6 @@
-"""The origin of a document's values: the files it extends, its own text, and --set arguments."""
+"""The origin of a document's values: the files that it extends, its own text, and --set
+arguments.
+"""
 
 import json
 import tomllib
@@ -15,30 +17,30 @@ from ceflow.spec.text import LARGEST_TEXT, Text, is_too_dotted, parse, read
 from ceflow.spec.trees import child
 
 SET = "--set"
-"""What a setting of the command line is called in messages."""
+"""Name of a command-line setting in messages."""
 
 
 TOP_KEYS = frozenset({"ceflow", "name", "seed", "precision", "extends"}) | {
     *("data", "model", "stages", "sweep", "collect"),
 }
-"""The keys of a document, above its tables."""
+"""The top-level keys of a document."""
 
 LONGEST = 16
-"""Documents in a chain of `extends`."""
+"""Maximum number of documents in a chain of `extends`."""
 
 MOST_SETTINGS = 1000
-"""Settings of one command."""
+"""Maximum number of settings of one command."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One text and the tree it stands for."""
+    """One text and its parsed tree."""
 
     text: Text
     tree: dict[str, Any]
 
     def reach(self, path: KeyPath) -> int:
-        """Count the steps of a path this text spells out."""
+        """Count the leading steps of a path that this text contains."""
         here = self.tree
         for depth, step in enumerate(path):
             here = child(here, step)
@@ -49,7 +51,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Origin:
-    """The layers of a document, the lowest first: a later one wins."""
+    """The layers of a document, lowest first: a later one takes precedence."""
 
     layers: tuple[Layer, ...]
 
@@ -60,12 +62,12 @@ class Origin:
 
     @property
     def without_settings(self) -> "Origin":
-        """The layers that are files."""
+        """The layers that come from files."""
         return Origin(tuple(layer for layer in self.layers if layer.text.file != SET))
 
     @cached_property
     def tree(self) -> dict[str, Any]:
-        """All layers in one."""
+        """The tree of all layers merged."""
         tree: dict[str, Any] = {}
         for layer in self.layers:
             tree = overlay(tree, layer.tree)
@@ -73,11 +75,11 @@ class Origin:
         return tree
 
     def writer(self, path: KeyPath) -> Layer:
-        """Find the layer that wrote the value at `path`, or the nearest table around it."""
+        """Find the layer that set the value at `path`, or the nearest table around it."""
         return max(reversed(self.layers), key=lambda layer: layer.reach(path))
 
     def place(self, fault: Fault) -> Fault:
-        """Give a fault its place in the text that wrote the value to blame."""
+        """Add to a fault its place in the text that set the value at fault."""
         if fault.place:
             return fault
         from ceflow.spec.positions import positions_in  # loaded only where something is wrong
@@ -87,9 +89,9 @@ class Origin:
 
 
 def stack(text: Text, settings: Sequence[str] = ()) -> Origin:
-    """Stack the layers of a text: what it extends, itself, then each setting `KEY=VALUE`.
+    """Stack the layers of a text: the documents it extends, itself, then each setting `KEY=VALUE`.
 
-    Raises `SpecError` where a text cannot be read or parsed, or extends itself.
+    Raises `SpecError` if a text cannot be read or parsed, or extends itself.
     """
     if len(settings) > MOST_SETTINGS:
         place = Text(SET, settings[0], "toml", Path()).place(1, 1)
@@ -99,7 +101,7 @@ def stack(text: Text, settings: Sequence[str] = ()) -> Origin:
 
 @contextmanager
 def placing(origin: Origin | None) -> Iterator[None]:
-    """Give the faults of a `SpecError` their places, in the order they stand in the texts."""
+    """Add places to the faults of a `SpecError`, and sort them by their order in the texts."""
     try:
         yield
     except SpecError as error:
@@ -109,9 +111,9 @@ def placing(origin: Origin | None) -> Iterator[None]:
 
 
 def overlay(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
-    """Lay one tree over another: tables merge key by key, anything else is replaced.
+    """Merge two trees; `high` takes precedence: tables merge key by key, other values are replaced.
 
-    A table that says it is of another kind (`type`, `source`) replaces the one below it whole.
+    A table of another kind (`type`, `source`) replaces the whole table below it.
 
     >>> overlay({"a": {"x": 1, "y": 2}}, {"a": {"x": 3}})
     {'a': {'x': 3, 'y': 2}}
@@ -129,7 +131,7 @@ def _same_kind(low: dict[str, Any], high: dict[str, Any]) -> bool:
 
 
 def _with_bases(text: Text, above: tuple[Path, ...]) -> list[Layer]:
-    """Stack a text's layer on top of those of the file that it extends."""
+    """Stack the layer of a text on those of the file that it extends."""
     layer = Layer(text, parse(text))
     base = layer.tree.get("extends")
     if base is None:
@@ -154,7 +156,9 @@ def _with_bases(text: Text, above: tuple[Path, ...]) -> list[Layer]:
 
 
 def _base(text: Text, path: Path) -> Text:
-    """Read the document that a text extends. Of a file that is none not a word is shown."""
+    """Read the document that a text extends. If it is not a document, nothing of its content is
+    shown.
+    """
     try:
         below = read(path)
     except SpecError as error:
@@ -177,7 +181,7 @@ def _extends(text: Text, code: str, message: str, help: str = "") -> SpecError:
 
 
 def _setting(argument: str) -> Layer:
-    """Make `KEY=VALUE` a text of its own; a value that is no TOML is a string."""
+    """Turn `KEY=VALUE` into a text of its own; a value that is not TOML is a string."""
     key, equals, value = argument.partition("=")
     bare = Text(SET, argument, "toml", Path())
     if key.strip() == "extends":

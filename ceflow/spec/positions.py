@@ -1,7 +1,6 @@
 """The position of each key and value of a document in its text.
 
-tree-sitter gives the positions and nothing else: tomllib and json remain the authority on what a
-text means.
+tree-sitter finds the positions and nothing else: tomllib and json decide what a text means.
 """
 
 import json
@@ -29,12 +28,12 @@ class _Entry:
 
 @lru_cache(maxsize=8)
 def positions_in(text: Text) -> "Positions":
-    """Find the positions of a text, parsed once."""
+    """Find the positions in a text; the result is cached."""
     return Positions(text)
 
 
 class Positions:
-    """The places of a text's keys and values, by their path in the document."""
+    """The places of a text's keys and values, by path."""
 
     def __init__(self, text: Text):
         self.text = text
@@ -47,7 +46,7 @@ class Positions:
             self.entries.setdefault(path, entry)
 
     def find(self, path: KeyPath, part: Part = "value") -> Place:
-        """Find the place of a key or value; of the nearest table around it where it is none."""
+        """Find the place of a key or value, or else of the nearest table around it."""
         for length in range(len(path), 0, -1):
             entry = self.entries.get(path[:length])
             if entry is None:
@@ -118,12 +117,12 @@ def _toml_value(value: Node, path: KeyPath, key: Node | None) -> Iterator[tuple[
 
 
 def toml_path(key: Node) -> KeyPath:
-    """Spell out the path of a possibly dotted key."""
+    """Return the path of a key, which may be dotted."""
     return tuple(_toml_name(each) for each in _toml_keys(key))
 
 
 def _toml_keys(node: Node) -> list[Node]:
-    """Go through the single keys of a possibly dotted key, in order."""
+    """List the single keys of a possibly dotted key, in order."""
     keys: list[Node] = []
     while node.type == "dotted_key":  # a.b.c is parsed as (a.b).c
         node, last = node.named_children

@@ -1,4 +1,4 @@
-"""From texts to a document, or to every fault in them."""
+"""Reading a document from texts, and finding every fault in them."""
 
 import copy
 import math
@@ -20,9 +20,9 @@ from ceflow.spec.trees import child, remove
 
 
 def load(path: str | os.PathLike[str], settings: Sequence[str] = ()) -> Document:
-    """Read a document from a TOML or JSON file, with `KEY=VALUE` settings on top of it.
+    """Read a document from a TOML or JSON file; `KEY=VALUE` settings take precedence.
 
-    Raises `SpecError` with every fault in it, each at its place in the file that wrote it.
+    Raises `SpecError` with all its faults, each at its place in the file that set the value.
     """
     return examined(stack(read(path), settings)).document
 
@@ -30,7 +30,7 @@ def load(path: str | os.PathLike[str], settings: Sequence[str] = ()) -> Document
 def loads(
     text: str, syntax: Literal["toml", "json"] = "toml", settings: Sequence[str] = ()
 ) -> Document:
-    """Read a document from a string. Raises `SpecError` with every fault in it.
+    """Read a document from a string. Raises `SpecError` with all its faults.
 
     >>> loads('model = {type = "mlp", widths = [3]}', settings=["model.widths=[4]"]).model.widths
     (4,)
@@ -42,7 +42,7 @@ def loads(
 
 
 def examined(origin: Origin) -> Examined:
-    """Read the document that texts say together, and find no fault in its meaning.
+    """Read the document that the texts make together, and check its meaning.
 
     Raises `SpecError` with every fault found.
     """
@@ -59,7 +59,7 @@ def examined(origin: Origin) -> Examined:
 
 
 def validate(tree: dict[str, Any]) -> Document:
-    """Read the document that a tree describes; keys and types are checked, not yet its meaning."""
+    """Read a document from a tree; keys and types are checked, but not the meaning."""
     version = tree.get("ceflow", VERSION)
     if isinstance(version, int) and version > VERSION:
         written = version if version < 10**9 else "past all numbers"
@@ -72,8 +72,9 @@ def validate(tree: dict[str, Any]) -> Document:
 
 
 def revalidated(document: Document) -> Document:
-    """Look again at the keys and types of a document, which pydantic's `model_construct` leaves
-    alone. Raises `SpecError` where they are wrong, `TypeError` for what is no document."""
+    """Check the keys and types of a document again, since pydantic's `model_construct` skips that.
+    Raises `SpecError` if they are wrong, `TypeError` if it is not a document.
+    """
     if not isinstance(document, Document):
         kind = type(document).__name__
         raise TypeError(f"a ceflow.Document is wanted, not a {kind}: ceflow.loads reads a text")
@@ -85,7 +86,7 @@ def revalidated(document: Document) -> Document:
 
 
 def _given(value: Any) -> Any:
-    """Write what a document was made of as tables, all that is in it included."""
+    """Convert a document and everything in it to nested dictionaries."""
     if isinstance(value, Spec):
         return _given(dict(value))
     if isinstance(value, dict):
@@ -94,7 +95,8 @@ def _given(value: Any) -> Any:
 
 
 MENDS = 4
-"""Times that a tree is mended, to look at the rest of it: a mend may show another fault."""
+"""Maximum number of repairs of a tree in search of more faults: a repair may reveal another
+fault."""
 
 STAND_INS: dict[str, Any] = {
     "widths": [1000, 1000],
@@ -108,13 +110,14 @@ STAND_INS: dict[str, Any] = {
     "encoder": {"type": "mlp", "widths": [math.inf]},
     "decoder": {"type": "mlp", "widths": [math.inf]},
 }
-"""What stands in for keys of data and models that are missing, while the rest is looked at."""
+"""Replacements for missing keys of data and models, used while the rest is checked."""
 
 
 def _faults_beside(faults: tuple[Fault, ...], tree: dict[str, Any]) -> list[Fault]:
-    """Find what is wrong in the rest's meaning, with what cannot be read mended or taken out.
+    """Find the semantic faults of the rest of a document, after its unreadable values were repaired
+    or removed.
 
-    References to stages that went are not blamed. Nothing, where too little is left to be a
+    References to removed stages are not reported. The list is empty if too little is left to be a
     document.
     """
     rest, gone = copy.deepcopy(tree), set()
@@ -138,8 +141,9 @@ def _faults_beside(faults: tuple[Fault, ...], tree: dict[str, Any]) -> list[Faul
 
 
 def _mend(tree: dict[str, Any], fault: Fault) -> set[Any]:
-    """Put what was meant in the place of a fault, else take out what is wrong; the names of the
-    stages that went. A stage goes whole, but for a key that is not known."""
+    """Replace a wrong value by the one probably meant, or else remove it. Returns the names of
+    removed stages; a stage is removed whole, except for an unknown key.
+    """
     table, key = _at(tree, fault.path[:-1]), fault.path[-1] if fault.path else ""
     mendable = fault.meant and isinstance(table, dict) and key in table
     if mendable and fault.code == "CE105":
@@ -161,7 +165,7 @@ def _mend(tree: dict[str, Any], fault: Fault) -> set[Any]:
 
 
 def _is_emptied(fault: Fault, unknown: set[KeyPath]) -> bool:
-    """Tell whether a table lacks something only because an unknown key was taken out of it."""
+    """Tell whether a key is missing only because an unknown key was removed from its table."""
     return fault.code == "CE102" and fault.path in unknown
 
 
@@ -172,14 +176,14 @@ def _at(tree: Any, path: KeyPath) -> Any:
 
 
 def _referred_to(fault: Fault, tree: dict[str, Any]) -> str | None:
-    """Name the stage of a dangling reference; None for any other fault."""
+    """Return the stage named by a dangling reference; None for any other fault."""
     if fault.code != "CE201":
         return None
     return str(_at(tree, fault.path)).removeprefix("stages.").partition(".")[0]
 
 
 def check(document: Document) -> Examined:
-    """Examine a document. Raises `SpecError` with what is wrong in its meaning."""
+    """Check the meaning of a document. Raises `SpecError` with its faults."""
     found = document.examine()
     if found.faults:
         raise SpecError(*found.faults)

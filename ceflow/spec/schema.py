@@ -13,17 +13,17 @@ EXTENDS = {
     "description": "The path of a document that this one lies over, key by key: see"
     " [extends](sweeps.md#extends).",
 }
-"""A key of documents that is gone when one is read: no field of `Document`."""
+"""Schema of the key `extends`: it is resolved on reading, so it is no field of `Document`."""
 
 
 def json_schema() -> dict[str, Any]:
-    """Write the schema of a document: every key with its type, range and description.
+    """Return the schema of a document: every key with its type, range and description.
 
-    A kind of model, stage or data is chosen by its tag through `if` and `then`: of a plain `oneOf`
-    editors say only that nothing matches, and mark the whole table.
+    The kind of a model, stage or data is selected by its tag with `if` and `then`: with a plain
+    `oneOf`, editors only say that nothing matches, and mark the whole table.
 
     >>> json_schema()["properties"]["seed"]["description"]
-    'The one seed that all random numbers of the run come from.'
+    'The seed from which all random numbers of the run are derived.'
     """
     written = Document.model_json_schema()
     schema = _for_editors(written, written["$defs"])
@@ -35,7 +35,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def without_links(schema: Any) -> Any:
-    """Leave of links in descriptions the words: what they lead to are chapters of the reference.
+    """Replace links in descriptions by their text, since they lead to chapters of the reference.
 
     >>> without_links({"description": "See [paths](data.md#paths)."})
     {'description': 'See paths.'}
@@ -51,7 +51,7 @@ def without_links(schema: Any) -> Any:
 
 
 def _for_editors(node: Any, tables: dict[str, Any]) -> Any:
-    """Write the same schema in forms that editors of TOML understand, from the leaves up."""
+    """Rewrite a schema in forms that TOML editors understand, from the leaves up."""
     if isinstance(node, list):
         return [_for_editors(item, tables) for item in node]
     if not isinstance(node, dict):
@@ -72,9 +72,10 @@ def _for_editors(node: Any, tables: dict[str, Any]) -> Any:
 
 
 def _chosen_by_tag(node: dict[str, Any], tables: dict[str, Any]) -> dict[str, Any]:
-    """Write a tagged union as `if` its tag is this, `then` that; `discriminator` stays as a note.
+    """Rewrite a tagged union as `if` the tag is this, `then` that; `discriminator` stays as a note.
 
-    The keys of all kinds stand beside, with what they mean: editors complete from there.
+    The keys of all kinds are listed as well, with their descriptions, so that editors can complete
+    them.
     """
     del node["oneOf"]
     name, kinds = node["discriminator"]["propertyName"], node["discriminator"]["mapping"]
@@ -93,7 +94,7 @@ def _chosen_by_tag(node: dict[str, Any], tables: dict[str, Any]) -> dict[str, An
 
 
 def _without_null(node: dict[str, Any]) -> dict[str, Any]:
-    """Drop null, which TOML has not: a key that may be left out is one of its other types."""
+    """Remove null, which TOML does not have, from the types of an optional key."""
     others = [option for option in node.pop("anyOf") if option != {"type": "null"}]
     if node.get("default", 0) is None:
         del node["default"]

@@ -1,4 +1,4 @@
-"""Suggestions for a name that is not known."""
+"""Suggestions for an unknown name."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable
@@ -8,17 +8,17 @@ from types import MappingProxyType
 from ceflow.spec.vocabulary import Words, known_as, note, plain
 
 LIKE = 0.7
-"""Of what two words have in common, as a fraction of both: below it they are two words."""
+"""Minimum similarity of a suggestion, from 0 to 1 (`difflib`)."""
 
 LONGEST = 100
-"""Characters of a name that is looked at: whatever a longer one means, it is none of ours."""
+"""Maximum length of a name that gets suggestions: no longer name is in the language."""
 
 MOST = 20
-"""Names that a message lists."""
+"""Maximum number of names that a message lists."""
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """Find the candidate that a name is a slip of; None where none is near.
+    """Find the candidate of which a name is a misspelling; None if none is near.
 
     >>> nearest("widht", ["widths", "inputs"]), nearest("groups", ["outputs"])
     ('widths', None)
@@ -32,14 +32,16 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def likeliest(name: str, candidates: Iterable[str], words: Words) -> str | None:
-    """Find the candidate that is meant: by other spellings, in other tools' words, or by a slip."""
+    """Find the candidate that is probably meant: another spelling, another tool's word,
+    or a typo.
+    """
     candidates = list(candidates)
     called = known_as(name, candidates, words) if len(name) <= LONGEST else None
     return called or nearest(name, candidates)
 
 
 def did_you_mean(name: str, candidates: Iterable[str], words: Words = MappingProxyType({})) -> str:
-    """Write one line: the likeliest of the candidates, else all of them; empty if there are none.
+    """Write a help line with the likeliest candidate, or else all of them; '' if there are none.
 
     `words` are those of other tools.
 
@@ -58,20 +60,20 @@ def did_you_mean(name: str, candidates: Iterable[str], words: Words = MappingPro
 
 
 def one_of(candidates: Collection[str]) -> str:
-    """Write all of some names, or the first of them; empty where there are none."""
+    """List all of some names, or the first of them; '' if there are none."""
     shown = [*candidates][:MOST] + (["..."] if len(candidates) > MOST else [])
     return f"one of {', '.join(shown)}" if shown else ""
 
 
 def _may_be(one: str, other: str) -> bool:
-    """Tell whether two words can be within two slips: at once, where `_slips` takes its time."""
+    """Tell quickly whether two words can be within two slips; `_slips` is slower."""
     return (
         max((Counter(one) - Counter(other)).total(), (Counter(other) - Counter(one)).total()) <= 2
     )
 
 
 def _slips(one: str, other: str) -> int:
-    """Count letters left out, added, changed or swapped with the next between two words."""
+    """Count the letters omitted, added, changed or swapped with the next between two words."""
     before, row = [], list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
         two_before, before, row = before, row, [i]

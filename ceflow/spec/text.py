@@ -1,4 +1,4 @@
-"""From a file to a tree: reading and parsing, with one clear sentence where that fails."""
+"""Reading and parsing a file into a tree, with one clear sentence if that fails."""
 
 import json
 import os
@@ -12,23 +12,23 @@ from typing import Any, BinaryIO, Literal
 from ceflow.spec.diagnostics import Fault, Place, SpecError
 
 LARGEST_TEXT = 2**18
-"""Bytes of the largest document that is read."""
+"""Maximum size of a document, in bytes."""
 
 DEEPEST = 50
-"""Tables and arrays inside each other; far below where Python's own recursion ends."""
+"""Maximum nesting of tables and arrays; far below Python's recursion limit."""
 
 _LONG_INTEGER = re.compile(r"(?:[0-9]_?){4301}")
-"""An integer of more digits than Python reads."""
+"""Matches an integer with more digits than Python reads."""
 
 _DOTTED = re.compile(
     r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)""" f"{{{DEEPEST}}}"
 )
-"""A dotted key of too many parts, which tomllib would read in time that grows as their square."""
+"""Matches a dotted key with too many parts, for which tomllib needs quadratic time."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """A document as written: what to call it in messages, its characters, its syntax."""
+    """A document as written: its name in messages, its characters, its syntax."""
 
     file: str
     content: str
@@ -36,18 +36,18 @@ class Text:
     folder: Path
 
     def place(self, line: int, column: int, length: int = 1) -> Place:
-        """Make a place in this text; line and column are one-based, in characters."""
+        """Make a place in this text; line and column are counted from 1, in characters."""
         lines = self.lines
         return Place(self.file, line, column, length, lines[min(line, len(lines)) - 1])
 
     @property
     def lines(self) -> list[str]:
-        """The lines, as editors count them: a line ends at a line feed and nothing else."""
+        """The lines as editors count them: only a line feed ends a line."""
         return [line.removesuffix("\r") for line in self.content.split("\n")]
 
 
 def read(path: str | os.PathLike[str]) -> Text:
-    """Read a document's file; its syntax is JSON where the name ends in .json, else TOML."""
+    """Read a document's file; the syntax is JSON if the name ends in .json, otherwise TOML."""
     path = Path(path)
     try:
         mode = path.stat().st_mode
@@ -68,9 +68,9 @@ def read(path: str | os.PathLike[str]) -> Text:
 
 
 def read_stream(stream: BinaryIO, name: str) -> Text:
-    """Read a document from what is no file, as standard input; JSON where it begins with a brace.
+    """Read a document from a stream such as standard input; it is JSON if it begins with a brace.
 
-    Relative paths in it start where the process works.
+    Relative paths in it are relative to the working directory.
     """
     content = _decoded(name, stream.read(LARGEST_TEXT + 1))
     return Text(name, content, "json" if content.lstrip()[:1] == "{" else "toml", Path())
@@ -89,7 +89,7 @@ def _decoded(name: str | Path, content: bytes) -> str:
 
 
 def parse(text: Text) -> dict[str, Any]:
-    """Parse a text to the tree of plain values that it stands for."""
+    """Parse a text into a tree of plain values."""
     try:
         text.content.encode()
     except UnicodeEncodeError as error:
@@ -124,12 +124,12 @@ def parse(text: Text) -> dict[str, Any]:
 
 
 def is_too_dotted(content: str) -> bool:
-    """Tell whether a TOML text has a key of more parts than are read."""
+    """Tell whether a TOML text has a key with too many parts."""
     return _DOTTED.search(content) is not None
 
 
 def _is_too_deep(tree: Any) -> bool:
-    """Tell whether anything stands more than `DEEPEST` levels down; without recursion."""
+    """Tell whether anything is nested deeper than `DEEPEST` levels, without recursion."""
     level = [tree]
     for _ in range(DEEPEST):
         level = [
@@ -167,7 +167,7 @@ def _parse_json(content: str) -> Any:
 
 
 def _json_place(text: Text, message: str) -> tuple[int, int]:
-    """Find where the word that a message is about stands last; else the start."""
+    """Find the last occurrence of the word that a message is about, or else the start."""
     words = re.findall(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN', message)
     before, found, _ = text.content.rpartition(words[0] if words else "\0")
     if not found:
@@ -176,7 +176,7 @@ def _json_place(text: Text, message: str) -> tuple[int, int]:
 
 
 def _toml_place(text: Text, message: str) -> tuple[str, int, int]:
-    """Find where tomllib says it is, which is only in its message."""
+    """Extract the position from a message of tomllib, which does not give it otherwise."""
     matched = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message, re.DOTALL)
     if matched:
         return matched[1], int(matched[2]), int(matched[3])
@@ -203,7 +203,7 @@ _INI = re.compile(r"\[[^\]=]*\]|[\w .-]+[=:].*|;.*")
 _TOML = re.compile(r"\[+[\w .\"'-]+\]+\s*(?:#.*)?|[\w.\"' -]+=.*")
 
 MOSTLY = 0.75
-"""The part of a text's lines that must look like a format."""
+"""Minimum fraction of a text's lines that must look like a format."""
 
 SLIPS = {
     r"=\s*(?:True|False)\b": "TOML writes true and false small",
@@ -214,11 +214,11 @@ SLIPS = {
     r"=\s*(?:#.*)?$": "a value is missing behind the =",
     r"=\s*\d[\d.]*[eE]?\s*[*/^+]|=\s*\d+\s*\*\*": "a value is a number, not a calculation",
 }
-"""Of a line that is wrong, what to do."""
+"""Advice for common mistakes in a line, by the pattern that they match."""
 
 
 def described(content: str, suffix: str) -> str:
-    """Say what a text that is no TOML (or, in a file `.json`, no JSON) seems to be, as a help.
+    """Guess the format of a text that is not TOML (or JSON in a `.json` file), as a help line.
 
     >>> described("model:\\n  type: mlp\\n", "toml")
     'this looks like YAML: a document is TOML, as in `ceflow init`, or JSON'
@@ -234,7 +234,7 @@ def described(content: str, suffix: str) -> str:
 
 
 def slip(line: str) -> str:
-    """Say what to do about a line of TOML that is wrong; empty where it is no common slip.
+    """Say what to do about a wrong line of TOML; '' if it is not a common mistake.
 
     >>> slip("type = mlp")
     'text stands in quotes, as type = "mlp"'

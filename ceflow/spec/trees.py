@@ -1,10 +1,10 @@
-"""Trees of plain values, as TOML and JSON give them."""
+"""Trees of plain values, as parsed from TOML and JSON."""
 
 from typing import Any
 
 
 def child(tree: Any, step: str | int) -> Any:
-    """Go one step down a tree; None where there is none."""
+    """Return the value one step down a tree, or None."""
     try:
         return tree[step]
     except (KeyError, IndexError, TypeError):
@@ -12,7 +12,7 @@ def child(tree: Any, step: str | int) -> Any:
 
 
 def remove(tree: Any, path: tuple[str | int, ...]) -> None:
-    """Take a value out of a tree, where it is there."""
+    """Remove a value from a tree, if it is there."""
     for step in path[:-1]:
         tree = child(tree, step)
     if path and child(tree, path[-1]) is not None:

@@ -1,10 +1,10 @@
-"""Words that other tools have for what this language calls otherwise."""
+"""Words of other tools, and what this language calls the same things."""
 
 import re
 from collections.abc import Collection, Mapping
 
 Words = Mapping[str, list[str]]
-"""Of a word without its spelling, what it is called here."""
+"""Names in this language, by the normalised word of another tool."""
 
 _OTHERS: dict[str, str] = {
     # a document
@@ -86,7 +86,7 @@ _OTHERS: dict[str, str] = {
     "compare": "baselines others against",
     "claims": "claim theorems lemmas tests checks",
 }
-"""For a key of the language, what others call it."""
+"""Words of other tools for each key of the language."""
 
 _OTHER_VALUES: dict[str, str] = {
     "leaky-relu": "lrelu",
@@ -134,7 +134,7 @@ _OTHER_VALUES: dict[str, str] = {
     "power": "powerlaw power-law loglog",
     "grid": "product cartesian",
 }
-"""For a value of the language, what others call it."""
+"""Words of other tools for each value of the language."""
 
 _OTHER_COLUMNS: dict[str, str] = {
     "width": "widths n channels filters features neurons units planes base_width hidden hidden_size"
@@ -144,7 +144,7 @@ _OTHER_COLUMNS: dict[str, str] = {
     "seconds": "latency latencies latency_s latency_sec latency_seconds time times time_s time_sec"
     " duration runtime elapsed sec secs s second t",
 }
-"""For a column of a file of latencies, what others call it."""
+"""Words of other tools for each column of a latency file."""
 
 _NOTES = {
     "widths": "one number for each hidden layer, as widths = [512, 512]",
@@ -158,7 +158,7 @@ _NOTES = {
     "budget": "as budget = {parameters = 5e6}",
     "tile": "the rows of a square tile on disk",
 }
-"""What to know of a key or value whose form is another than elsewhere."""
+"""Notes on keys and values that are written differently in other tools."""
 
 _ABSENT = {
     "momentum nesterov beta betas": "steps are plain gradient descent here, without momentum",
@@ -170,11 +170,11 @@ _ABSENT = {
     "out out_dir output_dir log_dir logdir": "the command line says it: ceflow run SPEC --out DIR",
     "version": "ceflow = 1 says the version of the language",
 }
-"""What other tools have and this language has not."""
+"""Features of other tools that this language lacks, and what to do instead."""
 
 
 def plain(word: str) -> str:
-    """Strip a word of what spellings differ in.
+    """Normalise a word: remove what differs between spellings.
 
     >>> plain("Leaky_ReLU")
     'leakyrelu'
@@ -199,7 +199,7 @@ OPTIMISERS = frozenset(map(plain, ("optimizer", "optim", "optimiser")))
 
 
 def known_as(word: str, candidates: Collection[str], table: Words) -> str | None:
-    """Find the candidate that other tools, or other spellings, call so.
+    """Find the candidate that has this name in other tools, or in another spelling.
 
     >>> known_as("groups", ["type", "cardinality"], KEYS), known_as("ReLU", ["relu"], VALUES)
     ('cardinality', 'relu')
@@ -229,11 +229,11 @@ _EXAMPLES = {
     "x": 'x = "model.multiplicity"',
     "y": 'y = "stages.NAME.KEY"',
 }
-"""Of each key that a table cannot be without, how it may be written."""
+"""An example for each required key."""
 
 
 def example(key: str) -> str:
-    """Say how a key that is missing may be written.
+    """Return an example for a missing key.
 
     >>> example("blocks")
     'as blocks = [3, 4, 6, 3]'
@@ -242,5 +242,5 @@ def example(key: str) -> str:
 
 
 def note(ours: str) -> str:
-    """Say what to know of a key or value of the language, as the end of a sentence."""
+    """Return the note on a key or value of the language, as the end of a sentence."""
     return f": {_NOTES[ours]}" if ours in _NOTES else ""

@@ -1,4 +1,4 @@
-"""From a document back to text."""
+"""Writing a document as text."""
 
 import json
 import math
@@ -16,9 +16,9 @@ from ceflow.spec.text import Text, parse
 
 
 def tree_of(spec: Spec, *, defaults: bool = False) -> dict[str, Any]:
-    """Make the tree of plain values that describes a piece of a document.
+    """Convert a part of a document to a tree of plain values.
 
-    Keys at their default are left out unless `defaults`; keys that are not set always are.
+    Keys with default values are left out unless `defaults`; keys that are not set always are.
     """
     tree = {}
     for name, field in sorted(
@@ -38,11 +38,12 @@ def tree_of(spec: Spec, *, defaults: bool = False) -> dict[str, Any]:
 def dumps(
     document: Document, syntax: Literal["toml", "json"] = "toml", *, defaults: bool = False
 ) -> str:
-    """Write the text of a document, such that `loads(dumps(document)) == document`.
+    """Write a document as text, such that `loads(dumps(document)) == document`.
 
-    A document that was read from TOML, and then changed by `model_copy`, is written as an edit of
-    that text: its comments, order and spelling stay. Where such an edit would not say the document
-    it is written anew, with the comments on what both say. With `defaults` every key is written.
+    A document that was read from TOML and then changed by `model_copy` is written as an edit of
+    that text, with its comments, order and spelling. If such an edit would not give the same
+    document, it is written anew, with the comments on the entries that both have. With `defaults`
+    every key is written.
 
     >>> from ceflow.spec import Document, Mlp
     >>> print(dumps(Document(model=Mlp(widths=[3, float("inf")]))), end="")
@@ -76,7 +77,7 @@ def dumps_origins(document: Document, resolved: Document) -> str:
 
 
 def _edits(document: Document, origin: Origin, anew: str) -> Iterator[str]:
-    """Go through texts that may say a document, the nearest to what it was read from first."""
+    """Yield texts that may give the document, the nearest to the original first."""
     from ceflow.spec.comments import with_comments, with_tables_in_order
 
     files = origin.without_settings
@@ -90,7 +91,7 @@ def _edits(document: Document, origin: Origin, anew: str) -> Iterator[str]:
 
 
 def _read_back(text: str) -> dict[str, Any] | None:
-    """Read the tree of the document that a text says; None where it says none."""
+    """Read a text as the tree of a document; None if it is not a document."""
     try:
         return tree_of(validate(parse(Text("", text, "toml", Path()))))
     except SpecError:
@@ -98,7 +99,7 @@ def _read_back(text: str) -> dict[str, Any] | None:
 
 
 def _edited(content: str, old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Edit a text that says `old` to say `new`; what is not changed stays as it was written."""
+    """Edit a text for `old` so that it gives `new`; unchanged entries keep their form."""
     import tomlkit  # not needed to read a document, so not loaded by `check`
 
     try:
@@ -110,7 +111,7 @@ def _edited(content: str, old: dict[str, Any], new: dict[str, Any]) -> str:
 
 
 def _edit(table: Any, old: dict[str, Any], new: dict[str, Any]) -> None:
-    """Make a table of a text that says `old` say `new`, and touch nothing else."""
+    """Edit a table of a text for `old` so that it gives `new`, changing nothing else."""
     for key in old.keys() - new.keys():
         if key in table:
             del table[key]
@@ -130,7 +131,7 @@ def _written(tree: dict[str, Any]) -> str:
 
 
 def _item(value: Any) -> Any:
-    """Make a value what tomlkit is to write: tables in an array stand in it, not after it."""
+    """Convert a value for tomlkit; tables inside an array are written inline."""
     import tomlkit
 
     if isinstance(value, dict):
@@ -173,7 +174,7 @@ def _plain(value: Any, defaults: bool) -> Any:
 
 
 def _json(value: Any) -> Any:
-    """Spell infinity as the language does, a string, as JSON has none."""
+    """Replace infinity by the string "inf", as JSON has no infinity."""
     if isinstance(value, dict):
         return {key: _json(item) for key, item in value.items()}
     if isinstance(value, list):

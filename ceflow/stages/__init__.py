@@ -1,8 +1,8 @@
-"""Kinds of stage, a folder each: what it will need, how it is done, what it has to show.
+"""Kinds of stage, one folder each: what it will need, how it is run, and how its result is shown.
 
-The kinds are `flow`, `kernel`, `search`, `train`, `variance` and `verify`. `stage` is what each of
-them is, `result` what each gives back. Those that follow a descent share `histories` and
-`descents`.
+The kinds are `flow`, `kernel`, `search`, `train`, `variance` and `verify`. `stage` is the interface
+that each implements, `result` the base of their results. `histories` and `descents` are shared by
+the kinds that follow a descent.
 """
 
 from typing import Any
@@ -40,7 +40,7 @@ for _kind in KINDS.values():
 
 
 def kind_of(stage: language.Stage) -> Stage[Any, Any]:
-    """Find the meaning registered for a stage."""
+    """Return the implementation of a stage's kind."""
     return KINDS[type(stage)]
 
 

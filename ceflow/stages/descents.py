@@ -1,4 +1,4 @@
-"""What stages that follow a descent do alike: examples in function space, losses, when to stop.
+"""What flow and train stages share: examples in function space, losses, when to stop.
 
 Loads JAX: imported only when a stage runs.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class LossAbove(eqx.Module):
-    """`log(L/level)` of the training loss, to stop at 0."""
+    """`log(L/level)` of the training loss L; a flow stops when it reaches 0."""
 
     outputs: Callable[[PyTree], Float[Array, "n outputs"]]
     targets: Float[Array, "n outputs"]
@@ -37,9 +37,10 @@ class LossAbove(eqx.Module):
 def losses_and_accuracies(
     plan: Plan, loss: Loss, dataset: data.Dataset, outputs: Float[np.ndarray, "replicas n outputs"]
 ) -> dict[str, Any]:
-    """Compute loss and, of classes, accuracy of each replica.
+    """Compute the loss of each replica, and its accuracy if the targets are classes.
 
-    They are of training examples, which come first, and of test examples."""
+    They are computed for the training examples, which come first, and for the test examples.
+    """
     count = len(dataset.train.x)
     parts = {"train": (outputs[:, :count], dataset.train.y)}
     if len(dataset.test.x):
@@ -66,9 +67,9 @@ def simulated(
     engine: Literal["features", "history"] = "features",
     shares: "Rates | None" = None,
 ) -> "Simulation":
-    """Simulate a stage's examples, from the functions of a network that is sampled for it.
+    """Build the simulation of a stage's examples, from a network sampled for it.
 
-    To be used within `ceflow.stages.stage.precision`.
+    Use it within `ceflow.stages.stage.precision`.
     """
     network = Bottleneck.expect(model)
     train, test = dataset.train, dataset.test

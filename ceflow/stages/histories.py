@@ -1,4 +1,4 @@
-"""The common part of stages that follow a descent: their last numbers, and curves on the way."""
+"""What flow and train stages share: the result at the end, and curves of the history."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -10,27 +10,27 @@ from ceflow.stages.result import Array, Result
 
 
 class DescentResult(Result):
-    """What a descent came to; numbers of its last moment, None where one is not finite."""
+    """The result of a descent: numbers at its last moment, None if not finite."""
 
     engine: str
-    """As used: what defaults stood for."""
+    """The engine used, which may be the default."""
     train_loss: float | None
-    """The loss of all training examples: their sum, or with `reduction = "mean"` their mean."""
+    """Loss of all training examples: their sum, or their mean with `reduction = "mean"`."""
     test_loss: float | None = None
-    """The loss of all test examples, where there are some: their sum, or with `reduction = "mean"`
-    their mean."""
+    """Loss of all test examples, if there are any: their sum, or their mean with
+    `reduction = "mean"`."""
     train_accuracy: float | None = None
-    """The fraction of training examples whose class is predicted, where the targets are classes."""
+    """Fraction of training examples whose class is predicted, if the targets are classes."""
     test_accuracy: float | None = None
-    """The same of test examples."""
+    """Fraction of test examples whose class is predicted, if the targets are classes."""
     drift: float | None = None
-    """The median over pairs of training examples of |K_ij(t) - K_ij(0)|, K the NTK; with
+    """Median over pairs of training examples of |K_ij(t) - K_ij(0)|, with K the NTK; with
     `drift`."""
     drift_relative: float | None = None
-    """|K(t) - K(0)|/|K(0)| in Frobenius norm; with `drift`, and of a flow without `entries`."""
+    """|K(t) - K(0)|/|K(0)| in Frobenius norm; with `drift`, and in a flow without `entries`."""
     predictions: Array
-    """Outputs on all examples, those of training first, (examples, outputs); of several replicas
-    (replicas, examples, outputs). In `results.json` where they are."""
+    """Outputs on all examples, training examples first, shape (examples, outputs), or (replicas,
+    examples, outputs) with several replicas. `results.json` holds the file name."""
 
 
 MEASURED = {
@@ -39,11 +39,11 @@ MEASURED = {
     "train_accuracy": "training accuracy",
     "test_accuracy": "test accuracy",
 }
-"""Results that any descent has, in the order shown."""
+"""Titles of the results that every descent has, in the order shown."""
 
 
 def numbers(result: DescentResult, texts: Mapping[str, str]) -> list[tuple[str, Cell]]:
-    """Make a row of each of these results that there is, with its standard error."""
+    """Make a row of each of these results that is present, with its standard error."""
     return [(text, _cell(result, key)) for key, text in texts.items() if key in result]
 
 
@@ -55,11 +55,11 @@ def _cell(result: DescentResult, key: str) -> Cell:
 
 
 FEWEST = 3
-"""Moments of which there is a curve."""
+"""Minimum number of moments for a curve."""
 
 
 def lacking(history: History, plan: Plan) -> list[str]:
-    """Say of which columns numbers are not finite at some moments, and what may help."""
+    """Name the columns with numbers that are not finite, and say what may help."""
     lost = history.undefined()
     if not lost:
         return []
@@ -68,7 +68,7 @@ def lacking(history: History, plan: Plan) -> list[str]:
 
 
 class Drawn(NamedTuple):
-    """One figure: the label of its axis, and the keys of its series with their labels."""
+    """A figure: the label of its y axis, and the labels of its series by key."""
 
     label: str
     keys: Mapping[str, str]
@@ -79,7 +79,7 @@ LOSS = Drawn("loss", {"train_loss": "training", "test_loss": "test"})
 
 
 def curves(history: History, x_label: str, figures: Mapping[str, Drawn]) -> list[Curve]:
-    """Draw those figures that have something to show, over the history's axis."""
+    """Draw the figures that have enough points, over the history's axis."""
     drawings = []
     for name, drawn in figures.items():
         several = [series(history, key, text, log=drawn.log) for key, text in drawn.keys.items()]
@@ -91,7 +91,7 @@ def curves(history: History, x_label: str, figures: Mapping[str, Drawn]) -> list
 
 
 def series(history: History, key: str, label: str, *, log: bool) -> Series:
-    """Join the moments that are finite; on a logarithmic axis not the start of what is at rest."""
+    """Join the finite points of a series; on a logarithmic axis leave out a start at 0."""
     points = [(x, y) for x, y in history.points(history.axis, key) if not log or x != 0 or y != 0]
     xs, ys = zip(*points, strict=True) if points else ((), ())
     return Series(label, xs, ys)

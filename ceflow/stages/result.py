@@ -1,4 +1,4 @@
-"""The result of a stage, as data: named fields, and the table that results.json keeps of them."""
+"""The result of a stage: named fields, and the table of them in results.json."""
 
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
@@ -22,17 +22,17 @@ else:
     Documents = SkipJsonSchema[dict[str, Any]]
 
 
-"""An array; of a run that is read back, the name of the file that has it."""
+"""An array. In a run that is read back: the name of its file."""
 
 Values = dict[str, Any]
-"""Plain numbers, strings, lists and dictionaries: what goes into results.json."""
+"""Plain numbers, strings, lists and dictionaries, as results.json holds them."""
 
 
 class Record(BaseModel):
-    """Named fields that read as a table too: `found.alpha` is `found["alpha"]`.
+    """Named fields that can also be read as a table: `found.alpha` is `found["alpha"]`.
 
-    The table has the fields that were given. One that was not asked for is None as a field and not
-    in the table; one that is undefined, such as 0/0, is None in both, and a warning says why.
+    The table has the fields that were set. A field that was not requested is None, and is not in
+    the table. A field that is undefined, such as 0/0, is None in both, and a warning says why.
 
     >>> class Moments(Record):
     ...     mean: float | None = None
@@ -81,7 +81,7 @@ class Record(BaseModel):
         return self[key] if key in self else default  # noqa: SIM401
 
     def table(self) -> Values:
-        """Give the fields that were given, records in them as dictionaries."""
+        """Return the fields that were set, with nested records as dictionaries."""
         return {key: _plain(value) for key, value in self.items()}
 
 
@@ -95,25 +95,25 @@ Mapping.register(Record)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Result(Record):
-    """What one stage found: its numbers, and all else that is to be kept of it."""
+    """The result of one stage: its numbers, and everything else that is kept."""
 
     history: Annotated[History | str | None, WithJsonSchema({"type": "string"})] = None
-    """What was recorded along time or steps; in `results.json` the name of its file,
-    `metrics/NAME.jsonl`. Of flows, trainings, and claims that follow a descent."""
+    """Quantities recorded over time or steps, by flows, trainings, and claims that follow a
+    descent. `results.json` holds the file name, `metrics/NAME.jsonl`."""
     warnings: list[str] = []
-    """Sentences that a reader of the numbers should know."""
+    """Warnings that a reader of the numbers should know."""
     documents: Documents = Field(default={}, exclude=True)
-    """Specs to write beside the results, by the names of their files."""
+    """Documents to write beside the results, by file name."""
 
     ROWS: ClassVar[str] = ""
-    """The field with a record for each row of what was found, such as the points of a fit."""
+    """Name of the field that holds one record per row, such as the points of a fit."""
     DESCRIBE: ClassVar[Callable[[Any], list[ReportBlock]] | None] = None
-    """How it is described, as its kind of stage says."""
+    """Function that describes the result for the report; set by its kind of stage."""
 
     def columns(self) -> "dict[str, np.ndarray]":
-        """Tell what was found row by row, such as a history or the points of a fit, as columns.
+        """Return the rows of the result, such as a history or the points of a fit, as columns.
 
-        Raises `ValueError` where there are no rows.
+        Raises `ValueError` if there are no rows.
         """
         import numpy as np
 
@@ -130,27 +130,27 @@ class Result(Record):
         }
 
     def _repr_html_(self) -> str:
-        """Show it in a notebook as the terminal does."""
+        """Show the result in a notebook as in the terminal."""
         describe = type(self).DESCRIBE
         return section(type(self).__name__, describe(self) if describe else [])
 
     def arrays(self) -> "dict[str, np.ndarray]":
-        """Give the arrays that are not in a file yet, by the fields that have them."""
+        """Return the arrays that are not yet in a file, by field name."""
         import numpy as np
 
         return {key: value for key, value in self.items() if isinstance(value, np.ndarray)}
 
     def models(self) -> "dict[str, Model]":
-        """Tell the models that later stages can act on, by the part of the answer that they are."""
+        """Return the models that later stages can act on, by the name of the answer."""
         return {}
 
     @property
     def caution(self) -> str | None:
-        """A sentence that the stages which stand on this result repeat, where there is one."""
+        """Warning that stages which use this result must repeat, or None."""
         return None
 
     def warned(self, *sentences: str) -> Self:
-        """Add more warnings, each of which is said once."""
+        """Return a copy with more warnings, each kept once."""
         said = list(dict.fromkeys((*self.warnings, *sentences)))
         return self.model_copy(update={"warnings": said}) if sentences else self
 
@@ -161,10 +161,10 @@ Some = TypeVar("Some", bound=Result)
 def measured(
     result: Some, fields: Iterable[str], measure: Callable[[], Mapping[str, Any]], name: str
 ) -> Some:
-    """Add to a result the fields that a measure gives.
+    """Add to a result the fields that a measurement returns.
 
-    Where the measure is undefined, and so raises `ValueError` or `ArithmeticError`, each of these
-    fields is None, and a warning says why.
+    If the measurement raises `ValueError` or `ArithmeticError`, because it is undefined, each of
+    these fields is None, and a warning says why.
 
     >>> class Trace(Result):
     ...     trace: float

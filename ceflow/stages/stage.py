@@ -1,4 +1,4 @@
-"""The interface of a stage: what it is given, and what it gives back."""
+"""The interface of a stage: its inputs, its forecast and its result."""
 
 import math
 import warnings
@@ -27,13 +27,13 @@ ResultT = TypeVar("ResultT", bound=Result)
 
 
 def finite(number: Any) -> float | None:
-    """Give a number as JSON has it, where it has it."""
+    """Return a number as a float, or None if it is not finite, which JSON cannot hold."""
     number = float(number)
     return number if math.isfinite(number) else None
 
 
 def written(number: Any) -> float | Literal["inf"] | None:
-    """Give in the same way one that may well be infinite, which is written as the language does.
+    """Return a number as results.json holds it: `"inf"` for infinity, None for NaN.
 
     >>> written(0.5), written(math.inf), written(math.nan)
     (0.5, 'inf', None)
@@ -43,7 +43,9 @@ def written(number: Any) -> float | Literal["inf"] | None:
 
 @dataclass(frozen=True)
 class Job:
-    """One stage to do: its spec, the network it acts on, earlier results, and where arrays go."""
+    """A stage to run: its spec, the network it acts on, earlier results, and where to put
+    arrays.
+    """
 
     name: str
     stage: Any
@@ -55,13 +57,13 @@ class Job:
 
     @property
     def seed(self) -> Seed:
-        """The stage's own random stream."""
+        """The random stream of this stage."""
         return Seed(self.plan.document.seed).fold("stages").fold(self.name)
 
     def dataset(self) -> data.Dataset:
-        """Load the document's data, inputs in the shape in which the network takes them.
+        """Load the document's data, with inputs in the shape that the network takes.
 
-        Raises `ValueError` where the document's precision has not the numbers.
+        Raises `ValueError` if the numbers cannot be represented in the document's precision.
         """
         document = self.plan.document
         assert document.data is not None, "the spec of a stage that needs data asks for it"
@@ -88,11 +90,12 @@ def _require_room(precision: str, **arrays: "np.ndarray") -> None:
 
 
 class Forecast(NamedTuple):
-    """The memory, disk and work that a stage will need.
+    """The memory, disk space and work that a stage will need.
 
-    Memory and disk are bytes for its arrays; `key` is to be changed to need less memory, and
-    `instead` says what else could be done. `most` is the most work there may be where it is not
-    known how many steps an adaptive solver takes."""
+    Memory and disk are the bytes of its arrays. `key` is the key to change in order to need less
+    memory, and `instead` is another remedy. If the number of steps of an adaptive solver is
+    unknown, `most` is the largest possible work.
+    """
 
     memory: float = 0.0
     disk: float = 0.0
@@ -103,42 +106,44 @@ class Forecast(NamedTuple):
 
 
 class Stage(ABC, Generic[SpecT, ResultT]):
-    """The meaning of one kind of stage: what it costs, how it is done, what it has to show."""
+    """What ceflow does for one kind of stage: forecast its needs, run it, describe its result."""
 
     result: type[ResultT]
-    """What it finds, as data."""
+    """Class of the result."""
 
     @abstractmethod
     def cost(self, spec: SpecT, plan: Plan, model: Model) -> Forecast:
-        """Forecast what it will need, in plain Python."""
+        """Forecast what the stage will need, in plain Python."""
 
     @abstractmethod
     def run(self, job: Job) -> ResultT:
-        """Do it. Raises `ValueError` with a sentence where it cannot be done."""
+        """Run the stage. Raises `ValueError` with a sentence if it cannot be run."""
 
     @abstractmethod
     def describe(self, result: ResultT) -> list[ReportBlock]:
-        """Say what there is to show of what it found."""
+        """Describe the result as blocks of a report."""
 
     def offers(self, spec: SpecT, plan: Plan, model: Model) -> dict[str, Model]:
-        """Tell the models that later stages can act on, as far as they are known before."""
+        """Return the models that later stages can act on, if they are known before the run."""
         return {}
 
     def faults(self, name: str, spec: SpecT, plan: Plan, model: Model) -> Iterator[Fault]:
-        """Find what is wrong with a stage of this name that only counts and files tell."""
+        """Find faults that only show in sizes and files; `name` is the stage's name."""
         yield from ()
 
     def doubts(self, number: str, model: Model) -> Iterator[str]:
-        """Say what speaks against a power law of one of its numbers, over runs of such models."""
+        """Say why a power law of one of the stage's numbers is doubtful, over runs of
+        such models.
+        """
         yield from ()
 
     def overview(self, results: dict[str, ResultT]) -> list[ReportBlock]:
-        """Say what all stages of this kind in a run show together, by name."""
+        """Describe all stages of this kind in a run together; `results` are given by stage name."""
         return []
 
 
 def result_of(kind: Stage[Any, ResultT], job: Job) -> ResultT:
-    """Do a stage, and add a warning for each kernel in it that may be far off."""
+    """Run a stage, and add a warning for each kernel it uses that may be inaccurate."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InaccurateKernelWarning)
         result = kind.run(job)
@@ -152,7 +157,7 @@ def result_of(kind: Stage[Any, ResultT], job: Job) -> ResultT:
 
 
 def _inherited(job: Job) -> Iterator[str]:
-    """Repeat what is to be known of the kernels of earlier stages that this one stands on."""
+    """Repeat the warnings about kernels of earlier stages that this stage uses."""
     for key in ("reference", "kernel"):
         name = getattr(job.stage, key, None)
         caution = job.results[name].caution if name else None
@@ -161,7 +166,9 @@ def _inherited(job: Job) -> Iterator[str]:
 
 
 def resolve_model(stage: language.Stage, plan: Plan, results: Mapping[str, Result]) -> Model:
-    """Tell the network that a stage acts on: the document's, or what an earlier stage offers."""
+    """Return the network that a stage acts on: the document's, or the answer of an
+    earlier stage.
+    """
     if stage.answer is None:
         return plan.model
     name, part = stage.answer
@@ -169,7 +176,7 @@ def resolve_model(stage: language.Stage, plan: Plan, results: Mapping[str, Resul
 
 
 def with_data(found: Forecast, plan: Plan) -> Forecast:
-    """Add to the forecast of a stage the data that it reads, and once more as it computes."""
+    """Add to a forecast the data that the stage reads, and the copy it computes with."""
     assert plan.document.data is not None
     assert plan.data is not None
     loading, held = data.memory_of(plan.document.data, plan.data)
@@ -181,7 +188,7 @@ def with_data(found: Forecast, plan: Plan) -> Forecast:
 
 @contextmanager
 def precision(plan: Plan) -> Iterator[None]:
-    """Set JAX to the document's precision and ceflow's settings, for the block only."""
+    """Set JAX to the document's precision and ceflow's settings, within the block."""
     import jax
 
     with pinned(), jax.enable_x64(plan.document.precision == "float64"):

@@ -6,74 +6,76 @@ from ceflow.stages.histories import DescentResult
 from ceflow.stages.result import Array, Record
 
 MOVES = ("drift", "derivative_1", "derivative_2", "derivative_3")
-"""Results that theorem 1 of CE is about."""
+"""Results that measure how much the NTK changes, which theorem 1 of CE is about."""
 
 
 class Steps(Record):
-    """Steps of the solver, of the replica or group of replicas that took most."""
+    """Steps of the solver, for the replica or group of replicas that needed most."""
 
     accepted: int
-    """Those made."""
+    """Number of accepted steps."""
     rejected: int
-    """Those tried again, smaller."""
+    """Number of rejected steps, which were retried with a smaller size."""
 
 
 class FlowResult(DescentResult):
-    """Where a gradient flow came to; of replicas the median of each number.
+    """State of a gradient flow at its end. With several replicas each number is the median over
+    them.
 
-    `predictions` of several replicas are (replicas, examples, outputs).
+    With several replicas, `predictions` has shape (replicas, examples, outputs).
     """
 
     solver: str | None
-    """As used: what `auto` stood for; null of `closed-form`."""
+    """The solver used, which `auto` may have chosen; null for `closed-form`."""
     replicas: int
-    """Networks drawn and followed."""
+    """Number of networks drawn and followed."""
     width: int | None = None
-    """Of the network that was drawn for its functions, under the engine `features`."""
+    """Width of the sampled network (`features` only)."""
     sampling: str | None = None
-    """How that was drawn."""
+    """How the weights of that network were drawn (`features` only)."""
     rtol: float | None = None
-    """The relative tolerance of a step, as used; a closed form has none."""
+    """Relative tolerance of a step, as used; absent for `closed-form`."""
     atol: float | None = None
-    """The absolute tolerance of a step, as used; a closed form has none."""
+    """Absolute tolerance of a step, as used; absent for `closed-form`."""
     steps: Steps
-    """How many there were, of the replica that took most; 0 of a closed form."""
+    """Numbers of steps, for the replica that needed most; 0 for `closed-form`."""
     ended: str
-    """`finished`; `stopped` at the loss asked for; or why it could not go on: `nan`, `step-size` or
-    `steps`."""
+    """Why the flow ended. `finished`: the requested time was reached; `stopped`: the requested loss
+    was reached; `nan`, `step-size` or `steps`: the solver failed, by a number that is not finite, a
+    step that became too small or too many steps."""
     time: float | Literal["inf"]
-    """The moment it ended, mu t; `"inf"` where that is infinite."""
+    """Time mu t at the end; `"inf"` if it is infinite."""
     test_stddev: float | None = None
-    """The standard deviation of outputs on test examples over initialisations, root mean square; of
-    an infinite network in closed form."""
+    """Standard deviation of the test outputs over initialisations, root mean square; for an
+    infinite network in closed form."""
     drift_stderr: float | None = None
-    """The standard error of the drift's median over replicas; of four replicas or more."""
+    """Standard error of the median drift over replicas; needs at least four replicas."""
     alignment: float | None = None
-    """The cosine between the NTK and the kernel of the targets, Y Y^T; with `alignment`."""
+    """Cosine between the NTK and the kernel of the targets, Y Y^T; with `alignment`."""
     eigenvalue_max: float | None = None
-    """The largest eigenvalue of the NTK of the training examples; with `spectrum`."""
+    """Largest eigenvalue of the NTK of the training examples; with `spectrum`."""
     eigenvalue_min: float | None = None
-    """The smallest one; with `spectrum`."""
+    """Smallest eigenvalue of the NTK of the training examples; with `spectrum`."""
     entries: list[float | None] | None = None
-    """The NTK at the pairs asked for, in their order."""
+    """NTK entries at the requested pairs, in their order."""
     derivative_1: float | None = None
-    """The median over pairs of |dK_ij/dt|, K the NTK at the start; with `derivatives`."""
+    """Median over pairs of |dK_ij/dt|, with K the NTK at the start; with `derivatives`."""
     derivative_1_stderr: float | None = None
-    """Its standard error; of four replicas or more."""
+    """Standard error of `derivative_1`; needs at least four replicas."""
     derivative_2: float | None = None
-    """The same of the second derivative."""
+    """Median over pairs of |d^2 K_ij/dt^2| at the start; with `derivatives`."""
     derivative_2_stderr: float | None = None
-    """Its standard error; of four replicas or more."""
+    """Standard error of `derivative_2`; needs at least four replicas."""
     derivative_3: float | None = None
-    """The same of the third."""
+    """Median over pairs of |d^3 K_ij/dt^3| at the start; with `derivatives`."""
     derivative_3_stderr: float | None = None
-    """Its standard error; of four replicas or more."""
+    """Standard error of `derivative_3`; needs at least four replicas."""
     distance: float | None = None
-    """Of the outputs from those of the stage in `start` at the same time, relative in Frobenius
-    norm; where both came to the same end."""
+    """Distance of the outputs from those of the stage in `start`, relative in Frobenius norm, if
+    both flows reached the same end time."""
     kernel: Array | None = None
-    """The NTK of the training examples at each moment, of the first network, (moments, N, N); with
-    `kernel`. In `results.json` where it is."""
+    """NTK of the training examples at each moment, for the first network, shape (moments, N, N);
+    with `kernel`. `results.json` holds the file name."""
     covariance: Array | None = None
-    """The covariance of outputs on test examples at the end; of an infinite network in closed form.
-    In `results.json` where it is."""
+    """Covariance of the test outputs at the end, for an infinite network in closed form.
+    `results.json` holds the file name."""

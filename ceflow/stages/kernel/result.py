@@ -13,84 +13,87 @@ if TYPE_CHECKING:
 
 
 class MethodResult(Result):
-    """What the method that computes a kernel says of it."""
+    """What the method that computes a kernel reports about it."""
 
     quadrature_error: float | None = None
-    """Of `analytic`: a bound on the error of every entry, rounding included, relative to the
-    largest diagonal entry of the NTK; null where it may be as large as the entries, and a warning
-    says so."""
+    """Method `analytic` only: bound on the error of every entry, rounding included, relative to the
+    largest diagonal entry of the NTK; null, with a warning, if the error may be as large as the
+    entries."""
     draws: int | None = None
-    """Networks drawn; of `empirical` and `mean`."""
+    """Number of networks drawn (`empirical` and `mean`)."""
     error: float | None = None
-    """Of `mean`: its standard error, relative: sqrt(sum stderr_ij^2)/|K|."""
+    """Method `mean` only: relative standard error, sqrt(sum stderr_ij^2)/|K|."""
     stderr: Array | None = None
-    """Of `mean`: the standard error of each entry; in `results.json` where it is,
+    """Method `mean` only: standard error of each entry. `results.json` holds the file name,
     `arrays/NAME.stderr.zarr`."""
     spread: float | None = None
-    """The relative standard deviation over the draws, sqrt(sum Var(K_ij)/sum E[K_ij]^2); of
-    `empirical` with two draws or more."""
+    """Relative standard deviation over the draws, sqrt(sum Var(K_ij)/sum E[K_ij]^2); `empirical`
+    with two or more draws."""
     distance: float | None = None
-    """From the reference R: |K - R|/|R| in Frobenius norm; of `empirical` the mean over the
-    draws."""
+    """Distance from the reference R, |K - R|/|R| in Frobenius norm; for `empirical` the mean over
+    the draws."""
     distance_stderr: float | None = None
-    """The standard error of that mean; of `empirical` with two draws or more."""
+    """Standard error of that mean; `empirical` with two or more draws."""
     distance_of_mean: float | None = None
-    """The distance of the mean of the kernels from the reference; of `empirical` with two draws or
-    more."""
+    """Distance of the mean of the kernels from the reference; `empirical` with two or more
+    draws."""
 
 
 class Profile(Record):
-    """One row of a kernel over the circle, that of its middle point."""
+    """One row of a kernel over the circle: the row of the middle point."""
 
     angles: list[float]
-    """Of each point, from the middle one."""
+    """Angle between each point and the middle one."""
     kernel: list[float]
-    """Between that point and each; of a kernel over all outputs, their mean."""
+    """Kernel between the middle point and each point; for a kernel over all outputs, the mean over
+    them."""
     stderr: list[float] | None = None
-    """The standard error of each entry; of a mean."""
+    """Standard error of each entry, if the kernel is a mean."""
 
 
 class KernelResult(MethodResult):
-    """A kernel over the training inputs, and what follows from it."""
+    """A kernel over the training inputs, and quantities computed from it."""
 
     kind: str
-    """As in the document, `ntk` or `nngp`."""
+    """Kind of kernel, as in the document: `ntk` or `nngp`."""
     method: str
-    """As in the document, `analytic`, `empirical` or `mean`."""
+    """Method, as in the document: `analytic`, `empirical` or `mean`."""
     shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=4)]
-    """Of the matrix: (N, N), or with `outputs = "full"` (N, N, outputs, outputs)."""
+    """Shape of the matrix: (N, N), or (N, N, outputs, outputs) with `outputs = "full"`."""
     trace: float
-    """The sum of the diagonal; with `outputs = "full"`, over outputs too."""
+    """Sum of the diagonal; with `outputs = "full"`, also over outputs."""
     array: Array
-    """The matrix, of `empirical` the kernel of the first network, of `mean` the mean; in
-    `results.json` where it is, `arrays/NAME.zarr`."""
+    """The matrix: for `empirical` the kernel of the first network, for `mean` the mean.
+    `results.json` holds the file name, `arrays/NAME.zarr`."""
     reference: str | None = None
-    """As in the document, where it is given: the kernel stage that distances are measured from."""
+    """The kernel stage from which distances are measured, as in the document."""
     eigenvalue_max: float | None = None
-    """The largest eigenvalue of the matrix; with `spectrum`."""
+    """Largest eigenvalue of the matrix; with `spectrum`."""
     eigenvalue_min: float | None = None
-    """The smallest eigenvalue of the matrix; with `spectrum`."""
+    """Smallest eigenvalue of the matrix; with `spectrum`."""
     condition: float | None = None
-    """The one over the other; null where the smallest is zero to rounding."""
+    """Condition number, the largest eigenvalue divided by the smallest; null if the smallest is
+    zero to rounding."""
     alignment: float | None = None
-    """With the targets, <K, y y^T>/(|K| |y y^T|); with `alignment`."""
+    """Alignment with the targets, <K, y y^T>/(|K| |y y^T|); with `alignment`."""
     alignment_centred: float | None = None
-    """The same of the kernel and the targets both centred; with `alignment`."""
+    """The same alignment after centring the kernel and the targets; with `alignment`."""
     train_mse: float | None = None
-    """Mean squared error of the kernel regression on training examples, over examples and outputs;
-    with `ridge`."""
-    train_accuracy: float | None = None
-    """The fraction of training examples whose class it predicts, where the targets are classes."""
-    test_mse: float | None = None
-    """Mean squared error of the kernel regression on test examples, over examples and outputs; with
+    """Mean squared error of the kernel regression over training examples and outputs; with
     `ridge`."""
+    train_accuracy: float | None = None
+    """Fraction of training examples whose class the kernel regression predicts, if the targets are
+    classes."""
+    test_mse: float | None = None
+    """Mean squared error of the kernel regression over test examples and outputs; with `ridge`."""
     test_accuracy: float | None = None
-    """The fraction of test examples whose class it predicts, where the targets are classes."""
+    """Fraction of test examples whose class the kernel regression predicts, if the targets are
+    classes."""
     profile: Profile | None = None
-    """One row of a kernel over a `circle`, that of its middle point."""
+    """One row of a kernel over a `circle`: the row of the middle point."""
 
     def columns(self) -> "dict[str, np.ndarray]":
-        """Tell the profile, of a kernel over the circle."""
+        """Return the profile of a kernel over the circle, as columns."""
         import numpy as np
 
         if self.profile is None:

@@ -6,37 +6,38 @@ from ceflow.stages.histories import DescentResult
 from ceflow.stages.result import Array, Record
 
 Rate = float | Literal["inf"] | None
-"""A learning rate; where nothing can move any is stable."""
+"""A learning rate; `"inf"` if no output can change, so that every rate is stable."""
 
 
 class Rates(Record):
     """Learning rates of the two halves."""
 
     encoder: Rate
-    """Of the encoder's weights."""
+    """Learning rate of the encoder's weights."""
     decoder: Rate
-    """Of the decoder's weights."""
+    """Learning rate of the decoder's weights."""
 
 
 class TrainResult(DescentResult):
-    """Where a training came to."""
+    """State of a training at its end."""
 
     width: int
-    """Of the network that was drawn for the initial functions."""
+    """Width of the network sampled to initialise the training."""
     sampling: str
-    """How that was drawn."""
+    """How the weights of that network were drawn."""
     batch: int
-    """Examples of a step, as used."""
+    """Number of examples per step, as used."""
     learning_rate: Rate | Rates
-    """The rate of the steps; with a rate for each half a table."""
+    """Learning rate of the steps; a table if each half has its own."""
     largest_learning_rate: Rate | Rates
-    """The largest stable one at the start, in the same form; `"inf"` where no output can move."""
+    """Largest stable learning rate at the start, in the same form; `"inf"` if no output can
+    change."""
     steps: int
-    """How many steps the values are after: of an unstable training those to the last moment before
-    it was."""
+    """Number of steps done; for an unstable training, those up to the last moment at which it was
+    stable."""
     ended: str
-    """`steps`: all of them were done; `stop`: the loss asked for was reached; `unstable`: the loss
-    grew without bound."""
+    """Why the training ended. `steps`: all steps were done; `stop`: the requested loss was reached;
+    `unstable`: the loss diverged."""
     embedding: Array | None = None
-    """The values in the bottleneck at each moment, (moments, examples, size); with `embedding`. In
-    `results.json` where they are."""
+    """Values in the bottleneck at each moment, shape (moments, examples, size); with `embedding`.
+    `results.json` holds the file name."""

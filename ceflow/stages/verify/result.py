@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 class Numbers(Record):
-    """A number that a claim says something of; undefined where it is not finite."""
+    """A number that a claim predicts; a number that is not finite is undefined."""
 
     value: float | None
-    """The number that was found."""
+    """The number found."""
     expected: float | None
-    """What it should be."""
+    """The number that the claim predicts."""
     tolerance: float | None
-    """How far from that it may be."""
+    """Largest allowed deviation from the prediction."""
     holds: bool | None
-    """Whether it is no farther; null where that could not be decided."""
+    """Whether the deviation is within the tolerance; null if that could not be decided."""
 
 
 class PartResult(Numbers):
@@ -32,37 +32,40 @@ class PartResult(Numbers):
 
 
 class ClaimResult(Numbers):
-    """A claim, which holds if all its parts do; the numbers are those of the worst."""
+    """A claim, which holds if all its parts hold; the numbers are those of the worst part."""
 
     part: str | None
-    """The part whose numbers these are: the one nearest to its tolerance, or farthest beyond."""
+    """The part whose numbers these are: the one nearest to its tolerance, or farthest beyond it."""
     parts: list[PartResult]
-    """All of them, with numbers of their own: they all hold, or the claim does not. Empty where it
-    could not be decided."""
+    """All parts, with their numbers; the claim holds only if all of them do. Empty if it could not
+    be decided."""
     multiplicities: list[int] | None = None
-    """Of `lemma-1` and `theorem-1`: the numbers of members of the ensembles that are drawn."""
+    """`lemma-1` and `theorem-1`: numbers of members of the ensembles drawn."""
     distances: list[float | None] | None = None
-    """Of `lemma-1`: from the mean kernel at each of them, root mean square over ensembles."""
+    """`lemma-1`: distance from the mean kernel at each multiplicity, root mean square over
+    ensembles."""
     drifts: list[float | None] | None = None
-    """Of `theorem-1`: of the kernel in training at each of them, the median over ensembles."""
+    """`theorem-1`: drift of the kernel in training at each multiplicity, median over ensembles."""
     stderrs: list[float | None] | None = None
-    """Of `lemma-1` and `theorem-1`: the standard error of each distance or drift."""
+    """`lemma-1` and `theorem-1`: standard error of each distance or drift."""
     deviations: dict[str, list[float | None]] | None = None
-    """Of `lemma-3.1`: of each pair of points the relative deviation of the covariances `JJ`, `ff`
-    and `Jf` from their limits (BN figure 11)."""
+    """`lemma-3.1`: relative deviation of the covariances `JJ`, `ff` and `Jf` from their limits, for
+    each pair of points (BN figure 11)."""
     learning_rate: float | None = None
-    """Of `theorem-3.2` and `lemma-4.1`: that of the descent that is followed, 1/100 of the largest
-    stable one."""
+    """`theorem-3.2` and `lemma-4.1`: learning rate of the descent that is followed, 1/100 of the
+    largest stable one."""
     depths: list[int] | None = None
-    """Of `lemma-4.1`: the layers of the encoder and of the decoder, L_g and L_f."""
+    """`lemma-4.1`: numbers of layers of the encoder and of the decoder, L_g and L_f."""
     encoder_share: float | None = None
-    """Of `eq-5`: of the rate of the outputs, that which comes from the encoder's weights, norms."""
+    """`eq-5`: norm of the outputs' rate of change due to the encoder's weights, divided by that of
+    the whole rate."""
     step: float | None = None
-    """Of `eq-41` with a kink: that of the difference quotient that stands for a derivative."""
+    """`eq-41` for an activation with a kink: step of the difference quotient that replaces a
+    derivative."""
 
 
 class VerifyResult(Result):
-    """Each claim by its name in the language, as in `result["lemma-1"]`."""
+    """The result of each claim, by its name in the language, as in `result["lemma-1"]`."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
@@ -72,11 +75,11 @@ class VerifyResult(Result):
 
     @property
     def claims(self) -> dict[str, ClaimResult]:
-        """The claims, in the order of the stage."""
+        """The results of the claims, in the order of the stage."""
         return self.__pydantic_extra__
 
     def columns(self) -> "dict[str, np.ndarray]":
-        """Tell what claims have recorded; where none has, the parts of all."""
+        """Return the recorded histories as columns; if there are none, the parts of all claims."""
         if isinstance(self.history, History):
             return super().columns()
         rows = History.of_lines(
