@@ -1,5 +1,6 @@
-"""Kernels of networks that are drawn.
+"""Kernels of random networks.
 
-`mean` is the neural mean kernel, `average` how much kernels vary; `conditional` draws one without
-its weights, and `devices` spreads such work.
+`mean` estimates the neural mean kernel, `average` accumulates mean and spread of kernels,
+`conditional` draws a kernel without the network's weights, and `devices` distributes work over
+devices.
 """

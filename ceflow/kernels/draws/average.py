@@ -1,4 +1,4 @@
-"""The spread of kernels over initialisations."""
+"""The mean and spread of kernels over initialisations."""
 
 import math
 
@@ -8,12 +8,12 @@ from jaxtyping import Float
 from ceflow import nets
 from ceflow.kernels.algebra.matrix import finite, norm
 
-EXTREME = 400
-"""An exponent of two: squares of numbers of up to this size or down to it are ordinary numbers."""
+EXTREME_EXPONENT = 400
+"""Binary exponent; squares of numbers from 2^-400 to 2^400 neither over- nor underflow."""
 
 
 class KernelAverage:
-    """The mean and spread of kernels that come one at a time; keeps two matrices, not all.
+    """Running mean and spread of kernels that are added one at a time; it stores two matrices.
 
     >>> average = KernelAverage()
     >>> for size in (1.0, 2.0, 3.0): average.add(size * np.eye(2))
@@ -24,20 +24,20 @@ class KernelAverage:
     def __init__(self) -> None:
         self.count = 0
         self._exponent = 0
-        """Of a power of two that is taken off kernels whose squares no float64 holds."""
+        """Exponent of the power of two that kernels are divided by, so that squares stay finite."""
         self._mean: np.ndarray | None = None
         self._squares: np.ndarray | float = 0.0
 
     def add(self, kernel: Float[np.ndarray, "..."]) -> None:
-        """Count in one kernel, by Welford's recursion: a small spread is not lost in rounding.
+        """Add a kernel, by Welford's algorithm, which keeps a small spread accurate.
 
-        `ValueError` where it is not finite: so would be all that is told of it.
+        Raises `ValueError` if the kernel is not finite.
         """
         kernel = np.asarray(nets.numbers(kernel))
         finite(kernel)
         if self._mean is None:
             exponent = math.frexp(float(np.abs(kernel).max(initial=0)))[1]
-            self._exponent = exponent if abs(exponent) > EXTREME else 0
+            self._exponent = exponent if abs(exponent) > EXTREME_EXPONENT else 0
         if self._exponent:
             kernel = np.ldexp(np.asarray(kernel, float), -self._exponent)
         self.count += 1
@@ -48,33 +48,33 @@ class KernelAverage:
 
     @property
     def mean(self) -> Float[np.ndarray, "..."]:
-        """The mean kernel."""
+        """Mean kernel."""
         if self._mean is None:
-            raise ValueError("no kernel was counted")
+            raise ValueError("no kernel was added")
         return np.ldexp(self._mean, self._exponent) if self._exponent else self._mean
 
     @property
     def stderr(self) -> Float[np.ndarray, "..."]:
-        """The standard error of each entry of the mean. `ValueError` for fewer than two kernels."""
+        """Standard error of each entry of the mean. Raises `ValueError` below two kernels."""
         return np.ldexp(np.sqrt(self._variance() / self.count), self._exponent)
 
     @property
     def spread(self) -> float:
-        """The standard deviation over the kernels, relative: `sqrt(sum Var(K_ij) / sum E[K_ij]^2)`.
+        """Relative standard deviation of the kernels: `sqrt(sum Var(K_ij) / sum E[K_ij]^2)`.
 
-        Of networks whose entries all vary alike this is the square root of `Var(K)/E[K]^2`, which
-        CE eq. 9 and 11 give a law for. Raises `ValueError` for fewer than two kernels.
+        If all entries have the same relative variance, its square is `Var(K)/E[K]^2` of CE eq. 9
+        and 11. Raises `ValueError` for fewer than two kernels.
         """
         size = norm(self.mean)
         if size == 0:
             raise ValueError(
-                "all kernels drawn are 0: the networks are too narrow, or all inputs 0"
+                "all kernels drawn are 0: the networks are too narrow, or all inputs are 0"
             )
         return math.ldexp(math.sqrt(self._variance().sum()), self._exponent) / size
 
     @property
     def error(self) -> float:
-        """The standard error of the mean, relative: `spread / sqrt(count)`."""
+        """Relative standard error of the mean: `spread / sqrt(count)`."""
         return self.spread / math.sqrt(self.count)
 
     def _variance(self) -> Float[np.ndarray, "..."]:

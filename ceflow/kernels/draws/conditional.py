@@ -1,10 +1,11 @@
 """Exact draws of an MLP's NTK on N inputs, without drawing its weights.
 
-A Gaussian matrix W meets the N hidden vectors H going up, and the N errors E coming back. Going up
-only W Q is seen, Q an orthonormal basis of H: so many standard normal columns. Coming back, the
-part of W orthogonal to Q is independent of all that happened above, and of it only R' E is seen:
-so many normal columns again. A layer costs 2 N n numbers in place of n^2, which makes a width of
-100,000 as easy as one of 1,000 (`ceflow.variance` has the same for one input and ReLU).
+A Gaussian weight matrix W multiplies the N hidden vectors H in the forward pass, and its transpose
+multiplies the N errors E in the backward pass. The forward pass depends only on W Q, Q an
+orthonormal basis of H: at most N standard normal columns. In the backward pass, the part R of W
+orthogonal to Q is independent of the forward pass, and only R' E matters: again at most one normal
+column per error vector. A layer of width n takes 2 N n random numbers instead of n^2, so that a
+width of 100,000 is affordable. `ceflow.variance` does the same for one input and ReLU.
 """
 
 import math
@@ -28,12 +29,13 @@ def conditional_ntk(
     outputs: int = 1,
     key: Key[Array, ""],
 ) -> Float[Array, "n n"]:
-    """Draw `sum_a K^aa` over the outputs once, with the law that the network's own weights give.
+    """Draw the NTK's trace over outputs, `sum_a K^aa`, from its distribution over random weights.
 
-    Exact at any width, for any activation, with biases; a width below N costs as much as weights
-    do. The draws are those of no module: the same key gives other numbers than `plan.module`.
+    The distribution is exact at any width, for any activation, with biases. At a width below N this
+    costs as much as drawing the weights. The same key gives another draw than `plan.module`.
+
     Raises `ValueError` for an infinite width, inputs that are not rows of finite numbers, or a
-    kernel that is not finite; the latter is not said where this is traced (`jax.jit`).
+    kernel that is not finite. Under `jax.jit`, non-finite kernels are not reported.
 
     >>> from ceflow.spec import Mlp
     >>> x = jnp.array([[1.0, 1.0]])         # |x|^2 = d: the mean of K is H + 1 = 3
@@ -53,10 +55,10 @@ def conditional_ntk(
 
 
 class _Layer(NamedTuple):
-    """A hidden layer after the forward pass: what comes back through it needs all of this.
+    """A hidden layer after the forward pass: what the backward pass needs of it.
 
-    `inputs` are (fan_in, N), `basis` their orthonormal basis Q, `seen` the product W Q,
-    `slopes` are phi'(z), (width, N).
+    `inputs` are the hidden vectors (fan_in, N), `basis` is their orthonormal basis Q, `seen` is the
+    product W Q, and `slopes` are phi'(z), (width, N).
     """
 
     inputs: Array
@@ -75,7 +77,7 @@ def _draw(model: Mlp, x: Array, outputs: int, key: Array) -> Array:
     keys = jax.random.split(backward, len(layers))
     scale = math.sqrt(model.last_variance / len(h))
     kernel = outputs * (scale**2 * h.T @ h + model.bias_variance)
-    # the last layer's weights are seen by no one going up: its errors are the weights themselves
+    # the forward pass skips the last layer, whose errors are its weights
     errors = scale * jax.random.normal(keys[0], (len(h), 1, outputs), x.dtype)
     errors = jnp.broadcast_to(errors, (len(h), x.shape[0], outputs))
     for depth, layer in reversed(list(enumerate(layers))):
@@ -102,10 +104,10 @@ def _up(model: Mlp, h: Array, width: int, key: Array) -> tuple[_Layer, Array]:
 
 
 def _down(layer: _Layer, errors: Array, key: Array) -> Array:
-    """Compute `W' e` for all inputs, outputs, given what is known of W: (fan_in, N, outputs)."""
+    """Draw `W' e` for all inputs and outputs, given W Q; the result is (fan_in, N, outputs)."""
     flat = errors.reshape(len(errors), -1)
     known = layer.basis @ (layer.seen.T @ flat)
     triangle = jnp.linalg.qr(flat, mode="r")
     fresh = jax.random.normal(key, (len(layer.inputs), len(triangle)), flat.dtype)
-    fresh -= layer.basis @ (layer.basis.T @ fresh)  # orthogonal to all that W has met going up
+    fresh -= layer.basis @ (layer.basis.T @ fresh)  # orthogonal to the forward pass's vectors
     return (known + fresh @ triangle).reshape(-1, *errors.shape[1:])

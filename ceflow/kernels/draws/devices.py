@@ -1,4 +1,4 @@
-"""Work spread over the devices of this host."""
+"""Distributing work over the devices of this host."""
 
 import math
 from collections.abc import Callable
@@ -17,17 +17,18 @@ from ceflow.kernels.empirical.ntk import check_kernel, empirical_ntk
 from ceflow.nets import Ensemble
 
 AXIS = "devices"
+"""Name of the mesh axis that runs over the devices."""
 SPLIT, WHOLE = PartitionSpec(AXIS), PartitionSpec()
+"""Sharding of an array split over the devices, and of one present on each."""
 
 
 def spread(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Map `function` over the leading axis of its arguments, a part of them on each device.
+    """Return a function that maps `function` over the leading axis, split over the devices.
 
-    Arguments are pytrees of arrays (members, keys of draws) that all have the same leading axis, of
-    any length; so has the result. A device does its part one after the other, so memory is that
-    of one call on each. The same numbers on any number of devices, up to rounding: within another
-    program XLA may fuse a function otherwise. Compiled once a shape: keep the result, and call it
-    often.
+    Arguments and results are pytrees of arrays (members, keys of draws) with the same leading axis,
+    of any length. Each device evaluates its part one call at a time, and needs the memory of one
+    call. Results do not depend on the number of devices, up to rounding, as XLA may fuse operations
+    differently. The returned function is compiled once per shape: keep it and reuse it.
 
     >>> square = spread(lambda x: x @ x)
     >>> square(jnp.arange(6.0).reshape(3, 2))
@@ -54,9 +55,9 @@ def ensemble_ntk(
 ) -> Float[Array, "n1 n2 ..."]:
     """Compute the empirical NTK of an ensemble, its members spread over this host's devices.
 
-    `K = (1/m) sum_j K_j` (CE eq. 4): each device adds up the kernels of its members, one at a time,
-    and the devices' sums are added. The same as `empirical_ntk(ensemble, x1, x2)`, up to the
-    rounding of a sum in another order; memory on each device is that of one member.
+    `K = (1/m) sum_j K_j` (CE eq. 4): each device sums the kernels of its members, one at a time,
+    and the sums are added. The result is that of `empirical_ntk(ensemble, x1, x2)`, up to rounding;
+    each device needs the memory for one member.
 
     >>> from ceflow.nets import Dense
     >>> pair = Ensemble(lambda key: Dense(2, 1, key=key), 2, key=jax.random.key(0))
@@ -74,7 +75,7 @@ def ensemble_ntk(
 def _mean_over_members(ensemble: Ensemble, x1: Array, x2: Array, trace: bool) -> Array:
     arrays, static = eqx.partition(ensemble.members, eqx.is_array)
     padded = _padded(arrays)
-    weights = jnp.arange(_length(padded)) < ensemble.multiplicity  # 0 for members that fill up
+    weights = jnp.arange(_length(padded)) < ensemble.multiplicity  # 0 for padding
 
     def total(part: Any) -> Array:
         def add(total: Array, one: Any) -> tuple[Array, None]:
@@ -99,7 +100,7 @@ def _sharded(function: Callable[[Any], Any], stacked: Any, result: PartitionSpec
 
 
 def _padded(stacked: Any) -> Any:
-    """Repeat the last row of stacked arrays up to a multiple of the number of devices."""
+    """Pad stacked arrays to a multiple of the number of devices, repeating the last row."""
     count = _length(stacked)
     whole = math.ceil(count / jax.local_device_count()) * jax.local_device_count()
     rows = np.minimum(np.arange(whole), count - 1)

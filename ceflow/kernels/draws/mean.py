@@ -13,9 +13,10 @@ from ceflow.spec import FEWEST_DRAWS
 
 
 class MeanKernel(NamedTuple):
-    """A mean over draws: the kernel, the standard error of each entry, and of the whole.
+    """A mean kernel over draws, with the standard error of each entry.
 
-    `error` is relative, `sqrt(sum stderr_ij^2) / |mean|` in Frobenius norm.
+    `error` is the relative standard error of the whole kernel, `sqrt(sum stderr_ij^2) / |mean|` in
+    Frobenius norm.
     """
 
     mean: Float[np.ndarray, "..."]
@@ -33,10 +34,10 @@ def mean_kernel(
 ) -> MeanKernel:
     """Estimate the mean kernel `E[K]` over random weights (CE eq. 5), with its standard errors.
 
-    `draw` gives the kernel of one network from a JAX key; jit it, it is called up to `draws` times.
-    With `error` the drawing ends when the relative standard error of the mean is no more than that,
-    after 16 draws at the earliest; `error` of the result says what was reached. Draw i has the key
-    of `seed` folded with i, so more draws go on where fewer ended.
+    `draw` returns the kernel of one random network, given a JAX key. It is called up to `draws`
+    times: pass a jitted function. With `error`, drawing ends as soon as the relative standard error
+    of the mean is at most `error`, after at least 16 draws; the result's `error` is the one that
+    was reached. Draw i uses the key of `seed` folded with i, so more draws extend fewer.
 
     Raises `ValueError` for fewer than two draws, an error that is not above 0, or a kernel that is
     not finite.
@@ -64,7 +65,7 @@ def mean_kernel(
 
 
 def _is_enough(average: KernelAverage, error: float) -> bool:
-    """Tell whether the relative error of the mean is as small; that of 0 is undefined."""
+    """Return whether the relative error of the mean is at most `error`; False for a mean of 0."""
     return bool(average.mean.any()) and average.error <= error
 
 

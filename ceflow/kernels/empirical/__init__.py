@@ -1,7 +1,8 @@
-"""The empirical NTK: how a traced network is taken apart, and the kernel put together.
+"""The empirical NTK of a module, from an analysis of its jaxpr.
 
-`ntk` asks `networks` to trace the module, `uses` finds the products of its weights in the jaxpr, of
-which `layouts` tells the axes, with `evaluate`; `plans` chooses by `counting` a method and how much
-to do at once. `features` runs the examples, `contractions` and `blocks` make tiles of the result,
-with `convolutions` that are fast on a CPU; `operator` never forms the kernel.
+`ntk` has the public function. `networks` traces the module; `uses` finds the products of its
+weights in the jaxpr, and `layouts` describes their axes. `plans` chooses the method and the sizes
+of tiles, by the costs in `counting`. `features` computes the features of examples, by `evaluate`;
+`contractions` and `blocks` combine them to tiles of the kernel. `convolutions` makes convolutions
+fast on a CPU. `operator` is the kernel as a linear operator, which is never formed.
 """

@@ -1,4 +1,4 @@
-"""A kernel in tiles, each from the features of its examples, within a bounded memory."""
+"""Computing a kernel in tiles from features of examples, within bounded memory."""
 
 import math
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from ceflow.kernels.pieces import Cut, mapped
 def structured(
     network: Network, plan: KernelPlan, x1: Array, x2: Array | None, trace: bool
 ) -> Array:
-    """Compute the kernel by features and their contraction, `plan.tile` examples a side at once."""
+    """Compute the kernel by contracting features, in tiles of `plan.tile` examples a side."""
     batch = lowered(jax.vmap(features_of(network, list(plan.uses), plan.formed)))
 
     def features(x: Array) -> Features:
@@ -38,7 +38,7 @@ def structured(
 def _whole(
     features: Callable[[Array], Features], x1: Array, x2: Array | None, trace: bool
 ) -> Array:
-    """Compute all at once: nothing loops, so that derivatives of any kind pass."""
+    """Compute the kernel without loops, so that it can be differentiated in any mode."""
     one = features(x1)
     if x2 is None:
         return symmetric(contract(one, one, trace))
@@ -46,7 +46,7 @@ def _whole(
 
 
 def _mapped(batch: Callable[[Array], Features], x: Array, chunk: int) -> Features:
-    """Compute features of all rows of x, `chunk` at once where that divides them."""
+    """Compute the features of all rows of x, `chunk` at a time if that divides their number."""
     if len(x) % chunk or chunk == len(x):
         return batch(x)
     return mapped(batch, x, chunk)
@@ -64,7 +64,7 @@ def _tiles(
     out: Array,
     trace: bool,
 ) -> Array:
-    """Compute every tile. The features of `plan.rows` tiles of x1 meet those of each tile of x2."""
+    """Compute every tile, keeping the features of `plan.rows` tiles of x1 at a time."""
     one, two = _cut(x1, plan.tile), _cut(x2, plan.tile)
     kept = _even(one.count, plan.rows)
 
@@ -89,10 +89,10 @@ def _tiles(
 def _tiles_above(
     features: Callable[[Array], Features], plan: KernelPlan, x: Array, out: Array, trace: bool
 ) -> Array:
-    """Compute tiles on the diagonal and above, each put in twice.
+    """Compute the tiles on and above the diagonal, and write each and its transpose.
 
-    The last tile on the diagonal comes last: it settles what the tiles before it, where the rows
-    do not divide, have put beside each other's mirror images.
+    The last diagonal tile is written last. If the tile size does not divide the rows, the last
+    tiles overlap the ones before, and this order keeps the result exactly symmetric.
     """
     cut = _cut(x, plan.tile)
     kept = _even(cut.count, plan.rows)
@@ -123,7 +123,7 @@ def _tiles_above(
 
 
 def _even(tiles: int, kept: int) -> int:
-    """Choose the number of tiles kept at once, so that as few steps are about equally long."""
+    """Reduce the number of tiles kept at once so that the same number of steps are about equal."""
     return math.ceil(tiles / math.ceil(tiles / kept))
 
 

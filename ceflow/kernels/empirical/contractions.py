@@ -1,4 +1,4 @@
-"""Contracting the features of two sets of examples to their kernel."""
+"""Contraction of the features of two batches of examples to their kernel."""
 
 from typing import Any
 
@@ -13,7 +13,8 @@ from ceflow.kernels.empirical.features import Features
 def contract(one: Features, two: Features, trace: bool) -> Float[Array, "n1 n2 ..."]:
     """Compute the kernel of each example of `one` with each of `two`.
 
-    Its shape is (n1, n2[, outputs, outputs])."""
+    The shape is (n1, n2, outputs, outputs), or (n1, n2) with `trace`.
+    """
     terms = [
         _outer_products(h, delta, h2, delta2, trace)
         for h, delta, h2, delta2 in zip(one.h, one.delta, two.h, two.delta, strict=True)
@@ -24,7 +25,7 @@ def contract(one: Features, two: Features, trace: bool) -> Float[Array, "n1 n2 .
 
 
 def symmetric(kernel: Float[Array, "n n ..."]) -> Float[Array, "n n ..."]:
-    """Mirror the upper half, diagonal blocks whole: rounding must not break the symmetry."""
+    """Mirror the entries above the diagonal, so that the kernel is exactly symmetric."""
     indices = jnp.arange(len(kernel)).reshape(-1, *[1] * (kernel.ndim - 1))
     columns = jnp.swapaxes(indices, 0, 1)
     upper = indices < columns
@@ -35,7 +36,7 @@ def symmetric(kernel: Float[Array, "n n ..."]) -> Float[Array, "n n ..."]:
 
 
 def transposed(kernel: Float[Array, "n m ..."]) -> Float[Array, "m n ..."]:
-    """Give `K(x', x)` from `K(x, x')`: examples and outputs change places."""
+    """Return `K(x', x)` given `K(x, x')`: swap the axes of examples and those of outputs."""
     return jnp.transpose(kernel, (1, 0, 3, 2)[: kernel.ndim])
 
 
@@ -50,7 +51,7 @@ def _outer_products(h: Array, delta: Array, h2: Array, delta2: Array, trace: boo
         return inner[:, None, :, None] * _inner(gradients[0][one], gradients[1][two], trace)
 
     batch, _, free = h.shape[1:]
-    # (batch and free, examples, [outputs,] size)
+    # axes: (batch and free, examples, [outputs,] size)
     vectors = [jnp.moveaxis(each, (1, 3), (0, 1)) for each in (h, h2)]
     gradients = [jnp.moveaxis(each, (2, 4), (0, 1)) for each in (delta, delta2)]
     vectors, gradients = (
@@ -65,7 +66,7 @@ def _outer_products(h: Array, delta: Array, h2: Array, delta2: Array, trace: boo
 
 
 def _pairs(batch: int, free: int) -> tuple[tuple[int, int], tuple[Any, Any]]:
-    """List indices of the vectors that meet: the first pair, and all others."""
+    """List the pairs of vectors to multiply, by index: the first pair, and all others."""
     index = np.arange(batch * free).reshape(batch, free)
     one, two = (np.broadcast_to(each, (batch, free, free)).reshape(-1) for each in _crossed(index))
     return (int(one[0]), int(two[0])), (one[1:], two[1:])
@@ -78,7 +79,8 @@ def _crossed(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _inner(one: Array, two: Array, trace: bool) -> Array:
     """Contract (n1, outputs, size) with (n2, outputs, size).
 
-    It gives (n1, outputs, n2, outputs), or its trace."""
+    The result is (n1, outputs, n2, outputs), or its trace over outputs, (n1, n2).
+    """
     if trace:
         return one.reshape(len(one), -1) @ two.reshape(len(two), -1).T
     return jnp.einsum("nai,mbi->namb", one, two)

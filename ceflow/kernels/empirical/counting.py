@@ -1,4 +1,4 @@
-"""The costs of the ways to a kernel, in floating-point operations and bytes."""
+"""Costs of the methods that compute an empirical kernel: flops, and sizes of intermediates."""
 
 import math
 
@@ -11,9 +11,9 @@ from ceflow.kernels.empirical.uses import functions_in
 
 
 def forms_gradient(sizes: Sizes, asked: Shape) -> bool:
-    """Tell whether a weight's gradient is cheaper to form than to do without.
+    """Return whether forming a weight's gradient is cheaper than a Gram matrix over positions.
 
-    The alternative is a Gram matrix over positions, `(h_p.h'_p')(delta_p.delta'_p')`.
+    The entries of that matrix are `(h_p.h'_p')(delta_p.delta'_p')`.
     """
     return _formed_flops(sizes, asked) < _outer_flops(sizes, asked)
 
@@ -29,7 +29,7 @@ def _outer_flops(sizes: Sizes, asked: Shape) -> float:
 
 
 def structured_flops(network: Network, formed: set[int], asked: Shape) -> float:
-    """Count the flops of features and contractions."""
+    """Count the flops of the structured method: features and contractions."""
     tapped = {use.leaf for use in network.uses}
     total = (asked.n1 + asked.n2) * (1 + 2 * asked.outputs) * flops(network.closed.jaxpr)
     for use in network.uses:
@@ -40,16 +40,17 @@ def structured_flops(network: Network, formed: set[int], asked: Shape) -> float:
 
 
 def products_flops(network: Network, asked: Shape) -> float:
-    """Count the flops of products.
+    """Count the flops of the method by NTK-vector products.
 
-    They are of a gradient for each example and output of x1, and a tangent at all of x2 for each.
+    It takes one backward pass for each example and output of x1, and for each of these a
+    forward-mode pass over all of x2.
     """
     passes = 3 * asked.n1 * asked.outputs * (1 + asked.n2)
     return passes * flops(network.closed.jaxpr)
 
 
 def flops(jaxpr: core.Jaxpr) -> float:
-    """Count the flops of one evaluation; loops of unknown length count once."""
+    """Count the flops of evaluating a jaxpr; a loop of unknown length counts as one iteration."""
     return sum(_equation_flops(equation) for equation in jaxpr.eqns)
 
 
@@ -70,7 +71,7 @@ def _product_flops(sizes: Sizes) -> float:
 
 
 def size_of_values(jaxpr: core.Jaxpr) -> float:
-    """Count the numbers in all that one evaluation computes, loops unrolled."""
+    """Count the numbers in all values that evaluating a jaxpr computes, with loops unrolled."""
     total = 0.0
     for equation in jaxpr.eqns:
         inner = [size_of_values(each) for each in functions_in(equation)]

@@ -1,4 +1,4 @@
-"""Evaluating a jaxpr equation by equation, to look into it or to change it on the way."""
+"""Evaluation of a jaxpr equation by equation, to observe or change intermediate values."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +13,8 @@ from ceflow.kernels.empirical.uses import Where, called
 def apply(around: core.Jaxpr, equation: core.JaxprEqn, inputs: list[Any]) -> list[Any]:
     """Evaluate one equation as JAX itself would.
 
-    As a jaxpr of its own: how a primitive is bound to its parameters changes between JAX releases,
-    while `jaxpr_as_fun` is public.
+    The equation is wrapped in a jaxpr of its own, because `jaxpr_as_fun` is public, while the way
+    to bind a primitive changes between JAX releases.
     """
     given = {
         var: value
@@ -33,10 +33,10 @@ def apply(around: core.Jaxpr, equation: core.JaxprEqn, inputs: list[Any]) -> lis
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation with `taps` added to the outputs of their equations, each by `apply`.
+    """A callable that evaluates a jaxpr, each equation by `apply`.
 
-    A tap is a zero whose gradient is then that at the equation's output. The operands that are
-    `wanted` are put into `handed` on the way.
+    `taps` are zeros added to the outputs of equations, so that a tap's gradient is the gradient at
+    that output. `wanted` names operands by equation; their values are stored in `handed`.
     """
 
     taps: Mapping[Where, Array] = field(default_factory=dict)

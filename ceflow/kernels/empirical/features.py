@@ -1,4 +1,4 @@
-"""The features of one example that the kernel is contracted from: one pass forward, one back."""
+"""Features of an example, from which the kernel is contracted: one forward and backward pass."""
 
 import math
 from collections.abc import Callable, Collection
@@ -14,7 +14,9 @@ from ceflow.kernels.empirical.uses import Use, Where
 
 
 class Features(NamedTuple):
-    """Features: of each weight the operands h and the gradients delta, or else its own gradient."""
+    """Features of an example. Per weight: (h, delta) if it is used once in a product, otherwise its
+    full gradient.
+    """
 
     h: list[Float[Array, "*n batch contracted free"]]
     delta: list[Float[Array, "*n outputs batch out free"]]
@@ -24,10 +26,10 @@ class Features(NamedTuple):
 def features_of(
     network: Network, uses: list[Use], formed: Collection[int]
 ) -> Callable[[Array], Features]:
-    """Make the function from an example to its features.
+    """Return the function from an example to its features.
 
-    Gradients of the leaves in `formed` are put together from h and delta, those of the leaves
-    that no use is given for come from the backward pass.
+    For leaves in `formed`, the gradient is formed from h and delta. For leaves without a use in
+    `uses`, it comes from the backward pass.
     """
     wanted = {use.where: 1 - use.side for use in uses}
     wanted |= {scale.where: scale.side for use in uses for scale in use.scales}
@@ -48,7 +50,7 @@ def features_of(
         deltas, others = jax.vmap(pullback)(jnp.eye(output.size, dtype=output.dtype))
         collected = Features([], [], [_flat(other, network.dtype) for other in others.values()])
         for use in uses:
-            # The kernel sums products of these: in a narrower type they would overflow or wrap.
+            # Products of these are summed in the kernel, and would overflow in a narrower type.
             h = use.layout.vectors(handed[use.where]).astype(network.dtype)
             h = h * _factor(use, handed)
             delta = jax.vmap(use.layout.gradients)(deltas[use.where]).astype(network.dtype)
@@ -64,10 +66,10 @@ def features_of(
 
 
 def _flat(gradient: Array, dtype: Any) -> Array:
-    """Flatten those of every output, all in one."""
+    """Flatten a weight's gradients of all outputs to (outputs, size)."""
     return gradient.reshape(len(gradient), -1).astype(dtype)
 
 
 def _factor(use: Use, handed: dict[Where, Array]) -> Array | float:
-    """Multiply the scalars that multiplied the weight on its way."""
+    """Multiply the scalars that scale the weight before its product."""
     return math.prod(handed[scale.where] ** scale.power for scale in use.scales)

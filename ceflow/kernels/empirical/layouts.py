@@ -1,9 +1,9 @@
-"""The ways in which a weight meets the other operand of a product or of a convolution.
+"""Axis layouts of a weight and the other operand in a product or a convolution.
 
-Both are, for each of a number of batch indices (members, groups), the product of a matrix of
-weights (out, contracted) with vectors h (contracted, free): the gradient of the weights is
+For each batch index (member or group), both operations are a product of a weight matrix (out,
+contracted) with vectors h (contracted, free). The gradient of the weights is
 `sum_p delta_op h_ip`, where delta is the gradient at the result and p runs over the free index
-(positions, tokens). A layout knows how to bring both into that form.
+(positions, tokens). A layout reshapes operands and gradients to that form.
 """
 
 import math
@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 
 class Sizes(NamedTuple):
-    """Sizes of the batched products that a use of a weight amounts to."""
+    """Sizes of the batched matrix product that is equivalent to a use of a weight."""
 
     batch: int
     out: int
@@ -29,7 +29,11 @@ class Sizes(NamedTuple):
 
 @dataclass(frozen=True)
 class Product:
-    """A `dot_general`: the axes of the operand that is not the weight, and who stands where."""
+    """The layout of a `dot_general`.
+
+    `other` and `output` are the shapes of the operand that is not the weight and of the result;
+    `batch` and `contracted` are axes of that operand.
+    """
 
     weight_first: bool
     other: tuple[int, ...]
@@ -39,25 +43,25 @@ class Product:
 
     @classmethod
     def from_equation(cls, equation: core.JaxprEqn, side: int) -> "Product":
-        """Give the layout of an equation of which the weight is operand `side`."""
+        """Return the layout of an equation whose operand `side` is the weight."""
         contracted, batch = (axes[1 - side] for axes in equation.params["dimension_numbers"])
         other, output = shape(equation.invars[1 - side]), shape(equation.outvars[0])
         return cls(side == 0, other, output, tuple(batch), tuple(contracted))
 
     @cached_property
     def sizes(self) -> Sizes:
-        """The sizes of the batched products."""
+        """Sizes of the equivalent batched matrix product."""
         batch, contracted, free = (_size(self.other, axes) for axes in self._axes)
         out = math.prod(self.output) // max(batch * free, 1)
         return Sizes(batch, out, contracted, free)
 
     def vectors(self, other: Array) -> Float[Array, "batch contracted free"]:
-        """Give the vectors h that the weight meets."""
+        """Return the vectors h that the weight multiplies."""
         moved = jnp.transpose(other, sum(self._axes, ()))
         return moved.reshape(self.sizes.batch, self.sizes.contracted, self.sizes.free)
 
     def gradients(self, delta: Array) -> Float[Array, "batch out free"]:
-        """Give the gradient at the output."""
+        """Reshape the gradient at the output."""
         batch, out, _, free = self.sizes
         if self.weight_first:
             return delta.reshape(batch, out, free)
@@ -72,10 +76,11 @@ class Product:
 
 @dataclass(frozen=True)
 class Convolution:
-    """A `conv_general_dilated`, of which the weight is the right operand.
+    """The layout of a `conv_general_dilated` whose right operand is the weight.
 
-    The specs order axes as (batch, feature, space...) of input and output, and as (out, in,
-    space...) of the weight. Groups are the batch index, positions the free one.
+    `specs` give the axes of input and output in the order (batch, feature, space...), and those of
+    the weight in the order (out, in, space...). The batch index runs over groups, the free index
+    over positions.
     """
 
     other: tuple[int, ...]
@@ -89,7 +94,7 @@ class Convolution:
 
     @classmethod
     def from_equation(cls, equation: core.JaxprEqn) -> "Convolution":
-        """Give the layout of an equation."""
+        """Return the layout of an equation."""
         given = equation.params
         return cls(
             *(shape(var) for var in (*equation.invars, *equation.outvars)),
@@ -102,14 +107,14 @@ class Convolution:
 
     @cached_property
     def sizes(self) -> Sizes:
-        """The sizes of the batched products."""
+        """Sizes of the equivalent batched matrix product."""
         out = self.weight[self.specs[1][0]]
         contracted = math.prod(self.weight) // out
         free = math.prod(self.output) // out
         return Sizes(self.groups, out // self.groups, contracted, free)
 
     def vectors(self, other: Array) -> Float[Array, "groups contracted positions"]:
-        """Give the patches of the input that the filters meet."""
+        """Return the patches of the input that the filters multiply."""
         image = jnp.transpose(other, self.specs[0])
         image = jax.lax.pad(image, jnp.zeros((), other.dtype), self._edges)
         for axis, stride in enumerate(self.strides):
@@ -117,11 +122,11 @@ class Convolution:
         return self._grouped(image, self.sizes.contracted)
 
     def gradients(self, delta: Array) -> Float[Array, "groups out positions"]:
-        """Give the gradient at the output."""
+        """Reshape the gradient at the output."""
         return self._grouped(jnp.transpose(delta, self.specs[2]), self.sizes.out)
 
     def as_product(self, other: Array, weight: Array) -> Array:
-        """Compute the convolution itself, as one matrix product a group."""
+        """Compute the convolution as one matrix product per group."""
         batch, out, contracted, _ = self.sizes
         filters = jnp.transpose(weight, self.specs[1]).reshape(batch, out, contracted)
         result = jnp.einsum("boi,bip->bop", filters, self.vectors(other))
@@ -135,9 +140,9 @@ class Convolution:
         return [(0, 0, 0)] * 2 + [(low, high, gap - 1) for (low, high), gap in space]
 
     def _windows(self, image: Array, axis: int, stride: int) -> Array:
-        """Cut axis `axis` of space into (kernel, positions); kernels come before positions.
+        """Split the spatial axis `axis` into a kernel axis and a position axis.
 
-        Axes of one kind stay together: (batch, feature, kernels..., positions..., space left).
+        The order of axes is (batch, feature, kernels..., positions..., remaining space).
         """
         kernel = self.weight[self.specs[1][2 + axis]]
         length = self.output[self.specs[2][2 + axis]]
@@ -160,7 +165,7 @@ Layout = Product | Convolution
 
 
 def shape(var: Any) -> tuple[int, ...]:
-    """Give the shape of a variable or a literal of a jaxpr."""
+    """Return the shape of a variable or literal of a jaxpr."""
     return var.aval.shape
 
 

@@ -32,38 +32,39 @@ def empirical_ntk(
 ) -> Float[Array, "n1 n2 ..."]:
     """Compute `K(x, x') = J(x) J(x')^T` over the parameters of a module (CE eq. 1).
 
-    `module` takes one example; its floating-point arrays are its parameters, or, of those, what
-    `where` picks (as in `eqx.tree_at`). Rows of `x1` and `x2` are examples; `x2` is `x1` by
-    default, and the result then symmetric to the bit. On CPU, pieces of a kernel are equal to the
-    bit, however cut, where the numbers of rows are multiples of 64. The result has shape
-    (n1, n2, outputs, outputs), or, with `trace`, (n1, n2): the sum of the diagonal over outputs, at
-    a fraction of the cost.
-    Its type is that of the module's outputs, and float32 of a module in float16 or bfloat16: the
-    parameters of such a one are made float32 first, as sums in fewer bits overflow and round.
-    Examples of integers or bools become floats, but for a module that looks up by them (an
-    embedding), which gets them as they are.
-    A module with `state` (inference mode of batch normalisation) is called as `module(x, state)`.
+    `module` takes one example. Its parameters are its floating-point arrays, or those selected by
+    `where` (as in `eqx.tree_at`). Rows of `x1` and `x2` are examples; by default `x2` is `x1`, and
+    the result is exactly symmetric. The result has shape (n1, n2, outputs, outputs). With `trace`
+    it has shape (n1, n2), the sum of the diagonal over outputs, at a fraction of the cost. On CPU,
+    a block of a kernel is bit for bit the same however rows are split, if the numbers of rows are
+    multiples of 64.
 
-    Methods, of which "auto" takes the cheapest by its count of operations:
-    "structured" finds weights that are used once, in a product or a convolution, transposed or
-    scaled or not, and adds `(h.h')(delta.delta')` for them, or forms their gradients from h and
-    delta; other parameters go by their Jacobians. "jacobian" treats all so. "products" forms no
-    Jacobian: a backward pass for each example and output of `x1`, a forward one for each of these
-    at each of `x2`; "auto" leaves that out where the module has no forward mode (as none with a
-    `jax.custom_vjp` has). An ensemble's kernel is the mean of its members' (CE eq. 4), found
-    unaided.
+    The result has the type of the module's outputs. The parameters of a module in float16 or
+    bfloat16 are converted to float32 first, as sums in fewer bits overflow, and the result is
+    float32. Integer and bool examples become floats, unless the module uses them as indices (an
+    embedding). A module with `state` (batch normalisation in inference mode) is called as
+    `module(x, state)`.
 
-    `memory` bounds the bytes of temporaries beside the result, by an estimate from the traced
-    module: work is done in tiles of examples. By default a quarter of the result, and at least
-    what tiles of 64 examples take (16 MB to 1 GB). One example or product goes at once if no less
-    fits. Where all fits, or with `memory=math.inf`, nothing loops and derivatives of any order and
-    mode pass; tiles cannot be differentiated in reverse.
+    `method` is one of the following; "auto" takes the one with the fewest operations.
+    "structured" finds weights that are used once, in a product or a convolution, possibly
+    transposed or scaled. It adds `(h.h')(delta.delta')` for them, or forms their gradients from h
+    and delta; for other parameters it uses Jacobians. "jacobian" uses Jacobians for all.
+    "products" forms no Jacobian: it takes a backward pass for each example and output of `x1`, and
+    for each of these a forward-mode pass at each example of `x2`; "auto" skips it if the module has
+    no forward mode (if it uses `jax.custom_vjp`). An ensemble's kernel is computed as the mean of
+    its members' kernels (CE eq. 4).
 
-    Raises `ValueError` where the module has no parameters, its output is not one array of floats,
-    it is in training mode, holds state that is not given, or does not take one example; where `x1`
-    or `x2` holds no examples, examples of another shape, NaN or infinity; where the kernel is not
-    finite, or the module has not the derivatives that the method takes; and for `memory` <= 0. What
-    is found in a kernel is not said where this is traced (`jax.jit`).
+    `memory` bounds the bytes of temporaries besides the result, as estimated from the traced
+    module, by computing in tiles of examples. The default is a quarter of the result, but at least
+    the memory for tiles of 64 examples (16 MB to 1 GB). If even one example does not fit, it is
+    computed anyway. If everything fits, or with `memory=math.inf`, there are no loops, and the
+    result can be differentiated in any mode and to any order; tiles have no reverse mode.
+
+    Raises `ValueError` if the module has no parameters, its output is not one array of floats, it
+    is in training mode, it has state that is not given, or it does not take one example; if `x1` or
+    `x2` holds no examples, examples of another shape, NaN or infinity; if the kernel is not finite,
+    or the module lacks the derivatives that the method needs; and if `memory` <= 0. Under
+    `jax.jit`, non-finite kernels are not reported.
 
     >>> import jax
     >>> from ceflow.nets import Dense
@@ -86,8 +87,10 @@ def empirical_ntk(
 
 
 def check_kernel(kernel: Array, network: Callable[[], Network] | None = None) -> None:
-    """Raise `ValueError` where a kernel holds NaN or infinity, as far as can be seen outside of a
-    traced function; `network` gives the module that it is of, for advice."""
+    """Raise `ValueError` if a kernel holds NaN or infinity; traced kernels are not checked.
+
+    `network` returns the kernel's network, for advice in the message.
+    """
     if isinstance(kernel, Tracer) or bool(jnp.isfinite(kernel).all()):
         return
     row, column = np.argwhere(~np.isfinite(np.asarray(kernel)))[0][:2]
@@ -141,7 +144,7 @@ def _by(plan: KernelPlan, network: Network, x1: Array, x2: Array | None, trace: 
 def products(
     network: Network, x1: Array, x2: Array, trace: bool, together: int
 ) -> Float[Array, "n1 n2 ..."]:
-    """Compute the kernel by rows, `e_a^T J(x) J(x')^T`, `together` outputs a of one x at once."""
+    """Compute the rows `e_a^T J(x) J(x')^T` of the kernel, for `together` outputs a at a time."""
     units = jnp.eye(network.outputs, dtype=network.dtype)
     units = units.reshape(-1, together, network.outputs)
 

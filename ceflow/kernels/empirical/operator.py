@@ -1,4 +1,4 @@
-"""The NTK as a linear operator, for data sets whose kernel is never formed."""
+"""The NTK as a linear operator, for data sets whose kernel is too large to form."""
 
 import math
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from ceflow.kernels.empirical.networks import Network
 from ceflow.kernels.empirical.plans import NO_FORWARD_MODE, NO_REVERSE_MODE
 from ceflow.nets import floats, numbers
 
-TAGS = frozenset({lx.symmetric_tag, lx.positive_semidefinite_tag})
+SYMMETRIC_POSITIVE = frozenset({lx.symmetric_tag, lx.positive_semidefinite_tag})
 
 
 class _Kernel(lx.FunctionLinearOperator):
-    """A kernel that takes numbers of any type, and says what it does not take."""
+    """A kernel operator that converts and checks the vectors that it is applied to."""
 
     def mv(self, vector: Any) -> Any:
         return super().mv(_taken(self, vector))
@@ -32,7 +32,7 @@ class _Kernel(lx.FunctionLinearOperator):
 
 
 def _taken(operator: lx.AbstractLinearOperator, vector: Any) -> Array:
-    """Take what an operator is applied to, in the type that it computes in."""
+    """Check the shape of a vector and convert it to the operator's type."""
     wanted: Any = operator.in_structure()
     taken = floats(numbers(vector), wanted.dtype).astype(wanted.dtype)
     if taken.shape != wanted.shape:
@@ -41,10 +41,10 @@ def _taken(operator: lx.AbstractLinearOperator, vector: Any) -> Array:
 
 
 class Positive(lx.TaggedLinearOperator):
-    """A symmetric, positive semidefinite operator that says so of its multiples and sums too.
+    """A symmetric, positive semidefinite operator whose sums and positive multiples stay so.
 
-    lineax does not know the sign of the ridge in `operator + ridge * identity`, so that CG would
-    refuse it. A number that is traced counts as one above 0.
+    lineax does not know the sign of the ridge in `operator + ridge * identity`, and its CG would
+    refuse the sum. A traced factor is assumed to be positive.
     """
 
     def mv(self, vector: Any) -> Any:
@@ -61,7 +61,7 @@ class Positive(lx.TaggedLinearOperator):
 
 
 def _if(positive: bool, operator: lx.AbstractLinearOperator) -> lx.AbstractLinearOperator:
-    return Positive(operator, TAGS) if positive else operator
+    return Positive(operator, SYMMETRIC_POSITIVE) if positive else operator
 
 
 def _is_positive(operator: lx.AbstractLinearOperator) -> bool:
@@ -83,14 +83,16 @@ def ntk_operator(
     state: eqx.nn.State | None = None,
     batch: int = 64,
 ) -> lx.AbstractLinearOperator:
-    """Make `v -> J(x) (J(x2)^T v)`: the empirical NTK (CE eq. 1) on arrays (n2, outputs).
+    """Return the operator `v -> J(x) (J(x2)^T v)`, the empirical NTK (CE eq. 1).
 
-    `x2` is `x` by default, and the operator then tagged symmetric and positive semidefinite, so
-    that `lineax.CG` takes it: it, and it plus multiples of the identity. Each product takes a
-    backward pass over the examples of x2 and a forward-mode one over those of x, `batch` at a time:
-    the memory is that of one batch and of a few copies of the parameters, whatever n. `module`,
-    `where` and `state` as in `empirical_ntk`, as are types and what is refused; and `batch` < 1,
-    and a module without a forward mode.
+    v has shape (n2, outputs). By default `x2` is `x`; then the operator, and its sum with positive
+    multiples of the identity, are tagged symmetric and positive semidefinite, so that `lineax.CG`
+    accepts them. Each product takes a backward pass over the examples of x2 and a forward-mode pass
+    over those of x, `batch` examples at a time. Memory holds one batch and a few copies of the
+    parameters, whatever n is.
+
+    `module`, `where` and `state` are those of `empirical_ntk`, with the same types and errors. Also
+    raises `ValueError` if `batch` < 1 or the module has no forward mode.
 
     Kernel ridge regression, `(K + ridge) alpha = y`, and its predictions, `K(x2, x) alpha`:
 
@@ -119,12 +121,12 @@ def ntk_operator(
     given = one if two is None else two
     structure = jax.ShapeDtypeStruct((len(given), network.outputs), network.dtype)
     product = _product(network, _Batches(one, batch), _Batches(given, batch))
-    operator = _Kernel(product, structure, TAGS if two is None else ())  # pyright: ignore[reportArgumentType]
+    operator = _Kernel(product, structure, SYMMETRIC_POSITIVE if two is None else ())  # pyright: ignore[reportArgumentType]
     return _if(two is None, operator)
 
 
 class _Batches:
-    """Rows in batches of one size; what fills up the last one repeats the first row."""
+    """Rows in batches of equal size; the last batch is padded with the first row."""
 
     def __init__(self, x: Array, size: int):
         self.count, size = len(x), min(size, len(x))
@@ -135,7 +137,7 @@ class _Batches:
 
 
 def _product(network: Network, one: _Batches, two: _Batches) -> Callable[[Array], Array]:
-    """Make `v -> K v`. Examples that fill the last batch up come in at v = 0."""
+    """Return the function `v -> K v`. Padding examples get v = 0."""
     back = lowered(lambda x, v: _summed(network, x, v))
     forward = lowered(lambda x, *t: jax.vmap(lambda x: network.pushforward(x, list(t)))(x))
 
@@ -155,7 +157,7 @@ def _product(network: Network, one: _Batches, two: _Batches) -> Callable[[Array]
 
 
 def _summed(network: Network, x: Array, v: Array) -> list[Array]:
-    """Compute `sum_i J(x_i)^T v_i`, by one backward pass, with no gradient of one example."""
+    """Compute `sum_i J(x_i)^T v_i` by one backward pass, without per-example gradients."""
 
     def outputs(leaves: list[Array]) -> Array:
         return jax.vmap(lambda x: network(leaves, x))(x)

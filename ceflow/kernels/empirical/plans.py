@@ -1,4 +1,4 @@
-"""The plan of a kernel: by which method it is computed, and how much of it at once."""
+"""The plan of a kernel computation: the method, and the sizes of tiles and batches."""
 
 import math
 from collections.abc import Iterator
@@ -14,33 +14,34 @@ Method = Literal["auto", "structured", "jacobian", "products"]
 METHODS = ("auto", "structured", "jacobian", "products")
 
 NO_FORWARD_MODE = (
-    "{} needs derivatives in forward mode, which a function in the module has not (as those with a"
-    " gradient by jax.custom_vjp have none); use {}"
+    "{} needs derivatives in forward mode, which a function in the module lacks (such as one with"
+    " jax.custom_vjp); use {}"
 )
 
 NO_REVERSE_MODE = (
-    "the module has no derivatives in reverse mode, as a loop of unknown length"
-    " (jax.lax.while_loop) or a callback has none; use jax.lax.scan, or bounds that are known, or"
+    "the module has no derivatives in reverse mode, since it has a loop of unknown length"
+    " (jax.lax.while_loop) or a callback; use jax.lax.scan, loops with known bounds, or"
     " jax.custom_vjp"
 )
 
-FLOOR, CEILING = 16e6, 1e9
-"""Bytes of the default budget: at least, and at most for the sake of full tiles."""
+LEAST_BYTES, FULL_TILE_BYTES = 16e6, 1e9
+"""Least default memory budget in bytes, and the largest that is granted for full tiles."""
 
-TILES = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
-"""Examples a side of a tile.
+TILE_SIZES = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
+"""Tile sizes to choose from, in examples a side.
 
-Multiples of 64 if there is room: XLA's matrix products on CPU then round the same way whatever
-the tile, so that kernels computed in different pieces are equal to the bit.
+With multiples of 64, XLA's matrix products on CPU round the same way in any tile, so that kernels
+computed in different pieces agree bit for bit.
 """
 
 
 @dataclass(frozen=True)
 class KernelPlan:
-    """Either structured: by `tile` examples a side, of which `rows` keep their features.
+    """How to compute a kernel: in tiles from features, or by NTK-vector products if `tile` is 0.
 
-    Or, with `tile` = 0, by NTK-vector products. `chunk` examples (or products) go at once through
-    a forward and backward pass; leaves in `formed` have their gradients put together.
+    Tiles have `tile` examples a side, and the features of `rows` tiles are kept. `chunk` examples
+    (or products) pass through the network at once. The gradients of leaves in `formed` are formed
+    from h and delta.
     """
 
     uses: tuple[Use, ...]
@@ -51,7 +52,7 @@ class KernelPlan:
 
 
 def plan_for(network: Network, asked: Shape, method: Method, memory: float | None) -> KernelPlan:
-    """Choose the fastest plan that can run within `memory` bytes of temporaries, or the smallest.
+    """Choose the fastest plan that fits into `memory` bytes of temporaries, otherwise the smallest.
 
     Raises `ValueError` for NTK-vector products of a network without a forward mode.
     """
@@ -74,7 +75,7 @@ def plan_for(network: Network, asked: Shape, method: Method, memory: float | Non
 
 @dataclass(frozen=True)
 class _Planner:
-    """Bytes of temporaries, estimated from the jaxpr."""
+    """Finds plans that fit a memory budget; bytes are estimated from the jaxpr."""
 
     network: Network
     uses: tuple[Use, ...]
@@ -82,26 +83,26 @@ class _Planner:
     asked: Shape
 
     def default(self) -> float:
-        """Give a quarter of the result, or what full tiles take, within bounds."""
+        """Return the default budget: a quarter of the result, or the bytes of full tiles."""
         result = self.asked.n1 * self.asked.n2 * self.asked.entries * self._itemsize
-        return max(result / 4, FLOOR, min(self._least(64), CEILING))
+        return max(result / 4, LEAST_BYTES, min(self._least(64), FULL_TILE_BYTES))
 
     def plans(self, budget: float) -> Iterator[KernelPlan]:
-        """List those that fit, the best first."""
+        """Yield the structured plans that fit into the budget, the best first."""
         largest = max(self.asked.n1, self.asked.n2)
-        for tile in (largest, *(tile for tile in TILES if tile < largest)):
+        for tile in (largest, *(tile for tile in TILE_SIZES if tile < largest)):
             chunk = self._chunk(tile, budget / 3)
             rows = self._rows(tile, budget - chunk * self._pass)
             if rows >= 1:
                 yield KernelPlan(self.uses, self.formed, tile, rows, chunk)
 
     def products(self, budget: float) -> KernelPlan:
-        """Plan NTK-vector products, as many at once as fit."""
+        """Plan NTK-vector products, as many at a time as fit."""
         one = self._parameters + 3 * self._values * self._itemsize * self.asked.n2
         return KernelPlan((), frozenset(), 0, 0, _largest_part(self.asked.outputs, budget / one))
 
     def _rows(self, tile: int, budget: float) -> int:
-        """Count the tiles whose features fit beside one more tile's and the contraction of two."""
+        """Count the tiles whose features fit, besides another tile's and a contraction."""
         left = budget - self._contraction(tile)
         tiles = math.ceil(self.asked.n1 / tile)
         if tile >= max(self.asked.n1, self.asked.n2):
@@ -110,7 +111,7 @@ class _Planner:
         return min(int(left // (tile * self._features)) - 1, tiles)
 
     def _chunk(self, tile: int, budget: float) -> int:
-        """Count the examples whose pass fits."""
+        """Count the examples whose forward and backward pass fits."""
         return next((n for n in range(tile, 0, -1) if not tile % n and n * self._pass <= budget), 1)
 
     def _least(self, tile: int) -> float:
@@ -135,9 +136,10 @@ class _Planner:
 
     @property
     def _pass(self) -> float:
-        """Bytes of the pass of one example.
+        """Bytes of the forward and backward pass of one example.
 
-        They are of all values once, and the gradients at the uses for every output."""
+        These are all values, and for every output the gradients at the uses.
+        """
         deltas = sum(math.prod(use.layout.output) for use in self.uses)
         widest = max((math.prod(use.layout.output) for use in self.uses), default=0)
         patches = sum(
@@ -162,5 +164,5 @@ class _Planner:
 
 
 def _largest_part(whole: int, most: float) -> int:
-    """Find the largest divisor that is at most `most`, or 1."""
+    """Return the largest divisor of `whole` that is at most `most`, or 1."""
     return next((n for n in range(whole, 1, -1) if not whole % n and n <= most), 1)

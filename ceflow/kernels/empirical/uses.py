@@ -1,12 +1,12 @@
-"""Finding, in any traced function, the products and convolutions that weights go through.
+"""Finding the products and convolutions of weights in a traced function.
 
 A weight W that is used once, in W h, has the gradient delta h^T, where delta is the gradient at
 the product's output. Two such gradients have the inner product (h.h')(delta.delta'), so the NTK
-needs h and delta but never W's own gradient. This module finds those uses in the jaxpr of a
-function; no layer has to know of it.
+needs h and delta, but not W's own gradient. This module finds such uses in the jaxpr of any
+function; layers need no special support.
 
-On its way to the product a weight may be transposed or reshaped, which leaves inner products of
-gradients alone, or multiplied by a scalar, which scales h.
+Before the product, a weight may be transposed or reshaped, which does not change inner products of
+gradients, or multiplied by a scalar, which scales h.
 """
 
 import math
@@ -19,14 +19,14 @@ from jax.extend import core
 from ceflow.kernels.empirical.layouts import Convolution, Layout, Product, shape
 
 Where = tuple[int, ...]
-"""The index of an equation, after those of the calls around it."""
+"""Path to an equation: the indices of the enclosing calls, then its own index."""
 
 _CALLS = ("jit", "pjit", "closed_call", "core_call")
 _REARRANGES = ("transpose", "reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy", "neg")
 
 
 class Scale(NamedTuple):
-    """A multiplication by a scalar (power 1), or a division by one (-1): operand `side`."""
+    """A multiplication (power 1) or division (power -1) by a scalar, which is operand `side`."""
 
     where: Where
     side: int
@@ -37,8 +37,8 @@ class Scale(NamedTuple):
 class Use:
     """The only use of a weight, one product or convolution.
 
-    `leaf` numbers the weight, `side` says which operand of the equation at `where` it is, and
-    `scales` are what multiplied it on its way.
+    `leaf` is the index of the weight, `side` the operand of the equation at `where` that it is, and
+    `scales` are the multiplications by scalars before it.
     """
 
     leaf: int
@@ -49,18 +49,18 @@ class Use:
 
 
 class _Origin(NamedTuple):
-    """The weight that a variable is a rearrangement of, and what has scaled it."""
+    """The weight that a variable is a rearrangement of, and the scalars that scaled it."""
 
     leaf: int
     scales: tuple[Scale, ...] = ()
 
 
 _Uses = list[tuple[int, Use | None]]
-"""Every use of every weight: its number, and the use where its gradient is structured."""
+"""Every use of every weight: the weight's index, and the use, or None if it is no product."""
 
 
 def find_uses(jaxpr: core.Jaxpr, weights: list[core.Var]) -> list[Use]:
-    """Find the products and convolutions of weights that are used once and nowhere else."""
+    """Find the weights that are used exactly once, in a product or a convolution."""
     uses: _Uses = []
     outputs = _walk(jaxpr, [_Origin(leaf) for leaf in range(len(weights))], (), uses)
     uses.extend((origin.leaf, None) for origin in outputs if origin is not None)
@@ -69,14 +69,14 @@ def find_uses(jaxpr: core.Jaxpr, weights: list[core.Var]) -> list[Use]:
 
 
 def called(equation: core.JaxprEqn) -> core.ClosedJaxpr | None:
-    """Give the function that an equation merely calls."""
+    """Return the function that an equation calls, or None if it is not a plain call."""
     if equation.primitive.name in _CALLS:
         return equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
     return None
 
 
 def functions_in(equation: core.JaxprEqn) -> list[core.Jaxpr]:
-    """List all functions that an equation holds: what it calls, branches, bodies of loops."""
+    """List the inner functions of an equation: called functions, branches and loop bodies."""
     functions: list[Any] = []
     for parameter in equation.params.values():
         each = parameter if isinstance(parameter, tuple | list) else [parameter]
@@ -85,7 +85,7 @@ def functions_in(equation: core.JaxprEqn) -> list[core.Jaxpr]:
 
 
 def equations_in(jaxpr: core.Jaxpr) -> Iterator[core.JaxprEqn]:
-    """Go through every equation, of inner functions too."""
+    """Iterate over all equations, including those of inner functions."""
     for equation in jaxpr.eqns:
         yield equation
         for inner in functions_in(equation):
@@ -95,7 +95,10 @@ def equations_in(jaxpr: core.Jaxpr) -> Iterator[core.JaxprEqn]:
 def _walk(
     jaxpr: core.Jaxpr, given: list[_Origin | None], above: Where, uses: _Uses
 ) -> list[_Origin | None]:
-    """Note every use in a function, given what its first inputs are; give what its outputs are."""
+    """Record every use in a function, given the origins of its first inputs.
+
+    Returns the origins of its outputs.
+    """
     known = {
         var: origin for var, origin in zip(jaxpr.invars, given, strict=False) if origin is not None
     }
@@ -144,7 +147,7 @@ def _layout(equation: core.JaxprEqn, side: int, origins: list[_Origin | None]) -
 def _passed_on(
     equation: core.JaxprEqn, origins: list[_Origin | None], where: Where
 ) -> _Origin | None:
-    """Find the origin of what comes out, if that is a weight rearranged or times a scalar."""
+    """Return the origin of an equation's output if it is a weight, rearranged or scaled."""
     name, output = equation.primitive.name, equation.outvars[0]
     tensors = [side for side, var in enumerate(equation.invars) if shape(var)]
     weights = [side for side in tensors if origins[side] is not None]
@@ -161,6 +164,6 @@ def _passed_on(
 
 
 def _keeps_entries(before: Any, after: Any) -> bool:
-    """Tell whether there are as many of them and of the same type."""
+    """Return whether two values have the same number of entries and the same type."""
     same_size = math.prod(before.aval.shape) == math.prod(after.aval.shape)
     return same_size and before.aval.dtype == after.aval.dtype
