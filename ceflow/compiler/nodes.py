@@ -60,8 +60,10 @@ class Layer:
 
     @property
     def starts_normal(self) -> bool:
-        """True where all that it draws is standard normal; scales stand in front of its weights."""
-        return True
+        """True where all that it draws itself is standard normal, if it draws anything.
+
+        Scales stand in front of its weights then."""
+        return bool(self.inner) or not getattr(self, "parameters", 0)
 
     @property
     def title(self) -> str:

@@ -143,14 +143,14 @@ def layer_cost(node: nodes.Node, asked: Shape) -> LayerCost:
     Either contract the layer's inputs and output gradients over positions, or form the gradient of
     its weights.
     """
-    if isinstance(node, nodes.BatchNorm):
-        return _formed(node, asked, 1)
     if isinstance(node, nodes.Dense):
         return _met(node, asked, 1)
     if isinstance(node, nodes.Convolution):
         _, height, width = node.outputs
         ways = (way(node, asked, height * width) for way in (_met, _formed))
         return min(ways, key=lambda cost: cost.flops)
+    if node.parameters:
+        return _formed(node, asked, 1)
     # the values of an image and their gradients pass through memory
     images = isinstance(node.inputs, tuple)
     return LayerCost((1 + asked.outputs) * nodes.units(node.inputs) * images)
@@ -163,7 +163,7 @@ def _met(node: nodes.Dense | nodes.Convolution, asked: Shape, positions: int) ->
     return LayerCost(node.groups * node.fan_in * positions + asked.outputs * given, flops)
 
 
-def _formed(node: nodes.Convolution | nodes.BatchNorm, asked: Shape, positions: int) -> LayerCost:
+def _formed(node: nodes.Node, asked: Shape, positions: int) -> LayerCost:
     flops = formed_flops(node.parameters, positions, asked.n1, asked)
     return LayerCost(asked.outputs * node.parameters, flops)
 

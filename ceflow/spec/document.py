@@ -174,7 +174,7 @@ def _reference_faults(
     searched = earlier.get(name)
     if searched is None or part not in searched.offers:
         answers = [f"{other}.{part}" for other, spec in earlier.items() for part in spec.offers]
-        wanted, below = "an answer of a search above this stage", name in every and not searched
+        wanted, below = "an answer of a stage above this one", name in every and not searched
         yield _dangling("model", stage.model or "", answers, wanted, below)
 
 

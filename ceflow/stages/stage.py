@@ -158,8 +158,8 @@ def result_of(kind: Stage[Any, ResultT], job: Job) -> ResultT:
 
 def _inherited(job: Job) -> Iterator[str]:
     """Repeat the warnings about kernels of earlier stages that this stage uses."""
-    for key in ("reference", "kernel"):
-        name = getattr(job.stage, key, None)
+    for key in job.stage.references():
+        name = getattr(job.stage, key)
         caution = job.results[name].caution if name else None
         if caution:
             yield f"of the stage {name}: {caution}"

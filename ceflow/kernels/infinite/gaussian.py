@@ -25,8 +25,6 @@ def require_gaussian(node: nodes.Node, gaussian: bool = False) -> bool:
                     " shortcut, or the activation at the head of the body)"
                 )
             return False
-        case nodes.BatchNorm() | nodes.MaxPool():
-            raise ValueError(NO_KERNEL.format(type(node).__name__))
         case nodes.Residual():
             body = require_gaussian(node.body, gaussian)
             straight = node.shortcut and require_gaussian(node.shortcut, gaussian)
@@ -43,8 +41,10 @@ def require_gaussian(node: nodes.Node, gaussian: bool = False) -> bool:
             return gaussian
         case nodes.Ensemble():
             return require_gaussian(node.member, gaussian)
-        case _:
+        case nodes.AveragePool() | nodes.Flatten():  # linear
             return gaussian
+        case _:
+            raise ValueError(NO_KERNEL.format(type(node).__name__))
 
 
 def _ends_in_weights(node: nodes.Node | None) -> bool:

@@ -164,7 +164,7 @@ def compared(job: Job, optimum: Optimum, name: str) -> Compared:
 def file_of(job: Job, part: str) -> str:
     """Name the file of an answer's document: `optimal.toml` or `optimal-dual.toml` of the first
     search, while those of later ones carry the names of their stages."""
-    first, *_ = (name for name, s in job.plan.document.stages.items() if s.offers)
+    first, *_ = (name for name, s in job.plan.document.stages.items() if type(s) is type(job.stage))
     if job.name != first:
         return f"optimal-{job.name}-{part}.toml"
     return "optimal.toml" if part == "primal" else f"optimal-{part}.toml"
