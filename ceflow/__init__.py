@@ -17,7 +17,18 @@ from typing import TYPE_CHECKING
 from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
-    from ceflow import bottlenecks, data, dynamics, kernels, search, spec, variance
+    from ceflow import (
+        bottlenecks,
+        claims,
+        data,
+        dynamics,
+        exports,
+        kernels,
+        nets,
+        search,
+        spec,
+        variance,
+    )
     from ceflow.compiler import Plan, compile
     from ceflow.runs import Run, RunError, open_run, run
     from ceflow.spec import Document, SpecError, dumps, load, loads
@@ -30,13 +41,16 @@ __all__ = [
     "RunError",
     "SpecError",
     "bottlenecks",
+    "claims",
     "compile",
     "data",
     "dumps",
     "dynamics",
+    "exports",
     "kernels",
     "load",
     "loads",
+    "nets",
     "open_run",
     "run",
     "search",
@@ -65,5 +79,16 @@ __getattr__, __dir__ = lazy(
             "run",
         ),
     },
-    packages=("bottlenecks", "data", "dynamics", "kernels", "search", "spec", "variance"),
+    packages=(
+        "bottlenecks",
+        "claims",
+        "data",
+        "dynamics",
+        "exports",
+        "kernels",
+        "nets",
+        "search",
+        "spec",
+        "variance",
+    ),
 )

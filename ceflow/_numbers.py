@@ -25,8 +25,8 @@ def numbers(x: Any) -> Any:
             raise ValueError("an array has rows of numbers, all of one length") from None
     if isinstance(x, np.ma.MaskedArray):
         raise ValueError(
-            "an array is wanted without a mask, which nothing here heeds: leave out what it hides"
-            " (compressed), or fill it (filled)"
+            "masked arrays are not supported: leave out what the mask hides (x.compressed()), or"
+            " fill it (x.filled(value))"
         )
     name = str(x.dtype)
     if x.dtype == np.longdouble and x.dtype != float:

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 
 
-def one_of(what: str, word: object, known: Iterable[str]) -> None:
-    """Raise `ValueError`, which says what `what` is, for a word that is none of those known.
+def one_of(name: str, word: object, known: Iterable[str]) -> None:
+    """Raise `ValueError` for a word that is none of those known; it calls the word `name`.
 
-    >>> one_of("a reduction", "max", ("sum", "mean"))
+    >>> one_of("reduction", "max", ("sum", "mean"))
     Traceback (most recent call last):
-    ValueError: a reduction is sum or mean, not 'max'
+    ValueError: reduction must be 'sum' or 'mean', not 'max'
     """
-    *first, last = known
-    if not (isinstance(word, str) and word in (*first, last)):
-        raise ValueError(f"{what} is {', '.join(first)} or {last}, not {word!r}")
+    *first, last = map(repr, known)
+    if not (isinstance(word, str) and repr(word) in (*first, last)):
+        raise ValueError(f"{name} must be {', '.join(first)} or {last}, not {word!r}")

@@ -199,11 +199,13 @@ def loaded(code):
 
 
 def test_packages_are_found_after_importing_the_root_alone():
-    names = ("bottlenecks", "data", "dynamics", "kernels", "search", "spec", "variance")
-    assert set(names) <= set(dir(ceflow))
+    names = ("bottlenecks", "claims", "data", "dynamics", "exports", "kernels", "search", "spec")
+    names += ("variance",)
+    assert {*names, "nets"} <= set(dir(ceflow))
     said = "; ".join(f"assert ceflow.{name}.__name__ == 'ceflow.{name}'" for name in names)
     assert not loaded("import ceflow")
     assert "jax" not in loaded(f"import ceflow; {said}")
+    assert "jax" in loaded("import ceflow; ceflow.nets.Dense")
 
 
 def command(*arguments):

@@ -29,5 +29,5 @@ DOORS: dict[str, Callable[[Any], object]] = {
 @pytest.mark.parametrize("name", DOORS)
 @pytest.mark.parametrize("word", ["NTK", "Rectified", "", None])
 def test_a_word_that_is_not_known_is_refused(name: str, word: Any):
-    with pytest.raises(ValueError, match=rf" is .* or .*, not {word!r}$"):
+    with pytest.raises(ValueError, match=rf" must be .* or .*, not {word!r}$"):
         DOORS[name](word)

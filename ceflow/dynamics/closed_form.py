@@ -32,7 +32,7 @@ class ConstantKernel:
     """
 
     def __init__(self, kernel: Matrix, reduction: Reduction = "sum"):
-        one_of("a reduction", reduction, get_args(Reduction))
+        one_of("reduction", reduction, get_args(Reduction))
         kernel = as_matrix(kernel)
         matrix = _flat(numbers(kernel))
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:

@@ -24,7 +24,7 @@ class Loss(eqx.Module):
     reduction: Reduction = eqx.field(static=True, default="sum")
 
     def __check_init__(self):
-        one_of("a reduction", self.reduction, get_args(Reduction))
+        one_of("reduction", self.reduction, get_args(Reduction))
 
     @abstractmethod
     def per_example(

@@ -39,7 +39,7 @@ def export(plan: Plan, to: Format, suffix: str = "", weights: Path | None = None
     >>> print(export(compile(Document(model=model)), "timm").content)
     timm.create_model("resnet50", cardinality=12, base_width=10)
     """
-    one_of("a format", to, get_args(Format))
+    one_of("the format", to, get_args(Format))
     with _faults_placed(plan):
         if to == "stablehlo":
             return _stablehlo(plan, suffix, weights)

@@ -36,7 +36,7 @@ def counted(expand: Callable[[Model], nodes.Node], kind: Counted) -> Costs:
     >>> costs.path(member), costs.whole(Ensemble(multiplicity=5, member=member))
     (20, 100)
     """
-    one_of("what is counted", kind, get_args(Counted))
+    one_of("kind", kind, get_args(Counted))
     counts: dict[Model, float] = {}
 
     def count(model: Model) -> float:

@@ -23,7 +23,7 @@ class Limit:
     most: float
 
     def __post_init__(self):
-        one_of("what a budget limits", self.name, get_args(LimitName))
+        one_of("the limit of a budget", self.name, get_args(LimitName))
 
     def refusal(self, least: float) -> str:
         """Say what is wrong where the smallest network costs `least`, which is more."""
@@ -48,7 +48,7 @@ def limit_text(name: LimitName, most: float) -> str:
     >>> limit_text("parameters", 5e6), limit_text("macs", 1e9), limit_text("latency", 0.0123)
     ('5,000,000 parameters', '2.00 GFLOPs (1.00 GMACs)', '0.0123 s')
     """
-    one_of("a kind of cost", name, get_args(LimitName))
+    one_of("the cost", name, get_args(LimitName))
     if name == "parameters":
         return f"{most:,.0f} parameter{'' if most == 1 else 's'}"
     if name == "latency":

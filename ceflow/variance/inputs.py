@@ -27,7 +27,7 @@ def draw_inputs(
     >>> round(float((x[0] ** 2).sum())), bool((x >= 0).all())
     (2304, True)
     """
-    one_of("the law of inputs", law, get_args(DrawnLaw))
+    one_of("law", law, get_args(DrawnLaw))
     require_generator(random)
     x = random.standard_normal((count, *shape))
     if law == "rectified":

@@ -354,11 +354,11 @@ def test_what_cannot_be_is_refused():
     for times in ([], [0.0, 0.0], [1.0, 0.0], [0.0, np.inf], [0.0, np.nan]):
         with pytest.raises(ValueError, match="times must be finite and rise"):
             integrate(logistic, y, times)
-    with pytest.raises(ValueError, match=r"a solver is one of tsit5, .*, not 'euler'"):
+    with pytest.raises(ValueError, match=r"solver must be 'tsit5', .*, not 'euler'"):
         integrate(logistic, y, [0.0], solver="euler")
     with pytest.raises(ValueError, match="rtol must be above 0"):
         integrate(logistic, y, [0.0], rtol=0.0)
-    with pytest.raises(ValueError, match="floats of one precision, not complex64"):
-        integrate(logistic, jnp.ones(1, complex), [0.0])
+    with pytest.raises(ValueError, match="floats of one precision, not nothing"):
+        integrate(logistic, (), [0.0])
     with pytest.raises(ValueError, match="replicas end together"):
         integrate(logistic, y, [0.0], replicas=True, dense=True)

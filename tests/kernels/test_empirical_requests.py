@@ -63,7 +63,7 @@ NORM = eqx.nn.BatchNorm(4, axis_name="batch", mode="batch")
         (DENSE, np.ones((0, 4)), None, "examples"),
         (DENSE, [[1, 1, 1, 1], [1, np.nan, 1, 1]], None, "row 1 of x1 holds NaN or infinity"),
         (DENSE, np.ones((2, 4)), np.full((2, 4), np.inf), r"row 0 of x2 .*\(2 rows do\)"),
-        (WithBatch(), np.ones((2, 4)), None, "modules take one example, not a batch"),
+        (WithBatch(), np.ones((2, 4)), None, "takes a batch, where modules here must take one"),
         (IntegerParameters(), np.ones((2, 4)), None, "hold no floats; convert"),
         (Tied(jnp.eye(4) * 1j), np.ones((2, 4)), None, "complex parameters"),
         (eqx.nn.Sequential([DENSE, eqx.nn.Dropout()]), np.ones((2, 4)), None, "a Dropout in train"),
@@ -82,7 +82,7 @@ def test_what_has_no_kernel_is_refused(module: Any, x1: Any, x2: Any, says: str)
     [
         ({"memory": 0}, "memory must be a number of bytes above 0, not 0"),
         ({"memory": float("nan")}, "memory must be"),
-        ({"method": "fast"}, "one of auto, structured, jacobian, products"),
+        ({"method": "fast"}, "must be 'auto', 'structured', 'jacobian' or 'products'"),
         ({"where": lambda module: module.bias}, "where picks no parameters"),
     ],
     ids=["memory", "nan", "method", "where"],

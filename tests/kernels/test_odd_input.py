@@ -66,8 +66,8 @@ def test_what_is_no_seed_is_refused(seed: Any):
 
 
 ACTIVATIONS: dict[str, tuple[Any, str]] = {
-    "a word": ("foo", "an activation is relu, .* or silu, not 'foo'"),
-    "a number": (5, "an activation is an elementwise function in JAX, not 5"),
+    "a word": ("foo", "activation must be 'relu', .* or 'silu', not 'foo'"),
+    "a number": (5, "activation must be an elementwise function in JAX, not 5"),
     "of NumPy": (np.tanh, r"write it with jax.numpy \(TracerArrayConversionError\)"),
     "NaN": (jnp.log, "must be finite at every number; this one is not at -3"),
     "infinite": (lambda u: 1 / u, "must be finite at every number; this one is not at 0"),
@@ -116,7 +116,7 @@ def test_inputs_of_another_number_are_refused(case: str):
 
 
 UNHEEDED: dict[str, tuple[Callable[[np.ndarray], Any], str]] = {
-    "a mask": (lambda x: np.ma.masked_array(x, x == x.max()), "is wanted without a mask"),
+    "a mask": (lambda x: np.ma.masked_array(x, x == x.max()), "masked arrays are not supported"),
     "digits": (lambda x: x.astype(np.longdouble), "has more digits than float64: use astype"),
 }
 

@@ -65,7 +65,7 @@ class Simulation:
 
     def __post_init__(self):
         checked(self.x, self.y, self.x_test, self.initial)
-        one_of("an engine", self.engine, get_args(EngineName))
+        one_of("engine", self.engine, get_args(EngineName))
         if self.engine == "history" and self.network.size < math.inf:
             pieces_of(self.network)
 

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import optimistix as optx
 from jaxtyping import Array, Float, PyTree
 
+from ceflow._words import one_of
+
 DAMPING = 2 / 13
 STABILITY = 0.65
 """A step of s stages is stable up to h rho = 0.65 (s^2 - 1), a little below the exact bound."""
@@ -176,8 +178,7 @@ class Method(NamedTuple):
 
 def method_named(name: str, rtol: float, atol: float) -> Method:
     """Find a solver of the language, with steps whose error is about `atol + rtol |state|`."""
-    if name not in SOLVERS:
-        raise ValueError(f"a solver is one of {', '.join(SOLVERS)}, not {name!r}")
+    one_of("solver", name, SOLVERS)
     if not (rtol > 0 and atol >= 0):
         raise ValueError(f"rtol must be above 0 and atol 0 or more, not {rtol} and {atol}")
     return Method(SOLVERS[name](rtol, atol), dfx.PIDController(rtol=rtol, atol=atol))

@@ -96,6 +96,8 @@ def split(module: eqx.Module, where: PickLeaves | None) -> tuple[PyTree, PyTree]
     `where` picks parameters as in `eqx.tree_at`; all floating-point arrays by default, but for
     those of a state.
     """
+    if not callable(module):
+        raise ValueError(f"a module must be callable, as those of Equinox are, not {module!r}")
     floats = jax.tree.map(eqx.is_inexact_array, module, is_leaf=_is_state)
     chosen = floats if where is None else jax.tree.map(min, floats, _picked(module, where))
     parameters, rest = eqx.partition(module, chosen)
@@ -238,10 +240,10 @@ def _called(apply: Any, x: Array, state: eqx.nn.State | None) -> Any:
     try:
         return _apply(apply, x, state)
     except Exception as error:
-        raise ValueError(
-            f"the module fails on one example, of shape {x.shape}: {_first_line(error)};"
-            " modules take one example, not a batch"
-        ) from error
+        message = f"the module fails on one example, of shape {x.shape}: {_first_line(error)}"
+        if _takes(apply, x[None], state):
+            message += "; it takes a batch, where modules here must take one example"
+        raise ValueError(message) from error
 
 
 def _apply(apply: Any, x: Array, state: eqx.nn.State | None) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
+from ceflow._words import one_of
 from ceflow.kernels.costs import Shape
 from ceflow.kernels.empirical import networks
 from ceflow.kernels.empirical.blocks import structured
@@ -75,8 +76,7 @@ def empirical_ntk(
     """
     if memory is not None and not memory > 0:
         raise ValueError(f"memory must be a number of bytes above 0, not {memory}")
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+    one_of("method", method, METHODS)
     networks.refuse_training(module, state)
     module, state = networks.widened((module, state))
     one, two = networks.pair_for(module, state, x1, x2)

@@ -167,7 +167,7 @@ def block_kernel(
     [[4.]
      [4.]]
     """
-    one_of("which of the kernels", which, get_args(Which))
+    one_of("which", which, get_args(Which))
 
     def kernel(
         x1: Float[ArrayLike, "n1 ..."], x2: Float[ArrayLike, "n2 ..."] | None = None
@@ -247,6 +247,8 @@ def _checked(
     fit = one.ndim == 2 if shape is None else one.shape[1:] == shape
     if one.shape[1:] != two.shape[1:] or not fit or not one.size or not two.size:
         wanted = ", ".join(map(str, ("examples", *(shape or ("inputs",)))))
+        if x2 is None:
+            raise ValueError(f"x1 must be ({wanted}), not {one.shape}")
         raise ValueError(f"x1 and x2 must be ({wanted}), not {one.shape} and {two.shape}")
     dtype = jnp.result_type(one, two)
     for name, x in (("x1", one), ("x2", two)):
@@ -263,10 +265,10 @@ def _checked(
 def _check_activation(activation: Activation | str) -> None:
     """Raise `ValueError` unless it is one of the language, or gives finite floats of any."""
     if isinstance(activation, str):
-        one_of("an activation", activation, ACTIVATIONS)
+        one_of("activation", activation, ACTIVATIONS)
         return
     if not callable(activation):
-        raise ValueError(f"an activation is an elementwise function in JAX, not {activation!r}")
+        raise ValueError(f"activation must be an elementwise function in JAX, not {activation!r}")
     with jax.ensure_compile_time_eval():
         points = jnp.asarray(PROBED)
         try:
