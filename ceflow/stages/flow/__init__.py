@@ -1,7 +1,7 @@
-"""The `flow` stage: gradient flow of parameters or of functions, and the NTK while it moves.
+"""The `flow` stage: gradient flow of parameters or of functions, with the changing NTK.
 
-`run` solves the `problem` by one of three engines, `parameters`, `functions` and `features`, each
-`recording` its moments; `forecast`, `result` and `report` are as of any stage.
+`run` solves the `problem` with one of the engines in `parameters`, `functions` and `features`; each
+makes a `recording`. `forecast`, `result` and `report` are as for any stage.
 """
 
 from collections.abc import Iterator

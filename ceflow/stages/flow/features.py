@@ -1,4 +1,4 @@
-"""The engine of infinitely wide networks with a bottleneck: theorem 3.2 of BN.
+"""The engine for infinitely wide networks with a bottleneck: theorem 3.2 of BN.
 
 Loads JAX: imported only when a stage runs.
 """
@@ -15,7 +15,7 @@ from ceflow.stages.flow.recording import NtkRecorder, Recording, joined, losses_
 
 
 def features(problem: FlowProblem) -> Recording:
-    """Follow one replica after the other, each from functions of its own; compiled once."""
+    """Integrate one replica after the other, each from its own initial functions; compiled once."""
     replicas = problem.stage.replicas
     remarks = bottlenecks.remarks(problem.dataset.train.x, problem.dataset.train.y)
     parts = [_replica(problem, index) for index in range(replicas)]

@@ -1,4 +1,4 @@
-"""The forecast of a flow stage: how many steps, and what each takes."""
+"""Forecast of a flow stage: the number of steps, and the cost of each."""
 
 import math
 from typing import NamedTuple
@@ -16,53 +16,57 @@ from ceflow.stages.flow.problem import COPIES, MEMORY, group_size, is_smooth, to
 from ceflow.stages.stage import Forecast
 
 LOADING = 1.0
-"""Seconds to read the data, and to load diffrax."""
+"""Seconds to read the data and to load diffrax."""
 
 DRAWN = 4
-"""Copies of the weights that are drawn: the generator's bits, its numbers, and their pieces."""
+"""Copies of the weights while they are drawn: the generator's bits, its numbers, and their
+parts."""
 
 LINE = 1000
-"""Bytes of what is kept of one moment beside arrays."""
+"""Bytes kept per recorded moment, in addition to arrays."""
 
 LESS = 'let solver = "auto" choose another than kvaerno5, which solves dense systems'
 
 LAYER = 1.5e-5
-"""Seconds that an evaluation takes for each layer, however few numbers go through it."""
+"""Seconds of overhead per layer and evaluation, however small the arrays."""
 
 SMALL = 0.4
-"""Of the time that programs take to compile, what plain ones take."""
+"""Compile time of small programs, which XLA does not optimise, as a fraction of the usual time."""
 
 CACHE = 4e6
-"""Bytes that stay in the processor's caches, more or less."""
+"""Bytes that fit in the processor's caches, roughly."""
 
 PASSES = 6
-"""FLOPs of one evaluation for each parameter and example: forward, and back twice."""
+"""FLOPs per parameter and example of one evaluation: a forward and a backward pass."""
 
 PASSED = 6
-"""Numbers of each example and unit of a sampled decoder, that an evaluation holds at once."""
+"""Numbers per example and unit of a sampled decoder that an evaluation holds at once."""
 
 NTK = 4
-"""Copies of an NTK that is computed, in float64."""
+"""Copies of an NTK in float64 while it is computed."""
 
 DERIVED = 17
-"""Jacobians of the points that their first three derivatives in time hold at once, with all that
-XLA keeps beside them: 12 to 21 were seen, of 40 to 200 examples."""
+"""Jacobians of all points that are held at once while the first three time derivatives are
+computed, XLA's temporaries included: 12 to 21 were measured, for 40 to 200 examples."""
 
 PROGRAMS = 130e6
-"""Bytes that a dozen compiled programs take, and libraries loaded for them."""
+"""Bytes of a dozen compiled programs, and of the libraries loaded for them."""
 
 COVARIANCE = 20
-"""FLOPs of a covariance of trained outputs, for each test example and two training examples."""
+"""FLOPs of a covariance of trained outputs, per test example and pair of training examples."""
 
 SHARE = 0.4
-"""Of N K(x, x), the largest eigenvalue of the NTK of N examples: from 0.03 to 0.6."""
+"""Largest eigenvalue of the NTK of N examples, as a fraction of N K(x, x); 0.03 to 0.6 were
+measured."""
 
 STIFFEST = 1e100
-"""No solver comes anywhere beyond it."""
+"""Largest stiffness considered; no solver gets anywhere near it."""
 
 
 def forecast(stage: Flow, plan: Plan, model: Model) -> Forecast:
-    """Count the states of replicas that flow together, or the kernel; and what is kept of it."""
+    """Count the memory of the replicas that flow together, or of the kernel, and of the
+    recordings.
+    """
     if stage.engine_of(model) == "closed-form":
         found = _solved(stage, plan, model)
     else:
@@ -73,7 +77,7 @@ def forecast(stage: Flow, plan: Plan, model: Model) -> Forecast:
 
 
 def _integrated(stage: Flow, plan: Plan, model: Model) -> Forecast:
-    """Count as many steps as such flows take; where those are not known, the most too."""
+    """Count the typical number of steps of such flows; if it is uncertain, the maximum too."""
     flow = BY_ENGINE[stage.engine_of(model)](stage, plan, model)
     steps = steps_of(stage, plan, model, flow.state, flow.together)
     found = flow.asked._replace(work=flow.work(steps, plan.itemsize))
@@ -83,10 +87,13 @@ def _integrated(stage: Flow, plan: Plan, model: Model) -> Forecast:
 
 
 class _Flow(NamedTuple):
-    """A flow to forecast: what is asked for whatever the number of steps, and what one network is.
+    """A flow to forecast: the needs that do not depend on the number of steps, and the costs of one
+    network.
 
-    Of one network it has numbers in its state and those that an evaluation holds, FLOPs of an
-    evaluation, and its layers. So many flow `together`, and there are so many `groups` of them."""
+    The costs of one network are the numbers in its state, the numbers that an evaluation holds, the
+    FLOPs of an evaluation, and the number of layers. `together` replicas flow at once, in `groups`
+    groups.
+    """
 
     asked: Forecast
     state: float
@@ -97,7 +104,7 @@ class _Flow(NamedTuple):
     groups: int = 1
 
     def work(self, steps: StepForecast, size: int) -> Work:
-        """Add all evaluations. Numbers that stay in a cache are not slower to move than to use."""
+        """Add up all evaluations. Moving numbers that stay in the cache takes no extra time."""
         moved = size * self.together * (costs.COPIED * self.state + self.held)
         moved *= min(1.0, max(1 / 8, moved / CACHE))
         evaluations, asked = self.groups * steps.evaluations, self.asked.work
@@ -109,7 +116,9 @@ class _Flow(NamedTuple):
 
 
 def steps_of(stage: Flow, plan: Plan, model: Model, size: float, together: int = 1) -> StepForecast:
-    """Forecast a flow whose state has `size` numbers, of so many replicas that step together."""
+    """Forecast the steps of a flow with `size` numbers in its state, for replicas that step
+    together.
+    """
     precision = plan.document.precision
     found = costs.steps(
         stiffness(stage, plan, model),
@@ -126,8 +135,9 @@ def steps_of(stage: Flow, plan: Plan, model: Model, size: float, together: int =
 
 
 def stiffness(stage: Flow, plan: Plan, model: Model) -> float:
-    """Guess the largest eigenvalue of the NTK, times mu t: it is 0.4 N K(x, x), about, and K(x, x)
-    the mean square of an input for each layer with weights."""
+    """Estimate the largest eigenvalue of the NTK, times mu t: about 0.4 N K(x, x), where K(x, x) is
+    the mean square of an input times the number of layers with weights.
+    """
     assert plan.data is not None
     square = _square(plan) or 1.0
     weight = 1 if stage.reduction == "sum" else 1 / plan.data.train
@@ -136,14 +146,14 @@ def stiffness(stage: Flow, plan: Plan, model: Model) -> float:
 
 
 def _square(plan: Plan) -> float | None:
-    """Tell the mean square of an input, where it is known without reading the data."""
+    """Return the mean square of the inputs, if it is known without reading the data."""
     assert plan.document.data is not None
     assert plan.data is not None
     return plan.document.data.mean_square(plan.data.inputs)
 
 
 def _with_systems(found: Forecast, stage: Flow, plan: Plan, flow: _Flow) -> Forecast:
-    """Add what Kvaerno5 takes for each of the states that flow together."""
+    """Add the dense systems that Kvaerno5 solves for each of the states that flow together."""
     if stage.solver != "kvaerno5":
         return found
     systems = flow.together * plan.itemsize * costs.dense_numbers(flow.state, flow.held)
@@ -185,12 +195,12 @@ def _of_weights(stage: Flow, plan: Plan, model: Model) -> _Flow:
 
 
 def _is_small(state: float, plan: Plan) -> bool:
-    """Tell whether programs are compiled plainly, by the numbers of a step and their examples."""
+    """Tell whether the programs are small enough to be compiled without optimisation."""
     return 3 * state + _train(plan) * (plan.inputs + plan.outputs) <= LARGEST
 
 
 def _solved(stage: Flow, plan: Plan, model: Model) -> Forecast:
-    """Count an eigendecomposition; of an infinite network the covariance at each moment."""
+    """Count an eigendecomposition; for an infinite network also the covariance at each moment."""
     found, side, n = _of_kernel(stage, plan, model), _side(plan, model, stage), _train(plan)
     tested = _examples(plan) - n
     each = costs.CUBIC * side**3 + 2 * side * _examples(plan) * plan.outputs * stage.moment_count
@@ -215,7 +225,7 @@ def _of_functions(stage: Flow, plan: Plan, model: Model) -> _Flow:
 
 
 def _of_kernel(stage: Flow, plan: Plan, model: Model) -> Forecast:
-    """Count the fixed kernel of all examples with those of training."""
+    """Count the fixed kernel between all examples and the training examples."""
     pairs, size = (plan.outputs**2 if _is_full(stage, model) else 1), plan.itemsize
     n, rows = _train(plan), _examples(plan)
     memory = size * (4 * pairs * n * rows + 4 * rows * plan.inputs)
@@ -231,7 +241,7 @@ def _of_kernel(stage: Flow, plan: Plan, model: Model) -> Forecast:
 
 
 def _is_full(stage: Flow, model: Model) -> bool:
-    """Tell whether the kernel has entries for each pair of outputs."""
+    """Tell whether the kernel has an entry for each pair of outputs."""
     return model.is_finite and stage.kernel is None
 
 
@@ -240,7 +250,7 @@ def _side(plan: Plan, model: Model, stage: Flow) -> int:
 
 
 def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
-    """Count Theta, the sampled network with its state, and what the decoder computes."""
+    """Count Theta, the sampled network with its state, and the evaluations of the decoder."""
     network = Bottleneck.expect(model)
     n, rows, width, size = _train(plan), _examples(plan), stage.width, plan.itemsize
     d, depth = int(network.size), len(network.encoder.widths)
@@ -291,7 +301,7 @@ def _examples(plan: Plan) -> int:
 
 
 def _recorded(stage: Flow, plan: Plan) -> int:
-    """Count the examples whose NTK is recorded."""
+    """Count the examples for which the NTK is recorded."""
     if stage.entries is None:
         return _train(plan)
     return len({index for pair in stage.entries for index in pair})
@@ -303,7 +313,7 @@ def _pairs(stage: Flow, plan: Plan) -> int:
 
 
 def _kept(stage: Flow, plan: Plan) -> float:
-    """Count the bytes of what is recorded of all replicas, and kept until the end."""
+    """Count the bytes of the recordings of all replicas, which are kept until the end."""
     records = stage.entries is not None or "drift" in stage.record
     entries = stage.replicas * stage.moment_count * _pairs(stage, plan) if records else 0
     kernels = stage.moment_count * _train(plan) ** 2 if "kernel" in stage.record else 0

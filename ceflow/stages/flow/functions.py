@@ -1,4 +1,4 @@
-"""The engines whose state is the function itself, under a fixed kernel.
+"""The engines that evolve the function itself, under a fixed kernel.
 
 Loads JAX: imported only when a stage runs.
 """
@@ -31,8 +31,10 @@ TRAINING_ONLY = (
 
 
 class FixedKernel(NamedTuple):
-    """The NTK that drives a flow: of training examples, (n, n) or (n, n, outputs, outputs), and of
-    test with training examples; of an infinitely wide network the NNGP of the same."""
+    """The NTK that drives a flow: among training examples, (n, n) or (n, n, outputs, outputs), and
+    between test and training examples; for an infinitely wide network also the NNGP kernel of the
+    same.
+    """
 
     train: Float[np.ndarray, "n n ..."]
     test: Float[np.ndarray, "m n ..."]
@@ -45,7 +47,7 @@ def kernel(problem: FlowProblem) -> Recording:
 
 
 def closed_form(problem: FlowProblem) -> Recording:
-    """Solve for the functions, by one eigendecomposition a replica."""
+    """Solve for the functions exactly, with one eigendecomposition per replica."""
     return _each(problem, _solved)
 
 
@@ -91,7 +93,7 @@ def _stacked(state: Any) -> np.ndarray:
 
 
 def _of_one_output(kernel: Array) -> Array:
-    """Take the mean over outputs a of K^aa."""
+    """Return the mean over outputs a of K^aa."""
     if kernel.ndim == 2:
         return kernel
     return jnp.trace(kernel, axis1=2, axis2=3) / kernel.shape[-1]
@@ -130,8 +132,9 @@ def _outputs_at(
 def _uncertainty(
     problem: FlowProblem, constant: dynamics.ConstantKernel, fixed: FixedKernel
 ) -> Callable[[float], Arrays]:
-    """Make a function that gives, of an infinitely wide network under its own NTK, the covariance
-    of outputs on test examples at a time, and the root of the mean of its diagonal."""
+    """Return a function from a time to the covariance of the test outputs and the root mean square
+    of their standard deviations, for an infinitely wide network under its own NTK.
+    """
     if fixed.covariances is None:
         return lambda time: {}
     test = kernels.block_kernel(problem.job.model, "nngp")(problem.x[problem.train :])
@@ -148,7 +151,9 @@ def _uncertainty(
 
 
 def _start(problem: FlowProblem, index: int) -> Float[np.ndarray, "examples outputs"]:
-    """Compute F at time 0: of a network as drawn; in the limit its mean over initialisations, 0."""
+    """Compute F at time 0: of a sampled network, or in the limit its mean over
+    initialisations, 0.
+    """
     if not problem.job.model.is_finite:
         return np.zeros((len(problem.x), problem.outputs), problem.x.dtype)
     return np.asarray(_outputs(problem.network(index), problem.x))
@@ -160,7 +165,9 @@ def _outputs(module: Any, x: Float[ArrayLike, "n ..."]) -> Float[Array, "n outpu
 
 
 def _fixed_kernel(problem: FlowProblem, index: int) -> FixedKernel:
-    """Compute that of one replica: by the kernel stage that is named, in the limit, or as drawn."""
+    """Compute the kernel of one replica: that of the named kernel stage, the limit, or the sampled
+    network's.
+    """
     if problem.stage.kernel is not None:
         return _by_stage(problem, _kernel_job(problem, problem.stage.kernel))
     train, test = problem.x[: problem.train], problem.x[problem.train :]
@@ -177,8 +184,9 @@ def _fixed_kernel(problem: FlowProblem, index: int) -> FixedKernel:
 
 
 def _by_stage(problem: FlowProblem, job: Job) -> FixedKernel:
-    """Take what an earlier stage left; rows of test examples are computed anew, of the same
-    draws."""
+    """Load the kernel of an earlier stage; rows of test examples are computed from the
+    same draws.
+    """
     if len(problem.x) == problem.train:
         matrix = np.asarray(open_kernel(job, job.name)[:, :])
         return FixedKernel(matrix, matrix[:0])
@@ -191,7 +199,7 @@ def _by_stage(problem: FlowProblem, job: Job) -> FixedKernel:
 
 
 def _where_known(problem: FlowProblem) -> tuple[FlowProblem, tuple[str, ...]]:
-    """Leave test examples out where the kernel has none of their rows, with a warning."""
+    """Leave out the test examples, with a warning, if the kernel has no rows for them."""
     name, test = problem.stage.kernel, problem.dataset.test
     if name is None or not len(test.x):
         return problem, ()

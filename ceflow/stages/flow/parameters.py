@@ -1,4 +1,4 @@
-"""The engines whose state are weights: of the network, or of the network linearised in them.
+"""The engines that evolve weights: those of the network, or of its linearisation.
 
 Loads JAX: imported only when a stage runs.
 """
@@ -24,7 +24,7 @@ from ceflow.stages.kernel.compiled import kernel
 
 
 def parameters(problem: FlowProblem) -> Recording:
-    """Let the weights of all replicas flow, so many at a time as memory allows."""
+    """Integrate the weights of all replicas, in groups that fit in memory."""
     replicas, module = problem.stage.replicas, problem.network(0)
     x, y = (jnp.asarray(part) for part in (problem.x[: problem.train], problem.y))
     flow, start = dynamics.parameter_flow(module, x, y, problem.loss)
@@ -50,7 +50,7 @@ def _drawn(problem: FlowProblem, first: int, count: int) -> PyTree:
 def _group(
     problem: FlowProblem, flow: ParameterFlow, starts: PyTree, options: dict[str, Any]
 ) -> Recording:
-    """Let replicas flow together, stacked; one alone is not."""
+    """Integrate a group of replicas together, stacked; a single replica is not stacked."""
     several = problem.stage.replicas > 1
 
     def kernels(state: PyTree, examples: Int[np.ndarray, " k"]) -> np.ndarray:
@@ -85,7 +85,7 @@ def _group(
 
 
 def linearised(problem: FlowProblem) -> Recording:
-    """Let one replica after the other flow, linearised in its weights; compiled once."""
+    """Integrate one linearised replica after the other; compiled once."""
     replicas = problem.stage.replicas
     return joined([_linearised(problem, index) for index in range(replicas)], replicas)
 
@@ -122,7 +122,7 @@ def _stacked(parameters: PyTree, several: bool) -> PyTree:
 def _network_outputs(
     flow: ParameterFlow, parameters: PyTree, x: Float[ArrayLike, "n ..."], several: bool
 ) -> Float[Array, "replicas n outputs"]:
-    """Compute those of `several` networks, stacked, or of one."""
+    """Compute the outputs of one network, or of `several` stacked networks."""
     stacked = _stacked(parameters, several)
     return jax.vmap(lambda each: jax.vmap(flow.network(each))(x))(stacked)
 
@@ -131,7 +131,7 @@ def _network_outputs(
 def _network_kernels(
     flow: ParameterFlow, stacked: PyTree, points: Float[Array, "n ..."]
 ) -> Float[Array, "replicas n n"]:
-    """Compute the mean over outputs a of K^aa, of networks one after the other."""
+    """Compute the mean over outputs a of K^aa, for stacked networks one after the other."""
 
     def one(each: PyTree) -> Array:
         return empirical_ntk(flow.network(each), points, trace=True) / flow.targets.shape[1]
@@ -147,7 +147,7 @@ def _entry_derivatives(
     pairs: tuple[Any, Any],
     several: bool,
 ) -> Float[Array, "replicas 3 pairs"]:
-    """Compute the first three of entries of that kernel in time, at the start."""
+    """Compute the first three time derivatives of entries of that kernel, at the start."""
 
     def one(each: PyTree) -> Array:
         all_pairs = dynamics.ntk_derivatives(flow, each, points, 3, trace=True)
@@ -158,8 +158,9 @@ def _entry_derivatives(
 
 @program
 def _linearise(module: eqx.Module, x: Float[ArrayLike, "n ..."]) -> Linearised:
-    """Linearise a network; compiled once for networks of the same shapes, and so are the flows of
-    what it gives."""
+    """Linearise a network. Networks with the same shapes share the compiled programs, also those of
+    their flows.
+    """
     return Linearised(module, jnp.asarray(x))
 
 
@@ -170,5 +171,5 @@ def _linear_outputs(model: Linearised, delta: PyTree) -> Float[Array, "n outputs
 
 @jax.jit
 def _folded(key: Array, indices: Int[Array, " k"]) -> Array:
-    """Make the keys of replicas."""
+    """Derive the keys of replicas from one key."""
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, indices)

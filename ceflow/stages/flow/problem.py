@@ -1,4 +1,6 @@
-"""The problem that a flow stage solves, from which networks, and how it is integrated."""
+"""The problem that a flow stage solves: the networks it starts from, and how they are
+integrated.
+"""
 
 import math
 from collections.abc import Callable
@@ -23,23 +25,25 @@ if TYPE_CHECKING:
 RTOL = {"float32": 1e-4, "float64": 1e-6}
 
 SMOOTH = ("kernel", "linearised")
-"""Engines whose field has no kinks, whatever the network's activations."""
+"""Engines whose right-hand side is smooth, whatever the network's activations."""
 
 COPIES = 16
-"""Of a state, that its integration holds: a solver's stages, and what a step may go back to."""
+"""Copies of the state that the solver holds at once (its stages and the step it can reject to)."""
 
 OTHER = {"tsit5": "rkc", "kvaerno5": "rkc", "rkc": "tsit5"}
-"""The solver that is tried where one that was chosen fails."""
+"""Solver to try if an automatically chosen one fails."""
 
 
 def tolerances(stage: Flow, precision: str) -> dict[str, float]:
-    """Tell the tolerances of a step."""
+    """Return the relative and absolute tolerance of a step."""
     rtol = stage.rtol or RTOL[precision]
     return {"rtol": rtol, "atol": rtol / 1000 if stage.atol is None else stage.atol}
 
 
 def is_smooth(stage: Flow, model: Model) -> bool:
-    """Tell whether a flow goes through no kinks: an infinitely wide encoder's are in its kernel."""
+    """Tell whether the right-hand side has no kinks; the kernel of an infinitely wide encoder has
+    none.
+    """
     engine = stage.engine_of(model)
     if engine == "features":
         return not Bottleneck.expect(model).decoder.kinks
@@ -47,8 +51,8 @@ def is_smooth(stage: Flow, model: Model) -> bool:
 
 
 def group_size(size: float, replicas: int) -> int:
-    """Tell how many replicas flow at once, each of `size` bytes: groups of equal size, the last one
-    filled up, so that nothing is compiled twice.
+    """Return how many replicas of `size` bytes to integrate at once. All groups are equal, the last
+    one padded, so that only one program is compiled.
 
     >>> group_size(1e6, 400), group_size(1e9, 3)
     (67, 1)
@@ -58,7 +62,7 @@ def group_size(size: float, replicas: int) -> int:
 
 
 class Integration(NamedTuple):
-    """An integration, by which solver, and what is to be said of that."""
+    """The result of an integration, the solver used, and warnings."""
 
     trajectory: "Trajectory"
     solver: str
@@ -66,8 +70,7 @@ class Integration(NamedTuple):
 
 
 def integrate_by(run: "Callable[[str], Trajectory]", solver: str, *, chosen: bool) -> Integration:
-    """Integrate by a solver; by another where this one was `chosen` by itself, fails, and the other
-    does not."""
+    """Integrate with a solver. If it was `chosen` automatically and fails, try another one."""
     first = run(solver)
     if first.ending or not chosen:
         return Integration(first, solver)
@@ -81,8 +84,9 @@ def integrate_by(run: "Callable[[str], Trajectory]", solver: str, *, chosen: boo
 
 @dataclass(frozen=True)
 class FlowProblem:
-    """A job with its examples, at the document's precision. All of it is to be used within
-    `ceflow.stages.stage.precision`."""
+    """A job with its examples, at the document's precision. Use it only within
+    `ceflow.stages.stage.precision`.
+    """
 
     job: Job
     dataset: data.Dataset
@@ -110,7 +114,7 @@ class FlowProblem:
 
     @property
     def train(self) -> int:
-        """The number of training inputs in `x`."""
+        """Number of training inputs in `x`."""
         return len(self.dataset.train.x)
 
     @property
@@ -127,7 +131,7 @@ class FlowProblem:
 
     @property
     def seed(self) -> Seed:
-        """The seed that the networks are drawn from: of the first stage in a line of `start`."""
+        """Seed from which the networks are drawn: that of the first stage in a chain of `start`."""
         document, name, stage = self.job.plan.document, self.job.name, self.stage
         while stage.start is not None:
             name = stage.start
@@ -147,8 +151,9 @@ class FlowProblem:
         return np.asarray(kernel(module, self.x[: self.train], outputs=self.outputs))
 
     def solver(self, size: int, kernel: "Callable[[], np.ndarray]") -> str:
-        """Choose the solver: the one asked for; else by the NTK at the start, and the numbers in
-        the state."""
+        """Return the solver: the one set, or one chosen by the NTK at the start and the size of the
+        state.
+        """
         if self.stage.solver != "auto":
             return self.stage.solver
         import numpy as np
@@ -168,7 +173,7 @@ class FlowProblem:
         )
 
     def options(self, solver: str, part: int = 0, parts: int = 1) -> dict[str, Any]:
-        """Set the options of `dynamics.integrate`, for one of several parts of the replicas."""
+        """Return the options of `dynamics.integrate`, for one of several groups of replicas."""
 
         def tell(time: float) -> None:
             whole = self.stage.time
@@ -178,7 +183,7 @@ class FlowProblem:
         return {"solver": solver, **told, **self.tolerances}
 
     def stop(self, outputs: "Callable[[PyTree], Array]") -> "LossAbove | None":
-        """Tell what ends an integration whose state has these outputs on training examples."""
+        """Return the condition that ends an integration whose state has these training outputs."""
         if self.stage.stop is None:
             return None
         import jax.numpy as jnp
@@ -190,7 +195,7 @@ class FlowProblem:
     def integrate(
         self, run: "Callable[[dict[str, Any]], Trajectory]", options: dict[str, Any]
     ) -> Integration:
-        """Integrate under these options, by another solver where `auto` chose one that fails."""
+        """Integrate with these options, or with another solver if `auto` chose one that fails."""
         chosen = self.stage.solver == "auto"
         by = options["solver"]
         return integrate_by(lambda solver: run(options | {"solver": solver}), by, chosen=chosen)

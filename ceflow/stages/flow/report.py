@@ -28,7 +28,7 @@ FIGURES = {
 
 
 def describe(result: FlowResult) -> list[ReportBlock]:
-    """Say how it ended and its final values in a table; draw curves of its history."""
+    """Tabulate how the flow ended and its final values; draw curves of its history."""
     history, time = result.history, result.time
     at = time if isinstance(time, str) else format(time, ".4g")
     rows = [("flow", _how(result)), ("ended at mu t", f"{at} ({result.ended})")]

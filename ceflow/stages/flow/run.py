@@ -1,4 +1,4 @@
-"""The flow stage at work: its engine, then what is kept of what that recorded.
+"""Running the flow stage: its engine, then the results of the recording.
 
 Loads JAX: imported only when a stage runs.
 """
@@ -30,7 +30,7 @@ ENGINES = {
 
 
 def run(job: Job) -> FlowResult:
-    """Let the networks flow. What goes wrong on the way is no exception but a warning."""
+    """Run the flow. A failure of the solver is a warning, not an exception."""
     problem = FlowProblem(job, job.dataset())
     with precision(job.plan):
         recording = ENGINES[problem.engine](problem)
@@ -50,13 +50,13 @@ def run(job: Job) -> FlowResult:
 
 
 def _predictions(problem: FlowProblem, recording: Recording) -> Float[np.ndarray, "... n outputs"]:
-    """Take the outputs at the end; those of one network alone are not stacked."""
+    """Return the outputs at the end; those of a single network are not stacked."""
     outputs = recording.outputs if problem.stage.replicas > 1 else recording.outputs[0]
     return outputs.astype(problem.x.dtype)
 
 
 def _optional(problem: FlowProblem, recording: Recording) -> Values:
-    """Tell what only some flows have, by its field."""
+    """Return the fields that only some flows have."""
     fields = derivatives_of(recording)
     if problem.engine == "features":
         fields |= {"width": problem.stage.width, "sampling": problem.stage.sampling}
@@ -76,8 +76,9 @@ def _optional(problem: FlowProblem, recording: Recording) -> Values:
 def _distance(
     problem: FlowProblem, recording: Recording, theirs: Float[np.ndarray, "*replicas m outputs"]
 ) -> float | None:
-    """Measure how far the outputs are from those of the stage that drew the networks, relative in
-    Frobenius norm: the median over replicas."""
+    """Measure the distance of the outputs from those of the stage that drew the networks, relative
+    in Frobenius norm: the median over replicas.
+    """
     ours = _predictions(problem, recording).reshape(problem.stage.replicas, -1)
     theirs = theirs.reshape(problem.stage.replicas, -1)[:, : ours.shape[1]]
     return finite(np.median(dynamics.relative_drift(ours, theirs)))
@@ -92,11 +93,11 @@ def _trouble(problem: FlowProblem, ending: Ending, history: History) -> Iterator
 
 
 NAMES = {"float64": 'precision = "float64"'}
-"""Advice of `dynamics.Ending` in the language's words, where its own are others."""
+"""Advice of `dynamics.Ending`, reworded as keys of the document."""
 
 
 def advised(ending: Ending, time: float) -> str:
-    """Say of an integration through `time` that failed how far it came, why, and what to change."""
+    """Say how far a failed integration came, why it failed, and what to change."""
     advice = [NAMES.get(each, each) for each in ending.advice]
     said = f"the flow ended at mu t = {ending.time:g} of {time:g}"
     return f"{said}: {ending.message}; try {' or '.join(advice)}"

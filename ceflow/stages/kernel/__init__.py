@@ -1,7 +1,7 @@
-"""The `kernel` stage: a kernel matrix over the training inputs, and what follows from it.
+"""The `kernel` stage: a kernel matrix over the training inputs, and quantities computed from it.
 
-Of its `methods` some draw `networks`, with what is `compiled`; `measuring` compares what they give.
-`forecast`, `result` and `report` are as of any stage.
+`methods` compute the kernel, some by drawing `networks`, with functions in `compiled`; `measuring`
+computes distance, spectrum and alignment. `forecast`, `result` and `report` are as for any stage.
 """
 
 from ceflow.blocks import ReportBlock

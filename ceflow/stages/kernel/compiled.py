@@ -1,6 +1,6 @@
-"""The work of a kernel stage with JAX: imported only when a stage runs.
+"""The JAX functions of a kernel stage: imported only when a stage runs.
 
-Functions of their arguments alone, so that runs of one shape share what is compiled.
+They depend on their arguments alone, so that runs with the same shapes share compiled programs.
 """
 
 from typing import Any
@@ -19,7 +19,9 @@ from ceflow.spec import Mlp
 def kernel(
     module: Any, x1: ArrayLike, x2: ArrayLike | None = None, *, outputs: int | None = None
 ) -> Float[Array, "n m ..."]:
-    """Compute a network's kernel; with `outputs` its trace over them, divided by their number."""
+    """Compute a network's kernel; with `outputs` its trace over outputs, divided by their
+    number.
+    """
     ntk = kernels.empirical_ntk(module, x1, x2, trace=outputs is not None)
     return ntk if outputs is None else ntk / outputs
 
@@ -28,7 +30,9 @@ def kernel(
 def conditional_mean(
     member: Mlp, count: int, outputs: int, key: Array, x: Array
 ) -> Float[Array, "n n"]:
-    """Average over members, drawn one after the other: one's matrices are in memory."""
+    """Average over members, drawn one after the other, so that only one member's matrices are in
+    memory.
+    """
 
     def add(total: Array, key: Array) -> tuple[Array, None]:
         return total + kernels.conditional_ntk(member, x, outputs=outputs, key=key), None

@@ -1,4 +1,4 @@
-"""The forecast of a kernel stage."""
+"""Forecast of a kernel stage."""
 
 import math
 
@@ -53,7 +53,7 @@ def _loaded(cost: Demand) -> Work:
 
 
 def _in_tiles(stage: Kernel, plan: Plan, model: Model, whole: Forecast) -> Forecast:
-    """Count the work of half of the matrix, and the memory of a few of its tiles."""
+    """Count the work of half the matrix, and the memory of a few tiles."""
     assert plan.data is not None
     assert stage.tile is not None
     size, rows = plan.itemsize, plan.data.train
@@ -72,14 +72,15 @@ def _in_tiles(stage: Kernel, plan: Plan, model: Model, whole: Forecast) -> Forec
 
 
 def _of_targets(stage: Kernel, plan: Plan) -> float:
-    """Count copies of the targets, in float64: scaled or predicted, centred, times the kernel."""
+    """Count the float64 copies of the targets: scaled or predicted, centred, times the kernel."""
     learns = stage.alignment or stage.ridge is not None
     return 3 * 8 * _rows(stage, plan) * plan.outputs if learns else 0
 
 
 def _likely_draws(stage: Kernel, model: Model) -> float:
-    """Guess how many networks will be drawn until the standard error is as asked for, by the law of
-    the variance (CE eq. 9) with an alpha like most."""
+    """Estimate how many networks are drawn until the standard error is small enough, by the law of
+    the variance (CE eq. 9) with a typical alpha.
+    """
     if stage.error is None:
         return stage.most_draws
     variance = math.expm1(min(TYPICAL_ALPHA * model.fan_in_sum, 50))
@@ -87,7 +88,7 @@ def _likely_draws(stage: Kernel, model: Model) -> float:
 
 
 def _rows(stage: Kernel, plan: Plan) -> int:
-    """Count the examples a kernel is drawn on: a regression predicts from the same draw."""
+    """Count the examples on which a kernel is drawn; a regression also needs the test examples."""
     assert plan.data is not None
     return plan.data.train + (plan.data.test if stage.ridge is not None else 0)
 
@@ -105,6 +106,6 @@ def _disk(stage: Kernel, plan: Plan) -> float:
 
 
 def _largest(plan: Plan) -> str:
-    """Name what decides how large the matrix is."""
+    """Return the key that determines the size of the matrix."""
     assert plan.document.data is not None
     return f"data.{plan.document.data.count_key}"

@@ -1,4 +1,4 @@
-"""The measurements of a kernel: its distance, its spectrum, how it goes with the targets."""
+"""Measurements of a kernel: its distance, its spectrum, its alignment with the targets."""
 
 import math
 from typing import TYPE_CHECKING
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from ceflow.kernels import Matrix
 
 ROWS = 1024
-"""Test examples whose predictions are made at a time."""
+"""Number of test examples that are predicted at once."""
 
 
 def measure(job: Job, dataset: Dataset, computed: Computed) -> KernelResult:
-    """Measure what the stage asks for; what is undefined is None, and a warning says why."""
+    """Measure what the stage requests; undefined numbers are None, and a warning says why."""
     import numpy as np
 
     stage, kernel = job.stage, computed.kernel
@@ -66,7 +66,7 @@ def _trace(kernel: "Matrix") -> float:
 
 
 def _compared(job: Job, result: KernelResult, kernel: "Matrix") -> KernelResult:
-    """Name the reference, and measure the distance where draws did not."""
+    """Name the reference, and measure the distance unless the draws already did."""
     result = result.model_copy(update={"reference": job.stage.reference})
     if "distance" in result:
         return result
@@ -96,7 +96,7 @@ def _aligned(
 
 
 def _regression(job: Job, dataset: Dataset, computed: Computed) -> dict[str, float]:
-    """Fit the training targets, and measure the errors of what is predicted."""
+    """Fit the training targets, and measure the errors of the predictions."""
     import numpy as np
 
     kernel = computed.kernel
@@ -138,7 +138,7 @@ def _has_classes(job: Job) -> bool:
 
 
 def _profile(dataset: Dataset, computed: Computed) -> Profile:
-    """Take the kernel of the circle's middle point with all, by the angle between them."""
+    """Return the kernel between the circle's middle point and all points, by angle."""
     import numpy as np
 
     middle = len(dataset.train.x) // 2
@@ -153,7 +153,7 @@ def _profile(dataset: Dataset, computed: Computed) -> Profile:
 
 
 def _row(block: "Float[np.ndarray, '1 n ...']") -> list[float]:
-    """Read one row of numbers; of a kernel over all outputs, its mean over them."""
+    """Return one row of a kernel; for a kernel over all outputs, its mean over them."""
     import numpy as np
 
     mean = block if block.ndim == 2 else np.trace(block, axis1=2, axis2=3) / block.shape[-1]

@@ -1,4 +1,4 @@
-"""The kernel over the training examples, by the method asked for."""
+"""The kernel over the training examples, by the requested method."""
 
 import hashlib
 import math
@@ -24,12 +24,13 @@ DEAD = "the networks are too narrow, or all inputs 0"
 
 
 class Computed(NamedTuple):
-    """A kernel over the training examples, and what its method says of it."""
+    """A kernel over the training examples, and what its method reports."""
 
     kernel: "Matrix"
-    """(n, n) or (n, n, outputs, outputs), in memory or on disk."""
+    """Kernel of shape (n, n) or (n, n, outputs, outputs), in memory or on disk."""
     cross: "Callable[[slice], Float[np.ndarray, 'rows n ...']]"
-    """Gives the same kernel between some of the test examples and all training examples."""
+    """Function that computes the same kernel between a slice of the test examples and all training
+    examples."""
     about: MethodResult
 
 
@@ -39,19 +40,19 @@ def compute(job: Job, dataset: Dataset) -> Computed:
 
 
 def reference_of(job: Job) -> "Matrix | None":
-    """Open the kernel that the stage measures distances from, where it names one."""
+    """Open the reference kernel of the stage, or return None."""
     return job.stage.reference and open_kernel(job, job.stage.reference)
 
 
 def open_kernel(job: Job, name: str) -> "Matrix":
-    """Open the kernel that an earlier stage left, on disk where it is in tiles."""
+    """Open the kernel of an earlier stage; a tiled one stays on disk."""
     if Kernel.expect(job.plan.document.stages[name]).tile:
         return kernels.open(job.directory.array_path(name))
     return job.directory.read_array(name)
 
 
 def _analytic(job: Job, dataset: Dataset) -> Computed:
-    """Take the limit of infinite width."""
+    """Compute the limit of infinite width."""
     import numpy as np
 
     x, test = dataset.train.x, dataset.test.x
@@ -64,7 +65,7 @@ def _analytic(job: Job, dataset: Dataset) -> Computed:
 
 
 def _empirical(job: Job, dataset: Dataset) -> Computed:
-    """Draw independent networks, one at a time: keep the first one's kernel, compare all."""
+    """Draw independent networks, one at a time; keep the first one's kernel, compare all."""
     if job.stage.tile:
         return _of_one_network(job, dataset)
     import numpy as np
@@ -87,7 +88,9 @@ def _empirical(job: Job, dataset: Dataset) -> Computed:
 
 
 def _mean(job: Job, dataset: Dataset) -> Computed:
-    """Estimate the neural mean kernel; an ensemble's is its member's, a block's one group's."""
+    """Estimate the neural mean kernel. An ensemble has that of its member, a block that of one
+    group.
+    """
     small = replace(job, model=job.model.single)
     draw, train = drawer(small, _inputs(job, dataset)), len(dataset.train.x)
     stage, done = job.stage, iter(range(1, job.stage.most_draws + 1))
@@ -121,7 +124,7 @@ METHODS: dict[str, Callable[[Job, Dataset], Computed]] = {
 
 
 def _is_something(kernel: "Matrix") -> bool:
-    """Tell whether a kernel is not 0: from nothing there is no distance."""
+    """Tell whether a kernel is not all 0, so that relative distances from it are defined."""
     return any(block.any() for _, block in kernels.row_blocks(kernel))
 
 
@@ -134,7 +137,7 @@ def _of_one_network(job: Job, dataset: Dataset) -> Computed:
 
 
 def _tiled(job: Job, x: "np.ndarray", block: "Callable[[ArrayLike, ArrayLike], Array]") -> "Matrix":
-    """Compute a kernel on disk; tiles that an interrupted run has left are kept."""
+    """Compute a kernel on disk; tiles that an interrupted run has written are kept."""
     described = (job.name, job.stage, job.model, job.seed, job.plan.document.precision)
     return kernels.write_tiles(
         job.directory.array_path(job.name),
@@ -147,7 +150,9 @@ def _tiled(job: Job, x: "np.ndarray", block: "Callable[[ArrayLike, ArrayLike], A
 
 
 def _inputs(job: Job, dataset: Dataset) -> "np.ndarray":
-    """Give the training inputs; for a regression test inputs too, on which a draw is made then."""
+    """Return the training inputs; for a regression also the test inputs, which need the
+    same draw.
+    """
     import numpy as np
 
     if job.stage.ridge is None:
@@ -158,7 +163,9 @@ def _inputs(job: Job, dataset: Dataset) -> "np.ndarray":
 def _over_draws(
     average: "kernels.KernelAverage", distances: list[float], reference: "Matrix | None"
 ) -> MethodResult:
-    """Measure the spread, the mean distance from the reference, and the mean kernel's."""
+    """Measure the spread, the mean distance from the reference, and the distance of the mean
+    kernel.
+    """
     import numpy as np
 
     several = average.count > 1

@@ -1,4 +1,4 @@
-"""Kernels of networks that are drawn: from a key to a matrix."""
+"""Kernels of sampled networks: functions from a key to a matrix."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 WIDE = 512
-"""Below this width weights cost next to nothing."""
+"""Width below which drawing weights costs almost nothing."""
 
 
 def without_weights(stage: Kernel, plan: Plan, model: Model, examples: int) -> bool:
-    """Tell whether a kernel is drawn from its law without drawing weights.
+    """Tell whether to draw a kernel from its law, without drawing weights.
 
-    That takes one column of normal numbers for every example going up and for every output of
-    every example coming back, in place of as many columns as the layer below is wide.
+    That takes one column of normal numbers per example in the forward pass, and one per output and
+    example in the backward pass, in place of as many columns as the layer below has units.
     """
     if not model.is_dense:
         return False
@@ -30,8 +30,9 @@ def without_weights(stage: Kernel, plan: Plan, model: Model, examples: int) -> b
 
 
 def drawer(job: Job, x: "Float[np.ndarray, 'n ...']") -> "Callable[[Array], Array]":
-    """Make a function from a key to the kernel over `x` of a network drawn with it, compiled once a
-    shape."""
+    """Return a function from a key to the kernel over `x` of a network drawn with it. It is
+    compiled once per shape.
+    """
     import jax.numpy as jnp
 
     from ceflow.stages.kernel import compiled
@@ -45,8 +46,9 @@ def drawer(job: Job, x: "Float[np.ndarray, 'n ...']") -> "Callable[[Array], Arra
 
 
 def block_of_network(job: Job) -> "Callable[[ArrayLike, ArrayLike], Array]":
-    """Make a function from two batches of examples to the kernel of one network between them,
-    compiled once a shape."""
+    """Return a function from two batches of examples to the kernel of one network between them. It
+    is compiled once per shape.
+    """
     from ceflow.stages.kernel.compiled import kernel
 
     module = job.plan.module_of(job.model, job.seed.fold(0).jax())

@@ -15,11 +15,11 @@ TARGETS = {
     "train_accuracy": "regression: training accuracy",
     "test_accuracy": "regression: test accuracy",
 }
-"""Fields that say how a kernel goes with the targets, in the order shown."""
+"""Titles of the fields that relate the kernel to the targets, in the order shown."""
 
 
 def describe(result: KernelResult) -> list[ReportBlock]:
-    """Tell all numbers in a table; of a kernel over a circle, show one of its rows as a curve."""
+    """Tabulate all numbers; for a kernel over a circle, draw one of its rows as a curve."""
     rows = [*_matrix(result), *_distance(result), *_spectrum(result), *_rows(result, TARGETS)]
     blocks: list[ReportBlock] = [Table(("", ""), tuple(rows))]
     blocks += [Note(text, warning=True) for text in result.warnings]
@@ -27,7 +27,7 @@ def describe(result: KernelResult) -> list[ReportBlock]:
 
 
 def _rows(result: KernelResult, texts: Mapping[str, str]) -> list[Row]:
-    """Make a row of each of these fields that was asked for."""
+    """Make a row of each of these fields that was requested."""
     return [(text, defined(result[field])) for field, text in texts.items() if field in result]
 
 
@@ -62,7 +62,9 @@ def _spectrum(result: KernelResult) -> list[Row]:
 
 
 def _curve(result: KernelResult, profile: Profile) -> Curve:
-    """Draw the row of the middle point; of a mean, with two standard errors on either side."""
+    """Draw the row of the middle point; for a mean, with a band of two standard errors on either
+    side.
+    """
     angles = tuple(profile.angles)
     series = [Series(result.method, angles, tuple(profile.kernel))]
     if profile.stderr is not None:
@@ -74,7 +76,7 @@ def _curve(result: KernelResult, profile: Profile) -> Curve:
 
 
 def overview(results: dict[str, KernelResult]) -> list[ReportBlock]:
-    """Put networks that were drawn and measured against one reference side by side."""
+    """Compare networks that were measured against the same reference, side by side."""
     compared = {name: result for name, result in results.items() if "distance" in result}
     references = {result.reference for result in compared.values()}
     if len(compared) < 2 or len(references) > 1:

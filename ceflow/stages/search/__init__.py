@@ -1,6 +1,6 @@
 """The `search` stage: the optimally smooth and compact ensembles (CE Algorithm 2).
 
-`run` solves the `problem` and describes its `answers`; `forecast`, `result` and `report` are as of
+`run` solves the `problem` and describes its `answers`. `forecast`, `result` and `report` are as for
 any stage.
 """
 

@@ -1,4 +1,4 @@
-"""The networks that a search is about: as results, and as documents, which `ceflow run` takes."""
+"""The networks that a search reports, as results and as documents to run."""
 
 import math
 from typing import Any, TypeVar
@@ -31,15 +31,18 @@ AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
 
 def primal_members(optimum: Optimum, candidate: Candidate) -> int:
-    """Count whole members: the network's cost nearest to the baseline's, or within the budget."""
+    """Return the whole number of members whose cost is nearest to the baseline's, or within the
+    budget.
+    """
     if optimum.problem.limits:
         return whole_members(candidate.primal_multiplicity)
     return _nearest(optimum, candidate, 1.0)
 
 
 def dual_members(optimum: Optimum, candidate: Candidate) -> int:
-    """Count whole members: beside the real number, so that the variance is nearly the baseline's,
-    the network's cost nearest to the baseline's over the efficiency."""
+    """Return the whole number of members next to the real one, so that the variance is nearly the
+    baseline's, whose cost is nearest to the baseline's divided by the efficiency.
+    """
     return _nearest(optimum, candidate, candidate.efficiency, candidate.dual_multiplicity)
 
 
@@ -55,7 +58,9 @@ def _nearest(
 
 
 def oversized(optimum: Optimum) -> tuple[str, str] | None:
-    """Say what is wrong, and what to do, where an answer is larger than networks can be written."""
+    """Say what is wrong, and what to do, if an answer is larger than the largest allowed
+    network.
+    """
     narrow = "give the [model] smaller widths or fewer members"
     lower = "lower the budget" if optimum.problem.limits else narrow
     primal, dual = optimum.primal, optimum.dual
@@ -73,7 +78,7 @@ def oversized(optimum: Optimum) -> tuple[str, str] | None:
 
 
 def _network(kind: type[AnyNetwork], job: Job, model: Model, /, **fields: Any) -> AnyNetwork:
-    """Count a whole network."""
+    """Build the record of a network, with its counts."""
     root = job.plan.expand(model)
     return kind(
         widths=[int(width) for width in model.widths],
@@ -85,7 +90,7 @@ def _network(kind: type[AnyNetwork], job: Job, model: Model, /, **fields: Any) -
 
 
 def baseline(job: Job, optimum: Optimum) -> Baseline:
-    """Describe the network that is searched around."""
+    """Describe the network from which the search starts."""
     total, variance = job.model.fan_in_sum, optimum.problem.variance
     return _network(Baseline, job, job.model, fan_in_sum=total, efficiency=1.0, variance=variance)
 
@@ -103,7 +108,7 @@ def dual(job: Job, optimum: Optimum) -> Answer:
 
 
 def _answer(job: Job, optimum: Optimum, best: Candidate, exact: float, members: int) -> Answer:
-    """Describe the network at the best widths, of `exact` members on the curve."""
+    """Describe the network at the best widths, with `exact` members on the curve."""
     model, cost = job.model.with_members(best.widths, members), optimum.problem.costs.whole
     return _network(
         Answer,
@@ -118,7 +123,7 @@ def _answer(job: Job, optimum: Optimum, best: Candidate, exact: float, members: 
 
 
 def near(job: Job, optimum: Optimum, candidate: Candidate) -> NearOptimal:
-    """Describe a candidate of the near-optimal set, counted as the primal network."""
+    """Describe a candidate of the near-optimal set, with the costs of its primal."""
     objective, members = optimum.problem.primal_objective, primal_members(optimum, candidate)
     root = job.plan.expand(job.model.with_members(candidate.widths, members))
     return NearOptimal(
@@ -144,7 +149,7 @@ def point(candidate: Candidate) -> CurvePoint:
 
 
 def compared(job: Job, optimum: Optimum, name: str) -> Compared:
-    """Describe a network that the stage names, with its own cost and variance."""
+    """Describe a network listed in `compare`, with its own cost and variance."""
     members, given = read_network(name)
     layers = len(optimum.problem.baseline_widths)
     widths = given if len(given) == layers else given * layers
@@ -162,8 +167,9 @@ def compared(job: Job, optimum: Optimum, name: str) -> Compared:
 
 
 def file_of(job: Job, part: str) -> str:
-    """Name the file of an answer's document: `optimal.toml` or `optimal-dual.toml` of the first
-    search, while those of later ones carry the names of their stages."""
+    """Return the file name of an answer's document: `optimal.toml` or `optimal-dual.toml` for the
+    first search; those of later searches contain the name of the stage.
+    """
     first, *_ = (name for name, s in job.plan.document.stages.items() if type(s) is type(job.stage))
     if job.name != first:
         return f"optimal-{job.name}-{part}.toml"
@@ -171,7 +177,7 @@ def file_of(job: Job, part: str) -> str:
 
 
 def document_of(job: Job, part: str, model: Values) -> Document:
-    """Make a document of an answer's network, with the stages that acted on it."""
+    """Build a document of an answer's network, with the stages that acted on that answer."""
     given = job.plan.resolved()
     stages = _stages_of(given, f"{job.name}.{part}")
     tree = tree_of(given.replaced({"stages": {}}))
@@ -180,11 +186,12 @@ def document_of(job: Job, part: str, model: Values) -> Document:
 
 
 def _stages_of(document: Document, answer: str) -> dict[str, Stage]:
-    """Keep the stages that act on an answer, now on the [model], and references that stay true.
+    """Keep the stages that act on an answer, now on the [model], and the references that remain
+    valid.
 
-    Those are other such stages, and analytic kernels: they are the same for every width. Any other
-    reference is to something drawn or fitted for another network, and is left out, and so is a
-    stage that cannot be without it.
+    References to other such stages, and to analytic kernels, remain valid, since these are the same
+    for every width. Any other reference is to something drawn or fitted for another network; it is
+    dropped, and so is a stage that needs it.
     """
     kept: dict[str, Stage] = {}
     acting = {name for name, stage in document.stages.items() if stage.model == answer}

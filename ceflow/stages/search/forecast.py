@@ -1,4 +1,4 @@
-"""The forecast of a search stage, and near which networks it will end."""
+"""Forecast of a search stage, and an estimate of the networks that it will find."""
 
 import math
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from ceflow.variance.costs import TYPICAL_ALPHA
 
 
 def forecast(stage: Search, plan: Plan, model: Model) -> Forecast:
-    """Count the candidates of the curve, and the calls of networks that are timed."""
+    """Count the candidates of the curve, and the timed calls of networks."""
     memory, work = comparing(model, stage.using, free=stage.space == "free")
     if stage.timed and stage.latency is None:
         asked = timing(plan.root, WIDTHS + 3 + len(stage.compare), batch_of(plan))
@@ -37,7 +37,7 @@ def forecast(stage: Search, plan: Plan, model: Model) -> Forecast:
 
 
 def expect(stage: Search, plan: Plan, model: Model) -> dict[str, Model]:
-    """Guess the networks that the search will find, or near them: by the law, along the ratio."""
+    """Estimate the networks that the search will find, by the law and along the ratio."""
     costs = counts(plan, stage.cost)
     law = Exponential(stage.alpha or TYPICAL_ALPHA)
     try:
@@ -52,8 +52,9 @@ def expect(stage: Search, plan: Plan, model: Model) -> dict[str, Model]:
 
 
 def faults(name: str, stage: Search, plan: Plan, model: Model) -> Iterator[Fault]:
-    """Find what is wrong with a search's file of latencies, limits that no network is within, and
-    those that buy more than can be written."""
+    """Check the latency file, budgets too small for any network, and budgets whose answer overflows
+    a count.
+    """
     timed, smallest = None, model.with_members((1,) * len(model.widths), 1)
     least = {limit: limit.cost(smallest) for limit in limits_of(stage, plan, None)}
     if stage.latency is not None:
@@ -84,7 +85,7 @@ def faults(name: str, stage: Search, plan: Plan, model: Model) -> Iterator[Fault
 
 
 def _law(stage: Search) -> Law | None:
-    """Take the law of a member's variance, where it is known beforehand."""
+    """Return the law of a member's variance, if it is known before the run."""
     if stage.using == "exact":
         return search.Exact()
     return None if stage.alpha is None else Exponential(stage.alpha)
@@ -93,7 +94,9 @@ def _law(stage: Search) -> Law | None:
 def _oversized(
     stage: Search, plan: Plan, model: Model, law: Law, timed: Costs | None
 ) -> Iterator[Fault]:
-    """Find answers past the largest network, where the costs are known beforehand."""
+    """Report answers larger than the largest allowed network, if costs are known without
+    running.
+    """
     costs = timed if timed and stage.cost == "latency" else counts(plan, stage.cost)
     try:
         problem = problem_of(stage, plan, model, law, costs, timed)
@@ -108,13 +111,15 @@ def _oversized(
 
 
 def _most(problem: Problem) -> float:
-    """Count the members of width 1 that are bought, more than of any other."""
+    """Return the number of members of width 1 in an answer, which exceeds that of any
+    other width.
+    """
     smallest = problem.candidate((1,) * len(problem.baseline_widths))
     return max(smallest.share, smallest.primal_multiplicity)
 
 
 def _unmeasured(times: list[search.Time], model: Model) -> Iterator[Fault]:
-    """Find a baseline whose cost is not between those of the widths that were measured."""
+    """Find a baseline whose width is outside the range of the latency file."""
     low, high, width = times[0].width, times[-1].width, max(model.widths)
     if not low <= width <= high:
         message = f"the latencies are of widths {low} to {high}, and the baseline's is {width}"

@@ -1,5 +1,6 @@
-"""From a search stage to the problem that it asks to solve: how members vary, what networks cost,
-counted or timed, and the limits of a budget."""
+"""The problem that a search stage poses: how members vary, what networks cost (counted or timed),
+and the limits of a budget.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,22 +15,23 @@ from ceflow.stages.stage import Job, precision
 from ceflow.stages.variance import VarianceResult
 
 WIDTHS = 9
-"""Widths that are measured, from the narrowest to the widest candidate."""
+"""Number of widths to time, from the narrowest to the widest candidate."""
 EXAMPLES, WORK = 64, 10e9
-"""Examples of a batch, fewer where they would take more than so many FLOPs."""
+"""Examples in a timed batch, and its maximum FLOPs, which may reduce the number of examples."""
 
 
 def fit_of(job: Job) -> VarianceResult:
-    """Take what the variance stage found that the search refers to."""
+    """Return the result of the variance stage that the search refers to."""
     fit = job.results[job.stage.variance]
     assert isinstance(fit, VarianceResult), "the spec of a search refers to no other stage"
     return fit
 
 
 def law_of(job: Job) -> Law:
-    """Take the variance of a member by the law, in closed form, or as the variance stage measured.
+    """Return the variance of a member by the law, in closed form, or as the variance stage measured
+    it.
 
-    Raises `ValueError` where what that stage found is nothing to search by.
+    Raises `ValueError` if the result of that stage cannot be used.
     """
     stage = job.stage
     if stage.using == "exact":
@@ -46,12 +48,14 @@ def law_of(job: Job) -> Law:
 def problem_of(
     stage: Search, plan: Plan, model: Model, law: Law, costs: Costs, timed: Costs | None = None
 ) -> Problem:
-    """Pose a problem with the limits of the stage's budget: that of a latency with times only."""
+    """Build the problem, with the limits of the stage's budget; a limit on latency needs
+    `timed`.
+    """
     return Problem(model, law, costs, tuple(limits_of(stage, plan, timed)))
 
 
 def limits_of(stage: Search, plan: Plan, timed: Costs | None) -> Iterator[Limit]:
-    """Take the limits of the stage's budget: that of a latency with times only."""
+    """Yield the limits of the stage's budget; a limit on latency needs `timed`."""
     asked = stage.budget.model_dump(exclude_none=True) if stage.budget else {}
     flops = counts(plan, "flops").whole
     costs: dict[LimitName, Cost] = {
@@ -72,29 +76,31 @@ def solve(stage: Search, problem: Problem) -> Optimum:
 
 
 def counts(plan: Plan, kind: str) -> Costs:
-    """Count parameters or FLOPs."""
+    """Return the cost function that counts parameters or FLOPs."""
     return search.counted(plan.expand, "flops" if kind == "flops" else "parameters")
 
 
 def batch_of(plan: Plan) -> int:
-    """Count the examples in the batch that is timed."""
+    """Return the number of examples in the timed batch."""
     return max(1, min(EXAMPLES, int(WORK / plan.root.flops)))
 
 
 def latencies(job: Job, law: Law) -> tuple[Costs, Latencies] | None:
-    """Tell the seconds of a member by width, and what they are by; None where none are asked."""
+    """Return the seconds of a member by width, and the latencies they are based on; None if not
+    needed.
+    """
     if not job.stage.timed:
         return None
     return _measure(job, law) if job.stage.latency is None else _read(job)
 
 
 def times_of(plan: Plan, name: str) -> list[search.Time]:
-    """Read the file of latencies that a search names. Raises `SpecError` for a bad file."""
+    """Read the latency file of a search. Raises `SpecError` for a bad file."""
     return search.read_times(plan.path(name, "latency"))
 
 
 def costs_of(times: Sequence[search.Time]) -> Costs:
-    """Tell the seconds of a member by width."""
+    """Return the cost function that gives the seconds of a member by width."""
     return search.timed([t.width for t in times], [t.seconds / t.multiplicity for t in times])
 
 
@@ -108,7 +114,7 @@ def _read(job: Job) -> tuple[Costs, Latencies]:
 
 
 def _measure(job: Job, law: Law) -> tuple[Costs, Latencies]:
-    """Time networks of the baseline's FLOPs."""
+    """Time networks with the FLOPs of the baseline."""
     networks = _timed_networks(job, law)
     points = [
         Timed(
@@ -124,7 +130,9 @@ def _measure(job: Job, law: Law) -> tuple[Costs, Latencies]:
 
 
 def _timed_networks(job: Job, law: Law) -> list[Model]:
-    """Choose what is timed: the baseline, and candidates at its FLOPs, from 1 member up."""
+    """Choose the networks to time: the baseline, and candidates with its FLOPs, from 1
+    member up.
+    """
     costs = counts(job.plan, "flops")
     problem = Problem(job.model, law, costs)
     chosen = dict.fromkeys(each.widths for each in _spaced(search.optimise(problem).curve))
@@ -145,7 +153,7 @@ def _spaced(curve: tuple[Candidate, ...]) -> list[Candidate]:
 
 
 def time_networks(job: Job, networks: list[Model]) -> "list[search.Timing]":
-    """Time a batch forward through each network, in float32, as networks are served."""
+    """Time a forward pass of one batch through each network, in float32, as networks are served."""
     import jax
     import jax.numpy as jnp
     import numpy as np

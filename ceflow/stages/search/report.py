@@ -1,4 +1,4 @@
-"""The report of a search: the networks side by side, the near-optimal set, CE figure 3."""
+"""The report of a search: the networks compared, the near-optimal set, CE figure 3."""
 
 import math
 
@@ -16,13 +16,13 @@ from ceflow.stages.search.result import (
 )
 
 SHOWN = 9
-"""Near-optimal candidates in the table; results hold all."""
+"""Maximum number of near-optimal candidates in the table; the results hold all."""
 UNKNOWN = "unknown"
-"""In the place of a cost or variance beyond what was measured."""
+"""Text in place of a cost or variance outside the measured range."""
 
 
 def describe(result: SearchResult) -> list[ReportBlock]:
-    """Say which networks were found, what they cost, and how flat the optimum is."""
+    """Describe the networks found, their costs, and how flat the optimum is."""
     return [
         Note(_asked(result)),
         _networks(result),
@@ -50,7 +50,7 @@ def _asked(result: SearchResult) -> str:
 
 
 def _networks(result: SearchResult) -> Table:
-    """Tabulate the networks as they are emitted, in whole members."""
+    """Tabulate the networks with whole numbers of members."""
     columns = ("", "network", "parameters", "FLOPs", "ρ", "Var/E²")
     return Table(columns, tuple(_row(name, network) for name, network in result.shown))
 
@@ -69,7 +69,7 @@ def _row(name: str, network: Shown) -> tuple[Cell, ...]:
 
 
 def _beyond(result: SearchResult) -> list[Note]:
-    """Say which of the networks cost more than the budget allows, and what."""
+    """Name the networks that cost more than the budget allows, and the limits they exceed."""
     dear = []
     for part, network in result.shown:
         over = [
@@ -84,7 +84,7 @@ def _beyond(result: SearchResult) -> list[Note]:
 
 
 def _on_the_curve(result: SearchResult) -> Table:
-    """Tabulate the answers with the real numbers of members at which the theory has them."""
+    """Tabulate the answers with the real numbers of members of the theory."""
     answers = {
         "primal: optimally smooth": result.primal,
         "dual: optimally compact": result.dual,
@@ -122,7 +122,7 @@ def _near_optimal(result: SearchResult) -> list[ReportBlock]:
 
 
 def _thinned(points: list[NearOptimal]) -> list[NearOptimal]:
-    """Choose some of the points, evenly spaced, both ends and the best among them."""
+    """Choose some of the points, evenly spaced, including both ends and the best."""
     if len(points) <= SHOWN:
         return points
     last, best = len(points) - 1, min(points, key=lambda point: point.objective_ratio)
@@ -131,7 +131,9 @@ def _thinned(points: list[NearOptimal]) -> list[NearOptimal]:
 
 
 def _duality(duality: Duality, *, whole: bool) -> str:
-    """Say whether both problems end alike on the curve; whether the answer is of whole members."""
+    """Say whether both problems have the same solution on the curve; `whole`: the answer has whole
+    members.
+    """
     primal, dual = widths_text(duality.primal_widths), widths_text(duality.dual_widths)
     if duality.holds:
         said = "strong duality holds on the curve: both problems, solved apart, end at"
@@ -143,8 +145,7 @@ def _duality(duality: Duality, *, whole: bool) -> str:
 
 
 def _latencies(result: SearchResult) -> list[Table]:
-    """Tabulate the seconds of the networks shown, then of those between which costs were
-    interpolated."""
+    """Tabulate the seconds of the networks shown, then the latencies used for interpolation."""
     measured = result.latency
     if measured is None:
         return []
@@ -166,9 +167,10 @@ def _time(name: str, timed: Timed | Shown) -> tuple[Cell, ...]:
 
 
 def _figures(result: SearchResult) -> list[Curve]:
-    """Draw CE figure 3: the objectives over the largest width, and the optimum on each.
+    """Draw CE figure 3: the objectives over the largest width, and the optimum of each.
 
-    A budget is met by whole members, so that the best of them is the least of those."""
+    With a budget, the best is the minimum over whole numbers of members.
+    """
     held = "within the budget, in whole members" if result.budget else "at the baseline's cost"
 
     def drawn(variance: float, members: float) -> float:

@@ -1,4 +1,4 @@
-"""The search stage at work, and what may be wrong with an optimum."""
+"""Running the search stage, and warnings about its optimum."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,15 +21,15 @@ from ceflow.stages.search.result import Answer, Duality, Latencies, SearchResult
 from ceflow.stages.stage import Job, finite
 
 LEAST_ALPHA = 1e-6
-"""Where an interval of alpha ends that reaches 0: the optimum has a limit there."""
+"""Lower end of a confidence interval of alpha that would reach 0; the optimum has a limit there."""
 NOISY = 0.1
-"""Spread of a latency, relative, from which it is said."""
+"""Relative spread of a latency above which a warning is given."""
 GAP = 1e-9
-"""Below this a duality gap is rounding."""
+"""Duality gap below which it is rounding."""
 
 
 def run(job: Job) -> SearchResult:
-    """Find the optimal ensembles. Raises `ValueError` with a sentence where there are none."""
+    """Find the optimal ensembles. Raises `ValueError` with a sentence if there are none."""
     law = law_of(job)
     timed, latency = latencies(job, law) or (None, None)
     costs = timed if timed and job.stage.cost == "latency" else counts(job.plan, job.stage.cost)
@@ -47,7 +47,7 @@ def run(job: Job) -> SearchResult:
 
 
 def _result(job: Job, optimum: Optimum, latency: Latencies | None) -> SearchResult:
-    """Gather all but what is timed."""
+    """Build the result, without timings of the answers."""
     stage, law = job.stage, optimum.problem.law
     widths_interval, doubts = _widths_interval(job, optimum)
     return SearchResult(
@@ -76,8 +76,9 @@ def _result(job: Job, optimum: Optimum, latency: Latencies | None) -> SearchResu
 
 
 def _widths_interval(job: Job, optimum: Optimum) -> tuple[list[list[int]] | None, list[str]]:
-    """Find the primal's widths at both ends of the interval of a fitted alpha, where there is one;
-    a sentence says why they are undefined."""
+    """Find the primal's widths at both ends of the confidence interval of a fitted alpha, if there
+    is one. If they are undefined, a sentence says why.
+    """
     if job.stage.using != "law" or job.stage.variance is None:
         return None, []
     ends = fit_of(job).interval
@@ -92,8 +93,9 @@ def _widths_interval(job: Job, optimum: Optimum) -> tuple[list[list[int]] | None
 
 
 def _with_times(job: Job, result: SearchResult, timed: Costs) -> SearchResult:
-    """Add the seconds of every network that is shown; by them is the efficiency where they are the
-    cost."""
+    """Add the seconds of every network shown. If latency is the cost, the efficiency is computed
+    from them.
+    """
     shown = [network for _, network in result.shown]
     times = _times(job, shown, timed)
     shown = [each.model_copy(update=time) for each, time in zip(shown, times, strict=True)]
@@ -105,8 +107,9 @@ def _with_times(job: Job, result: SearchResult, timed: Costs) -> SearchResult:
 
 
 def _times(job: Job, shown: list[Shown], timed: Costs) -> list[Values]:
-    """Time the networks in turn, as a check on what was interpolated; of a file of latencies take
-    what that says, None where it does not reach."""
+    """Time the networks in turn, to check the interpolation; with a latency file look them up, None
+    outside its range.
+    """
     others = [job.model.with_members(tuple(n.widths), n.multiplicity) for n in shown[1:]]
     models = [job.model, *others]
     if job.stage.latency is not None:
@@ -116,7 +119,7 @@ def _times(job: Job, shown: list[Shown], timed: Costs) -> list[Values]:
 
 
 def _by_time(network: Shown, baseline: float | None) -> Shown:
-    """Put the efficiency by seconds in the place of that of the whole network."""
+    """Replace the efficiency of the whole network by that computed from the seconds."""
     own = network.seconds
     update: Values = {"efficiency": baseline / own if baseline and own else None}
     if isinstance(network, Answer):
@@ -138,7 +141,7 @@ def _warnings(job: Job, optimum: Optimum, latency: Latencies | None) -> Iterator
 
 
 def _inherited(job: Job) -> Iterator[str]:
-    """Pass on doubts about alpha, which are doubts about what follows from it."""
+    """Repeat the warnings about alpha, since they also apply to the search."""
     for text in fit_of(job).warnings if job.stage.variance else ():
         yield f"{job.stage.variance}: {text}"
 

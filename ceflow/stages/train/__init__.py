@@ -1,6 +1,6 @@
 """The `train` stage: gradient descent of an infinitely wide network with a bottleneck.
 
-`run` follows the `problem`; `forecast`, `result` and `report` are as of any stage.
+`run` solves the `problem`. `forecast`, `result` and `report` are as for any stage.
 """
 
 from ceflow.blocks import ReportBlock

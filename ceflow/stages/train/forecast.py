@@ -1,4 +1,4 @@
-"""The forecast of a train stage."""
+"""Forecast of a train stage."""
 
 from ceflow.bottlenecks.costs import CHUNK, Sampled, SimulationSizes
 from ceflow.compiler import Plan
@@ -6,11 +6,11 @@ from ceflow.spec import Bottleneck, Model, Train
 from ceflow.stages.stage import Forecast
 
 LOADING = 1.0
-"""Seconds to read the data, and to write arrays."""
+"""Seconds to read the data and to write arrays."""
 
 
 def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
-    """Count what the simulation holds and passes through, and the arrays that are written."""
+    """Count the memory and work of the simulation, and the arrays that are written."""
     sizes = _sizes(stage, plan, model)
     memory, work = sizes.demand()
     disk = sizes.itemsize * (sizes.examples * plan.outputs + sizes.embedding)
@@ -36,7 +36,7 @@ def _sizes(stage: Train, plan: Plan, model: Model) -> SimulationSizes:
 
 
 def _key(stage: Train, plan: Plan, sizes: SimulationSizes) -> str:
-    """Name what takes most, roughly."""
+    """Return the key that determines most of the memory, roughly."""
     sampled, outputs = sizes.sampled, plan.outputs
     assert plan.document.data is not None
     examples = f"data.{plan.document.data.count_key}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainProblem:
-    """A job with its examples. All of it is to be used within `ceflow.stages.stage.precision`."""
+    """A job with its examples. Use it only within `ceflow.stages.stage.precision`."""
 
     job: Job
     dataset: data.Dataset
@@ -35,7 +35,7 @@ class TrainProblem:
 
     @property
     def train(self) -> int:
-        """The number of training examples."""
+        """Number of training examples."""
         return len(self.dataset.train.x)
 
     @property
@@ -60,18 +60,18 @@ class TrainProblem:
 
     @property
     def shares(self) -> "Rates":
-        """The parts of encoder and decoder in the learning rate; the larger is 1."""
+        """Factors of the learning rate for encoder and decoder; the larger is 1."""
         encoder, decoder = self.stage.halves or (1.0, 1.0)
         return bottlenecks.Rates(encoder, decoder).times(1 / max(encoder, decoder))
 
     @cached_property
     def largest(self) -> float:
-        """The largest stable learning rate at the start."""
+        """Largest stable learning rate at the start."""
         return self.simulation.largest_rate(self.batches)
 
     @cached_property
     def rate(self) -> float:
-        """The learning rate: of two the larger. Where nothing can move any will do."""
+        """Learning rate; of two, the larger. If no output can change, any rate is stable."""
         given = self.stage.learning_rate
         if not isinstance(given, LearningRates):
             return given

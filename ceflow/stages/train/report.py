@@ -28,7 +28,7 @@ ENDED = {
 
 
 def describe(result: TrainResult) -> list[ReportBlock]:
-    """Say how it ended and its final values in a table; draw curves of its history."""
+    """Tabulate how the training ended and its final values; draw curves of its history."""
     history = result.history
     rows = [
         ("training", f"{result.engine}, width {number(result.width)}, {result.sampling}"),

@@ -1,4 +1,4 @@
-"""The train stage at work: all its steps, then what is kept of them.
+"""Running the train stage: all its steps, then the results.
 
 Loads JAX: imported only when a stage runs.
 """
@@ -18,11 +18,11 @@ from ceflow.stages.train.problem import TrainProblem
 from ceflow.stages.train.result import Rate, Rates, TrainResult
 
 FOLLOWED = 100
-"""The most training examples whose NTK is followed: the first."""
+"""Maximum number of training examples in the recorded NTK: the first ones."""
 
 
 def run(job: Job) -> TrainResult:
-    """Train. A rate that is too large is no exception but a warning."""
+    """Run the training. A learning rate that is too large gives a warning, not an exception."""
     problem = TrainProblem(job, job.dataset())
     with precision(job.plan):
         recorder = Recorder(problem)
@@ -47,15 +47,15 @@ def run(job: Job) -> TrainResult:
 
 
 class Recorder:
-    """A recorder that makes numbers of each moment, and keeps the arrays."""
+    """Computes the recorded numbers of each moment, and keeps the arrays."""
 
     outputs: Float[np.ndarray, "m outputs"]
-    """On all examples, at the last moment."""
+    """Outputs on all examples, at the last moment."""
 
     def __init__(self, problem: TrainProblem):
         self.problem = problem
         self.points: list[Float[np.ndarray, "m d"]] = []
-        """In the bottleneck, at each moment, where they are asked for."""
+        """Values in the bottleneck at each moment, if they are recorded."""
         self._kernel: Float[np.ndarray, "k k"] | None = None
 
     def __call__(self, step: int, state: State) -> Values:
@@ -70,7 +70,7 @@ class Recorder:
         return line | (self._drift(state) if "drift" in problem.stage.record else {})
 
     def _drift(self, state: State) -> Values:
-        """Measure how far the NTK of the first training examples is from where it was at first."""
+        """Measure how far the NTK of the first training examples is from its initial value."""
         examples = np.arange(min(FOLLOWED, self.problem.train))
         now = bottlenecks.composed_ntk(self.problem.simulation, state, examples)
         start = self._kernel = now if self._kernel is None else self._kernel
@@ -94,13 +94,13 @@ def _trained(problem: TrainProblem, recorder: Recorder) -> Training:
 
 
 def _is_low(problem: TrainProblem, line: Mapping[str, Any]) -> bool:
-    """Tell whether the training loss is as low as it is to be."""
+    """Tell whether the training loss has reached the `stop` value."""
     stop, loss = problem.stage.stop, line["train_loss"]
     return stop is not None and loss is not None and loss <= stop.train_loss
 
 
 def _in_parts(problem: TrainProblem, rate: float) -> Rate | Rates:
-    """Write a learning rate; where the halves have rates of their own, both."""
+    """Return a learning rate as a result; both rates if each half has its own."""
     if problem.stage.halves is None:
         return written(rate)
     both = problem.shares.times(rate)
@@ -121,7 +121,7 @@ def _warnings(problem: TrainProblem, training: Training) -> Iterator[str]:
 
 
 def _named(problem: TrainProblem, rate: float) -> str:
-    """Name a learning rate in a sentence; where the halves have rates of their own, both."""
+    """Write a learning rate in words; both rates if each half has its own."""
     if problem.stage.halves is None:
         return f"{rate:.3g}"
     both = problem.shares.times(rate)

@@ -1,7 +1,7 @@
 """The `variance` stage: moments of an NTK entry over widths, and alpha (CE Algorithm 1).
 
-`measuring` finds the moments and `fitting` alpha; `forecast`, `result` and `report` are as of any
-stage.
+`measuring` computes the moments, `fitting` the alpha. `forecast`, `result` and `report` are as for
+any stage.
 """
 
 from ceflow.blocks import ReportBlock

@@ -1,4 +1,4 @@
-"""Alpha from the points, and what the reader should know of it."""
+"""The fit of alpha to the points, and warnings about it."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,24 +13,25 @@ if TYPE_CHECKING:
     from ceflow.variance import Fit
 
 LAW_HOLDS = 0.1
-"""The largest relative residual of log(E[K^2]/E[K]^2) at which the law is said to hold."""
+"""Largest relative residual of log(E[K^2]/E[K]^2) at which the law is said to hold."""
 
 NOISE = 3
-"""Standard errors within which a residual is no sign against the law."""
+"""Number of standard errors within which a residual does not contradict the law."""
 
 HEAVY = 2.0
-"""E[K^2]/E[K]^2 from which on draws say too little of the tail: K varies by its mean and more."""
+"""E[K^2]/E[K]^2 above which draws say too little about the tail: the standard deviation of K
+exceeds its mean."""
 
 LEVERAGE = 0.5
-"""Share of alpha that one point may decide."""
+"""Largest fraction of alpha that one point may determine without a warning."""
 
 
 def fitted(
     stage: Variance, method: str, points: list[Point], lost: Sequence[str] = ()
 ) -> VarianceResult:
-    """Fit the law to the points; alpha is undefined where they give none.
+    """Fit the law to the points; alpha is None if they do not determine it.
 
-    `lost` are sentences on widths that were left out.
+    `lost` holds sentences about widths that were left out.
     """
     if not points:
         return _without_alpha(method, points, lost, "no width has moments to fit it to")
@@ -137,7 +138,7 @@ def _of_law(points: list[Point], fit: "Fit") -> Iterator[str]:
 
 
 def _log_error(point: Point) -> float:
-    """Compute the standard error of a point's logarithm, relative to it."""
+    """Return the relative standard error of the logarithm of a point's moment ratio."""
     log = math.log(point.moment_ratio)
     return point.moment_ratio_stderr / point.moment_ratio / log if log else math.inf
 

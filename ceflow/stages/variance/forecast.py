@@ -1,4 +1,4 @@
-"""The forecast of a `variance` stage."""
+"""Forecast of a `variance` stage."""
 
 from ceflow.compiler import Plan
 from ceflow.costs import Demand, Work, in_turn

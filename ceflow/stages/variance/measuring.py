@@ -1,4 +1,4 @@
-"""The moments of K at each width: which networks, at which inputs, by which method."""
+"""The moments of K at each width: choice of networks, inputs and method, and the measurement."""
 
 import math
 from collections.abc import Iterator
@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 
 
 def method_of(stage: Variance, model: Model) -> str:
-    """Choose the method that `auto` stands for."""
+    """Return the method, which `auto` chooses."""
     if stage.method != "auto":
         return stage.method
     return "monte-carlo" if stage.why_drawn(model) else "exact"
 
 
 def members_of(stage: Variance, model: Model) -> list[tuple[float, Member]]:
-    """List the networks to measure, by ratio; ratios that round to the same widths count once."""
+    """List the networks to measure with their ratios; ratios that round to the same widths count
+    once.
+    """
     ratios: dict[tuple[int, ...], float] = {}
     for ratio in sorted(stage.ratios):
         ratios.setdefault(model.ratio_widths(ratio), ratio)
@@ -31,7 +33,7 @@ def members_of(stage: Variance, model: Model) -> list[tuple[float, Member]]:
 
 
 def inputs_of(job: Job) -> "np.ndarray":
-    """Make the inputs x and x', the same for every width."""
+    """Return the inputs x and x', the same for every width."""
     size = job.model.member.inputs
     assert size is not None, "a plan knows the inputs"
     shape = size if isinstance(size, tuple) else (size,)
@@ -49,9 +51,9 @@ def _examples(job: Job) -> "np.ndarray":
 
 
 def measure(job: Job, method: str, ratio: float, member: Member, x: "np.ndarray") -> Point:
-    """Measure E[K] and the moment ratio of one network, with its standard error where K is drawn.
+    """Measure E[K] and the moment ratio of one network, with its standard error if K is drawn.
 
-    Raises `ValueError` where they are undefined.
+    Raises `ValueError` if they are undefined.
     """
     try:
         mean, moment_ratio, stderr, draws = _moments(job, method, member, x)
@@ -73,7 +75,7 @@ def measure(job: Job, method: str, ratio: float, member: Member, x: "np.ndarray"
 def _moments(
     job: Job, method: str, member: Member, x: "np.ndarray"
 ) -> tuple[float, float, float, int]:
-    """Measure the mean, the moment ratio, its standard error and the draws that they are of."""
+    """Return the mean, the moment ratio, its standard error, and the number of draws."""
     if method == "exact":
         moments = variance.exact_moments(member, x[0])
         return moments.mean, moments.ratio, 0.0, 0

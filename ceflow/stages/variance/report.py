@@ -10,7 +10,7 @@ SUM = "S = Σ 1/fan-in"
 
 
 def describe(result: VarianceResult) -> list[ReportBlock]:
-    """Say what alpha is, what it was fitted to, and how well the law holds."""
+    """Describe alpha, the points it was fitted to, and how well the law holds."""
     points, alpha = result.points, result.alpha
     text = "alpha is undefined" if alpha is None else f"alpha = {alpha:.4f}"
     if result.interval:

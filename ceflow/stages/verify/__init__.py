@@ -1,6 +1,6 @@
-"""The `verify` stage: claims of the papers, each with a number and a verdict.
+"""The `verify` stage: tests of claims of the papers, each with a number and a verdict.
 
-`run`, `forecast`, `result` and `report` are as of any stage.
+`run`, `forecast`, `result` and `report` are as for any stage.
 """
 
 from ceflow.blocks import ReportBlock

@@ -1,4 +1,4 @@
-"""The forecast of a verify stage: memory of all claims together, work one after the other."""
+"""Forecast of a verify stage: the largest memory of any claim, and the work of all in sequence."""
 
 from ceflow.claims.costs import COSTS
 from ceflow.compiler import Plan
@@ -10,11 +10,11 @@ LOADING = 0.5
 """Seconds to load NumPy and SciPy, and to write histories."""
 
 PROGRAM = 5.5e6
-"""Bytes that a small function's worth of compiling leaves in memory."""
+"""Bytes that remain in memory per unit of compilation (a small function)."""
 
 
 def forecast(stage: Verify, plan: Plan, model: Model) -> Forecast:
-    """Count the networks at the stage's width, or ensembles of 8 times as many members."""
+    """Count the networks at the stage's width, or ensembles with up to 8 times the members."""
     costs = [COSTS[claim](stage, plan, model) for claim in stage.claims]
     size, compilations = plan.itemsize, sum(each.compilations for each in costs)
     work = Work(
@@ -29,13 +29,14 @@ def forecast(stage: Verify, plan: Plan, model: Model) -> Forecast:
 
 
 def _held(stage: Verify, plan: Plan, model: Model) -> float:
-    """Count what the claim holds that holds most."""
+    """Return the numbers held by the claim that needs most."""
     return max(COSTS[claim](stage, plan, model).held for claim in stage.claims)
 
 
 def _key(stage: Verify, plan: Plan, model: Model) -> str:
-    """Name the key at whose default least would be held; of an ensemble that, or half the widths of
-    a member."""
+    """Return the key whose reduction to its default saves most memory; for an ensemble, halving the
+    widths of a member is tried too.
+    """
     tried: dict[str, tuple[Verify, Model]] = {}
     for key in ("width", "draws", "points", "steps"):
         usual = min(getattr(stage, key), Verify.model_fields[key].default)

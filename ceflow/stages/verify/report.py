@@ -12,7 +12,7 @@ COLUMNS = ("claim", "of", "found", "expected", "tolerance", "verdict")
 
 
 def describe(result: VerifyResult) -> list[ReportBlock]:
-    """Tell each number in a row; show curves over steps, and over pairs of points."""
+    """Tabulate each number in a row; draw curves over steps, and over pairs of points."""
     claims, history = result.claims, result.history
     rows = tuple(row for name, claim in claims.items() for row in _rows(name, claim))
     curves = [*_deviations(claims), *(_residuals(history) if isinstance(history, History) else ())]
@@ -34,7 +34,7 @@ def _cell(value: float | None) -> Cell:
 
 
 def _deviations(claims: dict[str, ClaimResult]) -> Iterator[Curve]:
-    """Draw BN figure 11: of each covariance, pair by pair."""
+    """Draw BN figure 11: the deviations of each covariance, pair by pair."""
     for name, claim in claims.items():
         if claim.deviations is not None:
             drawn = tuple(
@@ -46,12 +46,12 @@ def _deviations(claims: dict[str, ClaimResult]) -> Iterator[Curve]:
 
 
 def _drawable(value: float | None) -> float:
-    """Make no point of what is not finite."""
+    """Return a number for a drawing: NaN if it is not finite."""
     return math.nan if value is None else value
 
 
 def _residuals(history: History) -> Iterator[Curve]:
-    """Draw BN figures 12 to 14: by step, of each claim that has them."""
+    """Draw BN figures 12 to 14: the residuals over steps, for each claim that has them."""
     for name in dict.fromkeys(history.columns["claim"]):
         lines = [line for line in history.lines() if line.pop("claim") == name]
         own = History.of_lines(lines)

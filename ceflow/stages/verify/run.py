@@ -1,4 +1,4 @@
-"""The verify stage at work: one claim after the other, and what is kept of each."""
+"""Running the verify stage: one claim after the other, and the results of each."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from ceflow.stages.verify.result import ClaimResult, PartResult, VerifyResult
 UNDEFINED = "it compares with a number that is 0 or infinite; take more points, draws or units"
 
 UNDECIDED = ClaimResult(value=None, expected=None, tolerance=None, holds=None, part=None, parts=[])
-"""Of a claim whose numbers are undefined, as of dead networks."""
+"""Result of a claim whose numbers are undefined, such as those of dead networks."""
 
 
 def run(job: Job) -> VerifyResult:
-    """Put the claims to the test; one that cannot be decided does not take the others with it."""
+    """Test the claims; one that cannot be decided does not affect the others."""
     verdicts, undecided = {}, []
     with precision(job.plan):
         for index, name in enumerate(job.stage.claims):
@@ -40,7 +40,7 @@ def run(job: Job) -> VerifyResult:
 
 
 def _trial(job: Job, index: int) -> claims.Trial:
-    """Make the trial of the claim of this number; each has a random stream of its own."""
+    """Build the trial of the claim with this index; each claim has its own random stream."""
     stage: Verify = job.stage
     count = len(stage.claims)
 
@@ -59,7 +59,7 @@ def _trial(job: Job, index: int) -> claims.Trial:
 
 
 def _claim(verdict: claims.Verdict) -> ClaimResult:
-    """Keep the numbers of all parts; those of the worst are the claim's."""
+    """Return the numbers of all parts; the claim's own are those of the worst part."""
     return ClaimResult(
         **_numbers(verdict.parts[verdict.worst]),
         part=verdict.worst,
@@ -78,7 +78,7 @@ def _numbers(part: claims.Part) -> Values:
 
 
 def _plain(values: Any) -> Any:
-    """Put None for numbers that are not finite, at any depth."""
+    """Replace numbers that are not finite by None, at any depth."""
     if isinstance(values, dict):
         return {key: _plain(each) for key, each in values.items()}
     if isinstance(values, list | tuple):
