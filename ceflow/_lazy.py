@@ -1,4 +1,4 @@
-"""Names that load their module on first use: JAX costs nothing until something is computed."""
+"""Names that import their module on first use, so that JAX is not loaded before it is needed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -8,8 +8,9 @@ from typing import Any
 def lazy(
     package: str, names: Mapping[str, tuple[str, ...]], packages: Sequence[str] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Make a module's `__getattr__` and `__dir__` (PEP 562), from the names that each module holds
-    and from the packages below it that are loaded when they are named."""
+    """Return `__getattr__` and `__dir__` for a package (PEP 562). `names` gives the names of each
+    module, `packages` the subpackages to import when they are named.
+    """
     homes = {name: module for module, held in names.items() for name in held}
 
     def attribute(name: str) -> Any:

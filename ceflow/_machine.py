@@ -3,12 +3,12 @@
 import os
 
 MEMORY = 2**30
-"""Bytes that what can be kept or made again as needed may take, unless a caller says otherwise:
-factors of a kernel, the rows of Theta, replicas that are followed together."""
+"""Default limit in bytes for data that can be kept or recomputed: factors of a kernel, the rows of
+Theta, replicas that are integrated together."""
 
 
 def memory() -> float:
-    """Count bytes of physical memory; infinite where the system does not say."""
+    """Return the bytes of physical memory; infinite if the system does not tell."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError, OSError):

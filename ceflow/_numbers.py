@@ -1,16 +1,16 @@
-"""Arrays that hold numbers, and generators that draw them; what looks at them loads no JAX."""
+"""Checks of arrays and random generators. Does not load JAX."""
 
 import re
 from typing import Any
 
 NUMBERS = re.compile(r"bool|b?float\d|u?int\d")
-"""The names of types of real numbers, bfloat16, which NumPy itself has not, among them."""
+"""Pattern of the names of real dtypes, including bfloat16, which NumPy itself lacks."""
 
 
 def numbers(x: Any) -> Any:
-    """Take an array as it is, or make what is no array yet one of NumPy's.
+    """Return an array as it is, and anything else as a NumPy array.
 
-    Raises `ValueError` where it does not hold real numbers, has a mask, or more digits than
+    Raises `ValueError` if it does not hold real numbers, has a mask, or has more precision than
     float64.
 
     >>> numbers([[1.0], [2.0]]).shape
@@ -44,7 +44,7 @@ def numbers(x: Any) -> Any:
 
 
 def require_generator(random: object) -> None:
-    """Raise `ValueError` for what is no generator of NumPy's."""
+    """Raise `ValueError` unless `random` is a NumPy generator."""
     import numpy as np
 
     if not isinstance(random, np.random.Generator):

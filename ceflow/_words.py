@@ -1,10 +1,10 @@
-"""Words that stand for a choice, as Python gives them to the library."""
+"""Checks of words that name a choice."""
 
 from collections.abc import Iterable
 
 
 def one_of(name: str, word: object, known: Iterable[str]) -> None:
-    """Raise `ValueError` for a word that is none of those known; it calls the word `name`.
+    """Raise `ValueError` if `word` is not in `known`; `what` describes the choice in the message.
 
     >>> one_of("reduction", "max", ("sum", "mean"))
     Traceback (most recent call last):

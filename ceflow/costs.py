@@ -1,33 +1,33 @@
-"""The units in which algorithms say what they ask of a machine, each in a `costs` module beside."""
+"""The units in which the `costs` modules count what algorithms need."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 
 class Work(NamedTuple):
-    """The work to do, in units that a machine's rates turn into seconds."""
+    """Work to do, in units that a machine's rates convert to seconds."""
 
     flops: float = 0.0
-    """Floating-point operations in matrix products."""
+    """Floating-point operations of matrix products."""
     traffic: float = 0.0
-    """Bytes moved by elementwise work."""
+    """Bytes moved by elementwise operations."""
     normals: float = 0.0
     """Normal random numbers drawn."""
     compilations: float = 0.0
-    """Small functions' worth of compiling; above 0 JAX is loaded."""
+    """Compilation, in units of a small function; above 0, JAX is loaded."""
     seconds: float = 0.0
-    """All else: plain Python, reading files, loading libraries."""
+    """Seconds of everything else: plain Python, reading files, loading libraries."""
 
 
 class Demand(NamedTuple):
-    """The bytes of memory and the work that an algorithm asks for."""
+    """The bytes of memory and the work that an algorithm needs."""
 
     memory: float = 0.0
     work: Work = Work()
 
 
 def in_turn(demands: Iterable[Demand]) -> Demand:
-    """Add what is done one after the other: all the work, and the most memory of any.
+    """Combine steps done one after the other: the sum of the work, and the maximum of the memory.
 
     >>> in_turn([Demand(5.0, Work(flops=1.0)), Demand(2.0, Work(flops=3.0))]).work.flops
     4.0

@@ -1,4 +1,4 @@
-"""The events told while work is under way. Lower layers tell an observer; only the cli prints."""
+"""Events during a run. Lower layers send them to an observer; only the cli prints."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage begins; `index` counts from 1."""
+    """A stage starts; `index` counts from 1."""
 
     stage: str
     kind: str
@@ -16,7 +16,7 @@ class StageStarted:
 
 @dataclass(frozen=True)
 class Progress:
-    """A stage has done so many of its steps, or so much of what `unit` measures."""
+    """A stage has done this part of its work, measured in `unit`."""
 
     stage: str
     done: float
@@ -26,7 +26,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class StageFinished:
-    """A stage is done; `seconds` is None where an earlier run had done it."""
+    """A stage is done; `seconds` is None if an earlier run did it."""
 
     stage: str
     seconds: float | None
@@ -34,7 +34,7 @@ class StageFinished:
 
 @dataclass(frozen=True)
 class StageFailed:
-    """A stage could not be done, and why."""
+    """A stage failed; `why` is the reason."""
 
     stage: str
     why: str
@@ -42,7 +42,7 @@ class StageFailed:
 
 @dataclass(frozen=True)
 class StageSkipped:
-    """A stage is not done, because one that it refers to is not."""
+    """A stage is skipped, because a stage that it refers to is not done."""
 
     stage: str
     why: str
@@ -50,14 +50,16 @@ class StageSkipped:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something to be said of a stage, or of a whole run: then `stage` is empty."""
+    """A note on a stage, or on the whole run if `stage` is empty."""
 
     stage: str
     text: str
 
 
 class InaccurateKernelWarning(UserWarning):
-    """A kernel may be off by more than 1 %: with the results where a stage is under way."""
+    """A kernel may be wrong by more than 1 %; in a run, it is added to the warnings of
+    the results.
+    """
 
 
 Event = StageStarted | Progress | StageFinished | StageFailed | StageSkipped | Notice
@@ -65,4 +67,4 @@ Observer = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """Observe nothing."""
+    """Do nothing."""

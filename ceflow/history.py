@@ -1,4 +1,4 @@
-"""The numbers that are recorded along time or along steps."""
+"""Quantities recorded over time or over steps."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from jaxtyping import Shaped
 
 ABSENT: Any = object()
-"""In the place of what a line does not have."""
+"""Placeholder for what a line lacks."""
 
 
 @dataclass(frozen=True)
 class History:
     """Columns of numbers over moments; the first is the axis, such as `time` or `step`.
 
-    A column is read as an array, NaN where there is no number, and one of names as text, empty
-    where there is none; a line has all that is known of one moment. Times are in units of the
-    learning rate (mu t).
+    A column of numbers is read as an array, with NaN for missing numbers; a column of names as
+    text, with '' for missing ones. A line has everything known of one moment. Times are in units of
+    one over the learning rate (mu t).
 
     >>> history = History.of_lines([{"time": 0.0, "loss": 2.0}, {"time": 1.0, "loss": None}])
     >>> history.axis, len(history), history["loss"], history.last
@@ -27,12 +27,12 @@ class History:
     """
 
     columns: Mapping[str, tuple[Any, ...]]
-    """Numbers; `"inf"`; None where one is undefined or was not finite; of some things lists
-    or arrays; or names."""
+    """Numbers; `"inf"`; None for numbers that are undefined or not finite; lists or arrays; or
+    names."""
 
     @classmethod
     def of_lines(cls, lines: Sequence[Mapping[str, Any]]) -> "History":
-        """Make a history of lines; of what a line does not have there is no number."""
+        """Build a history from lines; what a line lacks is missing in its column."""
         keys = dict.fromkeys(key for line in lines for key in line)
         return cls({key: tuple(line.get(key, ABSENT) for line in lines) for key in keys})
 
@@ -55,11 +55,11 @@ class History:
 
     @property
     def last(self) -> dict[str, Any]:
-        """All that is known of the last moment."""
+        """Everything known of the last moment."""
         return list(self.lines())[-1]
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """Tell the moments one after the other."""
+        """Yield the moments one after the other."""
         for values in zip(*self.columns.values(), strict=True):
             line = zip(self.columns, values, strict=True)
             yield {key: value for key, value in line if value is not ABSENT}
@@ -74,12 +74,12 @@ class History:
         return [pair for pair in both if all(isinstance(each, int | float) for each in pair)]
 
     def dumps(self) -> str:
-        """Write a line of JSON for each moment."""
+        """Write one line of JSON per moment."""
         return "".join(json.dumps(line, allow_nan=False) + "\n" for line in self.lines())
 
 
 def _numbers(value: Any) -> Any:
-    """Make numbers of what a column has at one moment, NaN where there is none."""
+    """Convert the entries of a column to numbers, with NaN for missing ones."""
     import numpy as np
 
     if value is None or value is ABSENT:

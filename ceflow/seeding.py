@@ -1,4 +1,6 @@
-"""One seed a document; every stage, member and chunk folds its own name or index into it."""
+"""Random streams: each document has one seed; every stage, member and chunk folds its name or index
+into it.
+"""
 
 import operator
 from collections.abc import Iterator
@@ -16,14 +18,15 @@ MOST = 2**63 - 1
 """The largest seed, as in a document."""
 
 GENERATOR = "threefry2x32"
-"""The generator that JAX's keys are of, whatever the environment makes the default."""
+"""JAX's generator for all keys, whatever the environment's default."""
 
 
 @contextmanager
 def partitionable() -> Iterator[None]:
-    """Use JAX's own layout of the generator's numbers, in the block only: the other gives others.
+    """Use JAX's partitionable layout of random numbers in the block, since the other layout gives
+    other numbers.
 
-    Also a decorator, of functions that draw from a seed.
+    It can also decorate functions that draw from a seed.
     """
     import jax
 
@@ -33,11 +36,11 @@ def partitionable() -> Iterator[None]:
 
 @contextmanager
 def pinned() -> Iterator[None]:
-    """Pin the settings of JAX that numbers hang on, as ceflow chooses, for the block only.
+    """Set the JAX settings that affect numbers to ceflow's choices, within the block.
 
-    Beside the generator's layout: products in the full precision of their type (GPUs have a shorter
-    one by default), NumPy's promotion of types and of axes, and NaN as a number that is looked at,
-    not as an exception. An environment that sets them otherwise changes nothing within.
+    They are the layout of random numbers, products in the full precision of their type (GPUs
+    default to less), NumPy's promotion of dtypes and of axes, and NaN without exceptions. Settings
+    from the environment have no effect inside.
     """
     import jax
 
@@ -55,7 +58,7 @@ def pinned() -> Iterator[None]:
 class Seed:
     """A node in the tree of random streams that grows from a document's seed.
 
-    Streams of different paths are independent, so adding a stage never changes another's numbers.
+    Streams with different paths are independent, so adding a stage never changes another's numbers.
 
     >>> seed = Seed(0).fold("alpha").fold(3)
     >>> bool(seed.numpy().integers(100) == seed.numpy().integers(100))
@@ -79,19 +82,19 @@ class Seed:
         object.__setattr__(self, "root", root)
 
     def fold(self, step: str | int) -> "Seed":
-        """Derive the stream for one name or index below this one."""
+        """Return the stream of a name or index below this one."""
         return Seed(
             self.root, (*self.path, crc32(step.encode()) if isinstance(step, str) else step)
         )
 
     def numpy(self) -> "np.random.Generator":
-        """Make a NumPy generator for this stream."""
+        """Return a NumPy generator for this stream."""
         import numpy as np
 
         return np.random.default_rng(np.random.SeedSequence(self.root, spawn_key=self.path))
 
     def jax(self) -> "jax.Array":
-        """Make a JAX key for this stream, of the generator `GENERATOR`."""
+        """Return a JAX key for this stream, of the generator `GENERATOR`."""
         import jax
         import jax.numpy as jnp
 

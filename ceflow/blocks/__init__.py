@@ -1,7 +1,8 @@
-"""What there is to show, as `content`, and how figures and pages draw it.
+"""Content of reports, and how figures and web pages draw it.
 
-A stage describes itself by blocks: sentences, tables, curves and heatmaps. `svg` and `html` draw
-them, with what `placing` puts on axes; the terminal has its own way, in `ceflow.report`.
+A stage describes its result by blocks (`content`): sentences, tables, curves and heatmaps. `svg`
+and `html` draw them, `placing` prepares points and texts for drawing; `ceflow.report` draws them in
+the terminal.
 """
 
 from ceflow.blocks.content import (

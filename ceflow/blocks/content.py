@@ -1,4 +1,4 @@
-"""The content that a stage has to show: the report decides how a terminal or a figure draws it."""
+"""The content of a report: what a stage shows. The report decides how to draw it."""
 
 import math
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ Cell = str | int | float
 
 
 UNDEFINED = "undefined"
-"""In the place of a number that there is none of; a warning says why."""
+"""Text in place of an undefined number; a warning says why it is undefined."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """A sentence; a warning stands out."""
+    """A sentence; warnings are highlighted."""
 
     text: str
     warning: bool = False
@@ -22,7 +22,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under column heads; numbers are shown to four digits."""
+    """Rows below column heads; numbers are shown with four digits."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -30,7 +30,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Series:
-    """Points of a curve: joined (`line`), or single (`points`)."""
+    """Points of a curve, joined (`line`) or separate (`points`)."""
 
     label: str
     x: tuple[float, ...]
@@ -40,7 +40,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Curve:
-    """Series over common axes; `name` is the figure's file."""
+    """Series over common axes; `name` is the name of the figure's file."""
 
     name: str
     title: str
@@ -50,13 +50,14 @@ class Curve:
     log_x: bool = False
     log_y: bool = False
     legend: str = ""
-    """What the labels of the series are values of, where they are in order."""
+    """Name of the quantity whose values label the series, if these are in order."""
 
 
 @dataclass(frozen=True)
 class Heatmap:
-    """A row for each series, x to the right and y as a colour, logarithmic where all are above 0;
-    `name` is the figure's file."""
+    """One row per series, x to the right and y as the colour, on a logarithmic scale if all y are
+    above 0; `name` is the name of the figure's file.
+    """
 
     name: str
     title: str
@@ -64,11 +65,11 @@ class Heatmap:
     y_label: str
     series: tuple[Series, ...]
     legend: str
-    """What the labels of the rows are values of."""
+    """Name of the quantity whose values label the rows."""
 
     @property
     def log(self) -> bool:
-        """True where the colours are logarithmic."""
+        """True if the colours are on a logarithmic scale."""
         return all(y > 0 for series in self.series for y in series.y)
 
 
@@ -88,12 +89,12 @@ def widths_text(widths: Sequence[float]) -> str:
 
 
 def defined(value: Cell | None) -> Cell:
-    """Write a number as it is shown, or that there is none."""
+    """Return a number to show, or the text for an undefined one."""
     return UNDEFINED if value is None else value
 
 
 def counted(count: float, what: str) -> str:
-    """Write so many of something, in one word's singular.
+    """Write a count with its noun, given in the singular.
 
     >>> counted(1, "output"), counted(1200, "output")
     ('1 output', '1,200 outputs')
@@ -102,7 +103,7 @@ def counted(count: float, what: str) -> str:
 
 
 def number(value: float | int | str) -> str:
-    """Write a cell of a table: whole numbers with separators, others to four digits.
+    """Write a table cell: whole numbers with separators, others with four digits.
 
     >>> number(1379000), number(0.034738), number("a"), number(1e-7), number(float("inf"))
     ('1,379,000', '0.03474', 'a', '1e-07', 'inf')

@@ -1,4 +1,4 @@
-"""Blocks as a piece of HTML, such as a notebook shows."""
+"""Blocks as an HTML fragment, for notebooks."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ TEXT = "text-align: left"
 
 
 def section(title: str, blocks: Sequence[ReportBlock]) -> str:
-    """Draw blocks below a heading. Every text in them is escaped.
+    """Draw blocks below a heading. All texts in them are escaped.
 
     >>> section("a < b", [Note("alpha = 3.41")])
     '<h4>a &lt; b</h4>\\n<p>alpha = 3.41</p>'

@@ -1,5 +1,6 @@
-"""The points of a drawing that have a place on its axes, and texts that nothing takes for anything
-but letters, be it a terminal or a figure."""
+"""Preparation for drawing: points that can be placed on the axes, and texts free of control
+characters.
+"""
 
 import math
 from collections.abc import Callable
@@ -10,8 +11,8 @@ from ceflow.blocks.content import Curve, Drawing, Series
 from ceflow.spec import printable
 
 LARGEST = 1e250
-"""Sizes beyond which, and below one over which, points have no place: the ends of an axis lie a
-twentieth of its length, in powers of ten, outside of them."""
+"""Largest absolute value on an axis, and the inverse of the smallest on a logarithmic one: the axis
+extends beyond its points by a twentieth of its length in powers of ten, which must not overflow."""
 
 T = TypeVar("T")
 
@@ -34,9 +35,10 @@ def shown(content: T, escape: Callable[[str], str] = printable) -> T:
 
 
 def drawable(drawing: Drawing) -> tuple[Drawing, str]:
-    """Keep the points of a drawing that have a place on its axes, and say what others there are.
+    """Keep the points of a drawing that can be placed on its axes, and describe the others.
 
-    The sentence is empty where there are none."""
+    The description is empty if there are none.
+    """
     log_x, log_y = (drawing.log_x, drawing.log_y) if isinstance(drawing, Curve) else (False, False)
     kept = tuple(_kept(series, log_x, log_y) for series in drawing.series)
     left = sum(len(old.x) - len(new.x) for old, new in zip(drawing.series, kept, strict=True))
@@ -54,7 +56,7 @@ def _kept(series: Series, log_x: bool, log_y: bool) -> Series:
 
 
 def _placed(value: float, log: bool) -> float | None:
-    """Find where a number stands on an axis; None where it has no place."""
+    """Return a number as a position on an axis; None if it has none."""
     if not math.isfinite(value) or abs(value) > LARGEST:
         return None
     if abs(value) < 1 / LARGEST:

@@ -14,22 +14,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONG = 30
-"""Characters of a label that does not stand inside the axes."""
+"""Number of characters above which a label does not fit inside the axes."""
 
 LONGEST = 60
-"""Characters of a text along the width."""
+"""Maximum number of characters of a horizontal text."""
 
 HIGHEST = 40
-"""Characters of a text along the height, or beside the axes."""
+"""Maximum number of characters of a vertical text, or of one beside the axes."""
 
 MOST = 16
-"""Labels that there is room for."""
+"""Maximum number of labels."""
 
 MANY = 5
-"""Labels that fit inside the axes."""
+"""Maximum number of labels inside the axes."""
 
 CELLS = 5000
-"""Of a heatmap, that are drawn one by one; more become an image."""
+"""Largest number of heatmap cells that are drawn as shapes; a larger heatmap is drawn as an
+image."""
 
 STYLE: Any = {
     "svg.hashsalt": "ceflow",
@@ -41,7 +42,7 @@ STYLE: Any = {
 
 
 def draw_svg(drawing: Drawing) -> str:
-    """Draw one drawing as the text of an SVG; the same drawing gives the same text."""
+    """Return a drawing as SVG text; the same drawing gives the same text."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -60,7 +61,7 @@ def draw_svg(drawing: Drawing) -> str:
 
 
 def _lettered(text: str) -> str:
-    """Write a text that Matplotlib takes for letters, not mathematics, all of them in its font."""
+    """Escape a text so that Matplotlib does not read it as mathematics or lack a glyph for it."""
     from matplotlib.font_manager import findfont, get_font
 
     font = get_font(findfont("DejaVu Sans"))
@@ -82,7 +83,9 @@ def _draw_curve(figure: "Figure", axes: "Axes", curve: Curve) -> None:
 
 
 def _draw_legend(figure: "Figure", axes: "Axes", curve: Curve) -> None:
-    """Say what each series is, inside the axes where there is room; of very many the first."""
+    """Label the series, inside the axes if there is room; if there are too many, only the first
+    ones.
+    """
     labels = [series.label for series in curve.series]
     wide = max(map(len, labels), default=0) > LONG
     room = MOST // 2 if wide else MOST
@@ -99,14 +102,16 @@ def _draw_legend(figure: "Figure", axes: "Axes", curve: Curve) -> None:
 
 
 def _of_sequence(index: int, count: int) -> Any:
-    """Take a colour from a map, dark to bright, whose end is too bright for a line."""
+    """Return a colour from a map, dark to bright, without its end, which is too bright
+    for lines.
+    """
     import matplotlib as mpl
 
     return mpl.colormaps["viridis"](0.9 * index / max(count - 1, 1))
 
 
 def _draw_heatmap(figure: "Figure", axes: "Axes", heatmap: Heatmap) -> None:
-    """Draw a row for each series, the first on top; each colour reaches half-way to the next x."""
+    """Draw one row per series, the first on top; each colour extends half-way to the next x."""
     from matplotlib.colors import LogNorm, Normalize
 
     every = [y for series in heatmap.series for y in series.y]

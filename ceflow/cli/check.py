@@ -20,9 +20,9 @@ from ceflow.spec import Fault, SpecError
 def command(
     specs: tuple[str, ...], as_json: bool, no_data: bool, settings: tuple[str, ...]
 ) -> None:
-    """Say everything that is wrong with SPECS. Exit status 2 where anything is.
+    """Report everything that is wrong with SPECS. Exit status 2 if anything is.
 
-    Of a folder every spec in it is checked; - is standard input.
+    In a folder, every spec is checked; - is standard input.
     """
     faults: list[Fault] = []
     for spec in specs:

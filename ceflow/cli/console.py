@@ -5,13 +5,14 @@ import os
 from rich.console import Console
 
 WIDTH = 120
-"""Columns of what is no terminal: enough for the tables."""
+"""Width in columns if the output is not a terminal; enough for the tables."""
 
 
 def results_console(*, quiet: bool = False) -> Console:
-    """Open stdout: coloured on a terminal, elsewhere plain text of `WIDTH`; both obey COLUMNS.
+    """Open stdout: coloured on a terminal, otherwise plain text with `WIDTH` columns; COLUMNS
+    overrides both.
 
-    A COLUMNS that is no number above 0 counts as none.
+    A value of COLUMNS that is not a number above 0 is ignored.
     """
     given = os.environ.get("COLUMNS", "")
     width = int(given) if given.isdecimal() and int(given) else None

@@ -1,4 +1,4 @@
-"""`ceflow explain`: a code of a diagnostic, why it is a fault, and a mend."""
+"""`ceflow explain`: what a diagnostic's code means, why it is a fault, and how to correct it."""
 
 import click
 
@@ -8,7 +8,7 @@ from ceflow.cli.failures import fail
 @click.command("explain")
 @click.argument("code", required=False)
 def command(code: str | None) -> None:
-    """Say why CODE is a fault and how to mend it; without CODE, list all codes."""
+    """Explain why CODE is a fault and how to correct it; without CODE, list all codes."""
     from ceflow.spec.codes import CODES
 
     if code is None:

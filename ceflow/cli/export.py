@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 def command(
     spec: str, to: "Format", out: Path | None, weights: Path | None, settings: tuple[str, ...]
 ) -> None:
-    """Write the network of SPEC as code or as a module; notes on it go to stderr.
+    """Write the network of SPEC as code or as a module; notes go to stderr.
 
-    StableHLO is text in a FILE that ends in .mlir and on stdout, else JAX's serialised form.
+    StableHLO is written as text to stdout and to a FILE that ends in .mlir, otherwise in JAX's
+    serialised form.
     """
     from ceflow.compiler import plan_of
     from ceflow.exports import export
@@ -49,7 +50,7 @@ def command(
 
 
 def _write(text: str | bytes, out: Path | None) -> None:
-    """Write in UTF-8, whatever a terminal has."""
+    """Write in UTF-8, whatever the encoding of the terminal."""
     from ceflow.store.atomic import write_bytes
 
     content = text.encode() if isinstance(text, str) else text

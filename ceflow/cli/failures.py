@@ -14,19 +14,21 @@ HINT = "\n(CEFLOW_TRACEBACK=1 shows where)"
 
 
 def fail(message: str, status: int) -> NoReturn:
-    """End with a message on stderr. 1: the run failed; 2: the spec or the command is wrong."""
+    """Exit with a message on stderr. Status 1: the run failed; 2: the spec or the command
+    is wrong.
+    """
     click.echo(shown(message), err=True)
     sys.exit(status)
 
 
 def shown(text: str) -> str:
-    """Write lines that steer no terminal, whatever names and texts are quoted in them."""
+    """Escape control characters in lines, which may quote any names and texts."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 @contextmanager
 def explained(what: str, on_interrupt: str = "") -> Iterator[None]:
-    """Turn errors into messages: exit status 2 for a wrong spec, 1 where `what` failed."""
+    """Turn errors into messages: exit status 2 for a wrong spec, 1 if `what` failed."""
     try:
         yield
     except SpecError as error:
@@ -40,7 +42,9 @@ def explained(what: str, on_interrupt: str = "") -> Iterator[None]:
 
 
 def _why(error: Exception) -> str:
-    """Say what went wrong, each thing once; where to look further, if that may not say all."""
+    """Describe an error and its causes, each once, and say where to look further if that may not
+    suffice.
+    """
     from ceflow.runs.failures import RunError, is_foreseen, sentence
 
     if not isinstance(error, RunError):
@@ -54,7 +58,7 @@ def _why(error: Exception) -> str:
 
 
 def faults_as_json(faults: Iterable[Fault]) -> list[dict[str, Any]]:
-    """Write faults for tools: code, message, help, path, and the place where it is known."""
+    """Return faults as JSON values: code, message, help, path, and the place if known."""
     return [
         {
             "code": fault.code,

@@ -18,11 +18,11 @@ COMMANDS = {
     "init": "write a first spec",
     "schema": "print the JSON Schema of the language",
 }
-"""Each command's help in a line; the command itself is `ceflow.cli.NAME.command`."""
+"""One-line help of each command, which is `ceflow.cli.NAME.command`."""
 
 
 class _Commands(click.Group):
-    """Subcommands that cost nothing until they are used."""
+    """Subcommands that are imported only when used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -1,4 +1,4 @@
-"""`ceflow init`: a first spec to change."""
+"""`ceflow init`: a first spec to edit."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +16,7 @@ KINDS = ("quickstart", "search", "resnext", "kernel", "variance", "flow", "bottl
 def command(kind: str, out: str | None) -> None:
     """Write a commented first spec for a KIND of study.
 
-    By default `quickstart`, which shows most.
+    The default is `quickstart`, which shows most features.
     """
     path = Path(out or f"{kind}.toml")
     try:

@@ -50,5 +50,5 @@ def _as_json(plan: "Plan", needs: "dict[str, Needs]") -> dict[str, Any]:
 
 
 def _number(value: float) -> float | str:
-    """Write infinity as JSON can, which has none."""
+    """Return a number as JSON can hold it: infinity as a string."""
     return "inf" if value == float("inf") else value

@@ -1,4 +1,4 @@
-"""Progress on stderr: bars with time left for what takes longer than a second."""
+"""Progress on stderr: bars with the remaining time, for stages that take longer than a second."""
 
 import time
 
@@ -25,11 +25,13 @@ from ceflow.report.text import seconds
 from ceflow.spec import printable
 
 PATIENCE = 1.0
-"""Seconds that a stage may take before a bar is shown."""
+"""Seconds after which a stage gets a progress bar."""
 
 
 class Watcher:
-    """An observer that draws. On a terminal bars come and go; elsewhere a line a stage stays."""
+    """An observer that shows progress: temporary bars on a terminal, otherwise one line
+    per stage.
+    """
 
     def __init__(self) -> None:
         self.console = Console(stderr=True)
@@ -78,7 +80,7 @@ class Watcher:
 
 
 def _how(event: StageFinished | StageFailed | StageSkipped) -> str:
-    """Say how a stage ended; why one failed is said once, at the end of the run."""
+    """Say how a stage ended; the reason of a failure is given once, at the end of the run."""
     if isinstance(event, StageFailed):
         return "failed"
     if isinstance(event, StageSkipped):

@@ -1,4 +1,4 @@
-"""`ceflow run`: the main job."""
+"""`ceflow run`: runs a spec and reports the results."""
 
 import os
 
@@ -18,11 +18,11 @@ from ceflow.cli.specs import load_spec
 def command(
     spec: str, out: str | None, as_json: bool, fail_fast: bool, settings: tuple[str, ...]
 ) -> None:
-    """Check SPEC, do its stages, and report. SPEC is a file, or - for standard input.
+    """Check SPEC, run its stages, and report. SPEC is a file, or - for standard input.
 
-    An unfinished run of the same spec in DIR is resumed. A stage that fails takes with it only
-    those that refer to it; the exit status is 1 then, and the same command does only what failed
-    and what is missing.
+    An unfinished run of the same spec in DIR is resumed. If a stage fails, only the stages that
+    refer to it are skipped; the exit status is then 1, and the same command runs only what failed
+    or is missing.
     """
     from ceflow.cli.console import results_console
     from ceflow.cli.progress import Watcher
@@ -60,7 +60,9 @@ def command(
 
 
 def _keep_compilations() -> None:
-    """Keep JAX's compilations on disk, unless the user chose where: runs again compile nothing."""
+    """Cache JAX's compilations on disk, unless the user configured a cache, so that later runs need
+    not compile.
+    """
     from ceflow.runs.rates import cache_folder
 
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder() / "jax"))

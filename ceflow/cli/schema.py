@@ -8,7 +8,7 @@ import click
 @click.command("schema")
 @click.option("--results", is_flag=True, help="Print that of a run's results.json.")
 def command(results: bool) -> None:
-    """Print the JSON Schema of the language, which editors check and complete specs by."""
+    """Print the JSON Schema of the language, with which editors check and complete specs."""
     if results:
         from ceflow.runs import results_schema as schema
     else:

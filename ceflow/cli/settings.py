@@ -1,4 +1,4 @@
-"""The option by which a command line changes a spec."""
+"""The option `--set`, which changes a spec on the command line."""
 
 import click
 

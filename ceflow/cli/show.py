@@ -8,7 +8,7 @@ from ceflow.cli.failures import explained
 @click.command("show")
 @click.argument("run", type=click.Path())
 def command(run: str) -> None:
-    """Report on the run directory RUN, finished or not; of a folder of runs, list them."""
+    """Report on the run directory RUN, finished or not; for a folder of runs, list them."""
     from ceflow.cli.console import results_console
     from ceflow.report import plan_tree, run_report, runs_report, trouble_report
     from ceflow.runs import reopen

@@ -1,4 +1,4 @@
-"""The specs that a command line names: files, standard input, and all that are in a folder."""
+"""The specs named on a command line: files, standard input, and all specs in a folder."""
 
 import os
 import re
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 STANDARD_INPUT = "-"
 
 SIGNS = re.compile(r"^\s*(?:ceflow\s*=|\[(?:model|stages\b.*)\]|\"(?:model|stages)\"\s*:)", re.M)
-"""What tells a spec that cannot be parsed from the files of other tools."""
+"""Pattern that tells a spec with syntax errors from the files of other tools."""
 
 OF_RUNS = ("spec.toml", "optimal.toml", "optimal-dual.toml")
-"""Specs that a run leaves."""
+"""Names of specs that a run writes."""
 
 SAYING = frozenset({"model", "stages", "extends"})
-"""Keys of which a spec without `ceflow = 1` has one."""
+"""Keys of which a spec without `ceflow = 1` must have one."""
 
 
 def load_spec(path: str, settings: Sequence[str] = ()) -> "Examined":
-    """Read and examine a document from a file, or from standard input where the name is `-`."""
+    """Read and examine a document from a file, or from standard input if the name is `-`."""
     from ceflow.spec import examined, stack
     from ceflow.spec.text import read, read_stream
 
@@ -36,9 +36,9 @@ def load_spec(path: str, settings: Sequence[str] = ()) -> "Examined":
 
 
 def _refuse_run(path: str) -> None:
-    """Raise `SpecError` for the directory of a run, with the specs that are in it.
+    """Raise `SpecError` for a run directory, naming the specs in it.
 
-    A path that no system accepts is none.
+    A path that the system cannot accept is not a run directory.
     """
     from ceflow.spec import Fault, SpecError
 
@@ -50,14 +50,14 @@ def _refuse_run(path: str) -> None:
 
 @dataclass
 class FolderSpecs:
-    """The contents of a folder: specs, and what was left alone."""
+    """The contents of a folder: specs, and what was skipped."""
 
     specs: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     runs: int = 0
 
     def __str__(self) -> str:
-        """Say it in one line.
+        """Describe the contents in one line.
 
         >>> print(FolderSpecs(["a.toml"], ["pyproject.toml"], runs=2))
         1 spec; left alone: 2 run directories, pyproject.toml
@@ -70,10 +70,10 @@ class FolderSpecs:
 
 
 def specs_below(folder: str) -> FolderSpecs:
-    """Find the specs in a folder and all below it: TOML and JSON files that say a document.
+    """Find the specs in a folder and its subfolders: TOML and JSON files that contain a document.
 
-    Run directories, hidden folders and the files of other tools are left alone; so is a spec
-    without a model that others extend, which is checked with them.
+    Run directories, hidden folders and the files of other tools are skipped; so is a spec without a
+    model that others extend, which is checked with them.
     """
     listing, bases = FolderSpecs(), set[Path]()
     without_model: list[Path] = []
@@ -95,7 +95,7 @@ def specs_below(folder: str) -> FolderSpecs:
 
 
 def _files(folder: str, listing: FolderSpecs) -> Iterator[Path]:
-    """List the files that may be specs, in order; run directories are counted."""
+    """Yield the files that may be specs, in order, and count run directories."""
     for parent, folders, names in os.walk(folder):
         if "run.json" in names:
             listing.runs += 1
@@ -108,7 +108,7 @@ def _files(folder: str, listing: FolderSpecs) -> Iterator[Path]:
 
 
 def _tree(path: Path) -> dict[str, Any] | None:
-    """Read what a spec says, nothing where it cannot be parsed; None of what is no spec."""
+    """Read the tree of a spec: empty if it cannot be parsed, None if the file is not a spec."""
     from ceflow.spec import SpecError
     from ceflow.spec.origin import TOP_KEYS
     from ceflow.spec.text import parse, read

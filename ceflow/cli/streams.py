@@ -1,5 +1,6 @@
-"""Standard output and error that never stop the work: what cannot be shown is replaced, and what
-nobody reads any more is dropped."""
+"""Standard output and error that never stop a run: characters that cannot be encoded are replaced,
+and output that nobody reads is dropped.
+"""
 
 import codecs
 import io
@@ -8,14 +9,14 @@ import sys
 from typing import Any
 
 LIKE = str.maketrans("→±²Σ·…–—│┤─└●○", ">~2S..--||-+*o")
-"""What may stand for a sign that an encoding has not, as wide."""
+"""ASCII replacements, of the same width, for characters that an encoding lacks."""
 
 lost: list[OSError] = []
-"""Why output was lost, other than that nobody reads it."""
+"""Errors by which output was lost, except that nobody reads it."""
 
 
 def make_patient() -> None:
-    """Let standard output and error be such streams."""
+    """Replace standard output and error by such streams."""
     codecs.register_error("ceflow", _replaced)
     sys.stdout, sys.stderr = map(_patient, (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
@@ -31,14 +32,14 @@ def _replaced(error: UnicodeError) -> tuple[str, int]:
 
 
 def _plain(sign: str) -> str:
-    """Keep a sign that is ASCII; write a dot for the dots of a curve; else a question mark."""
+    """Replace a character that is not ASCII: a dot for braille, otherwise a question mark."""
     if sign.isascii():
         return sign
     return "." if "\u2800" < sign <= "\u28ff" else "?"
 
 
 class _Patient(io.FileIO):
-    """A file that takes what it cannot write, and drops it and all that follows."""
+    """A file that drops what it cannot write and everything after it, without an error."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -53,7 +54,7 @@ class _Patient(io.FileIO):
 
 
 def _patient(stream: Any) -> Any:
-    """Put a stream over a file that is patient; leave one that is no file as it is."""
+    """Wrap a stream in a patient file; return a stream that is not a file as it is."""
     if stream is None:  # it was closed before this process began
         return open(os.devnull, "w", encoding="utf-8")
     if os.name == "nt":  # a console is written by other means there

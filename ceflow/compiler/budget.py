@@ -1,4 +1,5 @@
-"""The numbers that programs are chosen by: for them, and for forecasts of them. Loads no JAX."""
+"""The size limit of small programs, for `programs` and for forecasts. Does not load JAX."""
 
 LARGEST = 2**12
-"""Numbers in all arrays that a small program is given, which is compiled plainly."""
+"""Largest number of entries in all array arguments of a small program, which is compiled without
+optimisation."""

@@ -1,7 +1,7 @@
-"""Standard normal numbers for small networks, from programs that networks of all shapes share.
+"""Standard normal numbers for small networks, from programs shared by networks of all shapes.
 
-A generator takes longer to compile than all else that is done with a small network. A number
-depends on its key and its index alone, so some more are drawn than are asked for, and left out.
+A generator takes longer to compile than everything else in a small network. Since a number depends
+only on its key and its index, more numbers are drawn than requested, and the rest is dropped.
 """
 
 from functools import partial
@@ -16,13 +16,14 @@ from jaxtyping import Array, Float, Key
 from ceflow.seeding import GENERATOR
 
 LEAST = 64
-"""Numbers that are drawn at least; above, of four sizes from one power of two to the next."""
+"""Smallest size of a draw; above it there are four sizes between successive powers of two."""
 
 
 def normals(keys: Key[Array, "*k"], count: int, members: int | None = None) -> Any:
-    """Draw what `jax.random.normal(key, (count,))` gives of each key, to the bit, (*k, count).
+    """Draw what `jax.random.normal(key, (count,))` gives for each key, bit for bit, shape (*k,
+    count).
 
-    With `members` of each key that it is split into, it is (*k, members, count).
+    With `members`, each key is split into as many, and the shape is (*k, members, count).
 
     >>> bool((normals(jax.random.key(0), 5) == jax.random.normal(jax.random.key(0), (5,))).all())
     True
@@ -34,21 +35,24 @@ def normals(keys: Key[Array, "*k"], count: int, members: int | None = None) -> A
 
 
 def is_known(keys: Array) -> bool:
-    """Tell whether numbers of these keys depend on nothing but key and index.
+    """Tell whether the numbers of these keys depend only on key and index.
 
-    That is so of keys that are typed, of ceflow's generator, in its layout."""
+    That holds for typed keys of ceflow's generator, in its layout.
+    """
     typed = jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)
     layout = jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]
     return typed and layout and str(jax.random.key_impl(keys)) == GENERATOR
 
 
 def _here(drawn: Array) -> Any:
-    """Bring numbers to where slices need no compiling; keep a trace of shapes, which has none."""
+    """Convert numbers to NumPy, where slicing needs no compilation; return a traced array
+    as it is.
+    """
     return drawn if isinstance(drawn, Tracer) else np.asarray(drawn)
 
 
 def _rounded(count: int) -> int:
-    """Round up, above a few hundred by a quarter at most.
+    """Round up a count, above a few hundred by at most a quarter.
 
     >>> [_rounded(count) for count in (1, 65, 1000, 1025)]
     [64, 128, 1024, 1280]

@@ -1,4 +1,4 @@
-"""From layers to Equinox modules. The one place of the compiler that loads JAX."""
+"""From layers to Equinox modules. The only part of the compiler that loads JAX."""
 
 from functools import lru_cache, partial, singledispatch
 from typing import Any
@@ -17,9 +17,7 @@ from ceflow.spec import Fault, SpecError
 
 
 def lower(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
-    """Make the module of a tree of layers, its weights drawn from `key`: example in, outputs out.
-
-    It takes one example.
+    """Build the module of a tree of layers, with weights drawn from `key`. It takes one example.
 
     With batch normalisation it is the network at inference, with its initial statistics.
     """
@@ -28,7 +26,7 @@ def lower(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
 
 
 def lower_with_state(root: nodes.Node, key: Key[Array, ""]) -> tuple[eqx.Module, eqx.nn.State]:
-    """Make the module in training mode, and its state."""
+    """Build the module in training mode, and its state."""
     _require_finite(root)
     _require_key(key)
     if _is_small(root, key):
@@ -37,7 +35,7 @@ def lower_with_state(root: nodes.Node, key: Key[Array, ""]) -> tuple[eqx.Module,
 
 
 def lower_each(root: nodes.Node, keys: Key[Array, " k"]) -> eqx.Module:
-    """Make the modules that `lower` makes of each key, stacked.
+    """Build the modules that `lower` builds for each key, stacked.
 
     >>> from ceflow.compiler.models import expand
     >>> from ceflow.spec import Mlp
@@ -64,23 +62,23 @@ def _require_key(key: Any) -> None:
 
 
 WEIGHTED = (nets.Dense, nets.Convolution)
-"""Modules whose arrays are drawn."""
+"""Modules that have weights."""
 
 SMALL = 2**14
-"""Parameters of a network up to which it costs more to compile a generator for it than to draw."""
+"""Largest number of parameters for which compiling a generator takes longer than drawing."""
 
 
 def _is_small(root: nodes.Node, keys: Array) -> bool:
-    """Tell whether weights are to be drawn outside of what is compiled for the network.
+    """Tell whether to draw weights outside the compiled program of the network.
 
-    They are if there are nothing but standard normal ones, and not as a part of something that is
-    compiled."""
+    That is so if they are all standard normal, and the call is not itself being compiled.
+    """
     fits = root.parameters <= SMALL and not isinstance(keys, Tracer) and is_known(keys)
     return fits and all(node.starts_normal for node in nodes.every(root))
 
 
 def _filled(root: nodes.Node, keys: Key[Array, "*k"]) -> eqx.Module:
-    """Make what `_drawn` gives, of one key or of each of many, to the bit."""
+    """Build what `_drawn` builds, bit for bit, for one key or for each of many."""
     leaves, structure = jax.tree.flatten(_empty(root, jnp.zeros(()).dtype))
     members = root.multiplicity if isinstance(root, nodes.Ensemble) else None
     sizes = [leaf.size // (members or 1) for leaf in leaves if _is_slot(leaf)]
@@ -98,7 +96,7 @@ def _is_slot(leaf: Any) -> bool:
 
 @lru_cache(maxsize=64)
 def _empty(root: nodes.Node, dtype: Any) -> Any:
-    """Make a network's module with shapes of this type for arrays."""
+    """Build a network's module with shapes of this dtype in place of arrays."""
     return eqx.filter_eval_shape(_built, root, jax.random.key(0))
 
 
@@ -109,9 +107,10 @@ def _drawn_each(root: nodes.Node, keys: Key[Array, " k"]) -> Any:
 
 @eqx.filter_jit
 def _drawn(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
-    """Draw all weights at once: they come from standard normals, so one draw fills a network.
+    """Draw all weights at once: they are standard normal numbers, so one draw fills a network.
 
-    One, not one a layer: a generator costs JAX a third of a second to compile for each new shape.
+    A draw per layer would be slow: JAX takes a third of a second to compile a generator for each
+    new shape.
     """
     if isinstance(root, nodes.Ensemble):
         return nets.Ensemble(lambda k: _drawn(root.member, k), root.multiplicity, key=key)
@@ -125,13 +124,13 @@ def _drawn(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
 
 
 def _each(function: Any, module: eqx.Module) -> Any:
-    """Replace layers with arrays by a function of each."""
+    """Replace each layer that has arrays by a function of it."""
     kinds = (*WEIGHTED, nets.BatchNorm)
     return jax.tree.map(function, module, is_leaf=lambda part: isinstance(part, kinds))
 
 
 def _initial(layer: Any) -> Any:
-    """Make a layer as it starts, from standard normals or from nothing but shapes."""
+    """Initialise a layer, from standard normal numbers or from shapes alone."""
     if isinstance(layer, WEIGHTED):
         return eqx.tree_at(_weights, layer, layer.initial(), is_leaf=lambda leaf: leaf is None)
     if isinstance(layer, nets.BatchNorm):

@@ -10,13 +10,14 @@ from ceflow.spec import Ensemble
 def merged(model: Ensemble) -> nodes.Chain:
     """Merge the layers of an ensemble's members, which share inputs, side by side in one chain.
 
-    The first layer is dense to all members' units, those between are block-diagonal, and the last,
-    dense from m n_H units, sums the members: its fan-in m n_H makes the 1/sqrt(m) of CE eq. 4. The
-    function, its law, its NTK and its FLOPs are the ensemble's, and so are its parameters, but for
-    the last biases: the m of an output are one here, `beta = (beta_1 + ... + beta_m)/sqrt(m)`,
-    standard normal too, which leaves (m - 1) outputs parameters fewer and gradient flow the same.
+    The first layer is dense onto the units of all members, the middle layers are block-diagonal,
+    and the last, dense from m n_H units, sums the members: its fan-in m n_H gives the 1/sqrt(m) of
+    CE eq. 4. The function, its law, its NTK and its FLOPs are those of the ensemble. So are its
+    parameters, except the last biases: the m biases of an output become one,
+    `beta = (beta_1 + ... + beta_m)/sqrt(m)`, which is standard normal too. That removes (m - 1)
+    outputs parameters and leaves gradient flow unchanged.
 
-    Raises `ValueError` where inputs or outputs are not known (`sized`).
+    Raises `ValueError` if inputs or outputs are not known (`sized`).
 
     >>> from ceflow.spec import Mlp
     >>> model = Ensemble(multiplicity=364, member=Mlp(widths=[19, 19], inputs=784, outputs=10))

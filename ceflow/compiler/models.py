@@ -11,7 +11,7 @@ from ceflow.spec import Block, Bottleneck, Ensemble, Mlp, Model, Resnext
 
 @singledispatch
 def expand(model: Model) -> nodes.Node:
-    """Expand a model whose inputs and outputs are known (`sized`) to its tree of layers."""
+    """Expand a model with known inputs and outputs (`sized`) to its tree of layers."""
     raise TypeError(f"no meaning is registered for the model {type(model).__name__}")
 
 
@@ -37,7 +37,9 @@ def _(model: Ensemble) -> nodes.Node:
 
 @expand.register
 def _(model: Block) -> nodes.Node:
-    """Expand on its patch; FLOPs are of one output position: neighbours share the first layer."""
+    """Expand a block on its patch. FLOPs are counted per output position, as neighbours share the
+    first layer.
+    """
     first, second = (model.cardinality * width for width in model.widths)
     outputs, c, last = model.outputs or model.channels, model.weight_variance, model.last_variance
     patch, inner, middle = model.inputs, (first, 3, 3), (second, 1, 1)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """A document with every shape known.
+    """A document with all shapes known.
 
     `model` is the document's model with its inputs and outputs filled in, `root` its layers;
     `variants` are the documents of its sweep by name.
@@ -43,9 +43,10 @@ class Plan:
 
     @cached_property
     def runs(self) -> "Mapping[str, Plan]":
-        """The plan of every run that the document asks for: of a sweep by name, else itself by ''.
+        """The plan of every run of the document: those of a sweep by name, otherwise itself under
+        ''.
 
-        Raises `SpecError` with what is wrong with any of them, where the swept value stands.
+        Raises `SpecError` with the faults of all of them, placed at the swept values.
         """
         if self.document.sweep is None:
             return {"": self}
@@ -63,12 +64,12 @@ class Plan:
 
     @property
     def inputs(self) -> int:
-        """The number of numbers in an example."""
+        """Number of entries of an example."""
         return int(nodes.units(self.root.inputs))
 
     @property
     def outputs(self) -> int:
-        """The number of outputs of the network."""
+        """Number of outputs of the network."""
         return int(nodes.units(self.root.outputs))
 
     @property
@@ -78,11 +79,11 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """The folder where relative paths of the document start."""
+        """Folder to which relative paths of the document are relative."""
         return folder_of(self.document)
 
     def resolved(self) -> Document:
-        """Fill in all that was left to the data, and make paths relative to it absolute."""
+        """Return the document with sizes from the data filled in, and with absolute paths."""
         source = self.document.data
         found = source and data.anchored(source, self.folder)
         stages = {
@@ -93,12 +94,12 @@ class Plan:
         return self.document.replaced(update)
 
     def path(self, stage: str, key: str) -> Path:
-        """Find the file that a stage names by one of its keys."""
+        """Return the path of the file that a stage names in one of its keys."""
         given = getattr(self.document.stages[stage], key)
         return folder_of(self.document, ("stages", stage, key)) / given
 
     def _paths(self, stage: str) -> Iterator[tuple[str, Path]]:
-        """Go through the keys by which a stage names files, with where those are."""
+        """Yield the keys in which a stage names files, with their paths."""
         spec = self.document.stages[stage]
         for key in spec.path_keys:
             if getattr(spec, key) is not None:
@@ -107,20 +108,21 @@ class Plan:
     def module(self, key: "Key[Array, '']") -> "eqx.Module":
         """Build the document's network with weights drawn from `key`.
 
-        One example in, its outputs out; `jax.vmap` makes the batch. An example is as `examples`
-        shapes it. With batch normalisation (`resnext`) it is the network at inference, with its
-        initial statistics. Arrays are of JAX's default float type (`jax.enable_x64` chooses).
-        Raises `SpecError` where a width is infinite.
+        The module takes one example, shaped as by `examples`, and returns its outputs; use
+        `jax.vmap` for a batch. With batch normalisation (`resnext`) it is the network at inference,
+        with its initial statistics. Arrays have JAX's default float type (set by `jax.enable_x64`).
+        Raises `SpecError` if a width is infinite.
         """
         return self.module_of(self.model, key)
 
     def module_and_state(self, key: "Key[Array, '']") -> "tuple[eqx.Module, eqx.nn.State]":
-        """Build the network in training mode, and its state, as `eqx.nn.make_with_state`.
+        """Build the network in training mode, and its state, as `eqx.nn.make_with_state` does.
 
-        It has state where it has batch normalisation, and is then called with it, in a batch:
-        `jax.vmap(module, axis_name="batch", in_axes=(0, None), out_axes=(0, None))(x, state)`
-        gives outputs and the new state. `ceflow.nets.Frozen(module, state)` makes of a trained
-        pair one example in, its outputs out. Raises `SpecError` where a width is infinite.
+        With batch normalisation it has a state, and is called in a batch: `jax.vmap(module,
+        axis_name="batch", in_axes=(0, None), out_axes=(0, None))(x,
+        state)` returns outputs and the new state. `ceflow.nets.Frozen(module,
+        state)` turns a trained pair into a module for one example. Raises `SpecError` if a width is
+        infinite.
 
         >>> import jax
         >>> from ceflow.spec import Document, Resnext
@@ -135,9 +137,9 @@ class Plan:
         return lower_with_state(self.root, key)
 
     def examples(self, x: "Float[ndarray, 'n inputs']") -> "Float[ndarray, 'n ...']":
-        """Reshape rows of data as the network takes an example.
+        """Reshape rows of data to examples as the network takes them.
 
-        Of an image that is channel first, then row, then column.
+        An image has the axes channel, row, column.
 
         >>> import numpy as np
         >>> from ceflow.spec import Block, Document
@@ -149,21 +151,21 @@ class Plan:
         return x.reshape(len(x), *map(int, inputs)) if isinstance(inputs, tuple) else x
 
     def module_of(self, model: Model, key: "Key[Array, '']") -> "eqx.Module":
-        """Build another model of the same inputs and outputs in the same way."""
+        """Build another model with the same inputs and outputs, like `module`."""
         from ceflow.compiler.lowering import lower  # loads JAX
 
         return lower(self.expand(model), key)
 
     def expand(self, model: Model) -> nodes.Node:
-        """Expand the layers of another model of the same inputs and outputs."""
+        """Expand another model with the same inputs and outputs to its layers."""
         return expand(model)
 
 
 def compile(document: Document, extent: data.Extent | None = None) -> Plan:
     """Check a document's meaning and work out its shapes.
 
-    Reads the headers of data files, unless their `extent` is known already. Raises `SpecError`
-    with all that is wrong. Never imports JAX.
+    Reads the headers of data files, unless their `extent` is given. Raises `SpecError` with all
+    faults. Never imports JAX.
 
     >>> from ceflow.spec import Document, Mlp
     >>> plan = compile(Document(model=Mlp(widths=[500] * 5, inputs=748, outputs=10)))
@@ -174,7 +176,7 @@ def compile(document: Document, extent: data.Extent | None = None) -> Plan:
 
 
 def plan_of(examined: Examined, extent: data.Extent | None = None) -> Plan:
-    """Compile a document whose meaning was looked at already, and is not looked at again."""
+    """Compile an examined document; like `compile`, without checking its meaning again."""
     document, faults = examined.document, [*examined.faults]
     with placing(document.origin):
         try:
@@ -193,7 +195,7 @@ def plan_of(examined: Examined, extent: data.Extent | None = None) -> Plan:
 
 
 def _counted(document: Document, extent: data.Extent | None) -> Document:
-    """Fill in the number of examples that the data have, where the document left that to them."""
+    """Fill in the number of examples of the data if the document leaves it out."""
     source = document.data
     if extent is None or not source or not source.counts_examples or document.sweep:
         return document
@@ -204,9 +206,9 @@ def _counted(document: Document, extent: data.Extent | None) -> Document:
 
 
 def without_data(examined: Examined) -> Iterator[Plan]:
-    """Plan a document, of a sweep each run, as far as can be without a look at files of data.
+    """Yield the plan of a document, or of each run of its sweep, without reading data files.
 
-    There are no plans where the document leaves a size to them.
+    Yields nothing if the document leaves a size to the data.
 
     >>> from ceflow.spec import Document, Mlp, Npz
     >>> model = Mlp(widths=[3], inputs=2, outputs=1)
@@ -222,7 +224,7 @@ def without_data(examined: Examined) -> Iterator[Plan]:
 
 
 def _without_files(document: Document) -> Document:
-    """Drop the files that stages of a document name."""
+    """Remove the keys that name files from the stages of a document."""
     stages = {
         name: stage.replaced(dict.fromkeys(stage.path_keys))
         for name, stage in document.stages.items()
@@ -231,6 +233,8 @@ def _without_files(document: Document) -> Document:
 
 
 def folder_of(document: Document, key: tuple[str, ...] = ("data", "path")) -> Path:
-    """Find where a relative path at a key starts: the folder of the file that wrote it."""
+    """Return the folder to which a relative path at a key is relative: that of the file that set
+    it.
+    """
     origin = document.origin
     return origin.writer(key).text.folder if origin else Path()

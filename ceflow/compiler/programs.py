@@ -1,7 +1,7 @@
-"""Programs of small networks, which compile in less than half of the time.
+"""Programs of small networks, which compile in less than half the usual time.
 
-Of a small network compiling takes longer than all that is computed, and each width is a program of
-its own. What the compiler then leaves out makes a program two or three times slower.
+A small network takes longer to compile than to run, and each width needs its own program. Without
+the compiler's optimisations, a program runs two to three times slower.
 """
 
 from collections.abc import Callable
@@ -23,15 +23,16 @@ PLAIN = {
     "xla_cpu_use_fusion_emitters": False,
     "xla_cpu_parallel_codegen_split_count": 1,
 }
-"""Options of XLA: compile as it stands, in one piece."""
+"""Options of XLA that turn its optimisation and its parallel code generation off."""
 
 
 def program(function: Callable[P, R], largest: int | None = None) -> Callable[P, R]:
-    """Compile as `equinox.filter_jit`, but plainly what is small on a CPU.
+    """Compile like `equinox.filter_jit`, but without optimisation if the program is small and runs
+    on a CPU.
 
-    Small is what the shapes of the arrays say, and they alone: `largest` numbers in all or fewer,
-    4,096 unless said. Plain Python functions among the arguments may hold more, and are not small.
-    The same shapes round alike whenever they come; beside what is not small the last bits differ.
+    A program is small if its array arguments have at most `largest` entries in all, 4,096 by
+    default. If an argument is a plain Python function, which may hold more arrays, it is not small.
+    The same shapes always give the same rounding; small and other programs differ in the last bits.
 
     >>> import jax.numpy as jnp
     >>> print(program(lambda x: 2 * x)(jnp.ones(2)))
@@ -49,7 +50,7 @@ def program(function: Callable[P, R], largest: int | None = None) -> Callable[P,
 
 
 def is_small(arguments: Any, largest: int | None = None) -> bool:
-    """Tell whether arguments hold few numbers, and nothing that may hide others.
+    """Tell whether arguments hold few numbers, and no function that may hold others.
 
     >>> is_small((np.ones(4096), "sum")), is_small((np.ones(4096), 1.0, np.ones(1)))
     (True, False)
@@ -62,13 +63,13 @@ def is_small(arguments: Any, largest: int | None = None) -> bool:
 
 
 def _holds(leaf: Any) -> bool:
-    """Tell whether it is a function written in place, which may use arrays around it."""
+    """Tell whether a leaf is a local function, which may hold arrays in its closure."""
     return "<" in getattr(leaf, "__qualname__", "")  # <locals>, <lambda>
 
 
 @cache
 def _has_options() -> bool:
-    """Tell whether programs run on a CPU, by a compiler that knows the options."""
+    """Tell whether programs run on a CPU whose compiler has these options."""
     if jax.default_backend() != "cpu":
         return False
     try:

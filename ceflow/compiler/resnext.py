@@ -4,14 +4,14 @@ from ceflow.compiler import nodes
 from ceflow.spec import Resnext
 
 STEM = 64
-"""Channels behind the stem."""
+"""Number of channels after the stem."""
 
 
 def resnext(model: Resnext, image: nodes.Image, outputs: int) -> nodes.Chain:
     """Build stem, stages of bottleneck blocks, mean over all positions, dense layer with biases.
 
-    Weights of convolutions start with variance 2/fan-in, as suits ReLU, weights and biases of the
-    dense layer with 1/(3 fan-in), which is that of PyTorch's uniform ones.
+    The initial weights of convolutions have variance 2/fan-in, which suits ReLU; weights and biases
+    of the dense layer have 1/(3 fan-in), the variance of PyTorch's uniform initialisation.
     """
     layers = _stem(model, image)
     for stage, blocks in enumerate(model.blocks):

@@ -1,4 +1,4 @@
-"""The inputs and outputs of a model: as it says, or as the data have them; both must agree."""
+"""The inputs and outputs of a model, from the model and from the data, which must agree."""
 
 from typing import Any, get_args
 
@@ -9,12 +9,16 @@ from ceflow.spec.base import KeyPath
 
 
 def sizes_of(document: Document, extent: Extent | None) -> dict[End, Any]:
-    """Find what to fill in by `sized`. Raises `SpecError` where that is unknown or disagrees."""
+    """Work out the model's numbers of inputs and outputs. Raises `SpecError` if one is unknown or
+    they disagree.
+    """
     return {end: _size(end, document, extent) for end in get_args(End)}
 
 
 def declared(document: Document) -> Extent | None:
-    """Give the extent of data in files as documented; None where it leaves a size to them."""
+    """Return the extent of data in files as far as the document tells it; None if it leaves a size
+    out.
+    """
     data = document.data
     inputs, outputs = document.model.size_of("inputs"), document.model.size_of("outputs")
     if not data or not data.in_files or None in (inputs, outputs, data.train_count):
@@ -43,24 +47,26 @@ def _size(end: End, document: Document, extent: Extent | None) -> nodes.Shape:
 
 
 def _there(end: End, part: ModelSpec, extent: Extent | None) -> Any:
-    """Give what the data have, in the form that the model takes."""
+    """Return the size of the data at one end, in the form that the model takes."""
     image = end == "inputs" and part.takes_images
     return extent and getattr(extent, "image" if image else end)
 
 
 def _fits(end: End, known: nodes.Shape, extent: Extent) -> bool:
-    """Tell whether they fit.
+    """Tell whether the model's size and that of the data agree.
 
-    An image must be the data's; of rows any image of as many numbers can be made."""
+    An image must equal that of the data; rows of numbers can become any image with as many numbers.
+    """
     if isinstance(known, tuple) and extent.image:
         return known == extent.image
     return nodes.units(known) == getattr(extent, end)
 
 
 def _ends_in_channels(image: tuple[Any, ...]) -> bool:
-    """Tell whether an image looks like height, width and channels.
+    """Tell whether the shape of an image looks like height, width, channels.
 
-    It does with 3 at its end, or a square in front of 1 or 4."""
+    It does if it ends in 3, or in 1 or 4 after a square.
+    """
     first, second, last = image
     return min(first, second) > 4 and (last == 3 or (last in (1, 4) and first == second > 8))
 
@@ -77,7 +83,7 @@ def _channels_last(image: tuple[Any, ...], parent: KeyPath, in_data: bool) -> Fa
 
 
 def _free(end: End, document: Document) -> bool:
-    """Let the model's outputs decide, as a kernel over a circle needs no targets."""
+    """Tell whether the model's outputs decide, since a kernel over a circle needs no targets."""
     given = document.data is not None and document.data.targets_given
     learned = any(stage.descends for stage in document.stages.values())
     return end == "outputs" and not given and not learned

@@ -1,5 +1,6 @@
-"""The network of a plan for other tools: `timm`, `torchvision`, `equinox` and `stablehlo`, by the
-names in `formats`."""
+"""Exports of a plan's network to `timm`, `torchvision`, `equinox` and `stablehlo`, by the names in
+`formats`.
+"""
 
 from ceflow.exports.equinox import equinox_file
 from ceflow.exports.formats import Artefact, Format, export

@@ -1,4 +1,4 @@
-"""A self-contained Python file with a network as an Equinox module."""
+"""Export to a self-contained Python file with the network as an Equinox module."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from ceflow.compiler.nodes import units
 from ceflow.spec import Block, Bottleneck, Ensemble, Fault, Mlp, Model, Resnext, SpecError
 
 WIDEST = 100
-"""Characters of a line."""
+"""Maximum number of characters of a line."""
 
 ACTIVATIONS = {
     "relu": "jax.nn.relu(x)",
@@ -29,15 +29,15 @@ ACTIVATIONS = {
     "softplus": "jax.nn.softplus(x)",
     "silu": "jax.nn.silu(x)",
 }
-"""The activations of the language as expressions."""
+"""The activations of the language as Python expressions."""
 
 
 def equinox_file(plan: Plan) -> str:
-    """Write a module that imports `equinox`, `jax` and `math` alone.
+    """Write a Python module that imports only `equinox`, `jax` and `math`.
 
-    It holds the class of the network, `Mlp`, `Ensemble`, `Block`, `Resnext` or `Bottleneck`, made
-    by `__init__(*, key)`, with the numbers of the document as constants above it. The same plan
-    gives the same text. Its weights are drawn by the law of `Plan.module`, but not the same ones.
+    It defines the class of the network, `Mlp`, `Ensemble`, `Block`, `Resnext` or `Bottleneck`, with
+    `__init__(*, key)`, and the numbers of the document as constants above it. The same plan gives
+    the same text. The weights follow the law of `Plan.module`, but their values differ.
 
     >>> from ceflow.compiler import compile
     >>> from ceflow.spec import Document
@@ -57,7 +57,9 @@ def equinox_file(plan: Plan) -> str:
 
 
 def _kept(lines: Sequence[str], options: set[str]) -> Iterator[str]:
-    """Keep the lines of a template but those that end in `#? OPTION`, an option not taken."""
+    """Keep the lines of a template, except those that end in `#? OPTION` for an option not
+    selected.
+    """
     for line in lines:
         code, _, option = line.partition("#? ")
         if not option or option in options:
@@ -81,7 +83,7 @@ def _sides(shape: Any) -> tuple[int, ...]:
 
 @singledispatch
 def _options(model: Model) -> set[str]:
-    """Choose which of the lines of a template that are optional are kept."""
+    """Return the options that select the optional lines of a template."""
     raise TypeError(f"no Equinox file is registered for the model {type(model).__name__}")
 
 
@@ -113,7 +115,7 @@ def _(model: Resnext) -> set[str]:
 
 @singledispatch
 def _constants(model: Model) -> dict[str, str]:
-    """Write the numbers of a model, as they stand at the head of its file."""
+    """Write the numbers of a model, as the constants at the top of its file."""
     raise TypeError(f"no Equinox file is registered for the model {type(model).__name__}")
 
 
@@ -167,7 +169,7 @@ def _layers(model: Mlp | Block) -> dict[str, str]:
 
 
 def _tuple(name: str, values: Sequence[float]) -> str:
-    """Write an assignment of a tuple; a run of equal values as one entry, if long over lines.
+    """Write an assignment of a tuple; if it is too long, a run of equal values becomes one entry.
 
     >>> _tuple("WIDTHS", (784, *[500] * 98, 10))
     'WIDTHS = (784, *(500,) * 98, 10)'

@@ -1,4 +1,4 @@
-"""Formats by name: what each makes of a plan, and what it has to say about it."""
+"""The export formats by name."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ Format = Literal["equinox", "timm", "torchvision", "stablehlo"]
 
 
 class Artefact(NamedTuple):
-    """The text that is exported, and what its reader should know of it, a sentence each."""
+    """The exported text or bytes, and notes for the reader, one sentence each."""
 
     content: str | bytes
     notes: list[str]
@@ -26,12 +26,12 @@ class Artefact(NamedTuple):
 def export(plan: Plan, to: Format, suffix: str = "", weights: Path | None = None) -> Artefact:
     """Write a plan's network in a format.
 
-    `suffix` is the ending of the file's name: StableHLO is text in `.mlir` and without an ending,
-    else JAX's serialised form, with its gradient. Only StableHLO loads JAX, and only it holds
-    `weights`: a file that `equinox.tree_serialise_leaves` wrote of a module of the plan.
+    `suffix` is the ending of the file's name: StableHLO is text for `.mlir` and without an ending,
+    otherwise JAX's serialised form, with its gradient. Only StableHLO loads JAX, and only it can
+    contain `weights`: a file that `equinox.tree_serialise_leaves` wrote for a module of the plan.
 
-    Raises `SpecError` where a width is infinite, the format has no such network or holds no
-    weights, and where the weights are not the network's.
+    Raises `SpecError` if a width is infinite, if the format cannot express the network or cannot
+    contain weights, and if the weights are not those of the network.
 
     >>> from ceflow.compiler import compile
     >>> from ceflow.spec import Document, Resnext

@@ -1,4 +1,6 @@
-"""A network's forward function as a StableHLO module, its weights among the arguments or inside."""
+"""Export of a network's forward function as a StableHLO module, with weights as arguments or
+constants.
+"""
 
 import re
 from pathlib import Path
@@ -17,11 +19,11 @@ from ceflow.stages.stage import precision
 
 
 def written(plan: Plan, weights: Path | None = None) -> export.Exported:
-    """Write `f(weights, x)`: the outputs (batch, outputs) of a batch of examples, at inference.
+    """Export `f(weights, x)`: the outputs (batch, outputs) of a batch of examples, at inference.
 
     `weights` are the arrays of `Plan.module` in the order of `jax.tree.leaves`, running statistics
-    included; none is a constant of the module. With a file of weights it is `f(x)`, and they are
-    inside. The batch has any size. Arrays are of the document's precision.
+    included; none is a constant of the module. With a file of weights the function is `f(x)`, and
+    they are constants. The batch size is free. Arrays have the document's precision.
     """
     with precision(plan):
         shapes, rest = _module(plan)
@@ -40,17 +42,18 @@ def written(plan: Plan, weights: Path | None = None) -> export.Exported:
 
 
 def serialised(plan: Plan, exported: export.Exported) -> bytes:
-    """Write JAX's own form of a module, with its gradient.
+    """Return JAX's serialised form of a module, with its gradient.
 
-    Raises `ImportError` without flatbuffers."""
+    Raises `ImportError` without flatbuffers.
+    """
     with precision(plan):
         return bytes(exported.serialize(vjp_order=1))
 
 
 def read_weights(plan: Plan, path: Path) -> list[jax.Array]:
-    """Read the arrays that `equinox.tree_serialise_leaves` wrote of a `Plan.module`.
+    """Read the arrays that `equinox.tree_serialise_leaves` wrote for a `Plan.module`.
 
-    Raises `SpecError` where the file holds anything else.
+    Raises `SpecError` if the file holds anything else.
     """
     key = Seed(plan.document.seed).jax()
     slots = eqx.filter_eval_shape(plan.module, key)
@@ -69,14 +72,16 @@ def read_weights(plan: Plan, path: Path) -> list[jax.Array]:
 
 
 def weights_of(plan: Plan) -> dict[str, jax.ShapeDtypeStruct]:
-    """Name the arrays of `Plan.module` by their places in it, as `jax.tree.leaves` orders them."""
+    """Return the arrays of `Plan.module` by their names in it, in the order of
+    `jax.tree.leaves`.
+    """
     with precision(plan):
         leaves, _ = jax.tree.flatten_with_path(_module(plan)[0])
     return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
 
 def notes(plan: Plan, exported: export.Exported, inside: bool) -> list[str]:
-    """Say what is computed of what, the size of the weights, and the versions."""
+    """Describe the function and its arguments, the size of the weights, and the versions."""
     weights = weights_of(plan).values()
     size = sum(weight.size for weight in weights) * plan.itemsize / 1e6
     x = ", ".join(map(str, ("batch", *_sides(plan.root.inputs))))
@@ -91,7 +96,7 @@ def notes(plan: Plan, exported: export.Exported, inside: bool) -> list[str]:
 
 
 def versions(exported: export.Exported) -> str:
-    """Say who wrote a module, and who may not be able to read it."""
+    """Say which version wrote a module, and which versions may not be able to read it."""
     return (
         f"written by jax {jax.__version__} for {' and '.join(exported.platforms)}, in calling"
         f" convention {exported.calling_convention_version} and StableHLO"
@@ -100,9 +105,9 @@ def versions(exported: export.Exported) -> str:
 
 
 def stablehlo_text(plan: Plan, exported: export.Exported) -> str:
-    """Write the module as text, behind a comment that says the versions and its arguments' names.
+    """Write the module as text, headed by a comment with versions and argument names.
 
-    Without source locations, which would be paths of this machine.
+    Source locations are stripped, since they are paths of this machine.
     """
     names = [f"weights[{i}] {place}" for i, place in enumerate(weights_of(plan))]
     inside = len(exported.in_avals) == 1
@@ -123,7 +128,7 @@ _LOCATION = re.compile(r' loc\((?:unknown|#loc\d*|"[^"]*"(?:\(#loc\d*\))?)\)')
 
 
 def _module(plan: Plan) -> tuple[Any, Any]:
-    """Give the shapes of the module's arrays, and the rest of it; no weight is drawn."""
+    """Return the shapes of the module's arrays, and the rest of it; no weights are drawn."""
     key = Seed(plan.document.seed).jax()
     module = eqx.filter_eval_shape(plan.module, key)
     return eqx.partition(module, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))

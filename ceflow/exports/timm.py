@@ -1,8 +1,8 @@
-"""A ResNeXt as one Python expression that builds it with timm.
+"""Export of a ResNeXt as one Python expression that builds it with timm.
 
-timm has names for ResNets of usual depths, and its class takes stages, cardinality, base width and
-classes as arguments. It has no argument for a 3x3 stem without pooling, and calls four stages
-whatever it holds: those parts are replaced.
+timm has names for ResNets of common depths, and its class takes stages, cardinality, base width and
+classes as arguments. It has no argument for a 3x3 stem without pooling, and always calls four
+stages: those parts are replaced.
 """
 
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from ceflow.compiler import Plan
 from ceflow.spec import Fault, Resnext, SpecError
 
 STAGES = 4
-"""Stages of timm's ResNet."""
+"""Number of stages of timm's ResNet."""
 DEFAULTS = {"num_classes": 1000, "in_chans": 3, "cardinality": 1, "base_width": 64}
-"""Of timm's ResNet."""
+"""Default arguments of timm's ResNet."""
 NAMES: dict[tuple[int, ...], str] = {
     (2, 2, 2, 2): "resnet26",
     (3, 4, 6, 3): "resnet50",
@@ -21,16 +21,17 @@ NAMES: dict[tuple[int, ...], str] = {
     (3, 8, 36, 3): "resnet152",
     (3, 24, 36, 3): "resnet200",
 }
-"""Networks of timm by their blocks: of bottleneck blocks behind the stem of ImageNet."""
+"""Names of timm's ResNets by their numbers of blocks: bottleneck blocks after the stem of
+ImageNet."""
 ELSEWHERE = "export it to equinox or to stablehlo"
 NOTHING = "type(net.layer1)()"
-"""An empty `torch.nn.Sequential`, which gives what it takes."""
+"""An empty `torch.nn.Sequential`, which returns its input."""
 
 
 def timm_line(plan: Plan) -> str:
-    """Write the expression; it needs no names but `timm`, or `ResNet` and `Bottleneck` of it.
+    """Write the expression; it needs only the name `timm`, or `ResNet` and `Bottleneck` from it.
 
-    Raises `SpecError` for a model that is no ResNeXt, and for one that timm's class cannot build.
+    Raises `SpecError` for a model that is not a ResNeXt, or that timm's class cannot build.
 
     >>> from ceflow.compiler import compile
     >>> from ceflow.spec import Document
@@ -51,7 +52,7 @@ def timm_line(plan: Plan) -> str:
 
 
 def timm_notes(plan: Plan) -> list[str]:
-    """Say what the reader of the line should know."""
+    """Return notes for the reader of the expression."""
     model = _required(plan)
     if _name(model):
         return ["names: import timm"]
@@ -69,7 +70,7 @@ def _name(model: Resnext) -> str | None:
 
 
 def _differing(model: Resnext) -> Iterator[str]:
-    """Find the arguments that are not at their defaults."""
+    """Yield the arguments that differ from their defaults."""
     assert model.inputs, "sized before"
     values = (model.outputs, model.inputs[0], model.cardinality, model.base_width)
     for (name, default), value in zip(DEFAULTS.items(), values, strict=True):
@@ -86,7 +87,7 @@ def _arguments(model: Resnext) -> Iterator[str]:
 
 
 def _replaced(model: Resnext) -> Iterator[tuple[str, str]]:
-    """Name the parts that the arguments do not reach, and what to put there."""
+    """Yield the parts that no argument sets, with their replacements."""
     assert model.inputs, "sized before"
     if model.stem == "cifar":
         yield "conv1", f"type(net.conv1)({model.inputs[0]}, 64, 3, padding=1, bias=False)"
@@ -96,7 +97,7 @@ def _replaced(model: Resnext) -> Iterator[tuple[str, str]]:
 
 
 def _required(plan: Plan) -> Resnext:
-    """Give the plan's model, if timm's class can build it."""
+    """Return the plan's model. Raises `SpecError` if timm's class cannot build it."""
     model = plan.model
     if not isinstance(model, Resnext):
         message = f"timm has no network of the type {model.type}, only resnext"

@@ -1,4 +1,4 @@
-"""A ResNeXt as one Python expression that builds it with torchvision."""
+"""Export of a ResNeXt as one Python expression that builds it with torchvision."""
 
 from collections.abc import Iterator
 
@@ -10,18 +10,18 @@ NAMES: dict[tuple[int, ...], str] = {
     (3, 4, 23, 3): "resnet101",
     (3, 8, 36, 3): "resnet152",
 }
-"""Networks of torchvision by their blocks."""
+"""Names of torchvision's ResNets by their numbers of blocks."""
 MODELS = "torchvision.models"
 DEFAULTS = {"num_classes": 1000, "groups": 1, "width_per_group": 64}
-"""Of torchvision's ResNet."""
+"""Default arguments of torchvision's ResNet."""
 ELSEWHERE = "export it to timm, to equinox or to stablehlo"
 
 
 def torchvision_line(plan: Plan) -> str:
-    """Write the expression; it needs no name but `torchvision`.
+    """Write the expression; it needs only the name `torchvision`.
 
-    Raises `SpecError` for a network that torchvision's class cannot build without being changed:
-    it has four stages, the stem of ImageNet and three channels.
+    Raises `SpecError` for a network that torchvision's class cannot build as it is: it has four
+    stages, the stem of ImageNet and three channels.
 
     >>> from ceflow.compiler import compile
     >>> from ceflow.spec import Document
@@ -39,7 +39,7 @@ def torchvision_line(plan: Plan) -> str:
 
 
 def _differing(model: Resnext) -> Iterator[str]:
-    """Find the arguments that are not at their defaults."""
+    """Yield the arguments that differ from their defaults."""
     values = (model.outputs, model.cardinality, model.base_width)
     for (name, default), value in zip(DEFAULTS.items(), values, strict=True):
         if value != default:
@@ -47,7 +47,7 @@ def _differing(model: Resnext) -> Iterator[str]:
 
 
 def refusal(plan: Plan) -> Fault | None:
-    """Say why torchvision cannot build a network; None where it can."""
+    """Return the fault of a network that torchvision cannot build; None if it can."""
     model = plan.model
     if not isinstance(model, Resnext):
         message = f"torchvision has no network of the type {model.type}, only resnext"

@@ -1,4 +1,4 @@
-"""The report of what was collected over a sweep: a table, and a figure with its fits."""
+"""The report of a [collect] table: a table, and a figure with its fits."""
 
 from ceflow.blocks import Cell, Curve, Drawing, Heatmap, Note, ReportBlock, Series, Table, number
 from ceflow.runs.collected import (
@@ -12,8 +12,9 @@ from ceflow.runs.collected import (
 
 
 def collected_blocks(name: str, collected: Collected) -> list[ReportBlock]:
-    """Show the points and fits of one [collect] table, or the x at which a level was reached, then
-    the figure and the warnings."""
+    """Show the points and fits of one [collect] table, or the x at which a level was reached; then
+    the figure and the warnings.
+    """
     drawn = collected_drawing(name, collected)
     warnings = [Note(text, warning=True) for text in collected.warnings]
     numbers = (
@@ -25,7 +26,7 @@ def collected_blocks(name: str, collected: Collected) -> list[ReportBlock]:
 
 
 def collected_drawing(name: str, collected: Collected) -> Drawing | None:
-    """Draw one [collect] table; None where there is nothing to draw."""
+    """Draw one [collect] table; None if there is nothing to draw."""
     return (
         _curves(name, collected)
         if isinstance(collected, CollectedCurves)
@@ -34,7 +35,7 @@ def collected_drawing(name: str, collected: Collected) -> Drawing | None:
 
 
 def _curves(name: str, collected: CollectedCurves) -> Drawing | None:
-    """Draw a curve or a row for each run, in the order of `by`."""
+    """Draw one curve or row per run, in the order of `by`."""
     series = tuple(Series(each.label, tuple(each.x), tuple(each.y)) for each in collected.curves)
     if not series:
         return None
@@ -50,13 +51,13 @@ def _curves(name: str, collected: CollectedCurves) -> Drawing | None:
 
 
 def _in_order(series: Series) -> Series:
-    """Sort by x, of which each cell of a heatmap is a stretch."""
+    """Sort by x, since each cell of a heatmap covers an interval of x."""
     x, y = zip(*sorted(zip(series.x, series.y, strict=True)), strict=True)
     return Series(series.label, x, y)
 
 
 def _levels(collected: CollectedCurves) -> list[ReportBlock]:
-    """Tell where each curve came to the level that was asked for."""
+    """Tabulate where each curve reached the level."""
     if collected.level is None:
         return []
     x, y = (path.rpartition(".")[2] for path in (collected.x, collected.y))
@@ -100,8 +101,9 @@ def _fit_text(y: str, fit: Fit) -> str:
 
 
 def _scatter(name: str, collected: CollectedPoints) -> Curve | None:
-    """Draw the points of each curve, and its fit as a line; on logarithmic axes where there is
-    one."""
+    """Draw the points of each curve, and its fit as a line; the axes are logarithmic if there is a
+    fit.
+    """
     curves = dict.fromkeys(point.by for point in collected.points)
     series = tuple(each for by in curves for each in _series(collected, by))
     if not series:

@@ -14,9 +14,10 @@ from ceflow.store import RunDirectory
 
 
 def write_figures(directory: RunDirectory, plan: Plan) -> None:
-    """Draw every curve of a run to `figures/STAGE-CURVE.svg`, those that are there already aside.
+    """Draw every curve of a run to `figures/STAGE-CURVE.svg`, except those that exist.
 
-    Of a sweep, those of each of its runs, and in its own directory the curves of all runs together.
+    In a sweep, the figures of each run are drawn, and in the sweep's own directory those that
+    compare the runs.
     """
     alike: dict[str, dict[str, Curve]] = {}
     for run, its_plan in plan.runs.items() if plan.document.sweep else ():
@@ -36,12 +37,14 @@ def write_figures(directory: RunDirectory, plan: Plan) -> None:
 
 
 def _is_drawn(path: Path) -> bool:
-    """Tell whether a figure is there, to its end. A stage done again removes its figures."""
+    """Tell whether a figure exists and is complete. A stage that is run again removes its
+    figures.
+    """
     return path.is_file() and path.read_bytes().rstrip().endswith(b"</svg>")
 
 
 def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
-    """List every curve that the stages of a run have to show, by the name of its file."""
+    """Yield every curve of the stages of a run, with the name of its file."""
     if not directory.exists:
         return
     results = known_results(directory, plan.document.stages)[0]["stages"]
@@ -52,9 +55,10 @@ def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
 
 
 def overlaid(curves: dict[str, Curve]) -> Curve:
-    """Draw the same curve of several runs as one: the first series of each, under its run's name.
+    """Combine the same curve of several runs: the first series of each, labelled by its run.
 
-    Which of several that is the axis says, or where runs differ each label."""
+    If a curve has several series, the axis says which one is shown, or each label if runs differ.
+    """
     whole = next(iter(curves.values()))
     firsts = {run: curve.series[0] for run, curve in curves.items()}
     label, *others = dict.fromkeys(each.label for each in firsts.values())

@@ -1,4 +1,4 @@
-"""Heatmaps drawn with characters: shades where there are no colours."""
+"""Heatmaps drawn with characters; without colours, in shades."""
 
 import math
 from bisect import bisect_right
@@ -10,19 +10,21 @@ from ceflow.blocks import Heatmap, Series, number
 from ceflow.report.text import share
 
 SHADES = "░▒▓█"
-"""Low to high."""
+"""Characters for low to high values."""
 
 LONGEST = 30
-"""Characters of a row's label."""
+"""Maximum number of characters of a row's label."""
 
 VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
-"""Colours at even distances of the map that the figures use, dark to bright."""
+"""Evenly spaced colours of the map that the figures use, dark to bright."""
 
 
 def draw_heatmap(heatmap: Heatmap, width: int = 64) -> list[Text]:
-    """Draw title, a row of cells for each series, ends and label of x, and the colours' legend.
+    """Draw the title, a row of cells per series, the ends and label of x, and the legend of the
+    colours.
 
-    A cell is y at its middle, by linear interpolation; it is empty where the series does not reach.
+    A cell shows y at its middle, by linear interpolation; it is empty outside the range of the
+    series.
     """
     if not heatmap.series:
         return [Text(heatmap.title)]
@@ -58,12 +60,12 @@ class _Scale:
         return _shade(share(at, low, high))
 
     def ramp(self, count: int) -> Text:
-        """Draw so many of all cells, in order."""
+        """Draw this many evenly spaced cells of the scale, in order."""
         return Text("").join(_shade(k / (count - 1)) for k in range(count))
 
 
 def _shade(part: float) -> Text:
-    """Choose for a number from 0 to 1 a shade, and a colour that hides it."""
+    """Return the shade for a number from 0 to 1, in a colour that hides it."""
     shade = SHADES[min(int(part * len(SHADES)), len(SHADES) - 1)]
     index = min(int(part * (len(VIRIDIS) - 1)), len(VIRIDIS) - 2)
     rest = part * (len(VIRIDIS) - 1) - index
@@ -79,7 +81,7 @@ def _row(series: Series, middles: list[float], margin: int, scale: _Scale) -> Te
 
 
 def _interpolated(series: Series, x: float) -> float | None:
-    """Interpolate y at x, between the points on either side; None outside of them."""
+    """Interpolate y at x between its neighbours; None outside the range."""
     at = bisect_right(series.x, x)
     if not 0 < at < len(series.x):
         return None

@@ -12,14 +12,14 @@ from ceflow.spec import flops_text
 
 
 def costs(node: nodes.Node) -> str:
-    """Write parameters and FLOPs, in words."""
+    """Write parameters and FLOPs in words."""
     if math.isinf(node.parameters):
         return "infinitely wide"
     return f"{counted(node.parameters, 'parameter')}, {flops_text(node.flops)} an example"
 
 
 def add_network(tree: Tree, plan: Plan) -> None:
-    """Add the layers of a plan's network; of one with a bottleneck those on either side of it."""
+    """Add the layers of a plan's network; with a bottleneck, those of both halves."""
     if not plan.model.parts:
         add_layers(tree, plan.root)
     for name, part in plan.model.parts.items():
@@ -28,7 +28,7 @@ def add_network(tree: Tree, plan: Plan) -> None:
 
 
 def add_layers(tree: Tree, node: nodes.Node) -> None:
-    """Add layers in order; equal ones in a row are shown once, with their number."""
+    """Add layers in order; successive equal layers are shown once, with their number."""
     if isinstance(node, nodes.Ensemble):
         members = counted(node.multiplicity, "member")
         branch = tree.add(f"{members}, each {costs(node.member)}")
@@ -43,7 +43,9 @@ def add_layers(tree: Tree, node: nodes.Node) -> None:
 
 
 def _lines(layers: tuple[nodes.Node, ...]) -> Iterator[tuple[str, str]]:
-    """Write a line a layer, and what is inside it; what keeps the shape is on the line before."""
+    """Yield one line per layer, and its contents; a layer that keeps the shape is added to the line
+    before.
+    """
     line, inside = "", ""
     for layer in layers:
         if line and layer.suffix:
@@ -60,7 +62,7 @@ def _line(node: nodes.Node) -> str:
 
 
 def _branches(node: nodes.Node) -> str:
-    """Write what is inside a residual connection, by its convolutions."""
+    """Write the convolutions inside a residual connection."""
     if not isinstance(node, nodes.Residual):
         return ""
     shortcut = f"; shortcut {_kernels(node.shortcut)}" if node.shortcut else ""
@@ -68,7 +70,7 @@ def _branches(node: nodes.Node) -> str:
 
 
 def _kernels(node: nodes.Node) -> str:
-    """Write kernels and channels: 1x1 128, 3x3 128 in 32 groups, 1x1 256."""
+    """Write kernels and channels, such as 1x1 128, 3x3 128 in 32 groups, 1x1 256."""
     convolutions = (one for _, one in nodes.leaves(node) if isinstance(one, nodes.Convolution))
     return ", ".join(
         f"{one.size} {number(one.channels)}"

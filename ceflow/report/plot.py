@@ -13,19 +13,20 @@ DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 POINT = "●"
 POINTS = (POINT, "○", "◆", "◇", "■", "□", "▲", "△")
-"""Of several series of points each its own."""
+"""Marks for the points of each series."""
 
 LINE = "⠤⠤"
-"""In the legend, the only line."""
+"""Sign of a single line in the legend."""
 
 LETTERS = 3
-"""Of each line that is one of several, how many of its characters are a letter."""
+"""Number of letters drawn on each of several lines."""
 
 
 def draw(curve: Curve, width: int = 64, height: int = 12) -> list[str]:
-    """Draw a plot by lines: title, canvas with its axes' ends, label of x, and a legend.
+    """Draw a plot as lines of text: title, canvas with the ends of its axes, label of x, and a
+    legend.
 
-    There is a legend of several series: lines carry letters then.
+    The legend is drawn if there are several series; lines then carry letters.
 
     >>> from ceflow.blocks import Curve, Series
     >>> line = Series("y", (0.0, 1.0), (0.0, 1.0))
@@ -66,24 +67,24 @@ def draw(curve: Curve, width: int = 64, height: int = 12) -> list[str]:
 
 
 def _signs(every: Sequence[Series]) -> list[str]:
-    """Choose what tells each series from the others: a letter, of points a mark."""
+    """Return a sign for each series: a letter for lines, a mark for points."""
     lines = sum(series.style == "line" for series in every)
     letters, points = cycle(ascii_letters if lines > 1 else (LINE,)), cycle(POINTS)
     return [next(points if series.style == "points" else letters) for series in every]
 
 
 def _cell(dot: tuple[int, int], height: int) -> tuple[int, int]:
-    """Find row and column of the character that has a dot."""
+    """Return row and column of the character that holds a dot."""
     return height - 1 - dot[1] // 4, dot[0] // 2
 
 
 def _spread(dots: list[tuple[int, int]], shift: float) -> Iterator[tuple[int, int]]:
-    """Choose a few dots of a line, evenly spaced, shifted by a part of their distance."""
+    """Yield a few dots of a line, evenly spaced, shifted by a fraction of their distance."""
     return (dots[int((k + shift) / LETTERS * len(dots))] for k in range(LETTERS) if dots)
 
 
 def _legend(curve: Curve, signs: list[str], width: int) -> list[str]:
-    """Say which sign is which series, in as many lines as it takes."""
+    """Write the sign and the label of each series, in as many lines as needed."""
     if len(signs) < 2:
         return []
     every = [f"{sign} {each.label}" for sign, each in zip(signs, curve.series, strict=True)]
@@ -105,7 +106,7 @@ class _Axis:
         self.low, self.high = min(usable, default=1.0), max(usable, default=1.0)
 
     def dot(self, value: float) -> int | None:
-        """Find the dot of a value; None where the axis has none."""
+        """Return the dot of a value; None if it is not on the axis."""
         if not math.isfinite(value) or (self.log and value <= 0):
             return None
         low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
@@ -118,7 +119,7 @@ def _dots(series: Series, x_axis: _Axis, y_axis: _Axis) -> list[tuple[int, int]]
 
 
 def _joined(dots: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Join successive dots by straight lines, and give all their dots."""
+    """Join successive dots by straight lines, and return all dots on them."""
     joined = dots[:1]
     for (x0, y0), (x1, y1) in pairwise(dots):
         steps = max(abs(x1 - x0), abs(y1 - y0), 1)

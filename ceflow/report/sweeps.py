@@ -1,4 +1,4 @@
-"""The runs of a sweep beside each other: a table, and why cells of it have no number."""
+"""Comparison of a sweep's runs: a table, and why numbers in it are missing."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,18 +6,19 @@ from ceflow.blocks import Cell, Note, ReportBlock, Table, defined
 from ceflow.stages import Values
 
 COLUMNS = 8
-"""Numbers of each run in the table."""
+"""Maximum number of columns of numbers in the table."""
 
 REASONS = 8
-"""Runs of which it is said why a number is missing."""
+"""Maximum number of runs for which the reason of a missing number is given."""
 
 NOT_DONE = "not done"
 
 
 def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[ReportBlock]:
-    """Tabulate a row a run: the numbers that its stages found and that differ from run to run.
+    """Tabulate one row per run, with the numbers of its stages that differ between runs.
 
-    Below it stands what the stages say of those that are undefined."""
+    Below the table are the stages' explanations of undefined numbers.
+    """
     numbers = {run: dict(_of_stages(results)) for run, results in runs.items()}
     keys = [
         key
@@ -41,9 +42,10 @@ def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[ReportBlock]:
 
 
 def _cell(key: str, numbers: Mapping[str, float | None], results: Mapping[str, Values]) -> Cell:
-    """Write a number, or that it is undefined, or that its stage is not done.
+    """Return a number, or say that it is undefined or that its stage is not done.
 
-    It is empty where a stage of this run has no such number."""
+    The cell is empty if the stage in this run has no such number.
+    """
     if _stage(key) not in results:
         return NOT_DONE
     return defined(numbers[key]) if key in numbers else ""
@@ -59,7 +61,7 @@ def _of_stages(results: Mapping[str, Values]) -> Iterator[tuple[str, float | Non
 
 
 def _numbers(values: Values) -> Iterator[tuple[str, float | None]]:
-    """List the numbers of a stage, undefined ones among them, and then those of its tables."""
+    """Yield the numbers of a stage, including undefined ones, then those of its tables."""
     for key, value in values.items():
         if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
             yield key, value

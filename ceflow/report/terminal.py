@@ -1,4 +1,4 @@
-"""A run in the terminal: the plan as a tree, what each stage found, where the files are."""
+"""A run in the terminal: the plan as a tree, the result of each stage, where the files are."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -30,7 +30,8 @@ from ceflow.store import Damaged, RunDirectory
 def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
     """Draw the document as a tree.
 
-    It has its data, its layers with shapes and counts, its stages and needs."""
+    It shows the data, the layers with shapes and counts, the stages and their needs.
+    """
     document = plan.document
     tree = Tree(
         Text.assemble((document.name, "bold"), f"  seed {document.seed}, {document.precision}")
@@ -66,7 +67,7 @@ def _stage_line(name: str, stage: Stage, needs: Needs | None) -> Text:
 
 
 def stage_section(name: str, stage: Stage, result: Result, took: float | None) -> Group:
-    """Show what one stage found, under a rule with its name."""
+    """Show the result of one stage, under a rule with its name."""
     title = Text.assemble((name, "bold"), f"  {stage.type}", f"  {seconds(took)}" if took else "")
     return _section(title, kind_of(stage).describe(result))
 
@@ -77,7 +78,7 @@ def _section(title: Text, blocks: list[ReportBlock]) -> Group:
 
 
 def _block(block: ReportBlock) -> RenderableType:
-    """Render content for the terminal: the one door by which results and names come to it."""
+    """Render a block for the terminal. All results and names are printed through this function."""
     block = shown(block)
     if isinstance(block, Note):
         return Text(f"warning: {block.text}", style="yellow") if block.warning else Text(block.text)
@@ -90,7 +91,7 @@ def _block(block: ReportBlock) -> RenderableType:
 
 
 def _cropped(line: str | Text) -> Text:
-    """Crop a line of a drawing, which is not to be broken."""
+    """Crop a line of a drawing, which must not be wrapped."""
     return Text.assemble(line, no_wrap=True, overflow="crop")
 
 
@@ -105,13 +106,13 @@ def _table(table: Table) -> RichTable:
 
 
 def runs_report(folder: Path) -> RenderableType | None:
-    """Report the runs in a folder; None where there are none."""
+    """Report the runs in a folder; None if there are none."""
     blocks = runs_in(folder)
     return blocks and _block(blocks)
 
 
 def trouble_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
-    """Say what is wrong with a run, and how to go on: nothing of one that is done and whole."""
+    """Describe an unfinished or damaged run, and how to continue it; nothing for an intact one."""
     state, (_, lost) = (
         directory.read_json("run.json"),
         known_results(directory, plan.document.stages),
@@ -125,7 +126,7 @@ def trouble_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableTy
 
 
 def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
-    """Report everything a run found, from its directory alone."""
+    """Report all results of a run, from its directory alone."""
     known, _ = known_results(directory, plan.document.stages)
     if plan.document.sweep:
         yield from map(_block, sweep_blocks(known.get("runs", {})))
@@ -161,7 +162,7 @@ def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
 
 
 def _each(results: Results) -> Iterator[tuple[str, Result | Damaged]]:
-    """Read the result of each stage, or say what of its files cannot be read."""
+    """Yield the result of each stage, or the error if its files cannot be read."""
     for name in results:
         try:
             yield name, results[name]
@@ -170,7 +171,7 @@ def _each(results: Results) -> Iterator[tuple[str, Result | Damaged]]:
 
 
 def files_line(path: Path) -> Text:
-    """Say where the files are, by name."""
+    """Name the folder of the run and the files in it."""
     names = sorted(
         f"{item.name}/" if item.is_dir() else item.name
         for item in path.iterdir()
@@ -181,7 +182,7 @@ def files_line(path: Path) -> Text:
 
 
 def runs_in(folder: Path) -> Table | None:
-    """List the runs that are in a folder itself, by name; None where there are none."""
+    """List the runs directly in a folder, by name; None if there are none."""
     rows = tuple(_rows(folder))
     return Table(("run", "state", "started"), rows) if rows else None
 

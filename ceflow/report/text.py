@@ -1,7 +1,7 @@
-"""Sizes and durations as people read them, and where numbers stand on a scale."""
+"""Sizes and durations for people, and positions on a scale."""
 
 ROUNDING = 1e-14
-"""Of a number that some sums have gone into, relative."""
+"""Relative rounding error of a number after a few sums."""
 
 
 def size(count: float) -> str:
@@ -31,9 +31,9 @@ def seconds(value: float) -> str:
 
 
 def share(value: float, low: float, high: float) -> float:
-    """Say how far a value is on the way from `low` to `high`.
+    """Return the position of a value between `low` (0) and `high` (1).
 
-    It is 0 where they differ by rounding alone.
+    It is 0 if they differ only by rounding.
 
     >>> share(2.0, 1.0, 5.0), share(0.1 + 0.2, 0.3, 0.1 + 0.2)
     (0.25, 0.0)

@@ -1,4 +1,4 @@
-"""The report of what went wrong in a run, from its state."""
+"""The report of failures in a run, from its state."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,18 +10,18 @@ from ceflow.store import sign_of_life
 GO_ON = "run the same command again to finish it"
 
 STATES = {"done": "is damaged", "interrupted": "is interrupted", "failed": "failed"}
-"""Of a run that nobody is at work on, in words; shown of one that is done where files are lost."""
+"""State in words of a run that no process is working on; `done` is shown if files are damaged."""
 
 
 def standing(path: Path, state: Values) -> str:
-    """Say how a run stands that is not both done and whole, and what to do about it."""
+    """Describe an unfinished or damaged run, and how to continue it."""
     if state["state"] == "running":
         return f"the run {_under_way(path, state)}"
     return f"the run {STATES[state['state']]}{_far(state)}; {GO_ON}"
 
 
 def in_a_word(path: Path, state: Values) -> str:
-    """Say how a run stands: done, failed, interrupted, under way or killed."""
+    """Return the state of a run: done, failed, interrupted, under way or killed."""
     if state["state"] != "running":
         return state["state"]
     sign = sign_of_life(path)
@@ -29,7 +29,7 @@ def in_a_word(path: Path, state: Values) -> str:
 
 
 def _under_way(path: Path, state: Values) -> str:
-    """Say, of a run that has not said its end, whether the process at work on it is alive."""
+    """Say whether the process of a run that has not ended is alive."""
     sign = sign_of_life(path)
     far = _far(state, with_end=sign is not None and sign.is_alive)
     if sign is None:
@@ -45,7 +45,7 @@ def _under_way(path: Path, state: Values) -> str:
 
 
 def _far(state: Values, *, with_end: bool = False) -> str:
-    """Say how far a sweep is, and when it ends as things go."""
+    """Write the progress of a sweep, and the estimated time of its end."""
     if "runs" not in state:
         return ""
     runs = state["runs"]
@@ -54,9 +54,10 @@ def _far(state: Values, *, with_end: bool = False) -> str:
 
 
 def trouble(state: Values, lost: Mapping[str, str]) -> list[str]:
-    """Write a line for each stage, of each run of a sweep, that failed or was left out.
+    """Write a line for each failed or skipped stage, in each run of a sweep.
 
-    Each whose results are `lost` has one too."""
+    Stages whose results are `lost` get a line too.
+    """
     gone = [f"stage {name!r}: {why}" if name else why for name, why in lost.items()]
     return [*_of_stages(state["stages"]), *_of_runs(state.get("runs", {})), *gone]
 

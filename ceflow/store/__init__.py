@@ -1,7 +1,7 @@
-"""What survives a run: its directory and files. Knows no stage and no mathematics.
+"""The files of a run: its directory and everything in it. Knows no stages and no mathematics.
 
-`directory` holds them, `atomic` writes them whole, `digests` tells whether they still are, `tiles`
-are kernels in pieces, and `lease` lets one process at a time write.
+`directory` reads and writes them, `atomic` writes each file completely or not at all, `digests`
+detects changes, `tiles` stores kernels in pieces, and `lease` admits one writing process at a time.
 """
 
 from ceflow.store.atomic import WriteError

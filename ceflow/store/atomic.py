@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whenever the process dies."""
+"""Files that are either complete or absent, even if the process dies."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class WriteError(OSError):
-    """A file could not be written: the sentence says which, and why."""
+    """A file could not be written; the message says which, and why."""
 
     def __str__(self) -> str:
         return self.strerror or super().__str__()
@@ -16,7 +16,7 @@ class WriteError(OSError):
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what fails meanwhile into a sentence about `path`."""
+    """Turn errors in the block into a sentence about `path`."""
     try:
         yield
     except WriteError:
@@ -43,13 +43,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def _make_way(path: Path) -> None:
-    """Remove an empty folder in place of a file, which is no loss."""
+    """Remove an empty folder in the place of a file, since nothing is lost."""
     if path.is_dir() and not path.is_symlink():
         path.rmdir()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text in the same way, in UTF-8."""
+    """Write text as UTF-8, like `write_bytes`."""
     write_bytes(path, text.encode())
 
 
@@ -62,10 +62,11 @@ def remove(path: Path) -> None:
 
 
 def release(file: Path) -> None:
-    """Advise the system to keep none of a file in memory. Changes no byte and waits for nothing.
+    """Advise the system to drop a file from its page cache. The content is unchanged, and nothing
+    blocks.
 
-    Linux begins to transfer to the disk what is not there yet, and lets go of what is: written a
-    moment ago, a file has to be released twice. Nothing happens on systems that take no advice.
+    Linux drops the pages that are on disk, and starts writing the others: a file that was just
+    written must be released twice. On systems without this call, nothing happens.
     """
     with suppress(OSError), file.open("rb") as opened:
         if hasattr(os, "posix_fadvise"):  # macOS has none

@@ -1,4 +1,4 @@
-"""The facts that tell whether files are as they were written: their size and their hash."""
+"""The size and hash of files, which show whether they were changed."""
 
 import hashlib
 import os
@@ -10,16 +10,17 @@ from typing import Any
 from ceflow.store.atomic import release
 
 LARGE = 2**26
-"""Bytes of a file or folder from which on it would fill the page cache."""
+"""Size in bytes of a file or folder above which reading it would displace others from the page
+cache."""
 
 
 def facts(path: Path) -> dict[str, Any]:
-    """Compute `size` in bytes and `sha256` of a file or folder.
+    """Return the `size` in bytes and the `sha256` of a file or folder.
 
-    Of a folder they are the sum of sizes, and the hash of the lines `HASH  PATH` of its files in
-    the order of their paths, as sha256sum prints them.
+    For a folder they are the total size, and the hash of the lines `HASH PATH` of its files in the
+    order of their paths, as sha256sum prints them.
 
-    Raises `OSError` where there is nothing.
+    Raises `OSError` if it does not exist.
     """
     if not path.is_dir():
         size = path.stat().st_size
@@ -34,13 +35,15 @@ def facts(path: Path) -> dict[str, Any]:
 
 
 def text_facts(content: bytes | str) -> dict[str, Any]:
-    """Compute the same of a file with this content."""
+    """Return the size and hash of a file with this content."""
     content = content.encode() if isinstance(content, str) else content
     return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def is_sound(path: Path, recorded: Any) -> bool:
-    """Tell whether a file or folder is as was recorded of it. The size is looked at first."""
+    """Tell whether a file or folder matches its recorded size and hash. The size is
+    compared first.
+    """
     try:
         return _size(path) == recorded["size"] and facts(path) == recorded
     except (OSError, KeyError, TypeError):
@@ -58,7 +61,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _hash(path: Path, *, last: bool) -> str:
-    """Hash one file; `last`: it need not stay in the page cache."""
+    """Hash one file; with `last` it is dropped from the page cache."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if last:

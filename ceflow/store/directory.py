@@ -1,4 +1,4 @@
-"""A run directory: where its files are, and what state it is in."""
+"""A run directory: the places of its files, and its state."""
 
 import json
 import os
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class Damaged(ValueError):
-    """A file of a run is not what a run has written: the sentence says which, and how it is."""
+    """A file of a run is not as it was written; the message says which, and how."""
 
 
 class RunDirectory:
     """The files of one run. Every write is atomic; nothing here knows what the numbers mean.
 
-    One process at a time may write: where others could, the one that has taken the `lease`.
+    Only one process at a time may write: if others could, the one that holds the `lease`.
     """
 
     def __init__(self, path: str | Path, lease: Lease | None = None):
@@ -32,18 +32,18 @@ class RunDirectory:
 
     @property
     def exists(self) -> bool:
-        """True where a run was begun here."""
+        """True if a run was begun here."""
         return (self.path / "run.json").is_file()
 
     @property
     def is_free(self) -> bool:
-        """True where a run could begin here: there is nothing but what a killed process leaves."""
+        """True if a run can begin here: there is nothing except what a killed process left."""
         if not self.path.exists():
             return True
         return self.path.is_dir() and all(map(_is_stray, self.path.iterdir()))
 
     def sweep(self) -> None:
-        """Remove what killed processes have left."""
+        """Remove the files that killed processes left."""
         sweep(self.path)
         for folder in (self.path, *(self.path / name for name in ("arrays", "metrics", "figures"))):
             for entry in folder.iterdir() if folder.is_dir() else ():
@@ -58,7 +58,7 @@ class RunDirectory:
                     remove(entry)
 
     def read_text(self, name: str) -> str:
-        """Read a text file. Raises `Damaged` where there is no such file, or no text in it."""
+        """Read a text file. Raises `Damaged` if it is missing or not text."""
         try:
             return (self.path / name).read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -71,7 +71,7 @@ class RunDirectory:
             write_text(self.path / name, text)
 
     def read_json(self, name: str, default: Any = None) -> Any:
-        """Read a JSON file; give `default` where there is none. Raises `Damaged`."""
+        """Read a JSON file; return `default` if it is missing. Raises `Damaged`."""
         if not (self.path / name).exists():
             return default
         try:
@@ -82,7 +82,7 @@ class RunDirectory:
             raise Damaged(f"{self.path / name} is damaged: it is no JSON") from None
 
     def write_json(self, name: str, content: Any) -> None:
-        """Write plain numbers; a number that is not finite has no place in a result."""
+        """Write JSON; numbers must be finite."""
         self.write_text(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
     def _writing(self, name: str) -> AbstractContextManager[None]:
@@ -94,11 +94,11 @@ class RunDirectory:
         return f"metrics/{name}.jsonl"
 
     def write_metrics(self, name: str, history: History) -> None:
-        """Write a line of plain numbers for each moment or step."""
+        """Write a history, one line of JSON per moment or step."""
         self.write_text(self.metrics_name(name), history.dumps())
 
     def read_metrics(self, name: str) -> History:
-        """Read its moments, none where there is no file; a cut last line is left out."""
+        """Read a history, empty if there is no file; an incomplete last line is dropped."""
         if not (self.path / self.metrics_name(name)).is_file():
             return History({})
         *lines, rest = self.read_text(self.metrics_name(name)).split("\n")
@@ -109,7 +109,7 @@ class RunDirectory:
         return History.of_lines(moments)
 
     def _moment(self, name: str, number: int, line: str) -> dict[str, Any]:
-        """Read a line of metrics. Raises `Damaged` where it is no table of numbers."""
+        """Parse a line of a history. Raises `Damaged` if it is not a table of numbers."""
         with suppress(ValueError, RecursionError):
             if isinstance(found := json.loads(line), dict):
                 return found
@@ -126,7 +126,7 @@ class RunDirectory:
         return self.array_path(name).is_dir()
 
     def read_array(self, name: str) -> "np.ndarray":
-        """Read an array; of a matrix in tiles, which are half of it, the whole."""
+        """Read an array; a matrix stored as a triangle of tiles is returned whole."""
         return read_array(self.array_path(name))
 
     def write_array(self, name: str, array: "np.ndarray") -> None:
@@ -135,12 +135,12 @@ class RunDirectory:
 
 
 def _is_stray(path: Path) -> bool:
-    """Tell whether it is a file that was being written, or about who writes."""
+    """Tell whether a path is a temporary file or a file of the lease."""
     return path.name.startswith(".") and (path.name.endswith(".tmp") or path.name.startswith(NAME))
 
 
 def write_array(path: Path, array: "np.ndarray") -> None:
-    """Store an array; one that was there is replaced."""
+    """Store an array, replacing an earlier one."""
     import zarr
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -157,9 +157,10 @@ def write_array(path: Path, array: "np.ndarray") -> None:
 
 
 def read_array(path: Path) -> "np.ndarray":
-    """Load a stored array; of a triangle of tiles (`ceflow.store.tiles`), mirrored, the whole.
+    """Load a stored array; a triangle of tiles (`ceflow.store.tiles`) is mirrored to the whole
+    matrix.
 
-    Raises `Damaged` where it is not as it was written, `ValueError` where tiles are missing.
+    Raises `Damaged` if it was changed, `ValueError` if tiles are missing.
     """
     import numpy as np
     import zarr

@@ -1,4 +1,4 @@
-"""The right to work in a folder: one process at a time, whichever machines share it."""
+"""The right to write in a folder: one process at a time, even if several machines share it."""
 
 import json
 import os
@@ -17,18 +17,20 @@ from ceflow.store.atomic import WriteError
 NAME = ".lease"
 
 BEAT = 15.0
-"""Seconds between signs of life: the time of the file."""
+"""Seconds between signs of life, which are updates of the file's time."""
 
 STALE = 300.0
-"""Seconds without one after which a process of another machine is taken for dead."""
+"""Seconds without a sign of life after which a process of another machine counts as dead."""
 
 _held: set[str] = set()
-"""Tokens of this process."""
+"""Tokens of the leases that this process holds."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that holds a lease. `machine` and `born` tell it from others of its number."""
+    """The process that holds a lease. `machine` and `born` distinguish it from others with the same
+    PID.
+    """
 
     token: str
     host: str
@@ -42,7 +44,9 @@ class Holder:
         return f"process {self.pid} on {self.host}, since {when}"
 
     def is_alive(self, silent: float) -> bool:
-        """Tell whether it lives, as far as known; `silent`: seconds since its last sign of life."""
+        """Tell whether the process is alive, as far as known; `silent`: seconds since its last sign
+        of life.
+        """
         if self.machine != _machine():
             return silent < STALE
         if self.pid == os.getpid():
@@ -52,18 +56,20 @@ class Holder:
 
 @dataclass(frozen=True)
 class Sign:
-    """A sign of life of the process that last held a lease and has not released it."""
+    """The last sign of life of a process that holds a lease or died with it."""
 
     holder: Holder
     is_here: bool
-    """Whether it is, or was, of this machine, where a process is known to be alive or gone."""
+    """Whether the process runs, or ran, on this machine, where it is known to be alive or dead."""
     is_alive: bool
     silent: float
-    """Seconds since its last sign of life."""
+    """Seconds since the last sign of life."""
 
 
 def sign_of_life(folder: Path) -> Sign | None:
-    """Find who has the lease of a folder, and whether they are alive; None where nobody has it."""
+    """Return who holds the lease of a folder, and whether that process is alive; None if nobody
+    does.
+    """
     path = folder / NAME
     try:
         silent = max(0.0, time.time() - path.stat().st_mtime)
@@ -76,7 +82,7 @@ def sign_of_life(folder: Path) -> Sign | None:
 
 
 class Busy(Exception):
-    """Another process is at work."""
+    """Another process is working in the folder."""
 
     def __init__(self, holder: Holder):
         self.holder = holder
@@ -84,20 +90,20 @@ class Busy(Exception):
 
 
 class LeaseLost(WriteError):
-    """Another process has taken over, as this one gave no sign of life."""
+    """Another process has taken over, since this one gave no sign of life."""
 
 
 class Lease:
     """The right to write in a folder, kept alive by a thread until it is released.
 
-    It is the file `.lease`, that comes into being by a link: whole, and for one process only. Who
-    takes over from a dead process, or releases, first links a guard, named by the token that is to
-    go, so that one process at a time can; the guard of a process that died there is itself taken
-    over.
+    It is the file `.lease`, created by a hard link, so that it is complete and belongs to one
+    process only. A process that takes over from a dead one, or releases its own lease, first links
+    a guard named after the token to be removed, so that only one process can do so at a time. The
+    guard of a process that died meanwhile is itself taken over.
     """
 
     def __init__(self, folder: Path):
-        """Take it. Raises `Busy` where a process that is alive has it."""
+        """Take the lease. Raises `Busy` if a living process holds it."""
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / NAME
         self.holder = _this_process()
@@ -117,7 +123,7 @@ class Lease:
         threading.Thread(target=self._beat, daemon=True, name="lease").start()
 
     def require(self) -> None:
-        """Raise `LeaseLost` where it is another process's by now."""
+        """Raise `LeaseLost` if another process holds the lease by now."""
         held = _read(self.path)
         if held is None or held.token != self.holder.token:
             self.is_lost = True
@@ -129,7 +135,7 @@ class Lease:
             )
 
     def release(self) -> None:
-        """Let others work here."""
+        """Release the lease, so that others can work here."""
         self._over.set()
         _held.discard(self.holder.token)
         guard = self._guard(self.path, self.holder)
@@ -141,7 +147,9 @@ class Lease:
                 guard.unlink()
 
     def _seize(self, path: Path) -> Holder | None:
-        """Put this process's claim at `path`, where nobody alive has one; else who has."""
+        """Put this process's claim at `path` and return None; if a living process has one, return
+        that process.
+        """
         while True:
             if _place(self._claim, path):
                 return None
@@ -164,7 +172,7 @@ class Lease:
         return path.with_name(f"{path.name}.{holder.token}")
 
     def _silent_for(self, path: Path) -> float:
-        """Measure seconds since the last sign of life, by the clock of the file system."""
+        """Return the seconds since the last sign of life, by the clock of the file system."""
         self._claim.touch()
         with suppress(OSError):
             return self._claim.stat().st_mtime - path.stat().st_mtime
@@ -181,7 +189,7 @@ class Lease:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what processes have left that died while they took a lease or released it."""
+    """Remove the files of processes that died while they took or released a lease."""
     for path in folder.glob(f"{NAME}.*"):
         with suppress(OSError):
             held, silent = _read(path), time.time() - path.stat().st_mtime
@@ -190,7 +198,7 @@ def sweep(folder: Path) -> None:
 
 
 def _place(claim: Path, path: Path) -> bool:
-    """Put a claim where there is nothing; False where there is something."""
+    """Put a claim at `path`; return False if there is one already."""
     try:
         os.link(claim, path)
     except FileExistsError:
@@ -212,7 +220,7 @@ def _this_process() -> Holder:
 
 
 def _read(path: Path) -> Holder | None:
-    """Read who holds a lease, or None. A lease that cannot be read is somebody's."""
+    """Read who holds a lease, or None. A lease that cannot be read counts as held."""
     try:
         return Holder(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -223,7 +231,7 @@ def _read(path: Path) -> Holder | None:
 
 @cache
 def _machine() -> str:
-    """Name this machine, since it was started, and the space of its process numbers."""
+    """Identify machine, boot and PID namespace."""
     boot, space = "", ""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -232,7 +240,9 @@ def _machine() -> str:
 
 
 def _born(pid: int) -> str:
-    """Read when a process was started, in its system's terms; empty where there is no process."""
+    """Return the start time of a process, in units of its system; '' if there is no such
+    process.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -242,7 +252,7 @@ def _born(pid: int) -> str:
 
 
 def _answers(pid: int) -> str:
-    """Do the same on systems without /proc: tell whether there is such a process."""
+    """Like `_born`, on systems without /proc: only tell whether the process exists."""
     if os.name == "nt":  # where signal 0 is not harmless
         return "unknown"
     try:

@@ -1,5 +1,6 @@
-"""A triangle of tiles on disk: a Zarr array of which only what lies on or above the diagonal is
-kept. Knows no mathematics."""
+"""A symmetric matrix on disk as a triangle of tiles: a Zarr array of which only the chunks on and
+above the diagonal are stored. Knows no mathematics.
+"""
 
 import operator
 from pathlib import Path
@@ -11,26 +12,27 @@ if TYPE_CHECKING:
     import numpy as np
 
 Index = tuple[int, int]
-"""Which tile: its row and its column of tiles, the row not below the column."""
+"""A tile, as its row and its column of tiles, with row <= column."""
 
 FORMAT = 1
 
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError)
-"""What Zarr raises where files are no array's: from their metadata to their compression."""
+"""Exceptions that Zarr raises for files that are not an array, from metadata to compression."""
 
 
 class TileStore:
-    """One chunk a tile, one file a chunk, not compressed: a kernel's digits are noise.
+    """A triangle of tiles: one chunk per tile, one file per chunk, uncompressed, since a kernel's
+    digits are noise.
 
-    A tile is done when its file is there with all its bytes. Files come into being by a rename, so
-    a process that dies leaves whole tiles and at most one stray file; after a power failure a
-    short file counts as not done. One process may write at a time, any number may read. What was
-    written leaves the page cache, which tiles larger than memory would fill at the cost of all
-    else that is in it.
+    A tile is done if its file exists and has its full size. Files are created by a rename, so a
+    process that dies leaves complete tiles and at most one temporary file; after a power failure, a
+    file that is too short counts as not done. Only one process may write at a time, any number may
+    read. Written tiles are dropped from the page cache, since tiles larger than memory would
+    displace everything else in it.
     """
 
     def __init__(self, path: Path):
-        """Open a store. Raises `ValueError` where `path` holds none."""
+        """Open a store. Raises `ValueError` if there is none at `path`."""
         import zarr
 
         self.path = path
@@ -52,7 +54,7 @@ class TileStore:
     def create(
         cls, path: Path, size: int, tile: int, dtype: "np.dtype", identity: str = ""
     ) -> "TileStore":
-        """Make a store without tiles for a `size` x `size` matrix; nothing may be at `path`."""
+        """Create a store without tiles for a `size` x `size` matrix; `path` must not exist."""
         import zarr
 
         zarr.create_array(
@@ -69,9 +71,9 @@ class TileStore:
 
     @classmethod
     def resume(cls, path: Path, size: int, tile: int, identity: str) -> "TileStore | None":
-        """Open the store that was begun at `path`; None where there is nothing yet.
+        """Open the store that was begun at `path`; None if there is nothing yet.
 
-        Raises `ValueError` where something else is there, or the store of something else.
+        Raises `ValueError` if something else is there, or a store with another identity.
         """
         if _is_free(path):
             remove(path)
@@ -92,12 +94,12 @@ class TileStore:
 
     @property
     def tiles(self) -> list[Index]:
-        """The tiles on and above the diagonal, row by row."""
+        """Indices of the tiles on and above the diagonal, row by row."""
         return triangle(self.size, self.tile)
 
     @property
     def missing(self) -> list[Index]:
-        """The tiles that are not done, row by row."""
+        """Indices of the tiles that are not done, row by row."""
         return [index for index in self.tiles if not self.has(index)]
 
     def has(self, index: Index) -> bool:
@@ -108,7 +110,7 @@ class TileStore:
             return False
 
     def write(self, index: Index, block: "np.ndarray") -> None:
-        """Keep one tile: whole, or not at all. Raises `ValueError` for numbers of another type."""
+        """Write one tile atomically. Raises `ValueError` for numbers of another dtype."""
         if block.dtype != self.dtype:
             raise ValueError(
                 f"{self.path} holds {self.dtype}, and a tile of {block.dtype} came: compute it in"
@@ -118,7 +120,7 @@ class TileStore:
         self._release(self._file(index))
 
     def read(self, index: Index) -> "np.ndarray":
-        """Read one tile. Raises `ValueError` where it is not done, and says how many are not."""
+        """Read one tile. Raises `ValueError` if it is not done, and says how many are missing."""
         import numpy as np
 
         if not self.has(index):
@@ -133,14 +135,14 @@ class TileStore:
         return numbers.reshape(self.tile, self.tile)[:rows, :columns]
 
     def _release(self, written: Path) -> None:
-        """Start its way to the disk; the tile before has arrived there meanwhile."""
+        """Drop the tile before this one from the page cache, and start writing this one to disk."""
         release(written)
         if self._latest is not None:
             release(self._latest)
         self._latest = written
 
     def _remove_strays(self) -> None:
-        """Remove what a process that died in the middle of a tile has left."""
+        """Remove the temporary files of a process that died while writing a tile."""
         for stray in self.path.rglob("*.partial"):
             stray.unlink(missing_ok=True)
 
@@ -166,7 +168,7 @@ def triangle(size: int, tile: int) -> list[Index]:
 
 
 def checked_tile(tile: int) -> int:
-    """Give it back; raise `ValueError` unless it is an integer of at least 1."""
+    """Return the tile size. Raises `ValueError` unless it is an integer of at least 1."""
     try:
         number = operator.index(tile)
     except TypeError:
