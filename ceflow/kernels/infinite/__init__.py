@@ -1,8 +1,8 @@
-"""Infinitely wide networks.
+"""Kernels of infinitely wide networks.
 
-`limits` offers the kernels, of networks that `gaussian` finds to have them. `recursion` follows
-`moments` up the layers of a network on vectors, `spatial` on images, by their `positions`. `duals`
-takes them through activations, by `forms`, `mixtures` or `quadrature`; `angles` measures the
-inputs, `polynomials` are the functions of angles that all use, `pairwise` makes blocks, and
-`errors` bounds what is lost on the way.
+`limits` has the public functions; `gaussian` checks that a network has such kernels. `recursion`
+propagates `moments` through the layers for vectors, and `spatial` for images, whose moments at
+pairs of positions are in `positions`. `duals` propagates moments through activations, by `forms`,
+`mixtures` or `quadrature`. `angles` computes the angles between inputs, `polynomials` has functions
+of angles, `pairwise` splits kernels into blocks, and `errors` bounds the errors.
 """

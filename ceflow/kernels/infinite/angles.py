@@ -1,4 +1,4 @@
-"""Angles between vectors, to the last digit, from matrix products."""
+"""Angles between vectors, accurate to rounding, from matrix products."""
 
 from typing import Any, NamedTuple
 
@@ -9,46 +9,46 @@ from jaxtyping import Array, Bool, Float
 from ceflow.kernels.infinite.polynomials import angle_of, rounded, safe_sqrt
 from ceflow.kernels.pieces import mapped
 
-HEAD = {"float32": 11, "float64": 26}
-"""Binary places of a unit vector's head. Products of two heads are multiples of 4^-places, and
-sums of them below 2 are exact in any order."""
-NEAR = {"float32": 2.0**-6, "float64": 2.0**-20}
-"""Below this angle a matrix product is not enough: its error there, some 1e-3 (1e-7) of an ulp of
-1 by the split, is divided by the angle."""
-MULTIPLE = 64
-"""Of rows: XLA's CPU products then give an entry the same bits in matrices of any size."""
-CHUNK = 512
-"""Near pairs whose differences are taken at once."""
+HEAD_PLACES = {"float32": 11, "float64": 26}
+"""Binary places kept in the head of a unit vector, by type. Products of two heads are multiples of
+4^-places, so that their sums up to 2 are exact in any order."""
+NEAR_ANGLE = {"float32": 2.0**-6, "float64": 2.0**-20}
+"""Angle below which matrix products are too inaccurate, by type: their error, some 1e-3 (1e-7) eps
+by the split, is divided by the angle."""
+ROW_MULTIPLE = 64
+"""Divisor of numbers of rows: then XLA's CPU products round an entry the same in any matrix."""
+CHUNK_PAIRS = 512
+"""Number of near pairs whose differences are computed at once."""
 
 
 class Rows(NamedTuple):
-    """Vectors as `|x| (head + tail)`: the head rounded to a few places, the tail what is left."""
+    """Vectors as `|x| (head + tail)`, where the head is rounded to `HEAD_PLACES` binary places."""
 
     head: Float[Array, "n d"]
     tail: Float[Array, "n d"]
     defect: Float[Array, " n"]
-    """`|head + tail|^2 - 1`, from rounding the length."""
+    """`|head + tail|^2 - 1`, which is not 0 as the length is rounded."""
     square: Float[Array, " n"]
     """`|x|^2`."""
 
 
 def rows(x: Float[Array, "n d"]) -> Rows:
-    """Split each row so that head + tail has half as many digits again as x.
+    """Split each row into head and tail, which together have 1.5 times as many digits as x.
 
-    A row has the same bits among any others, if their number is a multiple of 64: it is 64 rows
-    that are compiled, for XLA adds in an order that depends on the shape.
+    The result for a row does not depend on the other rows, bit for bit, if their number is a
+    multiple of 64: rows are split 64 at a time, as XLA's order of summation depends on the shape.
     """
-    if len(x) % MULTIPLE:
+    if len(x) % ROW_MULTIPLE:
         return _split(x)
-    return mapped(_split, x, MULTIPLE)
+    return mapped(_split, x, ROW_MULTIPLE)
 
 
 def _split(x: Float[Array, "n d"]) -> Rows:
-    """Split the length too, into parts whose products with the head are exact."""
+    """Split 64 rows; the length is split too, into parts whose products with the head are exact."""
     norm = safe_norm(x)[:, None]
     divisor = jnp.where(norm > 0, norm, 1.0)
-    places = HEAD[x.dtype.name]
-    head = jnp.round(x / divisor * 2.0**places) / 2.0**places  # no gradient: the tail has it all
+    places = HEAD_PLACES[x.dtype.name]
+    head = jnp.round(x / divisor * 2.0**places) / 2.0**places  # gradient: all by the tail
     coarse = _coarse(divisor, places)
     tail = ((x - coarse * head) - rounded((divisor - coarse) * head)) / divisor
     excess = ((head**2).sum(axis=1) - 1) + rounded(tail * (2 * head + tail)).sum(axis=1)
@@ -57,31 +57,33 @@ def _split(x: Float[Array, "n d"]) -> Rows:
 
 
 def _coarse(x: Float[Array, "..."], places: int) -> Float[Array, "..."]:
-    """Round `x` to so many binary places after the leading one."""
+    """Round `x` to `places` binary places after the leading one."""
     exponent_bits = jnp.finfo(x.dtype).nexp
     return jax.lax.stop_gradient(jax.lax.reduce_precision(x, exponent_bits, places))
 
 
 def angles(one: Rows, two: Rows, same: Bool[Array, "n1 n2"] | None = None) -> Float[Array, "n1 n2"]:
-    """Compute the angle between each of `one` and each of `two`; 0 where one is the zero vector.
+    """Compute the angles between all rows of `one` and `two`; 0 if either is the zero vector.
 
-    From `4 sin^2(t/2) = |u - v|^2` and `4 cos^2(t/2) = |u + v|^2` of the unit vectors, by a Gram
-    product that is exact where it matters; pairs close to equal or opposite by differences. `same`
-    says which pairs are one vector: their angle is 0. The same bits for (v, u) as for (u, v), and
-    in any block, if the numbers of rows are multiples of 64.
+    Uses `4 sin^2(t/2) = |u - v|^2` and `4 cos^2(t/2) = |u + v|^2` of the unit vectors, computed
+    from a Gram matrix whose leading part is exact, or from differences if vectors are nearly equal
+    or opposite. `same` marks pairs that are the same vector, whose angle is 0. Bit for bit, the
+    result is symmetric in u and v, and the same in any block if the numbers of rows are multiples
+    of 64.
     """
     differ = jnp.ones((), bool) if same is None else ~same
     differ &= (one.square > 0)[:, None] & (two.square > 0)
     s, k = (_in_double if one.head.dtype == jnp.float32 else _by_products)(one, two)
-    near = (jnp.minimum(s, k) < NEAR[s.dtype.name] ** 2 / 4) & differ
+    near = (jnp.minimum(s, k) < NEAR_ANGLE[s.dtype.name] ** 2 / 4) & differ
     s, k = jax.lax.cond(near.any(), by_differences, lambda *given: given[3:], one, two, near, s, k)
     return angle_of(jnp.where(differ, s, 0.0), jnp.where(differ, k, 1.0))
 
 
 def _by_products(one: Rows, two: Rows) -> tuple[Array, Array]:
-    """Use `u.v = head.head' + (head + tail/2).tail' + tail.(head' + tail'/2)`.
+    """Compute `sin^2(t/2)` and `cos^2(t/2)` from products of heads and tails.
 
-    The first is exact and the others are small. `1 - u.v` has its rounding relative to itself.
+    In `u.v = head.head' + (head + tail/2).tail' + tail.(head' + tail'/2)`, the first product is
+    exact and the others are small, so that the error of `1 - u.v` is relative to itself.
     """
     heads = _product(one.head, two.head)
     tails = _product(one.head + one.tail / 2, two.tail) + _product(
@@ -93,10 +95,11 @@ def _by_products(one: Rows, two: Rows) -> tuple[Array, Array]:
 
 @jax.custom_jvp
 def _in_double(one: Rows, two: Rows) -> tuple[Array, Array]:
-    """Use one product in float64 for float32, which costs two of float32 and not three.
+    """Compute the same for float32 from one product in float64.
 
-    In float64 also where JAX is set to do without. What follows from it in JAX, a derivative or
-    its transpose, would not be: the derivative is therefore that of a product in float32.
+    This costs as much as two float32 products, instead of three, and also works if 64-bit floats
+    are disabled in JAX. Its derivative then could not be in float64, so a float32 product is
+    differentiated instead.
     """
     with jax.enable_x64(True):
         cosine = _product(_unit(one), _unit(two))
@@ -116,12 +119,14 @@ def _(primals: tuple[Rows, Rows], tangents: tuple[Rows, Rows]) -> Any:
 
 
 def by_differences(one: Rows, two: Rows, near: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """Compute `s = |u - v|^2/4` and `k = |u + v|^2/4` of the near pairs; leave the others.
+    """Replace `s = |u - v|^2/4` and `k = |u + v|^2/4` of the near pairs by direct differences.
 
-    The near pairs are lined up and taken a chunk at a time, and only as many chunks as there are.
+    The near pairs are collected and processed in chunks, as many as there are near pairs.
     """
-    count = -(-near.size // CHUNK) * CHUNK
-    i, j = (index.reshape(-1, CHUNK) for index in jnp.nonzero(near, size=count, fill_value=-1))
+    count = -(-near.size // CHUNK_PAIRS) * CHUNK_PAIRS
+    i, j = (
+        index.reshape(-1, CHUNK_PAIRS) for index in jnp.nonzero(near, size=count, fill_value=-1)
+    )
 
     def squares(i: Array, j: Array) -> tuple[Array, Array]:
         (h1, t1), (h2, t2) = (one.head[i], one.tail[i]), (two.head[j], two.tail[j])
@@ -129,7 +134,7 @@ def by_differences(one: Rows, two: Rows, near: Array, s: Array, k: Array) -> tup
         return rounded(apart**2).sum(axis=1) / 4, rounded(together**2).sum(axis=1) / 4
 
     def none(i: Array, j: Array) -> tuple[Array, Array]:
-        return jnp.zeros(CHUNK, s.dtype), jnp.zeros(CHUNK, s.dtype)
+        return jnp.zeros(CHUNK_PAIRS, s.dtype), jnp.zeros(CHUNK_PAIRS, s.dtype)
 
     found = jax.lax.map(lambda pair: jax.lax.cond(pair[0][0] >= 0, squares, none, *pair), (i, j))
     place = jnp.cumsum(near.reshape(-1)).reshape(near.shape) - 1
@@ -138,11 +143,11 @@ def by_differences(one: Rows, two: Rows, near: Array, s: Array, k: Array) -> tup
 
 
 def _product(a: Float[Array, "n1 d"], b: Float[Array, "n2 d"]) -> Float[Array, "n1 n2"]:
-    # In full precision on any device: some would round the operands to bfloat16. `jnp.matmul` asks
-    # for a type of the result, and `vmap` would ask again, where there may be no float64.
+    # Full precision on any device, as some round the operands to bfloat16. Not `jnp.matmul` or
+    # `vmap`, which request a result type and fail if float64 is disabled.
     return jax.lax.dot_general(a, b, (((1,), (1,)), ((), ())), precision=jax.lax.Precision.HIGHEST)
 
 
 def safe_norm(x: Float[Array, "... d"]) -> Float[Array, "..."]:
-    """Compute the Euclidean norm along the last axis, with gradient 0 at 0, not NaN."""
+    """Compute the Euclidean norm along the last axis; its gradient at 0 is 0, not NaN."""
     return safe_sqrt(rounded(x**2).sum(axis=-1))

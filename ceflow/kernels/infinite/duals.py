@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from ceflow.kernels.infinite.errors import Facts, after_bend, after_kink
 from ceflow.kernels.infinite.forms import Form, cos, erf, gelu, sin
-from ceflow.kernels.infinite.mixtures import ERROR, MIXTURES, Mixture, mixed
+from ceflow.kernels.infinite.mixtures import MIXTURE_ERROR, MIXTURES, Mixture, mixed
 from ceflow.kernels.infinite.moments import (
     Bounds,
     Dual,
@@ -178,9 +178,9 @@ FACTS = {
     "gelu": Facts(0.8, 0.78, 1.52),
     "sin": Facts(1.0, 1.0),
     "cos": Facts(1.0, 1.0),
-    "tanh": Facts(0.77, 2.0, 2.0, own=ERROR),
-    "softplus": Facts(0.25, 0.097, 1.0, own=ERROR),
-    "silu": Facts(0.5, 0.31, 1.4, own=ERROR),
+    "tanh": Facts(0.77, 2.0, 2.0, own=MIXTURE_ERROR),
+    "softplus": Facts(0.25, 0.097, 1.0, own=MIXTURE_ERROR),
+    "silu": Facts(0.5, 0.31, 1.4, own=MIXTURE_ERROR),
 }
 ROOTLESS: dict[str, Form] = {"erf": erf, "gelu": gelu}
 """Forms without a root of q, which has no derivative at 0."""

@@ -1,7 +1,7 @@
 """Bounds on the errors of infinite-width kernels: rounding, series and integrals, layer by layer.
 
-They are followed for an example with itself, where they are largest: the error of any pair is at
-most the geometric mean of those of its two examples. To first order in the errors.
+Errors are tracked for pairs of an example with itself, where they are largest: the error of any
+pair is at most the geometric mean of those of its two examples. Bounds are to first order.
 """
 
 import math
@@ -13,48 +13,52 @@ from jaxtyping import Array, Float
 from ceflow.kernels.infinite.moments import Bounds, Errors, Moments
 from ceflow.kernels.infinite.polynomials import safe_sqrt
 
-START = 6
-"""Units of eps: lengths and angles of inputs, from sums over their entries."""
-FEW = 4
-"""Units of eps: the roundings of one closed form that has no cancellation."""
-ARC = 1.5
-"""`|arccos a - arccos b| <= ARC sqrt(|a - b|)`, up to 0.6; beyond, bounds are capped."""
+INPUT_EPS = 6
+"""Error of the lengths and angles of inputs, in units of eps."""
+FORM_EPS = 4
+"""Rounding error of a closed form without cancellation, in units of eps."""
+ARC_FACTOR = 1.5
+"""Constant in `|arccos a - arccos b| <= ARC_FACTOR sqrt(|a - b|)`, valid for differences up to
+0.6; larger bounds are capped."""
 
 
 class Facts(NamedTuple):
-    """Facts of what an activation does to errors, at each q (of u, a Gaussian of variance q)."""
+    """Properties of an activation phi that bound errors, for u a Gaussian of variance q."""
 
     bend: Any
-    """A bound on the root of `E[phi''(u)^2]`."""
+    """Bound on the root of `E[phi''(u)^2]`."""
     twist: Any
-    """Of `E[phi'''(u)^2]`."""
+    """Bound on the root of `E[phi'''(u)^2]`."""
     variation: float = math.inf
-    """The total variation of phi'."""
+    """Total variation of phi'."""
     swing: Any = 1.0
-    """Of the relative change of phi(u) by one of u."""
+    """Bound on the relative change of phi(u) over that of u."""
     own: float = 0.0
-    """The relative error of its form, rounding aside."""
+    """Relative error of the closed form of phi, without rounding."""
 
 
 def eps_of(q: Float[Array, "..."]) -> float:
-    """Give the rounding unit of an array's numbers."""
+    """Return the machine epsilon of an array's type."""
     return float(jnp.finfo(q.dtype).eps)
 
 
 def started(moments: Moments, covariance: float = 0.0) -> Moments:
-    """Give the moments of inputs their errors; `covariance` in units of eps of q."""
+    """Add the initial errors to the moments of inputs; `covariance` is in units of eps q."""
     eps, none = eps_of(moments.q1), jnp.zeros_like(moments.q1)
     errors = Errors(
-        none + START * eps, none + math.pi * START * eps, none, covariance * eps * moments.q1
+        none + INPUT_EPS * eps,
+        none + math.pi * INPUT_EPS * eps,
+        none,
+        covariance * eps * moments.q1,
     )
     return moments._replace(errors=errors)
 
 
 def over_largest(errors: Float[Array, "..."], diagonal: Float[Array, "..."]) -> Float[Array, ""]:
-    """Bound the largest error over the largest exact diagonal entry, from the entries as found.
+    """Bound the largest error relative to the largest exact diagonal entry, from computed entries.
 
-    NaN, for not known, where the exact entry may be 0 for all that the bounds say; infinity where
-    the numbers are not held.
+    The result is NaN (unknown) if by the bounds the exact entry may be 0, and infinity if numbers
+    are out of the range of their type.
     """
     largest = jnp.max(diagonal)
     found = jnp.max(errors) / jnp.where(largest > 0, largest, 1.0)
@@ -63,7 +67,7 @@ def over_largest(errors: Float[Array, "..."], diagonal: Float[Array, "..."]) -> 
 
 
 def of_covariance(moments: Moments) -> Float[Array, "..."]:
-    """Bound the error of a covariance, all in all."""
+    """Bound the total error of a covariance."""
     assert moments.errors is not None
     relative, angle, variance, covariance = moments.errors
     return moments.q1 * (4 * relative + angle) + variance + covariance
@@ -72,23 +76,23 @@ def of_covariance(moments: Moments) -> Float[Array, "..."]:
 def after_kink(
     gain: float, turn: float, moments: Moments
 ) -> tuple[Errors | None, Float[Array, "..."] | float]:
-    """Bound errors of `gain sqrt(q1 q2) cos t'(t)`, and of the slope, `gain (1 - turn t/pi)`.
+    """Bound errors of `gain sqrt(q1 q2) cos t'(t)`, and of the slope `gain (1 - turn t/pi)`.
 
-    Angles after a kink are no further apart than before it, and covariances by `gain`, but those of
-    q enter theirs.
+    An activation with a kink does not increase errors of angles. It multiplies those of covariances
+    by `gain`, after adding those of q.
     """
     if moments.errors is None:
         return None, 0.0
     relative, angle, variance, covariance = moments.errors
     eps, lost = eps_of(moments.q1), covariance + variance
-    turned = angle + ARC * _root(lost, moments.q1)
+    turned = angle + ARC_FACTOR * _root(lost, moments.q1)
     after = Errors(
         relative + 2 * eps,
-        angle + math.pi * FEW * eps,
+        angle + math.pi * FORM_EPS * eps,
         gain * variance,
         gain * (covariance + variance),
     )
-    slope = gain * (jnp.minimum(abs(turn) / math.pi * turned, abs(turn)) + FEW * eps)
+    slope = gain * (jnp.minimum(abs(turn) / math.pi * turned, abs(turn)) + FORM_EPS * eps)
     return after, slope
 
 
@@ -100,22 +104,26 @@ def after_bend(
     growth: Float[Array, "..."],
     left_out: tuple[Any, Any] = (0.0, 0.0),
 ) -> Bounds:
-    """Bound errors of a smooth activation's `E[phi phi]`, and of its slope.
+    """Bound errors of a smooth activation's `E[phi phi]`, and of its slope `E[phi' phi']`.
 
     `own` and `slope` are `E[phi^2]` and `E[phi'^2]`, `growth` is the derivative of `own` by q, and
-    `left_out` what is missing of each beside the relative error of the form.
+    `left_out` are the absolute errors of both from truncation, besides the relative error
+    `facts.own`.
 
-    `dE/dc = E[phi' phi']` and `dE/dq = E[phi'' phi]/2` by Cauchy and Schwarz, or as a change of
-    scale; the same of phi', and of it also that it moves by `variation^2/(2 pi)` times the angle.
+    The derivatives `dE/dc = E[phi' phi']` and `dE/dq = E[phi'' phi]/2` are bounded by the
+    Cauchy-Schwarz inequality, or as a change of scale. The same holds for phi'; in addition, its
+    expectation changes by at most `variation^2/(2 pi)` times the change of the angle.
     """
     assert moments.errors is not None
     q, (relative, angle, variance, covariance) = moments.q1, moments.errors
-    fresh = FEW * facts.swing * relative + 2 * FEW * eps_of(q) + facts.own
+    fresh = FORM_EPS * facts.swing * relative + 2 * FORM_EPS * eps_of(q) + facts.own
     moved = covariance + q * angle
     turned = facts.bend**2 * moved + facts.twist * safe_sqrt(slope) * variance
     if math.isfinite(facts.variation):
         by_angle = (
-            facts.variation**2 / (2 * math.pi) * (angle + ARC * _root(covariance + variance, q))
+            facts.variation**2
+            / (2 * math.pi)
+            * (angle + ARC_FACTOR * _root(covariance + variance, q))
         )
         turned = jnp.minimum(turned, by_angle + 4 * slope * _ratio(variance, q))
     by_size = jnp.minimum(
@@ -128,7 +136,7 @@ def after_bend(
         slope * (moved + variance) + by_size + own * fresh + left_out[0],
     )
     of_slope = slope * fresh + turned + left_out[1]
-    # No covariance is further off than twice the variance.
+    # The error of a covariance is at most twice the variance.
     after = after._replace(covariance=_capped(after.covariance, own))
     return after, _capped(of_slope, slope)
 

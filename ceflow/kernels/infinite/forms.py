@@ -1,7 +1,7 @@
 """Closed forms of `E[phi phi]` and `E[phi' phi']` of smooth activations, at any variance.
 
-Of Gaussians of variances q1, q2 and covariance c, with `s = sin^2(t/2)` and `k = cos^2(t/2)` of the
-angle t between them. No difference cancels, and nothing overflows before q does.
+The Gaussians have variances q1, q2 and covariance c; `s = sin^2(t/2)` and `k = cos^2(t/2)` belong
+to the angle t between them. The formulas have no cancellation, and overflow only if q does.
 """
 
 import math
@@ -14,10 +14,11 @@ from jaxtyping import Array, Float
 from ceflow.kernels.infinite.polynomials import arcsine, rounded, safe_sqrt
 
 Form = Callable[[Array, Array, Array, Array, Array], tuple[Array, Array]]
+"""A function of q1, q2, c, s and k that returns `E[phi phi]` and the slope `E[phi' phi']`."""
 
 
 class Noisy(NamedTuple):
-    """Two Gaussians, to each of which independent noise of variance 1 is added."""
+    """Two Gaussians after adding independent noise of variance 1 to each."""
 
     sine: Float[Array, "..."]
     """`x = c/sqrt((1 + q1)(1 + q2))`, their correlation."""
@@ -34,10 +35,10 @@ class Noisy(NamedTuple):
 
 
 def noisy(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> Noisy:
-    """Add the noise: `y^2 = p1 + p2 - p1 p2 + 4 q1 p1 q2 p2 s k` with `p = 1/(1 + q)`."""
+    """Add the noise; `y^2 = p1 + p2 - p1 p2 + 4 q1 p1 q2 p2 s k` with `p = 1/(1 + q)`."""
     p1, p2 = 1 / (1 + q1), 1 / (1 + q2)
     root = jnp.sqrt(p1) * jnp.sqrt(p2)
-    # Never above the root of the product of both, which may be larger than any number.
+    # At most sqrt(q1 q2), whose square may overflow.
     apart = rounded(4 * ((q1 * jnp.sqrt(p1)) * (q2 * jnp.sqrt(p2))) * (s * k))
     sine = c * root
     cosine = jnp.sqrt((p1 + p2) - rounded(p1 * p2) + rounded(apart * root))
@@ -45,21 +46,21 @@ def noisy(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> Noisy:
 
 
 def _quadrant(at: Noisy) -> Array:
-    """Compute how probable it is that both are positive."""
+    """Compute the probability that both Gaussians are positive."""
     return 0.25 + rounded(at.arc / (2 * math.pi))
 
 
 def erf(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """Compute `E = 2/pi arcsin(2c/sqrt((1 + 2 q1)(1 + 2 q2)))`, slope `4/(pi sqrt(D))`.
+    """Compute `E = 2/pi arcsin(2c/sqrt((1 + 2 q1)(1 + 2 q2)))` and slope `4/(pi sqrt(D))`.
 
-    This is Williams's (1996), with `D = (1 + 2 q1)(1 + 2 q2) - 4 c^2`.
+    Here `D = (1 + 2 q1)(1 + 2 q2) - 4 c^2` (Williams 1996).
     """
     at = noisy(2 * q1, 2 * q2, 2 * c, s, k)
     return rounded(2 / math.pi * at.arc), 4 / math.pi * at.root / at.cosine
 
 
 def gelu(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """Compute those of `x Phi(x)`, by Stein's lemma.
+    """Compute the form of gelu, `x Phi(x)`, by Stein's lemma.
 
     With `D = (1 + q1)(1 + q2) - c^2`, `M = 1/(2 pi sqrt(D))`,
     `P = E[Phi Phi] = 1/4 + arcsin(c/sqrt((1 + q1)(1 + q2)))/(2 pi)` and
@@ -73,7 +74,7 @@ def gelu(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Arr
 
 
 def rectified(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """Compute those of `x Phi(x) + Phi'(x)`, a ReLU to which noise of variance 1 is added.
+    """Compute the form of `x Phi(x) + Phi'(x)`, the mean of ReLU under noise of variance 1.
 
     `E = (sqrt(D) + c (pi/2 + arcsin x))/(2 pi)`, slope `1/4 + arcsin x/(2 pi)` (Cho and Saul 2009).
     """
@@ -83,7 +84,7 @@ def rectified(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array
 
 
 def sin(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """Compute `E = exp(-(q1 + q2)/2) sinh c`, slope with cosh; no exponent here is above 0."""
+    """Compute `E = exp(-(q1 + q2)/2) sinh c`, and the slope with cosh, without overflow."""
     alike = c >= 0
     least = jnp.where(alike, s, k)
     roots = safe_sqrt(q1), safe_sqrt(q2)
@@ -95,6 +96,6 @@ def sin(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Arra
 
 
 def cos(q1: Array, q2: Array, c: Array, s: Array, k: Array) -> tuple[Array, Array]:
-    """Compute `E = exp(-(q1 + q2)/2) cosh c`, slope with sinh."""
+    """Compute `E = exp(-(q1 + q2)/2) cosh c`, and the slope with sinh."""
     slope, value = sin(q1, q2, c, s, k)
     return value, slope

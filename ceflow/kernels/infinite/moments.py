@@ -1,6 +1,6 @@
-"""Moments of two Gaussians, as infinitely wide layers pass them on.
+"""Moments of pairs of Gaussian pre-activations in infinitely wide networks.
 
-Elementwise, over arrays of any shapes that broadcast.
+All functions are elementwise over arrays whose shapes broadcast.
 """
 
 from typing import NamedTuple
@@ -16,45 +16,46 @@ from ceflow.kernels.infinite.polynomials import (
     safe_sqrt,
 )
 
-MARGIN = 2.0**10
-"""How near the least and the largest numbers variances may come."""
+RANGE_MARGIN = 2.0**10
+"""Factor that variances must stay away from the smallest and largest numbers of their type."""
 
 
 class Errors(NamedTuple):
-    """Bounds on what rounding, quadrature and series may have done to moments."""
+    """Bounds on errors of moments by rounding, quadrature and truncated series."""
 
     relative: Float[Array, "..."]
-    """Of q."""
+    """Relative error of q."""
     angle: Float[Array, "..."]
-    """Of the angle, in radians."""
+    """Error of the angle, in radians."""
     variance: Float[Array, "..."]
-    """Of q, beside the relative one."""
+    """Absolute error of q, in addition to the relative one."""
     covariance: Float[Array, "..."]
-    """Of the covariance, beside what those of q and the angle make of it."""
+    """Absolute error of the covariance, in addition to that from q and the angle."""
 
 
 class Moments(NamedTuple):
-    """Moments of two Gaussian pre-activations; under `jax.jit` none is computed that is unused."""
+    """Moments of two Gaussian pre-activations; `jax.jit` drops those that are not used."""
 
     q1: Float[Array, "..."]
     q2: Float[Array, "..."]
     angle: Float[Array, "..."]
     covariance: Float[Array, "..."]
     errors: Errors | None = None
-    """Bounds for q1 = q2 and angle 0, where they are largest; followed where there are any."""
+    """Bounds on errors at q1 = q2 and angle 0, where they are largest; None if not tracked."""
     reach: Float[Array, ""] | None = None
-    """A bound on all q, where it is known for more pairs than these."""
+    """Bound on all q, if one is known for more pairs than these."""
 
 
 def is_alone(moments: Moments) -> bool:
-    """Tell whether one array is both variances and the covariance, with errors that are followed.
+    """Return whether the moments are those of a Gaussian with itself, with tracked errors.
 
-    Then they are of a Gaussian with itself, and half of the work is saved."""
+    Then variances and covariance are the same array, and half of the work is saved.
+    """
     return moments.errors is not None and moments.q1 is moments.q2 is moments.covariance
 
 
 class Expectations(NamedTuple):
-    """The expectations that a smooth activation phi has over two Gaussians."""
+    """Expectations of a smooth activation phi over two Gaussians z1 and z2."""
 
     own1: Float[Array, "..."]
     """`E[phi(z1)^2]`."""
@@ -66,11 +67,11 @@ class Expectations(NamedTuple):
 
 
 Bounds = tuple[Errors, Float[Array, "..."]]
-"""On the errors of the moments after an activation, and of its slope."""
+"""Bounds on the errors of the moments after an activation, and of its slope."""
 
 
 class Dual(NamedTuple):
-    """The moments after an activation phi, and the factor it puts on the NTK."""
+    """Moments after an activation phi, and the slope, which multiplies the NTK."""
 
     moments: Moments
     slope: Float[Array, "..."]
@@ -81,26 +82,26 @@ class Dual(NamedTuple):
 def from_angle(
     q1: Float[Array, "..."], q2: Float[Array, "..."], angle: Float[Array, "..."]
 ) -> Moments:
-    """Make moments of which the angle is known."""
+    """Create moments from variances and the angle."""
     return Moments(q1, q2, angle, rounded(size(q1, q2) * cosine(angle)))
 
 
 def from_covariance(
     q1: Float[Array, "..."], q2: Float[Array, "..."], covariance: Float[Array, "..."]
 ) -> Moments:
-    """Make moments of which the covariance is known; the angle is pi/2 where either is 0."""
+    """Create moments from variances and the covariance; the angle is pi/2 if a variance is 0."""
     product = size(q1, q2)
     half = covariance / jnp.where(product > 0, 2 * product, 1.0)
     return Moments(q1, q2, angle_of(0.5 - half, 0.5 + half), covariance)
 
 
 def size(q1: Float[Array, "..."], q2: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Compute `sqrt(q1 q2)`, where the product may be too large or small; exact where q1 = q2."""
+    """Compute `sqrt(q1 q2)` without over- or underflow of the product; exact if q1 = q2."""
     return jnp.where(q1 == q2, (q1 + q2) / 2, rounded(safe_sqrt(q1) * safe_sqrt(q2)))
 
 
 def scaled(moments: Moments, variance: float | Array) -> Moments:
-    """Scale the moments by weights of that variance."""
+    """Multiply all moments by the variance of weights."""
     q1, q2, t, covariance, errors, reach = moments
     return Moments(
         rounded(variance * q1),
@@ -113,12 +114,13 @@ def scaled(moments: Moments, variance: float | Array) -> Moments:
 
 
 def biased(moments: Moments, variance: float | Array) -> Moments:
-    """Add b to all covariances of the moments, as biases of that variance do.
+    """Add b, the variance of biases, to the variances and the covariance.
 
-    The new angle without cancellation: with r = sqrt(q), r' = sqrt(q + b), s = sin^2(t/2) and
+    The new angle is computed without cancellation: with r = sqrt(q), r' = sqrt(q + b),
+    s = sin^2(t/2) and
     `g = r1' r2' - r1 r2 = b (q1 + q2 + b)/(r1' r2' + r1 r2)`,
     `4 r1' r2' s' = 2 (b + g) (r1 - r2)^2/(r1' + r2')^2 + 4 r1 r2 s` and
-    `2 r1' r2' (1 - s') = g + 2 r1 r2 (1 - s) + b`: sums of what is positive.
+    `2 r1' r2' (1 - s') = g + 2 r1 r2 (1 - s) + b`, sums of positive terms.
     """
     q1, q2, t, covariance, errors, reach = moments
     s, k = half_angle_squares(t)
@@ -130,7 +132,7 @@ def biased(moments: Moments, variance: float | Array) -> Moments:
     together = gap + rounded(2 * old * k) + variance
     angle = angle_of(apart / (4 * new), together / (2 * new))
     if errors is not None:
-        # Lengths that differ by little turn the vectors by little, and their errors as much.
+        # If lengths differ little, the vectors turn little, and so do their errors.
         relative = errors.relative + float(jnp.finfo(q1.dtype).eps)
         errors = errors._replace(relative=relative, angle=errors.angle + 2 * relative)
     reach = None if reach is None else reach + variance
@@ -138,11 +140,11 @@ def biased(moments: Moments, variance: float | Array) -> Moments:
 
 
 def ranged(moments: Moments) -> Moments:
-    """Drop the bound on variances nearly too large or too small to be written down."""
+    """Set the error of variances near the limits of their type to infinity: no bound holds."""
     if moments.errors is None:
         return moments
     q, numbers = moments.q1, jnp.finfo(moments.q1.dtype)
-    least, largest = float(numbers.tiny) * MARGIN, float(numbers.max) / MARGIN
+    least, largest = float(numbers.tiny) * RANGE_MARGIN, float(numbers.max) / RANGE_MARGIN
     held = (q == 0) | ((q >= least) & (q <= largest))
     relative = jnp.where(held, moments.errors.relative, jnp.inf)
     return moments._replace(errors=moments.errors._replace(relative=relative))

@@ -1,4 +1,4 @@
-"""Functions of pairs of rows, evaluated block by block within one compiled loop."""
+"""Evaluation of functions of pairs of rows, block by block in one compiled loop."""
 
 import math
 from collections.abc import Callable
@@ -10,11 +10,12 @@ import jax.numpy as jnp
 from jax.lax import dynamic_update_slice
 from jaxtyping import Array, Bool, Float
 
-from ceflow.kernels.infinite.angles import MULTIPLE
+from ceflow.kernels.infinite.angles import ROW_MULTIPLE
 from ceflow.kernels.pieces import Cut
 
 KernelBlock = Callable[[Any, Any, Bool[Array, "a b"] | None], tuple[Float[Array, "a b"], ...]]
-"""From the rows of two batches, and which of their pairs are one row, to matrices of the pairs."""
+"""A function of two prepared batches of rows, and a mask of the pairs that are the same row, that
+returns matrices over the pairs."""
 
 
 def pairwise(
@@ -24,11 +25,12 @@ def pairwise(
     x2: Float[Array, "n2 d"] | None,
     tile: int,
 ) -> tuple[Float[Array, "n1 n2"], ...]:
-    """Apply `block` to all pairs of rows, each batch of which is first prepared, row by row.
+    """Apply `prepare` to each batch, then `block` to all pairs of rows.
 
-    Without `x2` the pairs are those of `x1` with itself, and only blocks on and above the
-    diagonal are evaluated. Blocks have `tile` rows, rounded up to a multiple of 64; the last is
-    moved back where they do not divide. Memory: what is prepared, the result and a few blocks.
+    Without `x2`, the pairs are those of `x1` with itself, and only blocks on and above the diagonal
+    are evaluated. Blocks have `tile` rows, rounded up to a multiple of 64; the last block starts
+    earlier if they do not divide the rows. Memory holds the prepared rows, the result and a few
+    blocks.
     """
     counts = len(x1), len(x1 if x2 is None else x2)
     one, two = _cut(prepare, x1, tile), _cut(prepare, x1 if x2 is None else x2, tile)
@@ -51,11 +53,12 @@ def _looped(
     shape: tuple[int, int],
     write: Callable[[Array, Array, Array], Array],
 ) -> tuple[Array, ...]:
-    """Compute the blocks at all starts, each written into whole matrices during the next.
+    """Compute the blocks at all starts; write each one while the next is computed.
 
-    XLA gives a block that is written at once to a single thread, and computes it again to mirror.
+    If a block were written immediately, XLA would compute it on a single thread, and again for its
+    mirror image.
     """
-    # A derivative recomputes a block rather than keep all of its steps.
+    # Derivatives recompute a block instead of storing its intermediates.
     block = jax.checkpoint(at, prevent_cse=False)
 
     def written(results: tuple[Array, ...], found: tuple[Array, ...], start: Array) -> Any:
@@ -79,6 +82,6 @@ def _mirrored(matrix: Array, block: Array, start: Array) -> Array:
 
 
 def _cut(prepare: Callable[[Array], Any], x: Array, tile: int) -> Cut:
-    """Prepare rows, and cut them into blocks; zeros fill them up to a multiple of 64."""
-    rows = prepare(jnp.pad(x, [(0, -len(x) % MULTIPLE), (0, 0)]))
-    return Cut(rows, len(x), MULTIPLE * math.ceil(min(tile, len(x)) / MULTIPLE))
+    """Prepare rows, padded with zeros to a multiple of 64, and cut them into blocks."""
+    rows = prepare(jnp.pad(x, [(0, -len(x) % ROW_MULTIPLE), (0, 0)]))
+    return Cut(rows, len(x), ROW_MULTIPLE * math.ceil(min(tile, len(x)) / ROW_MULTIPLE))

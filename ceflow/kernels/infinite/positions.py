@@ -1,4 +1,4 @@
-"""Moments of the values at the positions of two images, and the sums that mix positions."""
+"""Moments of the values at positions of two images, and sums over positions."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,59 +10,59 @@ import jax.numpy as jnp
 from jax.lax import slice_in_dim
 from jaxtyping import Array
 
-from ceflow.kernels.infinite.errors import FEW, START, eps_of
+from ceflow.kernels.infinite.errors import FORM_EPS, INPUT_EPS, eps_of
 from ceflow.kernels.infinite.moments import Errors, size
 from ceflow.kernels.infinite.polynomials import rounded, safe_sqrt
 
 HEIGHT, WIDTH = 0, 1
+"""Spatial directions: indices of the axes of an image."""
 
 
 class Between(NamedTuple):
-    """Pairs of images part of the way up: the moments of the values at their positions, per
-    channel.
+    """Moments of the values at the positions of pairs of images, per channel, after some layer.
 
-    `q1` and `q2` are (pairs, height, width). The others go from the positions of the first image
-    to those of the second, (pairs, height, width, height, width), or are (pairs, height, width)
-    where only equal positions are followed. A vector is an image of one position.
+    `q1` and `q2` have shape (pairs, height, width). The other moments run over the positions of the
+    first and the second image, (pairs, height, width, height, width), or are (pairs, height, width)
+    if only equal positions are tracked. A vector is an image of one position.
     """
 
     q1: Array
     q2: Array
     apart: Array
-    """`2 (sqrt(q1 q2) - c)` of the covariance c: `|u - v|^2` of two values made equally long. Where
-    they are nearly equal no digit of the angle is lost, whatever their lengths."""
+    """`2 (sqrt(q1 q2) - c)`, c the covariance: `|u - v|^2` of both values scaled to equal length. It
+    keeps the angle accurate if the values are nearly parallel, whatever their lengths."""
     together: Array
-    """`2 (sqrt(q1 q2) + c)`, the same where they are nearly opposite."""
+    """`2 (sqrt(q1 q2) + c)`, which keeps the angle accurate if the values are nearly opposite."""
     ntk: Array
     reach: Array
-    """A bound on all variances, of all pairs."""
+    """Bound on all variances of all pairs."""
     errors: Errors | None = None
-    """Bounds on the errors of the moments, if they are followed, of images with themselves: each
-    (pairs, height, width), but the relative ones and those of angles the largest of an image."""
+    """Bounds on the errors of the moments, if they are tracked, of images with themselves. Each has
+    shape (pairs, height, width); relative errors and errors of angles are maxima over an image."""
     ntk_error: Array = 0.0  # type: ignore
-    """The same of the NTK: between two positions it is at most the geometric mean of theirs."""
+    """Bound on the NTK's error; between two positions the error is at most their geometric mean."""
 
     @property
     def every(self) -> bool:
-        """True where all pairs of positions are followed."""
+        """Whether all pairs of positions are tracked."""
         return self.apart.ndim > self.q1.ndim
 
     @property
     def sides(self) -> tuple[Array, Array]:
-        """`q1` and `q2` as they go with the others."""
+        """`q1` and `q2`, reshaped to broadcast with the other moments."""
         if self.every:
             return self.q1[..., None, None], self.q2[..., None, None, :, :]
         return self.q1, self.q2
 
     @property
     def covariance(self) -> Array:
-        """`c`, the mean of u v."""
+        """Covariance c, the mean of u v."""
         return (self.together - self.apart) / 4
 
     def moved(
         self, single: Callable[[Array], Array], both: Callable[[Array], Array] | None = None
     ) -> "Between":
-        """Map all moments linearly: by `single` of positions, and `both` of pairs of them."""
+        """Apply linear maps to all moments: `single` at positions, `both` at pairs of positions."""
         both = both or single
         errors, ntk_error = self.errors, self.ntk_error
         if errors is not None:
@@ -76,7 +76,7 @@ class Between(NamedTuple):
 
 
 def between(one: Array, two: Array, every: bool, reach: Array) -> Between:
-    """Pair images of numbers, (pairs, channels, height, width), with each other."""
+    """Compute the moments of pairs of input images, each (pairs, channels, height, width)."""
     q1, q2 = (rounded(x**2).mean(axis=1) for x in (one, two))
     u, v = (x * _inverse_root(q)[:, None] for x, q in ((one, q1), (two, q2)))
     if every:
@@ -88,19 +88,19 @@ def between(one: Array, two: Array, every: bool, reach: Array) -> Between:
 
 
 def started(pair: Between) -> Between:
-    """Add the errors of inputs. Of an image of which all squares vanish there is no bound."""
+    """Add the initial errors of inputs; there is no bound if all squares of an image underflow."""
     none, eps = jnp.zeros_like(pair.q1), eps_of(pair.q1)
     most = jnp.max(pair.q1, axis=(-2, -1), keepdims=True)
     vanished = (most == 0) & (pair.reach > 0)
-    relative = jnp.where(vanished, jnp.inf, START * eps)
+    relative = jnp.where(vanished, jnp.inf, INPUT_EPS * eps)
     return pair._replace(errors=Errors(relative, math.pi * relative, none, none), ntk_error=none)
 
 
 def joined(parts: Sequence[Between], weight: float = 1.0) -> Between:
-    """Give the moments of sums of uncorrelated values, one a part, times the root of `weight`.
+    """Compute the moments of the sum of uncorrelated parts, times the root of `weight`.
 
-    `2 sqrt(Q1 Q2) - sum_i 2 sqrt(q1_i q2_i) = sqrt(Q1 Q2) |u - v|^2` of the unit vectors u and v
-    of the roots of the parts' variances.
+    Uses `2 sqrt(Q1 Q2) - sum_i 2 sqrt(q1_i q2_i) = sqrt(Q1 Q2) |u - v|^2`, where u and v are the
+    unit vectors along the roots of the parts' variances.
     """
     if len(parts) == 1:
         return parts[0]
@@ -131,28 +131,28 @@ def joined(parts: Sequence[Between], weight: float = 1.0) -> Between:
 
 
 def rounded_sums(pair: Between, count: float) -> Between:
-    """Add what the sums of `joined` do to errors, `count` units of eps of their own among it.
+    """Add the effect of the sums in `joined` on errors, with a rounding error of `count` eps.
 
-    Angles are no further off than those of the parts: `cos T = sum_i w_i cos t_i` has `dT <=
-    max_i dt_i`. Relative errors of the parts' variances turn each of the two unit vectors by half
-    of them at most.
+    The error of an angle is at most the largest of the parts', as `cos T = sum_i w_i cos t_i`
+    implies `dT <= max_i dt_i`. Relative errors of the parts' variances turn each of the two unit
+    vectors by at most half of them.
     """
     if pair.errors is None:
         return pair
     (relative, angle, *others), eps = pair.errors, eps_of(pair.q1)
-    errors = Errors(relative + count * eps, angle + relative + (count + FEW) * eps, *others)
+    errors = Errors(relative + count * eps, angle + relative + (count + FORM_EPS) * eps, *others)
     return pair._replace(
         errors=errors, ntk_error=pair.ntk_error + count * eps * own(pair, pair.ntk)
     )
 
 
 def own(pair: Between, moment: Array) -> Array:
-    """Take the part of each position with itself."""
+    """Return the entries of each position with itself."""
     return jnp.einsum("...hwhw->...hw", moment) if pair.every else moment
 
 
 def windows(pair: Between, direction: int, kernel: int, stride: int) -> list[Between]:
-    """Give the moments at each offset of a kernel in one direction, the same in both images."""
+    """Return the moments at each offset of a kernel in one direction, the same in both images."""
 
     def at(offset: int, axes: tuple[int, ...]) -> Callable[[Array], Array]:
         def cut(a: Array) -> Array:
@@ -169,7 +169,7 @@ def windows(pair: Between, direction: int, kernel: int, stride: int) -> list[Bet
 
 
 def padded(pair: Between, width: int) -> Between:
-    """Pad both images with zeros; below 0 the images are cut."""
+    """Pad both images with zeros; a negative width crops them."""
 
     def around(count: int) -> Callable[[Array], Array]:
         if width < 0:
@@ -193,7 +193,7 @@ def flattened(pair: Between) -> Between:
     if pair.errors is not None:
         variance, covariance, ntk_error = map(mean, (*pair.errors[2:], pair.ntk_error))
         errors = pair.errors._replace(variance=variance, covariance=covariance)
-        found = rounded_sums(found._replace(errors=errors, ntk_error=ntk_error), START)
+        found = rounded_sums(found._replace(errors=errors, ntk_error=ntk_error), INPUT_EPS)
     if pair.every:
         apart, together, ntk = (a[..., None, None] for a in (found.apart, found.together, ntk))
         found = found._replace(apart=apart, together=together, ntk=ntk)

@@ -1,9 +1,10 @@
-"""Dual activations of any function, by the Hermite series of its Gaussian expectations.
+"""Gaussian expectations of any activation, by Hermite series.
 
 With the orthonormal Hermite polynomials He_k/sqrt(k!) and `h_k(q) = E[phi(sqrt(q) z) He_k(z)] /
-sqrt(k!)`, `E[phi(z1) phi(z2)] = sum_k h_k(q1) h_k(q2) rho^k` (Mehler). The coefficients are of each
-example, so a pair costs a polynomial, not an integral. What the series leaves out after K terms is
-known (Parseval): at most the root of `E[phi^2] - sum_k h_k^2` of both.
+sqrt(k!)`, `E[phi(z1) phi(z2)] = sum_k h_k(q1) h_k(q2) rho^k` (Mehler). The coefficients
+depend on one example only, so that a pair costs a polynomial, not an integral. The truncation error
+after K terms is known (Parseval): at most the geometric mean of `E[phi^2] - sum_k h_k^2` of both
+examples.
 """
 
 import math
@@ -16,48 +17,52 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ceflow.kernels.infinite.angles import MULTIPLE
+from ceflow.kernels.infinite.angles import ROW_MULTIPLE
 from ceflow.kernels.infinite.errors import Facts, after_bend
 from ceflow.kernels.infinite.moments import Bounds, Expectations, Moments, is_alone, size
 from ceflow.kernels.infinite.polynomials import rounded, safe_sqrt
 
-TERMS = {"float32": 96, "float64": 192}
-"""K. Squares of terms fall off as exp(-2a sqrt(k/q)) where phi is analytic for |Im z| < a."""
-SPACING, REACH = 1 / 16, 13
-"""Of the trapezoid rule, exponentially accurate for analytic phi; exp(-13^2/2) = 2e-37."""
-UNROLLED = 16
-ROUNDING = 16
-"""Units of eps that are added to the error of every series."""
+SERIES_TERMS = {"float32": 96, "float64": 192}
+"""Number K of terms of the series, by type. Squares of terms decay like exp(-2a sqrt(k/q)) if phi
+is analytic for |Im z| < a."""
+SPACING, HALF_WIDTH = 1 / 16, 13
+"""Spacing and half-width of the trapezoid rule's nodes; the rule is exponentially accurate for
+analytic phi, and exp(-13^2/2) = 2e-37."""
+UNROLLED_STEPS = 16
+"""Steps of Horner's rule per iteration of the compiled loop."""
+SERIES_EPS = 16
+"""Rounding error that is added to the error of every series, in units of eps."""
 
 
 class _Series(NamedTuple):
-    """Hermite coefficients of one function at each q, their sum of squares, and its error."""
+    """Hermite coefficients of a function phi at each variance q, with an error bound."""
 
     terms: Float[Array, "... K"]
     square: Float[Array, "..."]
     """`E[phi^2]`."""
     error: Float[Array, "..."]
-    """Of the series at rho = 1 and equal q: what it leaves out, and the integrals' own."""
+    """Error of the series at rho = 1 and equal q: from truncation and from the integrals."""
 
 
 class _Both(NamedTuple):
-    """The coefficients of phi and of phi', at each q."""
+    """Hermite series of phi and of phi' at each variance q."""
 
     value: _Series
     slope: _Series
     turn: Float[Array, "..."]
     """`E[u phi phi']`, u of variance q."""
     swing: Float[Array, "..."]
-    """The root of `E[(u phi')^2]`."""
+    """Root of `E[(u phi')^2]`."""
 
 
 def by_quadrature(
     function: Callable[[Array], Array], moments: Moments, facts: Facts | None = None
 ) -> tuple[Expectations, Bounds | None]:
-    """Compute those of an elementwise function that JAX can differentiate, with bounds if asked.
+    """Compute the expectations of an elementwise function that JAX can differentiate.
 
-    Of a function whose `facts` are known, analytic in a wide enough strip, the integrals are as
-    good as exact; of any other they are compared with those at twice the spacing.
+    Bounds on errors are returned if the moments have errors. If `facts` are given, the function is
+    analytic in a wide enough strip, and the integrals count as exact. Otherwise they are compared
+    with integrals at twice the spacing.
     """
     q1, q2, _, covariance, errors, _ = moments
     if is_alone(moments):
@@ -83,7 +88,7 @@ def by_quadrature(
 
 
 def _facts(both: _Both, q: Float[Array, "..."]) -> Facts:
-    """Find facts from the series: `E[phi''^2] = sum_k k a_k^2/q`, a_k those of phi', and so on."""
+    """Compute facts from the series, as `E[phi''^2] = sum_k k a_k^2/q` with a_k those of phi'."""
     k, squares = jnp.arange(both.slope.terms.shape[-1]), both.slope.terms**2
     q, own = (jnp.where(each > 0, each, 1.0) for each in (q, both.value.square))
     bend, twist = (safe_sqrt((factor * squares).sum(-1)) for factor in (k, k * (k - 1)))
@@ -93,23 +98,22 @@ def _facts(both: _Both, q: Float[Array, "..."]) -> Facts:
 def _both_of(
     function: Callable[[Array], Array], variances: tuple[Array, ...], compared: bool
 ) -> list[_Both]:
-    """Expand phi and phi' at each of the variances, by one program for so many at once.
+    """Expand phi and phi' at each of the variances, in chunks of a fixed size.
 
-    Their bits depend neither on how many there are nor on what becomes of them.
-
-    Raises `ValueError` for a function that is not elementwise.
+    So the results do not depend on the number of variances or on the surrounding program, bit for
+    bit. Raises `ValueError` for a function that is not elementwise.
     """
     dtype = variances[0].dtype
     nodes = jnp.asarray(_nodes(SPACING / (2 if compared else 1)), dtype)
-    weights = _weights(TERMS[dtype.name], SPACING / (2 if compared else 1))
+    weights = _weights(SERIES_TERMS[dtype.name], SPACING / (2 if compared else 1))
 
     def chunk(q: Float[Array, " n"]) -> _Both:
         z = safe_sqrt(q)[:, None] * nodes
         value, slope = jax.jvp(function, (z,), (jnp.ones_like(z),))
         if value.shape != z.shape:
             raise ValueError(
-                f"an activation must be elementwise, but of an array of shape {z.shape} this one"
-                f" made {value.shape}; write it with jax.numpy, for arrays of any shape"
+                f"an activation must be elementwise, but for an array of shape {z.shape} this one"
+                f" returned {value.shape}; write it with jax.numpy, for arrays of any shape"
             )
         table = jnp.asarray(weights, q.dtype)
         turn, swing = (
@@ -119,7 +123,7 @@ def _both_of(
         return _Both(one, two, turn, safe_sqrt(swing))
 
     every = jnp.concatenate([q.reshape(-1) for q in variances])
-    chunks = jnp.pad(every, (0, -every.size % MULTIPLE)).reshape(-1, MULTIPLE)
+    chunks = jnp.pad(every, (0, -every.size % ROW_MULTIPLE)).reshape(-1, ROW_MULTIPLE)
     found = jax.lax.map(chunk, chunks)
     ends = np.cumsum([q.size for q in variances])
 
@@ -136,7 +140,7 @@ def _both_of(
 
 def _series(values: Float[Array, "n nodes"], table: Array, compared: bool) -> _Series:
     terms, square = _integrals(values, table)
-    rounding = ROUNDING * jnp.finfo(values.dtype).eps * square
+    rounding = SERIES_EPS * jnp.finfo(values.dtype).eps * square
     left_out = jnp.abs(square - (terms**2).sum(-1)) + rounding
     if not compared:
         return _Series(terms, square, left_out)
@@ -147,32 +151,35 @@ def _series(values: Float[Array, "n nodes"], table: Array, compared: bool) -> _S
 
 def _integrals(values: Float[Array, "... nodes"], table: Float[Array, "nodes K"]):
     terms = jnp.matmul(values, table, precision=jax.lax.Precision.HIGHEST)
-    # Behind a barrier, for a product that is transposed has other bits.
+    # The barrier keeps XLA from transposing the product, which would change the last bits.
     return jax.lax.optimization_barrier((terms, (values**2 * table[:, 0]).sum(-1)))
 
 
 def _sum(
     terms1: Float[Array, "... K"], terms2: Float[Array, "... K"], rho: Float[Array, "..."]
 ) -> Float[Array, "..."]:
-    """Sum `sum_k a_k b_k rho^k` by Horner's rule, from the last term."""
+    """Compute `sum_k a_k b_k rho^k` by Horner's rule."""
 
     def step(total: Array, terms: tuple[Array, Array]) -> tuple[Array, None]:
         return total * rho + rounded(terms[0] * terms[1]), None
 
     terms = (jnp.moveaxis(terms1, -1, 0), jnp.moveaxis(terms2, -1, 0))
-    return jax.lax.scan(step, jnp.zeros_like(rho), terms, reverse=True, unroll=UNROLLED)[0]
+    return jax.lax.scan(step, jnp.zeros_like(rho), terms, reverse=True, unroll=UNROLLED_STEPS)[0]
 
 
 @cache
 def _nodes(spacing: float) -> Float[np.ndarray, " nodes"]:
-    """Make an odd number of nodes, 0 in the middle: every second is a rule of twice the spacing."""
-    count = round(REACH / spacing)
+    """Return an odd number of nodes around 0; every second one is the rule at twice the spacing."""
+    count = round(HALF_WIDTH / spacing)
     return spacing * np.arange(-count, count + 1)
 
 
 @cache
 def _weights(terms: int, spacing: float) -> Float[np.ndarray, "nodes K"]:
-    """Weigh f at the nodes for `E[f(z) He_k(z)]/sqrt(k!)`; by the stable three-term recurrence."""
+    """Compute the weights of f at the nodes in `E[f(z) He_k(z)]/sqrt(k!)`.
+
+    The polynomials come from their stable three-term recurrence.
+    """
     z = _nodes(spacing)
     columns = [spacing * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)]
     columns.append(z * columns[0])

@@ -15,8 +15,10 @@ from ceflow.kernels.infinite.polynomials import rounded
 
 
 class State(NamedTuple):
-    """Two batches part of the way up: their moments, and the NTK so far with a bound on its error
-    (on the diagonal, where it is largest), if that of the moments is followed."""
+    """Moments and NTK of two batches after some layer.
+
+    If errors are tracked, `ntk_error` bounds the NTK's error on the diagonal, where it is largest.
+    """
 
     moments: Moments
     ntk: Float[Array, "..."]
@@ -24,7 +26,7 @@ class State(NamedTuple):
 
 
 def through_layers(root: nodes.Node, moments: Moments) -> State:
-    """Go from the moments of the inputs to those of the outputs, and the NTK."""
+    """Propagate the moments of the inputs through all layers, with the NTK."""
     none = jnp.zeros_like(moments.angle)
     return _propagate(root, State(moments, none, 0.0 if moments.errors is None else none))
 
@@ -73,8 +75,8 @@ def _through_activation(activation: str | Function, state: State) -> State:
     return State(after.moments, ntk, error + eps_of(ntk) * ntk)
 
 
-# Errors are followed at so few variances that compiling is all it takes: plainly, and once a kind
-# of layer.
+# Errors are tracked at so few variances that compiling takes all the time: compile without
+# optimisation, and once per kind of layer.
 _compiled_weights = program(_through_weights)
 _compiled_activation = program(_through_activation)
 

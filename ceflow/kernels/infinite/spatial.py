@@ -1,8 +1,8 @@
-"""Infinitely wide convolutional networks: what `recursion` does for vectors, for images.
+"""The recursion over the layers of an infinitely wide convolutional network on images.
 
-With infinitely many channels the values at two positions, of one image or of two, are Gaussians.
-Their covariances are followed up the layers: between every position of one image and every position
-of the other where the network pools, else between equal positions only.
+With infinitely many channels, the values at two positions, of the same or of two images, are
+Gaussian. Their covariances are propagated through the layers: between all positions of one image
+and all positions of the other if the network pools, otherwise between equal positions only.
 """
 
 import math
@@ -37,33 +37,34 @@ from ceflow.kernels.infinite.positions import (
     windows,
 )
 
-BLOCK = 2**26
-"""Bytes that the moments of a batch of pairs of images may take."""
+BATCH_BYTES = 2**26
+"""Largest number of bytes for the moments of a batch of pairs of images."""
 
-BATCH = 64
-"""Pairs of images in a batch at most. There are always so many, the last repeated: one shape is
-compiled, and an entry has the same bits among any others."""
+MOST_PAIRS = 64
+"""Largest number of pairs of images in a batch. The last batch is padded by repetition, so that one
+shape is compiled and an entry is bit for bit the same among any others."""
 
-COPIES = 16
-"""Arrays over the pairs of positions that are alive at once."""
+LIVE_ARRAYS = 16
+"""Number of arrays over pairs of positions in memory at once."""
 
-TRIED = 16
-"""Images from which errors are bounded, of lengths spread over those of all."""
+TRIED_IMAGES = 16
+"""Number of images whose errors are bounded; their norms are spread over those of all images."""
 
 
 class Images(NamedTuple):
-    """Pairs of images, and what pooling needs of each image with itself."""
+    """Moments of pairs of images, and the variances of each image that pooling needs."""
 
     across: Between
     first: tuple[Array, ...] | None = None
-    """The variances of the first images after each pooling to come; None of images with
-    themselves."""
+    """Variances of the first images after each pooling to come; None for pairs of an image with
+    itself."""
     second: tuple[Array, ...] | None = None
+    """Variances of the second images after each pooling to come."""
     found: tuple[Array, ...] = ()
-    """The variances after each pooling so far, of images with themselves."""
+    """Variances after each pooling so far, for pairs of an image with itself."""
 
     def each(self, function: Callable[..., Between], *arguments: object) -> "Images":
-        """Map the moments by a function."""
+        """Apply a function to the moments of the pairs."""
         return self._replace(across=function(self.across, *arguments))
 
 
@@ -72,7 +73,7 @@ def image_kernels(
 ) -> tuple[Float[Array, "n1 n2"], Float[Array, "n1 n2"]]:
     """Compute NNGP and NTK of an infinitely wide network.
 
-    Without `x2` of `x1` with itself, and then each pair is done once.
+    Without `x2`, the kernels are those of `x1` with itself, and each pair is computed once.
     """
     require_gaussian(root)
     other = x1 if x2 is None else x2
@@ -98,14 +99,15 @@ def image_kernels(
 
 
 def image_error(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, ""]:
-    """Bound their errors, over the NTK's largest diagonal entry.
+    """Bound the kernels' errors relative to the NTK's largest diagonal entry.
 
-    From the diagonal: each entry's bound is at most the larger of those of its two images.
+    Errors are computed on the diagonal: the error of any entry is at most the larger of those of
+    its two images.
     """
     require_gaussian(root)
     x = x1 if x2 is None else jnp.concatenate([x1, x2])
     order = jnp.argsort((x**2).sum(axis=(1, 2, 3)))
-    x = x[order[np.linspace(0, len(x) - 1, TRIED).round().astype(int)]]
+    x = x[order[np.linspace(0, len(x) - 1, TRIED_IMAGES).round().astype(int)]]
     reach = _largest(x)
 
     def alone(at: Int[Array, "1 images"]) -> tuple[Array, Array]:
@@ -115,12 +117,14 @@ def image_error(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, "
         error = jnp.where(held.reshape(-1), bound, jnp.inf)
         return error, across.ntk.reshape(-1)
 
-    errors, diagonal = _in_batches(alone, np.arange(TRIED)[None], min(TRIED, _at_once(root, x)), x)
+    errors, diagonal = _in_batches(
+        alone, np.arange(TRIED_IMAGES)[None], min(TRIED_IMAGES, _at_once(root, x)), x
+    )
     return over_largest(errors, diagonal)
 
 
 def _pooled_variances(root: nodes.Node, x: Array, reach: Array) -> tuple[Array, ...]:
-    """Compute each image's variances after each pooling, which mixes its positions' covariances."""
+    """Compute each image's variances after each pooling, from covariances of its positions."""
     if not pools(root):
         return ()
 
@@ -136,12 +140,10 @@ def _in_batches(
     count: int,
     *inputs: Array,
 ) -> tuple[Array, ...]:
-    """Apply a function of indices to so many at once, in batches of one shape.
+    """Apply a function of indices to batches of `count`; the last batch is padded.
 
-    The last one is filled up.
-
-    Layers are compiled, not networks: what repeats is compiled once. Only where JAX follows the
-    `inputs`, for a derivative or a larger program, is there one loop.
+    Layers are compiled separately, so that repeated layers are compiled once. Only if JAX traces
+    the `inputs`, for a derivative or within a larger program, the batches are one compiled loop.
     """
     total = indices.shape[1]
     filled = np.pad(indices, [(0, 0), (0, -total % count)], mode="edge")
@@ -165,24 +167,24 @@ def _matrix(
 
 @eqx.filter_jit
 def _largest(x: Float[Array, "n c h w"]) -> Float[Array, ""]:
-    """Find the largest of all variances, over channels."""
+    """Compute the largest mean square over channels, among all images and positions."""
     return jnp.max((x**2).mean(axis=1))
 
 
 def _at_once(root: nodes.Node, x: Array) -> int:
-    """Say how many pairs of images are in a batch."""
+    """Return the number of pairs of images in a batch."""
     positions = math.prod(x.shape[2:]) ** (2 if pools(root) else 1)
-    return max(1, min(BATCH, BLOCK // (COPIES * x.dtype.itemsize * positions)))
+    return max(1, min(MOST_PAIRS, BATCH_BYTES // (LIVE_ARRAYS * x.dtype.itemsize * positions)))
 
 
 def pools(root: nodes.Node) -> bool:
-    """Tell whether a network mixes positions other than by convolution."""
+    """Return whether a network mixes positions other than by convolution."""
     return any(node.pools for node in nodes.every(root))
 
 
 @singledispatch
 def through(node: nodes.Node, state: Images) -> Images:
-    """Compute what an infinitely wide layer makes of pairs of images."""
+    """Propagate the moments of pairs of images through an infinitely wide layer."""
     raise TypeError(f"no infinite-width kernel is registered for the layer {type(node).__name__}")
 
 
@@ -193,7 +195,9 @@ def _(node: nodes.Dense, state: Images) -> Images:
 
 @through.register
 def _(node: nodes.Convolution, state: Images) -> Images:
-    """Groups change nothing: each has infinitely many channels of the same moments."""
+    """Propagate through a convolution; each group has infinitely many channels, so groups do not
+    matter.
+    """
     padding = node.kernel // 2 if node.padding is None else node.padding
     near = state.each(_convolved, padding, node.kernel, node.stride)
     return near.each(_weighted, node.weight_variance, node.bias_variance)
@@ -220,7 +224,7 @@ def _(node: nodes.Flatten, state: Images) -> Images:
 
 @through.register
 def _(node: nodes.Residual, state: Images) -> Images:
-    """Branches with weights of their own are uncorrelated: all moments add."""
+    """Propagate through both branches, which are uncorrelated, so that all moments add."""
     straight = state if node.shortcut is None else through(node.shortcut, state)
     bent = through(node.body, straight._replace(across=state.across))
     return bent.each(_sum, straight.across)
@@ -257,13 +261,13 @@ def _weighted(pair: Between, c: float, b: float) -> Between:
 
 
 def _alone(pair: Between) -> Moments:
-    """Give the moments of each position with itself."""
+    """Return the moments of each position with itself."""
     q = pair.sides[0]
     return Moments(q, q, q, q, _beside(pair))
 
 
 def _constant(pair: Between, b: float) -> Between:
-    """Give values that are everywhere the same, of variance b."""
+    """Return the moments of values that are the same at all positions, of variance b."""
     everywhere = pair.moved(lambda a: jnp.full_like(a, b), lambda a: jnp.full_like(a, 4 * b))
     nowhere, errors = jnp.zeros_like(pair.apart), jax.tree.map(jnp.zeros_like, pair.errors)
     return everywhere._replace(
@@ -300,19 +304,19 @@ def _activated(pair: Between, name: str) -> Between:
 
 
 def _beside(pair: Between) -> Errors | None:
-    """Shape the errors to go with `q1` among `sides`."""
+    """Reshape the errors to broadcast with `sides`."""
     if pair.errors is None or not pair.every:
         return pair.errors
     return Errors(*(each[..., None, None] for each in pair.errors))
 
 
 def _by_position(a: Array | float, pair: Between) -> Array:
-    """Shape what goes with `q1` among `sides` as (pairs, height, width)."""
+    """Reshape an array that broadcasts with `sides[0]` to (pairs, height, width)."""
     return jnp.broadcast_to(a, pair.sides[0].shape).reshape(pair.q1.shape)
 
 
 def _of_images(errors: Errors, pair: Between) -> Errors:
-    """Make errors at positions those of an image: the largest relative, the largest of an angle."""
+    """Replace relative errors and errors of angles at positions by the largest of the image."""
     relative, angle, variance, covariance = (_by_position(each, pair) for each in errors)
     relative, angle = (jnp.max(e, axis=(-2, -1), keepdims=True) for e in (relative, angle))
     return Errors(relative, angle, variance, covariance)
@@ -334,9 +338,10 @@ def _sum(one: Between, two: Between) -> Between:
 
 @eqx.filter_jit
 def _pooled(pair: Between, window: int | None, q1: Array | None, q2: Array | None) -> Between:
-    """Average over windows of both images' positions; of images with themselves `q1`, `q2` too.
+    """Average over windows of both images' positions.
 
-    What was known of angles is then known of covariances alone.
+    `q1` and `q2` are the variances after pooling, or None for pairs of an image with itself. The
+    errors of angles become errors of covariances.
     """
     height, width = (window or side for side in pair.q1.shape[-2:])
     covariance, ntk = (_window_means(a, height, width) for a in (pair.covariance, pair.ntk))
@@ -356,7 +361,7 @@ def _pooled(pair: Between, window: int | None, q1: Array | None, q2: Array | Non
 
 
 def _window_means(a: Array, height: int, width: int) -> Array:
-    """Average over windows of the positions of an image, or of two."""
+    """Average over windows of the positions of one image or of both."""
     for axis in range(1, a.ndim):
         side = (height, width)[(axis - 1) % 2]
         count = a.shape[axis] // side
