@@ -116,5 +116,5 @@ def test_sizes_that_are_given_say_nothing():
         analytic(network(10, 10), X)
     with pytest.raises(ValueError, match="change the model's activation"):
         analytic(network(), X, activation=jnp.tanh)
-    with pytest.raises(ValueError, match="where its size is infinite"):
+    with pytest.raises(ValueError, match="only if its size is infinite"):
         block_kernel(network(size=3), "ntk")(X)

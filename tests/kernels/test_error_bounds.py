@@ -188,7 +188,7 @@ def test_an_inaccurate_kernel_is_a_warning():
 def test_where_a_bound_is_no_bound_it_is_not_known():
     """The slope of tanh is a spike between the nodes of a rule that knows only the function."""
     spec, x = Mlp(widths=(8,), activation="tanh"), (1e6 * BASE).astype(np.float32)
-    with pytest.warns(InaccurateKernelWarning, match="its numbers say nothing"):
+    with pytest.warns(InaccurateKernelWarning, match="its numbers mean nothing"):
         error = analytic_error(spec, x, activation=ACTIVATIONS["tanh"])
     assert math.isnan(error)
 

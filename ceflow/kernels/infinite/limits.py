@@ -30,14 +30,14 @@ from ceflow.spec import Model, ModelSpec
 Activation = Callable[[Array], Array]
 Which = Literal["nngp", "ntk"]
 
-TRIED = 64
-"""Variances at which errors are bounded, spread over those of the inputs."""
+TRIED_VARIANCES = 64
+"""Number of variances at which errors are bounded; they are spread over those of the inputs."""
 
-PROBED = (-3.0, -1.0, 0.0, 1.0, 3.0)
-"""Where an activation of the user's is looked at, before anything is made of it."""
+TEST_POINTS = (-3.0, -1.0, 0.0, 1.0, 3.0)
+"""Points at which a user's activation function is tested."""
 
-TOLERATED = 0.01
-"""The error of a kernel above which there is a warning."""
+LARGEST_SILENT_ERROR = 0.01
+"""Largest error of a kernel without a warning."""
 
 REMEDY = (
     "take precision float64, inputs of smaller scale, smaller weight variances, or an activation"
@@ -47,24 +47,24 @@ REMEDY = (
 INACCURATE = "the analytic kernel may be off by {:.2g} of its largest diagonal entry: " + REMEDY
 
 UNKNOWN = (
-    "the analytic kernel may be off by as much as its entries, or more, so that its numbers say"
+    "the error of the analytic kernel may be as large as its entries, so that its numbers mean"
     " nothing: " + REMEDY
 )
 
 OUT_OF_RANGE = (
-    "the kernel of inputs of up to {:.2g} has variances that {} cannot hold, or not to its digits:"
-    " bring the inputs to the scale of 1 (normalise, scale), or take weight variances that neither"
-    " blow up nor vanish with depth"
+    "the kernel of inputs of up to {:.2g} has variances out of the range of {}: bring the inputs to"
+    " the scale of 1 (normalise, scale), or take weight variances that neither blow up nor vanish"
+    " with depth"
 )
 
-IN_DOUBLE = ", or precision float64"
+OR_FLOAT64 = ", or precision float64"
 
 BOTTLENECK = (
-    "a network with a bottleneck has a kernel at infinite width where its size is infinite, of the"
-    " activations that its halves have: change the model's {}"
+    "a network with a bottleneck has a kernel at infinite width only if its size is infinite, and"
+    " with the activations of its halves: change the model's {}"
 )
 
-IN_LAYERS = "the activations of a tree of layers are in its layers: change them"
+IN_LAYERS = "a tree of layers has its own activations: change them in its layers"
 
 
 class Kernels(NamedTuple):
@@ -73,14 +73,14 @@ class Kernels(NamedTuple):
     nngp: Float[Array, "n1 n2"]
     ntk: Float[Array, "n1 n2"]
     error: Float[Array, ""] | float = 0.0
-    """Bound on the difference of every entry of both, as returned, from the exact limit, over the
-    NTK's largest diagonal entry (that of `x1` and `x2`, examples with themselves).
+    """Bound on the error of every entry of both kernels, relative to the NTK's largest diagonal
+    entry (over examples of `x1` and `x2`).
 
-    Rounding in the inputs' precision, what series leave out and the integrals behind them, carried
-    through the layers to first order. Those integrals are compared with the same at twice the
-    spacing: of a function given as `activation` this part is an estimate, not a bound, where it has
-    kinks or changes over less than a thirtieth of the deviation of its argument. NaN where the
-    error may be as large as the entries: then it is not known, and the numbers say nothing.
+    It includes rounding in the inputs' precision, truncation of series, and errors of integrals,
+    propagated through the layers to first order. Integrals are compared with those at twice the
+    spacing. For a function given as `activation` this is an estimate, not a bound, if the function
+    has kinks or varies over less than a thirtieth of its argument's standard deviation. NaN if the
+    error may be as large as the entries: then it is unknown, and the numbers mean nothing.
     """
 
 
@@ -92,32 +92,33 @@ def analytic(
     activation: Activation | None = None,
     tile: int = 512,
 ) -> Kernels:
-    """Compute kernels of a model as all hidden widths go to infinity, whatever widths it says.
+    """Compute the NNGP and NTK of a model as all hidden widths go to infinity.
 
-    The layer recursion with dual activations, in NTK parameterisation with the model's variances:
-    a dense layer maps the covariance S to `c S + b` and the NTK to `c S + b + c NTK`; an activation
-    maps S to `E[phi phi]` and the NTK to `E[phi' phi'] NTK`. An ensemble has its member's kernels
-    (CE section 2); a `Bottleneck` has those of encoder and decoder in a row, where its size too is
-    infinite. Stable at equal, opposite and zero inputs, and differentiable there.
+    The widths in the model are ignored. Kernels are propagated through the layers, in NTK
+    parameterisation with the model's variances: a dense layer maps the covariance S to `c S + b`
+    and the NTK to `c S + b + c NTK`; an activation maps S to `E[phi phi]` and the NTK to
+    `E[phi' phi'] NTK`. An ensemble has its member's kernels (CE section 2). A `Bottleneck` of
+    infinite size has the kernels of encoder and decoder composed. Equal, opposite and zero inputs
+    are accurate, and the kernels are differentiable there.
 
-    `x2` is `x1` by default, and then only half of the matrix is computed. Of relu, leaky-relu, abs,
-    linear, erf, gelu, sin and cos by closed forms; of tanh, softplus and silu by a Hermite series
-    or, where the variance of their argument is large, by a mixture of closed forms; of others by a
-    Hermite series. `Kernels.error` bounds what all of it is off by; above 1 %, and where no bound
-    is known (NaN), an `InaccurateKernelWarning` says so. `activation`, an elementwise function in
-    JAX, replaces the model's (pass the same function again, not a new lambda, or all is compiled
-    anew). `tile` rows are computed at once, beside which memory holds the inputs and the result;
-    its bits do not depend on it.
+    By default `x2` is `x1`, and only half of the matrix is computed. relu, leaky-relu, abs, linear,
+    erf, gelu, sin and cos use closed forms; tanh, softplus and silu use a Hermite series or, if the
+    variance of their argument is large, a mixture of closed forms; other activations use a Hermite
+    series. `Kernels.error` bounds the error; above 1 %, or if no bound is known (NaN), an
+    `InaccurateKernelWarning` is issued. `activation`, an elementwise JAX function, replaces the
+    model's; pass the same function object again, as a new lambda is compiled again. `tile` is the
+    number of rows computed at once: besides a tile, memory holds the inputs and the result. The
+    result does not depend on `tile`, bit for bit.
 
-    Of a `Block` the examples are patches, (n, channels, 3, 3) or as rows. In place of a model a
-    tree of layers (`ceflow.compiler.nodes`) can be given, with convolutions, average pooling and
-    residual connections, and then images (n, channels, height, width). A pair of images costs the
-    square of the number of their positions where the network pools.
+    For a `Block`, examples are patches, (n, channels, 3, 3) or flattened to rows. Instead of a
+    model, a tree of layers (`ceflow.compiler.nodes`) can be given, with convolutions, average
+    pooling and residual connections; then examples are images (n, channels, height, width). If the
+    network pools, the cost of a pair of images is quadratic in the number of positions.
 
-    Raises `ValueError` for inputs that are not two batches of finite numbers of one shape, a tile
-    below 1, variances that the inputs' precision cannot hold, or a network whose values are not
-    Gaussian at infinite width: a finite bottleneck, an activation on a sum of unequals, batch
-    normalisation, maxima.
+    Raises `ValueError` for inputs that are not two batches of finite numbers of the same shape, a
+    tile below 1, variances out of the range of the inputs' precision, or a network whose values are
+    not Gaussian at infinite width: one with a finite bottleneck, an activation of a sum of unequal
+    terms, batch normalisation, or maxima.
 
     >>> from ceflow.spec import Mlp
     >>> x = jnp.ones((1, 4))     # |x|^2 = d: the NTK of a ReLU network is H + 1
@@ -136,11 +137,10 @@ def analytic_error(
     *,
     activation: Activation | None = None,
 ) -> Float[Array, ""] | float:
-    """Compute the `error` of `analytic` alone, from the inputs' lengths.
+    """Compute only the `error` of `analytic`, for kernels that are computed in blocks.
 
-    It serves kernels made in blocks.
-
-    Raises what `analytic` does, and warns as it does.
+    It depends only on the inputs' norms. Raises the same errors and issues the same warnings as
+    `analytic`.
 
     >>> from ceflow.spec import Mlp
     >>> bool(analytic_error(Mlp(widths=[float("inf")] * 3), jnp.ones((2, 4))) < 1e-4)
@@ -153,13 +153,13 @@ def analytic_error(
 def block_kernel(
     model: Model, which: Which, *, activation: Activation | None = None, tile: int = 512
 ) -> Callable[..., Float[Array, "n1 n2"]]:
-    """Make one of the two kernels a function of `x1` and, unless it is `x1` again, `x2`.
+    """Return a function `kernel(x1, x2=x1)` that computes the NNGP or the NTK alone.
 
-    The other is not computed, and of `kernel(x, x)` only half. Any rows and columns of an MLP's
-    kernel have the bits that they have in the whole; arguments and what is raised are those of
-    `analytic`. How far off it may be says `analytic_error`. Compiled once for each shape.
+    `which` is "nngp" or "ntk". Of `kernel(x, x)`, only half is computed. A block of an MLP's kernel
+    is bit for bit the same as in the whole kernel. Other arguments and errors are those of
+    `analytic`; `analytic_error` bounds the error. The function is compiled once per shape.
 
-    Raises `ValueError` for a word that names neither.
+    Raises `ValueError` if `which` is neither.
 
     >>> from ceflow.spec import Mlp
     >>> kernel = block_kernel(Mlp(widths=[float("inf")] * 3), "ntk")
@@ -180,7 +180,7 @@ def block_kernel(
 
 
 def _held(kernel: Array, x1: Array, x2: Array | None) -> Array:
-    """Give the kernel, if its numbers are held by their type; else raise `ValueError`."""
+    """Return the kernel; raise `ValueError` if numbers are out of the range of their type."""
     if isinstance(kernel, Tracer):
         return kernel
     found = np.asarray(jnp.diagonal(kernel) if x2 is None else kernel)
@@ -196,9 +196,9 @@ def _held(kernel: Array, x1: Array, x2: Array | None) -> Array:
 def _arguments(
     model: Model | nodes.Node, activation: Activation | None, x1: Any, x2: Any, tile: int = 1
 ) -> tuple[nodes.Node, Array, Array | None]:
-    """Expand to the layers, their widths left out, and shape examples as the first takes them.
+    """Expand the model to layers without widths, and reshape examples to its input shape.
 
-    What is compiled is shared by models that differ in their widths alone.
+    Models that differ only in widths give the same layers, and share compiled programs.
     """
     if not isinstance(model, ModelSpec):
         if activation is not None:
@@ -214,7 +214,7 @@ def _arguments(
 
 
 def _limit(model: Model, activation: Activation | None) -> Any:
-    """Take the model at infinite width, with this activation."""
+    """Return the model at infinite width, with the given activation."""
     if model.has_batch_norm:
         raise ValueError(NO_KERNEL.format("BatchNorm"))
     limit = model.limit
@@ -227,13 +227,13 @@ def _limit(model: Model, activation: Activation | None) -> Any:
 
 
 def _patches(x: Any, shape: tuple[int, ...]) -> Any:
-    """Reshape rows of a patch's numbers to patches."""
+    """Reshape patches that are flattened to rows."""
     rows = numbers(x)
     return rows.reshape(-1, *shape) if rows.shape[1:] == (math.prod(shape),) else rows
 
 
 def _shape(root: nodes.Node) -> tuple[int, ...]:
-    """Give the shape of one example, as a network takes it."""
+    """Return the shape of one input of a network."""
     inputs = root.inputs if isinstance(root.inputs, tuple) else (root.inputs, 1, 1)
     return tuple(map(int, inputs))
 
@@ -257,23 +257,23 @@ def _checked(
     one, other = one.astype(dtype), None if x2 is None else two.astype(dtype)
     if not isinstance(one, Tracer) and not isinstance(other, Tracer):
         largest = max(float(np.abs(x).max()) for x in map(np.asarray, (one, two)))
-        if 0 < largest < float(jnp.finfo(dtype).tiny):  # which products take for 0
+        if 0 < largest < float(jnp.finfo(dtype).tiny):  # products would underflow to 0
             _within(math.inf, one, other)
     return one, other
 
 
 def _check_activation(activation: Activation | str) -> None:
-    """Raise `ValueError` unless it is one of the language, or gives finite floats of any."""
+    """Raise `ValueError` unless an activation is a known name or a finite JAX function."""
     if isinstance(activation, str):
         one_of("activation", activation, ACTIVATIONS)
         return
     if not callable(activation):
         raise ValueError(f"activation must be an elementwise function in JAX, not {activation!r}")
     with jax.ensure_compile_time_eval():
-        points = jnp.asarray(PROBED)
+        points = jnp.asarray(TEST_POINTS)
         try:
-            values = jax.jit(lambda u: activation(u))(points)  # traced, as it will be
-        except Exception as error:  # whatever a function of another's raises
+            values = jax.jit(lambda u: activation(u))(points)  # traced, as in later use
+        except Exception as error:  # a user's function may raise anything
             raise ValueError(
                 "an activation must run on arrays of JAX: write it with jax.numpy"
                 f" ({type(error).__name__})"
@@ -281,7 +281,7 @@ def _check_activation(activation: Activation | str) -> None:
         if not isinstance(values, jax.Array) or not jnp.issubdtype(values.dtype, jnp.floating):
             raise ValueError("an activation must give an array of real floats; this one does not")
         if values.shape == points.shape and not np.isfinite(values).all():
-            wrong = PROBED[int(np.argmin(np.isfinite(values)))]
+            wrong = TEST_POINTS[int(np.argmin(np.isfinite(values)))]
             raise ValueError(
                 f"an activation must be finite at every number; this one is not at {wrong:g}"
             )
@@ -290,7 +290,7 @@ def _check_activation(activation: Activation | str) -> None:
 def _kernels(
     root: nodes.Node, x1: Array, x2: Array | None, which: tuple[Which, ...], tile: int
 ) -> tuple[Array, ...]:
-    """Compute those asked for, of vectors or of images."""
+    """Compute the requested kernels, of vectors or of images."""
     if x1.ndim == 2:
         return _of_vectors(root, x1, x2, which, tile)
     both = image_kernels(root, x1, x2)
@@ -310,34 +310,35 @@ def _of_vectors(
 
 
 def _bound(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, ""]:
-    """Bound the kernels' errors; compiled once a network, whatever the length of vectors."""
+    """Bound the kernels' errors; compiled once per network, for vectors of any length."""
     return _bound_at(root, _tried(x1, x2)) if x1.ndim == 2 else image_error(root, x1, x2)
 
 
 @program
 def _tried(x1: Array, x2: Array | None) -> Float[Array, " tried"]:
-    """Spread variances over those of the inputs, with the least and the largest."""
+    """Choose variances spread over those of the inputs, including the smallest and largest."""
     q = jnp.sort(jnp.concatenate([_variances(x) for x in (x1, x2) if x is not None]))
-    return q[np.linspace(0, len(q) - 1, TRIED).round().astype(int)]
+    return q[np.linspace(0, len(q) - 1, TRIED_VARIANCES).round().astype(int)]
 
 
 def _variances(x: Float[Array, "n d"]) -> Float[Array, " n"]:
-    """Compute `|x|^2/d`, and of what is not zero the least number at least."""
+    """Compute `|x|^2/d`; if x is not zero, at least the smallest normal number."""
     q = (x**2).sum(axis=1) / x.shape[1]
     return jnp.where((x != 0).any(axis=1), jnp.maximum(q, float(jnp.finfo(x.dtype).tiny)), 0.0)
 
 
 def _bound_at(root: nodes.Node, q: Float[Array, " tried"]) -> Float[Array, ""]:
-    """Bound errors from the diagonal.
+    """Bound errors on the diagonal, where they are largest.
 
-    Each entry's bound is a sum of geometric means of two diagonal ones."""
+    The bound of an entry is a sum of geometric means of two diagonal bounds.
+    """
     state = through_layers(root, _started(q))
     return _over_largest(jnp.asarray(state.ntk_error), state.ntk)
 
 
 @program
 def _started(q: Float[Array, " tried"]) -> Moments:
-    """Make the moments of inputs of these variances, each with itself, and their errors."""
+    """Create the moments of inputs with variances q, each paired with itself, and their errors."""
     return started(Moments(q, q, jnp.zeros_like(q), q))
 
 
@@ -347,16 +348,16 @@ _over_largest = program(over_largest)
 def _within(
     error: Float[Array, ""] | float, x1: Array, x2: Array | None
 ) -> Float[Array, ""] | float:
-    """Give the error of inputs; raise `ValueError` where none can be given."""
+    """Return the error bound; raise `ValueError` if it is infinite: variances are out of range."""
     if isinstance(error, Tracer) or not np.isinf(error):
         return error
     largest = max(float(np.abs(np.asarray(x)).max()) for x in (x1, x2) if x is not None)
     said = OUT_OF_RANGE.format(largest, x1.dtype)
-    raise ValueError(said + (IN_DOUBLE if x1.dtype == jnp.float32 else ""))
+    raise ValueError(said + (OR_FLOAT64 if x1.dtype == jnp.float32 else ""))
 
 
 def _said(error: Float[Array, ""] | float, x1: Array, x2: Array | None) -> Float[Array, ""] | float:
-    """Give the same, with a warning where it is large."""
+    """Return the error bound as `_within` does; issue a warning if it is large or unknown."""
     remark = inaccuracy(_within(error, x1, x2))
     if remark:
         warnings.warn(remark, InaccurateKernelWarning, stacklevel=3)
@@ -364,11 +365,11 @@ def _said(error: Float[Array, ""] | float, x1: Array, x2: Array | None) -> Float
 
 
 def inaccuracy(error: Float[Array, ""] | float) -> str | None:
-    """Write a sentence on an analytic kernel whose error is above 1 % or not known, or nothing.
+    """Return a warning if an analytic kernel's error is above 1 % or unknown, otherwise None.
 
     >>> inaccuracy(1e-6)
     """
-    if isinstance(error, Tracer) or float(error) <= TOLERATED:
+    if isinstance(error, Tracer) or float(error) <= LARGEST_SILENT_ERROR:
         return None
     if math.isnan(float(error)):
         return UNKNOWN

@@ -29,8 +29,8 @@ class Between(NamedTuple):
     q1: Array
     q2: Array
     apart: Array
-    """`2 (sqrt(q1 q2) - c)`, c the covariance: `|u - v|^2` of both values scaled to equal length. It
-    keeps the angle accurate if the values are nearly parallel, whatever their lengths."""
+    """`2 (sqrt(q1 q2) - c)`, c the covariance: `|u - v|^2` of both values at equal length. It keeps
+    the angle accurate if the values are nearly parallel, whatever their lengths."""
     together: Array
     """`2 (sqrt(q1 q2) + c)`, which keeps the angle accurate if the values are nearly opposite."""
     ntk: Array
