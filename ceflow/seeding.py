@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-MOST = 2**63 - 1
+LARGEST_SEED = 2**63 - 1
 """The largest seed, as in a document."""
 
 GENERATOR = "threefry2x32"
@@ -75,7 +75,7 @@ class Seed:
             root = operator.index(self.root)
         except (TypeError, ValueError):
             root = -1
-        if not 0 <= root <= MOST or isinstance(self.root, bool):
+        if not 0 <= root <= LARGEST_SEED or isinstance(self.root, bool):
             raise ValueError(
                 f"a seed is a whole number from 0 to 2^63 - 1, and no key of JAX, not {self.root!r}"
             )

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from ceflow.blocks.content import Curve, Drawing, Series
 from ceflow.spec import printable
 
-LARGEST = 1e250
+LARGEST_VALUE = 1e250
 """Largest absolute value on an axis, and the inverse of the smallest on a logarithmic one: the axis
 extends beyond its points by a twentieth of its length in powers of ten, which must not overflow."""
 
@@ -57,9 +57,9 @@ def _kept(series: Series, log_x: bool, log_y: bool) -> Series:
 
 def _placed(value: float, log: bool) -> float | None:
     """Return a number as a position on an axis; None if it has none."""
-    if not math.isfinite(value) or abs(value) > LARGEST:
+    if not math.isfinite(value) or abs(value) > LARGEST_VALUE:
         return None
-    if abs(value) < 1 / LARGEST:
+    if abs(value) < 1 / LARGEST_VALUE:
         return None if log else 0.0
     return None if log and value < 0 else value
 

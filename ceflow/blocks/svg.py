@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LONG = 30
+LONG_LABEL = 30
 """Number of characters above which a label does not fit inside the axes."""
 
-LONGEST = 60
+LONGEST_TEXT = 60
 """Maximum number of characters of a horizontal text."""
 
-HIGHEST = 40
+LONGEST_VERTICAL_TEXT = 40
 """Maximum number of characters of a vertical text, or of one beside the axes."""
 
-MOST = 16
+MOST_LABELS = 16
 """Maximum number of labels."""
 
-MANY = 5
+MOST_LABELS_INSIDE = 5
 """Maximum number of labels inside the axes."""
 
-CELLS = 5000
+MOST_CELLS = 5000
 """Largest number of heatmap cells that are drawn as shapes; a larger heatmap is drawn as an
 image."""
 
@@ -66,14 +66,14 @@ def _lettered(text: str) -> str:
 
     font = get_font(findfont("DejaVu Sans"))
     known = (c if font.get_char_index(ord(c)) else ascii(c)[1:-1] for c in printable(text))
-    return cut("".join(known), LONGEST).replace("$", r"\$")
+    return cut("".join(known), LONGEST_TEXT).replace("$", r"\$")
 
 
 def _draw_curve(figure: "Figure", axes: "Axes", curve: Curve) -> None:
     drawn = any(series.x for series in curve.series)
     axes.set_xscale("log" if curve.log_x and drawn else "linear")
     axes.set_yscale("log" if curve.log_y and drawn else "linear")
-    axes.set(ylabel=cut(curve.y_label, HIGHEST))
+    axes.set(ylabel=cut(curve.y_label, LONGEST_VERTICAL_TEXT))
     for index, series in enumerate(curve.series):
         marks: Any = {"linestyle": "none", "marker": "o"} if series.style == "points" else {}
         if curve.legend:
@@ -87,13 +87,13 @@ def _draw_legend(figure: "Figure", axes: "Axes", curve: Curve) -> None:
     ones.
     """
     labels = [series.label for series in curve.series]
-    wide = max(map(len, labels), default=0) > LONG
-    room = MOST // 2 if wide else MOST
+    wide = max(map(len, labels), default=0) > LONG_LABEL
+    room = MOST_LABELS // 2 if wide else MOST_LABELS
     title = curve.legend + (f" ({len(labels) - room} more)" if len(labels) > room else "")
     places: Any = {"handles": axes.lines[:room], "labels": ["-"] * len(labels[:room])}
     if wide:
         legend = figure.legend(**places, frameon=False, loc="outside lower left", fontsize="small")
-    elif len(labels) > MANY:
+    elif len(labels) > MOST_LABELS_INSIDE:
         legend = figure.legend(**places, title=title, frameon=False, loc="outside right upper")
     else:
         legend = axes.legend(**places, title=title, frameon=False)
@@ -121,10 +121,10 @@ def _draw_heatmap(figure: "Figure", axes: "Axes", heatmap: Heatmap) -> None:
     for row, series in enumerate(heatmap.series):
         edges = [series.x[0], *((a + b) / 2 for a, b in pairwise(series.x)), series.x[-1]]
         mesh = axes.pcolormesh(edges, [row, row + 1], [series.y], norm=norm)
-        mesh.set_rasterized(len(every) > CELLS)
+        mesh.set_rasterized(len(every) > MOST_CELLS)
         if row == 0:
-            figure.colorbar(mesh, label=cut(heatmap.y_label, HIGHEST))
-    labels = [cut(series.label, LONG) for series in heatmap.series]
+            figure.colorbar(mesh, label=cut(heatmap.y_label, LONGEST_VERTICAL_TEXT))
+    labels = [cut(series.label, LONG_LABEL) for series in heatmap.series]
     axes.set_yticks([row + 0.5 for row in range(len(labels))], labels)
-    axes.set(ylabel=cut(heatmap.legend, HIGHEST))
+    axes.set(ylabel=cut(heatmap.legend, LONGEST_VERTICAL_TEXT))
     axes.invert_yaxis()

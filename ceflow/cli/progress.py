@@ -24,7 +24,7 @@ from ceflow.events import (
 from ceflow.report.text import seconds
 from ceflow.spec import printable
 
-PATIENCE = 1.0
+PATIENCE_SECONDS = 1.0
 """Seconds after which a stage gets a progress bar."""
 
 
@@ -61,7 +61,7 @@ class Watcher:
             if self.console.is_terminal:
                 self.task = self.bars.add_task(self.title, total=None, visible=True, done="")
         elif isinstance(event, Progress) and self.console.is_terminal:
-            late = time.perf_counter() - self.started > PATIENCE
+            late = time.perf_counter() - self.started > PATIENCE_SECONDS
             done = f"{event.unit} {event.done:.4g}/{event.total:.4g}".strip()
             self.bars.update(
                 self.task, completed=event.done, total=event.total, visible=late, done=done

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = "-"
 
-SIGNS = re.compile(r"^\s*(?:ceflow\s*=|\[(?:model|stages\b.*)\]|\"(?:model|stages)\"\s*:)", re.M)
+SPEC_SIGNS = re.compile(
+    r"^\s*(?:ceflow\s*=|\[(?:model|stages\b.*)\]|\"(?:model|stages)\"\s*:)", re.M
+)
 """Pattern that tells a spec with syntax errors from the files of other tools."""
 
-OF_RUNS = ("spec.toml", "optimal.toml", "optimal-dual.toml")
+RUN_SPECS = ("spec.toml", "optimal.toml", "optimal-dual.toml")
 """Names of specs that a run writes."""
 
-SAYING = frozenset({"model", "stages", "extends"})
+SPEC_KEYS = frozenset({"model", "stages", "extends"})
 """Keys of which a spec without `ceflow = 1` must have one."""
 
 
@@ -43,7 +45,7 @@ def _refuse_run(path: str) -> None:
     from ceflow.spec import Fault, SpecError
 
     if os.path.isfile(os.path.join(path, "run.json")):
-        specs = [str(Path(path, name)) for name in OF_RUNS if Path(path, name).is_file()]
+        specs = [str(Path(path, name)) for name in RUN_SPECS if Path(path, name).is_file()]
         help = f"it holds {' and '.join(specs)}" if specs else "name the spec that it was run from"
         raise SpecError(Fault("CE001", f"{path} is the directory of a run, and no spec", help=help))
 
@@ -120,7 +122,7 @@ def _tree(path: Path) -> dict[str, Any] | None:
     try:
         tree = parse(text)
     except SpecError:
-        return {} if SIGNS.search(text.content) else None
+        return {} if SPEC_SIGNS.search(text.content) else None
     known = tree.keys() & TOP_KEYS
-    is_spec = "ceflow" in tree or (known & SAYING and 2 * len(known) >= len(tree))
+    is_spec = "ceflow" in tree or (known & SPEC_KEYS and 2 * len(known) >= len(tree))
     return tree if is_spec else None

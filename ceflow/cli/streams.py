@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-LIKE = str.maketrans("→±²Σ·…–—│┤─└●○", ">~2S..--||-+*o")
+ASCII_LIKE = str.maketrans("→±²Σ·…–—│┤─└●○", ">~2S..--||-+*o")
 """ASCII replacements, of the same width, for characters that an encoding lacks."""
 
 lost: list[OSError] = []
@@ -27,7 +27,7 @@ def make_patient() -> None:
 def _replaced(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    text = error.object[error.start : error.end].translate(LIKE)
+    text = error.object[error.start : error.end].translate(ASCII_LIKE)
     return "".join(map(_plain, text)), error.end
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Key
 
 from ceflow.seeding import GENERATOR
 
-LEAST = 64
+LEAST_DRAW = 64
 """Smallest size of a draw; above it there are four sizes between successive powers of two."""
 
 
@@ -57,7 +57,7 @@ def _rounded(count: int) -> int:
     >>> [_rounded(count) for count in (1, 65, 1000, 1025)]
     [64, 128, 1024, 1280]
     """
-    step = max(LEAST, 2 ** (count - 1).bit_length() // 8)
+    step = max(LEAST_DRAW, 2 ** (count - 1).bit_length() // 8)
     return -(-count // step) * step
 
 

@@ -64,7 +64,7 @@ def _require_key(key: Any) -> None:
 WEIGHTED = (nets.Dense, nets.Convolution)
 """Modules that have weights."""
 
-SMALL = 2**14
+SMALL_PARAMETERS = 2**14
 """Largest number of parameters for which compiling a generator takes longer than drawing."""
 
 
@@ -73,7 +73,7 @@ def _is_small(root: nodes.Node, keys: Array) -> bool:
 
     That is so if they are all standard normal, and the call is not itself being compiled.
     """
-    fits = root.parameters <= SMALL and not isinstance(keys, Tracer) and is_known(keys)
+    fits = root.parameters <= SMALL_PARAMETERS and not isinstance(keys, Tracer) and is_known(keys)
     return fits and all(node.starts_normal for node in nodes.every(root))
 
 

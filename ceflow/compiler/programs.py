@@ -13,12 +13,12 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from ceflow.compiler.budget import LARGEST
+from ceflow.compiler.budget import LARGEST_SMALL_PROGRAM
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-PLAIN = {
+UNOPTIMISED = {
     "xla_backend_optimization_level": 0,
     "xla_cpu_use_fusion_emitters": False,
     "xla_cpu_parallel_codegen_split_count": 1,
@@ -39,7 +39,7 @@ def program(function: Callable[P, R], largest: int | None = None) -> Callable[P,
     [2. 2.]
     """
     ordinary = eqx.filter_jit(function)
-    plain = eqx.filter_jit(function, compiler_options=PLAIN)  # pyright: ignore[reportCallIssue]
+    plain = eqx.filter_jit(function, compiler_options=UNOPTIMISED)  # pyright: ignore[reportCallIssue]
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -59,7 +59,7 @@ def is_small(arguments: Any, largest: int | None = None) -> bool:
     if any(isinstance(leaf, Tracer) or _holds(leaf) for leaf in leaves):
         return False
     arrays = (leaf for leaf in leaves if isinstance(leaf, np.ndarray | jax.Array))
-    return sum(array.size for array in arrays) <= (largest or LARGEST)
+    return sum(array.size for array in arrays) <= (largest or LARGEST_SMALL_PROGRAM)
 
 
 def _holds(leaf: Any) -> bool:
@@ -73,7 +73,7 @@ def _has_options() -> bool:
     if jax.default_backend() != "cpu":
         return False
     try:
-        jax.jit(lambda x: x, compiler_options=PLAIN)(0.0)
+        jax.jit(lambda x: x, compiler_options=UNOPTIMISED)(0.0)
     except (RuntimeError, ValueError):
         return False
     return True

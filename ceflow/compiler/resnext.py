@@ -3,7 +3,7 @@
 from ceflow.compiler import nodes
 from ceflow.spec import Resnext
 
-STEM = 64
+STEM_CHANNELS = 64
 """Number of channels after the stem."""
 
 
@@ -27,7 +27,7 @@ def resnext(model: Resnext, image: nodes.Image, outputs: int) -> nodes.Chain:
 
 def _stem(model: Resnext, image: nodes.Image) -> list[nodes.Node]:
     kernel, stride = (3, 1) if model.stem == "cifar" else (7, 2)
-    convolution, norm = _normalised(image, STEM, kernel, stride)
+    convolution, norm = _normalised(image, STEM_CHANNELS, kernel, stride)
     pool = [] if model.stem == "cifar" else [nodes.MaxPool(norm.outputs, 3, 2)]
     return [convolution, norm, nodes.Activation("relu", norm.outputs), *pool]
 

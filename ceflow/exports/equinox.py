@@ -13,7 +13,7 @@ from ceflow.compiler import Plan
 from ceflow.compiler.nodes import units
 from ceflow.spec import Block, Bottleneck, Ensemble, Fault, Mlp, Model, Resnext, SpecError
 
-WIDEST = 100
+LONGEST_LINE = 100
 """Maximum number of characters of a line."""
 
 ACTIVATIONS = {
@@ -176,7 +176,7 @@ def _tuple(name: str, values: Sequence[float]) -> str:
     """
     parts = [part for value, run in groupby(values) for part in _run(value, len([*run]))]
     line = f"{name} = ({', '.join(parts)}{',' if len(parts) == 1 else ''})"
-    if len(line) <= WIDEST:
+    if len(line) <= LONGEST_LINE:
         return line
     return "\n    ".join([f"{name} = (", *(f"{part}," for part in parts)]) + "\n)"
 

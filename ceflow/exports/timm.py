@@ -24,7 +24,7 @@ NAMES: dict[tuple[int, ...], str] = {
 """Names of timm's ResNets by their numbers of blocks: bottleneck blocks after the stem of
 ImageNet."""
 ELSEWHERE = "export it to equinox or to stablehlo"
-NOTHING = "type(net.layer1)()"
+EMPTY_STAGE = "type(net.layer1)()"
 """An empty `torch.nn.Sequential`, which returns its input."""
 
 
@@ -91,9 +91,9 @@ def _replaced(model: Resnext) -> Iterator[tuple[str, str]]:
     assert model.inputs, "sized before"
     if model.stem == "cifar":
         yield "conv1", f"type(net.conv1)({model.inputs[0]}, 64, 3, padding=1, bias=False)"
-        yield "maxpool", NOTHING
+        yield "maxpool", EMPTY_STAGE
     for stage in range(len(model.blocks), STAGES):
-        yield f"layer{stage + 1}", NOTHING
+        yield f"layer{stage + 1}", EMPTY_STAGE
 
 
 def _required(plan: Plan) -> Resnext:

@@ -12,7 +12,7 @@ from ceflow.report.text import share
 SHADES = "░▒▓█"
 """Characters for low to high values."""
 
-LONGEST = 30
+LONGEST_LABEL = 30
 """Maximum number of characters of a row's label."""
 
 VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
@@ -32,7 +32,7 @@ def draw_heatmap(heatmap: Heatmap, width: int = 64) -> list[Text]:
     every = [x for series in heatmap.series for x in series.x]
     low, high = min(every), max(every)
     middles = [low + (high - low) * (column + 0.5) / width for column in range(width)]
-    margin = min(LONGEST, max(len(series.label) for series in heatmap.series))
+    margin = min(LONGEST_LABEL, max(len(series.label) for series in heatmap.series))
     pad = " " * margin
     left, right = number(low), number(high)
     return [

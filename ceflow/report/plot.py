@@ -8,17 +8,17 @@ from string import ascii_letters
 from ceflow.blocks import Curve, Series, number
 from ceflow.report.text import share
 
-DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+DOT_BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each dot, by row and column."""
 
 POINT = "●"
-POINTS = (POINT, "○", "◆", "◇", "■", "□", "▲", "△")
+POINT_SIGNS = (POINT, "○", "◆", "◇", "■", "□", "▲", "△")
 """Marks for the points of each series."""
 
-LINE = "⠤⠤"
+LINE_SIGN = "⠤⠤"
 """Sign of a single line in the legend."""
 
-LETTERS = 3
+LETTERS_PER_LINE = 3
 """Number of letters drawn on each of several lines."""
 
 
@@ -51,8 +51,8 @@ def draw(curve: Curve, width: int = 64, height: int = 12) -> list[str]:
         joined = _joined(dots)
         for x, y in joined:
             row, below = divmod(4 * height - 1 - y, 4)
-            canvas[row][x // 2] |= DOTS[below][x % 2]
-        if sign != LINE:
+            canvas[row][x // 2] |= DOT_BITS[below][x % 2]
+        if sign != LINE_SIGN:
             spots = _spread(joined, index / len(curve.series))
             letters |= {_cell(dot, height): sign for dot in spots}
     marks = letters | points
@@ -69,7 +69,7 @@ def draw(curve: Curve, width: int = 64, height: int = 12) -> list[str]:
 def _signs(every: Sequence[Series]) -> list[str]:
     """Return a sign for each series: a letter for lines, a mark for points."""
     lines = sum(series.style == "line" for series in every)
-    letters, points = cycle(ascii_letters if lines > 1 else (LINE,)), cycle(POINTS)
+    letters, points = cycle(ascii_letters if lines > 1 else (LINE_SIGN,)), cycle(POINT_SIGNS)
     return [next(points if series.style == "points" else letters) for series in every]
 
 
@@ -80,7 +80,11 @@ def _cell(dot: tuple[int, int], height: int) -> tuple[int, int]:
 
 def _spread(dots: list[tuple[int, int]], shift: float) -> Iterator[tuple[int, int]]:
     """Yield a few dots of a line, evenly spaced, shifted by a fraction of their distance."""
-    return (dots[int((k + shift) / LETTERS * len(dots))] for k in range(LETTERS) if dots)
+    return (
+        dots[int((k + shift) / LETTERS_PER_LINE * len(dots))]
+        for k in range(LETTERS_PER_LINE)
+        if dots
+    )
 
 
 def _legend(curve: Curve, signs: list[str], width: int) -> list[str]:

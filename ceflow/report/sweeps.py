@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from ceflow.blocks import Cell, Note, ReportBlock, Table, defined
 from ceflow.stages import Values
 
-COLUMNS = 8
+MOST_COLUMNS = 8
 """Maximum number of columns of numbers in the table."""
 
-REASONS = 8
+MOST_REASONS = 8
 """Maximum number of runs for which the reason of a missing number is given."""
 
 NOT_DONE = "not done"
@@ -26,7 +26,7 @@ def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[ReportBlock]:
         if any(found.get(key) is not None for found in numbers.values())
     ]
     differ = [key for key in keys if len({found.get(key) for found in numbers.values()}) > 1]
-    shown = differ[:COLUMNS]
+    shown = differ[:MOST_COLUMNS]
     rows = tuple(
         (run, *(_cell(key, found, runs[run]) for key in shown)) for run, found in numbers.items()
     )
@@ -36,9 +36,9 @@ def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[ReportBlock]:
         for stage in dict.fromkeys(_stage(key) for key in shown if found.get(key, 0) is None)
         for why in runs[run][stage].get("warnings", ())
     ]
-    left = len(reasons) - REASONS
+    left = len(reasons) - MOST_REASONS
     more = [Note(f"{left} more such warnings are in results.json")] if left > 0 else []
-    return [Table(("run", *shown), rows), *reasons[:REASONS], *more]
+    return [Table(("run", *shown), rows), *reasons[:MOST_REASONS], *more]
 
 
 def _cell(key: str, numbers: Mapping[str, float | None], results: Mapping[str, Values]) -> Cell:

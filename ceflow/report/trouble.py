@@ -9,7 +9,7 @@ from ceflow.store import sign_of_life
 
 GO_ON = "run the same command again to finish it"
 
-STATES = {"done": "is damaged", "interrupted": "is interrupted", "failed": "failed"}
+STATE_WORDS = {"done": "is damaged", "interrupted": "is interrupted", "failed": "failed"}
 """State in words of a run that no process is working on; `done` is shown if files are damaged."""
 
 
@@ -17,7 +17,7 @@ def standing(path: Path, state: Values) -> str:
     """Describe an unfinished or damaged run, and how to continue it."""
     if state["state"] == "running":
         return f"the run {_under_way(path, state)}"
-    return f"the run {STATES[state['state']]}{_far(state)}; {GO_ON}"
+    return f"the run {STATE_WORDS[state['state']]}{_far(state)}; {GO_ON}"
 
 
 def in_a_word(path: Path, state: Values) -> str:

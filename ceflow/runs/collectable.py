@@ -5,7 +5,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from ceflow.compiler import Plan
-from ceflow.runs.curves import RESAMPLED
+from ceflow.runs.curves import RESAMPLED_POINTS
 from ceflow.spec import Collect, Fault
 from ceflow.spec.suggest import did_you_mean
 from ceflow.stages import Record, kind_of
@@ -20,8 +20,8 @@ def collect_faults(plan: Plan) -> Iterator[Fault]:
 
 def _faults(asked: Collect, plan: Plan) -> Iterator[Fault]:
     if asked.of_histories(plan.document):
-        if asked.smooth and asked.smooth > RESAMPLED:
-            message = f"smooth must be at most {RESAMPLED}, as many points as are resampled"
+        if asked.smooth and asked.smooth > RESAMPLED_POINTS:
+            message = f"smooth must be at most {RESAMPLED_POINTS}, as many points as are resampled"
             yield Fault("CE104", message, ("smooth",))
         return
     stage, *keys = asked.result

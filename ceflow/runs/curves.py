@@ -9,7 +9,7 @@ from ceflow.runs.collected import CollectedCurve, CollectedCurves, Reached, give
 from ceflow.runs.numbers import listed
 from ceflow.spec import Collect, Document, at_path, history_path, tree_of
 
-RESAMPLED = 200
+RESAMPLED_POINTS = 200
 """Number of resampled points over the range of x of all curves."""
 
 Histories = Mapping[str, History]
@@ -100,7 +100,7 @@ def _smoothed(curves: list[CollectedCurve], over: int) -> tuple[list[CollectedCu
     import numpy as np
 
     every = [x for curve in curves for x in curve.x]
-    grid = np.linspace(min(every), max(every), RESAMPLED)
+    grid = np.linspace(min(every), max(every), RESAMPLED_POINTS)
     kept, short = [], []
     for curve in curves:
         order = np.argsort(curve.x, kind="stable")
@@ -114,7 +114,8 @@ def _smoothed(curves: list[CollectedCurve], over: int) -> tuple[list[CollectedCu
         kept.append(
             curve.model_copy(update=dict(zip("xy", map(np.ndarray.tolist, pair), strict=True)))
         )
-    said = f"{', '.join(short)}: fewer than {over} of {RESAMPLED} points lie in the curve's range"
+    count = f"fewer than {over} of {RESAMPLED_POINTS} points"
+    said = f"{', '.join(short)}: {count} lie in the curve's range"
     return kept, [said] if short else []
 
 

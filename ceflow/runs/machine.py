@@ -26,7 +26,7 @@ maps."""
 _stages = itertools.count(1)
 
 
-ROUNDING = (
+ROUNDING_VARIABLES = (
     *("JAX_PLATFORMS", "JAX_DISABLE_JIT", "JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS"),
     *("OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "MKL_NUM_THREADS", "OMP_NUM_THREADS"),
 )
@@ -42,7 +42,7 @@ def versions() -> dict[str, str]:
     libraries = ("ceflow", "jax", "equinox", "numpy", "scipy")
     known = {"python": platform.python_version()} | {name: version(name) for name in libraries}
     known["generator"] = f"{GENERATOR}, partitionable"
-    return known | {name: os.environ[name] for name in ROUNDING if name in os.environ}
+    return known | {name: os.environ[name] for name in ROUNDING_VARIABLES if name in os.environ}
 
 
 def reset_peak_memory() -> None:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-SHOWN = 5
+MOST_NAMES = 5
 """Maximum number of names listed in a sentence; it counts the rest."""
 
 
@@ -42,5 +42,5 @@ def listed(names: list[str]) -> str:
     >>> listed(["a", "b"]), listed(list("abcdefg"))
     ('a, b', 'a, b, c, d, e and 2 more')
     """
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

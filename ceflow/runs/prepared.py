@@ -20,7 +20,7 @@ from ceflow.spec import (
 )
 from ceflow.stages import Forecast
 
-PLAIN = 80e6
+PLAIN_PROCESS_BYTES = 80e6
 """Bytes of a process that has loaded NumPy but not JAX."""
 
 
@@ -66,7 +66,7 @@ def _needs(plan: Plan, forecasts: Mapping[str, Forecast], known: MachineRates) -
     for name, found in forecasts.items():
         starts = found.work.compilations > 0 and not loaded
         loaded = loaded or starts
-        base = known.base if loaded else PLAIN
+        base = known.base if loaded else PLAIN_PROCESS_BYTES
         works = found.work, found.most or found.work
         usual, most = (_seconds(work, plan, known) + known.start * starts for work in works)
         needs[name] = Needs(base + found.memory, found.disk, usual, found.most is not None, most)
@@ -140,7 +140,7 @@ def forecast(plan: Plan, stage: Stage, model: Model) -> Forecast:
 def _memory_faults(plan: Plan, forecasts: Mapping[str, Forecast]) -> Iterator[Fault]:
     available = machine.memory()
     for name, found in forecasts.items():
-        needed = found.memory + PLAIN
+        needed = found.memory + PLAIN_PROCESS_BYTES
         if needed > available:
             need, there = (f"{size / 1e9:,.1f} GB" for size in (needed, available))
             message = f"stage {name!r} would need {need} of memory; this machine has {there}"

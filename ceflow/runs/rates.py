@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-RUNS = 6
+TIMED_CALLS = 6
 """Number of timed calls, of which the fastest counts."""
 
 
@@ -112,7 +112,7 @@ def _seconds(work: "Callable[[], object]") -> float:
     import jax
 
     taken = []
-    for _ in range(RUNS + 1):
+    for _ in range(TIMED_CALLS + 1):
         start = time.perf_counter(), time.process_time()
         jax.block_until_ready(work())
         now = time.perf_counter(), time.process_time()

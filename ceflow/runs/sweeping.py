@@ -21,7 +21,7 @@ from ceflow.stages import Values
 from ceflow.store import Damaged, RunDirectory, WriteError
 from ceflow.store.digests import text_facts
 
-SHARE = 0.05
+WRITING_SHARE = 0.05
 """Fraction of the time that may be spent on writing the results of all runs during the sweep."""
 
 
@@ -176,7 +176,7 @@ class Sweep(Work):
 
     def _write_now_and_then(self) -> None:
         """Write all results so far, unless that would take too much of the time."""
-        if self._writing <= SHARE * (time.perf_counter() - self._written):
+        if self._writing <= WRITING_SHARE * (time.perf_counter() - self._written):
             self._write()
 
     def _write(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ceflow.spec import Fault, SpecError
-from ceflow.spec.base import LARGEST
+from ceflow.spec.base import LARGEST_COUNT
 from ceflow.spec.vocabulary import COLUMNS, known_as
 
 LARGEST_FILE = 2**20
@@ -121,7 +121,7 @@ def _seconds(place: str, cell: str) -> float:
 
 def _whole(place: str, name: str, cell: str) -> int:
     value = _positive(place, name, cell)
-    if value != int(value) or value > LARGEST:
+    if value != int(value) or value > LARGEST_COUNT:
         raise _wrong(place, f"has {name} {cell!r}, which is no whole number up to 10^12")
     return int(value)
 

@@ -101,14 +101,14 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, numbers.Real) else value
 
 
-LARGEST = 10**12
+LARGEST_COUNT = 10**12
 """Largest count: far more than any machine can hold, and safe to multiply."""
 
 
 def _width(value: Any) -> Any:
     if value in ("inf", math.inf):
         return math.inf
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_COUNT:
         return value
     raise PydanticCustomError("width", "must be a whole number from 1 to 10^12, or inf")
 
@@ -117,7 +117,7 @@ Width = Annotated[
     int | float,
     BeforeValidator(_width),
     WithJsonSchema(
-        {"anyOf": [{"type": "integer", "minimum": 1, "maximum": LARGEST}, {"const": "inf"}]}
+        {"anyOf": [{"type": "integer", "minimum": 1, "maximum": LARGEST_COUNT}, {"const": "inf"}]}
     ),
 ]
 """A layer width: a positive integer or `math.inf` (`inf` or `"inf"` in a document)."""
@@ -135,8 +135,8 @@ Duration = Annotated[
 ]
 """A time: a number above 0, or `inf`."""
 
-Count = Annotated[int, Field(ge=1, le=LARGEST)]
-Natural = Annotated[int, Field(ge=0, le=LARGEST)]
+Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
+Natural = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -157,7 +157,7 @@ Image = Annotated[Sequence[Count], AfterValidator(tuple), Field(min_length=3, ma
 """Channels, height and width."""
 Names = Annotated[Sequence[str], AfterValidator(tuple), Field(min_length=1)]
 
-UNTOLD = "$"
+FORM_TAG_PREFIX = "$"
 """Prefix of the tags of values whose kind follows from their form, since no key of the document
 tells it."""
 

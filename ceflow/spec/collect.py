@@ -12,7 +12,7 @@ from ceflow.spec.suggest import did_you_mean
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
-OF_HISTORIES = ("view", "smooth", "level")
+HISTORY_KEYS = ("view", "smooth", "level")
 """Keys that are allowed only when quantities over time (histories) are collected."""
 
 
@@ -138,7 +138,7 @@ class Collect(Spec):
             yield Fault("CE202", message, ("smooth",), "key", "leave one of them out")
 
     def _number_faults(self) -> Iterator[Fault]:
-        for key in OF_HISTORIES:
+        for key in HISTORY_KEYS:
             if self.changes(key):
                 message = f"{key} is of courses, and x is one number a run"
                 help = 'let x be what a stage records, as "stages.train.step"'

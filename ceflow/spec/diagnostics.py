@@ -5,15 +5,15 @@ from typing import Literal
 
 Part = Literal["key", "value"]
 
-MOST = 100
+MOST_FAULTS = 100
 """Maximum number of faults in one error: more do not help, and a megabyte of text can hold
 100,000."""
-WIDEST = 160
+LONGEST_LINE = 160
 """Maximum number of characters shown of a line."""
-VISIBLE = {code: chr(0x2400 + code) for code in range(32)} | {9: " ", 127: "\u2421"}
+CONTROL_SYMBOLS = {code: chr(0x2400 + code) for code in range(32)} | {9: " ", 127: "\u2421"}
 """Control characters, each as a symbol of the same width: the content of a file must not control
 the terminal."""
-LONGEST = 400
+LONGEST_MESSAGE = 400
 """Maximum number of characters of a message; a name in it can be as long as the document."""
 
 
@@ -59,7 +59,7 @@ class Fault:
 
     def __str__(self) -> str:
         where = str(self.place) if self.place else dotted(self.path)
-        message = f"{self.code}: {cut(self.message, LONGEST)}"
+        message = f"{self.code}: {cut(self.message, LONGEST_MESSAGE)}"
         lines = [f"{where}: {message}" if where else message]
         if self.place and self.place.text:
             margin = f"{self.place.line:>5} | "
@@ -68,15 +68,15 @@ class Fault:
             caret = " " * (column - 1) + "^" * max(1, length)
             lines += [f"{margin}{shown}", f"{'':>5} | {caret}"]
         if self.help:
-            lines.append(f"      = {cut(self.help, LONGEST)}")
-        return "\n".join(printable(line.translate(VISIBLE)) for line in lines)
+            lines.append(f"      = {cut(self.help, LONGEST_MESSAGE)}")
+        return "\n".join(printable(line.translate(CONTROL_SYMBOLS)) for line in lines)
 
 
 class SpecError(ValueError):
     """A document, or a file that it refers to, has faults. `faults` lists each of them once."""
 
     def __init__(self, *faults: Fault):
-        self.faults = tuple(dict.fromkeys(faults))[:MOST]
+        self.faults = tuple(dict.fromkeys(faults))[:MOST_FAULTS]
         super().__init__("\n".join(map(str, self.faults)))
 
 
@@ -101,10 +101,10 @@ def cut(text: str, length: int) -> str:
 
 def _window(place: Place) -> tuple[str, int]:
     """Cut a line to the part that is shown, and return the column of the place in it."""
-    if len(place.text) <= WIDEST:
+    if len(place.text) <= LONGEST_LINE:
         return place.text, place.column
-    start = max(0, min(place.column - 1 - WIDEST // 2, len(place.text) - WIDEST))
-    return place.text[start : start + WIDEST], place.column - start
+    start = max(0, min(place.column - 1 - LONGEST_LINE // 2, len(place.text) - LONGEST_LINE))
+    return place.text[start : start + LONGEST_LINE], place.column - start
 
 
 def dotted(path: tuple[str | int, ...]) -> str:

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from ceflow.spec.base import Spec
 from ceflow.spec.collect import Collect
 from ceflow.spec.data import Data
-from ceflow.spec.diagnostics import MOST, Fault, SpecError
+from ceflow.spec.diagnostics import MOST_FAULTS, Fault, SpecError
 from ceflow.spec.float32 import float32_faults
 from ceflow.spec.models import Model
 from ceflow.spec.origin import Origin
@@ -18,14 +18,14 @@ from ceflow.spec.stages import Stage
 from ceflow.spec.suggest import did_you_mean
 from ceflow.spec.sweep import Sweep, variants
 
-DEVICES = frozenset(
+WINDOWS_DEVICES = frozenset(
     ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)))
 )
 """File names that Windows reserves for devices."""
 
 
 def _no_device(name: str) -> str:
-    if name.lower() in DEVICES:
+    if name.lower() in WINDOWS_DEVICES:
         raise PydanticCustomError("device", "must not be that of a device, which no file can have")
     return name
 
@@ -122,7 +122,7 @@ class Document(Spec):
                 # A search's answer is of its baseline's family, and that is the model's.
                 found = list(stage.faults_in(self, self.model))
             faults += [fault.below("stages", name) for fault in found]
-            if len(faults) >= MOST:
+            if len(faults) >= MOST_FAULTS:
                 break
             earlier[name] = stage
         return [*faults, *float32_faults(self)]

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ceflow.spec.base import TAGS, UNTOLD, KeyPath, Spec
+from ceflow.spec.base import FORM_TAG_PREFIX, TAGS, KeyPath, Spec
 from ceflow.spec.classes import classes_at, home_of, keys_at, kinds_at
-from ceflow.spec.diagnostics import MOST, Fault, cut, dotted
+from ceflow.spec.diagnostics import MOST_FAULTS, Fault, cut, dotted
 from ceflow.spec.suggest import did_you_mean, likeliest
 from ceflow.spec.trees import child
 from ceflow.spec.vocabulary import ABSENT, KEYS, OPTIMISERS, VALUES, example, known_as, plain
@@ -19,7 +19,7 @@ from ceflow.spec.vocabulary import ABSENT, KEYS, OPTIMISERS, VALUES, example, kn
 
 def faults_of(error: ValidationError, tree: dict[str, Any], root: type[Spec]) -> list[Fault]:
     """List the faults that pydantic found when it read a tree as a `root`."""
-    details = error.errors(include_url=False)[:MOST]
+    details = error.errors(include_url=False)[:MOST_FAULTS]
     faults = [_fault(detail, tree, root) for detail in details]
     misspelt = {(fault.path[:-1], fault.meant) for fault in faults if fault.code == "CE101"}
     return list(dict.fromkeys(fault for fault in faults if not _is_echo(fault, misspelt)))
@@ -220,7 +220,7 @@ def _path(location: tuple[int | str, ...], tree: Any) -> KeyPath:
     """Remove the tags of unions from a pydantic location."""
     path: list[int | str] = []
     for position, step in enumerate(location):
-        if str(step).startswith(UNTOLD):
+        if str(step).startswith(FORM_TAG_PREFIX):
             continue
         last = position == len(location) - 1
         here = step in tree if isinstance(tree, dict) else isinstance(step, int)

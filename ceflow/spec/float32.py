@@ -11,10 +11,10 @@ from ceflow.spec.diagnostics import Fault
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
-LARGEST, SMALLEST = 3.4e38, 1.2e-38
+LARGEST_FLOAT32, SMALLEST_FLOAT32 = 3.4e38, 1.2e-38
 """Range of float32: larger numbers become infinite, smaller ones 0 or imprecise."""
 
-HARMLESS = ("atol",)
+HARMLESS_KEYS = ("atol",)
 """Keys whose number may become 0 without harm."""
 
 
@@ -32,8 +32,8 @@ def float32_faults(document: "Document") -> Iterator[Fault]:
     stages = document.stages.items()
     parts += [(("stages", name), stage) for name, stage in stages if stage.descends]
     for path, value in chain.from_iterable(_numbers(value, path) for path, value in parts):
-        vanishes = 0 < abs(value) < SMALLEST and path[-1] not in HARMLESS
-        if vanishes or abs(value) > LARGEST:
+        vanishes = 0 < abs(value) < SMALLEST_FLOAT32 and path[-1] not in HARMLESS_KEYS
+        if vanishes or abs(value) > LARGEST_FLOAT32:
             message = f"{value:g} is {'0' if vanishes else 'infinite'} in float32"
             yield Fault("CE104", message, path, help='set precision = "float64"')
 

@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from ceflow.spec.base import LARGEST
+from ceflow.spec.base import LARGEST_COUNT
 
-FORM = r"[0-9]{1,13}x[0-9]{1,13}(-[0-9]{1,13})*d?"
+NETWORK_PATTERN = r"[0-9]{1,13}x[0-9]{1,13}(-[0-9]{1,13})*d?"
 
 
 def read_network(name: str) -> tuple[int, tuple[int, ...]]:
@@ -57,14 +57,16 @@ def _scaled(count: float) -> str:
 
 
 def _checked(name: str) -> str:
-    if re.fullmatch(FORM, name):
+    if re.fullmatch(NETWORK_PATTERN, name):
         multiplicity, widths = read_network(name)
-        if all(1 <= count <= LARGEST for count in (multiplicity, *widths)):
+        if all(1 <= count <= LARGEST_COUNT for count in (multiplicity, *widths)):
             return name
     raise PydanticCustomError("network", "must be members x width, as 37x10d or 4x60-30d")
 
 
 NetworkName = Annotated[
-    str, AfterValidator(_checked), WithJsonSchema({"type": "string", "pattern": f"^{FORM}$"})
+    str,
+    AfterValidator(_checked),
+    WithJsonSchema({"type": "string", "pattern": f"^{NETWORK_PATTERN}$"}),
 ]
 """The name of a network in a document."""

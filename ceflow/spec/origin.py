@@ -25,7 +25,7 @@ TOP_KEYS = frozenset({"ceflow", "name", "seed", "precision", "extends"}) | {
 }
 """The top-level keys of a document."""
 
-LONGEST = 16
+LONGEST_CHAIN = 16
 """Maximum number of documents in a chain of `extends`."""
 
 MOST_SETTINGS = 1000
@@ -143,8 +143,8 @@ def _with_bases(text: Text, above: tuple[Path, ...]) -> list[Layer]:
         chain, target = (*above, Path(text.file).resolve()), path.resolve()
     except (OSError, RuntimeError, ValueError):  # a loop of links, a null character
         raise _extends(text, "CE001", "extends names no file that can be read") from None
-    if len(chain) >= LONGEST:
-        raise _extends(text, "CE205", f"a chain of more than {LONGEST} documents")
+    if len(chain) >= LONGEST_CHAIN:
+        raise _extends(text, "CE205", f"a chain of more than {LONGEST_CHAIN} documents")
     if target in chain:
         names = " extends ".join(step.name for step in (*chain, target))
         raise _extends(text, "CE205", f"a document cannot extend itself: {names}")

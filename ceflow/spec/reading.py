@@ -94,7 +94,7 @@ def _given(value: Any) -> Any:
     return value
 
 
-MENDS = 4
+MOST_REPAIRS = 4
 """Maximum number of repairs of a tree in search of more faults: a repair may reveal another
 fault."""
 
@@ -122,7 +122,7 @@ def _faults_beside(faults: tuple[Fault, ...], tree: dict[str, Any]) -> list[Faul
     """
     rest, gone = copy.deepcopy(tree), set()
     unknown = {fault.path[:-1] for fault in faults if fault.code == "CE101"}
-    for _ in range(MENDS):
+    for _ in range(MOST_REPAIRS):
         for fault in faults:
             gone |= _mend(rest, fault)
         if "sweep" not in rest:

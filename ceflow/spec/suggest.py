@@ -7,13 +7,13 @@ from types import MappingProxyType
 
 from ceflow.spec.vocabulary import Words, known_as, note, plain
 
-LIKE = 0.7
+LEAST_SIMILARITY = 0.7
 """Minimum similarity of a suggestion, from 0 to 1 (`difflib`)."""
 
-LONGEST = 100
+LONGEST_WORD = 100
 """Maximum length of a name that gets suggestions: no longer name is in the language."""
 
-MOST = 20
+MOST_LISTED = 20
 """Maximum number of names that a message lists."""
 
 
@@ -23,11 +23,11 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     >>> nearest("widht", ["widths", "inputs"]), nearest("groups", ["outputs"])
     ('widths', None)
     """
-    if len(name) > LONGEST:
+    if len(name) > LONGEST_WORD:
         return None
     alike = [each for each in candidates if _may_be(name.lower(), each)]
     slips, likest = min(((_slips(name.lower(), each), each) for each in alike), default=(9, ""))
-    like = SequenceMatcher(None, name.lower(), likest).ratio() >= LIKE
+    like = SequenceMatcher(None, name.lower(), likest).ratio() >= LEAST_SIMILARITY
     return likest if (slips <= 1 < len(name)) or (slips == 2 and like) else None
 
 
@@ -36,7 +36,7 @@ def likeliest(name: str, candidates: Iterable[str], words: Words) -> str | None:
     or a typo.
     """
     candidates = list(candidates)
-    called = known_as(name, candidates, words) if len(name) <= LONGEST else None
+    called = known_as(name, candidates, words) if len(name) <= LONGEST_WORD else None
     return called or nearest(name, candidates)
 
 
@@ -61,7 +61,7 @@ def did_you_mean(name: str, candidates: Iterable[str], words: Words = MappingPro
 
 def one_of(candidates: Collection[str]) -> str:
     """List all of some names, or the first of them; '' if there are none."""
-    shown = [*candidates][:MOST] + (["..."] if len(candidates) > MOST else [])
+    shown = [*candidates][:MOST_LISTED] + (["..."] if len(candidates) > MOST_LISTED else [])
     return f"one of {', '.join(shown)}" if shown else ""
 
 

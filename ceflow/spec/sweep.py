@@ -13,7 +13,7 @@ from zlib import crc32
 from pydantic import ConfigDict, Field
 
 from ceflow.spec.base import KeyPath, Spec
-from ceflow.spec.diagnostics import MOST, Fault, SpecError, cut, dotted
+from ceflow.spec.diagnostics import MOST_FAULTS, Fault, SpecError, cut, dotted
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -108,7 +108,7 @@ def variants(document: "Document") -> dict[str, "Document"]:
         except SpecError as error:
             for fault in error.faults:
                 blame.put(fault, chosen)
-            if blame.count >= MOST:
+            if blame.count >= MOST_FAULTS:
                 break
             continue
         first = same.setdefault(repr(tree_of(variant.replaced({"name": "x"}))), chosen)

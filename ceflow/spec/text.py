@@ -14,14 +14,14 @@ from ceflow.spec.diagnostics import Fault, Place, SpecError
 LARGEST_TEXT = 2**18
 """Maximum size of a document, in bytes."""
 
-DEEPEST = 50
+DEEPEST_NESTING = 50
 """Maximum nesting of tables and arrays; far below Python's recursion limit."""
 
 _LONG_INTEGER = re.compile(r"(?:[0-9]_?){4301}")
 """Matches an integer with more digits than Python reads."""
 
 _DOTTED = re.compile(
-    r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)""" f"{{{DEEPEST}}}"
+    r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)""" f"{{{DEEPEST_NESTING}}}"
 )
 """Matches a dotted key with too many parts, for which tomllib needs quadratic time."""
 
@@ -129,9 +129,9 @@ def is_too_dotted(content: str) -> bool:
 
 
 def _is_too_deep(tree: Any) -> bool:
-    """Tell whether anything is nested deeper than `DEEPEST` levels, without recursion."""
+    """Tell whether anything is nested deeper than `DEEPEST_NESTING` levels, without recursion."""
     level = [tree]
-    for _ in range(DEEPEST):
+    for _ in range(DEEPEST_NESTING):
         level = [
             item
             for value in level
@@ -202,10 +202,10 @@ _PYTHON = re.compile(r"(?:import|from|def|class|if|for|with|return|print)\b.*|@\
 _INI = re.compile(r"\[[^\]=]*\]|[\w .-]+[=:].*|;.*")
 _TOML = re.compile(r"\[+[\w .\"'-]+\]+\s*(?:#.*)?|[\w.\"' -]+=.*")
 
-MOSTLY = 0.75
+LEAST_FORMAT_SHARE = 0.75
 """Minimum fraction of a text's lines that must look like a format."""
 
-SLIPS = {
+ADVICE_BY_PATTERN = {
     r"=\s*(?:True|False)\b": "TOML writes true and false small",
     r"=\s*(?:None|null|nil)\b": "TOML has no null: leave the key out",
     r"=\s*(?:inf|Infinity|-?infty|np\.inf|math\.inf)\b": "infinity is written inf",
@@ -239,7 +239,9 @@ def slip(line: str) -> str:
     >>> slip("type = mlp")
     'text stands in quotes, as type = "mlp"'
     """
-    return next((help for form, help in SLIPS.items() if re.search(form, line[:500])), "")
+    return next(
+        (help for form, help in ADVICE_BY_PATTERN.items() if re.search(form, line[:500])), ""
+    )
 
 
 def _format(content: str) -> str:
@@ -251,6 +253,6 @@ def _format(content: str) -> str:
     heads = sum(1 for line in lines if line.startswith("[") and _TOML.fullmatch(line))
     for name, form in (("Python", _PYTHON), ("YAML", _YAML), ("TOML", _TOML), ("INI", _INI)):
         like = sum(1 for line in lines if form.fullmatch(line))
-        if lines and like >= MOSTLY * len(lines) and not (name == "YAML" and heads):
+        if lines and like >= LEAST_FORMAT_SHARE * len(lines) and not (name == "YAML" and heads):
             return name
     return ""

@@ -33,7 +33,7 @@ class DescentResult(Result):
     examples, outputs) with several replicas. `results.json` holds the file name."""
 
 
-MEASURED = {
+DESCENT_TITLES = {
     "train_loss": "training loss",
     "test_loss": "test loss",
     "train_accuracy": "training accuracy",
@@ -54,7 +54,7 @@ def _cell(result: DescentResult, key: str) -> Cell:
     return value if error is None else f"{value:.4g} ± {error:.2g}"
 
 
-FEWEST = 3
+FEWEST_MOMENTS = 3
 """Minimum number of moments for a curve."""
 
 
@@ -83,7 +83,7 @@ def curves(history: History, x_label: str, figures: Mapping[str, Drawn]) -> list
     drawings = []
     for name, drawn in figures.items():
         several = [series(history, key, text, log=drawn.log) for key, text in drawn.keys.items()]
-        enough = tuple(each for each in several if len(each.x) >= FEWEST)
+        enough = tuple(each for each in several if len(each.x) >= FEWEST_MOMENTS)
         if enough:
             title = f"{drawn.label} by {history.axis}"
             drawings.append(Curve(name, title, x_label, drawn.label, enough, log_y=drawn.log))

@@ -9,7 +9,7 @@ from typing import Any
 
 from ceflow.store.atomic import release
 
-LARGE = 2**26
+LARGE_BYTES = 2**26
 """Size in bytes of a file or folder above which reading it would displace others from the page
 cache."""
 
@@ -24,11 +24,11 @@ def facts(path: Path) -> dict[str, Any]:
     """
     if not path.is_dir():
         size = path.stat().st_size
-        return {"size": size, "sha256": _hash(path, last=size >= LARGE)}
+        return {"size": size, "sha256": _hash(path, last=size >= LARGE_BYTES)}
     files = sorted(_files(path), key=lambda file: file.relative_to(path).as_posix())
     size = sum(file.stat().st_size for file in files)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        hashes = list(pool.map(lambda file: _hash(file, last=size >= LARGE), files))
+        hashes = list(pool.map(lambda file: _hash(file, last=size >= LARGE_BYTES), files))
     lines = zip(hashes, files, strict=True)
     text = "".join(f"{hash}  {file.relative_to(path).as_posix()}\n" for hash, file in lines)
     return {"size": size, "sha256": hashlib.sha256(text.encode()).hexdigest()}

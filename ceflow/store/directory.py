@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ceflow.history import History
 from ceflow.store.atomic import remove, write_text, writing
-from ceflow.store.lease import NAME, Lease, sweep
+from ceflow.store.lease import LEASE_FILE, Lease, sweep
 from ceflow.store.tiles import UNREADABLE, TileStore
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class RunDirectory:
         sweep(self.path)
         for folder in (self.path, *(self.path / name for name in ("arrays", "metrics", "figures"))):
             for entry in folder.iterdir() if folder.is_dir() else ():
-                if _is_stray(entry) and not entry.name.startswith(NAME):
+                if _is_stray(entry) and not entry.name.startswith(LEASE_FILE):
                     remove(entry)
 
     def remove(self, *patterns: str) -> None:
@@ -136,7 +136,9 @@ class RunDirectory:
 
 def _is_stray(path: Path) -> bool:
     """Tell whether a path is a temporary file or a file of the lease."""
-    return path.name.startswith(".") and (path.name.endswith(".tmp") or path.name.startswith(NAME))
+    return path.name.startswith(".") and (
+        path.name.endswith(".tmp") or path.name.startswith(LEASE_FILE)
+    )
 
 
 def write_array(path: Path, array: "np.ndarray") -> None:

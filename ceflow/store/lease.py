@@ -14,12 +14,12 @@ from pathlib import Path
 
 from ceflow.store.atomic import WriteError
 
-NAME = ".lease"
+LEASE_FILE = ".lease"
 
-BEAT = 15.0
+BEAT_SECONDS = 15.0
 """Seconds between signs of life, which are updates of the file's time."""
 
-STALE = 300.0
+STALE_SECONDS = 300.0
 """Seconds without a sign of life after which a process of another machine counts as dead."""
 
 _held: set[str] = set()
@@ -48,7 +48,7 @@ class Holder:
         of life.
         """
         if self.machine != _machine():
-            return silent < STALE
+            return silent < STALE_SECONDS
         if self.pid == os.getpid():
             return self.token in _held
         return _born(self.pid) == self.born
@@ -70,7 +70,7 @@ def sign_of_life(folder: Path) -> Sign | None:
     """Return who holds the lease of a folder, and whether that process is alive; None if nobody
     does.
     """
-    path = folder / NAME
+    path = folder / LEASE_FILE
     try:
         silent = max(0.0, time.time() - path.stat().st_mtime)
     except OSError:
@@ -105,9 +105,9 @@ class Lease:
     def __init__(self, folder: Path):
         """Take the lease. Raises `Busy` if a living process holds it."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / NAME
+        self.path = folder / LEASE_FILE
         self.holder = _this_process()
-        self._claim = folder / f"{NAME}.{self.holder.token}.tmp"
+        self._claim = folder / f"{LEASE_FILE}.{self.holder.token}.tmp"
         _held.add(self.holder.token)
         try:
             self._claim.write_text(json.dumps(asdict(self.holder)), encoding="utf-8")
@@ -179,7 +179,7 @@ class Lease:
         return 0.0
 
     def _beat(self) -> None:
-        while not self._over.wait(BEAT):
+        while not self._over.wait(BEAT_SECONDS):
             held = _read(self.path)
             if held is None or held.token != self.holder.token:
                 self.is_lost = True
@@ -190,7 +190,7 @@ class Lease:
 
 def sweep(folder: Path) -> None:
     """Remove the files of processes that died while they took or released a lease."""
-    for path in folder.glob(f"{NAME}.*"):
+    for path in folder.glob(f"{LEASE_FILE}.*"):
         with suppress(OSError):
             held, silent = _read(path), time.time() - path.stat().st_mtime
             if held is not None and not held.is_alive(silent):

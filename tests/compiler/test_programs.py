@@ -46,14 +46,14 @@ def decay(t, state):
 def test_a_flow_is_the_same_to_rounding(monkeypatch):
     """Both within 1e-5 of exp(-1) by rtol, and of each other within a few roundings of float32."""
     plain = integrate(decay, jnp.ones(3), [0.0, 1.0], rtol=1e-6)
-    monkeypatch.setattr(programs, "LARGEST", 0)
+    monkeypatch.setattr(programs, "LARGEST_SMALL_PROGRAM", 0)
     ordinary = integrate(decay, jnp.ones(3), [0.0, 1.0], rtol=1e-6)
     np.testing.assert_allclose(plain.state, ordinary.state, rtol=1e-6)
     np.testing.assert_allclose(plain.state, np.exp(-1), rtol=1e-5)
 
 
 def test_a_compiler_without_the_options_compiles_all(monkeypatch):
-    monkeypatch.setattr(programs, "PLAIN", {"an_option_that_no_compiler_has": 0})
+    monkeypatch.setattr(programs, "UNOPTIMISED", {"an_option_that_no_compiler_has": 0})
     programs._has_options.cache_clear()
     try:
         assert programs.program(lambda x: 2 * x)(jnp.ones(2)).tolist() == [2, 2]

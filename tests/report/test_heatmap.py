@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 import pytest
 
 from ceflow.blocks import Curve, Heatmap, Series
-from ceflow.blocks.svg import CELLS, draw_svg
+from ceflow.blocks.svg import MOST_CELLS, draw_svg
 from ceflow.report.collected import collected_drawing
-from ceflow.report.heatmap import LONGEST, SHADES, VIRIDIS, draw_heatmap
+from ceflow.report.heatmap import LONGEST_LABEL, SHADES, VIRIDIS, draw_heatmap
 from ceflow.runs.collected import CollectedCurves
 
 
@@ -66,10 +66,10 @@ def test_rows_axes_and_colours_are_labelled():
 
 def test_a_long_label_is_cut():
     drawn = draw_heatmap(heatmap(Series("a" * 100, (0.0, 1.0), (1.0, 2.0))))
-    assert drawn[1].plain.startswith("a" * (LONGEST - 1) + "… ┤")
+    assert drawn[1].plain.startswith("a" * (LONGEST_LABEL - 1) + "… ┤")
 
 
-@pytest.mark.parametrize(("count", "images"), [(3, 0), (CELLS + 1, 1)])
+@pytest.mark.parametrize(("count", "images"), [(3, 0), (MOST_CELLS + 1, 1)])
 def test_many_cells_become_an_image(count, images):
     values = tuple(map(float, range(1, count + 1)))
     svg = draw_svg(heatmap(Series("2", values, values)))

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from ceflow.blocks import Curve, Heatmap, Note, ReportBlock, Series, Table
-from ceflow.blocks.placing import LARGEST, drawable
+from ceflow.blocks.placing import LARGEST_VALUE, drawable
 from ceflow.blocks.svg import draw_svg
 from ceflow.report.terminal import _section
 
@@ -129,7 +129,7 @@ def test_what_has_no_place_on_an_axis_is_said():
 
 
 def test_tiny_numbers_are_0_on_a_linear_axis_only():
-    tiny = Series("s", (1.0, 2.0), (1.0, 0.1 / LARGEST))
+    tiny = Series("s", (1.0, 2.0), (1.0, 0.1 / LARGEST_VALUE))
     assert drawable(Curve("c", "t", "x", "y", (tiny,)))[0].series[0].y == (1.0, 0.0)
     assert drawable(Curve("c", "t", "x", "y", (tiny,), log_y=True))[0].series[0].y == (1.0,)
 

@@ -12,7 +12,7 @@ from ceflow.blocks import Curve, Series
 from ceflow.blocks.svg import draw_svg
 from ceflow.report import plan_tree, run_report, write_figures
 from ceflow.report.figures import overlaid
-from ceflow.report.plot import LETTERS, POINT, POINTS, draw
+from ceflow.report.plot import LETTERS_PER_LINE, POINT, POINT_SIGNS, draw
 from ceflow.report.text import seconds, size
 from ceflow.runs import prepare
 from ceflow.spec import Document, Ensemble, Gaussian, Kernel, Mlp, Search, Variance, network_name
@@ -113,7 +113,7 @@ def test_points_lie_over_lines():
 def test_lines_carry_the_letters_of_a_legend():
     low, high = (Series(label, (0.0, 1.0), (y, y)) for label, y in (("below", 0.0), ("over", 1.0)))
     lines = draw(curve(low, high, legend="the by"), WIDTH, HEIGHT)
-    assert lines[1].count("b") == lines[HEIGHT].count("a") == LETTERS
+    assert lines[1].count("b") == lines[HEIGHT].count("a") == LETTERS_PER_LINE
     assert "".join(lines[-2:]).split() == ["the", "by:", "a", "below", "b", "over"]
 
 
@@ -121,7 +121,7 @@ def test_several_series_of_points_have_marks_of_their_own():
     one, two = (Series(f"m = {y}", (0.0, 1.0), (y, y), "points") for y in (0.0, 1.0))
     line = Series("slope", (0.0, 1.0), (0.5, 0.5))
     lines = draw(curve(one, two, line), 40, HEIGHT)
-    assert (lines[1].count(POINTS[1]), lines[HEIGHT].count(POINTS[0])) == (2, 2)
+    assert (lines[1].count(POINT_SIGNS[1]), lines[HEIGHT].count(POINT_SIGNS[0])) == (2, 2)
     assert lines[-1].split("   ")[-3:] == ["● m = 0.0", "○ m = 1.0", "⠤⠤ slope"]
 
 

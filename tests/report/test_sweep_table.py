@@ -1,7 +1,7 @@
 """The table of a sweep: no cell is blank without a reason."""
 
 from ceflow.blocks import Note, Table
-from ceflow.report.sweeps import REASONS, sweep_blocks
+from ceflow.report.sweeps import MOST_REASONS, sweep_blocks
 
 SINGULAR = "the kernel is singular to rounding; set stages.k.ridge to 1.0e-07 or more"
 UNDEFINED = {"k": {"train_mse": None, "note": None, "warnings": [SINGULAR]}}
@@ -27,9 +27,9 @@ def test_a_stage_that_failed_is_not_done():
 
 
 def test_of_many_reasons_some_are_shown_and_the_others_counted():
-    runs = {str(i): UNDEFINED for i in range(REASONS + 3)} | {"sound": found(1.0)}
+    runs = {str(i): UNDEFINED for i in range(MOST_REASONS + 3)} | {"sound": found(1.0)}
     _, *notes = sweep_blocks(runs)
-    assert len(notes) == REASONS + 1
+    assert len(notes) == MOST_REASONS + 1
     assert notes[-1] == Note("3 more such warnings are in results.json")
 
 

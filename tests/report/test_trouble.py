@@ -19,9 +19,9 @@ PARENT = {"pid": os.getppid(), "born": lease._born(os.getppid())}
 def left(folder, silent, keys):
     """The lease of another process, that gave a sign of life so many seconds ago."""
     holder = replace(lease._this_process(), token="theirs", host="wide", **keys)
-    (folder / lease.NAME).write_text(json.dumps(asdict(holder)))
+    (folder / lease.LEASE_FILE).write_text(json.dumps(asdict(holder)))
     then = time.time() - silent
-    os.utime(folder / lease.NAME, (then, then))
+    os.utime(folder / lease.LEASE_FILE, (then, then))
     return str(holder)
 
 

@@ -16,7 +16,7 @@ from ceflow.history import History
 from ceflow.report import run_report, write_figures
 from ceflow.runs import reopen
 from ceflow.runs.collected import CollectedCurves
-from ceflow.runs.curves import RESAMPLED, curves
+from ceflow.runs.curves import RESAMPLED_POINTS, curves
 from ceflow.spec import (
     Bottleneck,
     Collect,
@@ -136,7 +136,7 @@ def test_training_against_test_loss_by_the_papers_procedure():
     curve goes beyond its own."""
     found = gathered({"a": [(4, 9), (2, 5), (0, 1)], "b": [(3, 0), (1, 4)]}, smooth=5)
     a, b = found["curves"]
-    step = 4 / (RESAMPLED - 1)
+    step = 4 / (RESAMPLED_POINTS - 1)
     np.testing.assert_allclose(np.diff(a["x"]), step)
     np.testing.assert_allclose(a["x"][0], 2 * step)  # the mean of five from 0
     np.testing.assert_allclose(a["y"], 2 * np.array(a["x"]) + 1)
@@ -147,11 +147,11 @@ def test_training_against_test_loss_by_the_papers_procedure():
 
 def test_the_moving_average_is_of_five():
     """A spike one step of the grid wide at 2 is spread over five points."""
-    step = 4 / (RESAMPLED - 1)
+    step = 4 / (RESAMPLED_POINTS - 1)
     spike = 100 * step
     pairs = [(0, 0), (spike - step, 0), (spike, 1), (spike + step, 0), (4, 0)]
     (curve,) = gathered({"a": pairs}, smooth=5)["curves"]
-    assert len(curve["x"]) == RESAMPLED - 4
+    assert len(curve["x"]) == RESAMPLED_POINTS - 4
     np.testing.assert_allclose(sum(curve["y"]), 1)
     assert sum(y > 1e-9 for y in curve["y"]) == 5
 

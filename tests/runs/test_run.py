@@ -15,7 +15,7 @@ import ceflow
 from ceflow import stages
 from ceflow.events import Event, Progress, StageFinished, StageStarted
 from ceflow.runs import machine, prepare
-from ceflow.runs.prepared import PLAIN
+from ceflow.runs.prepared import PLAIN_PROCESS_BYTES
 from ceflow.spec import Document, Gaussian, Kernel, Mlp, Search, SpecError, Variance
 
 ANALYTIC = Kernel()
@@ -482,9 +482,9 @@ def test_kernel_that_does_not_fit_is_refused_before_anything_is_written(
 def test_memory_is_compared_with_what_the_machine_has(monkeypatch):
     plan = ceflow.compile(document())
     needed = max(each.memory for each in prepare(plan).forecasts[""].values())
-    monkeypatch.setattr(machine, "memory", lambda: needed + PLAIN)
+    monkeypatch.setattr(machine, "memory", lambda: needed + PLAIN_PROCESS_BYTES)
     prepare(plan)
-    monkeypatch.setattr(machine, "memory", lambda: needed + PLAIN - 1)
+    monkeypatch.setattr(machine, "memory", lambda: needed + PLAIN_PROCESS_BYTES - 1)
     with pytest.raises(SpecError, match="CE401"):
         prepare(plan)
 

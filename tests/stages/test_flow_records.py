@@ -114,7 +114,7 @@ def test_a_replica_flows_as_it_does_alone(done, x64):
 
 @pytest.mark.slow
 def test_groups_of_replicas_change_nothing(done, tmp_path, monkeypatch):
-    monkeypatch.setattr(problem, "MEMORY", 2 * problem.COPIES * 8 * 3 * 204)  # two networks
+    monkeypatch.setattr(problem, "MEMORY", 2 * problem.STATE_COPIES * 8 * 3 * 204)  # two networks
     assert problem.group_size(8 * 3 * 204, REPLICAS) == 2
     again = ceflow.run(document(STAGES, model=ENSEMBLE), tmp_path / "run")
     for name in STAGES:

@@ -12,7 +12,7 @@ from ceflow.claims.costs import COSTS
 from ceflow.report import run_report
 from ceflow.runs import prepare
 from ceflow.spec import Bottleneck, Claim, Document, Ensemble, Mlp, SpecError, Stage, Verify
-from ceflow.spec.stages.verify import OF_DRAWS, OF_ENSEMBLES
+from ceflow.spec.stages.verify import DRAWN_CLAIMS, ENSEMBLE_CLAIMS
 from ceflow.stages import kind_of
 
 HALF = {"widths": [math.inf], "weight_variance": 1.0}
@@ -182,9 +182,9 @@ def test_more_members_are_forecast_to_take_more():
 def test_claims_are_in_the_sets_that_their_forecasts_put_them_in(claim):
     """Needs are known of one kind of model, and grow with the draws of a claim about many."""
     member = Mlp(widths=[32], activation="erf", inputs=2, outputs=1)
-    model = Ensemble(multiplicity=2, member=member) if claim in OF_ENSEMBLES else WIDE
+    model = Ensemble(multiplicity=2, member=member) if claim in ENSEMBLE_CLAIMS else WIDE
     plan = ceflow.compile(Document(model=model))
     few, many = (
         COSTS[claim](Verify(claims=[claim], draws=draws), plan, plan.model) for draws in (20, 1000)
     )
-    assert (few != many) == (claim in OF_DRAWS)
+    assert (few != many) == (claim in DRAWN_CLAIMS)

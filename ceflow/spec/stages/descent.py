@@ -11,7 +11,9 @@ from ceflow.spec.stages.stage import StageSpec
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
-ELSEWHERE = "leave this stage out: `ceflow export` writes the network, to be trained by other tools"
+TRAIN_ELSEWHERE = (
+    "leave this stage out: `ceflow export` writes the network, to be trained by other tools"
+)
 """Advice for a network that ceflow cannot train."""
 
 
@@ -23,11 +25,11 @@ QUADRATIC = ("mse",)
 OF_CLASSES = ("cross-entropy",)
 """Losses whose targets are classes."""
 
-MEASURED = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "test_stddev")
+ALWAYS_RECORDED = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "test_stddev")
 """Numbers that every flow and train stage records. Those of test examples need test examples,
 accuracies need classes, the standard deviation needs a Gaussian process."""
 
-RECORDED = {
+RECORDED_NUMBERS = {
     "drift": ("drift", "drift_stderr", "drift_relative"),
     "alignment": ("alignment",),
     "spectrum": ("eigenvalue_max", "eigenvalue_min"),
@@ -80,8 +82,10 @@ class Descent(StageSpec):
         >>> Flow(time=1.0, record=["alignment"]).recorded()[::6]
         ('time', 'alignment')
         """
-        asked = (key for word in getattr(self, "record", ()) for key in RECORDED.get(word, ()))
-        return (self.clock, *MEASURED, *asked)
+        asked = (
+            key for word in getattr(self, "record", ()) for key in RECORDED_NUMBERS.get(word, ())
+        )
+        return (self.clock, *ALWAYS_RECORDED, *asked)
 
     def points_faults(self, moments: str) -> Iterator[Fault]:
         """Find the fault of setting both the number of moments and the moments themselves."""

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from ceflow.spec.base import Count, Duration, Natural, NonNegative
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Model
-from ceflow.spec.stages.descent import ELSEWHERE, Descent
+from ceflow.spec.stages.descent import TRAIN_ELSEWHERE, Descent
 from ceflow.spec.stages.kernel import Kernel
 from ceflow.spec.stages.stage import References, width_faults
 
@@ -27,10 +27,10 @@ Times = Annotated[
     Field(min_length=1),
 ]
 
-OF_WEIGHTS = ("parameters", "linearised")
+WEIGHT_ENGINES = ("parameters", "linearised")
 """Engines whose state is the weights."""
 
-OF_KERNELS = ("kernel", "closed-form")
+KERNEL_ENGINES = ("kernel", "closed-form")
 """Engines that use one fixed kernel."""
 
 
@@ -127,7 +127,7 @@ class Flow(Descent):
         yield from self._start_faults(model, document)
 
     def _engine_faults(self, engine: Engine, model: Model) -> Iterator[Fault]:
-        if not model.is_finite and engine in OF_WEIGHTS:
+        if not model.is_finite and engine in WEIGHT_ENGINES:
             message = "a network with an infinite layer has no weights to follow"
             known = '"features"' if model.is_wide_bottleneck else '"closed-form" or "kernel"'
             help = f"use engine = {known}, or finite widths"
@@ -139,7 +139,7 @@ class Flow(Descent):
             yield Fault("CE203", message, ("engine",), help="leave engine out")
         if model.has_batch_norm:
             message = "a network with batch normalisation has no gradient flow here"
-            yield Fault("CE203", message, part="key", help=ELSEWHERE)
+            yield Fault("CE203", message, part="key", help=TRAIN_ELSEWHERE)
         if engine == "closed-form" and not self.is_quadratic:
             message = "only the mse has a flow in closed form"
             yield Fault("CE203", message, ("engine",), help='use engine = "kernel"')
@@ -162,13 +162,13 @@ class Flow(Descent):
 
     def _kernel_faults(self, engine: Engine, model: Model, document: "Document") -> Iterator[Fault]:
         kernel = document.stages.get(self.kernel or "")
-        if self.kernel and engine not in OF_KERNELS:
+        if self.kernel and engine not in KERNEL_ENGINES:
             message = f"the engine {engine!r} goes by a kernel of its own"
             yield Fault("CE202", message, ("kernel",), "key", 'use engine = "kernel"')
         if kernel and not Kernel.expect(kernel).can_drive:
             message = f"{self.kernel!r} is not the NTK with one number an entry"
             yield Fault("CE202", message, ("kernel",), help="name another kernel stage")
-        if model.is_mixed and not self.kernel and engine in OF_KERNELS:
+        if model.is_mixed and not self.kernel and engine in KERNEL_ENGINES:
             message = "a finite layer among infinite ones has no deterministic kernel"
             help = "make all widths inf, or all finite"
             help = 'use engine = "features", or size = inf' if model.is_wide_bottleneck else help

@@ -15,14 +15,14 @@ from ceflow.spec.stages.variance import Variance
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
-MOST = 1e18
+LARGEST_BUDGET = 1e18
 """Largest budget, 10^18: a network has at most 10^12 members."""
-MOST_FREE = 6
+MOST_FREE_WIDTHS = 6
 """Largest number of layers whose widths a search varies freely: its last step tries all 3^layers
 neighbours."""
 
 
-Amount = Annotated[float, Field(gt=0, le=MOST)]
+Amount = Annotated[float, Field(gt=0, le=LARGEST_BUDGET)]
 
 
 class Budget(Spec):
@@ -151,8 +151,8 @@ class Search(StageSpec):
         message, layers = "", len(model.widths)
         if model.width_count < layers:
             message = f"a {model.type} has one width, {model.widths_key}"
-        elif layers > MOST_FREE:
-            message = f"a free search is for at most {MOST_FREE} layers, not {layers}"
+        elif layers > MOST_FREE_WIDTHS:
+            message = f"a free search is for at most {MOST_FREE_WIDTHS} layers, not {layers}"
         elif self.using == "curve":
             message = "a curve is measured along the ratio only"
         elif self.timed:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from ceflow.spec.base import LARGEST, UNTOLD, Count, Natural, Positive, Spec
+from ceflow.spec.base import FORM_TAG_PREFIX, LARGEST_COUNT, Count, Natural, Positive, Spec
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import SLOPES, Bottleneck, Model
-from ceflow.spec.stages.descent import ELSEWHERE, Descent
+from ceflow.spec.stages.descent import TRAIN_ELSEWHERE, Descent
 from ceflow.spec.stages.flow import Flow
 from ceflow.spec.stages.stage import width_faults
 
@@ -45,15 +45,16 @@ class LearningRates(Spec):
 
 
 def _form(value: Any) -> str:
-    return UNTOLD + ("rates" if isinstance(value, dict | LearningRates) else "number")
+    return FORM_TAG_PREFIX + ("rates" if isinstance(value, dict | LearningRates) else "number")
 
 
 LearningRate = Annotated[
-    Annotated[Positive, Tag(UNTOLD + "number")] | Annotated[LearningRates, Tag(UNTOLD + "rates")],
+    Annotated[Positive, Tag(FORM_TAG_PREFIX + "number")]
+    | Annotated[LearningRates, Tag(FORM_TAG_PREFIX + "rates")],
     Discriminator(_form),
 ]
 
-Epochs = Annotated[float, Field(gt=0, le=LARGEST)]
+Epochs = Annotated[float, Field(gt=0, le=LARGEST_COUNT)]
 Moments = Annotated[Sequence[Natural], AfterValidator(tuple), Field(min_length=1)]
 
 
@@ -151,7 +152,7 @@ class Train(Descent):
     def _instead(self, document: "Document", model: Model) -> str:
         """Say what to do with a network that a train stage cannot train."""
         if model.has_batch_norm:
-            return ELSEWHERE
+            return TRAIN_ELSEWHERE
         flow = Flow(time=1.0, loss=self.loss, model=self.model)
         wrong = [f.help for f in flow.faults_in(document, model) if f.code == "CE203"]
         first = f"{wrong[0]}, and " if wrong else ""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from ceflow.spec.base import LARGEST, Ratios, RelativeError
+from ceflow.spec.base import LARGEST_COUNT, Ratios, RelativeError
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import CLOSED_MOMENTS, Model
 from ceflow.spec.stages.stage import StageSpec
@@ -27,7 +27,7 @@ class Variance(StageSpec):
     ratios: Ratios = (0.05, 0.1, 0.2, 0.5, 1.0)
     """Widths to measure, as fractions of the network's widths, rounded, at least 1. Each ratio may
     be given once; ratios that round to the same widths are measured once."""
-    draws: Annotated[int, Field(ge=100, le=LARGEST)] | None = None
+    draws: Annotated[int, Field(ge=100, le=LARGEST_COUNT)] | None = None
     """Number of networks drawn at each width, 2,000 by default; with `error` the maximum, 1,000,000
     by default. The method `exact` draws none."""
     error: RelativeError | None = None

@@ -17,10 +17,10 @@ Claim = Literal[
     "lemma-1", "theorem-1", "lemma-3.1", "theorem-3.2", "lemma-4.1", "eq-5", "eq-6", "eq-41"
 ]
 
-OF_ENSEMBLES = ("lemma-1", "theorem-1")
+ENSEMBLE_CLAIMS = ("lemma-1", "theorem-1")
 """Claims of CE, about ensembles; all others are claims of BN, about bottlenecks."""
 
-OF_DRAWS = (*OF_ENSEMBLES, "lemma-3.1")
+DRAWN_CLAIMS = (*ENSEMBLE_CLAIMS, "lemma-3.1")
 """Claims that are tested on many networks."""
 
 FEWEST_DRAWS = 20
@@ -61,7 +61,7 @@ class Verify(StageSpec):
 
     def _claim_faults(self, claim: str, model: Model) -> Iterator[tuple[str, str]]:
         """Find why a claim does not apply to the model, and what to do."""
-        ensemble = claim in OF_ENSEMBLES
+        ensemble = claim in ENSEMBLE_CLAIMS
         kind = "ensemble" if ensemble else "bottleneck"
         if model.type != kind:
             yield f"{claim} is about {kind}s", f'give the [model] type = "{kind}"'
@@ -76,7 +76,7 @@ class Verify(StageSpec):
 
     def _size_faults(self) -> Iterator[Fault]:
         """Find experiments that are too small to be meaningful."""
-        if self.draws < FEWEST_DRAWS and set(self.claims) & set(OF_DRAWS):
+        if self.draws < FEWEST_DRAWS and set(self.claims) & set(DRAWN_CLAIMS):
             message = f"{self.draws} draws say too little of the noise"
             yield Fault("CE202", message, ("draws",), help=f"draw {FEWEST_DRAWS} or more")
         if self.points < 2 and "theorem-1" in self.claims:

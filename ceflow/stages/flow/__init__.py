@@ -10,7 +10,7 @@ from ceflow.blocks import ReportBlock
 from ceflow.compiler import Plan
 from ceflow.spec import Flow, Model
 from ceflow.stages.flow import forecast, report
-from ceflow.stages.flow.result import MOVES, FlowResult, Steps
+from ceflow.stages.flow.result import NTK_CHANGES, FlowResult, Steps
 from ceflow.stages.stage import Forecast, Job, Stage
 
 __all__ = ["FlowResult", "FlowStage", "Steps"]
@@ -28,7 +28,7 @@ class FlowStage(Stage[Flow, FlowResult]):
         return run(job)
 
     def doubts(self, number: str, model: Model) -> Iterator[str]:
-        for activation in model.kinks if number in MOVES else ():
+        for activation in model.kinks if number in NTK_CHANGES else ():
             yield (
                 f"theorem 1 assumes an analytic activation, which {activation} is not: the slope"
                 " need not be -1"

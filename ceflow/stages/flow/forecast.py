@@ -6,60 +6,60 @@ from typing import NamedTuple
 from ceflow import bottlenecks
 from ceflow.bottlenecks.costs import Sampled
 from ceflow.compiler import Plan, nodes
-from ceflow.compiler.budget import LARGEST
+from ceflow.compiler.budget import LARGEST_SMALL_PROGRAM
 from ceflow.costs import Work
 from ceflow.dynamics import costs
 from ceflow.dynamics.costs import StepForecast
 from ceflow.spec import Bottleneck, Flow, Model
 from ceflow.spec.models import SLOPES
-from ceflow.stages.flow.problem import COPIES, MEMORY, group_size, is_smooth, tolerances
+from ceflow.stages.flow.problem import MEMORY, STATE_COPIES, group_size, is_smooth, tolerances
 from ceflow.stages.stage import Forecast
 
-LOADING = 1.0
+LOADING_SECONDS = 1.0
 """Seconds to read the data and to load diffrax."""
 
-DRAWN = 4
+DRAWING_COPIES = 4
 """Copies of the weights while they are drawn: the generator's bits, its numbers, and their
 parts."""
 
-LINE = 1000
+BYTES_PER_MOMENT = 1000
 """Bytes kept per recorded moment, in addition to arrays."""
 
-LESS = 'let solver = "auto" choose another than kvaerno5, which solves dense systems'
+CHANGE_SOLVER = 'let solver = "auto" choose another than kvaerno5, which solves dense systems'
 
-LAYER = 1.5e-5
+SECONDS_PER_LAYER = 1.5e-5
 """Seconds of overhead per layer and evaluation, however small the arrays."""
 
-SMALL = 0.4
+SMALL_COMPILE_SHARE = 0.4
 """Compile time of small programs, which XLA does not optimise, as a fraction of the usual time."""
 
-CACHE = 4e6
+CACHE_BYTES = 4e6
 """Bytes that fit in the processor's caches, roughly."""
 
-PASSES = 6
+FLOPS_PER_PARAMETER = 6
 """FLOPs per parameter and example of one evaluation: a forward and a backward pass."""
 
-PASSED = 6
+NUMBERS_PER_UNIT = 6
 """Numbers per example and unit of a sampled decoder that an evaluation holds at once."""
 
-NTK = 4
+NTK_COPIES = 4
 """Copies of an NTK in float64 while it is computed."""
 
-DERIVED = 17
+DERIVATIVE_JACOBIANS = 17
 """Jacobians of all points that are held at once while the first three time derivatives are
 computed, XLA's temporaries included: 12 to 21 were measured, for 40 to 200 examples."""
 
-PROGRAMS = 130e6
+PROGRAM_BYTES = 130e6
 """Bytes of a dozen compiled programs, and of the libraries loaded for them."""
 
-COVARIANCE = 20
+COVARIANCE_FLOPS = 20
 """FLOPs of a covariance of trained outputs, per test example and pair of training examples."""
 
-SHARE = 0.4
+EIGENVALUE_SHARE = 0.4
 """Largest eigenvalue of the NTK of N examples, as a fraction of N K(x, x); 0.03 to 0.6 were
 measured."""
 
-STIFFEST = 1e100
+LARGEST_STIFFNESS = 1e100
 """Largest stiffness considered; no solver gets anywhere near it."""
 
 
@@ -71,7 +71,7 @@ def forecast(stage: Flow, plan: Plan, model: Model) -> Forecast:
         found = _solved(stage, plan, model)
     else:
         found = _integrated(stage, plan, model)
-    kept = 2 * _kept(stage, plan) + LINE * stage.moment_count
+    kept = 2 * _kept(stage, plan) + BYTES_PER_MOMENT * stage.moment_count
     key = "points" if kept > found.memory and stage.times is None else found.key
     return found._replace(memory=found.memory + kept, disk=_disk(stage, plan, model), key=key)
 
@@ -106,12 +106,12 @@ class _Flow(NamedTuple):
     def work(self, steps: StepForecast, size: int) -> Work:
         """Add up all evaluations. Moving numbers that stay in the cache takes no extra time."""
         moved = size * self.together * (costs.COPIED * self.state + self.held)
-        moved *= min(1.0, max(1 / 8, moved / CACHE))
+        moved *= min(1.0, max(1 / 8, moved / CACHE_BYTES))
         evaluations, asked = self.groups * steps.evaluations, self.asked.work
         return asked._replace(
             flops=asked.flops + self.together * self.flops * evaluations,
             traffic=asked.traffic + moved * evaluations,
-            seconds=asked.seconds + LAYER * self.layers * evaluations,
+            seconds=asked.seconds + SECONDS_PER_LAYER * self.layers * evaluations,
         )
 
 
@@ -142,7 +142,10 @@ def stiffness(stage: Flow, plan: Plan, model: Model) -> float:
     square = _square(plan) or 1.0
     weight = 1 if stage.reduction == "sum" else 1 / plan.data.train
     layers = len(model.widths) + 1
-    return min(SHARE * plan.data.train * layers * square * weight * stage.time, STIFFEST)
+    return min(
+        EIGENVALUE_SHARE * plan.data.train * layers * square * weight * stage.time,
+        LARGEST_STIFFNESS,
+    )
 
 
 def _square(plan: Plan) -> float | None:
@@ -159,7 +162,7 @@ def _with_systems(found: Forecast, stage: Flow, plan: Plan, flow: _Flow) -> Fore
     systems = flow.together * plan.itemsize * costs.dense_numbers(flow.state, flow.held)
     if systems < found.memory:
         return found._replace(memory=found.memory + systems)
-    return found._replace(memory=found.memory + systems, instead=LESS)
+    return found._replace(memory=found.memory + systems, instead=CHANGE_SOLVER)
 
 
 def _of_weights(stage: Flow, plan: Plan, model: Model) -> _Flow:
@@ -168,26 +171,26 @@ def _of_weights(stage: Flow, plan: Plan, model: Model) -> _Flow:
     together = group_size(size * root.parameters, replicas)
     leaves = list(nodes.leaves(root))
     values = sum(times * nodes.units(node.outputs) for times, node in leaves)
-    memory = together * size * (COPIES * root.parameters + 4 * _examples(plan) * values)
+    memory = together * size * (STATE_COPIES * root.parameters + 4 * _examples(plan) * values)
     memory += 3 * size * _examples(plan) * plan.inputs
     recorded = _recorded(stage, plan) * plan.outputs * root.parameters
     records = bool(stage.record or stage.entries)
     times = ((stage.moment_count if records else 0) + 3) * stage.replicas
     small = stage.replicas == 1 and _is_small(root.parameters, plan)
     work = Work(
-        flops=times * (PASSES * root.parameters * _examples(plan) + recorded),
+        flops=times * (FLOPS_PER_PARAMETER * root.parameters * _examples(plan) + recorded),
         normals=root.parameters * stage.replicas,
-        compilations=(9 + 1.5 * len(leaves)) * (SMALL if small else 1) + 4 * records,
-        seconds=LOADING,
+        compilations=(9 + 1.5 * len(leaves)) * (SMALL_COMPILE_SHARE if small else 1) + 4 * records,
+        seconds=LOADING_SECONDS,
     )
     if "derivatives" in stage.record:
-        memory += DERIVED * size * recorded
+        memory += DERIVATIVE_JACOBIANS * size * recorded
     key = "model.widths" if memory < 2 * MEMORY or together == 1 else "replicas"
     return _Flow(
-        Forecast(PROGRAMS + memory, key=key, work=work),
+        Forecast(PROGRAM_BYTES + memory, key=key, work=work),
         state=root.parameters,
         held=_examples(plan) * values,
-        flops=PASSES * root.parameters * _train(plan),
+        flops=FLOPS_PER_PARAMETER * root.parameters * _train(plan),
         layers=len(leaves),
         together=together,
         groups=math.ceil(stage.replicas / together),
@@ -196,7 +199,7 @@ def _of_weights(stage: Flow, plan: Plan, model: Model) -> _Flow:
 
 def _is_small(state: float, plan: Plan) -> bool:
     """Tell whether the programs are small enough to be compiled without optimisation."""
-    return 3 * state + _train(plan) * (plan.inputs + plan.outputs) <= LARGEST
+    return 3 * state + _train(plan) * (plan.inputs + plan.outputs) <= LARGEST_SMALL_PROGRAM
 
 
 def _solved(stage: Flow, plan: Plan, model: Model) -> Forecast:
@@ -206,7 +209,7 @@ def _solved(stage: Flow, plan: Plan, model: Model) -> Forecast:
     each = costs.CUBIC * side**3 + 2 * side * _examples(plan) * plan.outputs * stage.moment_count
     compilations = found.work.compilations
     if not model.is_finite and stage.kernel is None:
-        each += COVARIANCE * tested * n**2 * stage.moment_count
+        each += COVARIANCE_FLOPS * tested * n**2 * stage.moment_count
         compilations += 4
     work = found.work._replace(flops=stage.replicas * each, compilations=compilations)
     return found._replace(memory=found.memory + 8 * 5 * side**2, work=work)
@@ -235,9 +238,9 @@ def _of_kernel(stage: Flow, plan: Plan, model: Model) -> Forecast:
     work = Work(
         traffic=size * pairs * n * rows * 30,
         compilations=(6 if model.is_finite else 14) + layers / 3,
-        seconds=LOADING,
+        seconds=LOADING_SECONDS,
     )
-    return Forecast(PROGRAMS + memory, key="data.train", work=work)
+    return Forecast(PROGRAM_BYTES + memory, key="data.train", work=work)
 
 
 def _is_full(stage: Flow, model: Model) -> bool:
@@ -259,9 +262,11 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
     theta = size * n * rows
     recorded = _recorded(stage, plan) if stage.record or stage.entries else 0
     ntk = max(recorded, n if stage.solver == "auto" else 0)
-    of_width = size * (COPIES * decoder + DRAWN * encoder + PASSED * n * width)
-    of_examples = 2 * min(theta, bottlenecks.MEMORY) + COPIES * size * n * d
-    of_examples += 8 * (NTK * ntk**2 + 2 * ntk * plan.outputs * d)
+    of_width = size * (
+        STATE_COPIES * decoder + DRAWING_COPIES * encoder + NUMBERS_PER_UNIT * n * width
+    )
+    of_examples = 2 * min(theta, bottlenecks.MEMORY) + STATE_COPIES * size * n * d
+    of_examples += 8 * (NTK_COPIES * ntk**2 + 2 * ntk * plan.outputs * d)
     times = stage.replicas * stage.moment_count
     kept = theta <= bottlenecks.MEMORY
     work = Work(
@@ -269,14 +274,14 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
         traffic=size * times * rows * width + 30 * depth * theta * stage.replicas,
         normals=stage.replicas * (encoder + decoder),
         compilations=22 if network.decoder.activation in SLOPES else 42,
-        seconds=LOADING,
+        seconds=LOADING_SECONDS,
     )
     key = "width" if of_width > of_examples else "data.train"
     return _Flow(
-        Forecast(PROGRAMS + of_width + of_examples, key=key, work=work),
+        Forecast(PROGRAM_BYTES + of_width + of_examples, key=key, work=work),
         state=n * d + decoder,
-        held=PASSED * n * width + (0 if kept else 30 * depth * n * rows),
-        flops=PASSES * n * decoder + 2 * n * rows * d,
+        held=NUMBERS_PER_UNIT * n * width + (0 if kept else 30 * depth * n * rows),
+        flops=FLOPS_PER_PARAMETER * n * decoder + 2 * n * rows * d,
         layers=2,
         groups=stage.replicas,
     )

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from ceflow.dynamics import Trajectory
     from ceflow.stages.descents import LossAbove
 
-RTOL = {"float32": 1e-4, "float64": 1e-6}
+DEFAULT_RTOL = {"float32": 1e-4, "float64": 1e-6}
 
-SMOOTH = ("kernel", "linearised")
+SMOOTH_ENGINES = ("kernel", "linearised")
 """Engines whose right-hand side is smooth, whatever the network's activations."""
 
-COPIES = 16
+STATE_COPIES = 16
 """Copies of the state that the solver holds at once (its stages and the step it can reject to)."""
 
-OTHER = {"tsit5": "rkc", "kvaerno5": "rkc", "rkc": "tsit5"}
+FALLBACK_SOLVER = {"tsit5": "rkc", "kvaerno5": "rkc", "rkc": "tsit5"}
 """Solver to try if an automatically chosen one fails."""
 
 
 def tolerances(stage: Flow, precision: str) -> dict[str, float]:
     """Return the relative and absolute tolerance of a step."""
-    rtol = stage.rtol or RTOL[precision]
+    rtol = stage.rtol or DEFAULT_RTOL[precision]
     return {"rtol": rtol, "atol": rtol / 1000 if stage.atol is None else stage.atol}
 
 
@@ -47,7 +47,7 @@ def is_smooth(stage: Flow, model: Model) -> bool:
     engine = stage.engine_of(model)
     if engine == "features":
         return not Bottleneck.expect(model).decoder.kinks
-    return engine in SMOOTH or not model.kinks
+    return engine in SMOOTH_ENGINES or not model.kinks
 
 
 def group_size(size: float, replicas: int) -> int:
@@ -57,7 +57,7 @@ def group_size(size: float, replicas: int) -> int:
     >>> group_size(1e6, 400), group_size(1e9, 3)
     (67, 1)
     """
-    most = max(1, int(MEMORY / (COPIES * size)))
+    most = max(1, int(MEMORY / (STATE_COPIES * size)))
     return math.ceil(replicas / math.ceil(replicas / most))
 
 
@@ -74,7 +74,7 @@ def integrate_by(run: "Callable[[str], Trajectory]", solver: str, *, chosen: boo
     first = run(solver)
     if first.ending or not chosen:
         return Integration(first, solver)
-    other = OTHER[solver]
+    other = FALLBACK_SOLVER[solver]
     again = run(other)
     if not again.ending:
         return Integration(first, solver)

@@ -23,13 +23,13 @@ from ceflow.stages.stage import Values, finite, written
 Arrays = dict[str, Float[np.ndarray, "replicas ..."]]
 """What is recorded at one moment."""
 
-OF_ONE = ("kernel", "covariance")
+FIRST_NETWORK_ARRAYS = ("kernel", "covariance")
 """Arrays of one network only: the first."""
 
-ARRAYS = (*OF_ONE, "entries")
+NON_SCALARS = (*FIRST_NETWORK_ARRAYS, "entries")
 """What is recorded, but no one number."""
 
-FEWEST = 4
+FEWEST_REPLICAS = 4
 """Replicas of which a median has a standard error."""
 
 
@@ -74,7 +74,9 @@ def joined(parts: Sequence[Recording], replicas: int, warnings: tuple[str, ...] 
 
     def together(key: str) -> np.ndarray:
         several = [part.arrays[key][: len(times)] for part in parts]
-        return np.concatenate(several[: 1 if key in OF_ONE else None], axis=1)[:, :replicas]
+        return np.concatenate(several[: 1 if key in FIRST_NETWORK_ARRAYS else None], axis=1)[
+            :, :replicas
+        ]
 
     told = dict.fromkeys(text for part in parts for text in part.warnings)
     derivatives = [part.derivatives for part in parts if part.derivatives is not None]
@@ -97,7 +99,7 @@ def history_of(stage: Flow, recording: Recording) -> History:
     arrays = recording.arrays
     columns: dict[str, tuple[Any, ...]] = {"time": tuple(map(written, recording.times))}
     for key in arrays:
-        if key not in ARRAYS:
+        if key not in NON_SCALARS:
             columns[key] = tuple(finite(np.median(each)) for each in arrays[key])
     if "drift" in stage.record:
         start = arrays["entries"][0]
@@ -126,7 +128,7 @@ def _median(
 ) -> Values:
     """Take the median over replicas of |now - start|, and over pairs of that; its standard error is
     that of a pair in the middle, as pairs of one network move together."""
-    if len(now) < FEWEST:
+    if len(now) < FEWEST_REPLICAS:
         drifts = np.median(dynamics.entry_drift(now, start), axis=0)
         return {key: finite(np.median(drifts))}
     value, stderr = dynamics.median_drift(now, start)

@@ -3,10 +3,10 @@
 from ceflow.blocks import Note, ReportBlock, Table, number
 from ceflow.history import History
 from ceflow.stages.flow.result import FlowResult
-from ceflow.stages.histories import LOSS, MEASURED, Drawn, curves, numbers
+from ceflow.stages.histories import DESCENT_TITLES, LOSS, Drawn, curves, numbers
 
-ROWS = {
-    **MEASURED,
+TITLES = {
+    **DESCENT_TITLES,
     "test_stddev": "standard deviation on test examples",
     "distance": "distance of the outputs from those of `start`",
     "drift": "drift of the NTK",
@@ -32,7 +32,7 @@ def describe(result: FlowResult) -> list[ReportBlock]:
     history, time = result.history, result.time
     at = time if isinstance(time, str) else format(time, ".4g")
     rows = [("flow", _how(result)), ("ended at mu t", f"{at} ({result.ended})")]
-    rows += numbers(result, ROWS)
+    rows += numbers(result, TITLES)
     drawn = curves(history, "mu t", FIGURES) if isinstance(history, History) else []
     warnings = [Note(text, warning=True) for text in result.warnings]
     return [Table(("", ""), tuple(rows)), *drawn, *warnings]

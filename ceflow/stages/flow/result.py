@@ -5,7 +5,7 @@ from typing import Literal
 from ceflow.stages.histories import DescentResult
 from ceflow.stages.result import Array, Record
 
-MOVES = ("drift", "derivative_1", "derivative_2", "derivative_3")
+NTK_CHANGES = ("drift", "derivative_1", "derivative_2", "derivative_3")
 """Results that measure how much the NTK changes, which theorem 1 of CE is about."""
 
 

@@ -92,12 +92,12 @@ def _trouble(problem: FlowProblem, ending: Ending, history: History) -> Iterator
         yield advised(ending, problem.stage.time)
 
 
-NAMES = {"float64": 'precision = "float64"'}
+ADVICE_WORDS = {"float64": 'precision = "float64"'}
 """Advice of `dynamics.Ending`, reworded as keys of the document."""
 
 
 def advised(ending: Ending, time: float) -> str:
     """Say how far a failed integration came, why it failed, and what to change."""
-    advice = [NAMES.get(each, each) for each in ending.advice]
+    advice = [ADVICE_WORDS.get(each, each) for each in ending.advice]
     said = f"the flow ended at mu t = {ending.time:g} of {time:g}"
     return f"{said}: {ending.message}; try {' or '.join(advice)}"

@@ -12,7 +12,7 @@ from ceflow.stages.kernel.networks import without_weights
 from ceflow.stages.stage import Forecast
 from ceflow.variance.costs import TYPICAL_ALPHA
 
-LOADING = 0.5
+LOADING_SECONDS = 0.5
 """Seconds to read the data and to write an array, libraries included."""
 
 TILED = "set tile = 1024, to keep the kernel on disk"
@@ -49,7 +49,7 @@ def _drawn(stage: Kernel, plan: Plan, model: Model) -> Forecast:
 
 
 def _loaded(cost: Demand) -> Work:
-    return cost.work._replace(seconds=LOADING)
+    return cost.work._replace(seconds=LOADING_SECONDS)
 
 
 def _in_tiles(stage: Kernel, plan: Plan, model: Model, whole: Forecast) -> Forecast:

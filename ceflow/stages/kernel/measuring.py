@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ceflow.kernels import Matrix
 
-ROWS = 1024
+TEST_ROWS = 1024
 """Number of test examples that are predicted at once."""
 
 
@@ -115,8 +115,10 @@ def _regression(job: Job, dataset: Dataset, computed: Computed) -> dict[str, flo
         ) from None
     parts = {"train": (kernel @ coefficients, dataset.train.y)}
     if len(dataset.test.x):
-        starts = range(0, len(dataset.test.x), ROWS)
-        blocks = [computed.cross(slice(start, start + ROWS)) @ coefficients for start in starts]
+        starts = range(0, len(dataset.test.x), TEST_ROWS)
+        blocks = [
+            computed.cross(slice(start, start + TEST_ROWS)) @ coefficients for start in starts
+        ]
         parts["test"] = np.concatenate(blocks), dataset.test.y
     errors = {}
     for part, (predictions, targets) in parts.items():

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jaxtyping import Array, ArrayLike, Float
 
 
-WIDE = 512
+LEAST_WIDE = 512
 """Width below which drawing weights costs almost nothing."""
 
 
@@ -26,7 +26,7 @@ def without_weights(stage: Kernel, plan: Plan, model: Model, examples: int) -> b
         return False
     narrowest = min(model.widths)
     fewer = examples * (1 + plan.outputs) < narrowest
-    return stage.outputs == "mean" and narrowest >= WIDE and fewer
+    return stage.outputs == "mean" and narrowest >= LEAST_WIDE and fewer
 
 
 def drawer(job: Job, x: "Float[np.ndarray, 'n ...']") -> "Callable[[Array], Array]":

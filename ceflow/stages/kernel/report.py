@@ -7,7 +7,7 @@ from ceflow.stages.kernel.result import KernelResult, Profile
 
 Row = tuple[str, Cell]
 
-TARGETS = {
+TARGET_TITLES = {
     "alignment": "alignment with the targets",
     "alignment_centred": "alignment, both centred",
     "train_mse": "regression: training error, squared",
@@ -20,7 +20,7 @@ TARGETS = {
 
 def describe(result: KernelResult) -> list[ReportBlock]:
     """Tabulate all numbers; for a kernel over a circle, draw one of its rows as a curve."""
-    rows = [*_matrix(result), *_distance(result), *_spectrum(result), *_rows(result, TARGETS)]
+    rows = [*_matrix(result), *_distance(result), *_spectrum(result), *_rows(result, TARGET_TITLES)]
     blocks: list[ReportBlock] = [Table(("", ""), tuple(rows))]
     blocks += [Note(text, warning=True) for text in result.warnings]
     return blocks + ([_curve(result, result.profile)] if result.profile else [])

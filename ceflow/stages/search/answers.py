@@ -14,7 +14,7 @@ from ceflow.spec import (
     read_network,
     tree_of,
 )
-from ceflow.spec.base import LARGEST
+from ceflow.spec.base import LARGEST_COUNT
 from ceflow.stages.result import Values
 from ceflow.stages.search.result import (
     Answer,
@@ -68,7 +68,7 @@ def oversized(optimum: Optimum) -> tuple[str, str] | None:
         ("primal", primal.widths, primal_members(optimum, primal), lower),
         ("dual", dual.widths, dual_members(optimum, dual), narrow),
     ):
-        if max(members, *widths) > LARGEST:
+        if max(members, *widths) > LARGEST_COUNT:
             message = (
                 f"the {part} would be {members:,} members of widths up to {max(widths):,}, and a"
                 " network has at most 10^12 members and widths up to 10^12"

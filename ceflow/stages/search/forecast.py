@@ -8,10 +8,10 @@ from ceflow.compiler import Plan
 from ceflow.search import Costs, Exponential, Law, Problem
 from ceflow.search.costs import comparing, timing
 from ceflow.spec import Fault, Model, Search, SpecError
-from ceflow.spec.base import LARGEST
+from ceflow.spec.base import LARGEST_COUNT
 from ceflow.stages.search.answers import dual_members, oversized, primal_members
 from ceflow.stages.search.problem import (
-    WIDTHS,
+    TIMED_WIDTHS,
     batch_of,
     costs_of,
     counts,
@@ -28,7 +28,7 @@ def forecast(stage: Search, plan: Plan, model: Model) -> Forecast:
     """Count the candidates of the curve, and the timed calls of networks."""
     memory, work = comparing(model, stage.using, free=stage.space == "free")
     if stage.timed and stage.latency is None:
-        asked = timing(plan.root, WIDTHS + 3 + len(stage.compare), batch_of(plan))
+        asked = timing(plan.root, TIMED_WIDTHS + 3 + len(stage.compare), batch_of(plan))
         memory, work = (
             memory + asked.memory,
             asked.work._replace(seconds=asked.work.seconds + work.seconds),
@@ -100,7 +100,7 @@ def _oversized(
     costs = timed if timed and stage.cost == "latency" else counts(plan, stage.cost)
     try:
         problem = problem_of(stage, plan, model, law, costs, timed)
-        if not timed and _most(problem) <= LARGEST:
+        if not timed and _most(problem) <= LARGEST_COUNT:
             return
         wrong = oversized(solve(stage, problem))
     except (ValueError, OverflowError):  # said by the run, or by another fault

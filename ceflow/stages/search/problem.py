@@ -14,9 +14,9 @@ from ceflow.stages.search.result import Latencies, Timed
 from ceflow.stages.stage import Job, precision
 from ceflow.stages.variance import VarianceResult
 
-WIDTHS = 9
+TIMED_WIDTHS = 9
 """Number of widths to time, from the narrowest to the widest candidate."""
-EXAMPLES, WORK = 64, 10e9
+BATCH_EXAMPLES, BATCH_FLOPS = 64, 10e9
 """Examples in a timed batch, and its maximum FLOPs, which may reduce the number of examples."""
 
 
@@ -82,7 +82,7 @@ def counts(plan: Plan, kind: str) -> Costs:
 
 def batch_of(plan: Plan) -> int:
     """Return the number of examples in the timed batch."""
-    return max(1, min(EXAMPLES, int(WORK / plan.root.flops)))
+    return max(1, min(BATCH_EXAMPLES, int(BATCH_FLOPS / plan.root.flops)))
 
 
 def latencies(job: Job, law: Law) -> tuple[Costs, Latencies] | None:
@@ -148,7 +148,7 @@ def _timed_networks(job: Job, law: Law) -> list[Model]:
 def _spaced(curve: tuple[Candidate, ...]) -> list[Candidate]:
     """Choose candidates evenly spaced in the logarithm of the width, both ends included."""
     low, high = (math.log(max(curve[end].widths)) for end in (0, -1))
-    wanted = (math.exp(low + (high - low) * i / (WIDTHS - 1)) for i in range(WIDTHS))
+    wanted = (math.exp(low + (high - low) * i / (TIMED_WIDTHS - 1)) for i in range(TIMED_WIDTHS))
     return [min(curve, key=lambda c, w=width: abs(max(c.widths) - w)) for width in wanted]
 
 

@@ -15,7 +15,7 @@ from ceflow.stages.search.result import (
     Timed,
 )
 
-SHOWN = 9
+MOST_SHOWN = 9
 """Maximum number of near-optimal candidates in the table; the results hold all."""
 UNKNOWN = "unknown"
 """Text in place of a cost or variance outside the measured range."""
@@ -123,10 +123,12 @@ def _near_optimal(result: SearchResult) -> list[ReportBlock]:
 
 def _thinned(points: list[NearOptimal]) -> list[NearOptimal]:
     """Choose some of the points, evenly spaced, including both ends and the best."""
-    if len(points) <= SHOWN:
+    if len(points) <= MOST_SHOWN:
         return points
     last, best = len(points) - 1, min(points, key=lambda point: point.objective_ratio)
-    kept = {round(i * last / (SHOWN - 2)) for i in range(SHOWN - 1)} | {points.index(best)}
+    kept = {round(i * last / (MOST_SHOWN - 2)) for i in range(MOST_SHOWN - 1)} | {
+        points.index(best)
+    }
     return [points[index] for index in sorted(kept)]
 
 

@@ -22,9 +22,9 @@ from ceflow.stages.stage import Job, finite
 
 LEAST_ALPHA = 1e-6
 """Lower end of a confidence interval of alpha that would reach 0; the optimum has a limit there."""
-NOISY = 0.1
+NOISY_SPREAD = 0.1
 """Relative spread of a latency above which a warning is given."""
-GAP = 1e-9
+ROUNDING_GAP = 1e-9
 """Duality gap below which it is rounding."""
 
 
@@ -63,7 +63,7 @@ def _result(job: Job, optimum: Optimum, latency: Latencies | None) -> SearchResu
             primal_widths=list(optimum.smooth.widths),
             dual_widths=list(optimum.dual.widths),
             gap=optimum.gap,
-            holds=optimum.gap <= GAP,
+            holds=optimum.gap <= ROUNDING_GAP,
         ),
         near_optimal=[
             answers.near(job, optimum, near) for near in optimum.near_optimal(stage.tolerance)
@@ -132,7 +132,7 @@ def _warnings(job: Job, optimum: Optimum, latency: Latencies | None) -> Iterator
     yield from _nothing_to_gain(job, optimum)
     for part, best in (("primal", optimum.primal), ("dual", optimum.dual)):
         yield from _at_an_edge(job, optimum, part, best)
-    if optimum.gap > GAP:
+    if optimum.gap > ROUNDING_GAP:
         yield (
             "strong duality does not hold: the variance of the baseline takes less than one member"
             " of the primal's widths, so the dual has others"
@@ -176,7 +176,7 @@ def _at_an_edge(job: Job, optimum: Optimum, part: str, best: Candidate) -> Itera
 def _noise(latency: Latencies | None) -> Iterator[str]:
     spreads = [point.spread or 0.0 for point in latency.points] if latency else []
     worst = max(spreads, default=0.0)
-    if worst > NOISY:
+    if worst > NOISY_SPREAD:
         yield (
             f"latencies vary by up to {worst:.0%} between repeats: objectives that close are equal"
         )

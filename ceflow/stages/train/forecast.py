@@ -5,7 +5,7 @@ from ceflow.compiler import Plan
 from ceflow.spec import Bottleneck, Model, Train
 from ceflow.stages.stage import Forecast
 
-LOADING = 1.0
+LOADING_SECONDS = 1.0
 """Seconds to read the data and to write arrays."""
 
 
@@ -15,7 +15,9 @@ def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
     memory, work = sizes.demand()
     disk = sizes.itemsize * (sizes.examples * plan.outputs + sizes.embedding)
     instead = "" if stage.batch else "set batch, for steps on fewer examples"
-    return Forecast(memory, disk, _key(stage, plan, sizes), work._replace(seconds=LOADING), instead)
+    return Forecast(
+        memory, disk, _key(stage, plan, sizes), work._replace(seconds=LOADING_SECONDS), instead
+    )
 
 
 def _sizes(stage: Train, plan: Plan, model: Model) -> SimulationSizes:

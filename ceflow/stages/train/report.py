@@ -2,11 +2,11 @@
 
 from ceflow.blocks import Note, ReportBlock, Table, number
 from ceflow.history import History
-from ceflow.stages.histories import LOSS, MEASURED, Drawn, curves, numbers
+from ceflow.stages.histories import DESCENT_TITLES, LOSS, Drawn, curves, numbers
 from ceflow.stages.train.result import Rate, Rates, TrainResult
 
-ROWS = {
-    **MEASURED,
+TITLES = {
+    **DESCENT_TITLES,
     "drift": "drift of the NTK",
     "drift_relative": "drift of the NTK, relative",
 }
@@ -36,7 +36,7 @@ def describe(result: TrainResult) -> list[ReportBlock]:
         ("largest stable at the start", _rate(result.largest_learning_rate)),
         ("steps", f"{number(result.steps)} of {number(result.batch)} examples"),
         ("ended", ENDED[result.ended]),
-        *numbers(result, ROWS),
+        *numbers(result, TITLES),
     ]
     drawn = curves(history, "step", FIGURES) if isinstance(history, History) else []
     warnings = [Note(text, warning=True) for text in result.warnings]

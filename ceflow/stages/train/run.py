@@ -17,7 +17,7 @@ from ceflow.stages.stage import Job, Values, finite, precision, written
 from ceflow.stages.train.problem import TrainProblem
 from ceflow.stages.train.result import Rate, Rates, TrainResult
 
-FOLLOWED = 100
+MOST_FOLLOWED = 100
 """Maximum number of training examples in the recorded NTK: the first ones."""
 
 
@@ -71,7 +71,7 @@ class Recorder:
 
     def _drift(self, state: State) -> Values:
         """Measure how far the NTK of the first training examples is from its initial value."""
-        examples = np.arange(min(FOLLOWED, self.problem.train))
+        examples = np.arange(min(MOST_FOLLOWED, self.problem.train))
         now = bottlenecks.composed_ntk(self.problem.simulation, state, examples)
         start = self._kernel = now if self._kernel is None else self._kernel
         pairs = dynamics.drift_pairs(len(now))

@@ -12,17 +12,17 @@ from ceflow.stages.variance.result import Point, VarianceResult
 if TYPE_CHECKING:
     from ceflow.variance import Fit
 
-LAW_HOLDS = 0.1
+LARGEST_RESIDUAL = 0.1
 """Largest relative residual of log(E[K^2]/E[K]^2) at which the law is said to hold."""
 
-NOISE = 3
+NOISE_STDERRS = 3
 """Number of standard errors within which a residual does not contradict the law."""
 
-HEAVY = 2.0
+HEAVY_MOMENT_RATIO = 2.0
 """E[K^2]/E[K]^2 above which draws say too little about the tail: the standard deviation of K
 exceeds its mean."""
 
-LEVERAGE = 0.5
+LARGEST_LEVERAGE = 0.5
 """Largest fraction of alpha that one point may determine without a warning."""
 
 
@@ -106,7 +106,7 @@ def _of_error(stage: Variance, points: list[Point]) -> Iterator[str]:
 
 
 def _of_tails(points: list[Point]) -> Iterator[str]:
-    heavy = [point for point in points if point.draws and point.moment_ratio > HEAVY]
+    heavy = [point for point in points if point.draws and point.moment_ratio > HEAVY_MOMENT_RATIO]
     if heavy:
         yield (
             f"widths {_names(heavy)}: K has a heavy tail there, so draws make E[K^2] come out low"
@@ -118,7 +118,7 @@ def _of_tails(points: list[Point]) -> Iterator[str]:
 def _of_leverage(points: list[Point], fit: "Fit") -> Iterator[str]:
     leverages = zip(points, fit.leverages, strict=True)
     for point, share in leverages if len(points) > 2 else ():
-        if share > LEVERAGE:
+        if share > LARGEST_LEVERAGE:
             yield f"widths {_names([point])} alone decide {share:.0%} of alpha"
 
 
@@ -126,8 +126,8 @@ def _of_law(points: list[Point], fit: "Fit") -> Iterator[str]:
     missed = {}
     for point, residual in zip(points, fit.residuals, strict=True):
         log = math.log(point.moment_ratio)
-        noise = NOISE * point.moment_ratio_stderr / point.moment_ratio
-        if abs(residual) > max(LAW_HOLDS * log, noise):
+        noise = NOISE_STDERRS * point.moment_ratio_stderr / point.moment_ratio
+        if abs(residual) > max(LARGEST_RESIDUAL * log, noise):
             missed[widths_text(point.widths)] = abs(residual) / log if log else math.inf
     if missed:
         worst = max(missed, key=lambda name: missed[name])

@@ -7,7 +7,7 @@ from ceflow.stages.stage import Forecast
 from ceflow.stages.variance.measuring import members_of, method_of
 from ceflow.variance import costs
 
-LOADING = 0.3
+LOADING_SECONDS = 0.3
 """Seconds to load NumPy and SciPy."""
 
 
@@ -15,9 +15,9 @@ def forecast(stage: Variance, plan: Plan, model: Model) -> Forecast:
     """Count the draws of each member, one after the other."""
     method, members = method_of(stage, model), [member for _, member in members_of(stage, model)]
     if method == "exact":
-        return Forecast(work=Work(seconds=LOADING))
+        return Forecast(work=Work(seconds=LOADING_SECONDS))
     asked = in_turn(_demand(stage, plan, method, member) for member in members)
-    work = asked.work._replace(seconds=asked.work.seconds + LOADING)
+    work = asked.work._replace(seconds=asked.work.seconds + LOADING_SECONDS)
     return Forecast(asked.memory, key="" if method == "sample" else "model.widths", work=work)
 
 

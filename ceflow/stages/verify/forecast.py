@@ -6,10 +6,10 @@ from ceflow.costs import Work
 from ceflow.spec import Model, Verify
 from ceflow.stages.stage import Forecast
 
-LOADING = 0.5
+LOADING_SECONDS = 0.5
 """Seconds to load NumPy and SciPy, and to write histories."""
 
-PROGRAM = 5.5e6
+PROGRAM_BYTES = 5.5e6
 """Bytes that remain in memory per unit of compilation (a small function)."""
 
 
@@ -22,9 +22,9 @@ def forecast(stage: Verify, plan: Plan, model: Model) -> Forecast:
         traffic=size * sum(each.moved for each in costs),
         normals=sum(each.normals for each in costs),
         compilations=compilations,
-        seconds=LOADING,
+        seconds=LOADING_SECONDS,
     )
-    memory = size * _held(stage, plan, model) + PROGRAM * compilations
+    memory = size * _held(stage, plan, model) + PROGRAM_BYTES * compilations
     return Forecast(memory, key=_key(stage, plan, model), work=work)
 
 

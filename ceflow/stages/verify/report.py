@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ceflow.blocks import Cell, Curve, Note, ReportBlock, Series, Table
 from ceflow.history import History
-from ceflow.stages.histories import FEWEST, series
+from ceflow.stages.histories import FEWEST_MOMENTS, series
 from ceflow.stages.verify.result import ClaimResult, VerifyResult
 
 COLUMNS = ("claim", "of", "found", "expected", "tolerance", "verdict")
@@ -56,7 +56,7 @@ def _residuals(history: History) -> Iterator[Curve]:
         lines = [line for line in history.lines() if line.pop("claim") == name]
         own = History.of_lines(lines)
         several = (series(own, key, key, log=True) for key in own.columns if key != own.axis)
-        drawn = tuple(each for each in several if len(each.x) >= FEWEST)
+        drawn = tuple(each for each in several if len(each.x) >= FEWEST_MOMENTS)
         if drawn:
             title = f"{name}: relative residuals by step"
             yield Curve(f"{name}-residuals", title, "step", "residual", drawn, log_y=True)
