@@ -1,8 +1,8 @@
 """A network as a tree of layers with shapes: what a model spec expands to.
 
-Counts are read off this tree, modules are lowered from it, and infinite-width kernels follow it.
-Widths may be `math.inf`, and so may the counts then. What goes in and out of a layer is a number of
-units, or the shape of an image.
+Counts are computed from this tree, modules are built from it, and infinite-width kernels follow it.
+Widths may be `math.inf`; counts are then infinite too. The inputs and outputs of a layer are a
+number of units, or the shape of an image.
 """
 
 import math
@@ -14,65 +14,63 @@ from typing import ClassVar
 Image = tuple[float, int, int]
 """Channels, height and width."""
 Shape = float | Image
-"""What a layer takes or gives: a number of units, or an image."""
+"""Shape of the inputs or outputs of a layer: a number of units, or an image."""
 
 
 def units(shape: Shape) -> float:
-    """Count the numbers there are in a shape."""
+    """Return the number of entries of a shape."""
     return math.prod(shape) if isinstance(shape, tuple) else shape
 
 
 def positions(shape: Shape) -> int:
-    """Count the positions of an image; of units there is one."""
+    """Return the number of positions of an image; 1 for units."""
     return math.prod(shape[1:]) if isinstance(shape, tuple) else 1
 
 
 def image(shape: Shape) -> Image:
-    """Take a shape as an image's."""
+    """Return a shape, checked to be that of an image."""
     if not isinstance(shape, tuple):
         raise TypeError(f"an image is needed, not {shape} units")
     return shape
 
 
 def _divided(count: float, by: int) -> float:
-    """Divide a count that `by` divides; whole numbers stay exact."""
+    """Divide a count by a divisor of it; whole numbers stay exact."""
     return count / by if math.isinf(count) else count // by
 
 
 class Layer:
-    """The questions that every layer answers, by which trees are walked and shown.
+    """The properties that every layer has, with which trees are traversed and shown.
 
-    It has besides `inputs` and `outputs`, its shapes, and `parameters` and `flops`, its counts.
+    It also has `inputs` and `outputs`, its shapes, and `parameters` and `flops`, its counts.
     """
 
     pools: ClassVar[bool] = False
-    """True where it mixes positions other than by convolution."""
+    """True if the layer mixes positions other than by convolution."""
 
     @property
     def inner(self) -> "tuple[Node, ...]":
-        """The layers that it holds."""
+        """The layers inside this one."""
         return ()
 
     @property
     def copies(self) -> int:
-        """The number of times that each of them is there."""
+        """Number of copies of each inner layer."""
         return 1
 
     @property
     def starts_normal(self) -> bool:
-        """True where all that it draws itself is standard normal, if it draws anything.
-
-        Scales stand in front of its weights then."""
+        """True if all initial parameters are standard normal, with scales as explicit factors."""
         return bool(self.inner) or not getattr(self, "parameters", 0)
 
     @property
     def title(self) -> str:
-        """Its kind, in words."""
+        """Kind of the layer, in words."""
         return type(self).__name__.lower()
 
     @property
     def suffix(self) -> str:
-        """Its name behind the layer before it, where it keeps that one's shape."""
+        """Text appended to the layer before, if this one keeps its shape."""
         return ""
 
 
@@ -85,9 +83,10 @@ class Dense(Layer):
     weight_variance: float
     bias_variance: float
     groups: int = 1
-    """Blocks on the diagonal of the weights: a group of outputs sees a group of inputs."""
+    """Number of blocks on the diagonal of the weights: each group of outputs sees one group of
+    inputs."""
     standard: bool = False
-    """True where the scale is in the initial weights, not in front of them."""
+    """True if the scale is in the initial weights, not an explicit factor."""
 
     @property
     def starts_normal(self) -> bool:
@@ -103,13 +102,13 @@ class Dense(Layer):
 
     @property
     def flops(self) -> float:
-        """FLOPs of one example forward: 2 x multiply-adds."""
+        """FLOPs of a forward pass of one example, two per multiply-add."""
         return 2 * self.fan_in * self.outputs
 
 
 @dataclass(frozen=True)
 class Convolution(Layer):
-    """A convolution of an image, zero-padded by half of its kernel (CE section 4.2)."""
+    """A convolution of an image, zero-padded by half the kernel size (CE section 4.2)."""
 
     inputs: Image
     channels: float
@@ -119,11 +118,13 @@ class Convolution(Layer):
     weight_variance: float
     bias_variance: float
     padding: int | None = None
-    """Zeros on every side, in place of half of the kernel; below 0 the image is cut."""
+    """Zeros added on each side, in place of half the kernel size; a negative number crops the
+    image."""
     shared: int = 1
-    """Outputs of the network that use each output of this layer: FLOPs are counted for one."""
+    """Number of outputs of the network that share each output of this layer: FLOPs are counted for
+    one."""
     standard: bool = False
-    """True where the scale is in the initial weights, not in front of them."""
+    """True if the scale is in the initial weights, not an explicit factor."""
 
     @property
     def title(self) -> str:
@@ -131,7 +132,7 @@ class Convolution(Layer):
 
     @property
     def size(self) -> str:
-        """Kernel and stride, as 3x3/2."""
+        """Kernel size and stride, such as 3x3/2."""
         return f"{self.kernel}x{self.kernel}" + (f"/{self.stride}" if self.stride > 1 else "")
 
     @property
@@ -155,13 +156,13 @@ class Convolution(Layer):
 
     @property
     def flops(self) -> float:
-        """FLOPs of one example forward: 2 x multiply-adds."""
+        """FLOPs of a forward pass of one example, two per multiply-add."""
         return _divided(2 * self.fan_in * units(self.outputs), self.shared)
 
 
 @dataclass(frozen=True)
 class Activation(Layer):
-    """A nonlinearity on each coordinate; its work is not counted."""
+    """A nonlinearity on each coordinate; its FLOPs are not counted."""
 
     name: str
     inputs: Shape
@@ -180,7 +181,7 @@ class Activation(Layer):
 
 @dataclass(frozen=True)
 class BatchNorm(Layer):
-    """Each channel normalised over a batch and its positions, then scaled and shifted."""
+    """Normalisation of each channel over a batch and its positions, then a scale and a shift."""
 
     inputs: Image
 
@@ -205,7 +206,7 @@ class BatchNorm(Layer):
 
 @dataclass(frozen=True)
 class MaxPool(Layer):
-    """The maximum over windows at every stride, which reach out of the image by half a window."""
+    """The maximum over windows at every stride; the image is padded by half a window."""
 
     inputs: Image
     window: int
@@ -224,7 +225,9 @@ class MaxPool(Layer):
 
 @dataclass(frozen=True)
 class AveragePool(Layer):
-    """The mean over windows side by side; over the whole image, giving a vector, without one."""
+    """The mean over adjacent windows; without a window, over the whole image, which gives
+    a vector.
+    """
 
     inputs: Image
     window: int | None = None
@@ -257,7 +260,7 @@ class Flatten(Layer):
 
 @dataclass(frozen=True)
 class Residual(Layer):
-    """A body added to a shortcut; the identity where that is None.
+    """The sum of a body and a shortcut; if the shortcut is None, it is the identity.
 
     One of the two must end in weights of its own, so that their outputs are uncorrelated.
     """
@@ -315,7 +318,7 @@ class Chain(Layer):
 
 @dataclass(frozen=True)
 class Ensemble(Layer):
-    """Independent members, summed over the square root of their number (CE eq. 4)."""
+    """Independent members, summed and divided by the square root of their number (CE eq. 4)."""
 
     multiplicity: int
     member: "Node"
@@ -360,14 +363,14 @@ Node = (
 
 
 def every(node: Node) -> Iterator[Node]:
-    """Go through a tree's layers, those that hold others included."""
+    """Yield all layers of a tree, including those that hold others."""
     yield node
     for inner in node.inner:
         yield from every(inner)
 
 
 def leaves(node: Node, times: int = 1) -> Iterator[tuple[int, Node]]:
-    """Go through a tree's layers that hold no others, with how often each is there."""
+    """Yield the layers of a tree that hold no others, each with its number of copies."""
     if not node.inner:
         yield times, node
     for inner in node.inner:

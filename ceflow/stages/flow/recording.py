@@ -1,4 +1,4 @@
-"""The recording of an engine's replicas at each moment, and the history that this makes.
+"""The recordings of an engine's replicas at each moment, and the history made of them.
 
 Loads JAX: imported only when a stage runs.
 """
@@ -21,16 +21,16 @@ from ceflow.stages.flow.result import Steps
 from ceflow.stages.stage import Values, finite, written
 
 Arrays = dict[str, Float[np.ndarray, "replicas ..."]]
-"""What is recorded at one moment."""
+"""The arrays recorded at one moment, by name."""
 
 FIRST_NETWORK_ARRAYS = ("kernel", "covariance")
-"""Arrays of one network only: the first."""
+"""Arrays recorded for the first network only."""
 
 NON_SCALARS = (*FIRST_NETWORK_ARRAYS, "entries")
-"""What is recorded, but no one number."""
+"""Recorded arrays that are not one number per replica."""
 
 FEWEST_REPLICAS = 4
-"""Replicas of which a median has a standard error."""
+"""Minimum number of replicas for a standard error of the median."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,19 @@ class Recording:
     times: tuple[float, ...]
     arrays: Mapping[str, Float[np.ndarray, "times replicas ..."]]
     outputs: Float[np.ndarray, "replicas n outputs"]
-    """At the last time."""
+    """Outputs at the last time."""
     ending: Ending
     steps: Steps
     solver: str | None = None
     derivatives: Float[np.ndarray, "replicas 3 pairs"] | None = None
-    """Of the entries of the NTK in time, at the start."""
+    """Time derivatives of the NTK entries, at the start."""
     warnings: tuple[str, ...] = ()
 
     @classmethod
     def from_integration(
         cls, integration: Integration, outputs: Float[np.ndarray, "replicas n outputs"]
     ) -> "Recording":
-        """Make it of an integration whose records are the arrays."""
+        """Build a recording from an integration whose records are the arrays."""
         trajectory, solver, warnings = integration
         accepted, rejected = (int(np.max(n)) for n in (trajectory.accepted, trajectory.rejected))
         return cls(
@@ -67,7 +67,9 @@ class Recording:
 
 
 def joined(parts: Sequence[Recording], replicas: int, warnings: tuple[str, ...] = ()) -> Recording:
-    """Join several groups of replicas, as far as all of them came; with the most steps of any."""
+    """Join several groups of replicas, up to the time that all reached, with the largest number of
+    steps.
+    """
     worst = min(parts, key=lambda part: (bool(part.ending), part.times[-1]))
     columns = zip(*(part.times for part in parts), strict=False)
     times = tuple(each[0] for each in columns if len(set(each)) == 1)
@@ -95,7 +97,7 @@ def joined(parts: Sequence[Recording], replicas: int, warnings: tuple[str, ...] 
 
 
 def history_of(stage: Flow, recording: Recording) -> History:
-    """Make a history of the medians over replicas."""
+    """Build the history of the medians over replicas."""
     arrays = recording.arrays
     columns: dict[str, tuple[Any, ...]] = {"time": tuple(map(written, recording.times))}
     for key in arrays:
@@ -112,7 +114,7 @@ def history_of(stage: Flow, recording: Recording) -> History:
 
 
 def derivatives_of(recording: Recording) -> Values:
-    """Take the medians over replicas and pairs of the sizes of the derivatives, by their names."""
+    """Return the medians over replicas and pairs of the absolute derivatives, by name."""
     values: Values = {}
     if recording.derivatives is not None:
         for order in range(3):
@@ -126,8 +128,9 @@ def _median(
     now: Float[np.ndarray, "replicas pairs"],
     start: Float[np.ndarray, "replicas pairs"],
 ) -> Values:
-    """Take the median over replicas of |now - start|, and over pairs of that; its standard error is
-    that of a pair in the middle, as pairs of one network move together."""
+    """Return the median over replicas of |now - start|, then the median over pairs. The standard
+    error is that of the middle pair, since the pairs of one network move together.
+    """
     if len(now) < FEWEST_REPLICAS:
         drifts = np.median(dynamics.entry_drift(now, start), axis=0)
         return {key: finite(np.median(drifts))}
@@ -136,14 +139,17 @@ def _median(
 
 
 def losses_of(problem: FlowProblem, outputs: Float[np.ndarray, "replicas n outputs"]) -> Arrays:
-    """Compute loss and, of classes, accuracy of each replica on training and on test examples."""
+    """Compute the loss of each replica on training and test examples, and the accuracy if the
+    targets are classes.
+    """
     return losses_and_accuracies(problem.job.plan, problem.loss, problem.dataset, outputs)
 
 
 class NtkRecorder:
-    """Records the NTK of networks, the mean over outputs a of K^aa, as the stage asks.
+    """Records what the stage requests of the NTK, the mean over outputs a of K^aa.
 
-    Of several replicas each has its own; entries are kept of all, the whole kernel of the first.
+    Each replica has its own NTK; entries are recorded for all replicas, the whole kernel for the
+    first.
     """
 
     def __init__(
@@ -151,7 +157,7 @@ class NtkRecorder:
         problem: FlowProblem,
         kernels_of: Callable[[Any, Int[np.ndarray, " k"]], Float[np.ndarray, "replicas k k"]],
     ):
-        """Take `kernels_of`, which computes it in a state, over some training examples."""
+        """Take `kernels_of`, which computes the NTK of a state over some training examples."""
         stage = problem.stage
         self.kernels_of, self.asked = kernels_of, set(stage.record)
         self.entries = stage.entries is not None
@@ -166,7 +172,7 @@ class NtkRecorder:
         self.examples, self.pairs = examples, pairs
 
     def __call__(self, state: Any) -> Arrays:
-        """Tell what is asked for of the NTK in a state, stacked over replicas."""
+        """Return the requested quantities of the NTK in a state, stacked over replicas."""
         if not self.entries and not self.asked - {"derivatives"}:
             return {}
         arrays, now = {}, self.kernels_of(state, self.examples)
@@ -187,7 +193,7 @@ class NtkRecorder:
 
 
 def _alignment(kernel: Float[np.ndarray, "k k"], targets: np.ndarray) -> float:
-    """Compute the alignment; NaN where it is undefined."""
+    """Compute the alignment; NaN if it is undefined."""
     try:
         return kernels.alignment(kernel, targets)
     except ValueError:
