@@ -49,7 +49,8 @@ from ceflow.spec import (
 ROOT = Path(ceflow.__file__).parent
 HOUSE = ROOT.parent / "CONTRIBUTING.md"
 MOST = 4
-"""Files of code that one addition may touch."""
+"""Files of code that one addition may touch, but for a layer, which has many rules."""
+OF_LAYER = 6
 ROWS = dict(re.findall(r"^\| (an? .+?) \| (.+) \|$", HOUSE.read_text("utf-8"), re.M))
 """What may be added, and the row of CONTRIBUTING.md that says where."""
 
@@ -62,7 +63,7 @@ def files_of(row: str) -> list[str]:
 @pytest.mark.parametrize("what", ROWS)
 def test_an_addition_touches_few_files_which_are_there(what):
     named = files_of(ROWS[what])
-    assert 0 < len(named) <= MOST
+    assert 0 < len(named) <= (OF_LAYER if what == "a kind of layer" else MOST)
     for name in named:
         assert (ROOT / name.replace("NAME.py", "").replace("NAME/", "")).exists()
 

@@ -1,12 +1,17 @@
 """What is said and shown of a history."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
 import ceflow
 from ceflow.history import History
-from ceflow.spec import Document, Mlp
+from ceflow.spec import Document, Flow, Mlp, Train
+from ceflow.stages import flow, train
+from ceflow.stages.flow import FlowResult
 from ceflow.stages.histories import lacking
+from ceflow.stages.train import TrainResult
 
 
 @pytest.mark.parametrize(
@@ -20,6 +25,18 @@ def test_numbers_left_out_are_said_and_what_may_help(precision, help):
     found = lacking(History.of_lines(lines), plan)
     said = "not finite or undefined (0/0) at some moments, and left out: train_loss"
     assert found == [f"{said}{help}"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "result", "rows"),
+    [(Flow, FlowResult, flow.report.ROWS), (Train, TrainResult, train.report.ROWS)],
+)
+def test_what_can_be_recorded_has_a_field_and_a_row(stage, result, rows):
+    (words,) = get_args(stage.model_fields["record"].annotation)
+    assert set(stage.columns) <= set(get_args(words))
+    for column in (column for each in stage.columns.values() for column in each):
+        assert column in result.model_fields
+        assert column in rows or column.removesuffix("_stderr") in rows
 
 
 def test_a_column_of_lists_is_read_as_rows():

@@ -1,6 +1,6 @@
 """The keys of stages that minimise a loss, in steps or in continuous time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ceflow.spec.base import Count, Positive, Spec
@@ -28,13 +28,6 @@ OF_CLASSES = ("cross-entropy",)
 ALWAYS_RECORDED = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "test_stddev")
 """Numbers that every flow and train stage records. Those of test examples need test examples,
 accuracies need classes, the standard deviation needs a Gaussian process."""
-
-RECORDED_NUMBERS = {
-    "drift": ("drift", "drift_stderr", "drift_relative"),
-    "alignment": ("alignment",),
-    "spectrum": ("eigenvalue_max", "eigenvalue_min"),
-}
-"""Numbers that each word in `record` adds to the history."""
 
 
 class Stop(Spec):
@@ -67,6 +60,8 @@ class Descent(StageSpec):
     """Condition for ending early: see [stop](stages.md#stop)."""
 
     descends: ClassVar = True
+    columns: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """The columns that each word in `record` adds to the history; arrays are none."""
 
     def reads_data(self, model: Model) -> bool:
         return True
@@ -82,9 +77,7 @@ class Descent(StageSpec):
         >>> Flow(time=1.0, record=["alignment"]).recorded()[::6]
         ('time', 'alignment')
         """
-        asked = (
-            key for word in getattr(self, "record", ()) for key in RECORDED_NUMBERS.get(word, ())
-        )
+        asked = (key for word in getattr(self, "record", ()) for key in self.columns.get(word, ()))
         return (self.clock, *ALWAYS_RECORDED, *asked)
 
     def points_faults(self, moments: str) -> Iterator[Fault]:

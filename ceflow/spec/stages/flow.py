@@ -85,6 +85,11 @@ class Flow(Descent):
     """Maximum number of attempted steps, rejected ones included."""
 
     clock: ClassVar = "time"
+    columns: ClassVar = {
+        "drift": ("drift", "drift_stderr", "drift_relative"),
+        "alignment": ("alignment",),
+        "spectrum": ("eigenvalue_max", "eigenvalue_min"),
+    }
 
     def engine_of(self, model: Model) -> Engine:
         """Return the engine for this model: the one set, or the default."""

@@ -92,6 +92,7 @@ class Train(Descent):
     start, and the `embedding`, the values of all examples in the bottleneck."""
 
     clock: ClassVar = "step"
+    columns: ClassVar = {"drift": ("drift", "drift_relative")}
 
     @property
     def halves(self) -> tuple[float, float] | None:
