@@ -148,7 +148,7 @@ def test_a_stage_whose_files_are_gone_is_done_again_and_says_so(whole, tmp_path,
 
 KILLING = """
 import os, signal, sys
-sys.path.insert(0, sys.argv[3])
+sys.path += sys.argv[3:]
 import pytest, small_runs, ceflow
 from pathlib import Path
 patch, folder, last = pytest.MonkeyPatch(), Path(sys.argv[1]), int(sys.argv[2])
@@ -166,8 +166,8 @@ ceflow.run(small_runs.document(), folder)
 @pytest.mark.parametrize("last", range(0, 60, 4))
 def test_killed_by_the_system_a_run_goes_on_to_the_same_bits(whole, tmp_path, last):
     folder = tmp_path / "run"
-    here = str(Path(__file__).parent)
-    command = [sys.executable, "-c", KILLING, str(folder), str(last), here]
+    here, above = map(str, Path(__file__).parents[:2])
+    command = [sys.executable, "-c", KILLING, str(folder), str(last), here, above]
     killed = subprocess.run(command, capture_output=True, env=os.environ)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     ceflow.run(document(), folder)

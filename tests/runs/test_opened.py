@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
+from stubs import stub
 
 import ceflow
 from ceflow.runs import Run, RunError
 from ceflow.spec import Kernel, SpecError, Sweep
-from tests.stubs import stub
 
 DOCUMENT = ceflow.loads("""
 data = {source = "gaussian", inputs = 3, outputs = 1, train = 6}
