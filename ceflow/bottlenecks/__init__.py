@@ -1,8 +1,8 @@
-"""Infinitely wide networks with a bottleneck (BN), and the finite networks near them.
+"""Infinitely wide networks with a bottleneck (BN), and wide finite networks that approximate them.
 
-`network` makes their halves, `kernels` has the limits; `wide` and `sampling` draw the functions
-that training starts from. `training` follows discrete dynamics in function space, `continuous`
-gradient flow, in pieces whose sizes `costs` says, with what it all takes.
+`network` builds encoders and decoders, and `kernels` has their limit kernels. `wide` and `sampling`
+draw finite networks, whose functions training starts from. `training` simulates SGD in function
+space, and `continuous` gradient flow. `costs` forecasts memory and time, and sets batch sizes.
 """
 
 from typing import TYPE_CHECKING

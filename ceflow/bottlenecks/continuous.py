@@ -1,4 +1,4 @@
-"""Gradient flow (BN theorem 3.2), on a Markovian state."""
+"""Gradient flow of networks with a bottleneck (BN theorem 3.2), on a Markovian state."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,22 +14,22 @@ from ceflow.bottlenecks.training.steps import Dynamics, State
 from ceflow.dynamics import Trajectory, integrate
 
 FlowState = tuple[Float[Array, "n d"], PyTree]
-"""Coefficients of the encoder (`State.coefficients`), and the decoder's memory."""
+"""The encoder's coefficients (`State.coefficients`) and the decoder's memory."""
 
 
 class BottleneckFlow(eqx.Module):
-    """`dg/dt = -Theta J^T chi` (BN eq. 12) by its coefficients, and the decoder's own flow.
+    """Time derivative of a flow state: `dg/dt = -Theta J^T chi` (BN eq. 12), and the decoder's.
 
-    Of a decoder whose weights move: that eq. 13 and 14 hold is what it comes to.
+    The decoder's weights follow gradient flow, which implies BN eq. 13 and 14.
     """
 
     dynamics: Dynamics
     points: Float[Array, "m d"]
-    """`g_0` of training and test inputs."""
+    """Values `g_0` in the bottleneck, of training and test inputs."""
 
     @classmethod
     def from_simulation(cls, simulation: Simulation) -> "BottleneckFlow":
-        """Make the flow of a simulation, at a learning rate of 1."""
+        """Create the flow of a simulation, at learning rate 1."""
         return cls(simulation.dynamics, simulation.points)
 
     def __call__(self, t: Any, state: FlowState) -> FlowState:
@@ -42,13 +42,13 @@ class BottleneckFlow(eqx.Module):
         return rates.encoder * pull, jax.tree.map(lambda c: -rates.decoder * c, change)
 
     def state(self, state: FlowState) -> State:
-        """Make the state with these points."""
+        """Convert a flow state to a training state."""
         coefficients, memory = state
         moved = self.dynamics.kernel.product(coefficients)
         return State(self.points - moved, coefficients, memory)
 
     def outputs(self, state: FlowState) -> Float[Array, "n outputs"]:
-        """Compute `F_t` on training inputs."""
+        """Compute the outputs `F_t` on training inputs."""
         here = self.state(state)
         return self.dynamics.engine.outputs(here.memory, here.points[: len(self.dynamics.targets)])
 
@@ -60,13 +60,14 @@ def flow(
     record: Callable[[float, State], PyTree] = lambda t, state: state.points,
     **options: Any,
 ) -> Trajectory:
-    """Follow gradient flow on all training examples through `times`, in units of mu t.
+    """Integrate gradient flow on all training examples up to `times`, in units of mu t.
 
-    `record(t, state)` sees a state as in training. Options are those of `dynamics.integrate`: the
-    solver, its tolerances, what may end it. Of ReLU, whose kinks cost steps, and all else that
-    jumps in its derivatives, errors do not follow rtol below about 1e-5.
+    `record(t, state)` gets a state of the same type as in training. `options` are passed to
+    `dynamics.integrate`: the solver, tolerances, and stopping conditions. With ReLU or another
+    activation whose derivatives jump, more steps are needed, and an rtol below about 1e-5 does not
+    reduce the error.
 
-    Raises `ValueError` for the engine "history", whose memory has no derivative.
+    Raises `ValueError` for the engine "history", whose memory has no time derivative.
 
     >>> import jax.numpy as jnp
     >>> from ceflow.spec import Bottleneck
@@ -81,9 +82,7 @@ def flow(
     True
     """
     if simulation.engine == "history" and simulation.network.size < math.inf:
-        raise ValueError(
-            'a flow needs the engine "features": the past of "history" is one of steps'
-        )
+        raise ValueError('a flow needs the engine "features": "history" stores discrete steps')
     field = BottleneckFlow.from_simulation(simulation)
     start = simulation.start()
     return integrate(

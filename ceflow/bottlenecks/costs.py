@@ -1,4 +1,4 @@
-"""The costs of simulations, and the sizes of the pieces in which they are cut. Loads no JAX."""
+"""Costs of simulations, and the sizes of their batches of work. Loads no JAX."""
 
 import math
 from dataclasses import dataclass
@@ -8,28 +8,28 @@ from ceflow._machine import MEMORY as MEMORY  # of Theta; beyond, its rows are m
 from ceflow.costs import Demand, Work
 from ceflow.spec import Bottleneck
 
-ROWS = 2**24
-"""Bytes that the rows of Theta may take that are made at once."""
+THETA_BYTES = 2**24
+"""Largest number of bytes for rows of Theta that are computed at once."""
 
-CHUNK = 512
-"""Examples whose outputs are computed at once: one takes as many numbers as a layer has units."""
+OUTPUTS_AT_ONCE = 512
+"""Number of examples whose outputs are computed at once; each needs a layer's width of numbers."""
 
-PAST = 4096
-"""Past points at once: intermediates of a batch then stay in the processor's caches."""
+PAST_AT_ONCE = 4096
+"""Number of past points processed at once, so that intermediates fit into the CPU's caches."""
 
-LARGE = 1000
-"""Units of the bottleneck of a sampled network, where it should have infinitely many."""
+SAMPLED_SIZE = 1000
+"""Size of the bottleneck in a sampled network that stands for an infinite bottleneck."""
 
-COMPILATIONS = 25
-"""Small functions' worth of compiling, of a training."""
+TRAINING_COMPILATIONS = 25
+"""Compilation time of a training, in units of a small function."""
 
-PAIR = 100
-"""Bytes of traffic that a pair of a point and a past point costs as much as."""
+PAST_PAIR_BYTES = 100
+"""Bytes of memory traffic that take as long as one pair of a point and a past point."""
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """A network as it is sampled to begin with, at a width."""
+    """Sizes of the finite network that is sampled to start from."""
 
     network: Bottleneck
     width: int
@@ -38,26 +38,28 @@ class Sampled:
 
     @property
     def encoder(self) -> int:
-        """Weights of the encoder."""
+        """Number of weights of the encoder."""
         layers, n = len(self.network.encoder.widths), self.width
         return n * (self.inputs + (layers - 1) * n + self._bottleneck)
 
     @property
     def decoder(self) -> int:
-        """Weights of the decoder."""
+        """Number of weights of the decoder."""
         return self.width * (self._bottleneck + self.outputs)
 
     @property
     def _bottleneck(self) -> int:
-        return LARGE if self.network.size == math.inf else int(self.network.size)
+        return SAMPLED_SIZE if self.network.size == math.inf else int(self.network.size)
 
 
 @dataclass(frozen=True)
 class SimulationSizes:
-    """The sizes of everything in a training by steps, in numbers of so many bytes.
+    """Sizes of a training by steps, for cost forecasts.
 
-    `examples` are those of training and of test, `moments` how often something is recorded, and
-    `past` the points at which the decoder is trained, where all are kept.
+    `examples` counts training and test examples, and `moments` the recorded steps. `past` counts
+    the points at which the decoder was trained, if the engine stores them, otherwise it is 0.
+    `embeds` tells whether values in the bottleneck are recorded; `itemsize` is the bytes per
+    number.
     """
 
     sampled: Sampled
@@ -71,53 +73,53 @@ class SimulationSizes:
     itemsize: int
 
     def demand(self) -> Demand:
-        """Count Theta, kept or made row by row, the sampled network, the state, and records."""
+        """Forecast memory and work."""
         return Demand(self._memory(), self._work())
 
     @cached_property
     def infinite(self) -> bool:
-        """True where the bottleneck is."""
+        """Whether the bottleneck is infinite."""
         return self.sampled.network.size == math.inf
 
     @cached_property
     def hidden(self) -> int:
-        """Units of the decoder that moves."""
+        """Number of hidden units of the trained decoder; 0 if the bottleneck is infinite."""
         return 0 if self.infinite else self.sampled.width
 
     @cached_property
     def state(self) -> int:
-        """The size of an example whose path is followed: its place in the bottleneck, or output."""
+        """Numbers tracked per example: its values in the bottleneck or, if that is infinite, its
+        outputs."""
         return self.sampled.outputs if self.infinite else int(self.sampled.network.size)
 
     @cached_property
     def theta(self) -> int:
-        """Pairs of a training example with any."""
+        """Number of entries of Theta: pairs of a training example and any example."""
         return self.train * self.examples
 
     @cached_property
     def kept(self) -> bool:
-        """True where Theta is kept; else its rows are made as they are needed."""
+        """Whether Theta is kept in memory; otherwise its rows are computed when needed."""
         return self.theta * self.itemsize <= MEMORY
 
     @cached_property
     def embedding(self) -> int:
-        """The size of the values in the bottleneck at all moments, where they are recorded."""
+        """Numbers in the recorded values of the bottleneck, at all moments."""
         return self.moments * self.state * self.examples if self.embeds else 0
 
     def _memory(self) -> float:
-        """Count the bytes of the phase that needs most: Theta being made, the training."""
+        """Count the bytes of the phase that needs most: computing Theta, or training."""
         number = self.itemsize
         theta = number * self.theta if self.kept else 0
-        making = 2 * theta + 3 * number * self.sampled.encoder  # its generator's bits and numbers
+        making = 2 * theta + 3 * number * self.sampled.encoder  # random bits and numbers
         rates = 8 * 4 * self.batch * (self.batch + self.sampled.outputs * self.state)
         training = theta + number * (self._moving() + self._passing()) + rates
-        inputs = (2 * 8 + 4 * number) * self.examples * self.sampled.inputs  # as compared
+        inputs = (2 * 8 + 4 * number) * self.examples * self.sampled.inputs  # for `remarks`
         sampled = number * (self.sampled.encoder + self.sampled.decoder)
         return inputs + sampled + max(making, training)
 
     def _moving(self) -> float:
-        """Count the numbers of the state before and after steps, of the weights' changes, and of
-        what is recorded."""
+        """Count the numbers in states before and after steps, weight changes, and records."""
         outputs = self.sampled.outputs
         return (
             (4 * self.state + 2 * outputs) * self.examples
@@ -127,16 +129,15 @@ class SimulationSizes:
         )
 
     def _passing(self) -> float:
-        """Count the numbers of rows of Theta, and of the hidden layer of a batch or of what is
-        looked at."""
-        rows = max(5 * ROWS / self.itemsize, 3 * self.batch * self.examples)
-        outputs = self.sampled.outputs if self.past else 1  # whose slopes are held
-        hidden = 3 * max(CHUNK, outputs * self.batch) * self.hidden
-        return rows + hidden + (6 * CHUNK * PAST if self.past else 0)
+        """Count the numbers in rows of Theta, and in the hidden layer for a batch of examples."""
+        rows = max(5 * THETA_BYTES / self.itemsize, 3 * self.batch * self.examples)
+        outputs = self.sampled.outputs if self.past else 1  # the slopes of each are kept
+        hidden = 3 * max(OUTPUTS_AT_ONCE, outputs * self.batch) * self.hidden
+        return rows + hidden + (6 * OUTPUTS_AT_ONCE * PAST_AT_ONCE if self.past else 0)
 
     def _work(self) -> Work:
-        """Count rows of Theta; the decoder, forward on what is looked at and back on batches; all
-        points moved in each step; of an engine that keeps its past all pairs with it."""
+        """Count the work: rows of Theta, passes through the decoder, moving all points per step,
+        and for an engine with a past, all pairs of points with past points."""
         passed = self.steps * self.batch
         rows = self.theta if self.kept else passed * self.examples
         layers = len(self.sampled.network.encoder.widths) + self.infinite
@@ -154,7 +155,7 @@ class SimulationSizes:
         traffic = 30 * layers * rows + 8 * through * self.hidden + 4 * self.steps * moved
         return Work(
             flops=flops,
-            traffic=self.itemsize * traffic + PAIR * pairs,
+            traffic=self.itemsize * traffic + PAST_PAIR_BYTES * pairs,
             normals=self.sampled.encoder + self.sampled.decoder,
-            compilations=COMPILATIONS,
+            compilations=TRAINING_COMPILATIONS,
         )

@@ -1,4 +1,4 @@
-"""Infinitely wide networks with a bottleneck: the halves that they are made of."""
+"""Building the encoder and decoder of infinitely wide networks with a bottleneck."""
 
 import math
 
@@ -6,10 +6,10 @@ from ceflow.spec import Bottleneck, Mlp, SpecError
 
 
 def limit_of(network: Bottleneck) -> Bottleneck:
-    """Widen a network, whatever finite widths its halves have, to one of infinite width.
+    """Return a network with its encoder and decoder made infinitely wide.
 
-    Raises `SpecError` where its kernels are not known: a decoder of several hidden layers, or with
-    a bias.
+    Raises `SpecError` if the kernels of the result are unknown: for a decoder of several hidden
+    layers, or with a bias.
     """
     halves = {
         half: getattr(network, half).replaced(
@@ -24,11 +24,11 @@ def limit_of(network: Bottleneck) -> Bottleneck:
 
 
 def relu(depth: int = 1, **changes: object) -> Mlp:
-    """Build the half that the paper takes: `depth` infinite ReLU layers, all variances 1."""
+    """Build the paper's encoder or decoder: `depth` infinite ReLU layers, all variances 1."""
     return mlp("relu", depth, **changes)
 
 
 def mlp(activation: str, depth: int = 1, **changes: object) -> Mlp:
-    """Build an infinitely wide half, of any activation, with all variances 1."""
+    """Build an infinitely wide encoder or decoder with any activation, all variances 1."""
     whole = {"widths": (math.inf,) * depth, "activation": activation, "weight_variance": 1.0}
     return Mlp.model_validate(whole | changes)

@@ -1,4 +1,4 @@
-"""Standard normal weights of a wide layer: independent rows, orthogonal ones, quasi-random ones."""
+"""Standard normal weights of a wide layer, with independent, orthogonal or quasi-random rows."""
 
 import math
 from typing import Literal
@@ -12,27 +12,27 @@ from ceflow.seeding import Seed, partitionable
 
 Features = Literal["iid", "orthogonal", "quasi-random"]
 
-SOBOL = 21201
-"""Dimensions for which SciPy has direction numbers."""
+SOBOL_DIMENSIONS = 21201
+"""Largest dimension of SciPy's Sobol' sequences."""
 
 
 @partitionable()
 def normal_rows(features: Features, n: int, d: int, seed: Seed) -> Float[Array, "n d"]:
-    """Draw n rows, each of them N(0, I_d).
+    """Draw n rows, each distributed as N(0, I_d).
 
-    Means over n such rows approximate Gaussian expectations: with independent rows ("iid") to
-    `n^-1/2`; "orthogonal" rows, d at a time with independent lengths, do the same with less noise;
-    "quasi-random" ones, from a scrambled Sobol' sequence, do much better where d is small.
+    Means over the rows approximate Gaussian expectations. With independent rows ("iid"), the error
+    is of order `n^-1/2`. "orthogonal" rows are orthogonal in groups of d, with independent lengths,
+    and give a smaller error of the same order. "quasi-random" rows, from a scrambled Sobol'
+    sequence, are much better if d is small.
 
-    Raises `ValueError` for a name that is none of these, n or d below 1, and quasi-random rows of
-    more than 21,201 numbers.
+    Raises `ValueError` for another name, n or d below 1, or quasi-random rows with d above 21,201.
 
     >>> rows = normal_rows("orthogonal", 3, 3, Seed(0))
     >>> bool((abs(rows @ rows.T - jnp.diag((rows**2).sum(1))) < 1e-5).all())
     True
     """
     if n < 1 or d < 1:
-        raise ValueError(f"a layer has 1 unit and 1 input or more, not {n} and {d}")
+        raise ValueError(f"a layer needs at least 1 unit and 1 input, not {n} and {d}")
     if features == "iid":
         return jax.random.normal(seed.jax(), (n, d))
     if features == "orthogonal":
@@ -43,7 +43,7 @@ def normal_rows(features: Features, n: int, d: int, seed: Seed) -> Float[Array, 
 
 
 def _orthogonal(n: int, d: int, seed: Seed) -> Float[Array, "n d"]:
-    """Draw rows of random rotations, each times the length of a row of its own."""
+    """Draw rows of random rotations, scaled to the lengths of independent normal rows."""
     blocks = math.ceil(n / d)
     normal = jax.random.normal(seed.fold("rotations").jax(), (blocks, d, d))
     q, r = jnp.linalg.qr(normal)
@@ -56,9 +56,10 @@ def _quasi_random(n: int, d: int, seed: Seed) -> Float[Array, "n d"]:
     from scipy.special import ndtri
     from scipy.stats.qmc import Sobol
 
-    if d > SOBOL:
+    if d > SOBOL_DIMENSIONS:
         raise ValueError(
-            f"quasi-random features have at most {SOBOL} inputs, not {d}; take orthogonal ones"
+            f"quasi-random features have at most {SOBOL_DIMENSIONS} inputs, not {d}; take"
+            " orthogonal ones"
         )
     uniform = Sobol(d, rng=seed.numpy()).random_base2(math.ceil(math.log2(n)))[:n]
     tiny = float(np.finfo(float).tiny)

@@ -1,5 +1,7 @@
-"""Wide networks with a bottleneck: the functions that infinitely wide ones start from, and the
-finite networks that they are the limits of."""
+"""Wide finite networks with a bottleneck.
+
+Their functions are the initial functions of infinitely wide networks.
+"""
 
 import math
 from collections.abc import Callable
@@ -10,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from ceflow.bottlenecks.costs import CHUNK, LARGE
+from ceflow.bottlenecks.costs import OUTPUTS_AT_ONCE, SAMPLED_SIZE
 from ceflow.bottlenecks.network import limit_of
 from ceflow.bottlenecks.sampling import Features, normal_rows
 from ceflow.compiler.lowering import lower
@@ -22,7 +24,7 @@ from ceflow.spec import Bottleneck, Mlp
 
 
 class WideDecoder(eqx.Module):
-    """`f(x) = sqrt(b/n) v phi(sqrt(c/d) u x)` (BN eq. 1), of one point or of many."""
+    """The decoder `f(x) = sqrt(b/n) v phi(sqrt(c/d) u x)` (BN eq. 1), for one or many points x."""
 
     u: Float[Array, "n d"]
     v: Float[Array, "outputs n"]
@@ -34,13 +36,13 @@ class WideDecoder(eqx.Module):
     def from_weights(
         cls, model: Mlp, u: Float[Array, "n d"], v: Float[Array, "outputs n"]
     ) -> "WideDecoder":
-        """Make the decoder of these weights, with the model's activation and variances."""
+        """Create a decoder from weights, with the model's activation and variances."""
         activation = ACTIVATIONS[model.activation]
         return cls(u, v, activation, model.weight_variance, model.last_variance)
 
     @property
     def scales(self) -> tuple[float, float]:
-        """`sqrt(c/d)` and `sqrt(b/n)`."""
+        """Scales `sqrt(c/d)` and `sqrt(b/n)` of the two layers."""
         n, d = self.u.shape
         return math.sqrt(self.weight_variance / d), math.sqrt(self.last_variance / n)
 
@@ -49,7 +51,7 @@ class WideDecoder(eqx.Module):
         return last * self.activation(first * (floats(points, self.u.dtype) @ self.u.T)) @ self.v.T
 
     def jacobian(self, points: Float[Array, "b d"]) -> Float[Array, "b outputs d"]:
-        """Compute `J(x) = df/dx` (BN eq. 15), exactly; b outputs n numbers of memory."""
+        """Compute the Jacobian `J(x) = df/dx` (BN eq. 15); memory holds b outputs n numbers."""
         first, last = self.scales
         before = first * (floats(points, self.u.dtype) @ self.u.T)
         slope = jax.jvp(self.activation, (before,), (jnp.ones_like(before),))[1]
@@ -57,21 +59,22 @@ class WideDecoder(eqx.Module):
 
 
 class WideNetwork(eqx.Module):
-    """`F = f o g` of finite width n, of batches: g_0, f_0 and J_0 at any point.
+    """A network `F = f o g` of finite width n that takes batches of examples.
 
-    Raises `ValueError` for what is no batch of finite numbers, as many each as there are inputs.
+    It provides the initial functions g_0, f_0 and J_0. Raises `ValueError` for inputs that are not
+    a batch of finite numbers of the right length.
     """
 
     encoder: Any
     decoder: WideDecoder
 
     def embed(self, x: Float[ArrayLike, "b inputs"]) -> Float[Array, "b d"]:
-        """Compute `g`, the values in the bottleneck."""
+        """Compute the values g(x) in the bottleneck."""
         inputs = _dense(self.encoder)[0].weight.shape[1]
         return _embedded(self.encoder, examples("inputs", x, (inputs,), self.decoder.u.dtype))
 
     def decode(self, points: Float[ArrayLike, "b d"]) -> Float[Array, "b outputs"]:
-        """Compute `f`."""
+        """Compute the outputs f(g) of points in the bottleneck."""
         size = self.decoder.u.shape[1]
         return _decoded(self.decoder, examples("points", points, (size,), self.decoder.u.dtype))
 
@@ -81,12 +84,12 @@ class WideNetwork(eqx.Module):
 
 @eqx.filter_jit
 def _embedded(encoder: Any, x: Float[Array, "b inputs"]) -> Float[Array, "b d"]:
-    return by_chunks(jax.vmap(encoder), x, CHUNK)
+    return by_chunks(jax.vmap(encoder), x, OUTPUTS_AT_ONCE)
 
 
 @eqx.filter_jit
 def _decoded(decoder: WideDecoder, points: Float[Array, "b d"]) -> Float[Array, "b outputs"]:
-    return by_chunks(decoder, points, CHUNK)
+    return by_chunks(decoder, points, OUTPUTS_AT_ONCE)
 
 
 @partitionable()
@@ -99,15 +102,15 @@ def sample(
     width: int = 10_000,
     features: Features = "iid",
 ) -> WideNetwork:
-    """Draw a network of n = `width` units in every hidden layer, with standard normal weights.
+    """Draw a network with n = `width` units in every hidden layer, and standard normal weights.
 
-    `features` says how the rows of the first layers of encoder and decoder are drawn: orthogonal
-    and quasi-random ones bring the kernels of the sampled network nearer to their limits. Other
-    weights are independent, so that g_0 and f_0 keep their laws. Weights are reproducible from
-    the seed, and those of one layer do not depend on any other. An infinite bottleneck is sampled
-    with 1,000 units.
+    `features` tells how to draw the weight rows in the first layers of encoder and decoder (see
+    `normal_rows`): orthogonal and quasi-random rows bring the kernels of the sampled network nearer
+    to their limits. Other weights are independent, so that the distributions of g_0 and f_0 do not
+    change. Weights are reproducible from the seed, and each layer's are independent of the other
+    layers. An infinite bottleneck is sampled with 1,000 units.
 
-    Raises `ValueError` for a width below 1, or below the size of the bottleneck.
+    Raises `ValueError` for a width below 1 or below the size of the bottleneck.
 
     >>> from ceflow.spec import Bottleneck
     >>> from ceflow.bottlenecks import relu
@@ -117,7 +120,7 @@ def sample(
     ((5, 3), (5, 2), (5, 2, 3))
     """
     network = limit_of(network)
-    size = int(network.size) if network.size < math.inf else LARGE
+    size = int(network.size) if network.size < math.inf else SAMPLED_SIZE
     if width < (size if network.size < math.inf else 1):
         raise ValueError(
             f"a bottleneck of {size} units needs a network at least as wide around it, not of"
@@ -145,6 +148,6 @@ def _encoder(
 
 
 def _dense(module: Any) -> list[Dense]:
-    """List its dense layers, first to last."""
+    """List the dense layers of a module, first to last."""
     leaves = jax.tree.leaves(module, is_leaf=lambda leaf: isinstance(leaf, Dense))
     return [leaf for leaf in leaves if isinstance(leaf, Dense)]

@@ -51,7 +51,7 @@ def experiment(
     trial: Trial,
     network: Bottleneck,
     simulation: type[Simulation] = Simulation,
-    shares: Rates | None = None,
+    rate_factors: Rates | None = None,
 ) -> Experiment:
     """Set up an experiment at width n, under a rate of 1/100 of the largest stable one.
 
@@ -60,10 +60,12 @@ def experiment(
     """
     x, y = trial.examples()
     initial = sample(network, *trial.sizes, trial.seed.fold("network"), width=trial.width)
-    shares = shares or Rates(1.0, 1.0)
+    rate_factors = rate_factors or Rates(1.0, 1.0)
     engine = "history" if network.decoder.activation in SLOPES else "features"
     loss = SquaredError("sum")
-    simulated = simulation(network, initial, x, y, loss=loss, engine=engine, shares=shares)
+    simulated = simulation(
+        network, initial, x, y, loss=loss, engine=engine, rate_factors=rate_factors
+    )
     rate = STEP * simulated.largest_rate(Batches(len(x), len(x)))
-    rates = Rates(*(jnp.asarray(rate * share, x.dtype) for share in shares))
+    rates = Rates(*(jnp.asarray(rate * share, x.dtype) for share in rate_factors))
     return Experiment(x, y, initial, simulated, rate, rates)

@@ -25,7 +25,7 @@ from ceflow.history import History
 from ceflow.nets import Dense
 from ceflow.spec import Bottleneck, Mlp
 
-SHARES = Rates(1.0, 0.5)
+RATE_FACTORS = Rates(1.0, 0.5)
 """The encoder's learning rate and the decoder's: not the same."""
 
 
@@ -48,7 +48,7 @@ def two_layers(trial: Trial, depths: tuple[int, int] | None = None) -> Verdict:
     `function-space`: that between the two layers and the dynamics of the limit, rounding.
     """
     network = linear(trial.bottleneck)
-    tried = experiment(trial, network, shares=SHARES)
+    tried = experiment(trial, network, rate_factors=RATE_FACTORS)
     deep = depths or (len(network.encoder.widths) + 1, len(network.decoder.widths) + 1)
     raised = Rates(*(depth * each for depth, each in zip(deep, tried.rates, strict=True)))
     trial.observe(1, 4)

@@ -65,7 +65,7 @@ def simulated(
     seed: Seed,
     *,
     engine: Literal["features", "history"] = "features",
-    shares: "Rates | None" = None,
+    rate_factors: "Rates | None" = None,
 ) -> "Simulation":
     """Build the simulation of a stage's examples, from a network sampled for it.
 
@@ -85,5 +85,5 @@ def simulated(
         x_test=test.x if len(test.x) else None,
         loss=dynamics.LOSSES[stage.loss](stage.reduction),
         engine=engine,
-        shares=shares or bottlenecks.Rates(1.0, 1.0),
+        rate_factors=rate_factors or bottlenecks.Rates(1.0, 1.0),
     )

@@ -43,7 +43,7 @@ def test_what_is_refused(changes, message):
 
 
 def test_rates_and_batches_that_cannot_be():
-    with pytest.raises(ValueError, match="a learning rate is above 0, not 0"):
+    with pytest.raises(ValueError, match="a learning rate must be above 0, not 0"):
         simulation().train(0, Batches(3, 3), 1)
     with pytest.raises(ValueError, match="a batch of 4 examples cannot be drawn from 3"):
         Batches(3, 4)
@@ -71,5 +71,5 @@ def test_remarks():
         " example has the weight of two"
     ]
     assert remarks(X[:1], Y[:1]) == [
-        "there is one training example: all else that outputs do is extrapolation"
+        "there is one training example: all other outputs are extrapolation"
     ]

@@ -87,7 +87,7 @@ def test_each_part_is_taken_at_its_learning_rate(x64):
     both, encoder, decoder = (
         composed_ntk(simulated, simulated.start())
         for simulated in (
-            simulation(shares=Rates(*rates)) for rates in ((0.3, 2.0), (1.0, 0.0), (0.0, 1.0))
+            simulation(rate_factors=Rates(*rates)) for rates in ((0.3, 2.0), (1.0, 0.0), (0.0, 1.0))
         )
     )
     np.testing.assert_allclose(both, 0.3 * encoder + 2 * decoder, rtol=1e-12)

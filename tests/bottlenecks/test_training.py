@@ -72,7 +72,7 @@ def test_history_is_the_plain_sums(x64, activation, loss):
     y = np.eye(3)[np.arange(16) % 3]
     simulated = simulation(
         n=50, activation=activation, y=y, engine="history", loss=loss, x_test=TEST,
-        shares=Rates(0.7, 1.0),
+        rate_factors=Rates(0.7, 1.0),
     )  # fmt: skip
     batches = Batches(16, 5, Seed(1))
     done = simulated.train(0.05, batches, 20)
@@ -293,5 +293,5 @@ def test_float32_is_float64_but_for_rounding(engine):
 
 def test_copies_of_a_simulation_do_not_share_what_they_computed():
     simulated = simulation()
-    assert replace(simulated, shares=Rates(0.0, 1.0)).at(1.0).rates.encoder == 0
+    assert replace(simulated, rate_factors=Rates(0.0, 1.0)).at(1.0).rates.encoder == 0
     assert simulated.at(1.0).rates.encoder == 1

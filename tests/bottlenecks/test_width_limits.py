@@ -35,7 +35,7 @@ def linear(depth, **options):
 @pytest.mark.parametrize("depth", [4, pytest.param(2, marks=pytest.mark.slow)])
 def test_linear_networks_are_a_two_layer_one(x64, depth):
     """BN lemma 4.1, for each step of SGD: `w_eff`, `theta_eff` at rates L_f e_f and L_g e_g."""
-    simulated = linear(depth, shares=Rates(0.5, 2.0), loss=SquaredError("sum"))
+    simulated = linear(depth, rate_factors=Rates(0.5, 2.0), loss=SquaredError("sum"))
     batches, rate, (d0, d) = Batches(12, 5), 0.01, (5, 3)
     points, outputs = np.asarray(simulated.points), np.asarray(simulated.outputs(simulated.start()))
     theta = np.linalg.lstsq(X, points)[0].T * d0**0.5
@@ -74,11 +74,14 @@ def test_an_infinite_bottleneck_is_sgd_with_the_composed_kernel(x64):
     assert one.ntk.shape == kernel.shape
 
 
-def test_shares_of_an_infinite_bottleneck(x64):
+def test_rate_factors_of_an_infinite_bottleneck(x64):
     """Each rate scales what its weights contribute."""
     network = Bottleneck(size=math.inf, encoder=relu(), decoder=relu())
     q, angle = jnp.ones(()), jnp.asarray(0.7)
-    parts = [ComposedKernel(network, shares)(q, q, angle) for shares in ((1, 0), (0, 1), (2, 3))]
+    parts = [
+        ComposedKernel(network, rate_factors)(q, q, angle)
+        for rate_factors in ((1, 0), (0, 1), (2, 3))
+    ]
     np.testing.assert_allclose(2 * parts[0] + 3 * parts[1], parts[2], rtol=1e-14)
 
 

@@ -1,6 +1,6 @@
 """Kernels of infinitely wide networks with a bottleneck.
 
-`encoder` has Theta, of which `rows` are kept or made. `decoder` offers Sigma, K, Xi and their kin
-one pair at a time, from `kinked` where there are closed forms and from `smooth` elsewhere; `past`
-sums K and Xi over many pairs by matrix products.
+`encoder` computes Theta, and `rows` keeps or recomputes its rows. `decoder` computes Sigma, K, Xi
+and other derivatives for pairs of points, from closed forms in `kinked` or by differentiation in
+`smooth`. `past` sums K and Xi over many past points by matrix products.
 """

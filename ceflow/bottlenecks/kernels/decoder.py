@@ -1,4 +1,4 @@
-"""Kernels of the decoder, and their derivatives by the bottleneck's values."""
+"""Kernels of the decoder, and their derivatives with respect to points in the bottleneck."""
 
 import math
 from collections.abc import Callable
@@ -18,13 +18,13 @@ from ceflow.spec.models import SLOPES
 class DecoderKernels:
     """Kernels of `f(x) = sqrt(b/n) v phi(sqrt(c/d) u x)` as n goes to infinity, for one output.
 
-    Of rows x (n1, d) and x' (n2, d), which are points of the bottleneck. In closed form for relu,
-    leaky-relu, abs and linear, which are safe at equal, opposite and zero points, where a kink has
-    derivative 0; by quadrature for the others. Memory for derivatives is n1 n2 d numbers, and
-    n1 n2 d^2 for mixed ones.
+    The methods take points x (n1, d) and x' (n2, d) of the bottleneck as rows. relu, leaky-relu,
+    abs and linear use closed forms, which are accurate at equal, opposite and zero points; the
+    derivative of a kink is 0. Other activations use quadrature. Memory holds n1 n2 d numbers for
+    derivatives, and n1 n2 d^2 for mixed ones.
 
     Raises `SpecError` for a decoder of several hidden layers or with a bias, and `ValueError` for
-    an infinite bottleneck, and of rows that are not finite numbers, d each.
+    an infinite bottleneck, or points that are not d finite numbers each.
 
     >>> import jax.numpy as jnp
     >>> from ceflow.spec import Bottleneck
@@ -45,7 +45,7 @@ class DecoderKernels:
         return block_kernel(self.network.decoder, "nngp")(*self._points(one, two))
 
     def ntk(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2"]:
-        """Compute `K(x, x') = Sigma + (b c/d) x.x' E[phi' phi']` (BN eq. 45, of ReLU)."""
+        """Compute `K(x, x') = Sigma + (b c/d) x.x' E[phi' phi']` (BN eq. 45, for ReLU)."""
         return block_kernel(self.network.decoder, "ntk")(*self._points(one, two))
 
     def nngp_slope(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d"]:
@@ -65,7 +65,7 @@ class DecoderKernels:
         return _scaled(kinked.ntk_slope, smooth.ntk_slope, 1, self.network, *self._points(one, two))
 
     def _points(self, one: ArrayLike, two: ArrayLike) -> tuple[Array, Array]:
-        """Check both batches; one that is given twice stays one array, of which half is done."""
+        """Check both batches; if they are the same object, return the same array twice."""
         first, second = (
             examples(name, x, (int(self.network.size),)) for name, x in (("one", one), ("two", two))
         )
@@ -81,11 +81,13 @@ def _scaled(
     one: Array,
     two: Array,
 ) -> Array:
-    """Scale a derivative of so high an order, in closed form or by differentiation, to that of
-    `f(x) = sqrt b f1(sqrt(c/d) x)`, f1 the one without scales."""
+    """Compute a derivative of a kernel of `f(x) = sqrt b f1(sqrt(c/d) x)`, f1 without scales.
+
+    `order` is the order of the derivative, and `closed` or `differentiated` compute it for f1.
+    """
     decoder, scale = network.decoder, network.decoder_scale
     if decoder.activation in SLOPES:
-        # Of degree 2 in x and x': a root each is a factor, and the difference x' - x stays exact.
+        # The kernel has degree 2, so scales factor out, and the difference x' - x stays exact.
         found = closed(pairs(one, two), SLOPES[decoder.activation])
         return decoder.last_variance * scale * found
     root = scale**0.5

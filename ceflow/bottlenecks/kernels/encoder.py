@@ -1,4 +1,4 @@
-"""Theta, the NTK of the encoder, and the NTK of the whole where the bottleneck is infinite."""
+"""Theta, the NTK of the encoder, and the NTK of a whole network with an infinite bottleneck."""
 
 import equinox as eqx
 from jaxtyping import Array, Float
@@ -14,10 +14,10 @@ Pairs = Float[Array, "..."]
 
 
 class EncoderKernel(eqx.Module):
-    """`Theta` of pairs of inputs: the NTK of an infinitely wide MLP of any depth (BN eq. 45, of one
-    layer of ReLU).
+    """Theta, the NTK of an infinitely wide MLP of any depth (BN eq. 45, for one ReLU layer).
 
-    From `|x|^2/d_0` of both and the angle between them, arrays that broadcast.
+    It is a function of `q1 = |x|^2/d_0`, `q2 = |x'|^2/d_0` and the angle between x and x', arrays
+    that broadcast.
     """
 
     encoder: nodes.Node = eqx.field(static=True)
@@ -30,25 +30,25 @@ class EncoderKernel(eqx.Module):
 
 
 class ComposedKernel(EncoderKernel):
-    """`a E[phi' phi'] Theta + b K`: the NTK of encoder and decoder, as the bottleneck's size too
-    goes to infinity and its values become Gaussian.
+    """The NTK of a whole network with an infinite bottleneck, `a E[phi' phi'] Theta + b K`.
 
-    `a` and `b`, the `shares`, weigh the learning rates of encoder and decoder.
+    The values in the bottleneck are then Gaussian. a and b are the `rate_factors`, which multiply
+    the learning rates of encoder and decoder.
     """
 
     decoder: nodes.Node = eqx.field(static=True)
-    shares: tuple[float, float] = eqx.field(static=True)
+    rate_factors: tuple[float, float] = eqx.field(static=True)
 
-    def __init__(self, network: Bottleneck, shares: tuple[float, float] = (1.0, 1.0)):
+    def __init__(self, network: Bottleneck, rate_factors: tuple[float, float] = (1.0, 1.0)):
         super().__init__(network)
-        self.decoder, self.shares = _root(network.decoder), shares
+        self.decoder, self.rate_factors = _root(network.decoder), rate_factors
 
     def __call__(self, q1: Pairs, q2: Pairs, angle: Pairs) -> Pairs:
         of_encoder, of_decoder = self.parts(_moments(q1, q2, angle))
-        return self.shares[0] * of_encoder + self.shares[1] * of_decoder
+        return self.rate_factors[0] * of_encoder + self.rate_factors[1] * of_decoder
 
     def parts(self, moments: Moments) -> tuple[Pairs, Pairs]:
-        """Compute what the weights of the encoder contribute, and what those of the decoder do."""
+        """Compute the NTK's contributions from the encoder's and from the decoder's weights."""
         middle = through_layers(self.encoder, moments)
         decoder = through_layers(self.decoder, middle.moments).ntk
         both = nodes.Chain((self.encoder, self.decoder))
@@ -60,5 +60,7 @@ def _moments(*of_inputs: Pairs) -> Moments:
 
 
 def _root(model: Mlp) -> nodes.Node:
-    """Expand a half to its layers. At infinite width, sizes of input and output do not matter."""
+    """Expand an encoder or decoder to layers; at infinite width, input and output sizes are
+    irrelevant.
+    """
     return expand(model.sized(inputs=1, outputs=1))

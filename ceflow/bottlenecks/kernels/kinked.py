@@ -1,7 +1,8 @@
-"""Closed forms of the decoder's derivatives, for activations with a kink at 0 or none.
+"""Closed forms of derivatives of the decoder's kernels, for piecewise linear activations.
 
-With slope a below 0, `phi(x) = a x + (1 - a) relu(x)`, and each kernel is `a` times that of the
-identity plus `(1 - a)^2` times that of ReLU. All are for `f(x) = v phi(u x)/sqrt n`.
+The activation `phi(x) = a x + (1 - a) relu(x)` has slope a for x < 0 and 1 for x > 0. Each kernel
+is `a` times that of the identity plus `(1 - a)^2` times that of ReLU. The decoder is
+`f(x) = v phi(u x)/sqrt n`.
 """
 
 import math
@@ -14,11 +15,11 @@ from ceflow.kernels.infinite.angles import safe_norm
 
 
 class Pairs(NamedTuple):
-    """All pairs of rows x of one batch and x' of another.
+    """Geometry of all pairs of rows x of one batch and x' of another.
 
-    With `ahead = x/|x|` and `aside` the unit vector of the part of x' perpendicular to x,
-    `x'/|x'| = cos t ahead + sin t aside`. Where x and x' are parallel there is no such direction,
-    and it is 0; so is `ahead` at x = 0.
+    `ahead = x/|x|`, and `aside` is the unit vector along the part of x' perpendicular to x, so that
+    `x'/|x'| = cos t ahead + sin t aside`. `aside` is 0 if x and x' are parallel, and `ahead` is 0
+    if x = 0.
     """
 
     one: Float[Array, "n1 1 d"]
@@ -31,19 +32,19 @@ class Pairs(NamedTuple):
     ahead: Float[Array, "n1 1 d"]
     aside: Float[Array, "n1 n2 d"]
     alive: Bool[Array, "n1 n2"]
-    """Where neither is the zero vector."""
+    """Whether both vectors of a pair are nonzero."""
 
 
 def pairs(one: Float[Array, "n1 d"], two: Float[Array, "n2 d"]) -> Pairs:
-    """Pair the vectors, to the last digits at any separation.
+    """Compute the geometry of all pairs, accurate to rounding at any angle.
 
-    Nearly parallel vectors are subtracted before anything is rounded, nearly opposite ones added.
+    Nearly parallel vectors are subtracted before any rounding, and nearly opposite ones added.
     """
     x, y = one[:, None], two[None]
     size1, size2 = safe_norm(x), safe_norm(y)
     ahead = _over(x, size1)
     side = jnp.where((x * y).sum(-1) < 0, -1.0, 1.0).astype(x.dtype)[..., None]
-    apart = _without(_without(y - side * x, ahead), ahead)  # twice, for what the first rounds off
+    apart = _without(_without(y - side * x, ahead), ahead)  # twice, against rounding
     away, along = safe_norm(apart), (y * ahead).sum(-1)
     return Pairs(
         x,
@@ -68,12 +69,12 @@ def _over(x: Float[Array, "... d"], size: Float[Array, "..."]) -> Float[Array, "
 
 
 def _ratio(x: Array, y: Array) -> Array:
-    """Divide x by y, with 0 where both are 0."""
+    """Divide x by y; the result is 0 if both are 0."""
     return x / jnp.where(y > 0, y, 1.0)
 
 
 def mixture(slope_below: float) -> tuple[float, float]:
-    """Weigh the identity's and ReLU's kernels in those of the activation.
+    """Return the weights of the identity's and ReLU's kernels in the activation's kernels.
 
     >>> mixture(0.0), mixture(1.0)
     ((0.0, 1.0), (1.0, 0.0))
@@ -82,7 +83,7 @@ def mixture(slope_below: float) -> tuple[float, float]:
 
 
 def nngp_slope(pairs: Pairs, a: float) -> Float[Array, "n1 n2 d"]:
-    """Compute `dSigma/dx'`: of ReLU `|x| sin t/(2 pi) x'/|x'| + (pi - t)/(2 pi) x`."""
+    """Compute `dSigma/dx'`; for ReLU `|x| sin t/(2 pi) x'/|x'| + (pi - t)/(2 pi) x`."""
     linear, relu = mixture(a)
     end = pairs.cosine[..., None] * pairs.ahead + pairs.sine[..., None] * pairs.aside
     along = (pairs.size1 * pairs.sine)[..., None] * end / (2 * math.pi)
@@ -90,8 +91,9 @@ def nngp_slope(pairs: Pairs, a: float) -> Float[Array, "n1 n2 d"]:
 
 
 def nngp_mixed(pairs: Pairs, a: float) -> Float[Array, "n1 n2 d d"]:
-    """Compute `d2 Sigma/(dx dx')`: of ReLU, with e = ahead and p = aside,
+    """Compute `d2 Sigma/(dx dx')`.
 
+    For ReLU, with e = ahead and p = aside, it is
     `(pi - t)/(2 pi) I + sin t/(2 pi) (cos t (e e' - p p') + sin t (e p' + p e'))`.
     """
     linear, relu = mixture(a)
@@ -106,7 +108,9 @@ def nngp_mixed(pairs: Pairs, a: float) -> Float[Array, "n1 n2 d d"]:
 def ntk_slope(pairs: Pairs, a: float) -> Float[Array, "n1 n2 d"]:
     """Compute `Xi = dK/dx` (BN eq. 46).
 
-    Of ReLU it is `(pi - t)/pi x' + |x'|/(2 pi) (cos t p + sin t e)`."""
+    For ReLU, with e = ahead and p = aside, it is
+    `(pi - t)/pi x' + |x'|/(2 pi) (cos t p + sin t e)`.
+    """
     linear, relu = mixture(a)
     turned = pairs.cosine[..., None] * pairs.aside + pairs.sine[..., None] * pairs.ahead
     turned = pairs.size2[..., None] * turned / (2 * math.pi)
@@ -114,7 +118,7 @@ def ntk_slope(pairs: Pairs, a: float) -> Float[Array, "n1 n2 d"]:
 
 
 def _slope(pairs: Pairs) -> Float[Array, "n1 n2"]:
-    """Compute `E[phi' phi']` of ReLU, whose derivative at 0 is 0."""
+    """Compute `E[phi' phi']` for ReLU, with derivative 0 at 0."""
     return jnp.where(pairs.alive, (math.pi - pairs.angle) / (2 * math.pi), 0.0)
 
 

@@ -1,15 +1,15 @@
-"""Sums of K and Xi over many pairs, by matrix products: the past of the history engine.
+"""Sums of K and Xi over all past points, by matrix products, for the history engine.
 
-With `e = x/|x|` of a point, `e' = x'/|x'|` of a past one, t the angle between them and
-`w = |x'| chi`, BN eq. 45 and 46 (of ReLU) summed over the past are
+Let `e = x/|x|` for a point x, `e' = x'/|x'|` for a past point x', t the angle between them, and
+`w = |x'| chi`. Then BN eq. 45 and 46 (for ReLU) summed over the past are
 
     sum chi K(x, x')  = |x| (T + e.S)                 T = sum w sin t/(2 pi)
     sum chi Xi(x, x') = S + (C - (C.e) e) + T e       S = sum w (pi - t)/pi e'
                                                       C = sum w cot t/(2 pi) e'
 
-so a pair costs three numbers, and one projection removes what all parts of past points along x add
-up to. For nearly parallel pairs C is large and nearly along e: it, and the cosine, are in float64
-also where all else is in float32 (and JAX is set to do without).
+so each pair costs three numbers, and a single projection removes the components of C along x. For
+nearly parallel pairs, C is large and nearly along e; so C and the cosine are computed in float64,
+even if everything else is in float32 and 64-bit floats are disabled in JAX.
 """
 
 import math
@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ceflow.bottlenecks.costs import PAST
+from ceflow.bottlenecks.costs import PAST_AT_ONCE
 from ceflow.bottlenecks.kernels.kinked import mixture
 from ceflow.kernels.infinite.polynomials import angle_of, safe_sqrt
 from ceflow.spec import Bottleneck
@@ -28,7 +28,10 @@ from ceflow.spec.models import SLOPES
 
 
 class Past(NamedTuple):
-    """Buffers of the points g_s at which the decoder was trained, and chi_s; `count` are filled."""
+    """Buffers of the points g_s at which the decoder was trained, and of chi_s.
+
+    `count` rows are filled.
+    """
 
     points: Float[Array, "p d"]
     chi: Float[Array, "p outputs"]
@@ -36,14 +39,14 @@ class Past(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """`sum_s K(x, g_s) chi_s` and `sum_s chi_s Xi(x, g_s)^T` (BN eq. 43 and 44)."""
+    """The sums `sum_s K(x, g_s) chi_s` and `sum_s chi_s Xi(x, g_s)^T` (BN eq. 43 and 44)."""
 
     outputs: Float[Array, "b outputs"]
     jacobian: Float[Array, "b outputs d"]
 
 
 class Pieces(NamedTuple):
-    """The weights, of a block of pairs, of w in T, and of `w e'` in S and in C."""
+    """Coefficients for a block of pairs: of w in T, and of `w e'` in S and in C."""
 
     sine: Float[Array, "b p"]
     slope: Float[Array, "b p"]
@@ -51,7 +54,7 @@ class Pieces(NamedTuple):
 
 
 def past_sums(network: Bottleneck, points: Float[Array, "b d"], past: Past) -> Sums:
-    """Sum over the whole past, a block at a time; the number of blocks is not part of the program.
+    """Sum over the whole past, one block at a time; more blocks need no new compilation.
 
     Raises `ValueError` for an activation without closed forms of K and Xi.
     """
@@ -59,12 +62,15 @@ def past_sums(network: Bottleneck, points: Float[Array, "b d"], past: Past) -> S
     d, outputs = points.shape[1], past.chi.shape[1]
 
     def add(index: Array, sums: Sums) -> Sums:
-        block, chi = (jax.lax.dynamic_slice_in_dim(each, index * PAST, PAST) for each in past[:2])
+        block, chi = (
+            jax.lax.dynamic_slice_in_dim(each, index * PAST_AT_ONCE, PAST_AT_ONCE)
+            for each in past[:2]
+        )
         size2, e2 = _directions(block)
         w = size2[:, None] * chi
         with jax.enable_x64(True):
             weights = pieces(e @ e2.T, size[:, None])
-            directed = (w.astype(e2.dtype)[:, :, None] * e2[:, None]).reshape(PAST, -1)
+            directed = (w.astype(e2.dtype)[:, :, None] * e2[:, None]).reshape(PAST_AT_ONCE, -1)
             slope, cotangent = (
                 (each.astype(e2.dtype) @ directed).reshape(-1, outputs, d) for each in weights[1:]
             )
@@ -74,11 +80,11 @@ def past_sums(network: Bottleneck, points: Float[Array, "b d"], past: Past) -> S
         jnp.zeros((len(points), outputs), points.dtype),
         jnp.zeros((len(points), outputs, d), points.dtype),
     )
-    return jax.lax.fori_loop(0, -(-past.count // PAST), add, empty)
+    return jax.lax.fori_loop(0, -(-past.count // PAST_AT_ONCE), add, empty)
 
 
 def _summed(size: Array, e: Array, t: Array, s: Array, c: Array) -> Sums:
-    """Combine T, S and C to the sums."""
+    """Combine T, S and C to both sums."""
 
     def along(vectors: Array) -> Array:
         return jnp.einsum("bod,bd->bo", vectors, e)
@@ -89,7 +95,7 @@ def _summed(size: Array, e: Array, t: Array, s: Array, c: Array) -> Sums:
 
 
 def _directions(x: Float[Array, "b d"]) -> tuple[Float[Array, " b"], Float[Array, "b d"]]:
-    """Compute lengths, and unit vectors in float64."""
+    """Compute the lengths of vectors, and unit vectors in float64."""
     with jax.enable_x64(True):
         wide = x.astype(jnp.float64)
         size = safe_sqrt(jnp.square(wide).sum(axis=1))
@@ -97,11 +103,12 @@ def _directions(x: Float[Array, "b d"]) -> tuple[Float[Array, " b"], Float[Array
 
 
 def pieces_of(network: Bottleneck) -> Callable[[Array, Array], Pieces]:
-    """Give the closed forms of an activation.
+    """Return the function that computes the coefficients for an activation in closed form.
 
-    They are of the cosine in float64 and `|x|`, in whose precision they are computed.
+    It takes the cosine in float64 and `|x|`, and computes in the precision of `|x|`. The linear
+    part of the activation contributes only to the slope, at x = 0 too, as it has no kink.
 
-    The identity adds to the slope alone, and does so at x = 0 too, where it has no kink.
+    Raises `ValueError` for an activation without closed forms.
     """
     activation = network.decoder.activation
     if activation not in SLOPES:
@@ -123,7 +130,7 @@ def pieces_of(network: Bottleneck) -> Callable[[Array, Array], Pieces]:
 
 def _relu(cosine: Array, dtype: Any) -> Pieces:
     sine = safe_sqrt((1 - cosine**2).astype(dtype))
-    sine = jax.lax.optimization_barrier(sine)  # else made again for each piece
+    sine = jax.lax.optimization_barrier(sine)  # otherwise recomputed for each coefficient
     s, k, c = (each.astype(dtype) for each in ((1 - cosine) / 2, (1 + cosine) / 2, cosine))
     cotangent = jnp.where(sine > 0, c / jnp.where(sine > 0, sine, 1.0), 0.0)
     slope = (math.pi - angle_of(s, k)) / math.pi

@@ -1,4 +1,4 @@
-"""Rows of a kernel between training points and all points, kept in memory or made as needed."""
+"""Rows of a kernel between training points and all points, kept in memory or recomputed."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -12,20 +12,20 @@ from ceflow.bottlenecks.kernels.encoder import EncoderKernel
 from ceflow.kernels.infinite.angles import Rows, by_differences, rows
 from ceflow.kernels.infinite.polynomials import angle_of
 
-BLOCK = 256
-"""Rows that are made at once where all of them are asked for."""
+ROWS_AT_ONCE = 256
+"""Number of rows computed at once if all rows are needed."""
 
-NEAR = {"float32": 2.0**-4, "float64": 2.0**-10}
-"""The angle below which a pair is compared by differences: at it one matrix product is off by 2e-6
-(2e-13)."""
+NEAR_ANGLE = {"float32": 2.0**-4, "float64": 2.0**-10}
+"""Angle below which differences of vectors replace the matrix product, by type; at this angle the
+product's error is 2e-6 (2e-13)."""
 
 
 class KernelRows(eqx.Module):
-    """A kernel (n, m) of n training points, which are the first of m points."""
+    """A kernel (n, m) between n training points and all m points, which start with them."""
 
     @abstractmethod
     def __call__(self, batch: Int[Array, " b"]) -> Float[Array, "b m"]:
-        """Give the rows of some training points."""
+        """Return the rows of some training points, by index."""
 
     @abstractmethod
     def product(self, v: Float[Array, "n k"]) -> Float[Array, "m k"]:
@@ -33,7 +33,7 @@ class KernelRows(eqx.Module):
 
 
 class KeptRows(KernelRows):
-    """All of it, in memory."""
+    """A kernel that is kept in memory."""
 
     matrix: Float[Array, "n m"]
 
@@ -45,7 +45,7 @@ class KeptRows(KernelRows):
 
 
 class Points(eqx.Module):
-    """Vectors, ready to have angles measured."""
+    """Vectors, preprocessed for computing angles."""
 
     split: Rows
     unit: Float[Array, "m d"]
@@ -55,30 +55,28 @@ class Points(eqx.Module):
 
     @property
     def q(self) -> Float[Array, " m"]:
-        """`|x|^2/d`."""
+        """Mean squares `|x|^2/d`."""
         return self.split.square / self.unit.shape[1]
 
 
 @eqx.filter_jit
 def points_of(x: Float[Array, "m d"]) -> Points:
-    """Split and normalised."""
+    """Split and normalise vectors."""
     split = rows(x)
     return Points(split, split.head + split.tail)
 
 
 def angles(one: Points, two: Points, same: Bool[Array, "b m"]) -> Float[Array, "b m"]:
-    """Compute angles by one product in the points' own precision.
+    """Compute angles from a matrix product in the points' precision, near pairs from differences.
 
-    Where that is too little, they are computed by differences.
-
-    `same` says which pairs are one vector; their angle is 0, as it is at zero vectors.
+    `same` marks pairs that are the same vector; their angle is 0, and so is that of zero vectors.
     """
     cosine = jax.lax.dot_general(
         one.unit, two.unit, (((1,), (1,)), ((), ())), precision=jax.lax.Precision.HIGHEST
     )
     differ = ~same & (one.split.square > 0)[:, None] & (two.split.square > 0)
     s, k = (1 - cosine) / 2, (1 + cosine) / 2
-    near = (jnp.minimum(s, k) < NEAR[s.dtype.name] ** 2 / 4) & differ
+    near = (jnp.minimum(s, k) < NEAR_ANGLE[s.dtype.name] ** 2 / 4) & differ
     s, k = jax.lax.cond(
         near.any(), by_differences, lambda *given: given[3:], one.split, two.split, near, s, k
     )
@@ -86,7 +84,7 @@ def angles(one: Points, two: Points, same: Bool[Array, "b m"]) -> Float[Array, "
 
 
 class MadeRows(KernelRows):
-    """Made from the points."""
+    """A kernel whose rows are computed from the points when needed."""
 
     kernel: EncoderKernel
     points: Points
@@ -98,19 +96,19 @@ class MadeRows(KernelRows):
 
     def product(self, v: Float[Array, "n k"]) -> Float[Array, "m k"]:
         def add(total: Array, start: Array) -> tuple[Array, None]:
-            batch = start + jnp.arange(BLOCK)
+            batch = start + jnp.arange(ROWS_AT_ONCE)
             inside = (batch < self.train)[:, None]
             return total + self(batch).T @ jnp.where(inside, v[batch], 0), None
 
         empty = jnp.zeros((len(self.points.unit), v.shape[1]), v.dtype)
-        return jax.lax.scan(add, empty, jnp.arange(0, self.train, BLOCK))[0]
+        return jax.lax.scan(add, empty, jnp.arange(0, self.train, ROWS_AT_ONCE))[0]
 
     def with_others(self, others: Float[Array, "k d"]) -> Float[Array, "n k"]:
-        """Make the rows of the training points with points that are none of these."""
+        """Compute the kernel between the training points and other points."""
         two = points_of(others)
 
         def block(start: Array) -> Array:
-            one = self.points[start + jnp.arange(BLOCK)]
+            one = self.points[start + jnp.arange(ROWS_AT_ONCE)]
             same = jnp.zeros((), bool)
             return self.kernel(one.q[:, None], two.q, angles(one, two, same))
 
@@ -118,17 +116,17 @@ class MadeRows(KernelRows):
 
 
 def kernel_rows(made: MadeRows, memory: int) -> KernelRows:
-    """Make the same rows, kept if they take at most so many bytes."""
+    """Return the rows kept in memory if they take at most `memory` bytes, otherwise unchanged."""
     n, m = made.train, len(made.points.unit)
     return KeptRows(_assembled(made)) if n * m * made.points.unit.dtype.itemsize <= memory else made
 
 
 @eqx.filter_jit
 def _assembled(made: MadeRows) -> Float[Array, "n m"]:
-    return _stacked(lambda start: made(start + jnp.arange(BLOCK)), made.train)
+    return _stacked(lambda start: made(start + jnp.arange(ROWS_AT_ONCE)), made.train)
 
 
 def _stacked(block: Callable[[Array], Array], count: int) -> Array:
-    """Stack blocks of rows on each other; indices beyond the last row repeat it."""
-    blocks = jax.lax.map(block, jnp.arange(0, count, BLOCK))
+    """Compute blocks of rows and stack them; the last block is padded with its last row."""
+    blocks = jax.lax.map(block, jnp.arange(0, count, ROWS_AT_ONCE))
     return blocks.reshape(-1, blocks.shape[-1])[:count]

@@ -1,7 +1,7 @@
-"""Derivatives of the decoder's kernels for smooth activations, by differentiation.
+"""Derivatives of the decoder's kernels for smooth activations, by automatic differentiation.
 
-With `q1 = |x|^2`, `q2 = |x'|^2`, `c = x.x'` and `F(q1, q2, c) = E[phi phi]`, `S = dF/dc = E[phi'
-phi']` and `K = F + c S`; each derivative by x is one by q1 times 2x plus one by c times x'.
+Let `q1 = |x|^2`, `q2 = |x'|^2`, `c = x.x'` and `F(q1, q2, c) = E[phi phi]`, `S = dF/dc = E[phi'
+phi']` and `K = F + c S`. By the chain rule, `d/dx = 2x d/dq1 + x' d/dc`.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def nngp_slope(one: Array, two: Array, activation: Activation) -> Float[Array, "
 
 
 def nngp_mixed(one: Array, two: Array, activation: Activation) -> Float[Array, "n1 n2 d d"]:
-    """Compute `d2 Sigma/(dx dx')`, axes in that order."""
+    """Compute `d2 Sigma/(dx dx')`; the last axes are those of x and x'."""
     value, slope = expectations(activation)
     at, unit = _moments(one, two), jnp.eye(one.shape[1], dtype=one.dtype)
     x = jnp.broadcast_to(one[:, None], (len(one), *two.shape))
@@ -56,7 +56,7 @@ def ntk_slope(one: Array, two: Array, activation: Activation) -> Float[Array, "n
 
 
 def expectations(activation: Activation) -> tuple[Of, Of]:
-    """Compute `E[phi phi]` and `E[phi' phi']`."""
+    """Return the functions `E[phi phi]` and `E[phi' phi']` of q1, q2 and c."""
 
     def value(q1: Array, q2: Array, c: Array) -> Array:
         return by_covariance(activation, q1, q2, c).value
@@ -73,7 +73,7 @@ def _moments(one: Float[Array, "n1 d"], two: Float[Array, "n2 d"]) -> tuple[Arra
 
 
 def _by(index: int, of: Of) -> Of:
-    """Differentiate an elementwise function by one argument."""
+    """Return the derivative of an elementwise function by one argument."""
 
     def derivative(*at: Array) -> Array:
         def along(value: Array) -> Array:

@@ -1,6 +1,7 @@
-"""Discrete dynamics: what one step of SGD does to the functions of a network, and many.
+"""Discrete dynamics: SGD on the functions of a network.
 
-`engines` are what is known of the decoder, `steps` are the steps, `loop` makes all of them in their
-batches; `ntk` finds the kernel on the way and the largest stable rate. `simulation` is all of it
+`engines` represent the decoder in training, `steps` computes steps, and `loop` runs them over
+batches. `ntk` computes the kernel during training, and the largest stable learning rate.
+`simulation` combines these
 from the data on, and `checks` says what is wrong with those.
 """

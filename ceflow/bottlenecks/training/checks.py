@@ -1,4 +1,4 @@
-"""Data that cannot be trained on, and data about which there is something to say."""
+"""Checks of training data, and remarks on unusual data."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from ceflow.bottlenecks.wide import WideNetwork
 
 
 def checked(x: Any, y: Any, x_test: Any, initial: WideNetwork) -> None:
-    """Raise `ValueError` for shapes that do not fit each other, and what is not finite."""
+    """Raise `ValueError` if shapes do not match each other, or numbers are not finite."""
     given = {"x": x, "y": y} | ({} if x_test is None else {"x_test": x_test})
     parts = {name: np.asarray(nets.numbers(part)) for name, part in given.items()}
     for name, part in parts.items():
         if part.ndim != 2 or not part.size:
-            raise ValueError(f"{name} is (examples, numbers), not of shape {part.shape}")
+            raise ValueError(f"{name} must be (examples, numbers), not of shape {part.shape}")
         if not np.isfinite(part).all():
             raise ValueError(f"{name} holds NaN or infinity; leave those examples out")
     x, y = parts["x"], parts["y"]
@@ -32,9 +32,9 @@ def checked(x: Any, y: Any, x_test: Any, initial: WideNetwork) -> None:
 
 
 def remarks(x: Any, y: Any) -> list[str]:
-    """Write a sentence for each thing about training data that a reader of results should know.
+    """Return remarks, one sentence each, on training data that make results unusual.
 
-    Inputs that are zero, inputs that are equal, and a single example.
+    There are remarks on inputs that are zero, on equal inputs, and on a single example.
 
     >>> remarks(np.array([[1.0], [0.0]]), np.ones((2, 1)))[0][:33]
     '1 of the training inputs is zero:'
@@ -51,12 +51,12 @@ def _of_zeros(x: np.ndarray) -> list[str]:
 
 
 def _of_one(x: np.ndarray) -> list[str]:
-    said = "there is one training example: all else that outputs do is extrapolation"
+    said = "there is one training example: all other outputs are extrapolation"
     return [said] if len(x) == 1 else []
 
 
 def _of_equals(x: np.ndarray, y: np.ndarray) -> list[str]:
-    """Remark on equal inputs; where some contradict each other, on those alone."""
+    """Remark on equal inputs; if some of them have different targets, only on those."""
     pairs = _equal_pairs(x)
     against = [(a, b) for a, b in pairs if (y[a] != y[b]).any()]
     if against:
@@ -73,7 +73,7 @@ def _of_pair(pair: tuple[int, int], what: str) -> str:
 
 
 def _equal_pairs(x: np.ndarray) -> list[tuple[int, int]]:
-    """Pair each input that occurred before with the first one like it."""
+    """List the pairs of an input and the first equal one before it."""
     first_at: dict[bytes, int] = {}
     first = [first_at.setdefault(row.tobytes(), index) for index, row in enumerate(x + 0.0)]
     return [(a, b) for b, a in enumerate(first) if a != b]

@@ -1,4 +1,4 @@
-"""Decoders in training, each by another memory of it."""
+"""Engines: representations of the decoder in training, each with its own memory."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -9,29 +9,29 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ceflow.bottlenecks.costs import PAST
+from ceflow.bottlenecks.costs import PAST_AT_ONCE
 from ceflow.bottlenecks.kernels.past import Past, past_sums
 from ceflow.bottlenecks.wide import WideDecoder
 from ceflow.spec import Bottleneck
 
 Chi = Callable[[Float[Array, "b outputs"]], Float[Array, "b outputs"]]
-"""From outputs to the loss's derivative by them."""
+"""A function from outputs to the derivative of the loss by them."""
 
 
 class Engine(eqx.Module):
-    """A decoder whose outputs on moving points are asked for, and which learns from them."""
+    """A decoder in training, evaluated at moving points."""
 
     @abstractmethod
     def start(self) -> PyTree:
-        """Make the memory at first."""
+        """Return the initial memory."""
 
     @abstractmethod
     def outputs(self, memory: PyTree, points: Float[Array, "b d"]) -> Float[Array, "b outputs"]:
-        """Compute `f_t(points)`."""
+        """Compute the outputs `f_t(points)`."""
 
     @abstractmethod
     def jacobian(self, memory: PyTree, points: Float[Array, "b d"]) -> Float[Array, "b outputs d"]:
-        """Compute `J_t(points)`."""
+        """Compute the Jacobian `J_t(points)`."""
 
     @abstractmethod
     def learn(
@@ -39,15 +39,16 @@ class Engine(eqx.Module):
     ) -> tuple[PyTree, Float[Array, "b d"], Float[Array, "b outputs"]]:
         """Take a step of gradient descent.
 
-        Gives the memory after it, and `J^T chi` and the outputs before it."""
+        Returns the memory after the step, and `J^T chi` and the outputs before it.
+        """
 
     def room(self, memory: PyTree, examples: int) -> PyTree:
-        """Make room in the memory for so many examples more."""
+        """Return the memory with room for `examples` more examples."""
         return memory
 
 
 class Markovian(Engine):
-    """One whose memory is of a fixed size, and has a derivative by time."""
+    """An engine whose memory has a fixed size and a time derivative."""
 
     @abstractmethod
     def gradients(
@@ -63,8 +64,9 @@ class Markovian(Engine):
 class Features(Markovian):
     """A wide sampled decoder whose weights move by `du` and `dv`, its gradients exact.
 
-    O(n d) a step for ever. It is off by n^-1/2, and not linearised: the derivative of a mask, Xi's
-    second term, comes from weights that move through it.
+    A step costs O(n d), however many came before. The error is of order n^-1/2. The decoder is not
+    linearised: the second term of Xi, from the derivative of a ReLU's mask, arises as weights move
+    through the kink.
     """
 
     decoder: WideDecoder
@@ -83,14 +85,17 @@ class Features(Markovian):
         return (outputs, *back(chi(outputs)))
 
     def moved(self, memory: tuple[Array, Array]) -> WideDecoder:
-        """Make the decoder of `u + du` and `v + dv`: sums of small changes keep their digits."""
+        """Return the decoder with weights `u + du` and `v + dv`.
+
+        Changes are stored separately, so that small ones are summed accurately.
+        """
         du, dv = memory
         weights = (self.decoder.u + du, self.decoder.v + dv)
         return eqx.tree_at(lambda d: (d.u, d.v), self.decoder, weights)
 
 
 class Identity(Markovian):
-    """No decoder: the points are the outputs, for an infinite bottleneck and its one kernel."""
+    """No decoder: the points are the outputs, for an infinite bottleneck with its single kernel."""
 
     def start(self) -> Array:
         return jnp.zeros(0)
@@ -107,10 +112,11 @@ class Identity(Markovian):
 
 
 class History(Engine):
-    """Exact kernels over the whole past (BN eq. 43 and 44), f_0 and J_0 those of a sampled decoder
-    at the points as they are now: `f_t(x) = f_0(x) - mu sum_s K(x, g_s) chi_s`.
+    """A decoder from exact kernels over the whole past (BN eq. 43 and 44).
 
-    A step costs as many pairs as there are past examples, times the batch.
+    `f_t(x) = f_0(x) - mu sum_s K(x, g_s) chi_s`, with f_0 and J_0 those of a sampled decoder,
+    evaluated at the current points. A step costs as many pairs as there are past examples, times
+    the batch size.
     """
 
     decoder: WideDecoder
@@ -120,7 +126,9 @@ class History(Engine):
         (outputs, _), (_, d) = self.decoder.v.shape, self.decoder.u.shape
         dtype = self.decoder.u.dtype
         return Past(
-            jnp.zeros((PAST, d), dtype), jnp.zeros((PAST, outputs), dtype), jnp.zeros((), int)
+            jnp.zeros((PAST_AT_ONCE, d), dtype),
+            jnp.zeros((PAST_AT_ONCE, outputs), dtype),
+            jnp.zeros((), int),
         )
 
     def outputs(self, memory: Past, points: Array) -> Array:
@@ -138,7 +146,7 @@ class History(Engine):
         return _appended(memory, points, rate * slope), pull, outputs
 
     def room(self, memory: Past, examples: int) -> Past:
-        """Double the buffers, so that few sizes are ever compiled; what is unused is 0."""
+        """Enlarge the buffers by doubling, so that few sizes are compiled; unused rows are 0."""
         size = needed = len(memory.chi)
         while needed < int(memory.count) + examples:
             needed *= 2
@@ -149,7 +157,7 @@ class History(Engine):
 
 
 def _appended(past: Past, points: Array, chi: Array) -> Past:
-    """Append points with `mu chi` for chi: rates may change."""
+    """Append points, with `mu chi` in place of chi, as rates may change."""
     at = past.count
     write = jax.lax.dynamic_update_slice_in_dim
     return Past(write(past.points, points, at, 0), write(past.chi, chi, at, 0), at + len(points))

@@ -1,4 +1,4 @@
-"""Train from step to step: on which batches, what is recorded, and what went wrong."""
+"""The training loop: mini-batches, records, and detection of instability."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from ceflow.bottlenecks.costs import ROWS
+from ceflow.bottlenecks.costs import THETA_BYTES
 from ceflow.bottlenecks.training.steps import Dynamics, State, advance
 from ceflow.history import History
 from ceflow.seeding import Seed
@@ -17,10 +17,11 @@ from ceflow.seeding import Seed
 
 @dataclass(frozen=True)
 class Batches:
-    """Mini-batches of `size` out of n examples, or all of them: any of them, whenever asked for.
+    """Mini-batches of `size` out of n examples, with random access by the number of the step.
 
-    Epochs are random orders of the examples, one behind the other, so a batch may hold the end of
-    one and the beginning of the next. Raises `ValueError` for a size that is not within 1 and n.
+    Each epoch is a random order of the examples. Epochs are concatenated, so a batch may contain
+    the end of one and the beginning of the next. If `size` is n, every batch is all examples.
+    Raises `ValueError` unless `size` is between 1 and n.
 
     >>> batches = Batches(4, 2, Seed(0))
     >>> sorted(batches.some(2, 2).ravel().tolist())   # an epoch
@@ -40,11 +41,11 @@ class Batches:
 
     @property
     def full(self) -> bool:
-        """True where every batch is all examples."""
+        """Whether every batch is all examples."""
         return self.size == self.n
 
     def some(self, first: int, count: int) -> Int[np.ndarray, "count size"]:
-        """Give batches first, first + 1, ..."""
+        """Return the indices of examples in `count` batches, starting with batch `first`."""
         if self.full:
             return np.tile(np.arange(self.n), (count, 1))
         begin, end = first * self.size, (first + count) * self.size
@@ -54,25 +55,26 @@ class Batches:
         return np.concatenate(order)[offset : offset + end - begin].reshape(count, self.size)
 
 
-STEPS = 256
-"""Steps at once, at most."""
-GROWN = 100.0
-"""By this factor the loss of a batch may exceed the mean at the start."""
+STEPS_AT_ONCE = 256
+"""Largest number of steps in one call of the compiled program."""
+UNSTABLE_GROWTH = 100.0
+"""Factor by which the loss of a batch may exceed the initial mean loss; beyond, training is
+unstable."""
 
 
 @dataclass(frozen=True)
 class Instability:
-    """A training whose loss grew beyond all bounds."""
+    """A training became unstable: its loss grew too large or stopped being finite."""
 
     step: int
     loss: float
     rate: float
-    """The learning rate of the steps."""
+    """Learning rate of the steps."""
     largest: float
-    """The largest stable one at the start."""
+    """Largest stable learning rate at the start."""
 
     def message(self, named: Callable[[float], str] = "{:.3g}".format) -> str:
-        """Say it in one sentence, with rates as `named`.
+        """Describe the instability in a sentence; `named` formats learning rates.
 
         >>> Instability(step=7, loss=1e4, rate=2.0, largest=0.5).message()
         'the learning rate 2 is too large: the loss grew to 1e+04 at step 7; at the start the \
@@ -92,9 +94,9 @@ class Training:
     """A finished training."""
 
     history: History
-    """What was recorded, by the number of steps made before."""
+    """Records, by the number of steps before each."""
     losses: Float[np.ndarray, " steps"]
-    """The mean loss of each batch, before its step."""
+    """Mean loss of each batch, before its step."""
     state: State
     instability: Instability | None = None
 
@@ -112,7 +114,7 @@ def run(
     reference: float,
     unstable: Callable[[int, float], Instability],
 ) -> Training:
-    """Make all steps, so many at once as rows of the kernel fit, by one program."""
+    """Run all steps, in chunks for which rows of the kernel fit into memory."""
     ends = sorted({*moments, steps.stop} - {steps.start})
     longest = max((b - a for a, b in pairwise([steps.start, *ends])), default=1)
     length = _length(dynamics, state, batches.size, longest)
@@ -144,11 +146,11 @@ def run(
 
 def _length(dynamics: Dynamics, state: State, batch: int, steps: int) -> int:
     points = state.points
-    fit = ROWS // (batch * len(points) * points.dtype.itemsize)
-    return max(1, min(fit, STEPS, steps))
+    fit = THETA_BYTES // (batch * len(points) * points.dtype.itemsize)
+    return max(1, min(fit, STEPS_AT_ONCE, steps))
 
 
 def _grown(losses: np.ndarray, reference: float) -> int | None:
-    """Find the first loss that is too large."""
-    wrong = ~(losses <= GROWN * max(reference, float(np.finfo(np.float32).tiny)))
+    """Return the index of the first loss that is too large, or None."""
+    wrong = ~(losses <= UNSTABLE_GROWTH * max(reference, float(np.finfo(np.float32).tiny)))
     return int(np.argmax(wrong)) if wrong.any() else None

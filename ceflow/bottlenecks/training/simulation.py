@@ -1,4 +1,4 @@
-"""An infinitely wide network with a bottleneck, in training on data."""
+"""Training an infinitely wide network with a bottleneck on data."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -32,15 +32,14 @@ EngineName = Literal["features", "history"]
 
 @dataclass(frozen=True)
 class Simulation:
-    """A training to simulate: of what, on what, from which initial functions, by which engine.
+    """A training to simulate: the network, its initial functions, the data, loss and engine.
 
-    `shares` multiply the learning rate, for the encoder's and for the decoder's weights (BN lemma
-    4.1). The loss's `reduction` is over the examples of a batch. Outputs on test inputs are carried
-    along. With an infinite bottleneck the network's one NTK does all, and `engine` says nothing.
+    `rate_factors` multiply the learning rate of the encoder's and the decoder's weights (BN lemma
+    4.1). The loss's `reduction` is over the examples of a batch. Outputs on test inputs are tracked
+    too. With an infinite bottleneck, the dynamics have a single NTK, and `engine` is ignored.
 
-    Arrays are computed at the precision of JAX's default float type. Raises `ValueError` for data
-    that do not fit each other or the initial network, and an engine that does not know the
-    activation.
+    Arrays have JAX's default float type. Raises `ValueError` if the data do not match each other or
+    the initial network, or if the engine does not support the activation.
 
     >>> from ceflow.spec import Bottleneck
     >>> from ceflow.bottlenecks import Simulation, relu, sample
@@ -60,7 +59,7 @@ class Simulation:
     x_test: Float[Any, "k inputs"] | None = None
     loss: Loss = field(default_factory=lambda: SquaredError("mean"))
     engine: EngineName = "features"
-    shares: Rates = field(default_factory=lambda: Rates(1.0, 1.0))
+    rate_factors: Rates = field(default_factory=lambda: Rates(1.0, 1.0))
     memory: int = MEMORY
 
     def __post_init__(self):
@@ -71,49 +70,49 @@ class Simulation:
 
     @property
     def train_count(self) -> int:
-        """The number of training examples; they come first of all points."""
+        """Number of training examples; they are the first of all points."""
         return len(self.x)
 
     @cached_property
     def inputs(self) -> Float[Array, "m inputs"]:
-        """The inputs of training, then of test examples."""
+        """Inputs of the training examples, then of the test examples."""
         both = [self.x] if self.x_test is None else [self.x, self.x_test]
         return jnp.concatenate([jnp.asarray(each, jnp.zeros(()).dtype) for each in both])
 
     @cached_property
     def points(self) -> Float[Array, "m d"]:
-        """`g_0` of all inputs; with an infinite bottleneck the outputs themselves."""
+        """Initial values `g_0` of all inputs; with an infinite bottleneck, initial outputs."""
         return self._first_points(self.inputs)
 
     @cached_property
     def made(self) -> MadeRows:
-        """The kernel, to be made anywhere."""
+        """The kernel over all inputs, whose rows are computed when needed."""
         if self.network.size < math.inf:
-            analytic_error(self.network.encoder, self.inputs)  # which warns where it is large
+            analytic_error(self.network.encoder, self.inputs)  # warns if the error is large
             kernel = EncoderKernel(self.network)
         else:
             analytic_error(self.network, self.inputs)
-            encoder, decoder = map(float, self.shares)
+            encoder, decoder = map(float, self.rate_factors)
             kernel = ComposedKernel(self.network, (encoder, decoder))
         return MadeRows(kernel, points_of(self.inputs), self.train_count)
 
     @cached_property
     def dynamics(self) -> Dynamics:
-        """The dynamics at a rate of 1."""
+        """The dynamics at learning rate 1."""
         y = jnp.asarray(self.y, self.inputs.dtype)
         rows = kernel_rows(self.made, self.memory)
         return Dynamics(rows, self._engine(), y, self.loss, self._rates(1.0))
 
     def at(self, rate: float) -> Dynamics:
-        """Give the dynamics at a learning rate."""
+        """Return the dynamics at a learning rate."""
         return eqx.tree_at(lambda dynamics: dynamics.rates, self.dynamics, self._rates(rate))
 
     def start(self) -> State:
-        """Make the state before the first step."""
+        """Return the state before the first step."""
         return self.dynamics.start(self.points)
 
     def outputs(self, state: State) -> Float[Array, "m outputs"]:
-        """Compute `F_t` on training inputs, then on test inputs."""
+        """Compute the outputs `F_t` on training inputs, then on test inputs."""
         return steps.outputs(self.dynamics.engine, state.memory, state.points)
 
     def loss_of(self, state: State) -> float:
@@ -122,14 +121,14 @@ class Simulation:
         return float(self.loss.per_example(on_training, self.dynamics.targets).mean())
 
     def evaluate(self, state: State, x: Float[Any, "k inputs"]) -> Float[Array, "k outputs"]:
-        """Compute `F_t` on any inputs, which need not have been carried along."""
+        """Compute the outputs `F_t` on any inputs, whether tracked or not."""
         x = jnp.asarray(x, self.inputs.dtype)
         moved = eqx.filter_jit(self.made.with_others)(x).T @ state.coefficients
         points = self._first_points(x) - moved
         return steps.outputs(self.dynamics.engine, state.memory, points)
 
     def largest_rate(self, batches: Batches) -> float:
-        """Find the largest stable learning rate (`stability.largest_factor`)."""
+        """Compute the largest stable learning rate (see `ntk.largest_factor`)."""
         some = batches.some(0, 1 if batches.full else BATCHES)
         return largest_factor(self.network, self.dynamics, self.start(), some)
 
@@ -146,17 +145,17 @@ class Simulation:
         until: Callable[[Mapping[str, Any]], bool] = lambda line: False,
         observe: Callable[[int], None] = lambda step: None,
     ) -> Training:
-        """Take `count` steps of SGD from a state, the first number `first` (BN eq. 42 to 44).
+        """Take `count` steps of SGD from a state (BN eq. 42 to 44); the first has number `first`.
 
-        `record(step, state)` is called before the steps of `record_at`, and may be after the last:
-        what it gives is a line of `Training.history`, with its `step`; training ends early where
-        `until` is true of a line. `observe(step)` is told how far
-        it has come. A rate that is too large is no exception:
-        `Training.instability` says where the loss grew, and what rate would do. Raises `ValueError`
-        for a rate that is not above 0, and moments beyond the last step.
+        `record(step, state)` is called before each step in `record_at`, which may include the end.
+        It returns a line for `Training.history`, to which `step` is added. Training ends early if
+        `until(line)` is True. `observe(step)` is called as training proceeds. If the rate is too
+        large, nothing is raised: `Training.instability` tells where the loss grew, and which rate
+        is stable. Raises `ValueError` unless the rate is above 0, and if `record_at` goes beyond
+        the last step.
         """
         if not rate > 0:
-            raise ValueError(f"a learning rate is above 0, not {rate}")
+            raise ValueError(f"a learning rate must be above 0, not {rate}")
         last = first + count
         if record_at and not 0 <= min(record_at) <= max(record_at) <= last:
             raise ValueError(f"record_at goes beyond the steps, which are 0 to {last}")
@@ -177,8 +176,8 @@ class Simulation:
         )
 
     def _rates(self, rate: float) -> Rates:
-        shares = self.shares if self.network.size < math.inf else Rates(1.0, 1.0)
-        return Rates(*(jnp.asarray(rate * share, self.inputs.dtype) for share in shares))
+        rate_factors = self.rate_factors if self.network.size < math.inf else Rates(1.0, 1.0)
+        return Rates(*(jnp.asarray(rate * share, self.inputs.dtype) for share in rate_factors))
 
     def _engine(self) -> Engine:
         if self.network.size == math.inf:
@@ -194,12 +193,13 @@ class Simulation:
 def composed_ntk(
     simulation: Simulation, state: State, examples: Int[np.ndarray, " b"] | None = None
 ) -> Float[np.ndarray, "b b"]:
-    """Compute the NTK of `F_t = f_t o g_t` on training examples, all or some, in float64.
+    """Compute the NTK of `F_t = f_t o g_t` on some or all training examples, in float64.
 
-    The mean over outputs a of `K(g, g') + Theta J_a.J'_a` (BN eq. 6): g and J at time t, K and
-    Theta those of the limit, which as functions stay. It moves with g and J; with an infinite
-    bottleneck it does not. Of unlike learning rates (`Simulation.shares`) each part is taken times
-    its own. Memory is b^2 + b outputs d numbers. Raises `ValueError` for an example that is none.
+    It is the mean over outputs a of `K(g, g') + Theta J_a.J'_a` (BN eq. 6), with g and J at time t.
+    K and Theta are the fixed limit kernels, so the NTK changes only with g and J; with an infinite
+    bottleneck it is constant. If encoder and decoder have different learning rates
+    (`Simulation.rate_factors`), each term is multiplied by its own. Memory holds
+    b^2 + b outputs d numbers. Raises `ValueError` for an index out of range.
 
     >>> from ceflow.bottlenecks import Batches, Simulation, composed_ntk, relu, sample
     >>> from ceflow.seeding import Seed

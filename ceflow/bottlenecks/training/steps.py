@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from ceflow.bottlenecks.costs import CHUNK
+from ceflow.bottlenecks.costs import OUTPUTS_AT_ONCE
 from ceflow.bottlenecks.kernels.rows import KernelRows
 from ceflow.bottlenecks.training.engines import Engine
 from ceflow.dynamics import Loss
 from ceflow.kernels.pieces import by_chunks
 
-FEWER = 64
-"""Points whose Jacobians are computed at once."""
+JACOBIANS_AT_ONCE = 64
+"""Number of points whose Jacobians are computed at once."""
 
 
 class Rates(NamedTuple):
@@ -24,23 +24,23 @@ class Rates(NamedTuple):
     decoder: Any
 
     def times(self, factor: float) -> "Rates":
-        """Multiply both, in the same proportion."""
+        """Multiply both rates by a factor."""
         return Rates(factor * self.encoder, factor * self.decoder)
 
 
 class State(NamedTuple):
-    """All that the next step depends on."""
+    """State of a training: everything that the next step depends on."""
 
     points: Float[Array, "m d"]
-    """`g_t` of training and test inputs."""
+    """Values `g_t` in the bottleneck, of training and test inputs."""
     coefficients: Float[Array, "n d"]
-    """`g_t(x) = g_0(x) - sum_i Theta(x, x_i) coefficients_i` at any x."""
+    """Coefficients of the encoder: `g_t(x) = g_0(x) - sum_i Theta(x, x_i) coefficients_i`."""
     memory: PyTree
-    """The decoder's (`Engine`)."""
+    """Memory of the decoder (see `Engine`)."""
 
 
 class Dynamics(eqx.Module):
-    """All that does not change in training, but for the rates."""
+    """Everything that a training needs besides its state and batches; only `rates` may change."""
 
     kernel: KernelRows
     engine: Engine
@@ -49,16 +49,16 @@ class Dynamics(eqx.Module):
     rates: Rates
 
     def start(self, points: Float[Array, "m d"]) -> State:
-        """Give the state before the first step, where the encoder maps inputs to these points."""
+        """Return the initial state, in which the encoder maps the inputs to these points."""
         empty = jnp.zeros((len(self.targets), points.shape[1]), points.dtype)
         return State(points, empty, self.engine.start())
 
     def step(
         self, state: State, batch: Int[Array, " b"], rows: Float[Array, "b m"]
     ) -> tuple[State, Float[Array, ""]]:
-        """Take a step on a batch: give the state after it, and the examples' mean loss before.
+        """Take a step on a batch; return the state after it, and the batch's mean loss before it.
 
-        Everything is taken at time t: `chi`, and `f_t` and `J_t` at the points `g_t`.
+        All terms are evaluated before the step: `chi`, and `f_t` and `J_t` at the points `g_t`.
         """
         targets = self.targets[batch]
         memory, pull, outputs = self.engine.learn(
@@ -77,9 +77,10 @@ class Dynamics(eqx.Module):
 def advance(
     dynamics: Dynamics, state: State, batches: Int[Array, "steps b"], count: Int[Array, ""]
 ) -> tuple[State, Float[Array, " steps"]]:
-    """Take the first `count` of these batches: give the state then, and each one's loss, else NaN.
+    """Take a step on each of the first `count` batches; return the final state and the losses.
 
-    Rows of the kernel are made for all batches at once: the inputs are then read once.
+    Losses of batches beyond `count` are NaN. Rows of the kernel are computed for all batches at
+    once, so that the inputs are read once.
     """
     width = batches.shape[1]
     rows = dynamics.kernel(batches.reshape(-1))
@@ -98,13 +99,13 @@ def advance(
 def outputs(
     engine: Engine, memory: PyTree, points: Float[Array, "m d"]
 ) -> Float[Array, "m outputs"]:
-    """Compute the outputs of any points, some at a time."""
-    return by_chunks(lambda part: engine.outputs(memory, part), points, CHUNK)
+    """Compute the outputs of points in chunks."""
+    return by_chunks(lambda part: engine.outputs(memory, part), points, OUTPUTS_AT_ONCE)
 
 
 @eqx.filter_jit
 def jacobian(
     engine: Engine, memory: PyTree, points: Float[Array, "m d"]
 ) -> Float[Array, "m outputs d"]:
-    """Compute the Jacobian of any points, some at a time."""
-    return by_chunks(lambda part: engine.jacobian(memory, part), points, FEWER)
+    """Compute the Jacobians of points in chunks."""
+    return by_chunks(lambda part: engine.jacobian(memory, part), points, JACOBIANS_AT_ONCE)

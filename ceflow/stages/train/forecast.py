@@ -1,6 +1,6 @@
 """Forecast of a train stage."""
 
-from ceflow.bottlenecks.costs import CHUNK, Sampled, SimulationSizes
+from ceflow.bottlenecks.costs import OUTPUTS_AT_ONCE, Sampled, SimulationSizes
 from ceflow.compiler import Plan
 from ceflow.spec import Bottleneck, Model, Train
 from ceflow.stages.stage import Forecast
@@ -45,7 +45,7 @@ def _key(stage: Train, plan: Plan, sizes: SimulationSizes) -> str:
     stored = sizes.theta if sizes.kept else sizes.examples * plan.inputs
     passing = 3 * sizes.batch * (sizes.examples + sizes.hidden)
     takes = {
-        "width": sampled.encoder + 6 * sampled.decoder + 3 * CHUNK * sizes.hidden,
+        "width": sampled.encoder + 6 * sampled.decoder + 3 * OUTPUTS_AT_ONCE * sizes.hidden,
         "epochs" if stage.steps is None else "steps": 4 * sizes.past * (sizes.state + outputs),
         "moments" if stage.moments else "points": 2 * sizes.embedding,
         "batch": passing if stage.batch else 0,

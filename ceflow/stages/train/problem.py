@@ -55,11 +55,11 @@ class TrainProblem:
             self.dataset,
             self.job.seed.fold(0),
             engine="history" if self.engine == "history" else "features",
-            shares=self.shares,
+            rate_factors=self.rate_factors,
         )
 
     @property
-    def shares(self) -> "Rates":
+    def rate_factors(self) -> "Rates":
         """Factors of the learning rate for encoder and decoder; the larger is 1."""
         encoder, decoder = self.stage.halves or (1.0, 1.0)
         return bottlenecks.Rates(encoder, decoder).times(1 / max(encoder, decoder))

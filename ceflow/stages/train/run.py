@@ -103,7 +103,7 @@ def _in_parts(problem: TrainProblem, rate: float) -> Rate | Rates:
     """Return a learning rate as a result; both rates if each half has its own."""
     if problem.stage.halves is None:
         return written(rate)
-    both = problem.shares.times(rate)
+    both = problem.rate_factors.times(rate)
     return Rates(encoder=written(both.encoder), decoder=written(both.decoder))
 
 
@@ -124,5 +124,5 @@ def _named(problem: TrainProblem, rate: float) -> str:
     """Write a learning rate in words; both rates if each half has its own."""
     if problem.stage.halves is None:
         return f"{rate:.3g}"
-    both = problem.shares.times(rate)
+    both = problem.rate_factors.times(rate)
     return f"{both.encoder:.3g} of the encoder and {both.decoder:.3g} of the decoder"
