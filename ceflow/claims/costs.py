@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ceflow.bottlenecks.costs import PAST, Sampled
+from ceflow.bottlenecks.costs import PAST_AT_ONCE, Sampled
 from ceflow.compiler import Plan
 from ceflow.spec import Bottleneck, Model, Verify
 
@@ -37,7 +37,7 @@ def _descent(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     n, points, outputs = stage.width, stage.points, plan.outputs
     d = Bottleneck.expect(model).size
     hidden = 4 * points * outputs * n
-    recorded = stage.steps * points * d * (2 * outputs + 1) + 40 * points * PAST
+    recorded = stage.steps * points * d * (2 * outputs + 1) + 40 * points * PAST_AT_ONCE
     pairs = (stage.steps * points) ** 2
     moved = stage.steps * (4 * weights + 2 * hidden) + 50 * pairs
     flops = 12 * stage.steps * points * (1 + outputs) * weights

@@ -1,8 +1,8 @@
 """The law of one NTK entry at finite width: exact moments, samplers, and the fit of alpha.
 
-`exact` and `block_moments` need no draws. `sampler` and `block_sampler` draw without all weights,
-`monte_carlo` with them, at what `costs` say; `estimates` are made of draws at the `inputs`, and
-`fit` makes alpha of those.
+`exact` and `block_moments` compute moments in closed form. `sampler` and `block_sampler` draw
+entries without drawing all weights, and `monte_carlo` with all weights. `inputs` draws inputs,
+`estimates` computes moments from draws, `fit` fits alpha to moments, and `costs` forecasts costs.
 """
 
 from typing import TYPE_CHECKING

@@ -11,9 +11,9 @@ Matrix = Float[np.ndarray, "9 9"]
 
 
 class UnitMoments(NamedTuple):
-    """Means over one unit's Gaussian values z at two positions p and q of the patch.
+    """Expectations over a unit's Gaussian values z at two positions p and q of a patch.
 
-    h = phi(z) and mask = phi'(z); of `squares_mask` rows are p, columns q.
+    h = phi(z) and mask = phi'(z). Rows of the matrices are p, columns are q.
     """
 
     masks: Matrix
@@ -27,20 +27,19 @@ class UnitMoments(NamedTuple):
 
 
 def block_moments(model: Block, positions: Float[np.ndarray, "rows 9"]) -> tuple[float, float]:
-    """Compute E[K] and E[K^2] of one group of a block, one output position and output.
+    """Compute E[K] and E[K^2] for one group, output position and output of a block.
 
-    Their derivation is in spec/semantics.md.
-
-    x are the columns of `positions`, G is their Gram matrix; n units stand behind the 1x1 and n'
-    behind the 3x3 convolution. Let h (n, 9) be the values of the first, s = |h|^2, and A the sum
-    over its units of mask G mask. The weights of the 3x3 layer that are active, k ~ Binomial(n',
-    1/2), come back weighted by the last layer's: their sum is `sqrt(R) g` with R ~ chi2(k) and g
-    standard normal, independent of h. So
+    The derivation is in spec/semantics.md. The inputs x are the columns of `positions`, and G is
+    their Gram matrix. The 1x1 convolution has n output units, and the 3x3 convolution n'. Let h
+    (n, 9) be the activations of the n units, s = |h|^2, and A the sum over these units of
+    mask G mask. In the backward pass, the 3x3 weights of the k ~ Binomial(n', 1/2) active units are
+    summed with the last layer's weights: the sum is `sqrt(R) g`, with R ~ chi2(k) and g standard
+    normal, independent of h. So
 
         K = (c v / (9 n n')) (s X + s R + (c/channels) R g'A g),   X ~ chi2(k) given h,
 
-    of which only X and g depend on each other: E[X R g'A g] = k^2 tr A + 2 k h'A h/s. What is left
-    are means over pairs of positions of one unit's values: functions of the angle between the two.
+    where only X and g are dependent: E[X R g'A g] = k^2 tr A + 2 k h'A h/s. The remaining terms are
+    means over pairs of positions of one unit's values: functions of the angle between them.
     """
     (n, last), c = model.widths, model.weight_variance
     share = c / model.channels  # of the first layer: c/fan-in
@@ -53,7 +52,7 @@ def block_moments(model: Block, positions: Float[np.ndarray, "rows 9"]) -> tuple
     s, trace = half * share * lengths.sum(), half * lengths.sum()  # of one unit
 
     def product(first: float, second: float, of_pairs: Matrix) -> float:
-        """Compute E of a product of two sums over the units, from that of one unit."""
+        """Compute the mean product of two sums over units, from the means over one unit."""
         return n * (n - 1) * first * second + n * float(of_pairs.sum())
 
     ss = product(s, s, pairs.squares)
@@ -75,9 +74,7 @@ def _active_moments(units: int, half: float) -> tuple[float, float]:
 
 
 def _angles(positions: Float[np.ndarray, "rows 9"]) -> Matrix:
-    """Compute angles between columns, from differences: a cosine loses digits near 0 and pi.
-
-    It loses half of them."""
+    """Compute angles between columns from differences, as cosines are inaccurate near 0 and pi."""
     lengths = np.linalg.norm(positions, axis=0)
     units = (positions / np.where(lengths > 0, lengths, 1)).T
     apart = np.linalg.norm(units[:, None] - units, axis=-1)
@@ -86,7 +83,7 @@ def _angles(positions: Float[np.ndarray, "rows 9"]) -> Matrix:
 
 
 def _relu_pairs(variances: Float[np.ndarray, " 9"], angles: Matrix) -> UnitMoments:
-    """Compute arc-cosine kernels of orders 0, 1 and 2, and the one between 2 and 0."""
+    """Compute the expectations for ReLU: arc-cosine kernels of orders 0, 1, 2, and of 2 and 0."""
     deviations = np.sqrt(variances)
     lengths = np.outer(deviations, deviations)
     sine, cosine, rest = np.sin(angles), np.cos(angles), np.pi - angles

@@ -8,11 +8,11 @@ from jaxtyping import Float
 
 from ceflow.spec import Block, Member
 
-PIECE = 2**17
-"""Normal numbers drawn at once: of every array 1 MB, near enough to stay in a cache."""
+PIECE_NUMBERS = 2**17
+"""Normal numbers in an array that is drawn at once: 1 MB, which fits into a CPU cache."""
 
 THREADS = 4
-"""Pieces drawn at the same time, each from a stream of its own, so their number changes nothing."""
+"""Number of threads. Each piece has its own random stream, so results do not depend on this."""
 
 
 def draw_block(
@@ -23,17 +23,17 @@ def draw_block(
 ) -> Float[np.ndarray, " draws"]:
     """Draw K of one group, one output position and one output (spec/semantics.md).
 
-    The columns of `positions` are x, G their Gram matrix, n and n' the widths. The values z (n, 9)
-    of the first layer are rows of N(0, c G/channels). Of the 3x3 layer's weights only their product
-    with h = phi(z) is seen going forward; what comes back through them is h times a number, plus a
-    normal vector orthogonal to h, all scaled. So a draw costs 18 n numbers in place of
-    n (channels + 9 n') + n'. A dead layer gives K = 0. Memory is some 20 MB, or what one draw takes
-    for each thread where that is more.
+    The inputs x are the columns of `positions`, G is their Gram matrix, and n and n' are the
+    widths. The pre-activations z (n, 9) of the first layer have rows distributed as
+    N(0, c G/channels). The forward pass depends on the 3x3 weights only through their product with
+    h = phi(z). The backward pass gives a multiple of h plus a normal vector orthogonal to h, both
+    scaled. So a draw takes 18 n random numbers instead of n (channels + 9 n') + n'. A dead layer
+    gives K = 0. Memory holds some 20 MB, or one draw per thread if that is more.
     """
-    piece = max(1, PIECE // (9 * int(model.widths[0])))
+    piece = max(1, PIECE_NUMBERS // (9 * int(model.widths[0])))
     sizes = [min(piece, draws - start) for start in range(0, draws, piece)]
     draw = partial(_draw, model, positions)
-    with ThreadPoolExecutor(THREADS) as pool:  # NumPy lets go of the interpreter as it draws
+    with ThreadPoolExecutor(THREADS) as pool:  # NumPy releases the interpreter lock while drawing
         return np.concatenate(list(pool.map(draw, sizes, random.spawn(len(sizes)))))
 
 
@@ -45,7 +45,7 @@ def _draw(
     # products of a draw each: BLAS loses more to its threads than it gains on one of all draws
     z = random.standard_normal((draws, n, len(positions))) @ (np.sqrt(share) * positions)
     z = z.reshape(draws, 9 * n)
-    back = random.standard_normal((draws, 9 * n))  # what comes back to z, but for its scale
+    back = random.standard_normal((draws, 9 * n))  # the backward signal at z, unscaled
     if model.activation == "relu":
         mask = z > 0
         z *= mask
@@ -68,7 +68,8 @@ def _last_layers(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw |h'|^2, the output over |h'|, and |w'|^2.
 
-    w' are the last weights that an active unit has."""
+    w' are the last layer's weights of active units.
+    """
     active = active_units(model, units, len(alive), random) * alive
     forward = 2 * random.standard_gamma(active / 2)
     along = random.standard_normal(len(alive)) * (active > 0)
@@ -79,7 +80,7 @@ def _last_layers(
 def active_units(
     model: Member, width: int, draws: int, random: np.random.Generator
 ) -> Float[np.ndarray, " draws"]:
-    """Draw how many units of a layer are active: about half of them, or all of a linear one."""
+    """Draw the number of active units of a layer: Binomial(width, 1/2), or all if it is linear."""
     if model.activation == "linear":
         return np.full(draws, float(width))
     return random.binomial(width, 0.5, draws).astype(float)

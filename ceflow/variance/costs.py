@@ -1,4 +1,4 @@
-"""The costs of drawing an NTK entry, without weights and with them. Loads no JAX."""
+"""Costs of drawing an NTK entry, with and without weights. Loads no JAX."""
 
 import math
 from collections.abc import Callable
@@ -7,24 +7,24 @@ from ceflow.costs import Demand, Work
 from ceflow.spec import Member
 
 TYPICAL_ALPHA = 3.4
-"""Stands in for a fitted alpha in forecasts: an optimum's costs hardly depend on it."""
+"""Alpha that forecasts assume before one is fitted; the costs of an optimum hardly depend on it."""
 
-SAMPLING: dict[str, Callable[[Member], float]] = {
+SECONDS_PER_DRAW: dict[str, Callable[[Member], float]] = {
     "block": lambda block: 18 / 7e7 * block.widths[0],
     "mlp": lambda mlp: len(mlp.widths) / 4e6,
 }
-"""Seconds of a draw without weights."""
+"""Seconds per draw without weights, by the kind of member."""
 
-SAMPLED = 2e7
-"""Bytes that draws without weights take at once."""
+SAMPLING_BYTES = 2e7
+"""Bytes of memory for draws without weights."""
 
 
 CHUNK_NUMBERS = 2**24
-"""Weights that are drawn at once, over all networks of a chunk."""
+"""Number of weights drawn at once, over all networks of a chunk."""
 
 
 def chunk_size(parameters: float, draws: int) -> int:
-    """Count the networks in a chunk, which the network and the number of draws fix.
+    """Return the number of networks in a chunk, given their parameters and the number of draws.
 
     >>> chunk_size(1_379_000, 2000)
     12
@@ -33,9 +33,9 @@ def chunk_size(parameters: float, draws: int) -> int:
 
 
 def likely_draws(member: Member, error: float) -> float:
-    """Guess how many draws bring the second moment of K to a relative error.
+    """Estimate the number of draws after which E[K^2] has a relative standard error of `error`.
 
-    They are as many as a lognormal K asks for, nearly: E[K^4]/(E[K^2]^2 error^2).
+    For a lognormal K it is about E[K^4]/(E[K^2]^2 error^2).
     """
     fourth = math.exp(min(4 * TYPICAL_ALPHA * member.fan_in_sum, 50))
     asked = math.log(2 * fourth) - 2 * math.log(error)  # as a logarithm: an error may be tiny
@@ -43,12 +43,12 @@ def likely_draws(member: Member, error: float) -> float:
 
 
 def sampling(member: Member, draws: float) -> Demand:
-    """Count draws by `sample_ntk`."""
-    return Demand(SAMPLED, Work(seconds=draws * SAMPLING[member.type](member)))
+    """Forecast the cost of draws by `sample_ntk`."""
+    return Demand(SAMPLING_BYTES, Work(seconds=draws * SECONDS_PER_DRAW[member.type](member)))
 
 
 def drawing(parameters: float, layers: int, draws: float, *, most: int, itemsize: int) -> Demand:
-    """Count draws by `draw_ntk` of networks of so many parameters, `most` at the most."""
+    """Forecast the cost of `draws` draws by `draw_ntk`, which may be up to `most`."""
     weights = draws * parameters
     work = Work(
         flops=6 * weights,

@@ -1,4 +1,4 @@
-"""Moments of K from draws, with their standard errors, and how many are drawn at once."""
+"""Moments of K estimated from draws, with standard errors."""
 
 import math
 from collections.abc import Iterable
@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-FIRST = 1000
-"""Draws before a standard error is trusted to end the drawing."""
+FIRST_TEST = 1000
+"""Number of draws before a standard error may end the drawing."""
 
 
 class Estimate(NamedTuple):
-    """E[K] and `E[K^2]/E[K]^2` from so many draws."""
+    """Estimates of E[K] and `E[K^2]/E[K]^2` from `draws` draws."""
 
     mean: float
     ratio: float
@@ -21,7 +21,7 @@ class Estimate(NamedTuple):
 
     @property
     def error(self) -> float:
-        """Standard error of `log(E[K^2]/E[K]^2)`, relative to it."""
+        """Relative standard error of `log(E[K^2]/E[K]^2)`."""
         log = math.log(self.ratio)
         return self.ratio_stderr / self.ratio / log if log > 0 else math.inf
 
@@ -33,22 +33,22 @@ def estimate_moments(
 ) -> Estimate:
     """Estimate the mean of K, and `E[K^2]/E[K]^2` with a standard error by the delta method.
 
-    `draws` are an array, or chunks of one: those are added up and not kept, so memory does not
-    grow, and neither their sizes nor their order matter but to rounding. With `error` the drawing
-    ends when the standard error of the ratio's logarithm, relative to it, is no more than that;
-    it is looked at after the chunk that completes 1,000 draws, and whenever they have doubled: a
-    look at every chunk would favour the draws that happen to make it small.
+    `draws` is an array or an iterable of chunks. Chunks are summed, not stored, so memory does not
+    grow; their sizes and order matter only to rounding. With `error`, drawing ends when the
+    relative standard error of the ratio's logarithm is at most `error`. This is tested after the
+    chunk that completes 1,000 draws, and then whenever the number has doubled: a test after every
+    chunk would favour draws with a small error by chance.
 
-    K has a heavy tail at small widths: there the ratio comes out low and its error too small, as
-    with any estimate from draws. Raises `ValueError` for fewer than three draws, for an error that
-    is not above 0, and where K is 0 in all draws: every network drawn was dead.
+    At small widths K has a heavy tail; then the ratio and its error are typically too small, as for
+    any estimate from draws. Raises `ValueError` for fewer than three draws, an error that is not
+    above 0, or if K is 0 in all draws: then every network drawn was dead.
 
     >>> estimate_moments(np.random.default_rng(0).standard_normal(100_000) + 3).ratio   # 1 + 1/9
     1.111...
     """
     if error is not None and not error > 0:
         raise ValueError(f"error must be above 0, not {error}")
-    sums, look = PowerSums(), FIRST
+    sums, look = PowerSums(), FIRST_TEST
     for chunk in [draws] if isinstance(draws, np.ndarray) else draws:
         sums.add(chunk)
         if error is not None and sums.count >= look:
@@ -59,8 +59,11 @@ def estimate_moments(
 
 
 class PowerSums:
-    """Sums of the first four powers of draws, less the mean of the first ones lest they cancel, and
-    over a power of two near the largest of those lest they overflow or vanish."""
+    """Running sums of the first four powers of draws.
+
+    The mean of the first draws is subtracted to avoid cancellation, and draws are divided by a
+    power of two near the largest of these to avoid over- and underflow.
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -69,13 +72,13 @@ class PowerSums:
         self.sums = np.zeros(4)
 
     def add(self, draws: Float[np.ndarray, " chunk"]) -> None:
-        """Count draws in, in double precision. Raises `ValueError` where one is not finite."""
+        """Add draws, in float64. Raises `ValueError` if one is not finite."""
         draws = np.asarray(draws, float)
         if not np.isfinite(draws).all():
             raise ValueError("K is not finite in some draws: its inputs or variances are too large")
         if not self.unit and draws.any():
             self.unit = math.ldexp(0.5, math.frexp(float(np.abs(draws).max()))[1])
-            # zeros before these are in the sums only if nothing is taken off them
+            # zeros before these are in the sums only without a shift
             self.shift = 0.0 if self.count else float((draws / self.unit).mean())
         self.count += len(draws)
         if self.unit:
@@ -84,14 +87,15 @@ class PowerSums:
 
     @property
     def alive(self) -> bool:
-        """True where any draw is not 0."""
+        """Whether any draw is not 0."""
         return self.unit > 0
 
     def estimate(self) -> Estimate:
         """Estimate the moments from the sums.
 
-        With m the mean and c_j central moments, the ratio is `1 + c_2/m^2`, of which a draw at
-        distance d from m has the influence `d^2/m^2 - 2 c_2 d/m^3`."""
+        With m the mean and c_j the central moments, the ratio is `1 + c_2/m^2`. The influence of a
+        draw at distance d from m on it is `d^2/m^2 - 2 c_2 d/m^3`.
+        """
         if self.count < 3:
             raise ValueError(f"a standard error needs at least 3 draws, not {self.count}")
         if not self.alive:
@@ -100,8 +104,12 @@ class PowerSums:
             )
         mean, (c2, c3, c4) = self._central()
         if not (math.isfinite(c4) and mean**2 > 0):
-            raise ValueError("the moments of K cannot be told from its draws: they are too unlike")
-        influence = (c4 - c2**2) - 4 * c2 * c3 / mean + 4 * c2**3 / mean**2  # its variance, m^4
+            raise ValueError(
+                "the moments of K cannot be estimated from its draws: they differ too much"
+            )
+        influence = (
+            (c4 - c2**2) - 4 * c2 * c3 / mean + 4 * c2**3 / mean**2
+        )  # its variance, times m^4
         stderr = math.sqrt(max(influence, 0.0) / (self.count - 1)) / mean**2
         return Estimate(self.unit * mean, 1 + c2 / mean**2, stderr, self.count)
 

@@ -21,16 +21,16 @@ class Moments(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """`E[K^2]/E[K]^2`, which the law says is `exp(alpha S)` (CE eq. 9)."""
+        """`E[K^2]/E[K]^2`, which is about `exp(alpha S)` (CE eq. 9)."""
         return self.second / self.mean**2
 
 
 def exact_moments(model: Member, x: Float[np.ndarray, "..."] | None = None) -> Moments:
     """Compute E[K] and E[K^2] of one diagonal NTK entry, over the weights, at one input x.
 
-    K is `K^aa(x, x)` for one output a. Of an MLP x is a vector, of which K's law depends on |x|^2
-    only; |x|^2 = inputs by default. Conditioned on the forward signal, the gradient is a product
-    of independent random 3x3 matrices (spec/semantics.md):
+    K is `K^aa(x, x)` for one output a. For an MLP, x is a vector; the distribution of K depends
+    only on |x|^2, which is the number of inputs by default. Conditioned on the forward pass, K
+    is given by a product of independent random 3x3 matrices (spec/semantics.md):
 
         M_l = (c/n_{l-1}) [[X, 0, 0], [I, Y, 0], [I, Y, X]],   K = last entry of M_1 ... M_H s
 
@@ -38,11 +38,12 @@ def exact_moments(model: Member, x: Float[np.ndarray, "..."] | None = None) -> M
     Y ~ chi2(k - 1), I = 1{k > 0}, s = (xi^2, 1, 1)/n_H and xi ~ N(0, 1). So E[K] is a product of
     E[M_l], and E[K^2] of E[M_l kron M_l]; both are polynomials in n_l and 2^-n_l.
 
-    Of a block x is the patch (channels, 3, 3) that one output position sees; by default its
-    positions are orthogonal, of channels squared length. See `block_moments`.
+    For a block, x is the patch (channels, 3, 3) that one output position depends on; by default,
+    its positions are orthogonal, with squared length `channels`. See `block_moments`.
 
     Raises `ValueError` for a bias, an infinite width, another activation, a block of several groups
-    or with a projection, an x of another shape, not finite, or 0, and moments beyond float64.
+    or with a projection, or an x of the wrong shape, not finite, or 0. Raises `MomentsOverflow`, a
+    `ValueError`, if the moments over- or underflow float64.
 
     >>> from ceflow.spec import Block, Mlp
     >>> moments = exact_moments(Mlp(widths=[2, 3]))
@@ -52,14 +53,14 @@ def exact_moments(model: Member, x: Float[np.ndarray, "..."] | None = None) -> M
     3.0
     """
     require_closed_form(model)
-    with np.errstate(all="ignore"):  # what comes of it is looked at
+    with np.errstate(all="ignore"):  # `_held` checks the result
         found = _moments(model, x)
     return _held(Moments(*map(float, found)))
 
 
 @singledispatch
 def _moments(model: Member, x: Float[np.ndarray, "..."] | None) -> tuple[float, float]:
-    """Compute the moments of a kind of member, which has a closed form."""
+    """Compute E[K] and E[K^2], by the kind of member."""
     raise TypeError(f"no moments are registered for the model {type(model).__name__}")
 
 
@@ -76,14 +77,14 @@ def _(model: Mlp, x: Float[np.ndarray, "..."] | None) -> tuple[float, float]:
 
 
 class MomentsOverflow(ValueError):
-    """Moments that float64 cannot hold."""
+    """The moments over- or underflow float64."""
 
 
 def _held(moments: Moments) -> Moments:
-    """Give moments back; raise `MomentsOverflow` where float64 cannot hold them to its digits."""
+    """Return the moments unchanged; raise `MomentsOverflow` if they over- or underflow float64."""
     if not all(sys.float_info.min <= moment < math.inf for moment in moments):
         raise MomentsOverflow(
-            "the moments of K are beyond what float64 can hold: bring x to the scale of 1"
+            "the moments of K over- or underflow float64: bring x to the scale of 1"
             " (normalise, scale), or take fewer layers or other weight variances"
         )
     return moments
@@ -102,11 +103,11 @@ def _mlp_moments(model: Mlp) -> tuple[float, float]:
 
 
 def require_closed_form(model: Member) -> None:
-    """Raise `ValueError` where K's law is not known without drawing weights."""
+    """Raise `ValueError` if the distribution of K has no closed form for this model."""
     if not model.is_finite:
         raise ValueError("at infinite width the NTK has no variance")
     if model.member != model:
-        raise ValueError("the closed form is of one group without projection: give it block.member")
+        raise ValueError("the closed form is for one group without projection: use block.member")
     if not model.has_closed_moments:
         what = "with biases" if model.bias_variance else f"for the activation {model.activation}"
         raise ValueError(f"no closed form {what}: use monte-carlo")
@@ -115,7 +116,7 @@ def require_closed_form(model: Member) -> None:
 def layer_scales(model: Mlp) -> list[float]:
     """Compute the factor in front of each weight layer's squared signal: c/fan-in.
 
-    The first is c alone: K is taken at |x|^2 = inputs, and does not depend on the number of inputs.
+    The first is c, as K is taken at |x|^2 = inputs, and so does not depend on the number of inputs.
     """
     inner = [model.weight_variance / width for width in model.widths[:-1]]
     return [model.weight_variance, *inner, model.last_variance / model.widths[-1]]

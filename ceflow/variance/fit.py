@@ -1,4 +1,4 @@
-"""Algorithm 1: alpha, from moments measured at several widths."""
+"""Fitting alpha to moments measured at several widths (CE Algorithm 1)."""
 
 import math
 import sys
@@ -10,19 +10,19 @@ import numpy as np
 
 from ceflow._numbers import numbers
 
-CONFIDENCE = 0.95
+CONFIDENCE_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Fit:
-    """`log(E[K^2]/E[K]^2) = alpha S`, fitted (CE eq. 9).
+    """A fit of `log(E[K^2]/E[K]^2) = alpha S` (CE eq. 9).
 
-    - `stderr`, `interval`: standard error and 95 % confidence interval of alpha; None where one
-      exact point leaves nothing to judge by.
-    - `residuals`: measured minus fitted logarithm, a point each.
-    - `leverages`: how much of alpha a point decides, `w S^2` over the sum of it; they sum to 1.
-    - `intercept`, `alpha_with_intercept`: what the fit would be with a constant term, which the law
-      has not; None with fewer than three points.
+    - `stderr`, `interval`: standard error and 95 % confidence interval of alpha; None for a single
+      exact point, which does not determine them.
+    - `residuals`: measured minus fitted logarithm at each point.
+    - `leverages`: weight of each point in alpha, `w S^2` over its sum; they add up to 1.
+    - `intercept`, `alpha_with_intercept`: results of a fit with a constant term, which the law does
+      not have; None with fewer than three points.
     """
 
     alpha: float
@@ -39,12 +39,12 @@ def fit_alpha(
 ) -> Fit:
     """Fit by least squares through the origin, weighted by the standard errors of the ratios.
 
-    Without errors (exact moments) what is left is the law's own inexactness, which is relative, so
-    points count by 1/S^2 and alpha is the mean of log(ratio)/S. The standard error is the larger of
-    what the points' errors and what their scatter about the line say (Birge).
+    Without errors (exact moments), deviations are those of the law, which are relative; so points
+    are weighted by 1/S^2, and alpha is the mean of log(ratio)/S. The standard error is the larger
+    of two: from the points' errors, and from their scatter about the line (Birge).
 
-    Raises `ValueError` where they are not numbers of as many points each, sums and ratios above 0,
-    errors no less than 0.
+    Raises `ValueError` unless the columns have the same length, sums and ratios are above 0, and
+    errors are at least 0.
 
     >>> fit = fit_alpha([0.1, 0.2, 0.3], np.exp([0.34, 0.68, 1.02]))
     >>> round(fit.alpha, 6)
@@ -53,11 +53,11 @@ def fit_alpha(
     given = columns({"fan_in_sums": fan_in_sums, "ratios": ratios, "stderrs": stderrs})
     s, measured = given["fan_in_sums"], given["ratios"]
     if (s <= 0).any() or (measured <= 0).any():
-        raise ValueError("fan_in_sums and ratios are above 0; leave the other points out")
+        raise ValueError("fan_in_sums and ratios must be above 0; leave the other points out")
     if "stderrs" in given and (given["stderrs"] < 0).any():
-        raise ValueError("stderrs are 0 or more; leave them out where they are not known")
+        raise ValueError("stderrs must be 0 or more; leave them out if they are not known")
     y, errors = np.log(measured), given["stderrs"] / measured if "stderrs" in given else s
-    errors = np.maximum(errors, 1e-12 * s)  # an error of 0 is not one to divide by
+    errors = np.maximum(errors, 1e-12 * s)  # avoid division by 0
     weights = (errors.min() / errors) ** 2
     curvature = curvature_of(weights, s)
     alpha = float((weights * s * y).sum()) / curvature
@@ -76,9 +76,9 @@ def fit_alpha(
 
 
 def columns(given: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Convert columns of points to float64, by their names; None is left out.
+    """Convert named columns of points to float64 arrays; columns that are None are left out.
 
-    Raises `ValueError` where they are not lists of as many finite numbers each, one at least.
+    Raises `ValueError` unless all are lists of the same number of finite numbers, at least one.
     """
     found = {
         name: np.asarray(numbers(values), float)
@@ -87,23 +87,25 @@ def columns(given: Mapping[str, Any]) -> dict[str, np.ndarray]:
     }
     for name, array in found.items():
         if array.ndim != 1 or not array.size:
-            raise ValueError(f"{name} has a number for each point, not the shape {array.shape}")
+            raise ValueError(
+                f"{name} must have a number for each point, not the shape {array.shape}"
+            )
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds NaN or infinity; leave those points out")
     if len({len(array) for array in found.values()}) > 1:
         counts = ", ".join(f"{len(array)} of {name}" for name, array in found.items())
-        raise ValueError(f"a point has one number of each, not {counts}")
+        raise ValueError(f"each point needs one number of each, not {counts}")
     return found
 
 
 def curvature_of(weights: np.ndarray, x: np.ndarray) -> float:
-    """Sum weighted squares; raise `ValueError` where nothing can be divided by that."""
+    """Compute the sum of w x^2; raise `ValueError` if it over- or underflows."""
     with np.errstate(all="ignore"):
         curvature = float((weights * x**2).sum())
     if not sys.float_info.min <= curvature < math.inf:
         raise ValueError(
-            "the points leave no slope in float64: one of them alone has weight, or they lie too"
-            " close together or too far apart; leave out those of another scale"
+            "the points determine no slope in float64: only one of them has weight, or they lie"
+            " too close together or too far apart; leave out those of another scale"
         )
     return curvature
 
@@ -111,13 +113,13 @@ def curvature_of(weights: np.ndarray, x: np.ndarray) -> float:
 def uncertainty(
     slope: float, curvature: float, least: float | None, squares: float, freedom: int
 ) -> tuple[float, tuple[float, float]] | tuple[None, None]:
-    """Tell the standard error and the 95 % interval of a fitted slope.
+    """Compute the standard error and the 95 % interval of a fitted slope.
 
-    Points are weighted by `(least/error)^2`, and with these weights `curvature` is the sum of
-    squares of x, `squares` that of the residuals. The standard error is the larger of what the
-    points' errors and what their scatter about the line say (Birge); the interval is Student's with
-    the freedom that the points leave, normal where that is none. Both are None where there is
-    nothing to judge by: no `least` error and no freedom.
+    Points are weighted by `(least/error)^2`; `curvature` and `squares` are the weighted sums of
+    squares of x and of the residuals. The standard error is the larger of two: from the points'
+    errors, and from their scatter about the line (Birge). The interval is from Student's
+    distribution with `freedom` degrees of freedom, or from the normal distribution if there are
+    none. Both are None if there is neither a `least` error nor a degree of freedom.
     """
     said = [] if least is None else [least / curvature**0.5]
     if freedom:
@@ -126,7 +128,7 @@ def uncertainty(
         return None, None
     from scipy.special import ndtri, stdtrit
 
-    tail = (1 + CONFIDENCE) / 2
+    tail = (1 + CONFIDENCE_LEVEL) / 2
     reach = max(said) * float(stdtrit(freedom, tail) if freedom else ndtri(tail))
     return max(said), (slope - reach, slope + reach)
 

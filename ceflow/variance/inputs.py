@@ -1,4 +1,4 @@
-"""The inputs at which an NTK entry is measured, and what of them its law depends on."""
+"""Inputs at which an NTK entry is measured, and the statistics its distribution depends on."""
 
 from typing import Literal, get_args
 
@@ -15,13 +15,13 @@ DrawnLaw = Literal["iid", "rectified"]
 def draw_inputs(
     shape: tuple[int, ...], law: DrawnLaw, random: np.random.Generator, *, count: int = 2
 ) -> Float[np.ndarray, "count ..."]:
-    """Draw independent inputs: iid standard normal, or their positive part, scaled to |x|^2 = size.
+    """Draw independent inputs, scaled to |x|^2 = size.
 
-    The positive part is what a ReLU leaves: its entries have a mean, so the positions of an image
-    are correlated, as they are behind a layer. The scale is a convention: without bias, K only
-    changes by a factor with it. An input whose entries are all below 0 has no positive part: others
-    are drawn in its place. Raises `ValueError` for another law, and where `random` is no generator
-    of NumPy's.
+    With law "iid", entries are standard normal; with "rectified", they are the positive part of
+    normal numbers, like the outputs of a ReLU. These have a positive mean, so that the positions of
+    an image are correlated, as after a layer. The scale is a convention: without biases, it changes
+    K by a factor only. An input without positive entries is drawn again. Raises `ValueError` for
+    another law, or if `random` is not a NumPy generator.
 
     >>> x = draw_inputs((256, 3, 3), "rectified", np.random.default_rng(0))
     >>> round(float((x[0] ** 2).sum())), bool((x >= 0).all())
@@ -39,19 +39,17 @@ def draw_inputs(
 
 
 def mean_square(model: Mlp, x: Float[np.ndarray, " inputs"] | None) -> float:
-    """Compute |x|^2/inputs, which K of an MLP without bias is proportional to; 1 without an x."""
+    """Compute |x|^2/inputs, to which K of an MLP without biases is proportional; 1 if x is None."""
     return 1.0 if x is None else float((_checked(x, (model.inputs,)) ** 2).mean())
 
 
 def patch_positions(
     model: Block, x: Float[np.ndarray, "channels 3 3"] | None
 ) -> Float[np.ndarray, "rows 9"]:
-    """Give the 9 positions of a patch, as columns of a triangular matrix.
+    """Return the 9 positions of a patch as columns of a triangular matrix.
 
-    K of a block depends on their products only.
-
-    Without an x they are orthogonal, of squared length `channels`: as iid inputs of very many
-    channels.
+    K of a block depends only on their inner products, which the matrix preserves. If x is None, the
+    columns are orthogonal with squared length `channels`, like iid inputs with many channels.
     """
     if x is None:
         return np.sqrt(model.channels) * np.eye(9)
@@ -60,9 +58,10 @@ def patch_positions(
 
 
 def _checked(x: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
-    """Check an input and make it float64.
+    """Check an input and convert it to float64.
 
-    Raises `ValueError` for another shape, and where K would be 0 or NaN."""
+    Raises `ValueError` for another shape, NaN, infinity, or an input of 0, where K is 0.
+    """
     x = np.asarray(numbers(x), float)
     fits = len(shape) == x.ndim and all(n in (None, m) for n, m in zip(shape, x.shape, strict=True))
     if not fits or not x.size:

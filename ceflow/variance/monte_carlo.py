@@ -1,4 +1,4 @@
-"""Draws of an NTK entry of any network by drawing all of its weights (CE Algorithm 1)."""
+"""Draws of an NTK entry of any network, by drawing all its weights (CE Algorithm 1)."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -22,13 +22,14 @@ from ceflow.spec import Block, Ensemble, Mlp, Model
 from ceflow.variance.costs import chunk_size
 
 Network = Callable[[Key[Array, ""]], eqx.Module]
-"""Makes a network, its weights drawn from the key."""
+"""A function that creates a network, with weights drawn from a key."""
 
 Networks = Callable[[Key[Array, " chunk"]], Any]
-"""The same of some keys, stacked."""
+"""A function that creates several networks, stacked, from an array of keys."""
 
-SMALL = 2**19
-"""Weights of a chunk up to which its program compiles plainly: it runs a few times only."""
+SMALL_CHUNK_WEIGHTS = 2**19
+"""Largest number of weights of a chunk whose program is compiled without optimisation, as it runs
+a few times only."""
 
 
 def draw_ntk(
@@ -42,13 +43,13 @@ def draw_ntk(
 ) -> Iterator[Float[np.ndarray, " chunk"]]:
     """Draw `K^aa(x1, x2)` for random weights, chunk by chunk, `draws` in all; a is `output`.
 
-    x1 and x2 are single examples, and x2 is x1 where it is not given. `network` makes a module from
-    a key, with weights as they are to be drawn; or it is a model, of which one output is made.
-    Chunks are of a size fixed by the number of parameters and `draws`, and keyed by their index, so
-    a chunk's numbers depend on nothing else but the seed. One program is compiled for all of them.
+    x1 and x2 are single examples; by default x2 is x1. `network` is a function that creates a
+    module with random weights from a key, or a model, of which one output is computed. The size of
+    chunks depends only on the number of parameters and `draws`, and a chunk's random numbers only
+    on its index and the seed. One program is compiled for all chunks.
 
-    Raises `ValueError` for fewer than one draw, an output that the network has not, and where
-    `empirical_ntk` does: a draw that is not finite is one.
+    Raises `ValueError` for fewer than one draw, an output that does not exist, a draw that is not
+    finite, and all that `empirical_ntk` refuses.
 
     >>> from ceflow.nets import Dense
     >>> dense = lambda key: Dense(3, 2, weight_variance=3.0, key=key)
@@ -71,7 +72,7 @@ def draw_ntk(
 
 
 def _example(name: str, x: ArrayLike) -> Float[Array, "..."]:
-    """Make one example floats of JAX's own type; raise `ValueError` where it is none."""
+    """Convert one example to JAX's default float type; raise `ValueError` if it is not one."""
     x = floats(numbers(x)).astype(float)
     if not x.size:
         raise ValueError(f"{name} must be one example, not of shape {x.shape}")
@@ -93,7 +94,7 @@ def _tree(model: Model, x: Array) -> Node:
 
 
 def _sizes(build: Networks, x: Array) -> tuple[int, int]:
-    """Count the numbers and the outputs of a network; nothing is computed."""
+    """Count the parameters and outputs of a network, without computing anything."""
     modules: Any = eqx.filter_eval_shape(build, jax.random.key(0)[None])
     outputs = eqx.filter_eval_shape(eqx.filter_vmap(lambda module: module(x)), modules).size
     leaves = (leaf for leaf in jax.tree.leaves(modules) if hasattr(leaf, "shape"))
@@ -121,7 +122,7 @@ def _chunks(
         yield drawn
 
 
-@partial(program, largest=SMALL)
+@partial(program, largest=SMALL_CHUNK_WEIGHTS)
 def _chunk(modules: Any, x1: Array, x2: Array | None, output: int) -> Array:
     def entry(module: Any) -> Array:
         second = None if x2 is None else x2[None]
@@ -131,7 +132,7 @@ def _chunk(modules: Any, x1: Array, x2: Array | None, output: int) -> Array:
 
 
 class _OneOutput(eqx.Module):
-    """A network of which one output is looked at."""
+    """A network of which only one output is used."""
 
     network: Any
     output: int = eqx.field(static=True)

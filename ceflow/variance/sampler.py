@@ -14,22 +14,22 @@ from ceflow.variance.block_sampler import active_units, draw_block
 from ceflow.variance.exact import layer_scales, require_closed_form
 from ceflow.variance.inputs import mean_square, patch_positions
 
-CHUNK = 1000
-"""Draws that have a random stream of their own."""
+CHUNK_DRAWS = 1000
+"""Number of draws in a chunk; each chunk has its own random stream."""
 
 
 def sample_chunks(
     model: Member, draws: int, seed: Seed, x: Float[np.ndarray, "..."] | None = None
 ) -> Iterator[Float[np.ndarray, " chunk"]]:
-    """Sample as `sample_ntk`, by chunks of 1,000: numbers depend on `seed` and their index only.
+    """Draw as `sample_ntk` does, in chunks of 1,000 that depend only on `seed` and their index.
 
     >>> from ceflow.spec import Block
     >>> [len(chunk) for chunk in sample_chunks(Block(widths=[4, 4]), 2500, Seed(0))]
     [1000, 1000, 500]
     """
-    for index in range(-(-draws // CHUNK)):
-        chunk = sample_ntk(model, CHUNK, seed.fold(index).numpy(), x)
-        yield chunk[: draws - index * CHUNK]
+    for index in range(-(-draws // CHUNK_DRAWS)):
+        chunk = sample_ntk(model, CHUNK_DRAWS, seed.fold(index).numpy(), x)
+        yield chunk[: draws - index * CHUNK_DRAWS]
 
 
 def sample_ntk(
@@ -38,12 +38,12 @@ def sample_ntk(
     random: np.random.Generator,
     x: Float[np.ndarray, "..."] | None = None,
 ) -> Float[np.ndarray, " draws"]:
-    """Draw independent `K^aa(x, x)` for a ReLU or linear MLP or block, x as in `exact_moments`.
+    """Draw independent `K^aa(x, x)` of a ReLU or linear MLP or block; x as in `exact_moments`.
 
-    Of an MLP without bias the recursion of `exact_moments`, with its k, X, Y and xi drawn: the law
-    of K is exact, and a draw costs three random numbers a layer. Of a block see `draw_block`: 18
-    numbers a channel. Raises `ValueError` where `exact_moments` does, and where `random` is no
-    generator of NumPy's.
+    For an MLP, the k, X, Y and xi of `exact_moments` are drawn: the distribution of K is exact, and
+    a draw takes three random numbers per layer. For a block, see `draw_block`: a draw takes 18
+    random numbers per channel. Raises `ValueError` like `exact_moments`, or if `random` is not a
+    NumPy generator.
 
     >>> from ceflow.spec import Block, Mlp
     >>> k = sample_ntk(Mlp(widths=[500] * 5), 1_000_000, np.random.default_rng(0))
@@ -60,7 +60,7 @@ def sample_ntk(
 
 @singledispatch
 def _drawn(model: Member, draws: int, random: np.random.Generator, x: Any) -> Any:
-    """Draws of a kind of member, whose law is known."""
+    """Draw K, by the kind of member."""
     raise TypeError(f"no sampler is registered for the model {type(model).__name__}")
 
 

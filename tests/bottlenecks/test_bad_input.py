@@ -25,7 +25,7 @@ def simulation(x=X, y=Y, activation="relu", **options):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"x": np.ones(3)}, "x is .examples, numbers., not of shape .3,."),
+        ({"x": np.ones(3)}, "x must be .examples, numbers., not of shape .3,."),
         ({"x": X * np.nan}, "x holds NaN or infinity"),
         ({"y": Y[:2]}, "3 inputs and 2 targets"),
         ({"y": np.ones((3, 2))}, "1 outputs, and targets have 2"),

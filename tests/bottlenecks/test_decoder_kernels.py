@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ceflow.bottlenecks import DecoderKernels, mlp, relu
-from ceflow.bottlenecks.costs import PAST
+from ceflow.bottlenecks.costs import PAST_AT_ONCE
 from ceflow.bottlenecks.kernels.past import Past, past_sums
 from ceflow.nets import ACTIVATIONS
 from ceflow.spec import Bottleneck, SpecError
@@ -135,10 +135,10 @@ def test_sums_over_a_past_are_sums_of_the_kernels(x64, activation, dtype, near):
     random = np.random.default_rng(1)
     x = random.normal(size=(6, 3)).astype(dtype)
     x[5] = 0
-    y = random.normal(size=(PAST + 7, 3)).astype(dtype)
+    y = random.normal(size=(PAST_AT_ONCE + 7, 3)).astype(dtype)
     y[:6], y[6:12], y[12], y[13] = x, x + 1e-5 * y[6:12], -x[0], 0
     chi = random.normal(size=(len(y), 2)).astype(dtype) / len(y) ** 0.5
-    past = [jnp.pad(jnp.asarray(part), [(0, PAST - 7), (0, 0)]) for part in (y, chi)]
+    past = [jnp.pad(jnp.asarray(part), [(0, PAST_AT_ONCE - 7), (0, 0)]) for part in (y, chi)]
     net = network(activation)
     sums = past_sums(net, jnp.asarray(x), Past(past[0], past[1], len(y)))
     kernels, wide = DecoderKernels(net), [part.astype(float) for part in (x, y, chi)]

@@ -184,7 +184,7 @@ def test_memory_of_the_sampler_does_not_grow_with_the_draws():
     ("change", "x", "message"),
     [
         ({"activation": "tanh"}, None, "no closed form for the activation tanh"),
-        ({"cardinality": 2}, None, "of one group"),
+        ({"cardinality": 2}, None, "for one group"),
         ({"projection": True}, None, "without projection"),
         ({}, np.zeros((4, 3, 3)), "x is 0"),
         ({}, np.ones((3, 3, 3)), r"4 x 3 x 3 numbers, not of shape \(3, 3, 3\)"),

@@ -172,11 +172,11 @@ WRONG: dict[str, tuple[Any, Any, Any, str]] = {
     "no list": (0.1, 1.1, None, "fan_in_sums has a number for each point"),
     "None": (None, RATIOS, None, "array of numbers is wanted"),
     "NaN": (SUMS, [1.1, np.nan, 1.3], None, "ratios holds NaN or infinity"),
-    "a negative S": ([-0.1, 0.2, 0.3], RATIOS, None, "fan_in_sums and ratios are above 0"),
-    "a ratio of 0": (SUMS, [0.0, 1.2, 1.3], None, "fan_in_sums and ratios are above 0"),
-    "a negative error": (SUMS, RATIOS, [-1, 0.1, 0.1], "stderrs are 0 or more"),
+    "a negative S": ([-0.1, 0.2, 0.3], RATIOS, None, "fan_in_sums and ratios must be above 0"),
+    "a ratio of 0": (SUMS, [0.0, 1.2, 1.3], None, "fan_in_sums and ratios must be above 0"),
+    "a negative error": (SUMS, RATIOS, [-1, 0.1, 0.1], "stderrs must be 0 or more"),
     "an error of NaN": (SUMS, RATIOS, [np.nan, 0.1, 0.1], "stderrs holds NaN or infinity"),
-    "sums of all scales": ([1e-300, 1e-200, 1e-180], RATIOS, None, "leave no slope in float64"),
+    "sums of all scales": ([1e-300, 1e-200, 1e-180], RATIOS, None, "determine no slope in float64"),
 }
 
 

@@ -63,7 +63,7 @@ def test_an_input_that_does_not_fit_is_refused(x, message):
 )
 def test_moments_beyond_float64_are_refused(model, scale):
     x = scale * np.ones(3 if isinstance(model, Mlp) else (1, 3, 3))
-    with pytest.raises(ValueError, match="moments of K are beyond what float64 can hold: bring x"):
+    with pytest.raises(ValueError, match="moments of K over- or underflow float64: bring x"):
         exact_moments(model, x)
 
 
