@@ -22,7 +22,7 @@ def numbers(x: Any) -> Any:
         try:
             x = np.asarray(x)
         except (TypeError, ValueError):
-            raise ValueError("an array has rows of numbers, all of one length") from None
+            raise ValueError("the rows of an array must have equal lengths") from None
     if isinstance(x, np.ma.MaskedArray):
         raise ValueError(
             "masked arrays are not supported: leave out what the mask hides (x.compressed()), or"
@@ -30,7 +30,7 @@ def numbers(x: Any) -> Any:
         )
     name = str(x.dtype)
     if x.dtype == np.longdouble and x.dtype != float:
-        raise ValueError(f"an array of {name} has more digits than float64: use astype(float)")
+        raise ValueError(f"an array of {name} has more precision than float64: use astype(float)")
     if name.startswith("complex"):
         raise ValueError(
             f"an array of real numbers is wanted, not one of {name}: hold real and imaginary parts"

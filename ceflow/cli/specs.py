@@ -47,7 +47,7 @@ def _refuse_run(path: str) -> None:
     if os.path.isfile(os.path.join(path, "run.json")):
         specs = [str(Path(path, name)) for name in RUN_SPECS if Path(path, name).is_file()]
         help = f"it holds {' and '.join(specs)}" if specs else "name the spec that it was run from"
-        raise SpecError(Fault("CE001", f"{path} is the directory of a run, and no spec", help=help))
+        raise SpecError(Fault("CE001", f"{path} is a run directory, not a spec", help=help))
 
 
 @dataclass

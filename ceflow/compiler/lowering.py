@@ -58,7 +58,7 @@ def _require_key(key: Any) -> None:
     if not isinstance(key, jax.Array) or not (
         jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == jnp.uint32
     ):
-        raise ValueError(f"a key of jax.random is wanted, such as jax.random.key(0), not {key!r}")
+        raise ValueError(f"key must be a key of jax.random, such as jax.random.key(0), not {key!r}")
 
 
 WEIGHTED = (nets.Dense, nets.Convolution)

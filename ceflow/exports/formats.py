@@ -44,7 +44,7 @@ def export(plan: Plan, to: Format, suffix: str = "", weights: Path | None = None
         if to == "stablehlo":
             return _stablehlo(plan, suffix, weights)
         if weights is not None:
-            message = f"what is written for {to} holds no weights"
+            message = f"an export to {to} contains no weights"
             raise SpecError(Fault("CE203", message, help="export them to stablehlo"))
         return {"timm": _timm, "torchvision": _torchvision, "equinox": _equinox}[to](plan)
 

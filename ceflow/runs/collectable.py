@@ -30,7 +30,7 @@ def _faults(asked: Collect, plan: Plan) -> Iterator[Fault]:
     if not any(_is_number(kind, keys) for kind in kinds):
         fields = {key: field for kind in kinds for key, field in kind.model_fields.items()}
         numbers = [key for key, field in fields.items() if _is_number(field.annotation, [])]
-        message = f"{stage!r} finds no number {'.'.join(keys)!r}"
+        message = f"the results of {stage!r} have no number {'.'.join(keys)!r}"
         yield Fault("CE201", message, ("y",), help=did_you_mean(keys[0], numbers))
 
 

@@ -107,7 +107,7 @@ def _power(curve: list[CollectedPoint]) -> Values:
     errors = [point.stderr for point in curve if point.stderr]
     fit, lost = plain(asdict(power_law(x, y, errors if len(errors) == len(y) else None)))
     if lost:
-        raise ValueError(f"its power law is past all numbers ({', '.join(lost)})")
+        raise ValueError(f"its power law overflows ({', '.join(lost)})")
     return fit
 
 
@@ -128,7 +128,7 @@ def _lacking(asked: Collect, points: list[CollectedPoint], runs: Runs) -> Iterat
     without = [point.run for point in points if point.x is None]
     if without:
         count = f"{len(without)} of {len(points)}"
-        yield f"{asked.x} is no finite number, nor one repeated, in {count} runs"
+        yield f"{asked.x} is not a finite number, nor a list of equal ones, in {count} runs"
 
 
 def _doubts(asked: Collect, documents: Mapping[str, Document]) -> list[str]:

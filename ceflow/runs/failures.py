@@ -49,7 +49,9 @@ class RunError(Exception):
 
 RAISE = opmap["RAISE_VARARGS"]
 
-OUT_OF_MEMORY = "the memory was not enough; take fewer examples, a smaller network or smaller tiles"
+OUT_OF_MEMORY = (
+    "there was not enough memory; take fewer examples, a smaller network or smaller tiles"
+)
 
 
 def sentence(error: BaseException) -> str:
@@ -63,7 +65,7 @@ def sentence(error: BaseException) -> str:
         return f"{error.filename or 'a file'}: {error.strerror}"
     if (type(error) is ValueError or isinstance(error, Damaged)) and text:
         return text
-    return f"{type(error).__name__}: {text or 'it says no more'}"
+    return f"{type(error).__name__}: {text or 'no message'}"
 
 
 def is_foreseen(error: BaseException) -> bool:

@@ -61,7 +61,7 @@ def begin(directory: RunDirectory, plan: Plan, resolved: str, observe: Observer)
         read_results(directory)
     except Damaged as damage:
         if state["stages"]:
-            observe(Notice("", f"{damage}: its stages are done again"))
+            observe(Notice("", f"{damage}: its stages are run again"))
         directory.write_json("results.json", {"stages": {}})
 
 
@@ -71,7 +71,7 @@ def _state_of(directory: RunDirectory, observe: Observer) -> Values | None:
         return {"files": {}} | read_state(directory)
     except Damaged as damage:
         if directory.exists:
-            observe(Notice("", f"{damage}: all stages are done again"))
+            observe(Notice("", f"{damage}: all stages are run again"))
         return None
 
 
@@ -126,7 +126,7 @@ class Loop(Work):
                 continue
             self._start(index, name, stage)
             if name in lost:
-                self.observe(Notice(name, f"{lost[name]}: it is done again"))
+                self.observe(Notice(name, f"{lost[name]}: it is run again"))
                 self.directory.remove(*self._left_by(name))
             if lacking := sorted(stage.needed - self.results.keys()):
                 self._skip(name, lacking)

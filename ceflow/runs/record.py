@@ -111,7 +111,7 @@ def _lost_files(directory: RunDirectory, files: Values, *, arrays: bool) -> Iter
             if not (directory.path / name).exists():
                 yield f"{name} is gone"
             elif not is_sound(directory.path / name, recorded):
-                yield f"{name} is not as it was written"
+                yield f"{name} was changed"
 
 
 def is_whole(directory: RunDirectory, stages: Mapping[str, Stage]) -> bool:
@@ -139,7 +139,7 @@ def known_results(
     """
     state, results = read_state(directory), read_results(directory)
     if "results" in state and state["results"] != digest(results):
-        return {"stages": {}}, {"": "results.json is not as it was written"}
+        return {"stages": {}}, {"": "results.json was changed"}
     known, lost = {}, {}
     for name, stage in stages.items():
         its_state = state["stages"].get(name, {"state": "not begun"})

@@ -77,7 +77,7 @@ class Run:
         second array, such as `"kernel.stderr"`.
         """
         if not isinstance(stage, str):
-            raise TypeError(f"a stage is named by a text, not by a {type(stage).__name__}")
+            raise TypeError(f"the name of a stage must be a string, not a {type(stage).__name__}")
         run, _, name = stage.rpartition("/")
         results = self.results
         if not isinstance(results, Results) and all(
@@ -193,7 +193,7 @@ def reopen(directory: RunDirectory) -> Plan:
         read_results(directory)
         return plan_of(_document_of(directory, state), _extent_of(state))
     except Damaged as damage:
-        help = f"run its document again with --out {path}: what is damaged is done again"
+        help = f"run its document again with --out {path}: the damaged stages are run again"
         raise SpecError(Fault("CE501", str(damage), help=help)) from None
 
 
@@ -213,7 +213,7 @@ def _document_of(directory: RunDirectory, state: Values) -> Examined:
     """Read the resolved document of a run."""
     text, path = directory.read_text("resolved.toml"), directory.path / "resolved.toml"
     if state.get("files", {}).get("resolved.toml", text_facts(text)) != text_facts(text):
-        raise Damaged(f"{path} is not as it was written")
+        raise Damaged(f"{path} was changed")
     try:
         return examined(stack(read(path)))
     except SpecError as error:

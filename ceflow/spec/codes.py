@@ -23,7 +23,7 @@ CODES = {
     "CE002": Code(
         "the text is not valid TOML or JSON",
         "Before anything else the text must be one tree of tables, arrays and values. Common slips:"
-        " a string without quotes, a key that stands twice in one table, a bracket left open.",
+        " a string without quotes, a key that occurs twice in one table, a bracket left open.",
         "name = fig3",
         'name = "fig3"',
     ),

@@ -97,7 +97,7 @@ class Collect(Spec):
                 help = "set data.test" if hasattr(document.data, "test") else "use other data"
                 yield Fault("CE202", f"there are no test examples for {number}", (key,), help=help)
             elif number.endswith("accuracy") and not document.data.has_classes:
-                message = f"the targets are numbers, of which there is no {number}"
+                message = f"{number} needs class labels, and the targets are numbers"
                 yield Fault("CE202", message, (key,), help="collect a loss")
 
     def _fit_faults(self, document: "Document") -> Iterator[Fault]:
@@ -116,14 +116,14 @@ class Collect(Spec):
         known, judged = document.stages[stage].recorded(), f"stages.{stage}.record" not in swept
         settings = [history_path(path)[1] for path in swept if path.startswith(f"stages.{stage}.")]
         if not known:
-            message = f"the stage {stage!r} records nothing from moment to moment"
+            message = f"the stage {stage!r} records nothing over time"
             help = did_you_mean(x, settings) or "name a flow or a train stage"
             yield Fault("CE202", message, ("x",), help=help)
         elif judged and x not in known:
             message = f"{stage!r} does not record {x!r}"
             yield Fault("CE201", message, ("x",), help=did_you_mean(x, [*known, *settings]))
         elif stage != of_y:
-            message = f"x is of the stage {stage!r}, y of {of_y!r}"
+            message = f"x is recorded by the stage {stage!r}, y by {of_y!r}"
             yield Fault("CE202", message, ("y",), help=f'as "stages.{stage}.KEY"')
         elif judged and y not in known:
             message = f"{stage!r} does not record {y!r}"
@@ -131,17 +131,17 @@ class Collect(Spec):
 
     def _history_faults(self) -> Iterator[Fault]:
         if self.fit != "none":
-            message = "a power law is fitted to one number a run, not to histories"
+            message = "a power law is fitted to one number per run, not to histories"
             yield Fault("CE202", message, ("fit",), "key", "leave fit out, or let x be swept")
         if self.smooth and self.level is not None:
-            message = "a level is looked for in what was recorded, not in what was smoothed"
+            message = "smooth and level exclude each other: a level is found in the recorded values"
             yield Fault("CE202", message, ("smooth",), "key", "leave one of them out")
 
     def _number_faults(self) -> Iterator[Fault]:
         for key in HISTORY_KEYS:
             if self.changes(key):
-                message = f"{key} is of courses, and x is one number a run"
-                help = 'let x be what a stage records, as "stages.train.step"'
+                message = f"{key} is for histories only, and x is one number per run"
+                help = 'let x be a quantity that a stage records, as "stages.train.step"'
                 yield Fault("CE202", message, (key,), "key", help)
 
 

@@ -181,5 +181,5 @@ def _reference_faults(
 def _dangling(key: str, name: str, candidates: list[str], wanted: str, below: bool) -> Fault:
     help = did_you_mean(name, candidates) or "there is none"
     if below:
-        help = f"{name.partition('.')[0]} does not stand above; move it there"
+        help = f"{name.partition('.')[0]} is below this stage; move it above"
     return Fault("CE201", f"{name!r} is not {wanted}", (key,), help=help)

@@ -170,7 +170,7 @@ def _base(text: Text, path: Path) -> Text:
         line = f", line {fault.place.line}" if fault.place else ""
         raise _extends(text, "CE002", f"{path} is not valid {below.syntax.upper()}{line}") from None
     if not tree.keys() <= TOP_KEYS:
-        message = f"{path} is no ceflow document: it has keys that none has"
+        message = f"{path} is not a ceflow document: it has unknown keys"
         raise _extends(text, "CE002", message, f"`ceflow check {path}` says which")
     return below
 

@@ -58,7 +58,7 @@ class Sweep(Spec):
             return [Fault("CE102", "a sweep needs a path with values", part="key", help=help)]
         if self.mode == "zip" and len(set(lengths.values())) > 1:
             counts = ", ".join(f"{path} {length}" for path, length in lengths.items())
-            message = f"a zip takes as many values of each path: {counts}"
+            message = f"a zip needs equally many values of each path: {counts}"
             return [Fault("CE202", message, ("mode",), help='use mode = "grid"')]
         if len(lengths) > MOST_PATHS:
             return [Fault("CE104", f"a sweep over more than {MOST_PATHS} paths", part="key")]
@@ -98,7 +98,14 @@ def variants(document: "Document") -> dict[str, "Document"]:
     base = tree_of(document.replaced({"sweep": None, "collect": {}}))
     runs = min(MOST_RUNS, math.prod(map(len, document.sweep.paths.values())))
     if runs * _size(base) > MOST_VALUES:
-        raise SpecError(Fault("CE104", "so many runs of so large a document", ("sweep",), "key"))
+        raise SpecError(
+            Fault(
+                "CE104",
+                "the documents of the sweep hold more than {MOST_VALUES:,} values together",
+                ("sweep",),
+                "key",
+            )
+        )
     blame = _Blame(document, base)
     found, faults = {}, {}
     same: dict[str, dict[str, int]] = {}

@@ -157,7 +157,7 @@ def _parse_json(content: str) -> Any:
         if len(tree) < len(pairs):
             seen: set[str] = set()
             repeated = next(key for key, _ in pairs if key in seen or seen.add(key))
-            raise ValueError(f"the key {json.dumps(repeated)} stands twice in one table")
+            raise ValueError(f"the key {json.dumps(repeated)} occurs twice in one table")
         return tree
 
     def refuse(constant: str) -> Any:

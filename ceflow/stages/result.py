@@ -120,7 +120,7 @@ class Result(Record):
         if isinstance(self.history, History):
             return {key: self.history[key] for key in self.history.columns}
         if not self.ROWS:
-            raise ValueError(f"there are no rows in {type(self).__name__}: it has no history")
+            raise ValueError(f"{type(self).__name__} has no rows and no history")
         rows: list[Record] = getattr(self, self.ROWS)
         keys = dict.fromkeys(key for row in rows for key in row)
         columns = {key: [getattr(row, key) for row in rows] for key in keys}

@@ -131,7 +131,7 @@ def test_a_wrong_document_in_json_is_refused_at_its_place(case):
 def test_a_key_that_stands_twice_in_json_is_refused():
     said = refused_text('{"seed": 1, "seed": 2}', "spec.json")
     assert "CE002" in said
-    assert 'the key "seed" stands twice' in said
+    assert 'the key "seed" occurs twice' in said
 
 
 def test_a_byte_order_mark_is_accepted():

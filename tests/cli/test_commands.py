@@ -248,7 +248,7 @@ def test_results_that_were_edited_are_found_again(alone, finished):
     assert "the run is damaged" in shown
     assert "stage 'alpha': its results were changed" in shown
     result = done("run", "spec.toml", "--out", "out")
-    assert "alpha: its results were changed: it is done again" in result.stderr
+    assert "alpha: its results were changed: it is run again" in result.stderr
     assert read_json(alone / "out/results.json")["stages"]["alpha"]["alpha"] == found
     assert result.stderr.count("kept from before") == 1
 
@@ -520,7 +520,7 @@ def test_a_run_directory_for_a_spec_is_told_the_specs_in_it(finished, command):
     result = invoke(*command, "out")
     assert result.exit_code == 2
     assert result.stderr == (
-        "CE001: out is the directory of a run, and no spec\n"
+        "CE001: out is a run directory, not a spec\n"
         "      = it holds out/spec.toml and out/optimal.toml and out/optimal-dual.toml\n"
     )
 

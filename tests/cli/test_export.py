@@ -89,7 +89,7 @@ def test_a_file_that_is_there_is_left(folder):
         (["missing.toml", "--to", "timm"], "CE001"),
         (["mlp.toml", "--to", "onnx"], "'onnx' is not one of"),
         (["mlp.toml"], "Missing option '--to'"),
-        (["mlp.toml", "--to", "equinox", "--weights", "mlp.toml"], "CE203: what is written for"),
+        (["mlp.toml", "--to", "equinox", "--weights", "mlp.toml"], "CE203: an export to"),
         (["mlp.toml", "--to", "stablehlo", "--weights", "mlp.toml"], "CE302: mlp.toml does not"),
         (["mlp.toml", "--to", "stablehlo", "--weights", "none.eqx"], "does not exist"),
         *(

@@ -256,7 +256,7 @@ def test_the_extent_of_the_data_is_in_the_plan():
 def test_what_is_no_key_is_refused(key: Any):
     plan = compile(Document(model=mlp(4)))
     for build in (plan.module, plan.module_and_state):
-        with pytest.raises(ValueError, match=r"a key of jax.random is wanted, .* not "):
+        with pytest.raises(ValueError, match=r"must be a key of jax.random, .* not "):
             build(key)
 
 

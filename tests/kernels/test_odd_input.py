@@ -117,7 +117,7 @@ def test_inputs_of_another_number_are_refused(case: str):
 
 UNHEEDED: dict[str, tuple[Callable[[np.ndarray], Any], str]] = {
     "a mask": (lambda x: np.ma.masked_array(x, x == x.max()), "masked arrays are not supported"),
-    "digits": (lambda x: x.astype(np.longdouble), "has more digits than float64: use astype"),
+    "digits": (lambda x: x.astype(np.longdouble), "has more precision than float64: use astype"),
 }
 
 

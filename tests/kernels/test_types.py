@@ -215,7 +215,7 @@ def test_doors_of_batches_say_what_is_wrong_with_one(name: str):
 
 
 def test_rows_of_several_lengths_are_refused():
-    with pytest.raises(ValueError, match="an array has rows of numbers, all of one length"):
+    with pytest.raises(ValueError, match="the rows of an array must have equal lengths"):
         nets.numbers([[1.0], [1.0, 2.0]])
 
 

@@ -142,7 +142,7 @@ def test_a_stage_whose_files_are_gone_is_done_again_and_says_so(whole, tmp_path,
         path.unlink() if path.is_file() else path.rmdir()
     (folder / name).rmdir()
     ceflow.run(document(), folder, observe=lambda event: said.append(getattr(event, "text", "")))
-    assert any("is gone: it is done again" in text for text in said)
+    assert any("is gone: it is run again" in text for text in said)
     assert content(folder) == content(whole)
 
 

@@ -288,8 +288,8 @@ def test_fail_fast_leaves_undone_what_comes_after(tmp_path, break_kernels):
     ("error", "said"),
     [
         (ValueError("too small"), "too small"),
-        (AssertionError(), "AssertionError: it says no more"),
-        (MemoryError(), "the memory was not enough"),
+        (AssertionError(), "AssertionError: no message"),
+        (MemoryError(), "there was not enough memory"),
         (FileNotFoundError(2, "No such file or directory", "x.npz"), "x.npz: No such file"),
     ],
 )

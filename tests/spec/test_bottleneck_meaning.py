@@ -145,7 +145,7 @@ OF_STAGES = {
         INFINITE,
         Flow(**END, record=["drift"]),
         ("CE202", ("record",)),
-        "under the engine 'closed-form' the NTK does not move, and record watches it",
+        "record records a changing NTK, and under the engine 'closed-form' it is fixed",
     ),
     "narrow": (
         WIDE,
@@ -206,9 +206,7 @@ def test_nothing_is_sampled_for_other_networks(key):
     data = DeepGp(train=4, inputs=2)
     (fault,) = Document(data=data, model=Mlp(widths=[4]), stages={"s": flow}).faults()
     assert (fault.code, fault.path) == ("CE202", ("stages", "s", key))
-    assert (
-        fault.message == f"{key} is of the network that a bottleneck's functions are sampled from"
-    )
+    assert fault.message == f"{key} is for infinitely wide networks with a bottleneck only"
 
 
 def test_a_sweep_may_go_over_the_size_up_to_infinity():

@@ -27,7 +27,7 @@ def document(collect: Collect, **paths: list[Any]) -> Document:
 FAULTS = {
     "another stage": (
         {"y": "stages.g.train_loss"},
-        ("CE202", ("y",), "x is of the stage 'f', y of 'g'", 'as "stages.f.KEY"'),
+        ("CE202", ("y",), "x is recorded by the stage 'f', y by 'g'", 'as "stages.f.KEY"'),
     ),
     "no stage": ({"x": "stages.h.time"}, ("CE201", ("x",), "'h' is no stage", "one of f, g, k")),
     "no quantity": (
@@ -55,22 +55,30 @@ FAULTS = {
         ("CE201", ("x",), "'f' does not record 'step'", "one of time"),
     ),
     "by what is not swept": ({"by": "seed"}, ("CE201", ("by",), "'seed' is not swept", "one of")),
-    "a fit": ({"fit": "power"}, ("CE202", ("fit",), "fitted to one number a run", "leave fit out")),
+    "a fit": (
+        {"fit": "power"},
+        ("CE202", ("fit",), "fitted to one number per run", "leave fit out"),
+    ),
     "a level of what is smooth": (
         {"smooth": 5, "level": 0.1},
-        ("CE202", ("smooth",), "in what was recorded, not in what was smoothed", "leave one"),
+        ("CE202", ("smooth",), "a level is found in the recorded values", "leave one"),
     ),
     "a heatmap of numbers": (
         {"x": "model.widths", "view": "heatmap"},
-        ("CE202", ("view",), "view is of courses, and x is one number a run", "stages.train.step"),
+        (
+            "CE202",
+            ("view",),
+            "view is for histories only, and x is one number per run",
+            "stages.train.step",
+        ),
     ),
     "numbers to be smoothed": (
         {"x": "model.widths", "smooth": 5},
-        ("CE202", ("smooth",), "smooth is of courses", "stages.train.step"),
+        ("CE202", ("smooth",), "smooth is for histories only", "stages.train.step"),
     ),
     "a level of numbers": (
         {"x": "model.widths", "level": 0.0},
-        ("CE202", ("level",), "level is of courses", "stages.train.step"),
+        ("CE202", ("level",), "level is for histories only", "stages.train.step"),
     ),
 }
 

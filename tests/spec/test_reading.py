@@ -183,7 +183,7 @@ def test_a_key_that_stands_twice_in_json_is_a_fault_that_names_it(text):
         loads(text, "json")
     (fault,) = caught.value.faults
     assert fault.code == "CE002"
-    assert "stands twice" in fault.message
+    assert "occurs twice" in fault.message
     assert json.dumps(text.split('"')[-2]) in fault.message
 
 

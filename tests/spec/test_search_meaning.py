@@ -72,7 +72,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, Any, str]] = {
         {"alpha": 3.0, "budget": Budget(flops=10, macs=5)},
         "CE202",
         "budget",
-        "flops and macs are one limit",
+        "flops and macs set the same limit",
     ),
     "latencies that nothing asks for": (
         {"alpha": 3.0, "latency": "times.csv"},

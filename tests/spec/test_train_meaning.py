@@ -123,14 +123,14 @@ FAULTY = {
         {"model": FINITE},
         "CE203",
         (),
-        "training is of infinitely wide networks with a bottleneck",
+        "a train stage needs an infinitely wide network with a bottleneck",
     ),
     "finite widths": (
         Train(**TEN),
         {"model": Bottleneck(size=2, encoder=FINITE, decoder=FINITE)},
         "CE203",
         (),
-        "training is of infinitely wide networks with a bottleneck",
+        "a train stage needs an infinitely wide network with a bottleneck",
     ),
     "an engine for no bottleneck": (
         Train(**TEN, engine="kernel"),
@@ -151,7 +151,7 @@ FAULTY = {
         {"model": SMOOTH},
         "CE203",
         ("engine",),
-        "the past of tanh has no closed form to be summed in",
+        "no closed form is known for the kernels of tanh",
     ),
     "too large a batch": (
         Train(**TEN, batch=5),
@@ -219,9 +219,9 @@ def test_targets_of_a_circle_are_as_many_as_outputs():
         ceflow.compile(document(Train(**TEN), model=model, data=Circle(points=5)))
 
 
-HALVES = "a learning rate is relative, or of encoder and decoder each"
+HALVES = "a learning rate needs relative, or encoder and decoder"
 VALUES = {
-    "": ((), "CE102", "how long to train is not said"),
+    "": ((), "CE102", "neither steps nor epochs is set"),
     "steps = 0": (("steps",), "CE104", "steps must be at least 1"),
     "steps = 1.5": (("steps",), "CE103", "steps must be a whole number"),
     "epochs = 1e13": (("epochs",), "CE104", "epochs must be at most"),
@@ -230,7 +230,7 @@ VALUES = {
         "CE202",
         "steps and epochs both say how long to train",
     ),
-    "steps = 3\nmoments = [2, 1]": (("moments",), "CE104", "moments must rise"),
+    "steps = 3\nmoments = [2, 1]": (("moments",), "CE104", "moments must increase"),
     "steps = 3\nmoments = [-1]": (("moments", 0), "CE104", "moments[0] must be at least 0"),
     "steps = 3\nrecord = ['drfit']": (("record", 0), "CE105", "unknown record[0] 'drfit'"),
     "steps = 3\nengine = 'parameters'": (("engine",), "CE105", "unknown engine 'parameters'"),
@@ -266,7 +266,7 @@ VALUES = {
     "steps = 3\nlearning_rate = {relative = 1, decoder = 1}": (
         ("learning_rate", "decoder"),
         "CE202",
-        "relative is the rate of both halves, and decoder that of one",
+        "relative sets the rate of both halves, and decoder that of one",
     ),
 }
 HEAD = """

@@ -22,7 +22,7 @@ USELESS = {
         VARIANCE + "ratios = [0.5, 1.0, 0.5]\n",
         "CE104",
         ("stages", "v", "ratios", 2),
-        "the ratio 0.5 stands twice",
+        "the ratio 0.5 is given twice",
     ),
     "ratios of one width": (
         VARIANCE + "ratios = [0.01, 0.1]\n",
@@ -107,7 +107,7 @@ USELESS = {
         SWEPT + 'y = "stages.f.train_accuracy"\n',
         "CE202",
         ("collect", "c", "y"),
-        "the targets are numbers, of which there is no train_accuracy",
+        "train_accuracy needs class labels, and the targets are numbers",
     ),
     "less than half a step": (
         WIDE + "epochs = 0.1\nbatch = 4\n",

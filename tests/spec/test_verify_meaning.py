@@ -61,7 +61,7 @@ FAULTS = {
     ),
     "twice": (WIDE, {"claims": ["eq-5", "eq-5"]}, "a claim is named twice"),
     "narrow": (WIDE, {"claims": ["eq-5"], "width": 2}, "3 units in a sampled network of 2"),
-    "few draws": (WIDE, {"claims": ["lemma-3.1"], "draws": 5}, "5 draws say too little"),
+    "few draws": (WIDE, {"claims": ["lemma-3.1"], "draws": 5}, "5 draws are too few"),
     "one point": (ENSEMBLE, {"claims": ["theorem-1"], "points": 1}, "pairs of two inputs"),
 }
 

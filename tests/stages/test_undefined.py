@@ -127,7 +127,7 @@ def test_of_one_example_the_plain_alignment_is_one(tmp_path):
 
 def test_a_search_by_an_undefined_alpha_fails_with_a_sentence_and_alone(tmp_path):
     best = '[stages.best]\ntype = "search"\nvariance = "s"\n'
-    with pytest.raises(ceflow.RunError, match="'s' has no alpha to search by") as raised:
+    with pytest.raises(ceflow.RunError, match="'s' found no alpha") as raised:
         run(tmp_path, NOTHING, TARGETS, VARIANCE, best)
     assert list(raised.value.run.results) == ["limit", "s"]
 

@@ -143,7 +143,7 @@ def test_a_width_that_decides_alpha_alone_is_named(fit, monkeypatch):
     shares = fit_alpha([0.1, 0.2, 0.3], [1.3, 1.8, 2.4], [1e-3, 0.1, 0.1])
     monkeypatch.setattr("ceflow.variance.fit_alpha", lambda *_: shares)
     found = fit(MLP, method="sample")
-    assert "widths 2 x 6 alone decide 100% of alpha" in found["warnings"]
+    assert "widths 2 x 6 alone determine 100% of alpha" in found["warnings"]
     assert found["points"][0]["leverage"] > 0.99
 
 

@@ -150,11 +150,11 @@ class Flow(Descent):
             yield Fault("CE203", message, ("engine",), help='use engine = "kernel"')
         for key in ("solver", "rtol", "atol", "steps"):
             if engine == "closed-form" and self.changes(key):
-                message = f"a closed form takes no steps, and {key} is of them"
+                message = f"a closed form takes no steps, so it has no {key}"
                 help = f'leave {key} out, or use engine = "kernel"'
                 yield Fault("CE202", message, (key,), "key", help)
         if not model.is_finite and engine != "features" and self.replicas > 1:
-            message = "the limit of infinite width is not drawn"
+            message = "the limit of infinite width draws no networks"
             yield Fault("CE202", message, ("replicas",), "key", "leave replicas out")
 
     def _sample_faults(self, model: Model) -> Iterator[Fault]:
@@ -162,16 +162,16 @@ class Flow(Descent):
             return
         for key in ("width", "sampling"):
             if self.changes(key):
-                message = f"{key} is of the network that a bottleneck's functions are sampled from"
+                message = f"{key} is for infinitely wide networks with a bottleneck only"
                 yield Fault("CE202", message, (key,), "key", "leave it out")
 
     def _kernel_faults(self, engine: Engine, model: Model, document: "Document") -> Iterator[Fault]:
         kernel = document.stages.get(self.kernel or "")
         if self.kernel and engine not in KERNEL_ENGINES:
-            message = f"the engine {engine!r} goes by a kernel of its own"
+            message = f"the engine {engine!r} computes its own kernel"
             yield Fault("CE202", message, ("kernel",), "key", 'use engine = "kernel"')
         if kernel and not Kernel.expect(kernel).can_drive:
-            message = f"{self.kernel!r} is not the NTK with one number an entry"
+            message = f"{self.kernel!r} is not an NTK with one number per entry"
             yield Fault("CE202", message, ("kernel",), help="name another kernel stage")
         if model.is_mixed and not self.kernel and engine in KERNEL_ENGINES:
             message = "a finite layer among infinite ones has no deterministic kernel"
@@ -184,15 +184,15 @@ class Flow(Descent):
             message = "only the closed form reaches infinite time"
             yield Fault("CE203", message, ("time",), help="give a finite time")
         if self.times and list(self.times) != sorted(set(self.times)):
-            yield Fault("CE104", "times must rise", ("times",), help="sort them")
+            yield Fault("CE104", "times must increase", ("times",), help="sort them")
         elif self.times and self.times[-1] > self.time:
             message = f"times go beyond time = {self.time:g}"
             yield Fault("CE202", message, ("times",), help="raise time, or leave those out")
         if self.stop and engine == "closed-form":
-            message = "a closed form takes no steps that could stop"
+            message = "a closed form takes no steps, so it cannot stop early"
             yield Fault("CE202", message, ("stop",), "key", 'use engine = "kernel"')
         if self.stop and self.replicas > 1:
-            message = "replicas end together, so none can stop at a loss of its own"
+            message = "replicas end together, so they cannot stop at a loss"
             yield Fault("CE202", message, ("stop",), "key", "leave stop or replicas out")
 
     def _record_faults(self, engine: Engine, model: Model) -> Iterator[Fault]:
@@ -203,7 +203,9 @@ class Flow(Descent):
             return
         for key in ("record", "entries"):
             if getattr(self, key):
-                message = f"under the engine {engine!r} the NTK does not move, and {key} watches it"
+                message = (
+                    f"{key} records a changing NTK, and under the engine {engine!r} it is fixed"
+                )
                 help = 'use engine = "parameters"' if model.is_finite else f"leave {key} out"
                 yield Fault("CE202", message, (key,), "key", help)
 

@@ -84,7 +84,7 @@ class Kernel(StageSpec):
         else:
             yield from self._drawn_faults(model)
         if self.error is not None and self.method != "mean":
-            message = "only a mean over draws has a standard error to ask for"
+            message = 'only the method "mean" has a standard error'
             help = 'use method = "mean"' if model.is_finite else "leave error out"
             yield Fault("CE202", message, ("error",), "key", help)
         if self.method == "mean" and self.draws == 1:
@@ -100,17 +100,17 @@ class Kernel(StageSpec):
         given += ["ridge"] if self.ridge is not None else []
         if self.outputs == "full" and given:
             key = given[0]
-            yield Fault("CE202", f"{key} needs one number an entry", (key,), "key", help)
+            yield Fault("CE202", f"{key} needs one number per entry", (key,), "key", help)
         reference = document.stages.get(self.reference or "")
         if reference and Kernel.expect(reference).outputs == "full":
-            message = f"the reference {self.reference!r} has more than one number an entry"
+            message = f"the reference {self.reference!r} has more than one number per entry"
             yield Fault("CE202", message, ("reference",), help=f"{help} there")
 
     def _tile_faults(self) -> Iterator[Fault]:
         if self.tile is None:
             return
         if self.outputs == "full":
-            message = "tiles hold one number an entry"
+            message = "tiles hold one number per entry"
             yield Fault("CE202", message, ("tile",), "key", 'use outputs = "mean"')
         if self.method == "mean" or self.most_draws > 1:
             message = "tiles hold the kernel of one network, not of several draws"

@@ -45,7 +45,7 @@ class Budget(Spec):
             help = "budget = {parameters = 5e6}"
             return [Fault("CE102", message, part="key", help=help)]
         if self.flops and self.macs:
-            message, help = "flops and macs are one limit, a MAC being two FLOPs", "leave one out"
+            message, help = "flops and macs set the same limit: a MAC is two FLOPs", "leave one out"
             return [Fault("CE202", message, ("macs",), "key", help)]
         return []
 
@@ -96,7 +96,7 @@ class Search(StageSpec):
     def faults(self) -> list[Fault]:
         faults = [fault.below("budget") for fault in self.budget.faults()] if self.budget else []
         if self.latency is not None and not self.timed:
-            message = "a file of latencies is of no use where neither cost nor budget is one"
+            message = "the latency file is not used: neither cost nor budget is a latency"
             help = 'cost = "latency", or budget = {latency = 0.01}'
             faults.append(Fault("CE202", message, ("latency",), "key", help))
         return faults + {"law": self._law, "exact": self._exact, "curve": self._curve}[self.using]()
@@ -141,7 +141,7 @@ class Search(StageSpec):
                 help="give the [model] finite widths",
             )
         elif self.using == "exact" and not model.member.has_closed_moments:
-            message = "exact moments are known of relu and linear networks without bias only"
+            message = "exact moments are known for relu and linear networks without bias only"
             yield Fault("CE203", message, ("using",), help='use using = "law" or "curve"')
         if self.space == "free":
             yield from self._free_faults(model)

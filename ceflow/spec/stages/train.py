@@ -38,9 +38,9 @@ class LearningRates(Spec):
             return []
         help = "{relative = 0.3}, or {encoder = 0.1, decoder = 0.2}"
         if "relative" in given:
-            message = f"relative is the rate of both halves, and {given[1]} that of one"
+            message = f"relative sets the rate of both halves, and {given[1]} that of one"
             return [Fault("CE202", message, (given[1],), "key", help)]
-        message = "a learning rate is relative, or of encoder and decoder each"
+        message = "a learning rate needs relative, or encoder and decoder"
         return [Fault("CE102", message, part="key", help=help)]
 
 
@@ -128,13 +128,13 @@ class Train(Descent):
     def faults(self) -> list[Fault]:
         faults = []
         if self.steps is None and self.epochs is None:
-            message = "how long to train is not said"
+            message = "neither steps nor epochs is set"
             faults.append(Fault("CE102", message, part="key", help="add steps, or epochs"))
         if self.steps is not None and self.epochs is not None:
             message, help = "steps and epochs both say how long to train", "leave one of them out"
             faults.append(Fault("CE202", message, ("epochs",), "key", help))
         if self.moments and list(self.moments) != sorted(set(self.moments)):
-            faults.append(Fault("CE104", "moments must rise", ("moments",), help="sort them"))
+            faults.append(Fault("CE104", "moments must increase", ("moments",), help="sort them"))
         if isinstance(self.learning_rate, LearningRates):
             faults += [fault.below("learning_rate") for fault in self.learning_rate.faults()]
         return faults
@@ -143,7 +143,7 @@ class Train(Descent):
         yield from self.loss_faults(document)
         yield from self.points_faults("moments")
         if not model.has_bottleneck or model.is_finite:
-            message = "training is of infinitely wide networks with a bottleneck"
+            message = "a train stage needs an infinitely wide network with a bottleneck"
             yield Fault("CE203", message, part="key", help=self._instead(document, model))
             return
         yield from self._engine_faults(Bottleneck.expect(model))
@@ -166,7 +166,7 @@ class Train(Descent):
             message = f"the engine {engine!r} is not for a bottleneck of size {model.size}"
             yield Fault("CE203", message, ("engine",), help=f"use engine = {known}")
         elif engine == "history" and model.decoder.activation not in SLOPES:
-            message = f"the past of {model.decoder.activation} has no closed form to be summed in"
+            message = f"no closed form is known for the kernels of {model.decoder.activation}"
             yield Fault("CE203", message, ("engine",), help='use engine = "features"')
         if engine == "kernel" and "embedding" in self.record:
             message = "an infinite bottleneck has no values to record"

@@ -75,7 +75,7 @@ class Variance(StageSpec):
             message = f"method {self.method!r} is not for {reason}"
             yield Fault("CE203", message, ("method",), help='use method = "monte-carlo"')
         if self.method == "exact" and self.error is not None:
-            message = "exact moments have no error to ask for"
+            message = "exact moments have no statistical error"
             yield Fault("CE202", message, ("error",), "key", 'leave it out, or method = "sample"')
         if self.inputs_law == "data":
             yield from self._data_faults(document, model)
@@ -84,7 +84,7 @@ class Variance(StageSpec):
         ratios = list(self.ratios)
         for index, ratio in enumerate(ratios):
             if ratio in ratios[:index]:
-                message = f"the ratio {ratio:g} stands twice"
+                message = f"the ratio {ratio:g} is given twice"
                 yield Fault("CE104", message, ("ratios", index), help="give each once")
         rounded = {model.ratio_widths(ratio) for ratio in ratios} if model.is_finite else set()
         if self.changes("ratios") and 1 == len(rounded) < len(set(ratios)):

@@ -77,7 +77,7 @@ class Verify(StageSpec):
     def _size_faults(self) -> Iterator[Fault]:
         """Find experiments that are too small to be meaningful."""
         if self.draws < FEWEST_DRAWS and set(self.claims) & set(DRAWN_CLAIMS):
-            message = f"{self.draws} draws say too little of the noise"
+            message = f"{self.draws} draws are too few to estimate the noise"
             yield Fault("CE202", message, ("draws",), help=f"draw {FEWEST_DRAWS} or more")
         if self.points < 2 and "theorem-1" in self.claims:
             message = "theorem 1 is tested at pairs of two inputs"

@@ -41,7 +41,7 @@ def law_of(job: Job) -> Law:
         return search.Measured([p.fan_in_sum for p in points], [p.moment_ratio for p in points])
     alpha = stage.alpha or fit_of(job).alpha
     if alpha is None:
-        raise ValueError(f"{stage.variance!r} has no alpha to search by; see its warnings")
+        raise ValueError(f"{stage.variance!r} found no alpha; see its warnings")
     return search.Exponential(alpha)
 
 

@@ -119,7 +119,7 @@ def _of_leverage(points: list[Point], fit: "Fit") -> Iterator[str]:
     leverages = zip(points, fit.leverages, strict=True)
     for point, share in leverages if len(points) > 2 else ():
         if share > LARGEST_LEVERAGE:
-            yield f"widths {_names([point])} alone decide {share:.0%} of alpha"
+            yield f"widths {_names([point])} alone determine {share:.0%} of alpha"
 
 
 def _of_law(points: list[Point], fit: "Fit") -> Iterator[str]:

@@ -58,7 +58,7 @@ def measure(job: Job, method: str, ratio: float, member: Member, x: "np.ndarray"
     try:
         mean, moment_ratio, stderr, draws = _moments(job, method, member, x)
         if not all(map(math.isfinite, (mean, moment_ratio))):
-            raise ValueError("the moments of K are past all numbers")
+            raise ValueError("the moments of K overflow float64")
     except ValueError as error:
         raise ValueError(f"widths {widths_text(member.widths)}: {error}") from None
     return Point(
