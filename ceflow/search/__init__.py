@@ -1,8 +1,9 @@
 """The search for optimal ensembles: objectives, their optimum, and the near-optimal set.
 
-What a search compares is a `problem`: a baseline, the law of its members' variance (`laws`), and
-what networks cost (`costs`). `optimum` solves it along the baseline's ratio, `free` over every
-width. All are plain Python; `times` reads latencies, and `timing` measures them and loads JAX.
+A `problem` consists of a baseline, the law of its members' variance (`laws`), and the costs of
+networks (`costs`). `optimum` solves it for widths in the baseline's proportion, `free` for any
+widths. These are plain Python. `times` reads latencies, and `timing`, which loads JAX, measures
+them.
 """
 
 from typing import TYPE_CHECKING

@@ -1,5 +1,5 @@
-"""What networks cost, counted, timed or interpolated; how many members a cost is of; and what the
-search itself costs."""
+"""Costs of networks (counted or interpolated from timings), numbers of members that a cost buys,
+and costs of the search itself."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,15 +11,15 @@ from ceflow.costs import Demand, Work
 from ceflow.spec import Member, Model
 
 Cost = Callable[[Model], float]
-"""What a network costs."""
+"""A function that returns the cost of a network."""
 Counted = Literal["parameters", "flops"]
 
 
 class Costs(NamedTuple):
-    """The costs that are compared along the curve, and what a whole network costs.
+    """Costs of a member's path, compared along the curve, and of whole networks.
 
-    m members cost m times `path`; a network also has parts that its members share, as a ResNeXt its
-    stem, shortcuts and last layer. `whole` is affine in the number of members.
+    m members cost m times `path`. A network can also have parts that its members share, such as the
+    stem, shortcuts and last layer of a ResNeXt; so `whole` is affine in the number of members.
     """
 
     path: Callable[[Member], float]
@@ -27,7 +27,9 @@ class Costs(NamedTuple):
 
 
 def counted(expand: Callable[[Model], nodes.Node], kind: Counted) -> Costs:
-    """Count parameters (CE eq. 8) or FLOPs (CE eq. 15), of the layers that `expand` gives.
+    """Return costs that count parameters (CE eq. 8) or FLOPs (CE eq. 15).
+
+    `expand` returns the layers of a model.
 
     >>> from ceflow.compiler.models import expand
     >>> from ceflow.spec import Ensemble, Mlp
@@ -48,9 +50,10 @@ def counted(expand: Callable[[Model], nodes.Node], kind: Counted) -> Costs:
 
 
 def timed(widths: Sequence[int], seconds: Sequence[float]) -> Costs:
-    """Interpolate seconds of one member, by its largest width, between those measured.
+    """Return costs in seconds, interpolated over the largest width of a member.
 
-    inf outside of the range of `widths`. A network's seconds are its members'.
+    They are infinite outside of the range of `widths`. A network's seconds are the sum of its
+    members'.
 
     >>> from ceflow.spec import Ensemble, Mlp
     >>> costs = timed([1, 4], [1e-3, 2e-3])
@@ -70,10 +73,10 @@ def timed(widths: Sequence[int], seconds: Sequence[float]) -> Costs:
 
 
 def power_laws(x: Sequence[float], y: Sequence[float]) -> Callable[[float], float]:
-    """Interpolate log y over log x monotonically: smooth pieces that do not overshoot (PCHIP).
+    """Return a function that interpolates log y over log x by monotone cubics (PCHIP).
 
-    Exact at the points and for y = a x^b; inf outside of their range. `x` are positive, none twice,
-    and `y` positive. Raises `ValueError` with fewer than two points.
+    It is exact at the points and for y = a x^b, and infinite outside of their range. `x` must be
+    positive and distinct, and `y` positive. Raises `ValueError` for fewer than two points.
 
     >>> square = power_laws([1, 2, 10], [3, 12, 300])
     >>> round(square(4), 9), square(11)
@@ -82,7 +85,7 @@ def power_laws(x: Sequence[float], y: Sequence[float]) -> Callable[[float], floa
     from scipy.interpolate import PchipInterpolator
 
     if len(x) < 2:
-        raise ValueError("there is nothing between fewer than two points")
+        raise ValueError("an interpolation needs at least two points")
     points = sorted(zip(map(math.log, x), map(math.log, y), strict=True))
     ends = min(x), max(x)
     smooth = PchipInterpolator([at for at, _ in points], [value for _, value in points])
@@ -93,48 +96,49 @@ def power_laws(x: Sequence[float], y: Sequence[float]) -> Callable[[float], floa
     return value
 
 
-POINT = 2e4
-"""Bytes of a candidate, in results and on its way there."""
+CANDIDATE_BYTES = 2e4
+"""Bytes of memory per candidate."""
 
-SECONDS = {"law": 1e-4, "exact": 1e-3, "curve": 2e-4}
-"""Of a candidate whose variance is by a law, by exact moments or by a curve of them."""
+CANDIDATE_SECONDS = {"law": 1e-4, "exact": 1e-3, "curve": 2e-4}
+"""Seconds per candidate, by the source of its variance: a law, exact moments, or a curve."""
 
-CALLS = 6
-"""Times that a network is called to be timed, or more."""
+TIMED_CALLS = 6
+"""Least number of calls by which a network is timed."""
 
-LAYERS = 6
-"""Layers that take as long to make and compile as a small function."""
+LAYERS_PER_COMPILATION = 6
+"""Number of layers whose creation and compilation take as long as a small function's."""
 
-SETTLING = 6.0
-"""Seconds that timing takes beside the calls."""
+TIMING_SETUP_SECONDS = 6.0
+"""Seconds that timing takes besides the calls."""
 
 
 def comparing(model: Model, using: str, *, free: bool) -> Demand:
-    """Count what it takes to compare all candidates: of one ratio, or of a free width vector."""
+    """Forecast the cost of comparing all candidates, for widths in proportion or `free` widths."""
     candidates = min(1000, max(model.widths))
-    seconds = SECONDS[using] * candidates * (10 if free else 1)
-    return Demand(POINT * candidates, Work(seconds=seconds))
+    seconds = CANDIDATE_SECONDS[using] * candidates * (10 if free else 1)
+    return Demand(CANDIDATE_BYTES * candidates, Work(seconds=seconds))
 
 
 def timing(root: nodes.Node, networks: int, batch: int) -> Demand:
-    """Count what it takes to time as many networks as large as this, each on a batch."""
+    """Forecast the cost of timing `networks` networks as large as `root`, each on a batch."""
     layers = sum(1 for _ in nodes.leaves(root))
     work = Work(
-        flops=CALLS * networks * batch * root.flops,
-        compilations=networks * max(4.0, layers / LAYERS),
-        seconds=SETTLING,
+        flops=TIMED_CALLS * networks * batch * root.flops,
+        compilations=networks * max(4.0, layers / LAYERS_PER_COMPILATION),
+        seconds=TIMING_SETUP_SECONDS,
     )
     return Demand(4 * (networks * root.parameters + batch * nodes.units(root.inputs)), work)
 
 
-ROUNDING = 1e-9
-"""What a number of members may be short of a whole one by rounding."""
+MEMBER_ROUNDING = 1e-9
+"""Rounding error of a number of members: a number this close below an integer counts as it."""
 
 
 def most_members(limit: float, cost_of: Callable[[int], float]) -> float:
-    """Solve for the real number of members whose network costs `limit`; below 1 if one costs more.
+    """Compute the real number of members whose network costs `limit`.
 
-    `cost_of(m)` is the cost of the network of m members.
+    `cost_of(m)` is the cost of the network of m members. The result is below 1 if a single member
+    costs more than `limit`.
 
     >>> most_members(750, lambda m: 50 + 100 * m)
     7.0
@@ -148,9 +152,9 @@ def most_members(limit: float, cost_of: Callable[[int], float]) -> float:
 def nearest_multiplicity(
     target: float, cost_of: Callable[[int], float], beside: float | None = None
 ) -> int:
-    """Find the whole number of members, 1 or more, whose network's cost is nearest to `target`.
+    """Find the integer number of members, at least 1, whose network costs nearest to `target`.
 
-    With `beside` only the two whole numbers around that one are considered.
+    With `beside`, only the two integers around this number are considered.
 
     >>> nearest_multiplicity(790, lambda m: 50 + 100 * m)
     7
@@ -163,9 +167,9 @@ def nearest_multiplicity(
 
 
 def whole_members(multiplicity: float) -> int:
-    """Round a number of members down, past the rounding of numbers.
+    """Round a number of members down to an integer, allowing for rounding errors.
 
     >>> whole_members(7 - 1e-12), whole_members(7.9), whole_members(0.5)
     (7, 7, 0)
     """
-    return math.floor(multiplicity * (1 + ROUNDING))
+    return math.floor(multiplicity * (1 + MEMBER_ROUNDING))

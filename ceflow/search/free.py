@@ -1,4 +1,4 @@
-"""Algorithm 2 over the whole width vector, for networks of few layers."""
+"""CE Algorithm 2 with every width free, for networks of few layers."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -12,20 +12,22 @@ Widths = tuple[int, ...]
 Objective = Callable[[Candidate], float]
 Point = Callable[[Widths], Candidate]
 
-NEIGHBOURS = 1000
-"""Width vectors in the box that a minimum must be the least of; 3 to the layers at least."""
-WALKS = 3
-"""Starts, the best ones, from which a box is walked."""
+BOX_SIZE = 1000
+"""Number of width vectors in the box within which a minimum must be the best; at least
+3^layers."""
+BOX_STARTS = 3
+"""Number of best starting points from which boxes are searched."""
 
 
 def optimise_freely(problem: Problem) -> Optimum:
-    """Minimise over every width by itself (CE eq. 10 and 13, the argmin over n).
+    """Minimise the objectives over all widths independently (CE eq. 10 and 13, argmin over n).
 
-    By the law and with counted costs the logarithm of the objective is convex in the logarithms of
-    the widths, a geometric program: a descent finds its valley from anywhere. It starts at the best
-    ratio and at the baseline, takes steps in one width after another, ever smaller, and ends at
-    whole widths that no others in a box around are better than. The curve of the result is the
-    ratio line through the primal's widths. Raises what `optimise` raises.
+    With the exponential law and counted costs, the logarithm of the objective is convex in the
+    logarithms of the widths (a geometric program), so that coordinate descent finds the minimum
+    from any start. It starts at the best proportional widths and at the baseline, changes one width
+    after another by shrinking steps, and ends at integer widths that are the best within a box. The
+    curve of the result consists of widths in proportion to the primal's. Raises the same errors as
+    `optimise`.
 
     >>> from ceflow.compiler.models import expand
     >>> from ceflow.search import Exponential, counted
@@ -45,9 +47,10 @@ def optimise_freely(problem: Problem) -> Optimum:
 
 
 def _affordable(problem: Problem, point: Point, start: Candidate) -> Candidate:
-    """Find the best within a budget: as if members came in parts, then in whole members.
+    """Find the best candidate within a budget: first with real, then with integer multiplicity.
 
-    Those make the objective a staircase, so each number of them near the best gives a start.
+    An integer multiplicity makes the objective a step function, so each integer near the best
+    gives a starting point.
     """
     relaxed = _slide(point, _relaxed, start.widths)
     most = math.floor(point(relaxed).primal_multiplicity)
@@ -63,7 +66,7 @@ def _relaxed(candidate: Candidate) -> float:
 
 
 def _of_exactly(candidate: Candidate, members: int) -> float:
-    """Compute the variance of so many members; where they cost too much, worse the more they do."""
+    """Compute the variance of `members` members, with a penalty if they exceed the budget."""
     short = members / max(candidate.primal_multiplicity, 1e-9)
     return candidate.single / members if short <= 1 else candidate.single / members * short**4
 
@@ -74,7 +77,7 @@ def _least(problem: Problem, point: Point, objective: Objective, start: Candidat
 
 
 def _slide(point: Point, objective: Objective, start: Widths) -> Widths:
-    """Go down along single widths, by shrinking steps."""
+    """Minimise along single widths, by shrinking steps."""
     best = start
     for moves in (_along_axes(2.0**-k) for k in range(1, 8)):
         best = _settled(lambda widths: objective(point(widths)), best, moves)
@@ -82,16 +85,16 @@ def _slide(point: Point, objective: Objective, start: Widths) -> Widths:
 
 
 def _settle(point: Point, objective: Objective, starts: set[Widths]) -> Candidate:
-    """Find the best end of walks through boxes, where a step may change all widths."""
+    """Return the best candidate of several descents, whose steps may change all widths."""
     value: Callable[[Widths], float] = lambda widths: objective(point(widths))  # noqa: E731
-    ends = [_settled(value, widths, _in_box) for widths in sorted(starts, key=value)[:WALKS]]
+    ends = [_settled(value, widths, _in_box) for widths in sorted(starts, key=value)[:BOX_STARTS]]
     return point(min(ends, key=value))
 
 
 def _settled(
     value: Callable[[Widths], float], start: Widths, moves: Callable[[Widths], Iterator[Widths]]
 ) -> Widths:
-    """Walk to the best neighbour, as long as that is better, and give the end."""
+    """Move to the best neighbour as long as it is better; return the last widths."""
     best, least = start, value(start)
     while True:
         neighbour = min(moves(best), key=value)
@@ -101,7 +104,7 @@ def _settled(
 
 
 def _along_axes(fraction: float) -> Callable[[Widths], Iterator[Widths]]:
-    """Change one width at a time, by a fraction of itself or by 1."""
+    """Return moves that change one width at a time, by a fraction of itself or by 1."""
 
     def moves(widths: Widths) -> Iterator[Widths]:
         for layer, width in enumerate(widths):
@@ -113,8 +116,8 @@ def _along_axes(fraction: float) -> Callable[[Widths], Iterator[Widths]]:
 
 
 def _in_box(widths: Widths) -> Iterator[Widths]:
-    """Change all widths at once, by as much either way as there are `NEIGHBOURS` for."""
-    reach = max(1, math.floor((NEIGHBOURS ** (1 / len(widths)) - 1) / 2))
+    """Yield the width vectors in a box around `widths`, as wide as `BOX_SIZE` allows."""
+    reach = max(1, math.floor((BOX_SIZE ** (1 / len(widths)) - 1) / 2))
     steps = range(-reach, reach + 1)
     for move in product(steps, repeat=len(widths)):
         yield tuple(max(1, width + step) for width, step in zip(widths, move, strict=True))

@@ -1,4 +1,4 @@
-"""Var(K)/E[K]^2 of one member at its widths: by the law, in closed form, or as measured."""
+"""Relative variance Var(K)/E[K]^2 of a member: by the exponential law, exact, or measured."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,18 +12,18 @@ from ceflow.spec import Member
 
 
 class Law(Protocol):
-    """The variance of one member relative to its mean squared; inf where it is not known."""
+    """A function that returns Var(K)/E[K]^2 of a member, or infinity if it is unknown."""
 
     def __call__(self, member: Member) -> float: ...
 
     def why_infinite(self, member: Member) -> str:
-        """Say why there is no finite variance of a member, and what to do."""
+        """Return a message on why a member has no finite variance, and what to do."""
         ...
 
 
 @dataclass(frozen=True)
 class Exponential:
-    """`exp(alpha S) - 1` (CE eq. 9); inf past floats.
+    """The law `exp(alpha S) - 1` (CE eq. 9), infinite on overflow.
 
     >>> from ceflow.spec import Mlp
     >>> round(Exponential(3.0)(Mlp(widths=[20, 20])), 4)
@@ -36,7 +36,7 @@ class Exponential:
         if not 0 < self.alpha < math.inf:
             raise ValueError(
                 f"alpha = {self.alpha:.4g} says that narrow networks vary no more than wide ones,"
-                " and so there is nothing to search for; fit it to more draws, or give alpha"
+                " so that there is nothing to search for; fit it to more draws, or give alpha"
             )
 
     def __call__(self, member: Member) -> float:
@@ -47,14 +47,14 @@ class Exponential:
 
     def why_infinite(self, member: Member) -> str:
         return (
-            f"the law gives the baseline a variance past all numbers: alpha S ="
+            f"the baseline's variance by the law overflows: alpha S ="
             f" {self.alpha * member.fan_in_sum:.3g}; it holds for alpha S of order 1, so widen the"
             " baseline or lower alpha"
         )
 
 
 class Exact:
-    """The moments in closed form, of ReLU and linear networks (`variance.exact_moments`).
+    """The exact variance of ReLU and linear networks (see `ceflow.variance.exact_moments`).
 
     >>> from ceflow.spec import Mlp
     >>> round(Exact()(Mlp(widths=[20, 20])), 4)
@@ -72,16 +72,15 @@ class Exact:
         return ratio - 1 if math.isfinite(ratio) else math.inf
 
     def why_infinite(self, member: Member) -> str:
-        return "the exact variance of the baseline is past all numbers; widen it"
+        return "the exact variance of the baseline overflows; widen it"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The logarithm of the moment ratios measured, as a function of S and between its values.
+    """A law that interpolates the logarithm of measured moment ratios over S.
 
-    `fan_in_sums` and `moment_ratios` are those of the points of a variance stage. By the law one is
-    proportional to the other, so that their logarithms are nearly on a line. Raises `ValueError`
-    where a ratio is not above 1, which is noise, or there are fewer than two points.
+    `fan_in_sums` and `moment_ratios` are those of the points of a variance stage. Raises
+    `ValueError` if a ratio is not above 1, which is noise, or there are fewer than two points.
 
     >>> from ceflow.spec import Mlp
     >>> law = Measured((0.1, 0.4), (math.exp(0.3), math.exp(1.2)))
@@ -100,7 +99,7 @@ class Measured:
         lowest = min(self.moment_ratios)
         if lowest <= 1:
             raise ValueError(
-                f"a measured E[K^2]/E[K]^2 of {lowest:.6g} is no variance but noise; raise the"
+                f"a measured E[K^2]/E[K]^2 of {lowest:.6g}, not above 1, is noise; raise the"
                 " draws of the variance stage, or leave out its widest networks"
             )
 

@@ -1,4 +1,4 @@
-"""Algorithm 2 along a ratio: the optimal ensemble for a baseline, primal and dual."""
+"""CE Algorithm 2 for widths in proportion: the optimal ensembles for a baseline."""
 
 import math
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from ceflow.spec import Model
 
 @dataclass(frozen=True)
 class Optimum:
-    """The objective curves and their best points.
+    """The objective curves and their best candidates.
 
-    - `primal`: least variance, within the budget where there is one.
-    - `smooth`: least variance at the baseline's cost; `primal` where there is no budget.
+    - `primal`: least variance, within the budget if there is one.
+    - `smooth`: least variance at the baseline's cost; the same as `primal` without a budget.
     - `dual`: least cost at the baseline's variance.
     """
 
@@ -25,14 +25,14 @@ class Optimum:
 
     @property
     def gap(self) -> float:
-        """The gap by which strong duality fails; 0 where primal and dual are one (CE section 3).
+        """Duality gap; 0 if primal and dual have the same widths (CE section 3).
 
-        1 minus the product of the dual's efficiency and the primal's variance over the baseline's.
+        It is 1 minus the dual's efficiency times the primal's variance over the baseline's.
         """
         return max(0.0, 1 - self.smooth.smooth / self.dual.compact / self.problem.variance)
 
     def near_optimal(self, tolerance: float) -> list[Candidate]:
-        """List the candidates whose primal objective is within a fraction `tolerance` of best."""
+        """List the candidates with a primal objective within a fraction `tolerance` of the best."""
         objective = self.problem.primal_objective
         limit = (1 + tolerance) * objective(self.primal)
         return [candidate for candidate in self.curve if objective(candidate) <= limit]
@@ -41,10 +41,10 @@ class Optimum:
 def optimise(problem: Problem) -> Optimum:
     """Minimise the variance at the baseline's cost, and the cost at its variance.
 
-    The candidates are the baseline's widths times a ratio, from width 1 to the widest network that
-    the cost or the budget buys once, less those whose variance is not a number. Each objective is
-    minimised by itself. Raises `ValueError` where the baseline's variance is not finite, and where
-    no network is within the budget.
+    The candidates have the baseline's widths times a ratio, from width 1 to the widest network that
+    the cost or the budget affords once, except those without a finite variance. Each objective is
+    minimised separately. Raises `ValueError` if the baseline's variance is not finite, or no
+    network is within the budget.
 
     >>> from ceflow.compiler.models import expand
     >>> from ceflow.search import Exponential, counted
@@ -62,7 +62,7 @@ def optimise(problem: Problem) -> Optimum:
 
 
 def best_of(problem: Problem, curve: tuple[Candidate, ...]) -> Candidate:
-    """Find the primal answer. Raises `ValueError` where no candidate is within the budget."""
+    """Find the primal optimum. Raises `ValueError` if no candidate is within the budget."""
     best = min(curve, key=problem.primal_objective)
     if math.isinf(problem.primal_objective(best)):
         problem.require_affordable(curve)
@@ -71,14 +71,15 @@ def best_of(problem: Problem, curve: tuple[Candidate, ...]) -> Candidate:
 
 
 def curve_along(problem: Problem, model: Model) -> tuple[Candidate, ...]:
-    """List the candidates whose widths are a model's times a ratio."""
+    """List the candidates whose widths are those of a model times a ratio."""
     return tuple(_candidates(problem, model))
 
 
 def _candidates(problem: Problem, model: Model) -> Iterator[Candidate]:
-    """Go through the candidates, and end where a network is too dear to be bought once.
+    """Yield the candidates, up to the widest network that is affordable once.
 
-    Narrow ones may be past what is known."""
+    Narrow networks without a known variance are left out.
+    """
     given = max(model.widths)
     for widths in candidate_widths(model):
         candidate = problem.candidate(widths)
@@ -90,10 +91,10 @@ def _candidates(problem: Problem, model: Model) -> Iterator[Candidate]:
 
 
 def candidate_widths(baseline: Model) -> Iterator[tuple[int, ...]]:
-    """Multiply the baseline's widths by k/max(widths), without repeats and without end.
+    """Yield the baseline's widths times k/max(widths), without repetitions and without end.
 
-    k is every whole number up to 1000, then grows by steps of half a percent, and stops at the
-    baseline itself on its way.
+    k runs over all integers up to 1000, then grows by half a percent per step; the baseline's own
+    widths are included.
     """
     largest = int(max(baseline.widths))
     last, k = None, 1

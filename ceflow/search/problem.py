@@ -1,4 +1,4 @@
-"""The problem that a search is to solve, and the point of each width vector on its curves."""
+"""The problem that a search solves, and the candidate for each width vector."""
 
 import math
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Literal, get_args
 
 from ceflow._words import one_of
-from ceflow.search.costs import ROUNDING, Cost, Costs, most_members, whole_members
+from ceflow.search.costs import MEMBER_ROUNDING, Cost, Costs, most_members, whole_members
 from ceflow.search.laws import Law
 from ceflow.spec import Model, flops_text
 
@@ -16,7 +16,7 @@ LimitName = Literal["parameters", "flops", "macs", "latency"]
 
 @dataclass(frozen=True)
 class Limit:
-    """The most that a whole network may cost, of one kind."""
+    """A limit on one kind of cost of a whole network."""
 
     name: LimitName
     cost: Cost
@@ -26,7 +26,7 @@ class Limit:
         one_of("the limit of a budget", self.name, get_args(LimitName))
 
     def refusal(self, least: float) -> str:
-        """Say what is wrong where the smallest network costs `least`, which is more."""
+        """Return the message if even the smallest network costs more than the limit: `least`."""
         what = "the fastest member" if self.name == "latency" else "the smallest network"
         one = "" if self.name == "latency" else ", one member of width 1,"
         has = "takes" if self.name == "latency" else "has"
@@ -36,14 +36,14 @@ class Limit:
         )
 
     def levers(self, baseline: Model) -> str:
-        """Say what would make a smaller network."""
+        """Return advice on how to get a smaller network."""
         if self.name == "latency":
             return "raise the budget, or time faster networks"
         return f"raise the budget, or give the [model] {baseline.smaller(self.name)}"
 
 
 def limit_text(name: LimitName, most: float) -> str:
-    """Write an amount of one kind of cost, as it is shown.
+    """Format an amount of one kind of cost.
 
     >>> limit_text("parameters", 5e6), limit_text("macs", 1e9), limit_text("latency", 0.0123)
     ('5,000,000 parameters', '2.00 GFLOPs (1.00 GMACs)', '0.0123 s')
@@ -58,14 +58,14 @@ def limit_text(name: LimitName, most: float) -> str:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One width vector on the objective curves, with the multiplicities the theory gives it.
+    """A width vector on the objective curves, with its multiplicities by the theory.
 
     - `single`: the variance of one member, Var(K)/E[K]^2.
-    - `share`: members that cost as much as the baseline (CE eq. 12).
-    - `primal_multiplicity`: the same; with a budget, members that it buys.
-    - `dual_multiplicity`: members that vary as little as the baseline (CE eq. 14).
+    - `share`: number of members that cost as much as the baseline (CE eq. 12).
+    - `primal_multiplicity`: `share` or, with a budget, the number of members that it affords.
+    - `dual_multiplicity`: number of members with the same variance as the baseline (CE eq. 14).
 
-    The multiplicities are real numbers here; the objectives are the curves of CE figure 3.
+    These numbers of members are real; the objectives are the curves of CE figure 3.
     """
 
     widths: tuple[int, ...]
@@ -77,39 +77,39 @@ class Candidate:
 
     @property
     def variance(self) -> float:
-        """The primal objective, CE eq. 11 at the primal multiplicity; inf where that is not above
-        0, as where the parts that members share cost more than a budget."""
+        """Primal objective, CE eq. 11 at the primal multiplicity; inf if that is not positive, e.g.
+        if shared parts alone exceed the budget."""
         return self.single / self.primal_multiplicity if self.primal_multiplicity > 0 else math.inf
 
     @property
     def efficiency(self) -> float:
-        """The dual objective: the baseline's cost over the ensemble's (CE eq. 8 and 15)."""
+        """Dual objective: the baseline's cost divided by the ensemble's (CE eq. 8 and 15)."""
         return self.share / self.dual_multiplicity
 
     @property
     def smooth(self) -> float:
-        """The variance at the baseline's cost, to be least; inf where that buys less than one."""
+        """Variance at the baseline's cost, to minimise; inf if it affords less than one member."""
         return self.single / self.share if self.share >= 1 else math.inf
 
     @property
     def compact(self) -> float:
-        """The cost at the baseline's variance over the baseline's, to be least; inf where that
-        needs less than one member."""
-        enough = self.dual_multiplicity >= 1 - ROUNDING and self.share >= 1
+        """Cost at the baseline's variance divided by the baseline's cost, to minimise; inf if that
+        variance needs less than one member."""
+        enough = self.dual_multiplicity >= 1 - MEMBER_ROUNDING and self.share >= 1
         return self.dual_multiplicity / self.share if enough else math.inf
 
     @property
     def affordable(self) -> float:
-        """The variance of as many whole members as the budget buys, to be least."""
+        """Variance of the integer number of members that the budget affords, to minimise."""
         members = whole_members(self.primal_multiplicity) if self.primal_multiplicity > 0 else 0
         return self.single / members if members else math.inf
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A baseline, how its members vary, and what networks cost.
+    """A baseline, the law of its members' variance, and the costs of networks.
 
-    `limits` are those of a budget; without any, the primal is held to the baseline's cost.
+    `limits` are those of a budget; without any, the primal is limited to the baseline's cost.
     """
 
     baseline: Model
@@ -123,12 +123,12 @@ class Problem:
 
     @cached_property
     def cost(self) -> float:
-        """The baseline's, of its paths."""
+        """Cost of the baseline's paths, without shared parts."""
         return self.baseline.multiplicity * self.costs.path(self.baseline.member)
 
     @cached_property
     def variance(self) -> float:
-        """The baseline's. Raises `ValueError` where it is not finite."""
+        """Variance of the baseline. Raises `ValueError` if it is not finite."""
         member = self.baseline.member
         single = self.law(member)
         if not math.isfinite(single):
@@ -136,7 +136,7 @@ class Problem:
         return single / self.baseline.multiplicity
 
     def candidate(self, widths: tuple[int, ...]) -> Candidate:
-        """Make the point of one width vector on the curves."""
+        """Return the candidate with the given widths."""
         member = self.baseline.member.with_widths(widths)
         single, share = self.law(member), self.cost / self.costs.path(member)
         return Candidate(
@@ -149,11 +149,11 @@ class Problem:
         )
 
     def primal_objective(self, candidate: Candidate) -> float:
-        """Compute what the primal makes least; inf where there is no such network."""
+        """Compute the objective that the primal minimises; inf if there is no such network."""
         return candidate.affordable if self.limits else candidate.smooth
 
     def _bought(self, widths: tuple[int, ...]) -> float:
-        """Count the members within every limit, as whole networks."""
+        """Compute the number of members within all limits, counting whole networks."""
         return min(self._within(limit, widths) for limit in self.limits)
 
     def _within(self, limit: Limit, widths: tuple[int, ...]) -> float:
@@ -163,7 +163,7 @@ class Problem:
         return self.baseline.with_members(widths, multiplicity)
 
     def require_affordable(self, curve: Iterable[Candidate]) -> None:
-        """Raise `ValueError` where not even the smallest, or the fastest, is within the limits."""
+        """Raise `ValueError` if not even the cheapest network is within the limits."""
         smallest = (1,) * len(self.baseline_widths)
         every = [candidate.widths for candidate in curve]
         for limit in self.limits:

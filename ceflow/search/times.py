@@ -1,4 +1,4 @@
-"""Latencies that were measured elsewhere, from a CSV file."""
+"""Reading latencies that were measured elsewhere from a CSV file."""
 
 import csv
 import math
@@ -10,15 +10,15 @@ from ceflow.spec import Fault, SpecError
 from ceflow.spec.base import LARGEST_COUNT
 from ceflow.spec.vocabulary import COLUMNS, known_as
 
-LARGEST_FILE = 2**20
-"""Bytes of the largest file that is read."""
-SHORTEST, LONGEST = 1e-12, 1e9
-"""Seconds that a network may take: past them is another unit, or damage."""
-FORM = "a line 'width,multiplicity,seconds', then one line a network, as '10,37,0.0124'"
+LARGEST_FILE_BYTES = 2**20
+"""Largest accepted size of a file, in bytes."""
+SHORTEST_SECONDS, LONGEST_SECONDS = 1e-12, 1e9
+"""Range of accepted latencies in seconds; others are probably in another unit."""
+FILE_FORMAT = "a line 'width,multiplicity,seconds', then one line a network, as '10,37,0.0124'"
 
 
 class Time(NamedTuple):
-    """Seconds of a forward pass of a network of so many members, each of one width."""
+    """Seconds of a forward pass of a network with `multiplicity` members of a width."""
 
     width: int
     multiplicity: int
@@ -26,12 +26,12 @@ class Time(NamedTuple):
 
 
 def read_times(path: Path) -> list[Time]:
-    """Read the networks that a CSV file has times of, narrowest first.
+    """Read the latencies of networks from a CSV file; return them by ascending width.
 
-    Its first line names the columns, in any order: `width`, the largest of a member, `seconds`, and
-    `multiplicity`, 1 where it is left out; empty lines are passed over. Raises `SpecError` where
-    there is no such file, or where a line is not of that form, there is another column, a width
-    stands twice, or there are fewer than two.
+    The first line names the columns, in any order: `width` (the largest width of a member),
+    `seconds`, and optionally `multiplicity` (default 1). Empty lines are skipped. Raises
+    `SpecError` if there is no such file, a line has another form, there is another column, a width
+    occurs twice, or there are fewer than two widths.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -41,18 +41,20 @@ def read_times(path: Path) -> list[Time]:
     [Time(width=8, multiplicity=1, seconds=0.001), Time(width=64, multiplicity=1, seconds=0.02)]
     """
     if not path.is_file():
-        raise SpecError(Fault("CE301", f"{path} is no file"))
+        raise SpecError(Fault("CE301", f"{path} is not a file"))
     with path.open("rb") as file:
-        content = file.read(LARGEST_FILE + 1)
-    if len(content) > LARGEST_FILE:
-        raise _wrong(str(path), f"is larger than {LARGEST_FILE >> 20} MiB")
+        content = file.read(LARGEST_FILE_BYTES + 1)
+    if len(content) > LARGEST_FILE_BYTES:
+        raise _wrong(str(path), f"is larger than {LARGEST_FILE_BYTES >> 20} MiB")
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise _wrong(str(path), "is not text in UTF-8") from None
     times = sorted(_times(str(path), lines))
     if len(times) < 2:
-        raise _wrong(str(path), "has times of fewer than two widths, and so nothing between them")
+        raise _wrong(
+            str(path), "has times of fewer than two widths, which is too few to interpolate"
+        )
     return times
 
 
@@ -78,7 +80,7 @@ def _times(path: str, lines: list[str]) -> Iterator[Time]:
 
 
 def _require_columns(path: str, head: list[str]) -> None:
-    """Raise `SpecError` where a column is missing, stands twice, or would be dropped."""
+    """Raise `SpecError` if a column is missing, occurs twice, or is unknown."""
     others = [name for name in head if name not in Time._fields]
     for name in others:
         if ours := known_as(name, Time._fields, COLUMNS):
@@ -93,7 +95,7 @@ def _require_columns(path: str, head: list[str]) -> None:
 
 
 def _rows(path: str, lines: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Read the rows that are not empty, with their lines."""
+    """Yield the rows that are not empty, with their line numbers."""
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
@@ -104,7 +106,7 @@ def _rows(path: str, lines: list[str]) -> Iterator[tuple[int, list[str]]]:
 
 def _positive(place: str, name: str, cell: str) -> float:
     try:
-        value = float(cell.replace("_", "?"))  # which Python alone has in numbers
+        value = float(cell.replace("_", "?"))  # only Python allows underscores
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
@@ -114,8 +116,11 @@ def _positive(place: str, name: str, cell: str) -> float:
 
 def _seconds(place: str, cell: str) -> float:
     value = _positive(place, "seconds", cell)
-    if not SHORTEST <= value <= LONGEST:
-        raise _wrong(place, f"has seconds {cell!r}, which is not from {SHORTEST:g} to {LONGEST:g}")
+    if not SHORTEST_SECONDS <= value <= LONGEST_SECONDS:
+        raise _wrong(
+            place,
+            f"has seconds {cell!r}, which is not from {SHORTEST_SECONDS:g} to {LONGEST_SECONDS:g}",
+        )
     return value
 
 
@@ -127,4 +132,6 @@ def _whole(place: str, name: str, cell: str) -> int:
 
 
 def _wrong(place: str, what: str) -> SpecError:
-    return SpecError(Fault("CE302", f"{place} {what}", help=f"a file of latencies has {FORM}"))
+    return SpecError(
+        Fault("CE302", f"{place} {what}", help=f"a file of latencies has {FILE_FORMAT}")
+    )

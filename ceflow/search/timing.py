@@ -1,4 +1,4 @@
-"""The time that networks take on this machine. Loads JAX."""
+"""Measuring the latency of networks on this machine. Loads JAX."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-ROUNDS = 5
-"""The fewest repeats of each measurement."""
+LEAST_REPEATS = 5
+"""Least number of repeats of each measurement."""
 
 
 class Timing(NamedTuple):
-    """Seconds of a call: the median over repeats, and half of the middle half's range over it."""
+    """Median seconds of a call over repeats, and `spread`: half the interquartile range over it."""
 
     seconds: float
     spread: float
@@ -28,11 +28,11 @@ def time_forward(
     inputs: Float[Array, "batch ..."],
     seconds: float = 2.0,
 ) -> list[Timing]:
-    """Time a compiled forward pass of a batch, in seconds, of each module that is made.
+    """Time the compiled forward pass of a batch for each module that the makers create.
 
-    Modules take one example. All are compiled first, and then called in turn for about so many
-    seconds, so that a slow moment of the machine is shared by all. Only their shapes are made, with
-    zeros for weights: time does not depend on them, and to draw them takes longer than to time.
+    Modules take one example. All are compiled first, and then called in turn for about `seconds` in
+    total, so that slow moments of the machine affect all alike. Weights are zeros, as they do not
+    affect the time, and drawing them would take longer than the timing.
     """
     forwards = [_compiled(_zeros(make), inputs) for make in makers]
     return time_in_turn([partial(_finished, forward) for forward in forwards], seconds)
@@ -47,7 +47,7 @@ def _zeros(make: Callable[[], eqx.Module]) -> eqx.Module:
 
 
 def _compiled(module: eqx.Module, inputs: Array) -> Callable[[], Array]:
-    """Compile a call, by making it once."""
+    """Compile a forward pass by calling it once."""
     arrays, rest = eqx.partition(module, eqx.is_array)
 
     @jax.jit
@@ -62,7 +62,7 @@ def _finished(forward: Callable[[], Array]) -> None:
 
 
 def time_in_turn(calls: Sequence[Callable[[], object]], seconds: float) -> list[Timing]:
-    """Time calls in turn, round after round, until so many seconds are over.
+    """Time calls in turn, round after round, for about `seconds` in total.
 
     >>> import time
     >>> fast, slow = time_in_turn([lambda: None, lambda: time.sleep(0.002)], 0.05)
@@ -72,7 +72,7 @@ def time_in_turn(calls: Sequence[Callable[[], object]], seconds: float) -> list[
     for call in calls:  # the first call of each is slower
         call()
     end, taken = time.perf_counter() + seconds, []
-    while len(taken) < ROUNDS or time.perf_counter() < end:
+    while len(taken) < LEAST_REPEATS or time.perf_counter() < end:
         taken.append([_seconds(call) for call in calls])
     low, median, high = np.percentile(taken, (25, 50, 75), axis=0)
     spread = (high - low) / 2 / median

@@ -30,7 +30,7 @@ def simulation(x=X, y=Y, activation="relu", **options):
         ({"y": Y[:2]}, "3 inputs and 2 targets"),
         ({"y": np.ones((3, 2))}, "1 outputs, and targets have 2"),
         ({"x_test": np.ones((2, 4))}, "inputs have 3 numbers, and test inputs 4"),
-        ({"engine": "exact"}, "features or history, not 'exact'"),
+        ({"engine": "exact"}, "'features' or 'history', not 'exact'"),
         (
             {"engine": "history", "activation": "softplus"},
             'kernels of softplus are known by quadrature only: take the engine "features"',

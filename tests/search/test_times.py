@@ -57,5 +57,5 @@ def test_what_is_no_file_of_latencies_is_said_with_its_line_and_form(name, tmp_p
 @pytest.mark.parametrize("name", ["none.csv", "folder"])
 def test_what_is_no_file_is_said(name, tmp_path):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(SpecError, match=f"CE301: .*{name} is no file"):
+    with pytest.raises(SpecError, match=f"CE301: .*{name} is not a file"):
         read_times(tmp_path / name)

@@ -176,15 +176,15 @@ def test_an_answer_larger_than_any_network_is_a_fault_beforehand(name):
 @pytest.mark.parametrize(
     ("keys", "widths", "key", "message"),
     [
-        ({"alpha": 1000.0}, [1, 1], "alpha", "the law gives the baseline a variance past all"),
+        ({"alpha": 1000.0}, [1, 1], "alpha", "the baseline's variance by the law overflows"),
         (
             {"alpha": 5.0, "cost": "latency"},
             [1] * 200,
             "alpha",
-            "a variance past all numbers",
+            "variance by the law overflows",
         ),
-        ({"alpha": 1000.0, "space": "free"}, [2, 2], "alpha", "a variance past all numbers"),
-        ({"using": "exact"}, [1] * 2000, "using", "the exact variance of the baseline is past all"),
+        ({"alpha": 1000.0, "space": "free"}, [2, 2], "alpha", "variance by the law overflows"),
+        ({"using": "exact"}, [1] * 2000, "using", "the exact variance of the baseline overflows"),
     ],
 )
 def test_a_baseline_without_a_variance_is_a_fault_beforehand(keys, widths, key, message):

@@ -168,8 +168,8 @@ SUMS, RATIOS = [0.1, 0.2, 0.3], [1.1, 1.2, 1.3]
 WRONG: dict[str, tuple[Any, Any, Any, str]] = {
     "fewer ratios": (SUMS, [1.1], None, "one number of each, not 3 of fan_in_sums, 1 of ratios"),
     "one error for all": (SUMS, RATIOS, [0.1], "not 3 of fan_in_sums, 3 of ratios, 1 of stderrs"),
-    "none": ([], [], None, "fan_in_sums has a number for each point"),
-    "no list": (0.1, 1.1, None, "fan_in_sums has a number for each point"),
+    "none": ([], [], None, "fan_in_sums must have a number for each point"),
+    "no list": (0.1, 1.1, None, "fan_in_sums must have a number for each point"),
     "None": (None, RATIOS, None, "array of numbers is wanted"),
     "NaN": (SUMS, [1.1, np.nan, 1.3], None, "ratios holds NaN or infinity"),
     "a negative S": ([-0.1, 0.2, 0.3], RATIOS, None, "fan_in_sums and ratios must be above 0"),
