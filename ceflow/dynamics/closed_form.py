@@ -1,4 +1,4 @@
-"""Training at a constant kernel in closed form, and the Gaussian process of what is trained so."""
+"""Training under a constant kernel in closed form, and the resulting Gaussian process."""
 
 from typing import NamedTuple, get_args
 
@@ -17,14 +17,14 @@ Outputs = Float[np.ndarray, "n outputs"]
 
 
 class ConstantKernel:
-    """`exp(-K t)` and what follows from it, for flow on `L = 1/2 |F - y|^2`; t is mu t.
+    """Gradient flow on `L = 1/2 |F - y|^2` under a constant kernel K, by `exp(-K t)`; t is mu t.
 
-    `kernel` is (n, n), or (n, n, outputs, outputs). All in float64. Eigenvalues no larger than the
-    rounding of the kernel's own entries, `n eps lambda_max`, are taken as 0: along their vectors
-    nothing moves, at any time, and nothing is divided by them. With `reduction = "mean"` the loss
-    is divided by n, so t counts n times less.
+    `kernel` is (n, n) or (n, n, outputs, outputs). Computes in float64. Eigenvalues up to the
+    rounding of the kernel's entries, `n eps lambda_max`, count as 0: along their eigenvectors
+    nothing moves. With `reduction = "mean"` the loss is divided by n, so that flow takes n times as
+    long.
 
-    Raises `ValueError` where the kernel is not square, or not finite, and for another reduction.
+    Raises `ValueError` if the kernel is not square or not finite, and for another reduction.
 
     >>> frozen = ConstantKernel(np.diag([1.0, 0.0]))
     >>> frozen.train(np.log(2), np.zeros((2, 1)), np.ones((2, 1))).T
@@ -43,7 +43,7 @@ class ConstantKernel:
         self.weight = 1 / len(kernel) if reduction == "mean" else 1.0
 
     def decay(self, t: float, v: np.ndarray) -> np.ndarray:
-        """Compute `exp(-K t) v`; at t = inf the projection on the null space."""
+        """Compute `exp(-K t) v`; at t = inf, this is the projection on the null space."""
         exponents = np.zeros_like(self.eigenvalues)
         moving = self.eigenvalues > 0
         exponents[moving] = -self.eigenvalues[moving] * _time(t) * self.weight
@@ -52,7 +52,8 @@ class ConstantKernel:
     def response(self, t: float, v: np.ndarray) -> np.ndarray:
         """Compute `K^+ (1 - exp(-K t)) v`, with the pseudo-inverse.
 
-        It is the integral of `exp(-K s) v` over s, outside of the null space."""
+        It is the integral of `exp(-K s) v` over s from 0 to t, outside of the null space.
+        """
         moving = self.eigenvalues > 0
         values = self.eigenvalues[moving]
         factors = np.zeros_like(self.eigenvalues)
@@ -60,7 +61,7 @@ class ConstantKernel:
         return self._function(factors, v)
 
     def train(self, t: float, initial: Rows, targets: Rows) -> Outputs:
-        """Compute `F(t) = y + exp(-K t)(F_0 - y)`; t = inf included."""
+        """Compute outputs on training points, `F(t) = y + exp(-K t)(F_0 - y)`; t may be inf."""
         initial, targets = np.asarray(initial, float), np.asarray(targets, float)
         return targets + self.decay(t, initial - targets)
 
@@ -69,8 +70,9 @@ class ConstantKernel:
     ) -> Float[np.ndarray, "m outputs"]:
         """Compute `F*(t) = F*_0 + K* K^+ (1 - exp(-K t))(y - F_0)`.
 
-        `start` is F*_0 on test points and `initial` F_0 on training points; at t = inf it is kernel
-        regression."""
+        `start` is F*_0 on test points, `initial` is F_0 on training points, and `cross` is K*. At
+        t = inf this is kernel regression.
+        """
         moved = self.response(t, np.asarray(targets, float) - np.asarray(initial, float))
         rows = _flat(np.asarray(cross, float))
         start = np.asarray(start, float)
@@ -111,16 +113,17 @@ def trained_gaussian(
     cross: Kernels,
     test: Kernels,
 ) -> TrainedGaussian:
-    """Give the law of an infinitely wide network's outputs at mu t = t, over its initial weights.
+    """Compute the distribution over initial weights of an infinitely wide network's outputs.
 
-    With NTK `Theta`, NNGP `S` and `A = Theta* Theta^+ (1 - exp(-Theta t))` the outputs at test
-    points are `F*_0 + A (y - F_0)`, where (F_0, F*_0) is Gaussian with covariance S: so the mean is
-    `A y` and the covariance `S** - A S_X* - S_*X A^T + A S_XX A^T` (Lee et al., NeurIPS 2019, eq.
-    14 and 15). At t = 0 it is the NNGP; where NTK = NNGP, at t = inf, the posterior without noise.
+    t is mu t. With NTK `Theta`, NNGP `S` and `A = Theta* Theta^+ (1 - exp(-Theta t))`, the outputs
+    at test points are `F*_0 + A (y - F_0)`, where (F_0, F*_0) is Gaussian with covariance S: so the
+    mean is `A y` and the covariance `S** - A S_X* - S_*X A^T + A S_XX A^T` (Lee et al., NeurIPS
+    2019, eq. 14 and 15). At t = 0 this is the NNGP; at t = inf, if NTK = NNGP, the posterior
+    without noise.
 
-    `frozen` is `ConstantKernel(train.ntk)`, whose eigendecomposition serves all times; kernels as
-    `ceflow.kernels.analytic` gives them of (x, x), (x*, x) and (x*, x*); `train` and `test` need
-    their NNGP only, `cross` both.
+    `frozen` is `ConstantKernel(train.ntk)`, whose eigendecomposition is reused for all times.
+    `train`, `cross` and `test` are the kernels of (x, x), (x*, x) and (x*, x*) from
+    `ceflow.kernels.analytic`; only `cross` needs both NNGP and NTK, the others only the NNGP.
 
     >>> from ceflow.kernels import Kernels
     >>> one, half = Kernels(np.eye(1), np.eye(1)), Kernels(0.5 * np.eye(1), 0.5 * np.eye(1))

@@ -1,18 +1,18 @@
-"""How many steps each solver takes, and so which one to take. Loads no JAX."""
+"""Forecasts of the steps that each solver takes, and the choice of a solver. Loads no JAX."""
 
 import math
 from typing import NamedTuple
 
 STIFF = 400.0
-"""Above this stiffness Tsit5 is held by stability, not accuracy, and the stabilised method needs a
+"""Stiffness above which stability, not accuracy, limits Tsit5, and the stabilised method needs a
 third of its evaluations of the field or fewer (erf, 100 images of MNIST, rtol 1e-4: half of them at
 240, a fifth at 500, a twelfth at 3,000)."""
 
 LOOSE = 1e-5
-"""Below this rtol a method of order 2 takes more steps than stability asks of Tsit5."""
+"""Value of rtol below which a method of order 2 takes more steps than Tsit5 for stability."""
 
 DENSE = 400
-"""Numbers in a state up to which the systems of an implicit method are cheap."""
+"""Largest state, in numbers, for which the linear systems of an implicit method are cheap."""
 
 
 def default_solver(
@@ -44,37 +44,39 @@ def default_solver(
 
 
 ORDERS = {"tsit5": 5, "dopri8": 8, "kvaerno5": 5, "rkc": 2}
+"""Order of each solver."""
 
 STAGES = {"tsit5": 6, "dopri8": 13, "kvaerno5": 20, "rkc": 10}
-"""Evaluations of the field in a step."""
+"""Evaluations of the field per step of each solver."""
 
 STABLE = {"tsit5": 0.28, "dopri8": 0.2}
-"""Steps that stability asks of an explicit solver, for each unit of stiffness."""
+"""Steps per unit of stiffness that stability requires of an explicit solver."""
 
 STABILISED = 8.0
-"""Evaluations by rkc, for each root of a unit of stiffness."""
+"""Evaluations of the field by rkc per square root of the stiffness."""
 
 BEGINNING = 8
-"""Steps at rtol 1e-4 beside one to each moment: most are made while the loss falls first."""
+"""Steps at rtol 1e-4 in addition to one per moment, mostly during the initial fall of the loss."""
 
 KINKS = 3000
-"""Steps at rtol 1e-6 at the kinks of ReLU: the middle of 200 to 35,000, by no rule that is known
-before. At 1e-4 they are some tens."""
+"""Typical steps at rtol 1e-6 due to the kinks of ReLU; measured numbers are 200 to 35,000, and not
+predictable. At 1e-4 they are some tens."""
 
 SPREAD = 1.0
-"""Standard deviation of the logarithm of that; of replicas together the one with most counts."""
+"""Standard deviation of the logarithm of that number; the slowest of joint replicas counts."""
 
 COPIED = 5
-"""Copies of a state that are moved for each evaluation of the field."""
+"""Copies of a state moved through memory per evaluation of the field."""
 
 CUBIC = 12
-"""FLOPs of an eigendecomposition, for each row cubed, by the time it takes."""
+"""FLOPs of an eigendecomposition over the cube of the rows, in equivalent time."""
 
 
 class StepForecast(NamedTuple):
-    """A forecast of one integration: attempts, and evaluations of the field in all of them.
+    """Forecast of an integration: attempted steps, and evaluations of the field.
 
-    It says too whether that is known but for a factor of 2."""
+    `known` tells whether the numbers are accurate within a factor of 2.
+    """
 
     solver: str
     attempts: float
@@ -82,7 +84,7 @@ class StepForecast(NamedTuple):
     known: bool
 
     def with_attempts(self, attempts: float) -> "StepForecast":
-        """Give the same with another number of attempts."""
+        """Return this forecast with another number of attempts."""
         each = self.evaluations / self.attempts
         return self._replace(attempts=attempts, evaluations=each * attempts)
 
@@ -98,10 +100,10 @@ def steps(
     precise: bool = True,
     together: int = 1,
 ) -> StepForecast:
-    """Forecast the steps of a flow of this stiffness to so many moments.
+    """Forecast the steps of a flow with a given stiffness that is recorded at `moments` times.
 
-    Its state has `size` numbers; the solver is `default_solver`'s where it is "auto", whose other
-    arguments are those here. Of replicas that step `together` the slowest counts.
+    The state has `size` numbers. The solver "auto" stands for that of `default_solver`, called with
+    the same arguments. If `together` replicas step together, the slowest one counts.
 
     >>> steps(10, "auto", size=100, moments=20, rtol=1e-4)
     StepForecast(solver='tsit5', attempts=28.0, evaluations=168.0, known=True)
@@ -119,7 +121,7 @@ def steps(
     evaluations = STAGES[solver] * attempts
     if solver == "rkc":
         evaluations = max(evaluations, STABILISED * math.sqrt(stiffness))
-    if solver == "kvaerno5":  # and the columns of its Jacobian
+    if solver == "kvaerno5":  # also the columns of the Jacobian
         evaluations += 2 * size * attempts
     return StepForecast(solver, attempts, evaluations, smooth and stable < 2 * beginning)
 

@@ -1,4 +1,4 @@
-"""The drift of the NTK from where it was."""
+"""The drift of the NTK from its initial value."""
 
 from typing import NamedTuple
 
@@ -16,9 +16,9 @@ class Median(NamedTuple):
 
 
 def drift_pairs(count: int) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-    """Choose the entries over which the drift of a kernel of so many examples is taken.
+    """Return the index pairs over which the drift of a kernel of `count` examples is measured.
 
-    They are all i < j, and of one example i = j.
+    They are all i < j, or i = j for a single example.
 
     >>> [each.tolist() for each in drift_pairs(3)], [each.tolist() for each in drift_pairs(1)]
     ([[0, 0, 1], [1, 2, 2]], [[0], [0]])
@@ -30,7 +30,7 @@ def drift_pairs(count: int) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, 
 def entry_drift(
     kernels: Float[np.ndarray, "*times"], initial: Float[np.ndarray, "..."]
 ) -> Float[np.ndarray, "*times"]:
-    """Compute `|K_ij(t) - K_ij(0)|` of each entry; `initial` lacks the leading axes, times."""
+    """Compute `|K_ij(t) - K_ij(0)|` for each entry; `initial` has no axis of times."""
     return np.abs(np.asarray(kernels, float) - np.asarray(initial, float))
 
 
@@ -39,7 +39,7 @@ def relative_drift(
 ) -> Float[np.ndarray, " replicas"]:
     """Compute `|K(t) - K(0)|/|K(0)|` of each replica, in Frobenius norm.
 
-    It is 0 where neither is there, and NaN where K(0) alone is 0.
+    It is 0 if K(t) and K(0) are both 0, and NaN if only K(0) is 0.
 
     >>> relative_drift(np.array([[3e-200], [0.0], [1.0]]), np.array([[2e-200], [0.0], [0.0]]))
     array([0.5, 0. , nan])
@@ -56,9 +56,9 @@ def median_drift(
 ) -> Median:
     """Compute Theorem 1's statistic (CE eq. 7): the median over replicas of `|K_ij(t) - K_ij(0)|`.
 
-    A median, as the drift has heavy tails. Its standard error is half of the way between the order
-    statistics one standard deviation of a binomial count, sqrt(R)/2, to either side of the middle,
-    whatever the law. Raises `ValueError` for fewer than 4 replicas.
+    The median is used as the drift has heavy tails. Its standard error is half the distance between
+    the order statistics one standard deviation of a binomial count, sqrt(R)/2, to either side of
+    the middle, which holds for any distribution. Raises `ValueError` for fewer than 4 replicas.
 
     >>> value, stderr = median_drift(np.arange(9.0), np.zeros(9))
     >>> float(value), float(stderr)
@@ -72,6 +72,6 @@ def median_drift(
     middle = (count - 1) / 2
     low, high = np.floor(middle - reach), np.ceil(middle + reach)
     low, high = (int(np.clip(rank, 0, count - 1)) for rank in (low, high))
-    # Ranks are whole numbers: what they span, brought back to one standard deviation.
+    # Ranks are integers: scale their actual distance to one standard deviation.
     stderr = (drifts[high] - drifts[low]) * reach / (high - low)
     return Median(np.median(drifts, axis=0), stderr)

@@ -1,4 +1,4 @@
-"""Gradient flow that is linear in what moves: of a linearised network, or at a constant kernel."""
+"""Gradient flow of a linearised network, and of functions under a constant kernel."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ class Linearised(eqx.Module):
     """A network's outputs on given examples to first order in its parameters,
     `F(delta) = F_0 + J delta` with `delta = Theta - Theta_0`.
 
-    J is never formed: what one forward pass leaves is kept, and products with J and its transpose
-    take a forward and a backward pass each.
+    J is never formed. The residuals of one forward pass are kept; a product with J takes a
+    forward-mode pass, and one with its transpose a backward pass.
     """
 
     initial: Float[Array, "n outputs"]
@@ -36,7 +36,7 @@ class Linearised(eqx.Module):
         self.structure = jax.tree.map(_shape, parameters)
 
     def __call__(self, delta: PyTree) -> Float[Array, "n outputs"]:
-        """Compute F."""
+        """Compute the outputs F(delta)."""
         return self.initial + self.product(delta)
 
     def transposed(self, v: Float[Array, "n outputs"]) -> PyTree:
@@ -45,7 +45,7 @@ class Linearised(eqx.Module):
         return back
 
     def start(self) -> PyTree:
-        """Start from delta = 0."""
+        """Return the initial state, delta = 0."""
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self.structure)
 
 
@@ -54,8 +54,10 @@ def _shape(leaf: Array) -> jax.ShapeDtypeStruct:
 
 
 class LinearisedFlow(eqx.Module):
-    """`d delta/dt = -J^T chi(F_0 + J delta)`, t being mu t: the flow of a network at its kernel of
-    t = 0, as its width goes to infinity (Lee et al., NeurIPS 2019, section 2.2).
+    """Gradient flow of a linearised network, `d delta/dt = -J^T chi(F_0 + J delta)`; t is mu t.
+
+    The kernel is that of t = 0; it is the limit of infinite width (Lee et al., NeurIPS 2019,
+    section 2.2).
 
     The state is delta, from `model.start()`; `model(delta)` are the outputs.
 
@@ -82,9 +84,10 @@ State = tuple[Float[Array, "n outputs"], Float[Array, "m outputs"]]
 class KernelFlow(eqx.Module):
     """`dF/dt = -K chi(F)` on training points and `dF*/dt = -K* chi(F)` on test points; t is mu t.
 
-    The dynamics of infinitely wide networks (CE section 2), and of linearised ones in function
-    space. `kernel` is (n, n), the same for each output, or (n, n, outputs, outputs); `cross` the
-    same with a row for each test point, (0, n) where there are none. The state is `(F, F*)`.
+    These are the dynamics of infinitely wide networks (CE section 2), and of linearised networks in
+    function space. `kernel` is (n, n), the same for each output, or (n, n, outputs, outputs);
+    `cross` has a row for each test point instead, and shape (0, n) if there are none. The state is
+    `(F, F*)`.
 
     >>> from ceflow.dynamics import SquaredError, integrate
     >>> flow = KernelFlow(jnp.eye(2), jnp.ones((1, 2)), jnp.ones((2, 1)), SquaredError())
@@ -104,5 +107,5 @@ class KernelFlow(eqx.Module):
 
 
 def product(kernel: Float[Array, "m n ..."], v: Float[Array, "n outputs"]) -> Array:
-    """Compute `K v`, of a kernel with or without axes of outputs."""
+    """Compute `K v` for a kernel with or without axes of outputs."""
     return kernel @ v if kernel.ndim == 2 else jnp.einsum("mnab,nb->ma", kernel, v)

@@ -13,9 +13,9 @@ from ceflow.nets import numbers
 
 
 class ParameterFlow(eqx.Module):
-    """`dTheta/dt = -dL/dTheta` on all examples at once (CE eq. 21); t is mu t.
+    """Gradient flow `dTheta/dt = -dL/dTheta` on all examples (CE eq. 21); t is mu t.
 
-    `rest` is what of a module is not its parameters: see `parameter_flow`.
+    `rest` is the module without its parameters; see `parameter_flow`.
     """
 
     rest: PyTree

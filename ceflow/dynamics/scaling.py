@@ -1,4 +1,4 @@
-"""Power laws, from measurements that scatter."""
+"""Fits of power laws to noisy measurements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from ceflow.variance.fit import columns, curvature_of, uncertainty
 class PowerLaw:
     """`y = factor x^slope`, with the standard error and the 95 % interval of the slope.
 
-    `residuals` are measured minus fitted log y. Errors are None where two points without errors of
-    their own leave nothing to judge by.
+    `residuals` are measured minus fitted log y. `stderr` and `interval` are None for two points
+    without errors, which do not determine them.
     """
 
     slope: float
@@ -30,12 +30,13 @@ def power_law(
 ) -> PowerLaw:
     """Fit the slope of log y against log x, by least squares.
 
-    It is weighted where y has standard errors.
+    Points are weighted by the standard errors of y, if given. In CE, theorem 1 predicts slope -1
+    for the drift of the NTK, and lemma 1 slope -1/2 for its distance from the NMK.
 
-    Theorem 1 of CE says -1 of the drift of the NTK, Lemma 1 -1/2 of its distance from the NMK. The
-    standard error is the larger of what the points' errors and what their scatter about the line
-    say (Birge); the interval is Student's with the freedom that the points leave, normal where that
-    is none. Raises `ValueError` for fewer than two different x, and numbers that are not above 0.
+    The standard error is the larger of two: from the points' errors, and from their scatter about
+    the line (Birge). The interval is from Student's distribution, or from the normal distribution
+    if there are no degrees of freedom. Raises `ValueError` for fewer than two different x, and for
+    numbers that are not above 0.
 
     >>> law = power_law([10, 20, 40], [3.0, 1.5, 0.75])
     >>> round(law.slope, 6), round(law.factor, 6)

@@ -23,16 +23,16 @@ def ntk_derivatives(
     *,
     trace: bool = False,
 ) -> Float[Array, "orders n n ..."]:
-    """Compute `d^r K/dt^r` at t = 0, r = 1 .. orders, of the NTK of `points`.
+    """Compute `d^r K/dt^r` at t = 0, r = 1 .. orders, of the NTK at `points`.
 
-    Under gradient flow from `parameters` (CE eq. 19, 42); t is mu t.
+    K(t) evolves under gradient flow from `parameters` (CE eq. 19, 42); t is mu t.
 
-    By Taylor mode: the derivatives of Theta(t) follow from the flow's own equation one after the
-    other, by a jet through its right side each, and one jet through the kernel then gives all of
-    its own. Exact for analytic activations; one with kinks is differentiated piece by piece, which
-    leaves out what its kinks add. The result is (orders, n, n, outputs, outputs), or, with `trace`,
-    the sum over outputs, (orders, n, n). Memory: of three orders 12 to 21 times the Jacobian of the
-    points. Map it over replicas with `jax.lax.map`.
+    Uses Taylor-mode differentiation: the derivatives of Theta(t) follow successively from the
+    flow's equation, by one jet through its right side each; then one jet through the kernel gives
+    the kernel's derivatives. The result is exact for analytic activations. An activation with kinks
+    is differentiated piecewise, without the contribution of its kinks. The result is (orders, n, n,
+    outputs, outputs), or, with `trace`, the sum over outputs, (orders, n, n). Memory for three
+    orders is 12 to 21 times the Jacobian of the points. Map it over replicas with `jax.lax.map`.
 
     >>> from ceflow.nets import Dense
     >>> from ceflow.dynamics import SquaredError, parameter_flow
@@ -74,29 +74,29 @@ def _derivatives(
 
 
 def _contracted(jacobian: list[Array], trace: bool) -> Array:
-    """Compute the NTK from the Jacobian: jet has no rule for the loops of `empirical_ntk`."""
+    """Compute the NTK from the Jacobian; `empirical_ntk` has loops, which jet does not support."""
     rows = jnp.concatenate([part.reshape(*part.shape[:2], -1) for part in jacobian], axis=-1)
     return jnp.einsum("iap,jap->ij" if trace else "iap,jbp->ijab", rows, rows)
 
 
 def _along(function: Callable, leaves: list[Array], path: list[list[Array]]) -> list[list[Array]]:
-    """Differentiate in time a function of what starts at `leaves` with derivatives `path`."""
+    """Compute time derivatives of a function of `leaves`, which have time derivatives `path`."""
     series = [list(each) for each in zip(*path, strict=True)]
     _, result = jet(function, leaves, series)
     return [list(each) for each in zip(*result, strict=True)]
 
 
 def _opened(function: Callable[[list[Array]], list[Array]], leaves: list[Array]) -> Callable:
-    """Make the same function of separate arguments, its inner calls written out."""
+    """Return the same function of separate arguments, with inner calls inlined."""
     closed = jax.make_jaxpr(function)(leaves)
-    return lambda *leaves: OPEN(closed, leaves)
+    return lambda *leaves: INLINED(closed, leaves)
 
 
 def _apply(around: core.Jaxpr, equation: core.JaxprEqn, inputs: list[Any]) -> list[Any]:
-    """Write out what brings derivatives of its own (relu, softplus), which jet does not take."""
+    """Inline functions with custom derivatives (relu, softplus), which jet does not support."""
     if equation.primitive.name == "custom_jvp_call":
-        return OPEN(equation.params["call_jaxpr"], inputs)
+        return INLINED(equation.params["call_jaxpr"], inputs)
     return evaluate.apply(around, equation, inputs)
 
 
-OPEN = evaluate.Evaluation(apply=_apply)
+INLINED = evaluate.Evaluation(apply=_apply)

@@ -220,7 +220,7 @@ def test_a_budget_of_just_the_smallest_network_is_met(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "code", "key", "message"),
     [
-        ({"latency": "none.csv"}, "CE301", "latency", "none.csv is no file"),
+        ({"latency": "none.csv"}, "CE301", "latency", "none.csv is not a file"),
         ({"latency": "narrow.csv"}, "CE302", "latency", "of widths 2 to 10, and the baseline's is"),
         ({"latency": "broken.csv"}, "CE302", "latency", "broken.csv, line 2, has seconds 'x'"),
         ({"budget": {"latency": 1e-5}}, "CE104", "budget", "the fastest member takes 0.0002 s"),

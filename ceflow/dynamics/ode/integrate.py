@@ -1,4 +1,4 @@
-"""This module integrates a flow through given times, and says how that ended."""
+"""Integrating a flow through given times."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from ceflow.dynamics.ode.stepping import Carry, Stepper
 from ceflow.nets import floats
 
 CHUNK = 64
-"""Attempts between two calls of `observe`."""
+"""Attempted steps between two calls of `observe`."""
 
 How = Literal["finished", "stopped", "failed"]
 Reason = Literal["nan", "step-size", "steps"]
@@ -55,9 +55,9 @@ class Ending:
 
 
 class DenseSolution:
-    """A solution that gives the state at any time in between, by the solver's interpolation.
+    """A solution that returns the state at any time, by the solver's interpolation.
 
-    It holds what each step left, some 3 to 14 states a step. Raises `ValueError` outside.
+    It stores 3 to 14 states per step. Raises `ValueError` for a time outside of the integration.
     """
 
     def __init__(self, solver: dfx.AbstractSolver, start: float, state: PyTree):
@@ -66,12 +66,12 @@ class DenseSolution:
         self._interpolation = solver.interpolation_cls
 
     def add(self, start: Any, end: Any, parts: dict[str, PyTree]) -> None:
-        """Add one more step."""
+        """Add a step."""
         self._ends.append(float(end))
         self._steps.append(self._interpolation(t0=start, t1=end, **parts).evaluate)
 
     def __call__(self, t: float) -> PyTree:
-        """Give the state at mu t."""
+        """Return the state at time mu t."""
         first, last = self._ends[0], self._ends[-1]
         if not first <= t <= last:
             raise ValueError(f"the integration went from {first:g} to {last:g}, not to {t:g}")

@@ -19,10 +19,10 @@ STABILITY = 0.65
 """A step of s stages is stable up to h rho = 0.65 (s^2 - 1), a little below the exact bound."""
 
 SAFETY = 1.15
-"""On the spectral radius, which the power method meets from below."""
+"""Factor on the estimate of the spectral radius, which the power method approaches from below."""
 
 MOST = 1000
-"""Stages of a step. One that would need more is not tried: it is rejected, and so made shorter."""
+"""Largest number of stages per step. A step that needs more is rejected and shortened."""
 
 START = 12
 """Power iterations at the start, from the field itself; later one a step, from the last vector."""
