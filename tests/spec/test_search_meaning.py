@@ -78,7 +78,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, Any, str]] = {
         {"alpha": 3.0, "latency": "times.csv"},
         "CE202",
         "latency",
-        "of no use",
+        "is not used",
     ),
     "a free budget of latency": (
         {"alpha": 3.0, "space": "free", "budget": Budget(latency=1.0)},
