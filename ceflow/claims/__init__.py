@@ -1,9 +1,9 @@
-"""Claims of the papers, put to the test on networks of finite width.
+"""Tests of the papers' claims on networks of finite width.
 
-`table` names them. Of CE there are lemma 1 and theorem 1 in `ensembles`, of which `costs` says how
-many are drawn; of BN there are `lemma_3_1`, `theorem_3_2`, `lemma_4_1`, `eq_5_and_6` and `eq_41`.
-Each is put to the test on a `trial` and ends in a `verdict`; those about training follow an
-`experiment`, a network and its limit, as `followed` says.
+`table` lists the claims by name. `ensembles` tests CE lemma 1 and theorem 1; `lemma_3_1`,
+`theorem_3_2`, `lemma_4_1`, `eq_5_and_6` and `eq_41` test claims of BN. Each takes a `trial` and
+returns a `verdict`. Claims on training set up an `experiment`, a network and its limit, and use
+`followed` to track the network. `costs` forecasts costs.
 """
 
 from typing import TYPE_CHECKING

@@ -7,15 +7,15 @@ from ceflow.bottlenecks.costs import PAST_AT_ONCE, Sampled
 from ceflow.compiler import Plan
 from ceflow.spec import Bottleneck, Model, Verify
 
-MULTIPLES = (1, 2, 4, 8)
-"""Of the model's multiplicity, at which a claim on ensembles draws networks."""
+MULTIPLICITY_FACTORS = (1, 2, 4, 8)
+"""Multiples of the model's multiplicity at which claims on ensembles are tested."""
 
-COPIES = 8
-"""Of the weights: a network, where it started, its gradient, and what a loop holds twice."""
+WEIGHT_COPIES = 8
+"""Copies of the weights in memory: the network, its start, its gradient, and a loop's double."""
 
 
 class ClaimCost(NamedTuple):
-    """The cost of one claim: numbers, not bytes, held and moved, and its other work."""
+    """Cost of a claim: numbers (not bytes) held and moved, and other work."""
 
     held: float
     moved: float
@@ -25,7 +25,7 @@ class ClaimCost(NamedTuple):
 
 
 def _parameters(stage: Verify, plan: Plan, model: Model) -> float:
-    """Count those of a network with a bottleneck, at the stage's width."""
+    """Count the parameters of a network with a bottleneck, at the stage's width."""
     sampled = Sampled(Bottleneck.expect(model), stage.width, plan.inputs, plan.outputs)
     return sampled.encoder + sampled.decoder
 
@@ -41,7 +41,7 @@ def _descent(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     pairs = (stage.steps * points) ** 2
     moved = stage.steps * (4 * weights + 2 * hidden) + 50 * pairs
     flops = 12 * stage.steps * points * (1 + outputs) * weights
-    return ClaimCost(COPIES * weights + hidden + 4 * recorded, moved, flops, weights, 30)
+    return ClaimCost(WEIGHT_COPIES * weights + hidden + 4 * recorded, moved, flops, weights, 30)
 
 
 def _derivative(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
@@ -49,7 +49,7 @@ def _derivative(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     weights = _parameters(stage, plan, model)
     double = 8 / plan.itemsize
     hidden = 6 * stage.points * stage.width
-    held = double * (COPIES * weights + hidden)
+    held = double * (WEIGHT_COPIES * weights + hidden)
     return ClaimCost(held, 10 * held, 20 * stage.points * weights, weights, 8)
 
 
@@ -59,7 +59,7 @@ def _kernels(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     d = Bottleneck.expect(model).size
     slopes = 4 * stage.points * (d + plan.outputs) * stage.width
     products = 2 * stage.points**2 * (d**2 + plan.outputs**2) * stage.width
-    return ClaimCost(COPIES * weights + slopes, 4 * slopes, products, weights, 11)
+    return ClaimCost(WEIGHT_COPIES * weights + slopes, 4 * slopes, products, weights, 11)
 
 
 def _units(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
@@ -82,11 +82,11 @@ def _members(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     """Count for lemma 1: kernels of ensembles, one after the other."""
     member, units = plan.expand(model.member).parameters, sum(model.widths)
     largest, drawn = (
-        function(MULTIPLES) * model.multiplicity * times
+        function(MULTIPLICITY_FACTORS) * model.multiplicity * times
         for function, times in ((max, 1), (sum, stage.draws))
     )
     each = member + 6 * stage.points * units * plan.outputs
-    kernels = len(MULTIPLES) * stage.draws * stage.points**2
+    kernels = len(MULTIPLICITY_FACTORS) * stage.draws * stage.points**2
     products = 2 * stage.points**2 * units * plan.outputs
     held = 4 * largest * each + 6 * kernels
     return ClaimCost(held, 4 * drawn * each, drawn * products, drawn * member, 20)
@@ -95,7 +95,7 @@ def _members(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
 def _trained_members(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     """Count for theorem 1: the same, and each member's steps between."""
     drawn = _members(stage, plan, model)
-    count = sum(MULTIPLES) * model.multiplicity * stage.draws
+    count = sum(MULTIPLICITY_FACTORS) * model.multiplicity * stage.draws
     units, member = sum(model.widths), plan.expand(model.member).parameters
     moved = count * stage.steps * (4 * member + 8 * stage.points * units)
     flops = 6 * count * stage.steps * stage.points * member

@@ -1,6 +1,6 @@
-"""CE lemma 1 and theorem 1: the NTK of an ensemble as it has more members.
+"""CE lemma 1 and theorem 1: the NTK of ensembles with m members.
 
-The one says that it approaches the mean kernel, the other that it moves by O(1/m).
+By lemma 1, it approaches the mean kernel; by theorem 1, it drifts by O(1/m) in training.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ceflow.claims.costs import MULTIPLES
+from ceflow.claims.costs import MULTIPLICITY_FACTORS
 from ceflow.claims.trial import Trial
 from ceflow.claims.verdict import Part, Verdict, noise_reach
 from ceflow.compiler.lowering import lower
@@ -21,12 +21,12 @@ from ceflow.dynamics import median_drift, power_law
 from ceflow.kernels import empirical_ntk
 from ceflow.spec import Ensemble
 
-PARTS = 5
-"""In so many parts are the networks of one multiplicity drawn."""
+DRAWING_BATCHES = 5
+"""Number of batches in which the networks of one multiplicity are drawn."""
 
 
 def of_multiplicity(trial: Trial, multiplicity: int) -> Ensemble:
-    """Take another number of the same members."""
+    """Return an ensemble of `multiplicity` of the same members."""
     return trial.ensemble.replaced({"multiplicity": multiplicity})
 
 
@@ -34,10 +34,12 @@ def in_parts(trial: Trial, index: int) -> Iterator[Int[Array, " k"]]:
     """Give the numbers of the networks, some at a time, the last few beyond `draws`.
 
     `index` says how many multiplicities are done."""
-    count = -(-trial.draws // PARTS)
-    for part in range(PARTS):
+    count = -(-trial.draws // DRAWING_BATCHES)
+    for part in range(DRAWING_BATCHES):
         yield part * count + jnp.arange(count)
-        trial.observe(index * PARTS + part + 1, len(MULTIPLES) * PARTS)
+        trial.observe(
+            index * DRAWING_BATCHES + part + 1, len(MULTIPLICITY_FACTORS) * DRAWING_BATCHES
+        )
 
 
 def _drawn(model: Ensemble, key: Array, index: Array) -> Any:
@@ -45,7 +47,7 @@ def _drawn(model: Ensemble, key: Array, index: Array) -> Any:
 
 
 def _kernel(module: Any, x: Array) -> Float[Array, "n n"]:
-    """Average the NTK over outputs."""
+    """Compute the NTK's mean over outputs."""
     outputs = jax.eval_shape(module, x[0]).shape[0]
     return empirical_ntk(module, x, trace=True) / outputs
 
@@ -54,7 +56,7 @@ def _kernel(module: Any, x: Array) -> Float[Array, "n n"]:
 def start_kernels(
     model: Ensemble, key: Array, indices: Int[Array, " k"], x: Float[Array, "n inputs"]
 ) -> Float[Array, "k n n"]:
-    """Compute kernels of networks as drawn, one after the other."""
+    """Compute the initial kernels of networks, one after the other."""
     return jax.lax.map(lambda index: _kernel(_drawn(model, key, index), x), indices)
 
 
@@ -97,7 +99,7 @@ def deviation_slope(trial: Trial) -> Verdict:
     Frobenius norm, which of independent members falls as m^-1/2 exactly; the NMK is the mean over
     all of them. The tolerance is the noise of so many draws.
     """
-    counts = [trial.ensemble.multiplicity * factor for factor in MULTIPLES]
+    counts = [trial.ensemble.multiplicity * factor for factor in MULTIPLICITY_FACTORS]
     kernels = [_kernels_of(trial, index, count) for index, count in enumerate(counts)]
     mean = sum(count * each.mean(0) for count, each in zip(counts, kernels, strict=True))
     mean = mean / sum(counts)
@@ -121,12 +123,12 @@ def _kernels_of(trial: Trial, index: int, multiplicity: int) -> Float[np.ndarray
     return np.concatenate([np.asarray(part, float) for part in parts])[: trial.draws]
 
 
-TIME = 8.0
-"""mu t at the end, times the number of examples: with it the loss falls to about half."""
+SCALED_TIME = 8.0
+"""Final time mu t times the number of examples; by then the loss has about halved."""
 
-CORRECTIONS = 0.15
-"""By this the slope may differ from -1 for terms of higher order in 1/(mn): with erf, mn of 64 and
-more and two hidden layers it was -0.98 to -0.90 over four multiplicities."""
+SLOPE_TOLERANCE = 0.15
+"""Tolerance of the slope, which may differ from -1 by terms of higher order in 1/(mn): with erf,
+mn of 64 and more and two hidden layers it was -0.98 to -0.90 over four multiplicities."""
 
 
 def drift_slope(trial: Trial) -> Verdict:
@@ -136,12 +138,12 @@ def drift_slope(trial: Trial) -> Verdict:
     K_ij(0)|` after `steps` steps of gradient descent to mu t = 8/points. The tolerance is 0.15 for
     higher orders in 1/(mn), and the noise of so many draws.
     """
-    counts = [trial.ensemble.multiplicity * factor for factor in MULTIPLES]
+    counts = [trial.ensemble.multiplicity * factor for factor in MULTIPLICITY_FACTORS]
     drifts, errors = zip(*(_drift(trial, i, count) for i, count in enumerate(counts)), strict=True)
     law = power_law(counts, drifts, errors)
     assert law.stderr is not None
     about = {"multiplicities": counts, "drifts": list(drifts), "stderrs": list(errors)}
-    tolerance = CORRECTIONS + noise_reach() * law.stderr
+    tolerance = SLOPE_TOLERANCE + noise_reach() * law.stderr
     return Verdict({"slope": Part(law.slope, -1.0, tolerance)}, about)
 
 
@@ -149,7 +151,7 @@ def _drift(trial: Trial, index: int, multiplicity: int) -> tuple[float, float]:
     """Measure the drift and its standard error, that of a pair in the middle."""
     model = of_multiplicity(trial, multiplicity)
     x, y = trial.examples()
-    key, rate = trial.seed.fold(multiplicity).jax(), TIME / len(x) / trial.steps
+    key, rate = trial.seed.fold(multiplicity).jax(), SCALED_TIME / len(x) / trial.steps
     parts = []
     for some in in_parts(trial, index):
         moved = moved_kernels(model, key, some, x, y, jnp.asarray(rate, x.dtype), trial.steps)

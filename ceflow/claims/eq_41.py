@@ -14,11 +14,11 @@ from ceflow.claims.verdict import Part, Verdict, noise_bound
 from ceflow.spec import Bottleneck
 
 TERMS = ("eq-31", "eq-39", "eq-40", "eq-41")
-"""The three terms of eq. 30, and their sum."""
+"""Names of the three terms of eq. 30 and of their sum."""
 
 
 class Means(NamedTuple):
-    """Means of the terms over units, and the covariance of those."""
+    """Means of the terms over units, and the covariance of the means."""
 
     mean: Float[Array, "pairs terms d"]
     noise: Float[Array, "pairs terms d d"]
@@ -94,7 +94,7 @@ def terms(
 def unit_terms(
     decoder: WideDecoder, pair: Float[Array, "2 d"], step: float | None
 ) -> Float[Array, "terms n d"]:
-    """Compute what each unit has of them, times n: `dK_n/dx` is the mean."""
+    """Compute each unit's contribution to the terms of eq. 30, times n; their mean is dK_n/dx."""
     x, other = pair
     (scale, last), u, phi = decoder.scales, decoder.u, decoder.activation
     squares, size = jnp.square(decoder.v[0]), len(u) * last**2
@@ -143,5 +143,5 @@ def quotients(
 def _slopes(
     kernels: DecoderKernels, x: Float[Array, "m d"], other: Float[Array, "p d"]
 ) -> Float[Array, "m p"]:
-    """Compute `c b/d E[phi' phi']`: what K has beside Sigma, over `x.x'`."""
+    """Compute `c b/d E[phi' phi']`, which is (K - Sigma)/(x.x')."""
     return (kernels.ntk(x, other) - kernels.nngp(x, other)) / (x @ other.T)

@@ -1,7 +1,7 @@
-"""BN eq. 5 and 6: gradient flow of a network with a bottleneck, by what its halves do.
+"""BN eq. 5 and 6: gradient flow of a network with a bottleneck.
 
-Eq. 5 splits how outputs move into what the weights of the decoder and those of the encoder do; eq.
-6 says the same by the empirical NTKs of the halves.
+Eq. 5 splits dF/dt into contributions of the decoder's and of the encoder's weights; eq. 6 expresses
+it by the empirical NTKs of both.
 """
 
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ class Start(NamedTuple):
     x: Float[Array, "n inputs"]
     chi: Float[Array, "n outputs"]
     velocity: Halves
-    """`-dL/dw` and `-dL/dtheta`, where the network has its weights."""
+    """Velocities `-dL/dw` and `-dL/dtheta` of the weights, in a copy of the network."""
 
     def outputs(self, weights: Any) -> Float[Array, "n outputs"]:
         """Compute the outputs of the network with other weights."""
@@ -33,13 +33,13 @@ class Start(NamedTuple):
         return jax.vmap(eqx.combine(weights, rest))(self.x)
 
     def rate(self, velocity: Any) -> Float[Array, "n outputs"]:
-        """Compute `dF/dt` of weights that move so."""
+        """Compute dF/dt when the weights have this velocity."""
         weights = eqx.filter(self.network, eqx.is_inexact_array)
         return jax.jvp(self.outputs, (weights,), (velocity,))[1]
 
 
 def started(trial: Trial) -> Start:
-    """Start a network of width n, on the trial's examples."""
+    """Draw a network of width n, and compute its start on the trial's examples."""
     x, y = trial.examples()
     initial = sample(trial.bottleneck, *trial.sizes, trial.seed.fold("network"), width=trial.width)
     network = Halves.from_network(initial)
@@ -52,6 +52,7 @@ def started(trial: Trial) -> Start:
 
 
 EPS = 2.0**-52
+"""Machine epsilon of float64."""
 
 
 def both_halves(trial: Trial) -> Verdict:
@@ -79,7 +80,7 @@ def both_halves(trial: Trial) -> Verdict:
 
 
 def _of(start: Start, half: str) -> Float[Array, "n outputs"]:
-    """Compute `dF/dt` where only one half's weights move."""
+    """Compute dF/dt when only the weights of one half (encoder or decoder) move."""
     still = jax.tree.map(jnp.zeros_like, start.velocity)
     velocity = eqx.tree_at(lambda w: getattr(w, half), still, getattr(start.velocity, half))
     return start.rate(velocity)
@@ -88,7 +89,7 @@ def _of(start: Start, half: str) -> Float[Array, "n outputs"]:
 def _difference(
     start: Start, moved: float, rate: Float[Array, "n outputs"]
 ) -> Float[Array, "n outputs"]:
-    """Take a central difference, over a time in which F moves by a share `moved` of itself."""
+    """Compute dF/dt by a central difference, over a time in which F changes by `moved` |F|."""
     weights = eqx.filter(start.network, eqx.is_inexact_array)
     time = moved * _norm(start.outputs(weights)) / _norm(rate)
     ahead, behind = (

@@ -13,8 +13,8 @@ from ceflow.dynamics import SquaredError
 from ceflow.spec import Bottleneck
 from ceflow.spec.models import SLOPES
 
-STEP = 0.01
-"""The learning rate, over the largest stable one: small, to come near a flow."""
+RELATIVE_RATE = 0.01
+"""Learning rate relative to the largest stable one; it is small, to approximate a flow."""
 
 
 class Experiment(NamedTuple):
@@ -28,13 +28,14 @@ class Experiment(NamedTuple):
     rates: Rates
 
     def descend(self, steps: int) -> Followed:
-        """Train the network through so many steps on all examples."""
+        """Train the network for `steps` steps on all examples."""
         return follow(Halves.from_network(self.initial), self.x, self.y, self.rates, steps)
 
     def errors(self, followed: Followed) -> Float[np.ndarray, " steps"]:
-        """Compute relative errors of F, of a network followed, against function space.
+        """Compute relative errors of a network's outputs F against function space.
 
-        They are of before each step and after the last."""
+        They are taken before each step and after the last.
+        """
         count, steps = len(self.x), len(followed.outputs) - 1
         training = self.simulated.train(
             self.rate,
@@ -66,6 +67,6 @@ def experiment(
     simulated = simulation(
         network, initial, x, y, loss=loss, engine=engine, rate_factors=rate_factors
     )
-    rate = STEP * simulated.largest_rate(Batches(len(x), len(x)))
+    rate = RELATIVE_RATE * simulated.largest_rate(Batches(len(x), len(x)))
     rates = Rates(*(jnp.asarray(rate * share, x.dtype) for share in rate_factors))
     return Experiment(x, y, initial, simulated, rate, rates)

@@ -1,4 +1,4 @@
-"""A finite network followed through gradient descent, and what the evolution equations say of it
+"""Tracking a finite network through gradient descent, and residuals of the evolution equations
 (BN eq. 12 to 14, appendix E)."""
 
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from ceflow.bottlenecks import Rates, WideNetwork
 
 
 class Halves(eqx.Module):
-    """Encoder and decoder, each of one example."""
+    """Encoder and decoder, each a function of one example."""
 
     encoder: Any
     decoder: Any
 
     @classmethod
     def from_network(cls, network: WideNetwork) -> "Halves":
-        """Take the halves of a network of batches."""
+        """Return the halves of a network that takes batches."""
         return cls(network.encoder, network.decoder)
 
     def __call__(self, x: Float[Array, " inputs"]) -> Float[Array, " outputs"]:
@@ -29,18 +29,18 @@ class Halves(eqx.Module):
 
 
 class Followed(NamedTuple):
-    """The values before each step and after the last."""
+    """Values of F, g and J before each step and after the last."""
 
     outputs: Float[Array, "steps n outputs"]
     points: Float[Array, "steps n d"]
     jacobians: Float[Array, "steps n outputs d"]
     """`J_t(g_t)`."""
     fixed: Float[Array, "steps n outputs d"]
-    """`J_t(g_0)`: of points that do not move."""
+    """`J_t(g_0)`, at the initial points."""
 
 
 class LimitKernels(NamedTuple):
-    """The kernels that are said to drive, and the learning rates."""
+    """Limit kernels in the evolution equations, and learning rates."""
 
     theta: Float[Array, "n n"]
     ntk: Callable[[Array, Array], Array]
@@ -49,20 +49,20 @@ class LimitKernels(NamedTuple):
 
 
 class Residuals(NamedTuple):
-    """Relative to the right sides of the equations of f, g and J, by their names."""
+    """Residuals of the equations of f, g and J, by these names, relative to the right sides."""
 
     steps: dict[str, Float[np.ndarray, " steps"]]
     """`|(psi[t+1] - psi[t])/mu - rhs| / |rhs|` of each step (BN figure 12)."""
     sums: dict[str, Float[np.ndarray, " steps"]]
-    """The same of all the steps up to each: of the equations integrated."""
+    """Residuals of the integrated equations, summed over all steps up to each."""
     rounding: dict[str, float]
-    """What rounding psi alone makes of a step's, in the median."""
+    """Median residual of a step due to the rounding of psi alone."""
     discrete: Float[np.ndarray, " steps"]
-    """What a step that is not infinitely small makes of f's: second order, `|dJ dg| / |rhs|`."""
+    """Residual of f due to the finite step size, to second order: `|dJ dg| / |rhs|`."""
     turned: Float[np.ndarray, "n outputs d"]
-    """What eq. 13 says that J changes by in all steps."""
+    """Total change of J over all steps by eq. 13."""
     start: Float[np.ndarray, "n d"]
-    """g_0, where J is looked at."""
+    """Initial points g_0, at which J is evaluated."""
 
 
 @eqx.filter_jit
@@ -73,7 +73,7 @@ def follow(
     rates: Rates,
     steps: int,
 ) -> Followed:
-    """Follow full-batch descent on `L = 1/2 |F - y|^2`, a sum."""
+    """Track full-batch gradient descent on `L = 1/2 |F - y|^2`, a sum over examples."""
     weights, rest = eqx.partition(network, eqx.is_inexact_array)
     start = jax.vmap(network.encoder)(x)
 
@@ -125,7 +125,7 @@ def right_sides(
 
 
 def residuals(limit: LimitKernels, followed: Followed, y: Array) -> Residuals:
-    """Compute the residuals of each step, and of all up to it."""
+    """Compute the residuals of each step, and of all steps up to it."""
     *rights, second = (np.asarray(each, float) for each in right_sides(limit, followed, y))
     recorded = (followed.outputs, followed.points, followed.fixed)
     steps, sums, rounding = {}, {}, {}
@@ -140,7 +140,7 @@ def residuals(limit: LimitKernels, followed: Followed, y: Array) -> Residuals:
 
 
 def relative(value: np.ndarray, expected: np.ndarray) -> Float[np.ndarray, " steps"]:
-    """Measure how far the one is from the other, in Frobenius norm, along the first axis."""
+    """Compute the relative error |value - expected|/|expected|, one per entry of the first axis."""
     return norms(value - expected) / norms(expected)
 
 

@@ -14,12 +14,12 @@ from ceflow.claims.verdict import Part, Verdict, noise_reach
 from ceflow.nets import ACTIVATIONS
 from ceflow.spec import Bottleneck, Mlp
 
-CALLS = 20
-"""In so many calls of one program are the networks drawn."""
+DRAWING_CALLS = 20
+"""Number of calls of the compiled program in which the networks are drawn."""
 
 
 class DrawnMoments(NamedTuple):
-    """Means over draws, of pairs and z = (f(x), f(x'), J(x), J(x'))."""
+    """Means over draws for each pair of points, with z = (f(x), f(x'), J(x), J(x'))."""
 
     second: Float[Array, "pairs k k"]
     """`E[z z^T]`."""
@@ -92,13 +92,13 @@ def theory(kernels: DecoderKernels, pairs: Float[Array, "p 2 d"]) -> Float[Array
 
 def drawn_moments(trial: Trial, network: Bottleneck, pairs: Float[Array, "p 2 d"]) -> DrawnMoments:
     """Draw one network after the other, so that memory does not grow with their number."""
-    count = -(-trial.draws // CALLS)
+    count = -(-trial.draws // DRAWING_CALLS)
     key, total = trial.seed.fold("decoders").jax(), None
-    for call in range(CALLS):
+    for call in range(DRAWING_CALLS):
         indices = call * count + jnp.arange(count)
         sums = _sums(network, trial.width, key, indices, trial.draws, pairs)
         total = sums if total is None else jax.tree.map(jnp.add, total, sums)
-        trial.observe(call + 1, CALLS)
+        trial.observe(call + 1, DRAWING_CALLS)
     return jax.tree.map(lambda each: each / trial.draws, total)
 
 
@@ -130,12 +130,12 @@ def _values(decoder: WideDecoder, points: Float[Array, "m d"]) -> Float[Array, "
     return jnp.concatenate([f, slopes], axis=1)
 
 
-NODES = 64
-"""Of the quadrature: an even number, so that none is at a kink."""
+QUADRATURE_NODES = 64
+"""Number of quadrature nodes; it is even, so that no node is at the kink."""
 
 
 def unit_excess(model: Mlp, points: Float[ArrayLike, "m d"]) -> Float[np.ndarray, "m k"]:
-    """Compute the excess kurtosis of what one hidden unit gives f(x) and each component of J(x).
+    """Compute the excess kurtosis of one hidden unit's contribution to f(x) and J(x).
 
     Of `v r` with standard normal v it is `3 E[r^4]/E[r^2]^2 - 3`; r is phi(s) of f and phi'(s) u_b
     of J, with `s = sqrt(c/d) u.x` (BN eq. 1 and 15). Units are independent, so that of n it is 1/n
@@ -146,7 +146,7 @@ def unit_excess(model: Mlp, points: Float[ArrayLike, "m d"]) -> Float[np.ndarray
     """
     x = np.asarray(points, float)
     length = np.linalg.norm(x, axis=1, keepdims=True)
-    t, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    t, weights = np.polynomial.hermite_e.hermegauss(QUADRATURE_NODES)
     s = jnp.asarray((model.weight_variance / x.shape[1]) ** 0.5 * length * t)
     phi = ACTIVATIONS[model.activation]
     f, slope = (np.asarray(e, float)[:, :, None] for e in jax.jvp(phi, (s,), (jnp.ones_like(s),)))

@@ -26,7 +26,7 @@ from ceflow.nets import Dense
 from ceflow.spec import Bottleneck, Mlp
 
 RATE_FACTORS = Rates(1.0, 0.5)
-"""The encoder's learning rate and the decoder's: not the same."""
+"""Factors of the learning rates of encoder and decoder; they differ, to test both."""
 
 
 class Networks(NamedTuple):
@@ -68,7 +68,7 @@ def two_layers(trial: Trial, depths: tuple[int, int] | None = None) -> Verdict:
 
 
 def linear(network: Bottleneck) -> Bottleneck:
-    """Make the same model without activations and biases."""
+    """Return the model without activations and biases."""
 
     def half(model: Mlp) -> Mlp:
         return model.replaced({"activation": "linear", "bias_variance": 0.0})

@@ -1,4 +1,4 @@
-"""Claims by their names in the language."""
+"""Claims by the names that specs use."""
 
 from collections.abc import Callable
 
@@ -21,4 +21,4 @@ CLAIMS: dict[str, Callable[[Trial], Verdict]] = {
     "eq-6": by_kernels,
     "eq-41": kernel_derivative,
 }
-"""What is done of each, of a network of its kind."""
+"""The function that tests each claim."""

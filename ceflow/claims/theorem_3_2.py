@@ -12,8 +12,8 @@ from ceflow.claims.verdict import FACTOR, TRAJECTORY, Part, Verdict, by_step, ty
 from ceflow.kernels import analytic
 from ceflow.spec.models import SLOPES
 
-SWITCHED = 2
-"""How many times what is expected of units that switch J's residual may be."""
+SWITCHING_FACTOR = 2
+"""Largest residual of J, as a multiple of the one expected from units that switch."""
 
 
 def evolution(
@@ -53,7 +53,7 @@ def _parts(
     parts = {"f": Part(f, 0.0, noise + finite), "g": Part(g, 0.0, noise)}
     parts["J"] = Part(jacobian, 0.0, noise)
     if network.decoder.kinks:
-        switched = SWITCHED * switching(trial, residual)
+        switched = SWITCHING_FACTOR * switching(trial, residual)
         parts["J"] = Part(float(residual.sums["J"][-1]), 0.0, noise + switched)
     return parts | {"trajectory": Part(float(errors.max()), 0.0, TRAJECTORY * n**-0.5)}
 

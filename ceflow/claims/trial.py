@@ -1,4 +1,4 @@
-"""The examples and networks that claims are put to the test on."""
+"""The examples and networks on which claims are tested."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trial:
-    """A network, and how large an experiment is made of it.
+    """A network and the size of the experiment with it.
 
-    The model knows its inputs and outputs. `width` is n of networks with a bottleneck, `draws` how
-    many networks are drawn, `points` how many inputs there are and `steps` those of gradient
-    descent. `observe(done, total)` is told how far a claim has come.
+    The model must have its inputs and outputs set. `width` is n of networks with a bottleneck;
+    `draws`, `points` and `steps` are the numbers of networks, inputs and gradient descent steps.
+    `observe(done, total)` is called with the progress.
     """
 
     model: Model
@@ -50,7 +50,7 @@ class Trial:
         return _array(x), _array(y)
 
     def normal(self, name: str, *shape: int) -> "Float[Array, '...']":
-        """Draw standard normal numbers of a stream of their own."""
+        """Draw standard normal numbers from the random stream `name`."""
         return _array(self._drawn(name, *shape))
 
     def _drawn(self, name: str, *shape: int) -> "Float[np.ndarray, '...']":
@@ -58,7 +58,7 @@ class Trial:
 
 
 def _array(numbers: "np.ndarray") -> "Array":
-    """Make an array at the precision of JAX's default float type."""
+    """Convert to an array of JAX's default float type."""
     import jax.numpy as jnp
 
     return jnp.asarray(numbers, float)

@@ -1,4 +1,4 @@
-"""What is found of a claim: numbers, what they should be, and within which tolerances."""
+"""The verdict on a claim: measured numbers, expected numbers, and tolerances."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """One number that a claim says something of.
+    """A measured number, the number that the claim predicts, and its tolerance.
 
     >>> Part(-0.9, -1.0, 0.15).holds, Part(math.nan, 0.0, 1.0).holds
     (True, False)
@@ -28,7 +28,7 @@ class Part:
 
     @property
     def deviation(self) -> float:
-        """The deviation from what is expected, as a multiple of the tolerance."""
+        """Deviation from the expected number, as a multiple of the tolerance."""
         distance = abs(self.value - self.expected)
         if not self.tolerance:  # no noise at all, as where every network is dead
             return 0.0 if distance == 0 else math.inf
@@ -68,7 +68,7 @@ class Verdict:
 
     @property
     def worst(self) -> str:
-        """The part that is nearest to its tolerance, or farthest beyond."""
+        """Name of the part with the largest deviation relative to its tolerance."""
         return max(self.parts, key=lambda name: self.parts[name].deviation)
 
     @property
@@ -77,17 +77,17 @@ class Verdict:
 
 
 ERROR_RATE = 1e-4
-"""How often a true claim may be denied by chance."""
+"""Probability that a true claim is rejected by chance."""
 
 FACTOR = 5
-"""How many times as large as is typical a residual may be."""
+"""Largest residual, as a multiple of the typical one."""
 
 TRAJECTORY = 8
-"""What F's error, times sqrt(n), may be: its median over networks is 1.7, the largest of 60 was
+"""Largest error of F times sqrt(n): its median over networks is 1.7, the largest of 60 was
 4.9."""
 
 ROUNDINGS = 10
-"""How many times the rounding of a result may be what it is off by; of sums over n units that is
+"""Largest error of a result, as a multiple of its rounding; for sums over n units, the rounding is
 sqrt(n) eps."""
 
 
