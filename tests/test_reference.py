@@ -181,14 +181,14 @@ def test_every_code_has_a_section_with_an_error_of_it(code):
 
 LIMITS = {
     "a document's text, with those it extends": ("text", "LARGEST_TEXT"),
-    "documents in a chain of `extends`": ("origin", "LONGEST"),
+    "documents in a chain of `extends`": ("origin", "LONGEST_CHAIN"),
     "`--set` in one command": ("origin", "MOST_SETTINGS"),
-    "tables and arrays inside each other": ("text", "DEEPEST"),
-    "counts: widths, examples, draws, members": ("base", "LARGEST"),
+    "tables and arrays inside each other": ("text", "DEEPEST_NESTING"),
+    "counts: widths, examples, draws, members": ("base", "LARGEST_COUNT"),
     "runs of a sweep": ("sweep", "MOST_RUNS"),
     "paths of a sweep": ("sweep", "MOST_PATHS"),
     "values in all documents of a sweep together": ("sweep", "MOST_VALUES"),
-    "faults shown": ("diagnostics", "MOST"),
+    "faults shown": ("diagnostics", "MOST_FAULTS"),
 }
 """Where each limit of the language stands in `ceflow.spec`."""
 
