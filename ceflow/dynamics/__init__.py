@@ -1,8 +1,9 @@
-"""Dynamics: gradient flow of finite networks, and of infinitely wide ones in function space.
+"""Gradient flow of finite networks, and of infinitely wide ones in function space.
 
-`parameters` are what flows, or `linearised` functions; `closed_form` needs no integration, `ode`
-integrates, by a solver that `costs` chooses. `losses` drive it; `drift` and `taylor` tell how the
-NTK moves, `scaling` fits power laws.
+`parameters` defines the flow of a network's parameters, and `linearised` that of a linearised
+network and of functions under a constant kernel; `closed_form` solves the latter without
+integration. `ode` integrates flows by a solver that `costs` chooses. `losses` defines the losses.
+`drift` and `taylor` measure how the NTK changes, and `scaling` fits power laws.
 """
 
 from typing import TYPE_CHECKING

@@ -19,12 +19,12 @@ Outputs = Float[np.ndarray, "n outputs"]
 class ConstantKernel:
     """Gradient flow on `L = 1/2 |F - y|^2` under a constant kernel K, by `exp(-K t)`; t is mu t.
 
-    `kernel` is (n, n) or (n, n, outputs, outputs). Computes in float64. Eigenvalues up to the
-    rounding of the kernel's entries, `n eps lambda_max`, count as 0: along their eigenvectors
-    nothing moves. With `reduction = "mean"` the loss is divided by n, so that flow takes n times as
-    long.
+    `kernel` is (n, n) or (n, n, outputs, outputs). Computations are in float64. Eigenvalues up to
+    `n eps lambda_max`, the rounding of the kernel's entries, count as 0: outputs do not move along
+    their eigenvectors. With `reduction = "mean"` the loss is divided by n, so the flow takes n
+    times as long.
 
-    Raises `ValueError` if the kernel is not square or not finite, and for another reduction.
+    Raises `ValueError` if the kernel is not square or not finite, and for an unknown reduction.
 
     >>> frozen = ConstantKernel(np.diag([1.0, 0.0]))
     >>> frozen.train(np.log(2), np.zeros((2, 1)), np.ones((2, 1))).T
@@ -52,7 +52,7 @@ class ConstantKernel:
     def response(self, t: float, v: np.ndarray) -> np.ndarray:
         """Compute `K^+ (1 - exp(-K t)) v`, with the pseudo-inverse.
 
-        It is the integral of `exp(-K s) v` over s from 0 to t, outside of the null space.
+        Outside the null space, this is the integral of `exp(-K s) v` over s from 0 to t.
         """
         moving = self.eigenvalues > 0
         values = self.eigenvalues[moving]
@@ -99,7 +99,7 @@ def _time(t: float) -> float:
 
 
 class TrainedGaussian(NamedTuple):
-    """Mean (m, outputs) and covariance (m, m), the same for each output, of outputs at m points."""
+    """Mean and covariance of the outputs at m points; each output has the same covariance."""
 
     mean: Float[np.ndarray, "m outputs"]
     covariance: Float[np.ndarray, "m m"]
@@ -116,10 +116,10 @@ def trained_gaussian(
     """Compute the distribution over initial weights of an infinitely wide network's outputs.
 
     t is mu t. With NTK `Theta`, NNGP `S` and `A = Theta* Theta^+ (1 - exp(-Theta t))`, the outputs
-    at test points are `F*_0 + A (y - F_0)`, where (F_0, F*_0) is Gaussian with covariance S: so the
-    mean is `A y` and the covariance `S** - A S_X* - S_*X A^T + A S_XX A^T` (Lee et al., NeurIPS
-    2019, eq. 14 and 15). At t = 0 this is the NNGP; at t = inf, if NTK = NNGP, the posterior
-    without noise.
+    at test points are `F*_0 + A (y - F_0)`, where (F_0, F*_0) is Gaussian with covariance S. So
+    their mean is `A y` and their covariance `S** - A S_X* - S_*X A^T + A S_XX A^T` (Lee et al.,
+    NeurIPS 2019, eq. 14 and 15). At t = 0 this is the NNGP. At t = inf, if NTK = NNGP, it is the
+    posterior without noise.
 
     `frozen` is `ConstantKernel(train.ntk)`, whose eigendecomposition is reused for all times.
     `train`, `cross` and `test` are the kernels of (x, x), (x*, x) and (x*, x*) from

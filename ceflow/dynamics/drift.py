@@ -1,4 +1,4 @@
-"""The drift of the NTK from its initial value."""
+"""Drift of the NTK from its initial value."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ class Median(NamedTuple):
 def drift_pairs(count: int) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
     """Return the index pairs over which the drift of a kernel of `count` examples is measured.
 
-    They are all i < j, or i = j for a single example.
+    The pairs are all i < j; for a single example, the pair is i = j = 0.
 
     >>> [each.tolist() for each in drift_pairs(3)], [each.tolist() for each in drift_pairs(1)]
     ([[0, 0, 1], [1, 2, 2]], [[0], [0]])
@@ -56,9 +56,10 @@ def median_drift(
 ) -> Median:
     """Compute Theorem 1's statistic (CE eq. 7): the median over replicas of `|K_ij(t) - K_ij(0)|`.
 
-    The median is used as the drift has heavy tails. Its standard error is half the distance between
-    the order statistics one standard deviation of a binomial count, sqrt(R)/2, to either side of
-    the middle, which holds for any distribution. Raises `ValueError` for fewer than 4 replicas.
+    The median is used because the drift has heavy tails. Its standard error is half the distance
+    between two order statistics: those whose ranks are one standard deviation of a binomial count,
+    sqrt(R)/2 for R replicas, below and above the middle. This is valid for any distribution. Raises
+    `ValueError` for fewer than 4 replicas.
 
     >>> value, stderr = median_drift(np.arange(9.0), np.zeros(9))
     >>> float(value), float(stderr)

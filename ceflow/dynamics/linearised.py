@@ -12,11 +12,11 @@ from ceflow.kernels.empirical.networks import examples_for, widened
 
 
 class Linearised(eqx.Module):
-    """A network's outputs on given examples to first order in its parameters,
-    `F(delta) = F_0 + J delta` with `delta = Theta - Theta_0`.
+    """A network's outputs on given examples, linearised in its parameters.
 
-    J is never formed. The residuals of one forward pass are kept; a product with J takes a
-    forward-mode pass, and one with its transpose a backward pass.
+    They are `F(delta) = F_0 + J delta` with `delta = Theta - Theta_0`. J is never formed. The
+    residuals of one forward pass are kept; a product with J takes a forward-mode pass, and a
+    product with its transpose a backward pass.
     """
 
     initial: Float[Array, "n outputs"]
@@ -56,10 +56,9 @@ def _shape(leaf: Array) -> jax.ShapeDtypeStruct:
 class LinearisedFlow(eqx.Module):
     """Gradient flow of a linearised network, `d delta/dt = -J^T chi(F_0 + J delta)`; t is mu t.
 
-    The kernel is that of t = 0; it is the limit of infinite width (Lee et al., NeurIPS 2019,
-    section 2.2).
-
-    The state is delta, from `model.start()`; `model(delta)` are the outputs.
+    The NTK stays as it is at t = 0, as in the limit of infinite width (Lee et al., NeurIPS 2019,
+    section 2.2). The state is delta, which starts at `model.start()`; the outputs are
+    `model(delta)`.
 
     >>> from ceflow.nets import Dense
     >>> from ceflow.dynamics import SquaredError, integrate
@@ -82,12 +81,12 @@ State = tuple[Float[Array, "n outputs"], Float[Array, "m outputs"]]
 
 
 class KernelFlow(eqx.Module):
-    """`dF/dt = -K chi(F)` on training points and `dF*/dt = -K* chi(F)` on test points; t is mu t.
+    """Gradient flow of functions under a constant kernel; t is mu t.
 
-    These are the dynamics of infinitely wide networks (CE section 2), and of linearised networks in
-    function space. `kernel` is (n, n), the same for each output, or (n, n, outputs, outputs);
-    `cross` has a row for each test point instead, and shape (0, n) if there are none. The state is
-    `(F, F*)`.
+    It is `dF/dt = -K chi(F)` on training points and `dF*/dt = -K* chi(F)` on test points, as for
+    infinitely wide networks (CE section 2) and linearised networks in function space. `kernel` is
+    (n, n), the same for each output, or (n, n, outputs, outputs). `cross` has one row per test
+    point; its shape is (0, n) if there are none. The state is `(F, F*)`.
 
     >>> from ceflow.dynamics import SquaredError, integrate
     >>> flow = KernelFlow(jnp.eye(2), jnp.ones((1, 2)), jnp.ones((2, 1)), SquaredError())

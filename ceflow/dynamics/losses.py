@@ -17,8 +17,8 @@ Reduction = Literal["sum", "mean"]
 class Loss(eqx.Module):
     """A loss over examples, and `chi = dL/dF`.
 
-    `reduction` is over examples; the papers' is "sum". With "mean", loss and chi are those of the
-    sum divided by the number of examples, so a flow takes that many times as long.
+    `reduction` says whether the loss is summed over examples, as in the papers, or averaged. With
+    "mean", loss and chi are divided by the number of examples n, so a flow takes n times as long.
     """
 
     reduction: Reduction = eqx.field(static=True, default="sum")
@@ -44,31 +44,34 @@ class Loss(eqx.Module):
     ) -> Float[Array, "n outputs"]:
         """Differentiate the loss of each example by its outputs.
 
-        A formula, where there is one, is faster and more exact than this derivative by JAX.
+        Subclasses with a formula override this: it is faster and more exact than JAX's derivative.
         """
         return jax.grad(lambda out: self.per_example(out, targets).sum())(outputs)
 
     def weight(self, n: int) -> float:
-        """Give the weight of one of n examples."""
+        """Return the weight of one of n examples."""
         return 1.0 if self.reduction == "sum" else 1.0 / n
 
     def __call__(
         self, outputs: Float[Array, "n outputs"], targets: Float[Array, "n outputs"]
     ) -> Float[Array, ""]:
-        """Compute L."""
+        """Compute the loss L of all examples."""
         outputs, targets = _floats(outputs, targets)
         return self.weight(len(targets)) * self.per_example(outputs, targets).sum()
 
     def chi(
         self, outputs: Float[Array, "n outputs"], targets: Float[Array, "n outputs"]
     ) -> Float[Array, "n outputs"]:
-        """Compute `dL/dF`."""
+        """Compute `chi = dL/dF`."""
         outputs, targets = _floats(outputs, targets)
         return self.weight(len(targets)) * self.gradient(outputs, targets)
 
 
 def _floats(outputs: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
-    """Make both floats: a difference of bytes wraps. Whole targets take the type of the outputs."""
+    """Convert outputs and targets to floats, as differences of unsigned integers wrap around.
+
+    Whole-number targets are converted to the type of the outputs.
+    """
     outputs = floats(outputs)
     return outputs, floats(targets, outputs.dtype)
 
@@ -92,9 +95,9 @@ class SquaredError(Loss):
 
 
 class CrossEntropy(Loss):
-    """`L = -sum_a y_a log softmax(F)_a`, so `chi = softmax(F) - y`; targets add up to 1.
+    """`L = -sum_a y_a log softmax(F)_a`, so `chi = softmax(F) - y`; targets sum to 1.
 
-    With one output and targets of -1 and 1 it is the logistic loss `log(1 + exp(-y F))`.
+    With one output and targets of -1 and 1, it is the logistic loss `log(1 + exp(-y F))`.
 
     >>> round(float(CrossEntropy()(jnp.zeros((3, 1)), jnp.ones((3, 1)))), 4)   # 3 log 2
     2.0794
@@ -115,4 +118,4 @@ class CrossEntropy(Loss):
 
 
 LOSSES: dict[str, type[Loss]] = {"mse": SquaredError, "cross-entropy": CrossEntropy}
-"""By their names in the language."""
+"""Losses by their names in specs."""

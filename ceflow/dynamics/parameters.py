@@ -43,12 +43,13 @@ def parameter_flow(
     targets: Float[ArrayLike, "n outputs"],
     loss: Loss,
 ) -> tuple[ParameterFlow, PyTree]:
-    """Make the gradient flow of a module that takes one example, and the parameters it starts from.
+    """Return the gradient flow of a module that takes one example, and its initial parameters.
 
-    Its floating-point arrays are its parameters; an ensemble's members, stacked, flow together.
-    For replicas stack the parameters of several modules and integrate with `replicas=True`. The
-    data are brought to the precision of the parameters, and those to float32 at least. Raises
-    `ValueError` where the module has no parameters, or its outputs are not of the targets' shape.
+    The parameters are the module's floating-point arrays; the stacked members of an ensemble flow
+    together. For replicas, stack the parameters of several modules and integrate with
+    `replicas=True`. Parameters below float32 are converted to float32, and the data to the
+    precision of the parameters. Raises `ValueError` if the module has no parameters, or if the
+    shapes of its outputs and of the targets differ.
 
     >>> from ceflow.nets import Dense
     >>> from ceflow.dynamics import SquaredError, integrate

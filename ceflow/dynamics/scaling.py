@@ -10,7 +10,7 @@ from ceflow.variance.fit import columns, curvature_of, uncertainty
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """`y = factor x^slope`, with the standard error and the 95 % interval of the slope.
+    """A fitted `y = factor x^slope`, with the standard error and the 95 % interval of the slope.
 
     `residuals` are measured minus fitted log y. `stderr` and `interval` are None for two points
     without errors, which do not determine them.
@@ -33,10 +33,10 @@ def power_law(
     Points are weighted by the standard errors of y, if given. In CE, theorem 1 predicts slope -1
     for the drift of the NTK, and lemma 1 slope -1/2 for its distance from the NMK.
 
-    The standard error is the larger of two: from the points' errors, and from their scatter about
-    the line (Birge). The interval is from Student's distribution, or from the normal distribution
-    if there are no degrees of freedom. Raises `ValueError` for fewer than two different x, and for
-    numbers that are not above 0.
+    The standard error is the larger of two: the one from the errors of the points, and the one from
+    their scatter about the line (Birge). The interval is from Student's distribution, or from the
+    normal distribution if there are no degrees of freedom. Raises `ValueError` for fewer than two
+    different x, and for numbers that are not above 0.
 
     >>> law = power_law([10, 20, 40], [3.0, 1.5, 0.75])
     >>> round(law.slope, 6), round(law.factor, 6)

@@ -1,4 +1,4 @@
-"""Derivatives of the NTK in time at t = 0, without integration (CE eq. 42)."""
+"""Time derivatives of the NTK at t = 0, without integration (CE eq. 42)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,16 +23,17 @@ def ntk_derivatives(
     *,
     trace: bool = False,
 ) -> Float[Array, "orders n n ..."]:
-    """Compute `d^r K/dt^r` at t = 0, r = 1 .. orders, of the NTK at `points`.
+    """Compute `d^r K/dt^r` of the NTK at `points`, at t = 0, for r = 1 .. orders.
 
     K(t) evolves under gradient flow from `parameters` (CE eq. 19, 42); t is mu t.
 
-    Uses Taylor-mode differentiation: the derivatives of Theta(t) follow successively from the
-    flow's equation, by one jet through its right side each; then one jet through the kernel gives
-    the kernel's derivatives. The result is exact for analytic activations. An activation with kinks
-    is differentiated piecewise, without the contribution of its kinks. The result is (orders, n, n,
-    outputs, outputs), or, with `trace`, the sum over outputs, (orders, n, n). Memory for three
-    orders is 12 to 21 times the Jacobian of the points. Map it over replicas with `jax.lax.map`.
+    The method is Taylor-mode differentiation. The derivatives of Theta(t) follow one after the
+    other from the flow's equation, each by one jet through its right side. One jet through the
+    kernel then gives the derivatives of the kernel. They are exact for analytic activations. An
+    activation with kinks is differentiated piecewise, without the contribution of its kinks. The
+    result is (orders, n, n, outputs, outputs), or (orders, n, n), summed over outputs, with
+    `trace`. Memory for three orders is 12 to 21 times the Jacobian of the points. To process
+    replicas, use `jax.lax.map`.
 
     >>> from ceflow.nets import Dense
     >>> from ceflow.dynamics import SquaredError, parameter_flow
@@ -41,7 +42,7 @@ def ntk_derivatives(
     >>> ntk_derivatives(flow, start, flow.x, trace=True).shape   # 0, for a linear model
     (3, 2, 2)
 
-    Raises `ValueError` for points that are not finite numbers of the shape of the flow's inputs.
+    Raises `ValueError` if the points are not finite or not of the shape of the flow's inputs.
     """
     dtype = jax.tree.leaves(parameters)[0].dtype
     return _derivatives(
@@ -64,7 +65,7 @@ def _derivatives(
     def kernel(leaves: list[Array]) -> list[Array]:
         return [_contracted(jax.jacrev(outputs)(leaves), trace)]
 
-    # field gives Theta' from Theta, Theta'' from those two, and so on.
+    # The field gives Theta' from Theta, then Theta'' from Theta and Theta', and so on.
     path: list[list[Array]] = [field(leaves)]
     right = _opened(field, leaves)
     while len(path) < orders:
@@ -80,7 +81,7 @@ def _contracted(jacobian: list[Array], trace: bool) -> Array:
 
 
 def _along(function: Callable, leaves: list[Array], path: list[list[Array]]) -> list[list[Array]]:
-    """Compute time derivatives of a function of `leaves`, which have time derivatives `path`."""
+    """Compute the time derivatives of `function(leaves)` from those of the leaves, `path`."""
     series = [list(each) for each in zip(*path, strict=True)]
     _, result = jet(function, leaves, series)
     return [list(each) for each in zip(*result, strict=True)]

@@ -1,4 +1,5 @@
-"""Ordinary differential equations: the one package that calls diffrax.
+"""Solution of ordinary differential equations; no other package calls diffrax.
 
-`integrate` goes through given times with one of the `solvers`, and `stepping` takes the steps.
+`integrate` solves a flow through given times, `solvers` lists the solvers, and `stepping` takes
+single steps.
 """

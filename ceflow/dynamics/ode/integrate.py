@@ -1,4 +1,4 @@
-"""Integrating a flow through given times."""
+"""Integration of a flow through given times."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from ceflow.dynamics.ode.solvers import method_named
 from ceflow.dynamics.ode.stepping import Carry, Stepper
 from ceflow.nets import floats
 
-CHUNK = 64
+OBSERVED_ATTEMPTS = 64
 """Attempted steps between two calls of `observe`."""
 
 How = Literal["finished", "stopped", "failed"]
@@ -29,18 +29,19 @@ MESSAGES: dict[Reason, str] = {
     "step-size": "the step size fell below rounding at mu t = {time:g}",
     "steps": "{steps} steps were not enough to come further than mu t = {time:g}",
 }
-SMALLER = "a smaller time"
-PRECISE = "float64"
+SMALLER_TIME = "a smaller time"
+FLOAT64 = "float64"
 
 REASONS: dict[int, Reason] = {stepping.NAN: "nan", stepping.UNDERFLOW: "step-size"}
 
 
 @dataclass(frozen=True)
 class Ending:
-    """An ending says how an integration ended, and at which time mu t.
+    """How an integration ended, and at which time mu t.
 
-    "finished" at the last time asked for, "stopped" where the condition became 0, or "failed" for
-    one reason, with a message that says what happened and `advice`, what to change, best first.
+    `how` is "finished" if the last time was reached, "stopped" if `stop` became 0, and "failed"
+    otherwise. A failure has a reason, a message that says what happened, and `advice`: changes that
+    may help, best first.
     """
 
     how: How
@@ -50,14 +51,14 @@ class Ending:
     advice: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        """Say whether it did not fail."""
+        """Return whether the integration did not fail."""
         return self.how != "failed"
 
 
 class DenseSolution:
-    """A solution that returns the state at any time, by the solver's interpolation.
+    """A function that returns the state at any time, by the solver's interpolation.
 
-    It stores 3 to 14 states per step. Raises `ValueError` for a time outside of the integration.
+    It stores 3 to 14 states per step. Raises `ValueError` for a time outside the integration.
     """
 
     def __init__(self, solver: dfx.AbstractSolver, start: float, state: PyTree):
@@ -66,7 +67,7 @@ class DenseSolution:
         self._interpolation = solver.interpolation_cls
 
     def add(self, start: Any, end: Any, parts: dict[str, PyTree]) -> None:
-        """Add a step."""
+        """Add the step from `start` to `end`, with the numbers that interpolate it."""
         self._ends.append(float(end))
         self._steps.append(self._interpolation(t0=start, t1=end, **parts).evaluate)
 
@@ -81,16 +82,16 @@ class DenseSolution:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A trajectory is what came of an integration.
+    """Result of an integration.
 
-    Times are mu t, in units of one over the learning rate. `times` and `records` go as far as it
-    came, with the time at which it stopped or failed as the last. `accepted` and `rejected` count
-    steps, one number a replica where there are any.
+    Times are mu t, in units of one over the learning rate. `times` and `records` end where the
+    integration ended: at the last requested time, or at the time at which it stopped or failed.
+    `accepted` and `rejected` are numbers of steps; with replicas, they have one number per replica.
     """
 
     times: Float[np.ndarray, " times"]
-    records: PyTree  # what `record` gave, stacked along time
-    state: PyTree  # at the last time
+    records: PyTree  # results of `record`, stacked along time
+    state: PyTree  # state at the last time
     ending: Ending
     accepted: Any
     rejected: Any
@@ -112,24 +113,27 @@ def integrate(
     dense: bool = False,
     observe: Callable[[float], None] = lambda t: None,
 ) -> Trajectory:
-    """Solve `dstate/dt = field(t, state)` from `times[0]`, where it is `state`, through all times.
+    """Solve `dstate/dt = field(t, state)` through all times, from `state` at `times[0]`.
 
-    `state` is a pytree of floats of one precision, which that of the work is. `field` and `stop`
-    are pure JAX; as `equinox.Module`s that hold their data they are compiled once a shape, as
-    plain functions once each. Steps adapt to an error of about `atol + rtol |state|` each, and end
-    at the times asked for, where `record(t, state)` is called, outside of any trace.
+    `state` is a pytree of floats of one precision, in which the integration computes. `field` and
+    `stop` are pure JAX functions. If they are `equinox.Module`s that hold their data, they are
+    compiled once per shape; plain functions are compiled once per function. The step size adapts so
+    that the error per step is about `atol + rtol |state|`. Steps end at the given times, where
+    `record(t, state)` is called, outside any trace.
 
-    - `stop(t, state)`, above 0 at first, ends it where it becomes 0: found by shortening the step
-      until it lies between -rtol and 0, so by the solver itself and not by interpolation.
-    - `replicas`: every leaf of the state has a leading axis; `field` sees one replica. Each has
-      steps of its own, so its numbers do not depend on the others beside it. They end together, as
-      soon as one fails.
-    - `dense`: keep all steps, for the state at any time (`Trajectory.dense`).
-    - `observe(t)` is told how far it has come, after at most 64 steps.
+    - `stop(t, state)` must be above 0 at the start; the integration ends where it becomes 0. The
+      last step is shortened until `stop` lies between -rtol and 0, so that the final state comes
+      from the solver and not from interpolation.
+    - `replicas`: every leaf of the state has a leading axis of replicas, and `field` receives one
+      replica. Each replica has its own step size, so its results do not depend on the others. The
+      integration ends for all as soon as one fails.
+    - `dense`: keep all steps, to compute the state at any time (`Trajectory.dense`).
+    - `observe(t)` is called with the time reached, after at most 64 steps.
 
-    What fails is no exception: `Trajectory.ending` says how far it came, why it ended, and what to
-    change; records are finite. Raises `ValueError` for times that do not rise, an unknown solver,
-    a state that is no floats of one precision, and replicas with `stop` or `dense`.
+    A failing integration raises no exception: `Trajectory.ending` says when and why it ended, and
+    what to change. All records are finite. Raises `ValueError` for times that do not rise, for an
+    unknown solver, for a state that is not made of floats of one precision, and for replicas with
+    `stop` or `dense`.
 
     >>> decay = integrate(lambda t, y: -y, jnp.ones(1), [0.0, 1.0, 2.0], rtol=1e-6)
     >>> decay.records[:, 0].round(3), decay.ending.how
@@ -145,7 +149,7 @@ def integrate(
 
     def forward(carry: Carry, until: Array) -> Carry:
         while _goes_on(carry, until, max_steps):
-            limit = jnp.minimum(carry.made + CHUNK, max_steps)
+            limit = jnp.minimum(carry.made + OBSERVED_ATTEMPTS, max_steps)
             if steps is None:
                 carry = further(stepper, carry, until, limit)
             else:
@@ -174,10 +178,11 @@ def _history(
     record: Callable[[float, PyTree], PyTree],
     midway: bool,
 ) -> tuple[Carry, list[tuple[float, PyTree]], bool]:
-    """Go through all moments or as far as it can.
+    """Integrate and record through all moments, or as far as possible.
 
-    Gives where that is, what was recorded when, and whether the last was reached. `midway`: a place
-    between two is recorded too."""
+    Returns the carry reached, the recorded times with their records, and whether the last moment
+    was reached. With `midway`, an end between two moments is recorded too.
+    """
     history: list[tuple[float, PyTree]] = []
     for until in moments:
         carry = forward(carry, until)
@@ -214,7 +219,7 @@ def _goes_on(carry: Carry, until: Array, max_steps: int) -> bool:
 def _advance_densely(
     stepper: Stepper, carry: Carry, until: Array, limit: Array, steps: DenseSolution
 ) -> Carry:
-    """Do as `advance`, one attempt at a time, and keep each step."""
+    """Advance like `stepping.advance`, but add every accepted step to `steps`."""
     while _goes_on(carry, until, int(limit)):
         before = carry.t
         carry, accepted, parts = _attempt(stepper, carry, until)
@@ -235,14 +240,14 @@ def _ending(carry: Carry, finished: bool, solver: str, dtype: Any) -> Ending:
 
 
 def failure(reason: Reason, time: float, steps: int, solver: str, precise: bool) -> Ending:
-    """Make an ending from what is known of it; `precise` where it was in float64."""
+    """Return the ending of a failed integration; `precise` is True if it ran in float64."""
     stiff = ('a solver for stiff flows ("rkc" or "kvaerno5")',)
     stiff = stiff if solver in ("tsit5", "dopri8") else ()
-    higher = () if precise else (PRECISE,)
+    higher = () if precise else (FLOAT64,)
     advice = {
-        "nan": (SMALLER, *higher, "smaller inputs or targets"),
-        "step-size": (*stiff, *higher, "a larger rtol and atol", SMALLER),
-        "steps": (*stiff, "more steps", "a larger rtol", SMALLER),
+        "nan": (SMALLER_TIME, *higher, "smaller inputs or targets"),
+        "step-size": (*stiff, *higher, "a larger rtol and atol", SMALLER_TIME),
+        "steps": (*stiff, "more steps", "a larger rtol", SMALLER_TIME),
     }[reason]
     message = MESSAGES[reason].format(time=time, steps=steps)
     return Ending("failed", time, reason, message, advice)

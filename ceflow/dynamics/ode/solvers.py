@@ -1,6 +1,7 @@
-"""This module names the solvers of the language, and adds a stabilised explicit one to diffrax's.
+"""Solvers that specs can name: some of diffrax's, and a stabilised explicit one.
 
-The Runge-Kutta-Chebyshev method is for stiff flows whose Jacobian is too large to solve with.
+The latter, the Runge-Kutta-Chebyshev method, is for stiff flows whose Jacobian is too large for the
+linear systems of an implicit method.
 """
 
 from collections.abc import Callable
@@ -15,33 +16,36 @@ from jaxtyping import Array, Float, PyTree
 from ceflow._words import one_of
 
 DAMPING = 2 / 13
-STABILITY = 0.65
-"""A step of s stages is stable up to h rho = 0.65 (s^2 - 1), a little below the exact bound."""
+"""Damping epsilon of the Runge-Kutta-Chebyshev method."""
 
-SAFETY = 1.15
-"""Factor on the estimate of the spectral radius, which the power method approaches from below."""
+STABILITY_FACTOR = 0.65
+"""A step h of s stages is stable up to h rho = 0.65 (s^2 - 1), for a spectral radius rho; the exact
+bound is a little higher."""
 
-MOST = 1000
+RADIUS_FACTOR = 1.15
+"""Factor on the power method's estimate of the spectral radius, which approaches it from below."""
+
+MOST_STAGES = 1000
 """Largest number of stages per step. A step that needs more is rejected and shortened."""
 
-START = 12
-"""Power iterations at the start, from the field itself; later one a step, from the last vector."""
+POWER_ITERATIONS = 12
+"""Power iterations at the start, from the field itself. Each step makes one more, from the last
+vector."""
 
-
-LOOP = "lax"
-"""How diffrax loops over the stages of a step: plainly. Its loop that can be differentiated in
-reverse takes more than twice as long to trace, and nothing asks for that here."""
+STAGE_LOOP = "lax"
+"""Kind of diffrax's loop over the stages of a step. Its default, which can be differentiated in
+reverse, takes more than twice as long to trace; integrations are never differentiated here."""
 
 
 class RungeKuttaChebyshev(dfx.AbstractAdaptiveSolver):
-    """Takes steps by the Runge-Kutta-Chebyshev method of order 2 (Sommeijer, Shampine and Verwer,
-    J. Comput. Appl. Math. 88, 1998).
+    """The Runge-Kutta-Chebyshev method of order 2.
 
-    s stages are stable for real negative eigenvalues up to about 0.65 s^2/h, against 3.3/h for the
-    6 of Tsit5: gradient flows have such a spectrum, with few large eigenvalues. The number of
-    stages is chosen at each step from the spectral radius of the field's Jacobian, by the power
-    method, and is 1,000 at most. Error by the embedded estimate of order 2, dense output by cubic
-    Hermite polynomials.
+    The method is due to Sommeijer, Shampine and Verwer (J. Comput. Appl. Math. 88, 1998). A step h
+    of s stages is stable for real negative eigenvalues up to about 0.65 s^2/h; the 6 stages of
+    Tsit5 are stable up to 3.3/h. Gradient flows have such a spectrum, with few large eigenvalues.
+    At each step, the number of stages is chosen from the spectral radius of the field's Jacobian,
+    which the power method estimates; it is at most 1,000. The error is estimated by the embedded
+    estimate of order 2, and dense output uses cubic Hermite polynomials.
     """
 
     term_structure: ClassVar = dfx.AbstractTerm
@@ -56,7 +60,7 @@ class RungeKuttaChebyshev(dfx.AbstractAdaptiveSolver):
     def init(self, terms: Any, t0: Any, t1: Any, y0: PyTree, args: Any) -> tuple[PyTree, PyTree]:
         slope = terms.vf(t0, y0, args)
         vector = jax.lax.fori_loop(
-            0, START, lambda _, v: _power(terms, t0, y0, args, v)[0], _unit(slope)
+            0, POWER_ITERATIONS, lambda _, v: _power(terms, t0, y0, args, v)[0], _unit(slope)
         )
         return slope, vector
 
@@ -66,8 +70,8 @@ class RungeKuttaChebyshev(dfx.AbstractAdaptiveSolver):
         slope, vector = solver_state
         step = t1 - t0
         vector, radius = _power(terms, t0, y0, args, vector)
-        wanted = jnp.ceil(jnp.sqrt(1 + SAFETY * step * radius / STABILITY))
-        too_many = wanted > MOST
+        wanted = jnp.ceil(jnp.sqrt(1 + RADIUS_FACTOR * step * radius / STABILITY_FACTOR))
+        too_many = wanted > MOST_STAGES
         stages = jnp.where(too_many, 2, wanted).astype(int)
 
         def field(fraction: Any, y: PyTree) -> PyTree:
@@ -98,7 +102,7 @@ def _unit(tree: PyTree) -> PyTree:
 
 
 def _power(terms: Any, t: Any, y: PyTree, args: Any, vector: PyTree) -> tuple[PyTree, Array]:
-    """Make one power iteration on the field's Jacobian at y: the next unit vector, and |J v|."""
+    """Make one power iteration on the field's Jacobian J at y; return `J v/|J v|` and `|J v|`."""
     _, product = jax.jvp(lambda y: terms.vf(t, y, args), (y,), (vector,))
     return _unit(product), optx.two_norm(product)
 
@@ -106,14 +110,15 @@ def _power(terms: Any, t: Any, y: PyTree, args: Any, vector: PyTree) -> tuple[Py
 def _stages(
     field: Any, step: Float[Array, ""], y0: PyTree, slope: PyTree, stages: Array
 ) -> tuple[PyTree, PyTree]:
-    """Compute y(t + h) and the field there.
+    """Compute y(t + h) and the field at it, for a step h.
 
-    By the three-term recursion of the shifted Chebyshev polynomials, whose values, first and second
-    derivatives at w0 are carried along."""
+    The stages follow the three-term recursion of the shifted Chebyshev polynomials. The values and
+    the first two derivatives of these at w0 are carried along.
+    """
     w0 = 1 + DAMPING / stages.astype(step.dtype) ** 2
     w1 = _w1(w0, stages)
 
-    b = 1 / (4 * w0**2)  # T_2''/T_2'^2, which the first two take too
+    b = 1 / (4 * w0**2)  # T_2''/T_2'^2, also used by the first two stages
 
     def stage(j: Array, carry: Any) -> Any:
         (cheb, old_cheb), (b, old_b), (c, old_c), (y, old_y), f = carry
@@ -140,12 +145,12 @@ def _stages(
 
 
 def _next(w0: Array, now: Array, before: Array) -> Array:
-    """Compute `T_j, T_j', T_j''` from those of j - 1 and j - 2."""
+    """Compute `T_j, T_j', T_j''` at w0 from those for j - 1 (`now`) and j - 2 (`before`)."""
     return 2 * w0 * now + 2 * jnp.stack([jnp.zeros_like(w0), now[0], 2 * now[1]]) - before
 
 
 def _w1(w0: Array, stages: Array) -> Array:
-    """Compute `T_s'(w0)/T_s''(w0)`, in closed form by s arccosh w0."""
+    """Compute `T_s'(w0)/T_s''(w0)`, in closed form, from s arccosh w0."""
     s = stages.astype(w0.dtype)
     root = jnp.sqrt((w0 - 1) * (w0 + 1))
     angle = s * jnp.log1p(w0 - 1 + root)
@@ -155,29 +160,36 @@ def _w1(w0: Array, stages: Array) -> Array:
 
 
 def _kvaerno5(rtol: float, atol: float) -> dfx.AbstractSolver:
-    """Solve its equations to the tolerances; in float32 to about 1e-4: more steps, no gain."""
+    """Return Kvaerno5, which solves its stage equations to the given tolerances.
+
+    In float32 they are solved to about 1e-4 only, so smaller tolerances cost steps without gain.
+    """
     finder = dfx.VeryChord(rtol=rtol, atol=atol, norm=optx.rms_norm)
-    return dfx.Kvaerno5(root_finder=finder, scan_kind=LOOP)
+    return dfx.Kvaerno5(root_finder=finder, scan_kind=STAGE_LOOP)
 
 
 SOLVERS: dict[str, Callable[[float, float], dfx.AbstractSolver]] = {
-    "tsit5": lambda rtol, atol: dfx.Tsit5(scan_kind=LOOP),
-    "dopri8": lambda rtol, atol: dfx.Dopri8(scan_kind=LOOP),
+    "tsit5": lambda rtol, atol: dfx.Tsit5(scan_kind=STAGE_LOOP),
+    "dopri8": lambda rtol, atol: dfx.Dopri8(scan_kind=STAGE_LOOP),
     "kvaerno5": _kvaerno5,
     "rkc": lambda rtol, atol: RungeKuttaChebyshev(),
 }
-"""Each is made with the tolerances, which an implicit one needs for its equations."""
+"""Functions of rtol and atol that return each solver; implicit solvers use these tolerances for
+their stage equations."""
 
 
 class Method(NamedTuple):
-    """A method is a solver and its control of the step size."""
+    """A solver and its control of the step size."""
 
     solver: dfx.AbstractSolver
     controller: dfx.PIDController
 
 
 def method_named(name: str, rtol: float, atol: float) -> Method:
-    """Find a solver of the language, with steps whose error is about `atol + rtol |state|`."""
+    """Return the solver of a name, with a step size control for errors `atol + rtol |state|`.
+
+    Raises `ValueError` for an unknown name, and for tolerances out of range.
+    """
     one_of("solver", name, SOLVERS)
     if not (rtol > 0 and atol >= 0):
         raise ValueError(f"rtol must be above 0 and atol 0 or more, not {rtol} and {atol}")

@@ -1,20 +1,21 @@
-"""This module takes the steps of an adaptive solver, and says when they end.
+"""Steps of an adaptive solver, and the conditions that end them.
 
 Solver and controller are diffrax's, stepped by hand as its documentation shows ("Interactively step
-through a solve"); its own loop, `diffrax.diffeqsolve` of 0.7.2, takes the same steps (a test
-compares) and was tried in its place:
+through a solve"). diffrax's own loop, `diffrax.diffeqsolve` of 0.7.2, takes the same steps (a test
+compares them). It was tried here, and has these drawbacks:
 
-- It gives back no step size. Called from save time to save time it looks for one each time: 60
-  steps against 28 for a flow with 20 of them. It keeps the size if a controller of ours, made by
-  the methods that are called here, carries it along.
-- NaN and blow-up in finite time end it after all `max_steps`, or with a least step size, which it
-  takes as one number ahead of all; which of the two it was it does not tell.
-- It places an event by interpolation: with rtol 1e-4 of Tsit5 4e-4 off in time, against 3e-5 here.
-- It returns to Python at the end alone, so Ctrl-C waits for that. Calls of 64 steps at most, with
-  the controller above, come back in between; their programs take twice as long to compile or more,
-  with an event eight times. CPU seconds of the first call here and there: 0.44 and 1.11 for a small
-  flow by Tsit5, 0.61 and 1.38 by rkc, 1.45 and 3.06 by Kvaerno5, 0.23 and 2.02 with an event. Later
-  calls take about as long: 0.019 and 0.026 by Tsit5.
+- It does not return the step size. If it is called once per save time, it searches for a step size
+  each time, and takes 60 steps instead of 28 for a flow with 20 save times. To keep the step size,
+  we would have to write a controller, from the same methods that are called here.
+- After NaN or a blow-up in finite time, it goes on until `max_steps`, or until a least step size,
+  which must be one number given in advance. It does not say which of the two happened.
+- It locates an event by interpolation. With Tsit5 at rtol 1e-4, the time is off by 4e-4; here it is
+  off by 3e-5.
+- It returns to Python only at the end, so Ctrl-C has to wait. Calls of at most 64 steps, with such
+  a controller, return in between, but their programs take at least twice as long to compile, and
+  eight times with an event. CPU seconds of the first call, here and with diffrax's loop: 0.44 and
+  1.11 for a small flow by Tsit5, 0.61 and 1.38 by rkc, 1.45 and 3.06 by Kvaerno5, 0.23 and 2.02
+  with an event. Later calls take about equally long: 0.019 and 0.026 by Tsit5.
 """
 
 from collections.abc import Callable
@@ -30,17 +31,18 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from ceflow.dynamics.ode.solvers import Method
 
 RUNNING, STOPPED, UNDERFLOW, NAN = range(4)
-"""What `Carry.status` says."""
+"""Values of `Carry.status`."""
 
-STRETCH = 1.01
-"""A step that ends so near before a save time goes on to it: no slivers."""
+LARGEST_STRETCH = 1.01
+"""Largest factor by which a step is lengthened to end at a save time. It avoids tiny steps."""
 
 
 class Stepper(eqx.Module):
-    """A stepper holds what does not change from step to step.
+    """The parts of an integration that stay the same from step to step.
 
-    `field(t, state)` is dstate/dt; `stop(t, state)` is above 0 until it ends the integration where
-    it becomes 0. As `equinox.Module`s they are compiled once for arrays of the same shapes.
+    `field(t, state)` is dstate/dt. `stop(t, state)` is above 0 at first, and the integration ends
+    where it becomes 0. If both are `equinox.Module`s, they are compiled once per shape of their
+    arrays.
     """
 
     field: Callable[[Array, PyTree], PyTree]
@@ -49,11 +51,11 @@ class Stepper(eqx.Module):
 
     @property
     def order(self) -> Any:
-        """The order of the error of a step."""
+        """Order of the error of a step."""
         return self.method.solver.error_order(TERMS)
 
     def value(self, t: Array, state: PyTree) -> Float[Array, ""]:
-        """Give `stop` there, and 1 where there is none."""
+        """Compute `stop(t, state)`, or 1 if there is no `stop`."""
         return jnp.ones_like(t) if self.stop is None else self.stop(t, state)
 
 
@@ -61,38 +63,39 @@ TERMS = dfx.ODETerm(lambda t, state, field: field(t, state))
 
 
 class Bracket(NamedTuple):
-    """A bracket is a later time at which `stop` is below 0, and its value there."""
+    """A later time at which `stop` is below 0, and the value of `stop` at that time."""
 
-    distance: Float[Array, ""]  # from now; infinite while no such time is known
+    distance: Float[Array, ""]  # time from now; infinite while no such time is known
     value: Float[Array, ""]
 
 
 class Carry(eqx.Module):
-    """The carry is all that one step hands to the next."""
+    """State of an integration between two steps."""
 
     t: Float[Array, ""]
-    step: Float[Array, ""]  # the next one, where no save time cuts it short
+    step: Float[Array, ""]  # size of the next step, unless a save time cuts it short
     state: PyTree
     solver_state: PyTree
     controller_state: PyTree
-    value: Float[Array, ""]  # of stop
+    value: Float[Array, ""]  # value of `stop`
     bracket: Bracket
-    smallest: Float[Array, ""]  # steps no larger are lost in rounding
+    smallest: Float[Array, ""]  # step size up to which steps are lost in rounding
     status: Int[Array, ""]
     accepted: Int[Array, ""]
     rejected: Int[Array, ""]
 
     @property
     def made(self) -> Int[Array, ""]:
-        """Counts attempts so far."""
+        """Number of attempts so far."""
         return self.accepted + self.rejected
 
 
 def start(stepper: Stepper, t: Float[Array, ""], state: PyTree) -> Carry:
-    """Make the carry before the first step, whose size is 1 % of |state|/|field|.
+    """Return the carry before the first step, whose size is 1 % of |state|/|field|.
 
-    So do Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, II.4; the
-    controller then adapts it."""
+    This first size is from Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I,
+    II.4. The controller then adapts it.
+    """
     solver, controller = stepper.method
     speed, size = (
         optx.rms_norm(jax.tree.map(lambda a, y: a / _scale(controller, y), tree, state))
@@ -128,9 +131,11 @@ def _scale(controller: dfx.PIDController, y: Array) -> Any:
 def attempt(
     stepper: Stepper, carry: Carry, until: Float[Array, ""]
 ) -> tuple[Carry, Any, dict[str, PyTree]]:
-    """Try one step.
+    """Attempt one step.
 
-    Gives the carry after it, whether it was accepted, and what the solver interpolates by."""
+    Returns the carry after it, whether the step was accepted, and the numbers by which the solver
+    interpolates within it.
+    """
     end = _end(carry, until)
     solver, controller = stepper.method
     state, error, dense, solver_state, _ = solver.step(
@@ -143,7 +148,7 @@ def attempt(
         carry.controller_state,
     )  # fmt: skip
     value = stepper.value(end, state)
-    # A step that passes the end is made again, shorter, until it ends there.
+    # A step that passes the zero of `stop` is repeated, shorter, until it ends there.
     beyond = keep & (value <= 0)
     stopped = beyond & (value >= -controller.rtol)
     accepted = stopped | (keep & ~beyond)
@@ -151,7 +156,7 @@ def attempt(
     def chosen(new: PyTree, old: PyTree) -> PyTree:
         return jax.tree.map(lambda a, b: jnp.where(accepted, a, b), new, old)
 
-    # One that a save time cut short says nothing of how long the next may be.
+    # A step that a save time cut short does not limit the size of the next one.
     step = jnp.where(keep, jnp.maximum(next_t - new_t, carry.step), next_t - new_t)
     distance = carry.bracket.distance - jnp.where(accepted, end - carry.t, 0)
     t = chosen(end, carry.t)
@@ -180,15 +185,16 @@ def attempt(
 
 
 def _end(carry: Carry, until: Float[Array, ""]) -> Float[Array, ""]:
-    """Choose where the next step ends.
+    """Return the time at which the next step ends.
 
-    That is by the controller, at the save time, or where `stop` becomes 0 if it is a straight line
-    over the bracket."""
+    The end is set by the controller's step size, by the save time `until`, or by the zero of `stop`
+    if it is linear over the bracket, whichever comes first.
+    """
     distance, low = carry.bracket
     root = jnp.clip(distance * carry.value / (carry.value - low), 0.02 * distance, distance)
     known = jnp.isfinite(distance)
     step = jnp.where(known, jnp.minimum(carry.step, root), carry.step)
-    stretch = jnp.where(known, 1, STRETCH)
+    stretch = jnp.where(known, 1, LARGEST_STRETCH)
     return jnp.where(carry.t + stretch * step >= until, until, carry.t + step)
 
 
@@ -199,7 +205,7 @@ def _finite(tree: PyTree) -> Bool[Array, ""]:
 def advance(
     stepper: Stepper, carry: Carry, until: Float[Array, ""], limit: Int[Array, ""]
 ) -> Carry:
-    """Make attempts until a time or an end, and no more than `limit` in all since the start."""
+    """Attempt steps until the time `until`, an end, or `limit` attempts since the start."""
 
     def going(carry: Carry) -> Array:
         return (carry.status == RUNNING) & (carry.t < until) & (carry.made < limit)

@@ -105,7 +105,7 @@ class _Flow(NamedTuple):
 
     def work(self, steps: StepForecast, size: int) -> Work:
         """Add up all evaluations. Moving numbers that stay in the cache takes no extra time."""
-        moved = size * self.together * (costs.COPIED * self.state + self.held)
+        moved = size * self.together * (costs.STATE_COPIES_MOVED * self.state + self.held)
         moved *= min(1.0, max(1 / 8, moved / CACHE_BYTES))
         evaluations, asked = self.groups * steps.evaluations, self.asked.work
         return asked._replace(
@@ -206,7 +206,9 @@ def _solved(stage: Flow, plan: Plan, model: Model) -> Forecast:
     """Count an eigendecomposition; for an infinite network also the covariance at each moment."""
     found, side, n = _of_kernel(stage, plan, model), _side(plan, model, stage), _train(plan)
     tested = _examples(plan) - n
-    each = costs.CUBIC * side**3 + 2 * side * _examples(plan) * plan.outputs * stage.moment_count
+    each = (
+        costs.EIGH_FLOPS * side**3 + 2 * side * _examples(plan) * plan.outputs * stage.moment_count
+    )
     compilations = found.work.compilations
     if not model.is_finite and stage.kernel is None:
         each += COVARIANCE_FLOPS * tested * n**2 * stage.moment_count
