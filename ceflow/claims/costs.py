@@ -11,7 +11,8 @@ MULTIPLICITY_FACTORS = (1, 2, 4, 8)
 """Multiples of the model's multiplicity at which claims on ensembles are tested."""
 
 WEIGHT_COPIES = 8
-"""Copies of the weights in memory: the network, its start, its gradient, and a loop's double."""
+"""Copies of the weights in memory: the network, its initial state, its gradient, and the double
+buffers of loops."""
 
 
 class ClaimCost(NamedTuple):
@@ -31,8 +32,11 @@ def _parameters(stage: Verify, plan: Plan, model: Model) -> float:
 
 
 def _descent(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
-    """Count weights, hidden layers of all examples and their slopes by each output, in each step;
-    the kernels of points and their past; what was recorded."""
+    """Compute the cost of theorem 3.2 and lemma 4.1.
+
+    Each step uses the weights, and the hidden layers of all examples with their derivatives by each
+    output. To these come the kernels between points and their past, and the recorded values.
+    """
     weights = _parameters(stage, plan, model)
     n, points, outputs = stage.width, stage.points, plan.outputs
     d = Bottleneck.expect(model).size
@@ -45,7 +49,7 @@ def _descent(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
 
 
 def _derivative(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
-    """Count for eq. 5, in float64 at any precision."""
+    """Compute the cost of eq. 5, which is tested in float64 at any precision."""
     weights = _parameters(stage, plan, model)
     double = 8 / plan.itemsize
     hidden = 6 * stage.points * stage.width
@@ -54,7 +58,7 @@ def _derivative(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
 
 
 def _kernels(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
-    """Count for eq. 6: slopes of all examples by each output of a half."""
+    """Compute the cost of eq. 6: gradients of each output of both halves, for all examples."""
     weights = _parameters(stage, plan, model)
     d = Bottleneck.expect(model).size
     slopes = 4 * stage.points * (d + plan.outputs) * stage.width
@@ -63,14 +67,14 @@ def _kernels(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
 
 
 def _units(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
-    """Count for eq. 41: terms of each unit, one pair of points after the other."""
+    """Compute the cost of eq. 41: the terms of each unit, at one pair of points after another."""
     d = Bottleneck.expect(model).size
     held = 20 * d * stage.width
     return ClaimCost(held, 2 * held * stage.points, 0, stage.points * stage.width * (d + 1), 10)
 
 
 def _covariances(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
-    """Count one decoder after the other, at both points of all pairs."""
+    """Compute the cost of lemma 3.1: one decoder after another, at both points of all pairs."""
     d = Bottleneck.expect(model).size
     hidden, pairs = 2 * stage.points * stage.width, stage.points * (2 + 2 * d) ** 2
     moved = stage.draws * (7 * hidden + 4 * pairs)
@@ -79,7 +83,7 @@ def _covariances(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
 
 
 def _members(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
-    """Count for lemma 1: kernels of ensembles, one after the other."""
+    """Compute the cost of lemma 1: kernels of ensembles, one after another."""
     member, units = plan.expand(model.member).parameters, sum(model.widths)
     largest, drawn = (
         function(MULTIPLICITY_FACTORS) * model.multiplicity * times
@@ -93,7 +97,7 @@ def _members(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
 
 
 def _trained_members(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
-    """Count for theorem 1: the same, and each member's steps between."""
+    """Compute the cost of theorem 1: kernels before and after training, and the training steps."""
     drawn = _members(stage, plan, model)
     count = sum(MULTIPLICITY_FACTORS) * model.multiplicity * stage.draws
     units, member = sum(model.widths), plan.expand(model.member).parameters
@@ -114,3 +118,4 @@ COSTS: dict[str, Callable[[Verify, Plan, Model], ClaimCost]] = {
     "eq-6": _kernels,
     "eq-41": _units,
 }
+"""Function that computes the cost of testing each claim."""

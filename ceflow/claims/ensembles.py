@@ -1,6 +1,6 @@
 """CE lemma 1 and theorem 1: the NTK of ensembles with m members.
 
-By lemma 1, it approaches the mean kernel; by theorem 1, it drifts by O(1/m) in training.
+By lemma 1, the NTK approaches the mean kernel (NMK). By theorem 1, it drifts by O(1/m) in training.
 """
 
 from collections.abc import Iterator
@@ -26,14 +26,15 @@ DRAWING_BATCHES = 5
 
 
 def of_multiplicity(trial: Trial, multiplicity: int) -> Ensemble:
-    """Return an ensemble of `multiplicity` of the same members."""
+    """Return the trial's ensemble with another multiplicity."""
     return trial.ensemble.replaced({"multiplicity": multiplicity})
 
 
 def in_parts(trial: Trial, index: int) -> Iterator[Int[Array, " k"]]:
-    """Give the numbers of the networks, some at a time, the last few beyond `draws`.
+    """Yield the indices of networks in batches; the last ones may lie beyond `draws`.
 
-    `index` says how many multiplicities are done."""
+    `index` is the number of multiplicities already done, to report progress.
+    """
     count = -(-trial.draws // DRAWING_BATCHES)
     for part in range(DRAWING_BATCHES):
         yield part * count + jnp.arange(count)
@@ -47,7 +48,7 @@ def _drawn(model: Ensemble, key: Array, index: Array) -> Any:
 
 
 def _kernel(module: Any, x: Array) -> Float[Array, "n n"]:
-    """Compute the NTK's mean over outputs."""
+    """Compute the mean of the NTK over outputs."""
     outputs = jax.eval_shape(module, x[0]).shape[0]
     return empirical_ntk(module, x, trace=True) / outputs
 
@@ -56,7 +57,7 @@ def _kernel(module: Any, x: Array) -> Float[Array, "n n"]:
 def start_kernels(
     model: Ensemble, key: Array, indices: Int[Array, " k"], x: Float[Array, "n inputs"]
 ) -> Float[Array, "k n n"]:
-    """Compute the initial kernels of networks, one after the other."""
+    """Compute the initial NTKs of networks, one after another."""
     return jax.lax.map(lambda index: _kernel(_drawn(model, key, index), x), indices)
 
 
@@ -70,9 +71,10 @@ def moved_kernels(
     rate: Float[Array, ""],
     steps: int,
 ) -> Float[Array, "k 2 n n"]:
-    """Compute kernels before and after so many steps of descent.
+    """Compute NTKs of networks before and after `steps` steps of gradient descent.
 
-    They descend on `L = 1/2 |F - y|^2`, a sum over examples."""
+    The loss is `L = 1/2 |F - y|^2`, a sum over examples.
+    """
 
     def one(index: Array) -> Array:
         weights, rest = eqx.partition(_drawn(model, key, index), eqx.is_inexact_array)
@@ -91,13 +93,12 @@ def moved_kernels(
 
 
 def deviation_slope(trial: Trial) -> Verdict:
-    """Measure the slope of the distance from the NMK in the multiplicity: m to 8m members.
+    """Measure the power with which the NTK's distance from the NMK falls with the multiplicity.
 
-    The multiplicities are m, 2m, 4m and 8m.
-
-    The distance is the root mean square over `draws` ensembles of `|K_e - NMK|`, relative in
-    Frobenius norm, which of independent members falls as m^-1/2 exactly; the NMK is the mean over
-    all of them. The tolerance is the noise of so many draws.
+    The multiplicities are m, 2m, 4m and 8m. The distance is the root mean square of the relative
+    deviation `|K_e - NMK|/|NMK|` in Frobenius norm over `draws` ensembles, where the NMK is the
+    mean kernel of all ensembles. For independent members it falls exactly as m^-1/2. The tolerance
+    is the noise of `draws` draws.
     """
     counts = [trial.ensemble.multiplicity * factor for factor in MULTIPLICITY_FACTORS]
     kernels = [_kernels_of(trial, index, count) for index, count in enumerate(counts)]
@@ -116,7 +117,7 @@ def deviation_slope(trial: Trial) -> Verdict:
 
 
 def _kernels_of(trial: Trial, index: int, multiplicity: int) -> Float[np.ndarray, "draws n n"]:
-    """Draw kernels of ensembles of so many members, the mean over outputs."""
+    """Compute the initial NTKs, means over outputs, of drawn ensembles of a multiplicity."""
     model, (x, _) = of_multiplicity(trial, multiplicity), trial.examples()
     seed = trial.seed.fold(multiplicity)
     parts: Iterator = (start_kernels(model, seed.jax(), some, x) for some in in_parts(trial, index))
@@ -124,19 +125,20 @@ def _kernels_of(trial: Trial, index: int, multiplicity: int) -> Float[np.ndarray
 
 
 SCALED_TIME = 8.0
-"""Final time mu t times the number of examples; by then the loss has about halved."""
+"""Final time mu t times the number of examples. At this time, the loss has about halved."""
 
 SLOPE_TOLERANCE = 0.15
-"""Tolerance of the slope, which may differ from -1 by terms of higher order in 1/(mn): with erf,
-mn of 64 and more and two hidden layers it was -0.98 to -0.90 over four multiplicities."""
+"""Tolerance of the slope, which may differ from -1 by terms of higher order in 1/(mn). With erf, two
+hidden layers and mn of at least 64, it was -0.98 to -0.90 over four multiplicities."""
 
 
 def drift_slope(trial: Trial) -> Verdict:
-    """Measure the slope of the drift of the NTK in the multiplicity: m, 2m, 4m and 8m members.
+    """Measure the power with which the drift of the NTK falls with the multiplicity.
 
-    The drift is the median over `draws` ensembles, and over pairs of two inputs, of `|K_ij(t) -
-    K_ij(0)|` after `steps` steps of gradient descent to mu t = 8/points. The tolerance is 0.15 for
-    higher orders in 1/(mn), and the noise of so many draws.
+    The multiplicities are m, 2m, 4m and 8m. The drift is the median of `|K_ij(t) - K_ij(0)|` over
+    `draws` ensembles, and over pairs of different inputs, after `steps` steps of gradient descent
+    to mu t = 8/points. The tolerance is 0.15 for higher orders in 1/(mn), plus the noise of `draws`
+    draws.
     """
     counts = [trial.ensemble.multiplicity * factor for factor in MULTIPLICITY_FACTORS]
     drifts, errors = zip(*(_drift(trial, i, count) for i, count in enumerate(counts)), strict=True)
@@ -148,7 +150,7 @@ def drift_slope(trial: Trial) -> Verdict:
 
 
 def _drift(trial: Trial, index: int, multiplicity: int) -> tuple[float, float]:
-    """Measure the drift and its standard error, that of a pair in the middle."""
+    """Measure the drift and its standard error, each a median over pairs of inputs."""
     model = of_multiplicity(trial, multiplicity)
     x, y = trial.examples()
     key, rate = trial.seed.fold(multiplicity).jax(), SCALED_TIME / len(x) / trial.steps

@@ -18,24 +18,26 @@ TERMS = ("eq-31", "eq-39", "eq-40", "eq-41")
 
 
 class Means(NamedTuple):
-    """Means of the terms over units, and the covariance of the means."""
+    """Means of the terms over units, and the covariances of these means."""
 
     mean: Float[Array, "pairs terms d"]
     noise: Float[Array, "pairs terms d d"]
 
 
 def kernel_derivative(trial: Trial, kernels: type[DecoderKernels] = DecoderKernels) -> Verdict:
-    """Compare the decoder's `dK_n/dx` with Xi, term by term.
+    """Compare the decoder's `dK_n/dx` with its limit Xi, term by term.
 
-    At `points` pairs x, x' of standard normal points, each with a decoder of its own, of width n
-    and with one output.
+    It is computed at `points` pairs x, x' of standard normal points. Each pair has its own decoder,
+    of width n and with one output.
 
-    Each part is the relative deviation of a term of eq. 30 from its limit, over all pairs; `eq-41`
-    that of dK_n/dx from Xi. Terms are means over n independent units, whose scatter gives the
-    tolerance. At a kink phi'' is no function: at any n the derivative of a mask is 0 almost
-    everywhere, and its limit is not. `eq-39` is then the difference quotient of phi' over
-    x +- n^-1/5 e_k, which is what footnote 5 does with softplus(m x)/m: first n to infinity. Its
-    bias of h^2, known from the limit, is in the tolerance.
+    The parts `eq-31`, `eq-39` and `eq-40` are the relative deviations of the terms of eq. 30 from
+    their limits, over all pairs; `eq-41` is the relative deviation of dK_n/dx from Xi. Each term is
+    a mean over n independent units, whose scatter gives the tolerance.
+
+    If phi has a kink, phi'' is not a function: the derivative of a mask is 0 almost everywhere at
+    any n, while its limit is not 0. Then `eq-39` uses the difference quotient of phi' over
+    x +- h e_k with h = n^-1/5. As in footnote 5, which uses softplus(m x)/m, the limit of infinite
+    n is taken first. The bias of order h^2 is known from the limit and added to the tolerance.
     """
     network, n = trial.bottleneck, trial.width
     pairs = trial.normal("pairs", trial.points, 2, int(network.size))
@@ -47,7 +49,7 @@ def kernel_derivative(trial: Trial, kernels: type[DecoderKernels] = DecoderKerne
     bias = np.zeros_like(expected)
     if step is not None:
         whole, half = (np.asarray(quotients(limit, pairs, h)) for h in (step, step / 2))
-        bias[:, 1] = bias[:, 3] = 4 / 3 * (whole - half)  # of h^2, so of h/2 a quarter
+        bias[:, 1] = bias[:, 3] = 4 / 3 * (whole - half)  # h^2 bias: a quarter of it at h/2
     offs = mean - expected
     parts = {
         name: _part(offs[:, i], noise[:, i], expected[:, i], bias[:, i])
@@ -76,7 +78,7 @@ def terms(
     pairs: Float[Array, "p 2 d"],
     step: float | None,
 ) -> Means:
-    """Compute `dK_n/dx` of each pair, term by term; memory is some dozen times n d numbers."""
+    """Compute the terms of `dK_n/dx` at each pair; this takes memory for some 12 n d numbers."""
     d = pairs.shape[-1]
 
     def one(item: tuple[Array, Array]) -> Means:
@@ -118,7 +120,10 @@ def unit_terms(
 
 
 def limits(kernels: DecoderKernels, pairs: Float[Array, "p 2 d"]) -> Float[Array, "p terms d"]:
-    """Compute the limits of the terms: `x'/d E[phi' phi']`, what is left, `dSigma/dx`, and Xi."""
+    """Compute the limits of the three terms of eq. 30, and of their sum, Xi.
+
+    The first is `x'/d E[phi' phi']`, the third `dSigma/dx`, and the second the rest of Xi.
+    """
     x, other, each = pairs[:, 0], pairs[:, 1], jnp.arange(len(pairs))
     whole = kernels.ntk_slope(x, other)[each, each]
     own = kernels.nngp_slope(other, x)[each, each]
@@ -129,7 +134,7 @@ def limits(kernels: DecoderKernels, pairs: Float[Array, "p 2 d"]) -> Float[Array
 def quotients(
     kernels: DecoderKernels, pairs: Float[Array, "p 2 d"], step: float
 ) -> Float[Array, "p d"]:
-    """Compute the limit of the difference quotient in place of the second term."""
+    """Compute the limit of the difference quotient that replaces the second term at kinks."""
     x, other, each = pairs[:, 0], pairs[:, 1], jnp.arange(len(pairs))
     shape, unit = (*x.shape, len(x)), step * jnp.eye(x.shape[1], dtype=x.dtype)
     ahead, behind = (

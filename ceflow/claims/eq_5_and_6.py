@@ -1,7 +1,7 @@
 """BN eq. 5 and 6: gradient flow of a network with a bottleneck.
 
 Eq. 5 splits dF/dt into contributions of the decoder's and of the encoder's weights; eq. 6 expresses
-it by the empirical NTKs of both.
+dF/dt by the empirical NTKs of both halves.
 """
 
 from typing import Any, NamedTuple
@@ -14,12 +14,12 @@ from jaxtyping import Array, Float
 from ceflow.bottlenecks import sample
 from ceflow.claims.followed import Halves
 from ceflow.claims.trial import Trial
-from ceflow.claims.verdict import ROUNDINGS, Part, Verdict
+from ceflow.claims.verdict import ROUNDING_FACTOR, Part, Verdict
 from ceflow.kernels import empirical_ntk
 
 
 class Start(NamedTuple):
-    """`L = 1/2 |F - y|^2` at the start, chi = F - y, and the velocity of gradient flow."""
+    """Start of gradient flow on `L = 1/2 |F - y|^2`, with chi = F - y and the weights' velocity."""
 
     network: Halves
     x: Float[Array, "n inputs"]
@@ -56,15 +56,18 @@ EPS = 2.0**-52
 
 
 def both_halves(trial: Trial) -> Verdict:
-    """Compare, at width n, `dF/dw w' + dF/dtheta theta'` with a central difference of F.
+    """Compare `dF/dw w' + dF/dtheta theta'` with a central difference of F, at width n.
 
-    The one is by differentiation, the other along both halves; the error is relative in Frobenius
-    norm.
+    The first is computed by differentiation for each half, the second while the weights of both
+    halves move. The error is relative in Frobenius norm.
 
-    The difference moves F by eps^1/3 of itself, for an error of some eps^2/3. With kinks units
-    switch on the way: moved by r, of n units r n do, and leave noise of sqrt(r); so r is eps^2/3,
-    for an error of some eps^1/3, of which as much is rounding. Tolerances are 100 times that. In
-    float64 at any precision, which only sets how well a difference quotient can do.
+    Without kinks, the difference changes F by eps^1/3 of itself, which gives an error of about
+    eps^2/3. With kinks, units switch in between: if F changes by a fraction r, r n of n units
+    switch and leave noise of sqrt(r). So r is eps^2/3, and the error is about eps^1/3, from
+    switching and from rounding alike. The tolerance is 100 times the error.
+
+    The computation is in float64 whatever the run's precision, which would only limit the accuracy
+    of the difference quotient.
     """
     kinked = bool(trial.bottleneck.kinks)
     moved, error = EPS ** (2 / 3 if kinked else 1 / 3), EPS ** (1 / 3 if kinked else 2 / 3)
@@ -104,19 +107,23 @@ def _norm(each: Array) -> float:
 
 
 def by_kernels(trial: Trial) -> Verdict:
-    """Compare the derivative of F along the gradient with sums of empirical NTKs.
+    """Compare dF/dt with sums over empirical NTKs, at width n.
 
-    At width n these are an identity: `-sum_i K_n chi_i - sum_i J Theta_n J_i^T chi_i`, relative in
-    Frobenius norm, to rounding."""
+    The sums are `-sum_i K_n chi_i - sum_i J Theta_n J_i^T chi_i`. They equal dF/dt at any width, so
+    the relative error in Frobenius norm must be within rounding.
+    """
     start = started(trial)
     exact = start.rate(start.velocity)
     error = float(jnp.linalg.norm(kernel_sums(start) - exact) / jnp.linalg.norm(exact))
     eps = float(jnp.finfo(exact.dtype).eps)
-    return Verdict({"derivative": Part(error, 0.0, ROUNDINGS * trial.width**0.5 * eps)})
+    return Verdict({"derivative": Part(error, 0.0, ROUNDING_FACTOR * trial.width**0.5 * eps)})
 
 
 def kernel_sums(start: Start) -> Float[Array, "n outputs"]:
-    """Compute the right side, of empirical NTKs (n, n, outputs, outputs) and (n, n, d, d)."""
+    """Compute the right side of eq. 6.
+
+    It uses the empirical NTKs of the decoder (n, n, outputs, outputs) and the encoder (n, n, d, d).
+    """
     network, chi = start.network, start.chi
     points = jax.vmap(network.encoder)(start.x)
     jacobian = jax.vmap(jax.jacrev(network.decoder))(points)

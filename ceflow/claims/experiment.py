@@ -1,4 +1,4 @@
-"""A network of finite width and its limit, about to be trained on the same examples."""
+"""A network of finite width and its limit, to be trained on the same examples."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ RELATIVE_RATE = 0.01
 
 
 class Experiment(NamedTuple):
-    """Examples, the network where it starts, function space, and learning rates of the halves."""
+    """Examples, initial network, its simulation in function space, and learning rates."""
 
     x: Float[Array, "n inputs"]
     y: Float[Array, "n outputs"]
@@ -34,7 +34,7 @@ class Experiment(NamedTuple):
     def errors(self, followed: Followed) -> Float[np.ndarray, " steps"]:
         """Compute relative errors of a network's outputs F against function space.
 
-        They are taken before each step and after the last.
+        The outputs are those before each step and after the last.
         """
         count, steps = len(self.x), len(followed.outputs) - 1
         training = self.simulated.train(
@@ -54,10 +54,10 @@ def experiment(
     simulation: type[Simulation] = Simulation,
     rate_factors: Rates | None = None,
 ) -> Experiment:
-    """Set up an experiment at width n, under a rate of 1/100 of the largest stable one.
+    """Return an experiment at width n, with 1/100 of the largest stable learning rate.
 
-    Function space goes by exact kernels (`history`) where they have a closed form, else by
-    `features`.
+    The engine of the simulation in function space is `history`, with exact kernels, if these have a
+    closed form, and otherwise `features`.
     """
     x, y = trial.examples()
     initial = sample(network, *trial.sizes, trial.seed.fold("network"), width=trial.width)

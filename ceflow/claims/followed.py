@@ -1,5 +1,7 @@
-"""Tracking a finite network through gradient descent, and residuals of the evolution equations
-(BN eq. 12 to 14, appendix E)."""
+"""Values of a finite network during gradient descent, and residuals of the evolution equations.
+
+See BN eq. 12 to 14 and appendix E.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -40,7 +42,7 @@ class Followed(NamedTuple):
 
 
 class LimitKernels(NamedTuple):
-    """Limit kernels in the evolution equations, and learning rates."""
+    """Limit kernels in the evolution equations, and the learning rates."""
 
     theta: Float[Array, "n n"]
     ntk: Callable[[Array, Array], Array]
@@ -49,14 +51,14 @@ class LimitKernels(NamedTuple):
 
 
 class Residuals(NamedTuple):
-    """Residuals of the equations of f, g and J, by these names, relative to the right sides."""
+    """Residuals of the equations for f, g and J, by these names, relative to the right sides."""
 
     steps: dict[str, Float[np.ndarray, " steps"]]
     """`|(psi[t+1] - psi[t])/mu - rhs| / |rhs|` of each step (BN figure 12)."""
     sums: dict[str, Float[np.ndarray, " steps"]]
     """Residuals of the integrated equations, summed over all steps up to each."""
     rounding: dict[str, float]
-    """Median residual of a step due to the rounding of psi alone."""
+    """Median residual of a step due to the rounding of psi (f, g or J) alone."""
     discrete: Float[np.ndarray, " steps"]
     """Residual of f due to the finite step size, to second order: `|dJ dg| / |rhs|`."""
     turned: Float[np.ndarray, "n outputs d"]
@@ -73,7 +75,10 @@ def follow(
     rates: Rates,
     steps: int,
 ) -> Followed:
-    """Track full-batch gradient descent on `L = 1/2 |F - y|^2`, a sum over examples."""
+    """Train a network by full-batch gradient descent, and return its values at each step.
+
+    The loss is `L = 1/2 |F - y|^2`, a sum over examples.
+    """
     weights, rest = eqx.partition(network, eqx.is_inexact_array)
     start = jax.vmap(network.encoder)(x)
 
@@ -105,9 +110,10 @@ def follow(
 def right_sides(
     limit: LimitKernels, followed: Followed, y: Array
 ) -> tuple[Array, Array, Array, Array]:
-    """Compute the right sides of BN eq. 14, 12 and 13 times the rates, and `dJ dg`, of each step.
+    """Compute the right sides of BN eq. 14, 12 and 13 times the rates, and `dJ dg`, at each step.
 
-    The latter is the second-order part of what f changes by, which a derivative leaves out."""
+    `dJ dg` is the second-order part of the change of f, which the equations leave out.
+    """
     fixed = followed.points[0]
 
     def one(now: Followed) -> tuple[Array, Array, Array, Array]:
@@ -125,7 +131,7 @@ def right_sides(
 
 
 def residuals(limit: LimitKernels, followed: Followed, y: Array) -> Residuals:
-    """Compute the residuals of each step, and of all steps up to it."""
+    """Compute the residuals of each step, and of the sum over all steps up to each."""
     *rights, second = (np.asarray(each, float) for each in right_sides(limit, followed, y))
     recorded = (followed.outputs, followed.points, followed.fixed)
     steps, sums, rounding = {}, {}, {}
@@ -145,5 +151,5 @@ def relative(value: np.ndarray, expected: np.ndarray) -> Float[np.ndarray, " ste
 
 
 def norms(each: np.ndarray) -> Float[np.ndarray, " steps"]:
-    """Compute Frobenius norms along the first axis."""
+    """Compute the Frobenius norm of each entry of the first axis."""
     return np.linalg.norm(each.reshape(len(each), -1), axis=1)

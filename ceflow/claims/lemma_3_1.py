@@ -1,4 +1,4 @@
-"""BN lemma 3.1: f and its Jacobian are jointly Gaussian at the start (BN figure 11)."""
+"""BN lemma 3.1: f and its Jacobian J are jointly Gaussian at the start (BN figure 11)."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from ceflow.nets import ACTIVATIONS
 from ceflow.spec import Bottleneck, Mlp
 
 DRAWING_CALLS = 20
-"""Number of calls of the compiled program in which the networks are drawn."""
+"""Number of calls of the compiled program that draws the networks."""
 
 
 class DrawnMoments(NamedTuple):
@@ -28,14 +28,15 @@ class DrawnMoments(NamedTuple):
 
 
 def covariances(trial: Trial, kernels: type[DecoderKernels] = DecoderKernels) -> Verdict:
-    """Compare covariances over `draws` decoders with one output, at pairs of normal points.
+    """Compare covariances of f and J over `draws` decoders with their limits.
 
-    The points are standard normal.
+    The decoders have one output. The pairs x, x' of points are standard normal.
 
-    `JJ`, `ff`, `Jf`: relative Frobenius deviations of the covariances of J(x), J(x') (BN eq. 8), of
-    f (eq. 4) and of f with J (eq. 9), root mean square over pairs. At any width they are exact in
-    the mean: what remains is the noise of so many draws. `kurtosis`: the mean excess of f and of
-    the components of J, which is 0 of Gaussians; what it is at width n is added to the tolerance.
+    - `JJ`, `ff` and `Jf` are relative deviations, in Frobenius norm, of the covariances of J (BN
+      eq. 8), of f (eq. 4), and of f with J (eq. 9); root mean squares over pairs. The means of the
+      covariances are exact at any width, so only the noise of `draws` draws remains.
+    - `kurtosis` is the mean excess kurtosis of f and of the components of J. It is 0 for Gaussians;
+      its value at width n is added to the tolerance.
     """
     network = trial.bottleneck
     d = int(network.size)
@@ -54,9 +55,10 @@ def covariances(trial: Trial, kernels: type[DecoderKernels] = DecoderKernels) ->
 def _deviation(
     covariance: Array, expected: np.ndarray, block: tuple[slice, slice], draws: int
 ) -> tuple[Part, list[float]]:
-    """Compute the deviation of one block, and that of each pair.
+    """Compute the deviation of one block of the covariance, and the deviation at each pair.
 
-    Of Gaussians `Var z_a z_b = C_aa C_bb + C_ab^2`."""
+    The tolerance follows from `Var z_a z_b = C_aa C_bb + C_ab^2` for Gaussians.
+    """
     rows, columns = block
     diagonal = np.diagonal(expected, axis1=1, axis2=2)
     squares = diagonal[:, rows, None] * diagonal[:, None, columns]
@@ -69,10 +71,11 @@ def _deviation(
 
 
 def _kurtosis(moments: DrawnMoments, draws: int, narrow: float) -> Part:
-    """Compare the mean excess of the components with 0.
+    """Compare the mean excess kurtosis of the components with 0.
 
-    All components hear the same draws: their mean has at most the noise of one, 24/draws. To that
-    comes the excess of networks that are so narrow."""
+    All components come from the same draws, so the variance of their mean is at most that of one,
+    24/draws. `narrow`, the excess kurtosis at this width, is added to the tolerance.
+    """
     variance = np.diagonal(np.asarray(moments.second), axis1=1, axis2=2)
     excess = np.asarray(moments.fourth) / variance**2 - 3
     return Part(float(excess.mean()), 0.0, noise_reach(4) * (24 / draws) ** 0.5 + narrow)
@@ -91,7 +94,7 @@ def theory(kernels: DecoderKernels, pairs: Float[Array, "p 2 d"]) -> Float[Array
 
 
 def drawn_moments(trial: Trial, network: Bottleneck, pairs: Float[Array, "p 2 d"]) -> DrawnMoments:
-    """Draw one network after the other, so that memory does not grow with their number."""
+    """Compute moments over drawn networks, one after another, to keep memory constant."""
     count = -(-trial.draws // DRAWING_CALLS)
     key, total = trial.seed.fold("decoders").jax(), None
     for call in range(DRAWING_CALLS):
@@ -106,7 +109,7 @@ def drawn_moments(trial: Trial, network: Bottleneck, pairs: Float[Array, "p 2 d"
 def _sums(
     network: Bottleneck, width: int, key: Array, indices: Int[Array, " k"], draws: int, pairs: Array
 ) -> DrawnMoments:
-    """Sum over the networks of these indices that are below `draws`."""
+    """Sum the moments over the networks with these indices, except indices from `draws` on."""
     points = pairs.reshape(-1, pairs.shape[-1])
 
     def add(total: DrawnMoments, index: Array) -> tuple[DrawnMoments, None]:
@@ -137,9 +140,10 @@ QUADRATURE_NODES = 64
 def unit_excess(model: Mlp, points: Float[ArrayLike, "m d"]) -> Float[np.ndarray, "m k"]:
     """Compute the excess kurtosis of one hidden unit's contribution to f(x) and J(x).
 
-    Of `v r` with standard normal v it is `3 E[r^4]/E[r^2]^2 - 3`; r is phi(s) of f and phi'(s) u_b
-    of J, with `s = sqrt(c/d) u.x` (BN eq. 1 and 15). Units are independent, so that of n it is 1/n
-    of this. Along x the weights u are the variable of a quadrature, across it they are Gaussian.
+    A contribution is `v r` with standard normal v, where r is phi(s) for f and phi'(s) u_b for J,
+    with `s = sqrt(c/d) u.x` (BN eq. 1 and 15). Its excess kurtosis is `3 E[r^4]/E[r^2]^2 - 3`; as
+    units are independent, that of n units is 1/n of it. The expectation is by quadrature over the
+    component of u along x, and in closed form over the components perpendicular to x.
 
     >>> unit_excess(Mlp(activation="relu", widths=[1]), jnp.ones((1, 2))).round(4).tolist()
     [[15.0, 15.0, 15.0]]

@@ -20,7 +20,15 @@ from ceflow.claims.followed import (
     residuals,
 )
 from ceflow.claims.trial import Trial
-from ceflow.claims.verdict import FACTOR, ROUNDINGS, TRAJECTORY, Part, Verdict, by_step, typical
+from ceflow.claims.verdict import (
+    RESIDUAL_FACTOR,
+    ROUNDING_FACTOR,
+    TRAJECTORY_FACTOR,
+    Part,
+    Verdict,
+    by_step,
+    typical,
+)
 from ceflow.history import History
 from ceflow.nets import Dense
 from ceflow.spec import Bottleneck, Mlp
@@ -30,22 +38,25 @@ RATE_FACTORS = Rates(1.0, 0.5)
 
 
 class Networks(NamedTuple):
-    """The network of width n and that of two layers, followed."""
+    """Values during training of the network of width n, and of the network of two layers."""
 
     wide: Followed
     effective: Followed
 
 
 def two_layers(trial: Trial, depths: tuple[int, int] | None = None) -> Verdict:
-    """Compare the model, its activations made linear, with two layers.
+    """Compare the model, with its activations made linear, with a network of two layers.
 
-    It has L_g and L_f layers (`depths`).
+    The halves of the model have L_g and L_f layers (`depths`).
 
-    `wide.f`, `wide.g`, `wide.J`: median residuals of its evolution at width n with Theta = L_g
-    xi.xi'/d_0 and K = L_f x.x'/d (figure 13). `effective.f`, `.g`, `.J`: those of `w_eff theta_eff
-    xi` with L = 1 at the rates L_g e_g, L_f e_f (figure 14): rounding, and of f what a finite step
-    leaves, which is known. `wide.trajectory`: the largest relative error of F between the two.
-    `function-space`: that between the two layers and the dynamics of the limit, rounding.
+    - `wide.f`, `wide.g`, `wide.J` are median residuals of the model's evolution at width n, with
+      Theta = L_g xi.xi'/d_0 and K = L_f x.x'/d (figure 13).
+    - `effective.f`, `effective.g`, `effective.J` are median residuals of the two layers `w_eff
+      theta_eff xi`, with L = 1 at the rates L_g e_g, L_f e_f (figure 14). They are due to rounding;
+      that of f also to the finite step size, by a known amount.
+    - `wide.trajectory` is the largest relative error of F between the two networks.
+    - `function-space` is the largest relative error of F between the two layers and the limit's
+      dynamics, due to rounding.
     """
     network = linear(trial.bottleneck)
     tried = experiment(trial, network, rate_factors=RATE_FACTORS)
@@ -78,7 +89,7 @@ def linear(network: Bottleneck) -> Bottleneck:
 
 
 def effective(network: Bottleneck, tried: Experiment) -> Halves:
-    """Build two layers that compute what the wide network does."""
+    """Return two layers that compute the same function as the wide network."""
     inputs, d = tried.x.shape[1], int(network.size)
     matrices = (
         jax.jacfwd(tried.initial.encoder)(jnp.zeros(inputs)),
@@ -93,9 +104,10 @@ def effective(network: Bottleneck, tried: Experiment) -> Halves:
 
 
 def _scales(network: Bottleneck, inputs: int) -> tuple[float, float]:
-    """Compute what stands before `xi.xi'` and `x.x'`.
+    """Compute the factors of `xi.xi'` and `x.x'` in the kernels of one layer.
 
-    It is all variances of a half over its number of inputs."""
+    Each is the product of all variances of a half, divided by its number of inputs.
+    """
     fans = (inputs, int(network.size))
     first, last = (
         half.weight_variance ** len(half.widths) * half.last_variance / fan
@@ -125,7 +137,7 @@ def _errors(tried: Experiment, networks: Networks) -> dict[str, Float[np.ndarray
 
 
 def _wide(trial: Trial, residual: Residuals) -> dict[str, Part]:
-    noise = FACTOR * typical(int(trial.bottleneck.size), trial.sizes[1], trial.width)
+    noise = RESIDUAL_FACTOR * typical(int(trial.bottleneck.size), trial.sizes[1], trial.width)
     finite = {"f": float(np.median(residual.discrete))}
     return {
         f"wide.{name}": Part(float(np.median(each)), 0.0, noise + finite.get(name, 0.0))
@@ -137,7 +149,7 @@ def _effective(residual: Residuals) -> dict[str, Part]:
     finite = {"f": float(np.median(residual.discrete))}
     return {
         f"effective.{name}": Part(
-            float(np.median(each)), finite.get(name, 0.0), ROUNDINGS * residual.rounding[name]
+            float(np.median(each)), finite.get(name, 0.0), ROUNDING_FACTOR * residual.rounding[name]
         )
         for name, each in residual.steps.items()
     }
@@ -146,8 +158,8 @@ def _effective(residual: Residuals) -> dict[str, Part]:
 def _trajectories(
     trial: Trial, tried: Experiment, errors: dict[str, np.ndarray]
 ) -> dict[str, Part]:
-    exact = ROUNDINGS * trial.steps * float(jnp.finfo(tried.x.dtype).eps)
-    bounds = {"wide.trajectory": TRAJECTORY * trial.width**-0.5, "function-space": exact}
+    exact = ROUNDING_FACTOR * trial.steps * float(jnp.finfo(tried.x.dtype).eps)
+    bounds = {"wide.trajectory": TRAJECTORY_FACTOR * trial.width**-0.5, "function-space": exact}
     return {name: Part(float(each.max()), 0.0, bounds[name]) for name, each in errors.items()}
 
 

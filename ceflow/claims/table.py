@@ -21,4 +21,4 @@ CLAIMS: dict[str, Callable[[Trial], Verdict]] = {
     "eq-6": by_kernels,
     "eq-41": kernel_derivative,
 }
-"""The function that tests each claim."""
+"""Function that tests each claim, by the claim's name."""

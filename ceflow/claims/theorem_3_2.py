@@ -1,4 +1,4 @@
-"""BN theorem 3.2: the evolution equations, on a finite network in training (BN figure 12)."""
+"""BN theorem 3.2: the evolution equations, tested on a finite network (BN figure 12)."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,12 +8,19 @@ from ceflow.bottlenecks import DecoderKernels, Simulation
 from ceflow.claims.experiment import experiment
 from ceflow.claims.followed import LimitKernels, Residuals, norms, residuals
 from ceflow.claims.trial import Trial
-from ceflow.claims.verdict import FACTOR, TRAJECTORY, Part, Verdict, by_step, typical
+from ceflow.claims.verdict import (
+    RESIDUAL_FACTOR,
+    TRAJECTORY_FACTOR,
+    Part,
+    Verdict,
+    by_step,
+    typical,
+)
 from ceflow.kernels import analytic
 from ceflow.spec.models import SLOPES
 
 SWITCHING_FACTOR = 2
-"""Largest residual of J, as a multiple of the one expected from units that switch."""
+"""Largest allowed residual of J, as a multiple of that expected from units that switch."""
 
 
 def evolution(
@@ -21,13 +28,17 @@ def evolution(
     kernels: type[DecoderKernels] = DecoderKernels,
     simulation: type[Simulation] = Simulation,
 ) -> Verdict:
-    """Follow a network of width n down `steps` small steps, all examples at once.
+    """Compare a network of width n, trained by small full-batch steps, with the limit's equations.
 
-    `f`, `g`: the median over steps of the residual of BN eq. 14 and 12 with the limit's kernels
-    (figure 12). `J`: that of eq. 13 at the points g_0; of an activation with a kink that of all
-    steps together, for masks switch one by one and leave noise of n^-1/4, which in single steps
-    drowns the rest. `trajectory`: the largest relative error of F over the steps, against function
-    space from the same initial functions.
+    The network makes `steps` steps of gradient descent.
+
+    - `f` and `g` are medians over steps of the residuals of BN eq. 14 and 12, with the kernels of
+      the limit (figure 12).
+    - `J` is the median residual of eq. 13 at the initial points g_0. For an activation with a kink,
+      it is the residual summed over all steps: masks switch one by one, and leave noise of n^-1/4
+      that dominates single steps.
+    - `trajectory` is the largest relative error of F over the steps, against the simulation in
+      function space from the same initial functions.
     """
     tried = experiment(trial, trial.bottleneck, simulation)
     trial.observe(1, 4)
@@ -47,7 +58,7 @@ def _parts(
     trial: Trial, residual: Residuals, errors: Float[np.ndarray, " steps"]
 ) -> dict[str, Part]:
     network, n = trial.bottleneck, trial.width
-    noise = FACTOR * typical(int(network.size), trial.sizes[1], n)
+    noise = RESIDUAL_FACTOR * typical(int(network.size), trial.sizes[1], n)
     f, g, jacobian = (float(np.median(residual.steps[name])) for name in "fgJ")
     finite = float(np.median(residual.discrete))
     parts = {"f": Part(f, 0.0, noise + finite), "g": Part(g, 0.0, noise)}
@@ -55,17 +66,18 @@ def _parts(
     if network.decoder.kinks:
         switched = SWITCHING_FACTOR * switching(trial, residual)
         parts["J"] = Part(float(residual.sums["J"][-1]), 0.0, noise + switched)
-    return parts | {"trajectory": Part(float(errors.max()), 0.0, TRAJECTORY * n**-0.5)}
+    return parts | {"trajectory": Part(float(errors.max()), 0.0, TRAJECTORY_FACTOR * n**-0.5)}
 
 
 def switching(trial: Trial, residual: Residuals) -> float:
-    """Compute what units that switch leave in J over all steps, root mean square, relative.
+    """Compute the expected residual of J over all steps that is due to units that switch.
 
-    They switch one by one.
+    It is a root mean square, relative to the change of J.
 
-    At x a unit's pre-activation moves by `v.W/sqrt n` with W about df = dJ x, so that
-    `|W| sqrt(n d)/(pi |x|)` of them pass 0, and each changes J by `jump v u^T/sqrt(n d)` with u
-    perpendicular to x: in all, squared, `jump^2 (outputs + 1)(d - 1) |W|/(pi |x| sqrt(n d))`.
+    At x, a unit's pre-activation moves by `v.W/sqrt n`, where W is about df = dJ x. So about
+    `|W| sqrt(n d)/(pi |x|)` units pass 0, one by one, and each changes J by `jump v u^T/sqrt(n d)`
+    with u perpendicular to x. The sum of these changes has the mean square
+    `jump^2 (outputs + 1)(d - 1) |W|/(pi |x| sqrt(n d))`.
     """
     network, d = trial.bottleneck, int(trial.bottleneck.size)
     decoder = network.decoder

@@ -30,7 +30,7 @@ class Part:
     def deviation(self) -> float:
         """Deviation from the expected number, as a multiple of the tolerance."""
         distance = abs(self.value - self.expected)
-        if not self.tolerance:  # no noise at all, as where every network is dead
+        if not self.tolerance:  # no noise at all, for example if every network is dead
             return 0.0 if distance == 0 else math.inf
         deviation = distance / self.tolerance
         return math.inf if math.isnan(deviation) else deviation
@@ -41,7 +41,7 @@ class Part:
 
 
 def by_step(columns: "Mapping[str, Float[np.ndarray, ' steps']]") -> History:
-    """Record residuals step by step; a column that ends early says nothing of later steps.
+    """Return residuals as a history by step; a column that ends early is absent from later steps.
 
     >>> import numpy as np
     >>> list(by_step({"f": np.array([0.5, math.nan]), "g": np.array([1.0])}).lines())
@@ -60,7 +60,7 @@ def by_step(columns: "Mapping[str, Float[np.ndarray, ' steps']]") -> History:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim's parts, all of which must hold; other numbers; residuals by step, to be drawn."""
+    """A claim's parts, all of which must hold, with other numbers and residuals by step to plot."""
 
     parts: Mapping[str, Part]
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -79,35 +79,37 @@ class Verdict:
 ERROR_RATE = 1e-4
 """Probability that a true claim is rejected by chance."""
 
-FACTOR = 5
-"""Largest residual, as a multiple of the typical one."""
+RESIDUAL_FACTOR = 5
+"""Largest allowed residual, as a multiple of the typical one."""
 
-TRAJECTORY = 8
-"""Largest error of F times sqrt(n): its median over networks is 1.7, the largest of 60 was
-4.9."""
+TRAJECTORY_FACTOR = 8
+"""Largest allowed error of F times sqrt(n). The median over networks is 1.7, and the largest of 60
+was 4.9."""
 
-ROUNDINGS = 10
-"""Largest error of a result, as a multiple of its rounding; for sums over n units, the rounding is
-sqrt(n) eps."""
+ROUNDING_FACTOR = 10
+"""Largest allowed error of a result, as a multiple of its rounding error, which is sqrt(n) eps for
+sums over n units."""
 
 
 def typical(d: int, outputs: int, width: int) -> float:
-    """Say what residuals of f and g come to at width n, in the median over networks: `c n^-1/2`.
+    """Return the typical residual of f and g at width n, `c n^-1/2`, a median over networks.
 
-    `c^2 = 4 + 0.4 max(d, outputs)`: each component of g (of F) hears the noise of the kernel's
-    entries with all others. Measured with ReLU at d from 1 to 30, 1 to 10 outputs, 2 to 64
-    examples, one and two hidden layers, n of 1,000 and 10,000: of 70 networks one was more than 2.3
-    times as far off, 4.6 times. Of erf and linear networks it is less.
+    It has `c^2 = 4 + 0.4 max(d, outputs)`, because the noise in all entries of a kernel adds up in
+    each component of g (and of F). The formula was fitted to ReLU networks with d from 1 to 30, 1
+    to 10 outputs, 2 to 64 examples, one and two hidden layers, and n of 1,000 and 10,000. Of 70
+    networks, one had a residual above 2.3 times this value (4.6 times). Residuals of erf and linear
+    networks are smaller.
     """
     return ((4 + 0.4 * max(d, outputs)) / width) ** 0.5
 
 
 def noise_reach(parts: int = 1) -> float:
-    """Say how many times its root mean square the norm of Gaussian noise may be.
+    """Return the largest allowed norm of Gaussian noise, as a multiple of its root mean square.
 
-    Its square is a sum of lambda_i chi^2_1 with lambdas that add up to 1, whose tail is at most
-    that of one chi^2_1, far out (Szekely and Bakirov 2003). Of several parts each has its share of
-    the error rate.
+    The norm exceeds it with probability `ERROR_RATE/parts`, or less: each of several parts of a
+    claim gets an equal share of the error rate. The squared norm over its mean is a sum of
+    lambda_i chi^2_1, where the lambda_i sum to 1. Its far tail is at most that of a single chi^2_1
+    (Szekely and Bakirov 2003).
 
     >>> round(noise_reach(), 2)
     3.89
@@ -118,10 +120,11 @@ def noise_reach(parts: int = 1) -> float:
 
 
 def noise_bound(variances: "Float[np.ndarray, ' k']", parts: int = 1) -> float:
-    """Bound the norm of independent Gaussians of these variances.
+    """Return a bound on the norm of a vector z of independent Gaussians with variances l.
 
-    `|z|^2 <= sum l + 2 sqrt(x sum l^2) + 2 x max l` but for exp(-x) of all draws (Laurent and
-    Massart 2000). Of many alike it is far less than `noise_reach` times their root sum.
+    With probability 1 - exp(-x), `|z|^2 <= sum l + 2 sqrt(x sum l^2) + 2 x max l` (Laurent and
+    Massart 2000); here `exp(-x) = ERROR_RATE/parts`. For many similar variances, the bound is far
+    below `noise_reach` times the root of their sum.
 
     >>> import numpy as np
     >>> round(noise_bound(np.ones(1)), 2), round(noise_bound(np.ones(100) / 100), 2)
