@@ -128,8 +128,8 @@ SCALED_TIME = 8.0
 """Final time mu t times the number of examples. At this time, the loss has about halved."""
 
 SLOPE_TOLERANCE = 0.15
-"""Tolerance of the slope, which may differ from -1 by terms of higher order in 1/(mn). With erf, two
-hidden layers and mn of at least 64, it was -0.98 to -0.90 over four multiplicities."""
+"""Tolerance of the slope, which may differ from -1 by terms of higher order in 1/(mn). With erf,
+two hidden layers and mn of at least 64, it was -0.98 to -0.90 over four multiplicities."""
 
 
 def drift_slope(trial: Trial) -> Verdict:
