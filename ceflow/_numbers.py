@@ -1,17 +1,17 @@
-"""Checks of arrays and random generators. Does not load JAX."""
+"""Checks of arrays and random generators. Loads no JAX."""
 
 import re
 from typing import Any
 
 NUMBERS = re.compile(r"bool|b?float\d|u?int\d")
-"""Pattern of the names of real dtypes, including bfloat16, which NumPy itself lacks."""
+"""Pattern that starts the names of real dtypes, including bfloat16, which NumPy itself lacks."""
 
 
 def numbers(x: Any) -> Any:
-    """Return an array as it is, and anything else as a NumPy array.
+    """Return x unchanged if it is an array of NumPy or JAX, and otherwise as a NumPy array.
 
-    Raises `ValueError` if it does not hold real numbers, has a mask, or has more precision than
-    float64.
+    Raises `ValueError` if x does not hold real numbers, has a mask, has rows of unequal lengths, or
+    has more precision than float64.
 
     >>> numbers([[1.0], [2.0]]).shape
     (2, 1)
@@ -44,7 +44,7 @@ def numbers(x: Any) -> Any:
 
 
 def require_generator(random: object) -> None:
-    """Raise `ValueError` unless `random` is a NumPy generator."""
+    """Raise `ValueError` unless `random` is a NumPy random generator."""
     import numpy as np
 
     if not isinstance(random, np.random.Generator):

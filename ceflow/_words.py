@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 
 def one_of(name: str, word: object, known: Iterable[str]) -> None:
-    """Raise `ValueError` if `word` is not in `known`; `what` describes the choice in the message.
+    """Raise `ValueError` if `word` is not in `known`; `name` names the choice in the message.
 
     >>> one_of("reduction", "max", ("sum", "mean"))
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""The NTK of the whole network as the decoder and its points move, and the largest stable rate."""
+"""NTK of a network with a bottleneck during training, and the largest stable learning rate."""
 
 from dataclasses import dataclass
 
@@ -17,9 +17,10 @@ from ceflow.spec import Bottleneck
 
 @dataclass(frozen=True)
 class ComposedNtk:
-    """`K(g, g') I + Theta J J'^T` on some examples (BN eq. 6), each part times its learning rate.
+    """NTK `K(g, g') I + Theta J J'^T` on some examples (BN eq. 6).
 
-    As what it does to a vector, for a matrix of all examples and outputs may not fit.
+    Each term is multiplied by the learning rate of its half. The NTK is held in factors and
+    multiplied with vectors, because its matrix over all examples and outputs may not fit in memory.
     """
 
     kernel: Float[np.ndarray, "b b"]
@@ -28,14 +29,14 @@ class ComposedNtk:
 
     @property
     def trace(self) -> float:
-        """0 for no other matrix than 0, which has no eigenvectors to look for."""
+        """Trace of the matrix. It is 0 only if the matrix is 0."""
         squares = np.square(self.jacobian).sum(axis=(1, 2))
         outputs = self.jacobian.shape[1]
         return float(outputs * self.kernel.trace() + self.theta.diagonal() @ squares)
 
     @property
     def mean(self) -> Float[np.ndarray, "b b"]:
-        """Over outputs a, of the entries `K^aa`."""
+        """Mean over outputs a of the entries `K^aa`."""
         examples, outputs, _ = self.jacobian.shape
         flat = self.jacobian.reshape(examples, -1)
         return self.kernel + self.theta * (flat @ flat.T) / outputs
@@ -53,11 +54,11 @@ class ComposedNtk:
 def ntk_at(
     network: Bottleneck, dynamics: Dynamics, state: State, examples: Int[np.ndarray, " b"]
 ) -> ComposedNtk:
-    """Compute the NTK of some training examples in a state, under the dynamics' learning rates."""
+    """Compute the NTK of some training examples in a state, times the dynamics' learning rates."""
     some = jnp.asarray(examples)
     here = state.points[some]
     theta = float(dynamics.rates.encoder) * np.asarray(_square(dynamics.kernel, some), float)
-    kernel = np.zeros_like(theta)  # an infinite bottleneck's is a part of Theta
+    kernel = np.zeros_like(theta)  # for an infinite bottleneck, K is a part of Theta
     if network.size < np.inf:
         kernel = float(dynamics.rates.decoder) * DecoderKernels(network).ntk(here, here)
     jacobian = steps.jacobian(dynamics.engine, state.memory, here)
@@ -69,19 +70,19 @@ def _square(kernel: KernelRows, some: Array) -> Float[Array, "b b"]:
     return kernel(some)[:, some]
 
 
-BATCHES = 8
-"""How many are tried."""
+RATE_BATCHES = 8
+"""Number of batches on which the largest stable learning rate is computed."""
 
 
 def largest_factor(
     network: Bottleneck, dynamics: Dynamics, start: State, batches: Int[np.ndarray, "count b"]
 ) -> float:
-    """Find the largest factor by which the learning rates can be multiplied: `2/(h w lambda)`.
+    """Compute the largest stable factor on the learning rates, `2/(h w lambda)`.
 
-    Lambda is the largest eigenvalue of the rates' NTK at the start, on the worst of some batches
-    (`ComposedNtk`), h the loss's curvature, w the weight of an example of a batch. Beyond it the
-    first steps grow; where no output can move it is infinite. Training may move the kernel, and
-    with it the limit.
+    Here lambda is the largest eigenvalue of the initial NTK with its learning rates
+    (`ComposedNtk`), over the given batches, h is the curvature of the loss, and w is the weight of
+    an example in a batch. With a larger factor, the first steps diverge. If no output can move, the
+    factor is infinite. As training may change the kernel, it may change this limit, too.
     """
     matrices = [ntk_at(network, dynamics, start, batch) for batch in batches]
     if not any(matrix.trace for matrix in matrices):

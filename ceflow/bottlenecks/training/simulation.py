@@ -20,7 +20,7 @@ from ceflow.bottlenecks.training import steps
 from ceflow.bottlenecks.training.checks import checked
 from ceflow.bottlenecks.training.engines import Engine, Features, History, Identity
 from ceflow.bottlenecks.training.loop import Batches, Instability, Training, run
-from ceflow.bottlenecks.training.ntk import BATCHES, largest_factor, ntk_at
+from ceflow.bottlenecks.training.ntk import RATE_BATCHES, largest_factor, ntk_at
 from ceflow.bottlenecks.training.steps import Dynamics, Rates, State
 from ceflow.bottlenecks.wide import WideNetwork
 from ceflow.dynamics import Loss, SquaredError
@@ -129,7 +129,7 @@ class Simulation:
 
     def largest_rate(self, batches: Batches) -> float:
         """Compute the largest stable learning rate (see `ntk.largest_factor`)."""
-        some = batches.some(0, 1 if batches.full else BATCHES)
+        some = batches.some(0, 1 if batches.full else RATE_BATCHES)
         return largest_factor(self.network, self.dynamics, self.start(), some)
 
     def train(

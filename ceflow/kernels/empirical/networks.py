@@ -1,4 +1,4 @@
-"""A module as the NTK sees it: its parameters, the rest of it, and its traced function."""
+"""Preparation of a module for its NTK: parameters, the rest of the module, and traced function."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from ceflow.nets.types import is_narrow, is_whole, wider
 
 PickLeaves = Callable[[Any], Any]
 
-TRAINED = (BatchNorm, eqx.nn.BatchNorm, eqx.nn.Dropout, eqx.nn.SpectralNorm)
-"""Layers that do something else in training."""
+TRAINING_LAYERS = (BatchNorm, eqx.nn.BatchNorm, eqx.nn.Dropout, eqx.nn.SpectralNorm)
+"""Layers that compute something else in training mode than in inference mode."""
 
 
 def widened(tree: PyTree) -> PyTree:
-    """Widen arrays of float16 and bfloat16 to float32: sums in those overflow and round."""
+    """Convert arrays of float16 and bfloat16 to float32, as sums in these overflow and round."""
     return jax.tree.map(
         lambda leaf: leaf.astype(wider(leaf.dtype)) if eqx.is_inexact_array(leaf) else leaf, tree
     )
@@ -38,7 +38,11 @@ def pair_for(
     x2: ArrayLike | None,
     name: str = "x1",
 ) -> tuple[Array, Array | None]:
-    """Take two batches of examples as the module does; `ValueError` where they are none."""
+    """Convert two batches of examples to arrays that the module takes.
+
+    Raises `ValueError` if one is not a batch of finite numbers, or if the shapes of their examples
+    differ. `name` is the name of x1 in messages.
+    """
     one = examples_for(module, state, x1)
     two = None if x2 is None else examples_for(module, state, x2)
     check_examples(name, one)
@@ -53,7 +57,10 @@ def pair_for(
 
 
 def check_examples(name: str, x: Array) -> None:
-    """Check that they are rows of numbers, as far as can be seen outside of a traced function."""
+    """Raise `ValueError` unless x holds examples as rows of finite numbers.
+
+    In a traced function, only the shape is checked.
+    """
     if not x.ndim or not len(x):
         raise ValueError(f"{name} must hold examples as rows, not be of shape {x.shape}")
     if isinstance(x, Tracer) or not jnp.issubdtype(x.dtype, jnp.inexact):
@@ -67,10 +74,10 @@ def check_examples(name: str, x: Array) -> None:
 
 
 def examples_for(module: eqx.Module, state: eqx.nn.State | None, x: ArrayLike) -> Array:
-    """Take rows as the module does: as floats of 32 bits or more.
+    """Convert examples to what the module takes: floats of at least 32 bits, or whole numbers.
 
-    Whole numbers become floats of its parameters' type, unless it takes them as they are alone: an
-    embedding looks up by them.
+    Whole numbers become floats of the type of the module's parameters, unless the module accepts
+    whole numbers only, as an embedding does.
     """
     kinds = [leaf.dtype for leaf in jax.tree.leaves(module) if eqx.is_inexact_array(leaf)]
     rows = floats(x, jnp.result_type(*kinds) if kinds else float)
@@ -82,19 +89,20 @@ def examples_for(module: eqx.Module, state: eqx.nn.State | None, x: ArrayLike) -
 
 
 def _takes(module: eqx.Module, x: Array, state: eqx.nn.State | None) -> bool:
-    """Tell whether the module runs on one example, as far as types and shapes say."""
+    """Return whether the module runs on an example of this type and shape."""
     try:
         eqx.filter_eval_shape(_apply, module, x, state)
-    except Exception:  # whatever a module of another's raises
+    except Exception:  # a user's module may raise anything
         return False
     return True
 
 
 def split(module: eqx.Module, where: PickLeaves | None) -> tuple[PyTree, PyTree]:
-    """Split a module into its parameters and the rest of it.
+    """Split a module into its parameters and the rest of the module.
 
-    `where` picks parameters as in `eqx.tree_at`; all floating-point arrays by default, but for
-    those of a state.
+    `where` picks parameters as in `eqx.tree_at`. By default, all floating-point arrays are
+    parameters, except for those of an `eqx.nn.State`. Raises `ValueError` if the module is not
+    callable, has complex parameters, or has none.
     """
     if not callable(module):
         raise ValueError(f"a module must be callable, as those of Equinox are, not {module!r}")
@@ -116,7 +124,7 @@ def _is_state(node: Any) -> bool:
 
 
 def _picked(module: eqx.Module, where: PickLeaves) -> PyTree:
-    """Give True at every leaf of the nodes that `where` picks."""
+    """Return a tree like the module, with True at all leaves of the nodes that `where` picks."""
 
     def everything(node: Any) -> Any:
         return jax.tree.map(lambda _: True, node, is_leaf=_is_state)
@@ -134,8 +142,11 @@ def _no_parameters(module: eqx.Module, where: PickLeaves | None) -> str:
 
 
 def refuse_training(module: eqx.Module, state: eqx.nn.State | None) -> None:
-    """Refuse layers that need a state, randomness and batch statistics, which have no kernel."""
-    for layer in _layers(module, TRAINED):
+    """Raise `ValueError` for layers in training mode and for stateful layers without a state.
+
+    Modules with randomness or batch statistics have no NTK.
+    """
+    for layer in _layers(module, TRAINING_LAYERS):
         idle = isinstance(layer, eqx.nn.Dropout) and layer.p == 0
         if not idle and layer.inference is False:
             raise ValueError(
@@ -150,7 +161,7 @@ def refuse_training(module: eqx.Module, state: eqx.nn.State | None) -> None:
 
 
 def _layers(module: eqx.Module, kinds: Any) -> list[Any]:
-    """List those of some kinds; what is frozen has its state."""
+    """Return the layers of these kinds, except inside `Frozen` ones, which hold their state."""
     ends = (Frozen, *kinds)
     nodes = jax.tree.leaves(module, is_leaf=lambda node: isinstance(node, ends))
     return [node for node in nodes if isinstance(node, kinds)]
@@ -158,57 +169,60 @@ def _layers(module: eqx.Module, kinds: Any) -> list[Any]:
 
 @dataclass(frozen=True)
 class Network:
-    """The traced function of parameters and one example, with a flat output."""
+    """A module's traced function of its parameters and one example, with a flat output."""
 
     closed: core.ClosedJaxpr
     leaves: list[Array]
 
     @cached_property
     def uses(self) -> list[Use]:
-        """The weights whose gradients are structured."""
+        """Uses of weights whose gradients are structured."""
         return find_uses(self.closed.jaxpr, self.closed.jaxpr.invars[: len(self.leaves)])
 
     @property
     def outputs(self) -> int:
-        """The number of outputs."""
+        """Number of outputs."""
         return self.closed.out_avals[0].shape[0]
 
     @property
     def dtype(self) -> np.dtype:
-        """The type of the output, so of the kernel."""
+        """Type of the output, and so of the kernel."""
         return self.closed.out_avals[0].dtype
 
     @property
     def narrow(self) -> np.dtype | None:
-        """The type of fewer than 32 bits that it computes in somewhere, if it does."""
+        """First float type below 32 bits that the function computes in, or None."""
         outputs = (var for each in equations_in(self.closed.jaxpr) for var in each.outvars)
         kinds = (getattr(var.aval, "dtype", None) for var in outputs)
         return next((kind for kind in kinds if kind is not None and is_narrow(kind)), None)
 
     @cached_property
     def has_forward_mode(self) -> bool:
-        """True where tangents of the parameters can be pushed through it.
+        """Whether the function has forward-mode derivatives by its parameters.
 
-        They cannot where a function in it has a gradient of its own, as `jax.custom_vjp` gives it.
+        It has none if it calls a function with a custom gradient, such as by `jax.custom_vjp`.
         """
         *leaves, x = (
             jax.ShapeDtypeStruct((1, *each.shape), each.dtype) for each in self.closed.in_avals
         )
         try:
             pushed = jax.make_jaxpr(jax.vmap(self.pushforward))(x, leaves)
-        except Exception:  # whatever the rules of the functions in it raise
+        except Exception:  # the derivative rules of its functions may raise anything
             return False
-        # JAX's mark for a derivative that is still to come, by transposition only.
+        # JAX marks with this a derivative that it can compute by transposition only.
         return all(each.primitive.name != "custom_lin" for each in equations_in(pushed.jaxpr))
 
     @cached_property
     def has_reverse_mode(self) -> bool:
-        """True where gradients can be pulled back: not through a loop of unknown length."""
+        """Whether the function has reverse-mode derivatives.
+
+        It has none if it contains a loop of unknown length.
+        """
         x, (output,) = self.closed.in_avals[-1], self.closed.out_avals
         given = [jax.ShapeDtypeStruct(each.shape, each.dtype) for each in (x, output)]
         try:
             jax.eval_shape(self.pullback, *given)
-        except Exception:  # whatever the rules of the functions in it raise
+        except Exception:  # the derivative rules of its functions may raise anything
             return False
         return True
 
@@ -226,7 +240,7 @@ class Network:
 
 
 def trace(parameters: PyTree, rest: PyTree, state: eqx.nn.State | None, x: Array) -> Network:
-    """Trace a module that was split, for examples like x."""
+    """Trace a module, given as the two results of `split`, for examples like x."""
     leaves, structure = jax.tree.flatten(parameters)
 
     def call(leaves: list[Array], x: Array) -> Array:

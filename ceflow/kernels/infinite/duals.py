@@ -1,9 +1,9 @@
-"""Dual activations: what an infinitely wide layer's nonlinearity does to two Gaussians.
+"""Dual activations: moments of two Gaussians after the activation of an infinitely wide layer.
 
-Activations with a kink at 0 map angles to angles, never through a cosine, which near 0 and pi has
-lost half of the angle's digits. Smooth ones map covariances to covariances, and take the sine of
-the angle where a difference would cancel; the angle after them has half of its digits near 0 and
-pi, which is all that a smooth function of the covariance needs.
+Activations with a kink at 0 map angles to angles. They never compute a cosine, which near 0 and pi
+holds only half of the angle's digits. Smooth activations map covariances to covariances, and use
+the sine of the angle where a difference would cancel. The angle after them has only half of its
+digits near 0 and pi, but smooth functions of the covariance need no more.
 """
 
 import math
@@ -42,7 +42,7 @@ Halves = tuple[Array, Array]
 
 
 def dual(activation: str | Function, moments: Moments) -> Dual:
-    """Compute the dual of an activation of the language, or of any elementwise function."""
+    """Compute the dual of an activation by its name in specs, or of any elementwise function."""
     name = _name(activation)
     if name in DUALS:
         found = DUALS[name](moments)
@@ -64,9 +64,10 @@ def _function(activation: str | Function) -> Function:
 
 
 def kinked(slope_below: float, moments: Moments) -> Dual:
-    """Compute the dual of `phi(x) = x` above 0 and `a x` below.
+    """Compute the dual of `phi(x) = x` above 0 and `a x` below 0.
 
-    Such are ReLU, leaky ReLU, the absolute value and the identity.
+    Such activations are ReLU, leaky ReLU, the absolute value and the identity. The slope a is
+    `slope_below`, and t and t' are the angles before and after the activation.
 
     `E[phi phi] = (1 + a^2)/2 sqrt(q1 q2) cos t'`, and `cos t' = w cos t + (1 - w) cos t'_relu` with
     `w = 2a/(1 + a^2)`; `E[phi' phi'] = (1 + a^2)/2 (1 - (1 - w) t/pi)`.
@@ -87,30 +88,34 @@ def _kinked_angle(w: float, t: Float[Array, "..."]) -> Float[Array, "..."]:
     if w == 0:
         return relu_angle(t)
     if w == -1:
-        t = jnp.minimum(t, jnp.pi - t)  # opposite inputs come out equal
+        t = jnp.minimum(t, jnp.pi - t)  # opposite inputs have equal outputs
     (s, k), (s_relu, k_relu) = half_angle_squares(t), half_angle_squares(relu_angle(t))
     return angle_of(*(rounded(w * a) + rounded((1 - w) * b) for a, b in ((s, s_relu), (k, k_relu))))
 
 
 def by_covariance(activation: str | Function, q1: Array, q2: Array, c: Array) -> Expectations:
-    """Compute those of a smooth activation, as functions of variances and covariance.
+    """Compute expectations of a smooth activation as differentiable functions.
 
-    These functions have derivatives."""
+    Their arguments are the variances q1, q2 and the covariance c.
+    """
     product = size(q1, q2)
     half = c / jnp.where(product > 0, 2 * product, 1.0)
     halves, moments = (0.5 - half, 0.5 + half), Moments(q1, q2, c, c)
     name = _name(activation)
     if name in MIXTURES:
         return by_mixture(name, moments, halves)[0]
-    if name in ROOTLESS:
-        return _by_form(ROOTLESS[name], FACTS[name], moments, halves)[0]
+    if name in ROOTLESS_FORMS:
+        return _by_form(ROOTLESS_FORMS[name], FACTS[name], moments, halves)[0]
     return by_quadrature(_function(activation), moments)[0]
 
 
 def by_mixture(
     name: str, moments: Moments, halves: Halves | None = None
 ) -> tuple[Expectations, Bounds | None]:
-    """Compute those of tanh, softplus or silu by series, by the mixture where a q is too large."""
+    """Compute expectations of tanh, softplus or silu, by series or by a mixture for large q.
+
+    The mixture is used where q is too large for the series. `halves` is as in `_by_form`.
+    """
     mixture = MIXTURES[name]
     largest = mixture.largest[moments.q1.dtype.name]
     q1, q2 = moments.q1, moments.q2
@@ -128,7 +133,7 @@ def by_mixture(
 
 
 def _asked_mixture(mixture: Mixture, asked: Array, *at: Array) -> tuple[Array, Array]:
-    """Compute its closed form, where any pair asks for it."""
+    """Compute the mixture's closed form if any pair needs it (`asked`), and zeros otherwise."""
     empty = jnp.zeros(jnp.broadcast_shapes(*(each.shape for each in at)), at[2].dtype)
     return jax.lax.cond(asked, mixed(mixture), lambda *_: (empty, empty), *at)
 
@@ -136,9 +141,10 @@ def _asked_mixture(mixture: Mixture, asked: Array, *at: Array) -> tuple[Array, A
 def _by_form(
     form: Form, facts: Facts, moments: Moments, halves: Halves | None = None
 ) -> tuple[Expectations, Bounds | None]:
-    """Compute the form at the moments, and at those of each Gaussian with itself.
+    """Compute expectations by a closed form, over both Gaussians and over each with itself.
 
-    `halves`, where they are given, are the squares of sine and cosine of half the angle.
+    `halves` are the squares of the sine and cosine of half the angle, computed from the angle by
+    default.
     """
     q1, q2, t, c, *_ = moments
 
@@ -164,11 +170,11 @@ def _smooth_dual(found: Expectations, bounds: Bounds | None) -> Dual:
 
 
 def _reach(activation: str | Function, reach: Float[Array, ""]) -> Float[Array, ""]:
-    """Bound `E[phi^2]` below a variance; infinity where no bound of the activation is known."""
+    """Bound `E[phi^2]` for variances up to `reach`; infinity if no bound for phi is known."""
     name = _name(activation)
-    if name in BOUNDED:
+    if name in BOUNDED_BY_1:
         return jnp.ones_like(reach)
-    if name in SLOPES or name in BELOW_IDENTITY:
+    if name in SLOPES or name in BOUNDED_BY_X:
         return reach
     return 2 * reach + 1 if name == "softplus" else jnp.full_like(reach, jnp.inf)
 
@@ -182,12 +188,16 @@ FACTS = {
     "softplus": Facts(0.25, 0.097, 1.0, own=MIXTURE_ERROR),
     "silu": Facts(0.5, 0.31, 1.4, own=MIXTURE_ERROR),
 }
-ROOTLESS: dict[str, Form] = {"erf": erf, "gelu": gelu}
-"""Forms without a root of q, which has no derivative at 0."""
-BOUNDED = {"erf", "sin", "cos", "tanh"}
-"""Activations of which |phi(x)| is at most 1."""
-BELOW_IDENTITY = {"gelu", "silu"}
-"""Activations of which |phi(x)| is at most |x|, as it is of piecewise linear ones."""
+"""Properties of smooth activations that bound errors, by name."""
+
+ROOTLESS_FORMS: dict[str, Form] = {"erf": erf, "gelu": gelu}
+"""Closed forms without a root of q, which would have no derivative at 0."""
+
+BOUNDED_BY_1 = {"erf", "sin", "cos", "tanh"}
+"""Activations with |phi(x)| of at most 1."""
+
+BOUNDED_BY_X = {"gelu", "silu"}
+"""Smooth activations with |phi(x)| of at most |x|; piecewise linear activations have this, too."""
 
 
 def _closed(name: str, form: Form) -> Callable[[Moments], Dual]:
@@ -201,3 +211,4 @@ DUALS: dict[str, Callable[[Moments], Dual]] = {
     "sin": _closed("sin", sin),
     "cos": _closed("cos", cos),
 }
+"""Functions that compute the dual of each activation with a closed form, by name."""

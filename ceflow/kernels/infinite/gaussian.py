@@ -1,4 +1,4 @@
-"""Which networks have values that are Gaussian at infinite width, as activations need them."""
+"""Check that the inputs of all activations of a network are Gaussian at infinite width."""
 
 from ceflow.compiler import nodes
 
@@ -9,10 +9,11 @@ NO_KERNEL = (
 
 
 def require_gaussian(node: nodes.Node, gaussian: bool = False) -> bool:
-    """Tell whether values after a layer are Gaussian, given whether those before it are.
+    """Return whether the outputs of a node are Gaussian; `gaussian` says whether its inputs are.
 
-    Raises `ValueError` where an activation meets values that are not: such a network has a limit,
-    but no closed recursion leads to it.
+    Raises `ValueError` if the inputs of an activation are not Gaussian: such a network has a limit,
+    but no closed recursion computes it. Also raises it for a residual connection with correlated
+    branches, and for a node without a kernel at infinite width.
     """
     match node:
         case nodes.Dense() | nodes.Convolution():

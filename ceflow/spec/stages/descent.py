@@ -1,4 +1,4 @@
-"""The keys of stages that minimise a loss, in steps or in continuous time."""
+"""Keys of stages that minimise a loss, in steps or in continuous time."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -20,14 +20,14 @@ TRAIN_ELSEWHERE = (
 Loss = Literal["mse", "cross-entropy"]
 
 QUADRATIC = ("mse",)
-"""Losses under which a flow by a constant kernel is linear, and so has a closed form."""
+"""Losses for which a flow under a constant kernel is linear, and so has a closed form."""
 
 OF_CLASSES = ("cross-entropy",)
-"""Losses whose targets are classes."""
+"""Losses that need classes as targets."""
 
 ALWAYS_RECORDED = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "test_stddev")
-"""Numbers that every flow and train stage records. Those of test examples need test examples,
-accuracies need classes, the standard deviation needs a Gaussian process."""
+"""Numbers that every flow and train stage records if it can: those of the test need test examples,
+accuracies need classes, and the standard deviation needs a Gaussian process."""
 
 
 class Stop(Spec):
@@ -42,8 +42,8 @@ class Descent(StageSpec):
     """A stage that minimises a training loss."""
 
     loss: Loss = "mse"
-    """Loss of one example. `mse`: 1/2 |F - y|^2; `cross-entropy`: that of the softmax, or of the
-    logistic function if there is one signed output."""
+    """Loss of one example. `mse`: 1/2 |F - y|^2; `cross-entropy`: cross-entropy of the softmax, or
+    of the logistic function if there is one signed output."""
     reduction: Literal["sum", "mean"] = "sum"
     """Whether losses are summed or averaged over examples. Training steps reduce over the batch;
     recorded losses over all examples. The papers sum. With `mean`, a flow over n training examples
@@ -61,18 +61,19 @@ class Descent(StageSpec):
 
     descends: ClassVar = True
     columns: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """The columns that each word in `record` adds to the history; arrays are none."""
+    """Names of the columns that each word in `record` adds to the history. Arrays add no column."""
 
     def reads_data(self, model: Model) -> bool:
         return True
 
     @property
     def is_quadratic(self) -> bool:
-        """Whether its loss gives a flow by a constant kernel a closed form."""
+        """Whether a flow under a constant kernel has a closed form for this stage's loss."""
         return self.loss in QUADRATIC
 
     def recorded(self) -> tuple[str, ...]:
-        """
+        """List the quantities that the stage may record over time, the clock first.
+
         >>> from ceflow.spec import Flow
         >>> Flow(time=1.0, record=["alignment"]).recorded()[::6]
         ('time', 'alignment')
@@ -81,13 +82,13 @@ class Descent(StageSpec):
         return (self.clock, *ALWAYS_RECORDED, *asked)
 
     def points_faults(self, moments: str) -> Iterator[Fault]:
-        """Find the fault of setting both the number of moments and the moments themselves."""
+        """Yield a fault if both the number of moments and the moments themselves are set."""
         if getattr(self, moments) is not None and self.changes("points"):
             message = f"points and {moments} both say when to record"
             yield Fault("CE202", message, ("points",), "key", "leave one of them out")
 
     def loss_faults(self, document: "Document") -> Iterator[Fault]:
-        """Find what is wrong with the data or the loss."""
+        """Yield a fault if there are no examples, or no classes where the loss needs them."""
         if document.data is None:
             message = f"a {type(self).__name__.lower()} stage needs examples"
             yield Fault("CE202", message, part="key", help="add a [data] table")
