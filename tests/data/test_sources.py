@@ -280,7 +280,7 @@ def test_digits_are_counted_as_scikit_learn_has_them():
     from sklearn.datasets import load_digits
 
     _, labels = load_digits(return_X_y=True)
-    assert Counter(labels.tolist()) == dict(enumerate(digits_source.COUNTS))
+    assert Counter(labels.tolist()) == dict(enumerate(digits_source.CLASS_COUNTS))
 
 
 def test_digits_split_in_four_fifths_and_the_rest():

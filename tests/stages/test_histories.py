@@ -29,7 +29,7 @@ def test_numbers_left_out_are_said_and_what_may_help(precision, help):
 
 @pytest.mark.parametrize(
     ("stage", "result", "rows"),
-    [(Flow, FlowResult, flow.report.ROWS), (Train, TrainResult, train.report.ROWS)],
+    [(Flow, FlowResult, flow.report.TITLES), (Train, TrainResult, train.report.TITLES)],
 )
 def test_what_can_be_recorded_has_a_field_and_a_row(stage, result, rows):
     (words,) = get_args(stage.model_fields["record"].annotation)
