@@ -13,11 +13,17 @@ import pytest
 os.environ.pop("COLUMNS", None)  # workers of pytest-xdist have one, which is not a user's
 
 QUICKLY = {
-    *("claims", "cli", "compiler", "exports", "nets", "stages", "test_documents"),
-    *("test_composed_ntk", "test_continuous", "test_decoder_kernels", "test_reference"),
-    *("test_growth", "test_types", "test_random_documents", "test_width_limits"),
+    *("bottlenecks", "claims", "cli", "compiler", "dynamics", "exports", "kernels", "nets"),
+    *("stages", "variance"),
+    *("test_documents", "test_growth", "test_random_documents", "test_reference"),
 }
-"""Folders and files whose tests hold formulas or words, on small arrays: they mostly compile."""
+"""Folders and files whose tests check formulas or words on small arrays: they mostly compile."""
+
+AS_SHIPPED = {
+    *("test_bits", "test_block_kernels", "test_bottleneck_limits", "test_devices", "test_memory"),
+    *("test_tiled_contraction", "test_tiled_kernels"),
+}
+"""Files in those folders whose tests check bits or memory."""
 
 
 SELDOM = {
@@ -44,13 +50,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Compile for some folders with few optimisations, and let go of what a file's tests compile.
+    """Compile with few optimisations where that is enough, and drop what a file's tests compile.
 
     Where bits, memory or whole runs are tested all is compiled as it is for users. Each program
     takes memory maps, of which Linux gives a process 65,530: a worker that keeps all of them is
     killed by XLA near the end of the suite.
     """
     quickly = bool({request.path.stem, request.path.parent.name} & QUICKLY)
+    quickly &= request.path.stem not in AS_SHIPPED
     jax.config.update("jax_disable_most_optimizations", quickly)
     yield
     jax.clear_caches()

@@ -17,7 +17,7 @@ x, y = random.random((10_000, 784), "float32"), np.eye(10)[random.integers(10, s
 network = Bottleneck(size={d}, encoder=relu(), decoder=relu())
 simulation = Simulation(network, sample(network, 784, 10, Seed(0)), x, y)
 training = simulation.train(0.1, Batches(10_000, 20), 20, record_at=[20],
-                            record=lambda step, state: {"loss": simulation.loss_of(state)})
+                            record=lambda step, state: {{"loss": simulation.loss_of(state)}})
 assert np.isfinite(training.history["loss"]).all()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """

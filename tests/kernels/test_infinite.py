@@ -12,7 +12,7 @@ import pytest
 from mpmath import mp, mpf
 
 from ceflow.compiler import compile
-from ceflow.kernels import analytic, block_kernel, empirical_ntk
+from ceflow.kernels import analytic, empirical_ntk
 from ceflow.spec import Document, Ensemble, Mlp
 
 mp.dps = 60
@@ -198,48 +198,6 @@ def test_kernels_of_other_activations(dtype: str, name: Any):
     rows = [[1, 2], [1, 2], [-1, -2], [0, 0], [3, -1], [2, 4.001]]
     with jax.enable_x64(dtype == "float64"):
         assert max(kernel_errors(spec, padded(rows).astype(dtype))) <= KERNEL_ERROR[dtype]
-
-
-# bits
-
-
-BITS = {
-    "relu": Mlp(widths=(INF,) * 2, bias_variance=0.3),
-    "gelu": Mlp(widths=(INF,), activation="gelu"),
-    "tanh": Mlp(widths=(INF,), activation="tanh", bias_variance=0.3),
-}
-
-
-@pytest.mark.parametrize(
-    ("name", "dtype", "size"),
-    [
-        ("relu", "float32", 20),
-        pytest.param("tanh", "float64", 9, marks=pytest.mark.slow),
-        pytest.param("relu", "float64", 9, marks=pytest.mark.slow),
-        pytest.param("tanh", "float32", 20, marks=pytest.mark.slow),
-        pytest.param("gelu", "float32", 20, marks=pytest.mark.slow),
-        pytest.param("gelu", "float64", 9, marks=pytest.mark.slow),
-    ],
-)
-def test_any_block_has_the_bits_of_the_whole(name: str, dtype: str, size: int):
-    x = np.abs(random_rows(300, size, seed=12))
-    x[5], x[200], x[10], x[150] = x[3], -x[3], 0, x[3] + 1e-3 * x[4]  # pairs done by differences
-    with jax.enable_x64(dtype == "float64"):
-        x = x.astype(dtype)
-        wholes, tiled = both(BITS[name], x), both(BITS[name], x, tile=100)
-        part = both(BITS[name], x[100:251], x[3:299], tile=192)
-        only = block_kernel(BITS[name], "ntk")(x[7:8], x[:201])
-        for whole, again, block in zip(wholes, tiled, part, strict=True):
-            np.testing.assert_array_equal(whole, whole.T)
-            np.testing.assert_array_equal(whole, again)
-            np.testing.assert_array_equal(whole[100:251, 3:299], block)
-        np.testing.assert_array_equal(wholes[1][7:8, :201], only)
-
-
-def test_one_kernel_alone_has_the_bits_of_both(x64: None):
-    x = INPUTS["random"]()
-    for name, kernel in zip(("nngp", "ntk"), both(SPECS["biases"], x), strict=True):
-        np.testing.assert_array_equal(block_kernel(SPECS["biases"], name)(x), kernel)
 
 
 @pytest.mark.slow
