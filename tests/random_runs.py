@@ -115,7 +115,7 @@ def run(prepared: Prepared, path: Path) -> str:
         return Failure(stage, str(error), run)
 
     with (
-        patch.object(Failure, "of", kept),
+        patch.object(Failure, "from_error", kept),
         suppress(ceflow.RunError),
         ends_in_a_sentence("the run"),
     ):

@@ -403,7 +403,7 @@ def test_inputs_that_are_not_finite_are_refused(bad: float):
 
 
 def test_inputs_that_are_not_of_the_model_are_refused():
-    with pytest.raises(ValueError, match=r"x2 must be \(examples, 3\), not \(2, 5\)"):
+    with pytest.raises(ValueError, match=r"x1 must be \(examples, 3\), not \(2, 5\)"):
         analytic(Mlp(widths=[math.inf], inputs=3), np.ones((2, 5)))
 
 

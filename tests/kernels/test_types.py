@@ -191,7 +191,7 @@ def test_every_door_refuses_what_is_no_number(name: str, call: Callable[[Any], A
 
 ODD: dict[str, tuple[Callable[[np.ndarray], Any], str]] = {
     "complex": (lambda x: x * 1j, "array of real numbers is wanted, not one of complex"),
-    "ragged": (lambda x: [[1.0], [1.0, 2.0]], "rows of numbers, all of one length"),
+    "ragged": (lambda x: [[1.0], [1.0, 2.0]], "rows of an array must have equal lengths"),
     "NaN": (lambda x: np.where(x == x.min(), np.nan, x), "holds NaN or infinity; leave those"),
     "one row": (lambda x: x[0], r"must be \(examples, 4\), not \(4,\)"),
     "too narrow": (lambda x: x[:, :3], r"must be \(examples, 4\), not \(3, 3\)"),

@@ -75,5 +75,5 @@ def test_what_is_not_there_is_said_with_what_is(run, swept):
     ],
 )
 def test_what_is_of_another_kind_is_refused_in_a_sentence(run, ask, error):
-    with pytest.raises(error, match=r"reads|text|Document|null character"):
+    with pytest.raises(error, match=r"reads|text|Document|null character|must be a string"):
         ask(run)
