@@ -25,9 +25,9 @@ PLAIN_PROCESS_BYTES = 80e6
 
 
 class Needs(NamedTuple):
-    """What a stage needs: bytes of memory, the process itself included; bytes of disk; seconds on
-    an otherwise idle machine; whether an adaptive solver may need many times the typical number of
-    steps; and seconds for the largest number of steps.
+    """The needs of a stage: bytes of memory, the process itself included; bytes of disk; seconds
+    on an otherwise idle machine; whether an adaptive solver may need many times the typical number
+    of steps; and seconds for the largest number of steps.
     """
 
     memory: float

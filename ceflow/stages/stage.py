@@ -106,7 +106,7 @@ class Forecast(NamedTuple):
 
 
 class Stage(ABC, Generic[SpecT, ResultT]):
-    """What ceflow does for one kind of stage: forecast its needs, run it, describe its result."""
+    """One kind of stage: it forecasts what it needs, runs, and describes its result."""
 
     result: type[ResultT]
     """Class of the result."""

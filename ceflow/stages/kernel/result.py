@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class MethodResult(Result):
-    """What the method that computes a kernel reports about it."""
+    """The report of the method that computed a kernel."""
 
     quadrature_error: float | None = None
     """Method `analytic` only: bound on the error of every entry, rounding included, relative to the
