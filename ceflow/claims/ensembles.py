@@ -97,8 +97,8 @@ def deviation_slope(trial: Trial) -> Verdict:
 
     The multiplicities are m, 2m, 4m and 8m. The distance is the root mean square of the relative
     deviation `|K_e - NMK|/|NMK|` in Frobenius norm over `draws` ensembles, where the NMK is the
-    mean kernel of all ensembles. For independent members it falls exactly as m^-1/2. The tolerance
-    is the noise of `draws` draws.
+    mean kernel of all members drawn. For independent members it falls exactly as m^-1/2. The
+    tolerance is the noise of `draws` draws.
     """
     counts = [trial.ensemble.multiplicity * factor for factor in MULTIPLICITY_FACTORS]
     kernels = [_kernels_of(trial, index, count) for index, count in enumerate(counts)]
@@ -136,9 +136,9 @@ def drift_slope(trial: Trial) -> Verdict:
     """Measure the power with which the drift of the NTK falls with the multiplicity.
 
     The multiplicities are m, 2m, 4m and 8m. The drift is the median of `|K_ij(t) - K_ij(0)|` over
-    `draws` ensembles, and over pairs of different inputs, after `steps` steps of gradient descent
-    to mu t = 8/points. The tolerance is 0.15 for higher orders in 1/(mn), plus the noise of `draws`
-    draws.
+    `draws` ensembles, and then over pairs of different inputs, after `steps` steps of gradient
+    descent to mu t = 8/points. The tolerance is 0.15 for higher orders in 1/(mn), plus the noise of
+    `draws` draws.
     """
     counts = [trial.ensemble.multiplicity * factor for factor in MULTIPLICITY_FACTORS]
     drifts, errors = zip(*(_drift(trial, i, count) for i, count in enumerate(counts)), strict=True)

@@ -122,7 +122,7 @@ def unit_terms(
 def limits(kernels: DecoderKernels, pairs: Float[Array, "p 2 d"]) -> Float[Array, "p terms d"]:
     """Compute the limits of the three terms of eq. 30, and of their sum, Xi.
 
-    The first is `x'/d E[phi' phi']`, the third `dSigma/dx`, and the second the rest of Xi.
+    The first is `(b c/d) x' E[phi' phi']`, the third `dSigma/dx`, and the second the rest of Xi.
     """
     x, other, each = pairs[:, 0], pairs[:, 1], jnp.arange(len(pairs))
     whole = kernels.ntk_slope(x, other)[each, each]
@@ -148,5 +148,5 @@ def quotients(
 def _slopes(
     kernels: DecoderKernels, x: Float[Array, "m d"], other: Float[Array, "p d"]
 ) -> Float[Array, "m p"]:
-    """Compute `c b/d E[phi' phi']`, which is (K - Sigma)/(x.x')."""
+    """Compute `b c/d E[phi' phi']`, which is (K - Sigma)/(x.x')."""
     return (kernels.ntk(x, other) - kernels.nngp(x, other)) / (x @ other.T)

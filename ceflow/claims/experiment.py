@@ -31,7 +31,7 @@ class Experiment(NamedTuple):
         """Train the network for `steps` steps on all examples."""
         return follow(Halves.from_network(self.initial), self.x, self.y, self.rates, steps)
 
-    def errors(self, followed: Followed) -> Float[np.ndarray, " steps"]:
+    def errors(self, followed: Followed) -> Float[np.ndarray, " moments"]:
         """Compute relative errors of a network's outputs F against function space.
 
         The outputs are those before each step and after the last.
@@ -56,8 +56,8 @@ def experiment(
 ) -> Experiment:
     """Return an experiment at width n, with 1/100 of the largest stable learning rate.
 
-    The engine of the simulation in function space is `history`, with exact kernels, if these have a
-    closed form, and otherwise `features`.
+    The engine of the simulation in function space is `history`, with exact kernels, if the
+    decoder's activation is piecewise linear, and otherwise `features`.
     """
     x, y = trial.examples()
     initial = sample(network, *trial.sizes, trial.seed.fold("network"), width=trial.width)

@@ -33,11 +33,11 @@ class Halves(eqx.Module):
 class Followed(NamedTuple):
     """Values of F, g and J before each step and after the last."""
 
-    outputs: Float[Array, "steps n outputs"]
-    points: Float[Array, "steps n d"]
-    jacobians: Float[Array, "steps n outputs d"]
+    outputs: Float[Array, "moments n outputs"]
+    points: Float[Array, "moments n d"]
+    jacobians: Float[Array, "moments n outputs d"]
     """`J_t(g_t)`."""
-    fixed: Float[Array, "steps n outputs d"]
+    fixed: Float[Array, "moments n outputs d"]
     """`J_t(g_0)`, at the initial points."""
 
 

@@ -128,7 +128,7 @@ def _limit(
     return LimitKernels(theta * x @ x.T, lambda one, two: ntk * one @ two.T, slope, rates)
 
 
-def _errors(tried: Experiment, networks: Networks) -> dict[str, Float[np.ndarray, " steps"]]:
+def _errors(tried: Experiment, networks: Networks) -> dict[str, Float[np.ndarray, " moments"]]:
     wide, two = (np.asarray(each.outputs, float) for each in networks)
     return {
         "wide.trajectory": relative(wide, two),

@@ -74,10 +74,11 @@ def switching(trial: Trial, residual: Residuals) -> float:
 
     It is a root mean square, relative to the change of J.
 
-    At x, a unit's pre-activation moves by `v.W/sqrt n`, where W is about df = dJ x. So about
+    At x, a unit's pre-activation moves by `v.W/sqrt n`, where W is about `dJ x/sqrt(b c)`. So about
     `|W| sqrt(n d)/(pi |x|)` units pass 0, one by one, and each changes J by `jump v u^T/sqrt(n d)`
     with u perpendicular to x. The sum of these changes has the mean square
-    `jump^2 (outputs + 1)(d - 1) |W|/(pi |x| sqrt(n d))`.
+    `jump^2 (outputs + 1)(d - 1) |W|/(pi |x| sqrt(n d))`, where jump is `sqrt(b c)` times that
+    of phi'.
     """
     network, d = trial.bottleneck, int(trial.bottleneck.size)
     decoder = network.decoder

@@ -77,7 +77,7 @@ class Verdict:
 
 
 ERROR_RATE = 1e-4
-"""Probability that a true claim is rejected by chance."""
+"""Largest probability that a true claim is rejected by chance."""
 
 RESIDUAL_FACTOR = 5
 """Largest allowed residual, as a multiple of the typical one."""

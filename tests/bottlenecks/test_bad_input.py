@@ -33,7 +33,7 @@ def simulation(x=X, y=Y, activation="relu", **options):
         ({"engine": "exact"}, "'features' or 'history', not 'exact'"),
         (
             {"engine": "history", "activation": "softplus"},
-            'kernels of softplus are known by quadrature only: take the engine "features"',
+            'softplus has not: take the engine "features"',
         ),
     ],
 )

@@ -20,8 +20,8 @@ class DecoderKernels:
 
     The methods take points x (n1, d) and x' (n2, d) of the bottleneck as rows. relu, leaky-relu,
     abs and linear use closed forms, which are accurate at equal, opposite and zero points; the
-    derivative of a kink is 0. Other activations use quadrature. Memory holds n1 n2 d numbers for
-    derivatives, and n1 n2 d^2 for mixed ones.
+    derivative of a kink is 0. Other activations use the kernels of infinite width, and their
+    derivatives. Memory holds n1 n2 d numbers for derivatives, and n1 n2 d^2 for mixed ones.
 
     Raises `SpecError` for a decoder of several hidden layers or with a bias, and `ValueError` for
     an infinite bottleneck, or points that are not d finite numbers each.

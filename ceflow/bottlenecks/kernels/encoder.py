@@ -30,9 +30,10 @@ class EncoderKernel(eqx.Module):
 
 
 class ComposedKernel(EncoderKernel):
-    """The NTK of a whole network with an infinite bottleneck, `a E[phi' phi'] Theta + b K`.
+    """The NTK of a whole network with an infinite bottleneck, `a c v E[phi' phi'] Theta + b K`.
 
-    The values in the bottleneck are then Gaussian. a and b are the `rate_factors`, which multiply
+    The values in the bottleneck are then Gaussian. c and v are the decoder's `weight_variance` and
+    `last_variance`; a and b are the `rate_factors`, which multiply
     the learning rates of encoder and decoder.
     """
 

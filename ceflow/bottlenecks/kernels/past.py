@@ -1,7 +1,7 @@
 """Sums of K and Xi over all past points, by matrix products, for the history engine.
 
 Let `e = x/|x|` for a point x, `e' = x'/|x'|` for a past point x', t the angle between them, and
-`w = |x'| chi`. Then BN eq. 45 and 46 (for ReLU) summed over the past are
+`w = |x'| chi`. Then BN eq. 45 and 46 (for ReLU) summed over the past are, without their factor 1/d,
 
     sum chi K(x, x')  = |x| (T + e.S)                 T = sum w sin t/(2 pi)
     sum chi Xi(x, x') = S + (C - (C.e) e) + T e       S = sum w (pi - t)/pi e'
@@ -28,7 +28,7 @@ from ceflow.spec.models import SLOPES
 
 
 class Past(NamedTuple):
-    """Buffers of the points g_s at which the decoder was trained, and of chi_s.
+    """Buffers of the points g_s at which the decoder was trained, and of mu chi_s.
 
     `count` rows are filled.
     """
@@ -39,7 +39,7 @@ class Past(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """The sums `sum_s K(x, g_s) chi_s` and `sum_s chi_s Xi(x, g_s)^T` (BN eq. 43 and 44)."""
+    """The sums `sum_s K(x, g_s) chi_s` and `sum_s chi_s Xi(x, g_s)^T` (BN eq. 44 and 43)."""
 
     outputs: Float[Array, "b outputs"]
     jacobian: Float[Array, "b outputs d"]
@@ -114,8 +114,8 @@ def pieces_of(network: Bottleneck) -> Callable[[Array, Array], Pieces]:
     if activation not in SLOPES:
         known = ", ".join(SLOPES)
         raise ValueError(
-            f"the history engine sums kernels in closed form, of {known}; the kernels of"
-            f' {activation} are known by quadrature only: take the engine "features"'
+            f"the history engine sums kernels over the past in closed form, which {known} have, and"
+            f' {activation} has not: take the engine "features"'
         )
     scale = network.decoder.last_variance * network.decoder_scale
     linear, relu = (scale * weight for weight in mixture(SLOPES[activation]))

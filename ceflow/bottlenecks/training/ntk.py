@@ -17,7 +17,7 @@ from ceflow.spec import Bottleneck
 
 @dataclass(frozen=True)
 class ComposedNtk:
-    """NTK `K(g, g') I + Theta J J'^T` on some examples (BN eq. 6).
+    """NTK `K(g, g') I + Theta J J'^T` on some examples (in BN eq. 14).
 
     Each term is multiplied by the learning rate of its half. The NTK is held in factors and
     multiplied with vectors, because its matrix over all examples and outputs may not fit in memory.

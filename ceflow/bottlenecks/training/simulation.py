@@ -195,9 +195,9 @@ def composed_ntk(
 ) -> Float[np.ndarray, "b b"]:
     """Compute the NTK of `F_t = f_t o g_t` on some or all training examples, in float64.
 
-    It is the mean over outputs a of `K(g, g') + Theta J_a.J'_a` (BN eq. 6), with g and J at time t.
-    K and Theta are the fixed limit kernels, so the NTK changes only with g and J; with an infinite
-    bottleneck it is constant. If encoder and decoder have different learning rates
+    It is the mean over outputs a of `K(g, g') + Theta J_a.J'_a` (in BN eq. 14), with g and J at
+    time t. K and Theta are the fixed limit kernels, so the NTK changes only with g and J; with an
+    infinite bottleneck it is constant. If encoder and decoder have different learning rates
     (`Simulation.rate_factors`), each term is multiplied by its own. Memory holds
     b^2 + b outputs d numbers. Raises `ValueError` for an index out of range.
 

@@ -166,7 +166,10 @@ class Train(Descent):
             message = f"the engine {engine!r} is not for a bottleneck of size {model.size}"
             yield Fault("CE203", message, ("engine",), help=f"use engine = {known}")
         elif engine == "history" and model.decoder.activation not in SLOPES:
-            message = f"no closed form is known for the kernels of {model.decoder.activation}"
+            message = (
+                f"sums over the past have closed forms for {', '.join(SLOPES)}, and not for"
+                f" {model.decoder.activation}"
+            )
             yield Fault("CE203", message, ("engine",), help='use engine = "features"')
         if engine == "kernel" and "embedding" in self.record:
             message = "an infinite bottleneck has no values to record"
