@@ -1,10 +1,15 @@
-"""The memory of this machine."""
+"""Limits of this machine and of its libraries."""
 
 import os
 
 MEMORY = 2**30
 """Default limit in bytes for data that can be kept or recomputed: factors of a kernel, the rows of
 Theta, replicas that are integrated together."""
+
+LAPACK_ROWS = 8_192
+"""Most rows of a matrix that is given to Cholesky's method of LAPACK in one piece. OpenBLAS, which
+is part of NumPy and of SciPy, was seen to end the process with more than one thread at 16,000 and
+17,000 rows: its parallel dpotrf writes beyond a buffer."""
 
 
 def memory() -> float:

@@ -18,6 +18,10 @@ class Work(NamedTuple):
     seconds: float = 0.0
     """Seconds of everything else: plain Python, reading files, loading libraries."""
 
+    def plus(self, other: "Work") -> "Work":
+        """Add the work of something else that is done too."""
+        return Work(*map(sum, zip(self, other, strict=True)))
+
 
 class Demand(NamedTuple):
     """The bytes of memory and the work that an algorithm needs."""

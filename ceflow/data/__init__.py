@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ceflow.costs import Demand, Work
 from ceflow.data import cifar10, digits, generated, idx, normalising, npz
 from ceflow.data.dataset import Dataset, Examples, Extent, data_error
 from ceflow.data.generated import deep_gaussian_process
@@ -21,25 +22,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "READERS",
+    "DataCost",
     "Dataset",
     "Examples",
     "Extent",
-    "Memory",
     "Reader",
     "anchored",
+    "cost_of",
     "deep_gaussian_process",
     "extent",
     "load",
-    "memory_of",
 ]
 
 
 class Reader(NamedTuple):
-    """Functions that measure a source, read it, and count the extra bytes of drawing n rows."""
+    """Functions that measure a source, read it, and forecast what drawing n rows costs besides."""
 
     extent: Callable[[Any, Path], Extent]
     load: Callable[[Any, Path, Seed], Dataset]
-    drawing: Callable[[int], float] = lambda rows: 0.0
+    drawing: Callable[[Any, int], Demand] = lambda spec, rows: Demand()
 
 
 READERS: dict[type, Reader] = {
@@ -48,7 +49,7 @@ READERS: dict[type, Reader] = {
     Cifar10: Reader(cifar10.extent, cifar10.load),
     Npz: Reader(npz.extent, npz.load),
     Gaussian: Reader(generated.drawn_extent, generated.gaussian),
-    DeepGp: Reader(generated.drawn_extent, generated.deep_gp, generated.covariance_size),
+    DeepGp: Reader(generated.drawn_extent, generated.deep_gp, generated.deep_gp_cost),
     Circle: Reader(generated.circle_extent, generated.circle),
 }
 
@@ -88,23 +89,27 @@ def load(spec: Data, folder: Path, seed: Seed) -> Dataset:
     return Dataset(Examples(x, dataset.train.y), Examples(test, dataset.test.y))
 
 
-class Memory(NamedTuple):
-    """Bytes of memory: `loading` while a data set is read and prepared, `held` while it is used."""
+class DataCost(NamedTuple):
+    """Bytes of memory, `loading` while a data set is read and prepared, and `held` while it is
+    used; and the work of drawing it.
+    """
 
     loading: float
     held: float
+    work: Work
 
 
-def memory_of(spec: Data, size: Extent) -> Memory:
-    """Count the bytes of memory that a data set takes, as float64.
+def cost_of(spec: Data, size: Extent) -> DataCost:
+    """Forecast what a data set costs, as float64.
 
-    >>> memory_of(Gaussian(inputs=9, train=100), Extent(9, 1, 100, 0)).held
+    >>> cost_of(Gaussian(inputs=9, train=100), Extent(9, 1, 100, 0)).held
     8000.0
     """
     rows = size.train + size.test
     held = 8.0 * rows * (size.inputs + size.outputs)
     copies = {"none": 2, "unit": 3, "standard": 4}[spec.normalise]
-    return Memory(copies * held + READERS[type(spec)].drawing(rows), held)
+    drawing = READERS[type(spec)].drawing(spec, rows)
+    return DataCost(copies * held + drawing.memory, held, drawing.work)
 
 
 def _scaled(x: "np.ndarray", spec: Data) -> "np.ndarray":

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
-from ceflow.data import deep_gaussian_process, load
+from ceflow.data import deep_gaussian_process, generated, load
 from ceflow.seeding import Seed
 from ceflow.spec import DeepGp
 
@@ -120,3 +121,22 @@ def test_what_is_no_process_is_refused(wrong):
     asked = {"outputs": 1} | wrong
     with pytest.raises(ValueError, match="at least 1 layer, 1 hidden function and 1 output"):
         deep_gaussian_process(np.ones((2, 1)), asked.pop("outputs"), Seed(0), **asked)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64, 100])
+def test_in_blocks_it_is_the_same_draw(rows: int, monkeypatch: pytest.MonkeyPatch):
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    whole = deep_gaussian_process(x, 2, Seed(0))
+    monkeypatch.setattr(generated, "LAPACK_ROWS", rows)
+    # Rounding by the root of the covariance's condition, which the jitter of 1e-9 bounds.
+    assert_allclose(deep_gaussian_process(x, 2, Seed(0)), whole, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_so_many_points_that_lapack_alone_would_crash():
+    """The last hundred are the first again, apart by the jitter, of deviation 4e-5."""
+    x = np.random.default_rng(0).normal(size=(17_000, 3))
+    x[-100:] = x[:100]
+    y = deep_gaussian_process(x, 1, Seed(0), layers=1)
+    assert y[:100].std() > 0.05
+    assert_allclose(y[-100:], y[:100], atol=3e-4)

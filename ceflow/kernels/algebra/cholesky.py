@@ -11,7 +11,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
-from ceflow._machine import MEMORY
+from ceflow._machine import LAPACK_ROWS, MEMORY
 from ceflow.kernels.algebra.matrix import Matrix, as_kernel, as_matrix, epsilon, fits, numbers
 from ceflow.store.tiles import TileStore, triangle
 
@@ -34,15 +34,15 @@ def factored(
 ) -> Iterator[Factor]:
     """Factorise `K + ridge 1` in float64; the factor exists within the `with` block.
 
-    If three such matrices fit into `memory` (bytes), LAPACK computes the factor. Otherwise it is
-    stored in tiles in a temporary folder inside `scratch` (by default next to a kernel on disk),
-    where it takes 4 N^2 bytes.
+    If three such matrices fit into `memory` (bytes), LAPACK computes the factor of up to 8,192
+    rows. Otherwise it is stored in tiles in a temporary folder inside `scratch` (by default next to
+    a kernel on disk), where it takes 4 N^2 bytes.
 
     Raises `SingularError` if a pivot is not above the rounding of the kernel's entries,
     `ValueError` if the kernel is not finite, and `OSError` if the disk has too little space.
     """
     kernel = as_matrix(kernel)
-    if fits(len(kernel), memory):
+    if len(kernel) <= LAPACK_ROWS and fits(len(kernel), memory):
         yield _Dense(kernel, ridge)
         return
     beside = getattr(kernel, "path", None)
