@@ -1,7 +1,7 @@
 """What `ceflow plan` forecasts against what the run then took, stage by stage: the promise is a
 factor of 2.
 
-    python -m benchmarks.forecasts [examples|flows|trainings|searches]... [NAME]...
+    python -m benchmarks.forecasts [examples|flows|trainings]... [NAME]...
 
 Each run has a process of its own and an empty compilation cache (cold), then one that is filled
 (warm). Seconds are those of the clock and of the processor. The machine may be at work on something
@@ -53,16 +53,19 @@ def _compared(name: str, text: str) -> Iterator[str]:
             json.loads(_output("-m", "benchmarks.forecasts", "measure", str(spec), cache=folder))
             for _ in range(2)
         )
-    for stage, took in cold.items():
-        said = plan[stage]
-        memory = took["memory"] or float("nan")
+    for stage in sorted(cold, key=lambda stage: -cold[stage]["wall"]):
+        took = cold[stage]
+        said = plan.pop(stage.rpartition(" ")[2], None)
+        if said is None:
+            continue  # another run of a sweep took longer, and the plan says the most
+        memory = took.get("memory") or float("nan")
         yield (
             f"  {name} {stage}: {said['seconds']:.1f} s said, {took['wall']:.1f} taken"
             f" ({took['cpu']:.1f} of CPU; warm {warm[stage]['wall']:.1f},"
             f" {warm[stage]['cpu']:.1f} of CPU; load {load:.1f}),"
             f" {said['seconds'] / took['cpu']:.2f};"
             f" {said['memory'] / 1e6:.0f} MB said, {memory / 1e6:.0f} taken,"
-            f" {said['memory'] / memory:.2f}  {took['solver']} {took['steps']}"
+            f" {said['memory'] / memory:.2f}  {took.get('solver', '')} {took.get('steps', '')}"
         )
 
 
@@ -110,7 +113,7 @@ def measure(spec: str) -> None:
             for name, took in taken.items():
                 values = run.results[name]
                 took |= {"memory": facts[name]["memory"], "solver": values.get("solver", "")}
-                took["steps"] = values.get("steps", "")
+                took["steps"] = str(values.get("steps", ""))
     print(json.dumps(taken))
 
 

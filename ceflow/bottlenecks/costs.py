@@ -23,6 +23,9 @@ SAMPLED_SIZE = 1000
 TRAINING_COMPILATIONS = 25
 """Compilation time of a training, in units of a small function."""
 
+STEP_SECONDS = 2e-4
+"""Seconds of a step of the smallest training."""
+
 PAST_PAIR_BYTES = 100
 """Bytes of memory traffic that take as long as one pair of a point and a past point."""
 
@@ -143,19 +146,21 @@ class SimulationSizes:
         layers = len(self.sampled.network.encoder.widths) + self.infinite
         looks = (self.moments + 2) * self.examples
         pairs = self.past * (self.past / 2 + looks)
-        through, width = passed + looks, self.state + self.sampled.outputs
+        width = self.hidden * (self.state + self.sampled.outputs)
+        decoder = 0 if self.infinite else self.sampled.decoder
         flops = (
             2 * rows * self.sampled.inputs
             + 2 * self.examples * self.sampled.encoder
-            + 6 * through * self.hidden * width
+            + (6 * passed + 2 * looks) * width
             + 2 * passed * self.examples * self.state
             + 4 * pairs * self.state * (1 + self.sampled.outputs)
         )
-        moved = self.sampled.decoder + 2 * self.state * self.examples
-        traffic = 30 * layers * rows + 8 * through * self.hidden + 4 * self.steps * moved
+        moved = decoder + 2 * self.state * self.examples
+        traffic = 30 * layers * rows + (3 * passed + looks) * self.hidden + self.steps * moved
         return Work(
             flops=flops,
             traffic=self.itemsize * traffic + PAST_PAIR_BYTES * pairs,
             normals=self.sampled.encoder + self.sampled.decoder,
             compilations=TRAINING_COMPILATIONS,
+            seconds=STEP_SECONDS * self.steps,
         )

@@ -15,9 +15,8 @@ def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
     memory, work = sizes.demand()
     disk = sizes.itemsize * (sizes.examples * plan.outputs + sizes.embedding)
     instead = "" if stage.batch else "set batch, for steps on fewer examples"
-    return Forecast(
-        memory, disk, _key(stage, plan, sizes), work._replace(seconds=LOADING_SECONDS), instead
-    )
+    work = work._replace(seconds=work.seconds + LOADING_SECONDS)
+    return Forecast(memory, disk, _key(stage, plan, sizes), work, instead)
 
 
 def _sizes(stage: Train, plan: Plan, model: Model) -> SimulationSizes:
