@@ -1,6 +1,7 @@
 """Training under a constant kernel in closed form, and the resulting Gaussian process."""
 
-from typing import NamedTuple, get_args
+import math
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import scipy.linalg
@@ -9,7 +10,7 @@ from jaxtyping import ArrayLike, Float
 from ceflow._words import one_of
 from ceflow.dynamics.losses import Reduction
 from ceflow.kernels import Kernels
-from ceflow.kernels.algebra.matrix import Matrix, as_matrix, epsilon, numbers
+from ceflow.kernels.algebra.matrix import Matrix, as_kernel, as_matrix, epsilon, numbers, rows_of
 
 Kernel = Float[ArrayLike, "m n ..."]
 Rows = Float[ArrayLike, "n outputs"]
@@ -24,7 +25,9 @@ class ConstantKernel:
     their eigenvectors. With `reduction = "mean"` the loss is divided by n, so the flow takes n
     times as long.
 
-    Raises `ValueError` if the kernel is not square or not finite, and for an unknown reduction.
+    Raises `ValueError` if the kernel is not that of one batch of examples (finite, symmetric, its
+    eigenvalues not negative beyond rounding), for an unknown reduction, and for outputs and targets
+    that do not have a row for each example.
 
     >>> frozen = ConstantKernel(np.diag([1.0, 0.0]))
     >>> frozen.train(np.log(2), np.zeros((2, 1)), np.ones((2, 1))).T
@@ -34,11 +37,17 @@ class ConstantKernel:
     def __init__(self, kernel: Matrix, reduction: Reduction = "sum"):
         one_of("reduction", reduction, get_args(Reduction))
         kernel = as_matrix(kernel)
-        matrix = _flat(numbers(kernel))
-        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-            raise ValueError(f"a kernel of training points is square, not {kernel.shape}")
+        self.rows = tuple(kernel.shape[::2])
+        """Number of examples, and of outputs if the kernel has axes of them."""
+        matrix = numbers(as_kernel(_flat(kernel)))
         eigenvalues, self.vectors = scipy.linalg.eigh(matrix, driver="evr", check_finite=False)
-        null = eigenvalues <= len(matrix) * epsilon(kernel) * np.abs(eigenvalues).max()
+        largest = np.abs(eigenvalues).max()
+        if eigenvalues[0] < -math.sqrt(epsilon(kernel)) * largest:
+            raise ValueError(
+                f"the kernel has the eigenvalue {eigenvalues[0]:.3g}; it must be positive"
+                " semidefinite"
+            )
+        null = eigenvalues <= len(matrix) * epsilon(kernel) * largest
         self.eigenvalues = np.where(null, 0, eigenvalues)
         self.weight = 1 / len(kernel) if reduction == "mean" else 1.0
 
@@ -62,7 +71,7 @@ class ConstantKernel:
 
     def train(self, t: float, initial: Rows, targets: Rows) -> Outputs:
         """Compute outputs on training points, `F(t) = y + exp(-K t)(F_0 - y)`; t may be inf."""
-        initial, targets = np.asarray(initial, float), np.asarray(targets, float)
+        initial, targets = self._checked(initial, targets)
         return targets + self.decay(t, initial - targets)
 
     def test(
@@ -73,23 +82,39 @@ class ConstantKernel:
         `start` is F*_0 on test points, `initial` is F_0 on training points, and `cross` is K*. At
         t = inf this is kernel regression.
         """
-        moved = self.response(t, np.asarray(targets, float) - np.asarray(initial, float))
-        rows = _flat(np.asarray(cross, float))
-        start = np.asarray(start, float)
+        initial, targets = self._checked(initial, targets)
+        cross, start = np.asarray(cross, float), rows_of(start, "outputs")
+        if cross.shape[1::2] != self.rows or start.shape != (len(cross), *targets.shape[1:]):
+            raise ValueError(
+                f"outputs of shape {start.shape} do not go with a kernel of test and training"
+                f" points of shape {cross.shape}"
+            )
+        rows, moved = _flat(cross), self.response(t, targets - initial)
         return start + (rows @ moved.reshape(rows.shape[1], -1)).reshape(start.shape)
 
+    def _checked(self, initial: Rows, targets: Rows) -> tuple[Outputs, Outputs]:
+        initial, targets = rows_of(initial, "outputs"), rows_of(targets, "targets")
+        if initial.shape != targets.shape:
+            raise ValueError(f"outputs are {initial.shape}, and targets {targets.shape}")
+        return initial, targets
+
     def _function(self, factors: np.ndarray, v: np.ndarray) -> np.ndarray:
+        if np.shape(v)[: len(self.rows)] != self.rows:
+            raise ValueError(
+                f"an array of shape {np.shape(v)} does not go with a kernel of {self.rows[0]}"
+                " training points"
+            )
         columns = np.asarray(v, float).reshape(len(factors), -1)
         result = self.vectors @ (factors[:, None] * (self.vectors.T @ columns))
         return result.reshape(np.shape(v))
 
 
-def _flat(kernel: np.ndarray) -> Float[np.ndarray, "rows columns"]:
+def _flat(kernel: Any) -> Any:
     """Flatten a kernel with axes of outputs to one matrix over examples and outputs."""
-    if kernel.ndim != 4:
+    if len(kernel.shape) != 4:
         return kernel
-    m, n, outputs, _ = kernel.shape
-    return kernel.transpose(0, 2, 1, 3).reshape(m * outputs, n * outputs)
+    m, n, outputs, others = kernel.shape
+    return kernel.transpose(0, 2, 1, 3).reshape(m * outputs, n * others)
 
 
 def _time(t: float) -> float:

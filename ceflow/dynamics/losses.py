@@ -70,10 +70,17 @@ class Loss(eqx.Module):
 def _floats(outputs: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
     """Convert outputs and targets to floats, as differences of unsigned integers wrap around.
 
-    Whole-number targets are converted to the type of the outputs.
+    Whole-number targets are converted to the type of the outputs. Raises `ValueError` unless both
+    are (n, outputs), as other shapes would be broadcast.
     """
     outputs = floats(outputs)
-    return outputs, floats(targets, outputs.dtype)
+    targets = floats(targets, outputs.dtype)
+    if outputs.ndim != 2 or outputs.shape != targets.shape:
+        raise ValueError(
+            f"outputs of shape {outputs.shape} have no loss with targets of {targets.shape}: both"
+            " must be (examples, outputs)"
+        )
+    return outputs, targets
 
 
 class SquaredError(Loss):

@@ -5,11 +5,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PyTree
 
 from ceflow.dynamics.losses import Loss
 from ceflow.kernels.empirical.networks import widened
-from ceflow.nets import numbers
+from ceflow.nets import examples
 
 
 class ParameterFlow(eqx.Module):
@@ -48,8 +49,8 @@ def parameter_flow(
     The parameters are the module's floating-point arrays; the stacked members of an ensemble flow
     together. For replicas, stack the parameters of several modules and integrate with
     `replicas=True`. Parameters below float32 are converted to float32, and the data to the
-    precision of the parameters. Raises `ValueError` if the module has no parameters, or if the
-    shapes of its outputs and of the targets differ.
+    precision of the parameters. Raises `ValueError` if the module has no parameters, if data
+    are not finite, or if the shapes of its outputs and of the targets differ.
 
     >>> from ceflow.nets import Dense
     >>> from ceflow.dynamics import SquaredError, integrate
@@ -62,7 +63,11 @@ def parameter_flow(
     leaves = jax.tree.leaves(parameters)
     if not leaves:
         raise ValueError("the module has no parameters: no floating-point array is in it")
-    x, targets = (jnp.asarray(numbers(part), leaves[0].dtype) for part in (x, targets))
+    given = {"inputs": x, "targets": targets}
+    x, targets = (
+        jnp.asarray(examples(name, part, np.shape(part)[1:]), leaves[0].dtype)
+        for name, part in given.items()
+    )
     flow = ParameterFlow(rest, x, targets, loss)
     shape = jax.eval_shape(flow.outputs, parameters).shape
     if shape != targets.shape:

@@ -47,7 +47,9 @@ class Run:
         """
         directory, name, _ = self._of(stage)
         if not directory.has_array(name):
-            raise KeyError(f"the stage {stage!r} left no array")
+            others = directory.array_names(name.partition(".")[0])
+            known = f"; there are {listed(others)}" if others else ""
+            raise KeyError(f"the stage {stage!r} left no array of that name{known}")
         return directory.read_array(name)
 
     def frame(self, stage: str) -> Any:

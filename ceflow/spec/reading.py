@@ -77,7 +77,10 @@ def revalidated(document: Document) -> Document:
     """
     if not isinstance(document, Document):
         kind = type(document).__name__
-        raise TypeError(f"a ceflow.Document is wanted, not a {kind}: ceflow.loads reads a text")
+        raise TypeError(
+            f"a ceflow.Document is wanted, not a {kind}: ceflow.load reads a file, and ceflow.loads"
+            " a text"
+        )
     again = validate(_given(document))
     if again == document:
         return document

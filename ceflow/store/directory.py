@@ -125,6 +125,11 @@ class RunDirectory:
     def has_array(self, name: str) -> bool:
         return self.array_path(name).is_dir()
 
+    def array_names(self, stage: str) -> list[str]:
+        """Return the names of a stage's arrays."""
+        found = sorted(path.stem for path in (self.path / "arrays").glob("*.zarr"))
+        return [name for name in found if name.partition(".")[0] == stage]
+
     def read_array(self, name: str) -> "np.ndarray":
         """Read an array; a matrix stored as a triangle of tiles is returned whole."""
         return read_array(self.array_path(name))

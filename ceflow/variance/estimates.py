@@ -74,6 +74,8 @@ class PowerSums:
     def add(self, draws: Float[np.ndarray, " chunk"]) -> None:
         """Add draws, in float64. Raises `ValueError` if one is not finite."""
         draws = np.asarray(draws, float)
+        if draws.ndim != 1:
+            raise ValueError(f"draws of K must be a row of numbers, not of shape {draws.shape}")
         if not np.isfinite(draws).all():
             raise ValueError("K is not finite in some draws: its inputs or variances are too large")
         if not self.unit and draws.any():

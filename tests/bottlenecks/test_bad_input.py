@@ -1,5 +1,7 @@
 """What cannot be trained, and what should be said about data."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,25 @@ def test_rates_and_batches_that_cannot_be():
         simulation().train(0, Batches(3, 3), 1)
     with pytest.raises(ValueError, match="a batch of 4 examples cannot be drawn from 3"):
         Batches(3, 4)
+    for told in (lambda batches: simulation().train(0.1, batches, 1), simulation().largest_rate):
+        with pytest.raises(ValueError, match="batches are of 10 examples, and there are 3"):
+            told(Batches(10, 2))
+    with pytest.raises(ValueError, match="counted from 0 on, not -3 from 0"):
+        simulation().train(0.1, Batches(3, 3), -3)
+
+
+def test_an_initial_network_of_another_size_is_refused():
+    of_two = Bottleneck(size=2, encoder=relu(), decoder=relu())
+    initial = sample(of_two, 3, 1, Seed(0), width=20)
+    with pytest.raises(ValueError, match="a bottleneck of 2, and the network one of 3"):
+        Simulation(of_two.model_copy(update={"size": 3}), initial, X, Y)
+
+
+@pytest.mark.parametrize("x", [np.ones((2, 5)), np.ones(3), np.full((1, 3), np.nan), X + 1j])
+def test_inputs_that_cannot_be_evaluated_are_refused(x: Any):
+    trained = simulation()
+    with pytest.raises((ValueError, TypeError), match=r"inputs|complex"):
+        trained.evaluate(trained.start(), x)
 
 
 def test_batches_are_epochs_wherever_one_begins():

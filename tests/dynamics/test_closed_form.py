@@ -90,12 +90,29 @@ def test_the_mean_counts_time_by_the_examples():
 
 
 def test_what_is_no_kernel_is_refused():
-    with pytest.raises(ValueError, match="square, not"):
-        ConstantKernel(CROSS)
+    for kernel in (CROSS, np.zeros((0, 0)), np.zeros(3), np.zeros((2, 2, 3, 1))):
+        with pytest.raises(ValueError, match="a square matrix of 1 row or more, not of shape"):
+            ConstantKernel(kernel)
+    with pytest.raises(ValueError, match="a kernel is symmetric"):
+        ConstantKernel(np.array([[1.0, 5.0], [0.0, 1.0]]))
+    with pytest.raises(ValueError, match="eigenvalue -1; it must be positive semidefinite"):
+        ConstantKernel(np.diag([1.0, -1.0]))
     with pytest.raises(ValueError, match="NaN or infinity"):
         ConstantKernel(np.array([[np.nan]]))
     with pytest.raises(ValueError, match="0 or more, not -1"):
         ConstantKernel(K).train(-1.0, F0, Y)
+
+
+def test_outputs_that_do_not_go_with_the_kernel_are_refused():
+    frozen = ConstantKernel(K)
+    with pytest.raises(ValueError, match=r"outputs are \(\d, \d\), and targets \(\d,\)"):
+        frozen.train(1.0, F0, Y[:, 0])
+    with pytest.raises(ValueError, match=r"does not go with a kernel of \d training points"):
+        frozen.train(1.0, F0.T, Y.T)
+    with pytest.raises(ValueError, match="targets hold NaN"):
+        frozen.train(1.0, F0, np.nan * Y)
+    with pytest.raises(ValueError, match="do not go with a kernel of test and training points"):
+        frozen.test(1.0, CROSS, TEST0[:1], F0, Y)
 
 
 # The trained Gaussian process.

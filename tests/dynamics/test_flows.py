@@ -170,6 +170,8 @@ def test_a_flow_has_the_precision_of_its_module(dtype, x64):
 
 def test_what_cannot_flow_is_refused():
     x, y = examples()
+    with pytest.raises(ValueError, match="inputs holds NaN or infinity"):
+        parameter_flow(ensemble(KEY), np.nan * np.asarray(x), y, SquaredError())
     with pytest.raises(ValueError, match="no parameters"):
         parameter_flow(eqx.nn.Lambda(jnp.tanh), x, y, SquaredError())
     with pytest.raises(ValueError, match="outputs of shape"):

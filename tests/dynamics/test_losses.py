@@ -49,6 +49,15 @@ def test_the_curvature_is_the_largest_there_is(name, kind):
     np.testing.assert_allclose(found.max(), loss.curvature(size), rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("shapes", [((3, 1), (3,)), ((3,), (3,)), ((3, 2), (1, 2))])
+def test_shapes_that_would_broadcast_are_refused(name, shapes):
+    outputs, targets = (jnp.ones(shape) for shape in shapes)
+    for value in (LOSSES[name](), LOSSES[name]().chi):
+        with pytest.raises(ValueError, match=r"both must be \(examples, outputs\)"):
+            value(outputs, targets)
+
+
 def test_mse_is_half_of_the_square():
     assert SquaredError()(jnp.full((2, 3), 2.0), jnp.zeros((2, 3))) == 12
     assert SquaredError("mean")(jnp.full((2, 3), 2.0), jnp.zeros((2, 3))) == 6

@@ -402,6 +402,13 @@ def test_inputs_that_are_not_finite_are_refused(bad: float):
         analytic(SPECS["one layer"], x, np.where([[1], [0]], x, bad))
 
 
+def test_a_module_is_refused():
+    model = Mlp(widths=[4], inputs=3, outputs=1)
+    module: Any = compile(Document(model=model)).module(jax.random.key(0))
+    with pytest.raises(TypeError, match=r"wanted, not a .*: empirical_ntk takes modules"):
+        analytic(module, np.ones((2, 3)))
+
+
 def test_inputs_that_are_not_of_the_model_are_refused():
     with pytest.raises(ValueError, match=r"x1 must be \(examples, 3\), not \(2, 5\)"):
         analytic(Mlp(widths=[math.inf], inputs=3), np.ones((2, 5)))

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
-from ceflow.kernels import analytic, conditional_ntk, mean_kernel
+from ceflow.kernels import KernelAverage, analytic, conditional_ntk, mean_kernel
 from ceflow.seeding import Seed
 from ceflow.spec import Mlp
 
@@ -35,6 +36,26 @@ def test_drawing_ends_at_the_precision_asked_for(error: float):
     assert found.draws == pytest.approx((0.1 / error) ** 2, rel=0.5, abs=16)
     before = mean_kernel(normal, 1, draws=found.draws - 1) if found.draws > 17 else None
     assert before is None or before.error > error
+
+
+@pytest.mark.parametrize(
+    "draws", [(0.0, 1e200, 3e200), (1e-300, 1e300, -1e300), (1e-200, 3e-200), (1e200, -1e200, 1.0)]
+)
+def test_draws_of_any_scales_have_their_mean_and_error(draws: tuple[float, ...]):
+    average, largest = KernelAverage(), max(draws)
+    for draw in draws:
+        average.add(np.array([[draw]]))
+    expected = np.array(draws) / largest
+    error = expected.std(ddof=1) / len(draws) ** 0.5
+    assert_allclose(average.mean[0, 0] / largest, expected.mean(), atol=1e-15)
+    assert_allclose(average.stderr[0, 0] / largest, error, rtol=1e-14)
+
+
+def test_kernels_of_other_shapes_have_no_mean():
+    average = KernelAverage()
+    average.add(np.eye(2))
+    with pytest.raises(ValueError, match=r"of shape \(1, 2\) has no mean with others of \(2, 2\)"):
+        average.add(np.ones((1, 2)))
 
 
 def test_drawing_ends_at_the_most_draws_and_says_what_was_reached():

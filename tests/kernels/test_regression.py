@@ -332,6 +332,11 @@ def test_predictions_that_do_not_go_with_targets_are_refused(shapes: Any):
         accuracy(*map(np.ones, shapes))
 
 
+def test_predictions_that_are_none_are_of_no_class():
+    with pytest.raises(ValueError, match="predictions hold NaN or infinity"):
+        accuracy(np.full((3, 2), np.nan), np.eye(3)[:, :2])
+
+
 # alignment
 
 

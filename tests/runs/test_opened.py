@@ -59,6 +59,8 @@ def test_what_is_not_there_is_said_with_what_is(run, swept):
         swept.array("../k")
     with pytest.raises(KeyError, match="left no array"):
         run.array("alpha")
+    with pytest.raises(KeyError, match="left no array of that name; there are k"):
+        run.array("k.stderr")
     with pytest.raises(ValueError, match=r"array\('k'\) reads it"):
         run.frame("k")
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,20 @@ def test_it_is_null_with_a_warning_and_the_rest_is_found_and_shown(tmp_path, cas
         assert f"warning: {warning}" in text
 
 
+@pytest.mark.parametrize(("precision", "count"), [("float32", 1), ("float64", 0)])
+def test_a_kernel_that_vanishes_is_said(tmp_path, precision, count):
+    text = (
+        f'precision = "{precision}"\n[data]\nsource = "gaussian"\ninputs = 3\ntrain = 4\n'
+        '[model]\ntype = "mlp"\nwidths = [2, 2, 2, 2]\nactivation = "linear"\n'
+        "weight_variance = 1e-12\nlast_variance = 1e-12\n"
+        '[stages.s]\ntype = "kernel"\nmethod = "empirical"\n'
+    )
+    warnings = ceflow.run(ceflow.loads(text), tmp_path / "run").results["s"].warnings
+    assert [said[:47] for said in warnings] == [
+        "the kernel is 0, or near the smallest numbers o"
+    ] * count
+
+
 def test_of_one_example_the_plain_alignment_is_one(tmp_path):
     x, y, stage, _ = CASES["alignment of one example"]
     assert run(tmp_path, x, y, stage).results["s"]["alignment"] == pytest.approx(1)
@@ -152,13 +167,19 @@ def test_of_a_flow_it_is_null_at_each_moment(tmp_path):
             "it compares with a number that is 0 or infinite; take more points, draws or units"
             " (float division by zero)",
         ),
+        (
+            claims.Verdict({"J": claims.Part(560.8, 0.0, math.nan)}),
+            "the tolerance of J is not finite: variances or inputs are too large, or too small",
+        ),
     ],
-    ids=["told", "bare"],
+    ids=["told", "bare", "no tolerance"],
 )
 def test_a_claim_that_cannot_be_decided_does_not_take_the_others(
     tmp_path, monkeypatch, error, said
 ):
     def dead(trial: claims.Trial) -> claims.Verdict:
+        if isinstance(error, claims.Verdict):
+            return error
         raise error
 
     def alive(trial: claims.Trial) -> claims.Verdict:

@@ -101,7 +101,7 @@ def test_a_claim_that_does_not_hold_is_a_warning(tmp_path, monkeypatch):
 
 
 def test_numbers_that_are_not_finite_are_null_wherever_they_are(tmp_path, monkeypatch):
-    parts = {"slope": claims.Part(math.inf, math.nan, math.nan)}
+    parts = {"slope": claims.Part(math.inf, math.nan, 0.1)}
     details = {
         "deviations": {"ff": [0.5, math.nan], "JJ": [math.inf]},
         "learning_rate": math.nan,
@@ -111,7 +111,7 @@ def test_numbers_that_are_not_finite_are_null_wherever_they_are(tmp_path, monkey
     monkeypatch.setattr(claims, "CLAIMS", {"eq-5": lambda trial: found}, raising=False)
     run = ceflow.run(document("eq-5"), tmp_path / "run")
     values = run.results["v"]["eq-5"]
-    assert [values[key] for key in ("value", "expected", "tolerance")] == [None] * 3
+    assert [values[key] for key in ("value", "expected", "tolerance")] == [None, None, 0.1]
     assert values["holds"] is False
     assert values["deviations"] == {"ff": [0.5, None], "JJ": [None]}
     assert (values["learning_rate"], values["depths"]) == (None, [2, 2])

@@ -107,6 +107,12 @@ def test_estimate_refuses_dead_networks_and_an_error_of_nothing():
         estimate_moments(np.ones(100), error=0)
 
 
+@pytest.mark.parametrize("draws", [np.ones((3, 4)), np.ones(()), [1.0, 2.0, 3.0]])
+def test_draws_that_are_no_row_are_refused(draws):
+    with pytest.raises(ValueError, match="draws of K must be a row of numbers, not of shape"):
+        estimate_moments(draws)
+
+
 def test_three_draws_are_enough():
     assert estimate_moments(np.array([1.0, 3.0, 4.0])).ratio_stderr > 0
 

@@ -25,6 +25,7 @@ from ceflow.bottlenecks.training.steps import Dynamics, Rates, State
 from ceflow.bottlenecks.wide import WideNetwork
 from ceflow.dynamics import Loss, SquaredError
 from ceflow.kernels import analytic_error
+from ceflow.nets import examples
 from ceflow.spec import Bottleneck
 
 EngineName = Literal["features", "history"]
@@ -64,6 +65,12 @@ class Simulation:
 
     def __post_init__(self):
         checked(self.x, self.y, self.x_test, self.initial)
+        size = self.initial.decoder.u.shape[1]
+        if self.network.size not in (size, math.inf):
+            raise ValueError(
+                f"the initial network has a bottleneck of {size}, and the network one of"
+                f" {self.network.size}: sample it from the same network"
+            )
         one_of("engine", self.engine, get_args(EngineName))
         if self.engine == "history" and self.network.size < math.inf:
             pieces_of(self.network)
@@ -122,13 +129,14 @@ class Simulation:
 
     def evaluate(self, state: State, x: Float[Any, "k inputs"]) -> Float[Array, "k outputs"]:
         """Compute the outputs `F_t` on any inputs, whether tracked or not."""
-        x = jnp.asarray(x, self.inputs.dtype)
+        x = jnp.asarray(examples("inputs", x, self.inputs.shape[1:]), self.inputs.dtype)
         moved = eqx.filter_jit(self.made.with_others)(x).T @ state.coefficients
         points = self._first_points(x) - moved
         return steps.outputs(self.dynamics.engine, state.memory, points)
 
     def largest_rate(self, batches: Batches) -> float:
         """Compute the largest stable learning rate (see `ntk.largest_factor`)."""
+        self._require(batches)
         some = batches.some(0, 1 if batches.full else RATE_BATCHES)
         return largest_factor(self.network, self.dynamics, self.start(), some)
 
@@ -151,9 +159,12 @@ class Simulation:
         It returns a line for `Training.history`, to which `step` is added. Training ends early if
         `until(line)` is True. `observe(step)` is called as training proceeds. If the rate is too
         large, nothing is raised: `Training.instability` tells where the loss grew, and which rate
-        is stable. Raises `ValueError` unless the rate is above 0, and if `record_at` goes beyond
-        the last step.
+        is stable. Raises `ValueError` unless the rate is above 0, for negative counts, for batches
+        of another number of examples, and if `record_at` goes beyond the last step.
         """
+        self._require(batches)
+        if first < 0 or count < 0:
+            raise ValueError(f"steps are counted from 0 on, not {count} from {first}")
         if not rate > 0:
             raise ValueError(f"a learning rate must be above 0, not {rate}")
         last = first + count
@@ -174,6 +185,12 @@ class Simulation:
             reference=reference,
             unstable=lambda step, loss: Instability(step, loss, rate, self.largest_rate(batches)),
         )
+
+    def _require(self, batches: Batches) -> None:
+        if batches.n != self.train_count:
+            raise ValueError(
+                f"the batches are of {batches.n} examples, and there are {self.train_count}"
+            )
 
     def _rates(self, rate: float) -> Rates:
         rate_factors = self.rate_factors if self.network.size < math.inf else Rates(1.0, 1.0)

@@ -12,7 +12,6 @@ from ceflow.kernels.algebra.matrix import (
     norm,
     row_blocks,
     rows_of,
-    values_of,
 )
 
 SUM_ROUNDING = 1e-14
@@ -67,7 +66,7 @@ def accuracy(predictions: Float[np.ndarray, "n ..."], targets: Float[np.ndarray,
     >>> accuracy(np.array([0.3, -2.0]), np.array([1.0, -1.0]))
     1.0
     """
-    predictions, targets = values_of(predictions), rows_of(targets, "targets")
+    predictions, targets = rows_of(predictions, "predictions"), rows_of(targets, "targets")
     if predictions.shape != targets.shape or not len(targets):
         raise ValueError(
             f"predictions of shape {predictions.shape} do not go with targets of {targets.shape}"

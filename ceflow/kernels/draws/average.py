@@ -31,13 +31,15 @@ class KernelAverage:
     def add(self, kernel: Float[np.ndarray, "..."]) -> None:
         """Add a kernel, by Welford's algorithm, which keeps a small spread accurate.
 
-        Raises `ValueError` if the kernel is not finite.
+        Raises `ValueError` if the kernel is not finite, or not of the shape of the others.
         """
         kernel = np.asarray(nets.numbers(kernel))
         finite(kernel)
-        if self._mean is None:
-            exponent = math.frexp(float(np.abs(kernel).max(initial=0)))[1]
-            self._exponent = exponent if abs(exponent) > EXTREME_EXPONENT else 0
+        if self._mean is not None and kernel.shape != self._mean.shape:
+            raise ValueError(
+                f"a kernel of shape {kernel.shape} has no mean with others of {self._mean.shape}"
+            )
+        self._scale(math.frexp(float(np.abs(kernel).max(initial=0)))[1])
         if self._exponent:
             kernel = np.ldexp(np.asarray(kernel, float), -self._exponent)
         self.count += 1
@@ -45,6 +47,15 @@ class KernelAverage:
         step = kernel - mean
         self._mean = mean + step / self.count
         self._squares = self._squares + step * (kernel - self._mean)
+
+    def _scale(self, exponent: int) -> None:
+        """Choose the unit so that the squares of kernels up to 2^exponent stay finite."""
+        if self._mean is None or not (self._mean.any() or np.any(self._squares)):
+            self._exponent = exponent if abs(exponent) > EXTREME_EXPONENT else 0
+        elif exponent - self._exponent > EXTREME_EXPONENT:
+            change, self._exponent = self._exponent - exponent, exponent
+            self._mean = np.ldexp(self._mean, change)
+            self._squares = np.ldexp(self._squares, 2 * change)
 
     @property
     def mean(self) -> Float[np.ndarray, "..."]:

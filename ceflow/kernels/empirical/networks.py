@@ -257,6 +257,8 @@ def _called(apply: Any, x: Array, state: eqx.nn.State | None) -> Any:
         message = f"the module fails on one example, of shape {x.shape}: {_first_line(error)}"
         if _takes(apply, x[None], state):
             message += "; it takes a batch, where modules here must take one example"
+        elif x.ndim == 0:
+            message += "; inputs are a batch of examples: give a single one as x[None]"
         raise ValueError(message) from error
 
 

@@ -201,6 +201,11 @@ def _arguments(
     Models that differ only in widths give the same layers, and share compiled programs.
     """
     if not isinstance(model, ModelSpec):
+        if not isinstance(model, nodes.Node):
+            raise TypeError(
+                "a model of ceflow.spec or a tree of layers is wanted, not a"
+                f" {type(model).__name__}: empirical_ntk takes modules"
+            )
         if activation is not None:
             raise ValueError(IN_LAYERS)
         return model, *_checked(x1, x2, tile, _shape(model))

@@ -27,6 +27,9 @@ Times = Annotated[
     Field(min_length=1),
 ]
 
+OF_WHOLE_NTK = ("kernel", "alignment", "spectrum")
+"""Recorded quantities that some entries of the NTK are not enough for."""
+
 WEIGHT_ENGINES = ("parameters", "linearised")
 """Engines whose state is the weights."""
 
@@ -210,7 +213,7 @@ class Flow(Descent):
                 yield Fault("CE202", message, (key,), "key", help)
 
     def _entry_faults(self, document: "Document") -> Iterator[Fault]:
-        whole = [name for name in ("kernel", "alignment", "spectrum") if name in self.record]
+        whole = [name for name in OF_WHOLE_NTK if name in self.record]
         if self.entries and whole:
             message = f"{whole[0]} needs the whole NTK"
             yield Fault("CE202", message, ("entries",), "key", "leave entries out")

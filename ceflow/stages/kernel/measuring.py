@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ceflow import kernels
 from ceflow.data import Dataset
-from ceflow.stages.kernel.methods import Computed, reference_of
+from ceflow.stages.kernel.methods import DEAD, Computed, reference_of
 from ceflow.stages.kernel.result import KernelResult, Profile
 from ceflow.stages.result import measured
 from ceflow.stages.stage import Job
@@ -34,6 +34,11 @@ def measure(job: Job, dataset: Dataset, computed: Computed) -> KernelResult:
         trace=_trace(kernel),
         array=on_disk or np.asarray(kernel),
     )
+    if result.trace <= len(kernel) * smallest(job.plan.document.precision):
+        result = result.warned(
+            f"the kernel is 0, or near the smallest numbers of {job.plan.document.precision}:"
+            f" {DEAD}, or the inputs or variances too small"
+        )
     if stage.reference:
         result = _compared(job, result, kernel)
     if stage.spectrum:
@@ -48,6 +53,18 @@ def measure(job: Job, dataset: Dataset, computed: Computed) -> KernelResult:
     if job.plan.document.data and job.plan.document.data.is_circle:
         result = result.model_copy(update={"profile": _profile(dataset, computed)})
     return result
+
+
+def smallest(precision: str) -> float:
+    """Return the number below which products of this precision lose digits.
+
+    >>> smallest("float32")
+    9.86...e-32
+    """
+    import numpy as np
+
+    limits = np.finfo(precision)
+    return float(limits.tiny / limits.eps)
 
 
 def _trace(kernel: "Matrix") -> float:

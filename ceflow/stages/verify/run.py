@@ -1,5 +1,6 @@
 """Running the verify stage: one claim after the other, and the results of each."""
 
+import math
 from typing import Any
 
 from ceflow import claims
@@ -21,7 +22,7 @@ def run(job: Job) -> VerifyResult:
     with precision(job.plan):
         for index, name in enumerate(job.stage.claims):
             try:
-                verdicts[name] = claims.CLAIMS[name](_trial(job, index))
+                verdicts[name] = _decided(claims.CLAIMS[name](_trial(job, index)))
             except ValueError as error:
                 undecided.append(f"{name} is undecided: {error}")
             except ArithmeticError as error:
@@ -37,6 +38,17 @@ def run(job: Job) -> VerifyResult:
     history = {"history": History.of_lines(lines)} if lines else {}
     denied = [_sentence(name, verdict) for name, verdict in verdicts.items() if not verdict.holds]
     return VerifyResult.model_validate(results | history).warned(*denied, *undecided)
+
+
+def _decided(verdict: claims.Verdict) -> claims.Verdict:
+    """Return the verdict; raise `ValueError` if a tolerance is not finite."""
+    for name, part in verdict.parts.items():
+        if not math.isfinite(part.tolerance):
+            raise ValueError(
+                f"the tolerance of {name} is not finite: variances or inputs are too large, or too"
+                " small"
+            )
+    return verdict
 
 
 def _trial(job: Job, index: int) -> claims.Trial:
