@@ -71,11 +71,11 @@ def _floats(outputs: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
     """Convert outputs and targets to floats, as differences of unsigned integers wrap around.
 
     Whole-number targets are converted to the type of the outputs. Raises `ValueError` unless both
-    are (n, outputs), as other shapes would be broadcast.
+    are (n, outputs) with n of 1 or more, as other shapes would be broadcast.
     """
     outputs = floats(outputs)
     targets = floats(targets, outputs.dtype)
-    if outputs.ndim != 2 or outputs.shape != targets.shape:
+    if outputs.ndim != 2 or outputs.shape != targets.shape or not len(outputs):
         raise ValueError(
             f"outputs of shape {outputs.shape} have no loss with targets of {targets.shape}: both"
             " must be (examples, outputs)"

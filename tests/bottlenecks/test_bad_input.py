@@ -8,6 +8,7 @@ import pytest
 from ceflow.bottlenecks import (
     Batches,
     Simulation,
+    composed_ntk,
     mlp,
     relu,
     remarks,
@@ -76,6 +77,19 @@ def test_batches_are_epochs_wherever_one_begins():
     assert all(sorted(epoch) == list(range(10)) for epoch in whole.reshape(10, 10))
     assert (batches.some(7, 5) == batches.some(0, 12)[7:]).all()
     assert (whole[:10] != whole[10:20]).any()
+
+
+@pytest.mark.parametrize("some", [[], [0.5], [True, False, True], [[0]]])
+def test_examples_that_are_no_row_have_no_ntk(some: Any):
+    started = simulation()
+    with pytest.raises(ValueError, match="a row of numbers of training examples"):
+        composed_ntk(started, started.start(), some)
+
+
+def test_remarks_are_on_inputs_and_targets_that_go_together():
+    for x, y in ((X, Y[:2]), (X[0], Y)):
+        with pytest.raises(ValueError, match="do not go with targets"):
+            remarks(x, y)
 
 
 def test_remarks():

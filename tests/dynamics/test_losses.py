@@ -50,8 +50,10 @@ def test_the_curvature_is_the_largest_there_is(name, kind):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("shapes", [((3, 1), (3,)), ((3,), (3,)), ((3, 2), (1, 2))])
-def test_shapes_that_would_broadcast_are_refused(name, shapes):
+@pytest.mark.parametrize(
+    "shapes", [((3, 1), (3,)), ((3,), (3,)), ((3, 2), (1, 2)), ((0, 2), (0, 2))]
+)
+def test_shapes_that_have_no_loss_are_refused(name, shapes):
     outputs, targets = (jnp.ones(shape) for shape in shapes)
     for value in (LOSSES[name](), LOSSES[name]().chi):
         with pytest.raises(ValueError, match=r"both must be \(examples, outputs\)"):

@@ -101,6 +101,12 @@ def test_inputs_that_are_no_rows_of_numbers_are_refused(x: Any, message: str):
         conditional_ntk(MODELS["relu"], x, key=jax.random.key(0))
 
 
+@pytest.mark.parametrize("outputs", [0, -1, 1.5])
+def test_outputs_are_counted(outputs: Any):
+    with pytest.raises(ValueError, match="outputs must be a whole number of 1 or more, not"):
+        conditional_ntk(MODELS["relu"], X, outputs=outputs, key=jax.random.key(0))
+
+
 def test_an_infinite_width_is_refused():
     with pytest.raises(ValueError, match=r"infinite layer cannot be drawn; use"):
         conditional_ntk(Mlp(widths=(float("inf"),)), X, key=jax.random.key(0))

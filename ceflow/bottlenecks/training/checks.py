@@ -40,6 +40,8 @@ def remarks(x: Any, y: Any) -> list[str]:
     '1 of the training inputs is zero:'
     """
     x, y = np.asarray(x), np.asarray(y)
+    if x.ndim != 2 or len(x) != len(y):
+        raise ValueError(f"inputs of shape {x.shape} do not go with targets of shape {y.shape}")
     return [*_of_zeros(x), *_of_one(x), *_of_equals(x, y)]
 
 

@@ -230,6 +230,8 @@ def composed_ntk(
     """
     count = simulation.train_count
     some = np.arange(count) if examples is None else np.asarray(examples)
-    if some.size and not 0 <= some.min() <= some.max() < count:
+    if some.ndim != 1 or not some.size or some.dtype.kind not in "iu":
+        raise ValueError("examples must be a row of numbers of training examples, one or more")
+    if not 0 <= some.min() <= some.max() < count:
         raise ValueError(f"training examples are numbered 0 to {count - 1}, not {some.tolist()}")
     return ntk_at(simulation.network, simulation.dynamics, state, some).mean

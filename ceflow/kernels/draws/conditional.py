@@ -9,6 +9,7 @@ width of 100,000 is affordable. `ceflow.variance` does the same for one input an
 """
 
 import math
+from numbers import Integral
 from typing import NamedTuple
 
 import equinox as eqx
@@ -43,6 +44,8 @@ def conditional_ntk(
     >>> bool(abs(conditional_ntk(wide, x, key=jax.random.key(0))[0, 0] - 3) < 0.1)
     True
     """
+    if not isinstance(outputs, Integral) or outputs < 1:
+        raise ValueError(f"outputs must be a whole number of 1 or more, not {outputs}")
     if not model.is_finite:
         raise ValueError("a network with an infinite layer cannot be drawn; use kernels.analytic")
     x = nets.floats(nets.numbers(x))
