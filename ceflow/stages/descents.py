@@ -48,9 +48,14 @@ def losses_and_accuracies(
     found: dict[str, Any] = {f"{part}_loss": _losses(loss, *both) for part, both in parts.items()}
     for part, (predicted, targets) in parts.items():
         if plan.document.data and plan.document.data.has_classes:
-            each = [kernels.accuracy(np.asarray(one), targets) for one in predicted]
+            each = [_accuracy(np.asarray(one), targets) for one in predicted]
             found[f"{part}_accuracy"] = np.array(each)
     return found
+
+
+def _accuracy(predicted: np.ndarray, targets: np.ndarray) -> float:
+    """Compute the accuracy of outputs; NaN if some are not finite, as their loss is."""
+    return kernels.accuracy(predicted, targets) if np.isfinite(predicted).all() else np.nan
 
 
 @eqx.filter_jit

@@ -4,11 +4,15 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 import ceflow
+from ceflow.data import Dataset, Examples
+from ceflow.dynamics import SquaredError
 from ceflow.history import History
 from ceflow.spec import Document, Flow, Mlp, Train
 from ceflow.stages import flow, train
+from ceflow.stages.descents import losses_and_accuracies
 from ceflow.stages.flow import FlowResult
 from ceflow.stages.histories import lacking
 from ceflow.stages.train import TrainResult
@@ -42,3 +46,16 @@ def test_what_can_be_recorded_has_a_field_and_a_row(stage, result, rows):
 def test_a_column_of_lists_is_read_as_rows():
     lines = [{"time": 0.0, "entries": [1.0, None]}, {"time": 1.0, "entries": [2.0, 3.0]}]
     np.testing.assert_array_equal(History.of_lines(lines)["entries"], [[1.0, np.nan], [2.0, 3.0]])
+
+
+def test_outputs_that_are_not_finite_have_no_accuracy():
+    """One replica of two has grown beyond all numbers; the stage goes on with the other."""
+    targets = np.eye(10)[[1, 2, 3]]
+    text = '[data]\nsource = "digits"\ntrain = 3\n[model]\ntype = "mlp"\nwidths = [4]\n'
+    none = Examples(np.ones((0, 64)), targets[:0])
+    dataset = Dataset(Examples(np.ones((3, 64)), targets), none)
+    outputs = np.stack([targets, np.full((3, 10), np.nan)])
+    plan = ceflow.compile(ceflow.loads(text))
+    found = losses_and_accuracies(plan, SquaredError(), dataset, outputs)
+    assert_array_equal(found["train_accuracy"], [1, np.nan])
+    assert_array_equal(found["train_loss"], [0, np.nan])
