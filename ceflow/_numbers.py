@@ -1,6 +1,7 @@
-"""Checks of arrays and random generators. Loads no JAX."""
+"""Checks of arrays, counts, random generators and keys. Loads no JAX until a key is checked."""
 
 import re
+from numbers import Integral
 from typing import Any
 
 NUMBERS = re.compile(r"bool|b?float\d|u?int\d")
@@ -41,6 +42,27 @@ def numbers(x: Any) -> Any:
         what = kinds.get(getattr(x.dtype, "type", None), name)
         raise ValueError(f"an array of numbers is wanted, not one of {what}")
     return x
+
+
+def require_count(name: str, count: object, least: int = 1) -> None:
+    """Raise `ValueError` unless `count` is a whole number of at least `least`.
+
+    >>> require_count("draws", 2.5)
+    Traceback (most recent call last):
+    ValueError: draws must be a whole number of 1 or more, not 2.5
+    """
+    if not isinstance(count, Integral) or isinstance(count, bool) or count < least:
+        raise ValueError(f"{name} must be a whole number of {least} or more, not {count!r}")
+
+
+def require_key(key: object) -> None:
+    """Raise `ValueError` unless `key` is a key of `jax.random`."""
+    import jax
+
+    if not isinstance(key, jax.Array) or not (
+        jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == jax.numpy.uint32
+    ):
+        raise ValueError(f"key must be a key of jax.random, such as jax.random.key(0), not {key!r}")
 
 
 def require_generator(random: object) -> None:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from ceflow._numbers import require_count
 from ceflow.bottlenecks.costs import OUTPUTS_AT_ONCE, SAMPLED_SIZE
 from ceflow.bottlenecks.network import limit_of
 from ceflow.bottlenecks.sampling import Features, normal_rows
@@ -110,7 +111,8 @@ def sample(
     change. Weights are reproducible from the seed, and each layer's are independent of the other
     layers. An infinite bottleneck is sampled with 1,000 units.
 
-    Raises `ValueError` for a width below 1 or below the size of the bottleneck.
+    Raises `ValueError` for inputs, outputs or a width below 1, or a width below the size of the
+    bottleneck.
 
     >>> from ceflow.spec import Bottleneck
     >>> from ceflow.bottlenecks import relu
@@ -119,9 +121,11 @@ def sample(
     >>> net.embed(x).shape, net(x).shape, net.decoder.jacobian(net.embed(x)).shape
     ((5, 3), (5, 2), (5, 2, 3))
     """
+    for name, count in (("inputs", inputs), ("outputs", outputs), ("width", width)):
+        require_count(name, count)
     network = limit_of(network)
     size = int(network.size) if network.size < math.inf else SAMPLED_SIZE
-    if width < (size if network.size < math.inf else 1):
+    if network.size < math.inf and width < size:
         raise ValueError(
             f"a bottleneck of {size} units needs a network at least as wide around it, not of"
             f" width {width}: its kernels would be far from their limits"

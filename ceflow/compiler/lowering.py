@@ -11,6 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Key
 
 from ceflow import nets
+from ceflow._numbers import require_key
 from ceflow.compiler import nodes
 from ceflow.compiler.drawing import is_known, normals
 from ceflow.spec import Fault, SpecError
@@ -28,7 +29,7 @@ def lower(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
 def lower_with_state(root: nodes.Node, key: Key[Array, ""]) -> tuple[eqx.Module, eqx.nn.State]:
     """Build the module in training mode, and its state."""
     _require_finite(root)
-    _require_key(key)
+    require_key(key)
     if _is_small(root, key):
         return eqx.nn.make_with_state(_filled)(root, key)
     return eqx.nn.make_with_state(_drawn)(root, key)
@@ -52,13 +53,6 @@ def _require_finite(root: nodes.Node) -> None:
     if not nodes.is_finite(root):
         message = "a network with an infinite layer has no module"
         raise SpecError(Fault("CE203", message, ("model",), "key", "give it finite widths"))
-
-
-def _require_key(key: Any) -> None:
-    if not isinstance(key, jax.Array) or not (
-        jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == jnp.uint32
-    ):
-        raise ValueError(f"key must be a key of jax.random, such as jax.random.key(0), not {key!r}")
 
 
 WEIGHTED = (nets.Dense, nets.Convolution)

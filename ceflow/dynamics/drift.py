@@ -59,12 +59,18 @@ def median_drift(
     The median is used because the drift has heavy tails. Its standard error is half the distance
     between two order statistics: those whose ranks are one standard deviation of a binomial count,
     sqrt(R)/2 for R replicas, below and above the middle. This is valid for any distribution. Raises
-    `ValueError` for fewer than 4 replicas.
+    `ValueError` for fewer than 4 replicas, or arrays of different shapes.
 
     >>> value, stderr = median_drift(np.arange(9.0), np.zeros(9))
     >>> float(value), float(stderr)
     (4.0, 1.5)
     """
+    kernels, initial = np.asarray(kernels, float), np.asarray(initial, float)
+    if kernels.shape != initial.shape:
+        raise ValueError(
+            f"kernels of shape {kernels.shape} do not go with initial ones of {initial.shape}: give"
+            " each replica its own"
+        )
     drifts = np.sort(entry_drift(kernels, initial), axis=0)
     count = len(drifts)
     if count < 4:

@@ -10,6 +10,7 @@ from jax.experimental.jet import jet
 from jax.extend import core
 from jaxtyping import Array, Float, PyTree
 
+from ceflow._numbers import require_count
 from ceflow.dynamics.parameters import ParameterFlow
 from ceflow.kernels.empirical import evaluate
 from ceflow.nets import examples
@@ -42,8 +43,10 @@ def ntk_derivatives(
     >>> ntk_derivatives(flow, start, flow.x, trace=True).shape   # 0, for a linear model
     (3, 2, 2)
 
-    Raises `ValueError` if the points are not finite or not of the shape of the flow's inputs.
+    Raises `ValueError` for orders below 1, or if the points are not finite or not of the shape of
+    the flow's inputs.
     """
+    require_count("orders", orders)
     dtype = jax.tree.leaves(parameters)[0].dtype
     return _derivatives(
         flow, parameters, examples("points", points, flow.x.shape[1:], dtype), orders, trace

@@ -63,7 +63,9 @@ def lacking(history: History, plan: Plan) -> list[str]:
     lost = history.undefined()
     if not lost:
         return []
-    help = "" if plan.document.precision == "float64" else '; try precision = "float64"'
+    # Numbers that overflow or vanish take the losses along; 0/0 alone is no matter of precision.
+    diverged = plan.document.precision != "float64" and any("loss" in key for key in lost)
+    help = '; try precision = "float64"' if diverged else ""
     return [f"not finite or undefined (0/0) at some moments, and left out: {', '.join(lost)}{help}"]
 
 

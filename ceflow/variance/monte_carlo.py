@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
+from ceflow._numbers import require_count
 from ceflow.compiler.lowering import lower_each
 from ceflow.compiler.models import expand
 from ceflow.compiler.nodes import Node
@@ -56,8 +57,7 @@ def draw_ntk(
     >>> print(*draw_ntk(dense, jnp.ones(3), draws=4))   # c/fan_in |x|^2, whatever the weights
     [3. 3. 3. 3.]
     """
-    if draws < 1:
-        raise ValueError(f"draws must be 1 or more, not {draws}")
+    require_count("draws", draws)
     stream = seed if isinstance(seed, Seed) else Seed(seed)
     x1, x2 = _example("x1", x1), None if x2 is None else _example("x2", x2)
     if callable(network):

@@ -64,6 +64,14 @@ def test_an_initial_network_of_another_size_is_refused():
         Simulation(of_two.model_copy(update={"size": 3}), initial, X, Y)
 
 
+@pytest.mark.parametrize("changed", ["inputs", "outputs", "width"])
+def test_a_sampled_network_has_counts_of_1_or_more(changed: str):
+    network = Bottleneck(size=2, encoder=relu(), decoder=relu())
+    counts: Any = {"inputs": 3, "outputs": 1, "width": 20, changed: 0}
+    with pytest.raises(ValueError, match=f"{changed} must be a whole number of 1 or more, not 0"):
+        sample(network, seed=Seed(0), **counts)
+
+
 @pytest.mark.parametrize("x", [np.ones((2, 5)), np.ones(3), np.full((1, 3), np.nan), X + 1j])
 def test_inputs_that_cannot_be_evaluated_are_refused(x: Any):
     trained = simulation()

@@ -86,6 +86,8 @@ def test_the_error_of_a_median_is_its_scatter(count):
 def test_few_replicas_have_no_error():
     with pytest.raises(ValueError, match="take 4 or more"):
         median_drift(np.ones(3), np.zeros(3))
+    with pytest.raises(ValueError, match=r"\(5, 2\) do not go with initial ones of \(2,\)"):
+        median_drift(np.ones((5, 2)), np.zeros(2))
 
 
 def drift(multiplicity, width, replicas, seed=3):

@@ -97,7 +97,8 @@ def test_the_diagonal_of_a_relu_network_does_not_depend_on_its_width(x64: None):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"draws": 1}, "at least two draws"),
+        ({"draws": 1}, "draws must be a whole number of 2 or more, not 1"),
+        ({"draws": 2.5}, "draws must be a whole number of 2 or more, not 2.5"),
         ({"error": 0.0}, "above 0, not 0.0"),
         ({"error": float("nan")}, "above 0, not nan"),
     ],

@@ -54,6 +54,23 @@ def test_kernels_that_vanish_are_refused(scale: float):
             call(x)
 
 
+def test_other_models_counts_and_keys_are_refused():
+    key = jax.random.key(0)
+    wrong: list[Any] = [
+        (TypeError, lambda: kernels.conditional_ntk(BLOCK, X, key=key), "takes an Mlp"),
+        (
+            ValueError,
+            lambda: kernels.conditional_ntk(RELU, X, key=0),
+            "must be a key of jax.random",
+        ),
+        (TypeError, lambda: kernels.ensemble_ntk(RELU, X), "takes an Ensemble of ceflow.nets"),
+        (ValueError, lambda: kernels.fit(np.eye(4), X, ridge="1"), "a ridge is a number of 0"),
+    ]
+    for kind, call, says in wrong:
+        with pytest.raises(kind, match=says):
+            call()
+
+
 @pytest.mark.parametrize("seed", [-1, 2**64, None, "a", 1.5, True, jax.random.key(0)], ids=str)
 def test_what_is_no_seed_is_refused(seed: Any):
     calls = (
@@ -74,6 +91,7 @@ ACTIVATIONS: dict[str, tuple[Any, str]] = {
     "bools": (lambda u: u > 0, "must give an array of real floats"),
     "complex": (lambda u: u * 1j, "must give an array of real floats"),
     "nothing": (lambda u: None, "must give an array of real floats"),
+    "a constant": (lambda u: 1.0, r"must be elementwise: this one gives an array of shape \(\)"),
 }
 
 

@@ -62,6 +62,12 @@ WRONG: dict[str, tuple[dict[str, Any], str, Any, str]] = {
         "using",
         "relu and linear networks without bias only",
     ),
+    "a curve of one width": (
+        {"using": "curve", "variance": "v", "model": Mlp(widths=[1, 1])},
+        "CE202",
+        "using",
+        "a curve needs two widths or more, and at every ratio of stages.v they are 1",
+    ),
     "an empty budget": (
         {"alpha": 3.0, "budget": Budget()},
         "CE102",

@@ -123,7 +123,7 @@ def test_an_ensemble_is_drawn_whole():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"draws": 0}, "draws must be 1 or more, not 0"),
+        ({"draws": 0}, "draws must be a whole number of 1 or more, not 0"),
         ({"draws": 5, "output": 2}, "there is no output 2: the network has 2, from 0"),
         ({"draws": 5, "output": -1}, "there is no output -1"),
     ],

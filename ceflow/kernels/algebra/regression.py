@@ -2,6 +2,7 @@
 
 import math
 import sys
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def fit(
     kernel, targets = as_kernel(kernel), rows_of(targets, "targets")
     if len(targets) != len(kernel):
         raise ValueError(f"{len(targets)} targets do not go with a kernel of {len(kernel)} rows")
-    if not (math.isfinite(ridge) and ridge >= 0):
+    if not (isinstance(ridge, Real) and math.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"a ridge is a number of 0 or more, not {ridge!r}")
     if float(kernel.diagonal().sum(dtype=float)) + ridge < sys.float_info.min:
         raise ValueError(ZERO_KERNEL)

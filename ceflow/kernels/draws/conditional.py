@@ -9,7 +9,6 @@ width of 100,000 is affordable. `ceflow.variance` does the same for one input an
 """
 
 import math
-from numbers import Integral
 from typing import NamedTuple
 
 import equinox as eqx
@@ -18,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Key
 
 from ceflow import nets
+from ceflow._numbers import require_count, require_key
 from ceflow.kernels.empirical.networks import check_examples
 from ceflow.kernels.empirical.ntk import check_kernel
 from ceflow.spec import Mlp
@@ -35,8 +35,9 @@ def conditional_ntk(
     The distribution is exact at any width, for any activation, with biases. At a width below N this
     costs as much as drawing the weights. The same key gives another draw than `plan.module`.
 
-    Raises `ValueError` for an infinite width, inputs that are not rows of finite numbers, or a
-    kernel that is not finite. Under `jax.jit`, non-finite kernels are not reported.
+    Raises `TypeError` for another kind of model (of an ensemble, draw its `member`), and
+    `ValueError` for an infinite width, a key that is none, inputs that are not rows of finite
+    numbers, or a kernel that is not finite. Under `jax.jit`, non-finite kernels are not reported.
 
     >>> from ceflow.spec import Mlp
     >>> x = jnp.array([[1.0, 1.0]])         # |x|^2 = d: the mean of K is H + 1 = 3
@@ -44,8 +45,12 @@ def conditional_ntk(
     >>> bool(abs(conditional_ntk(wide, x, key=jax.random.key(0))[0, 0] - 3) < 0.1)
     True
     """
-    if not isinstance(outputs, Integral) or outputs < 1:
-        raise ValueError(f"outputs must be a whole number of 1 or more, not {outputs}")
+    if not isinstance(model, Mlp):
+        raise TypeError(
+            f"conditional_ntk takes an Mlp of ceflow.spec, not a {type(model).__name__}"
+        )
+    require_count("outputs", outputs)
+    require_key(key)
     if not model.is_finite:
         raise ValueError("a network with an infinite layer cannot be drawn; use kernels.analytic")
     x = nets.floats(nets.numbers(x))

@@ -65,6 +65,11 @@ def ensemble_ntk(
     [[0.5 0. ]
      [0.  0.5]]
     """
+    if not isinstance(ensemble, Ensemble):
+        raise TypeError(
+            f"ensemble_ntk takes an Ensemble of ceflow.nets, not a {type(ensemble).__name__}: the"
+            " module of a compiled ensemble, ceflow.compile(document).module"
+        )
     one, two = pair_for(ensemble, None, x1, x2)
     kernel = _mean_over_members(ensemble, one, one if two is None else two, trace)
     check_kernel(kernel, lambda: traced(*split(ensemble, None), None, one[0]))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float
 
+from ceflow._numbers import require_count
 from ceflow.kernels.draws.average import KernelAverage
 from ceflow.seeding import Seed, partitionable
 from ceflow.spec import FEWEST_DRAWS
@@ -51,8 +52,7 @@ def mean_kernel(
     >>> bool(abs(found.mean[0, 0] - 3) < 4 * found.stderr[0, 0]), found.error <= 0.03
     (True, True)
     """
-    if draws < 2:
-        raise ValueError("a mean with a standard error needs at least two draws")
+    require_count("draws", draws, 2)  # one has no standard error
     if error is not None and not error > 0:
         raise ValueError(f"error must be above 0, not {error}")
     average = KernelAverage()

@@ -285,7 +285,12 @@ def _check_activation(activation: Activation | str) -> None:
             ) from error
         if not isinstance(values, jax.Array) or not jnp.issubdtype(values.dtype, jnp.floating):
             raise ValueError("an activation must give an array of real floats; this one does not")
-        if values.shape == points.shape and not np.isfinite(values).all():
+        if values.shape != points.shape:
+            raise ValueError(
+                "an activation must be elementwise: this one gives an array of shape"
+                f" {values.shape} for one of {points.shape}"
+            )
+        if not np.isfinite(values).all():
             wrong = TEST_POINTS[int(np.argmin(np.isfinite(values)))]
             raise ValueError(
                 f"an activation must be finite at every number; this one is not at {wrong:g}"

@@ -143,9 +143,23 @@ class Search(StageSpec):
         elif self.using == "exact" and not model.member.has_closed_moments:
             message = "exact moments are known for relu and linear networks without bias only"
             yield Fault("CE203", message, ("using",), help='use using = "law" or "curve"')
+        elif self.using == "curve":
+            yield from self._curve_faults(document, model)
         if self.space == "free":
             yield from self._free_faults(model)
         yield from self._compare_faults(model)
+
+    def _curve_faults(self, document: "Document", model: Model) -> Iterator[Fault]:
+        measured = document.stages.get(self.variance or "")
+        if isinstance(measured, Variance):
+            widths = {model.ratio_widths(ratio) for ratio in measured.ratios}
+            if len(widths) == 1:
+                message = (
+                    "a curve needs two widths or more, and at every ratio of"
+                    f" stages.{self.variance} they are {', '.join(map(str, widths.pop()))}"
+                )
+                help = "give it ratios that are further apart, or the [model] greater widths"
+                yield Fault("CE202", message, ("using",), help=help)
 
     def _free_faults(self, model: Model) -> Iterator[Fault]:
         message, layers = "", len(model.widths)
