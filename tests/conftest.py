@@ -1,5 +1,6 @@
 """What several tests share: precision, real data, and small data files written by hand."""
 
+import gc
 import gzip
 import os
 import struct
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from jax._src import compiler
 
+gc.set_threshold(20_000, 20, 20)  # as in a run: a twentieth of the time
 os.environ.pop("COLUMNS", None)  # workers of pytest-xdist have one, which is not a user's
 
 QUICKLY = {

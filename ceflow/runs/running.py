@@ -10,6 +10,7 @@ from ceflow.blocks.html import section
 from ceflow.compiler import Plan, compile, plan_of
 from ceflow.data import Extent
 from ceflow.events import Observer, ignore
+from ceflow.runs import machine
 from ceflow.runs.collected import Collected, read_collected
 from ceflow.runs.failures import RunError
 from ceflow.runs.numbers import listed
@@ -146,7 +147,8 @@ def run_prepared(
     """Run a prepared document; like `run`, without checking it again."""
     if out is not None and "\0" in str(out):
         raise SpecError(Fault("CE501", "the path of a run has a null character, which no file has"))
-    work = perform(prepared.plan, out, observe, fail_fast=fail_fast)
+    with machine.fewer_collections():
+        work = perform(prepared.plan, out, observe, fail_fast=fail_fast)
     collected = work.collected if isinstance(work, Sweep) else {}
     done = Run(work.directory.path, work.found, collected)
     if work.failures:

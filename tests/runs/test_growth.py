@@ -113,11 +113,30 @@ def test_programs_are_let_go_where_they_are_many(monkeypatch):
     assert forgotten
 
 
+@pytest.mark.parametrize(
+    ("before", "within"),
+    [
+        ((700, 10, 10), machine.COLLECT_AFTER),
+        ((0, 1, 1), (0, 1, 1)),
+        ((10**6, 9, 9), (10**6, 9, 9)),
+    ],
+)
+def test_a_run_collects_garbage_less_often_and_leaves_the_thresholds(before, within):
+    suites = gc.get_threshold()
+    gc.set_threshold(*before)
+    try:
+        with machine.fewer_collections():
+            assert gc.get_threshold() == within
+        assert gc.get_threshold() == before
+    finally:
+        gc.set_threshold(*suites)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="counts maps as Linux tells them")
 def test_maps_and_memory_of_a_run(tmp_path):
     """In a process of its own, of the runs after the first 5: about 200 maps and 15 MB each, which
-    are given back where there are 6,000."""
+    are given back where there are 9,000."""
     line = [sys.executable, "-m", "benchmarks.sweeps", "25"]
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": str(root), "XDG_CACHE_HOME": str(tmp_path)}
