@@ -89,10 +89,11 @@ def _draw_legend(figure: "Figure", axes: "Axes", curve: Curve) -> None:
     labels = [series.label for series in curve.series]
     wide = max(map(len, labels), default=0) > LONG_LABEL
     room = MOST_LABELS // 2 if wide else MOST_LABELS
-    title = curve.legend + (f" ({len(labels) - room} more)" if len(labels) > room else "")
+    title = (curve.legend + (f" ({len(labels) - room} more)" if len(labels) > room else "")).strip()
     places: Any = {"handles": axes.lines[:room], "labels": ["-"] * len(labels[:room])}
     if wide:
-        legend = figure.legend(**places, frameon=False, loc="outside lower left", fontsize="small")
+        below: Any = {"loc": "outside lower left", "fontsize": "small"}
+        legend = figure.legend(**places, title=title, frameon=False, **below)
     elif len(labels) > MOST_LABELS_INSIDE:
         legend = figure.legend(**places, title=title, frameon=False, loc="outside right upper")
     else:

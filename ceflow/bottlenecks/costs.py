@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from ceflow._machine import MEMORY as MEMORY  # of Theta; beyond, its rows are made as needed
+from ceflow._machine import MEMORY  # of Theta; beyond, its rows are made as needed
 from ceflow.costs import Demand, Work
 from ceflow.spec import Bottleneck
 

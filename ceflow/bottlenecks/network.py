@@ -11,13 +11,7 @@ def limit_of(network: Bottleneck) -> Bottleneck:
     Raises `SpecError` if the kernels of the result are unknown: for a decoder of several hidden
     layers, or with a bias.
     """
-    halves = {
-        half: getattr(network, half).replaced(
-            {"widths": (math.inf,) * len(getattr(network, half).widths)}
-        )
-        for half in ("encoder", "decoder")
-    }
-    limit = network.replaced(halves)
+    limit = network.limit
     if faults := limit.faults():
         raise SpecError(*faults)
     return limit

@@ -1,13 +1,14 @@
 """Standard normal weights of a wide layer, with independent, orthogonal or quasi-random rows."""
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ceflow._words import one_of
 from ceflow.seeding import Seed, partitionable
 
 Features = Literal["iid", "orthogonal", "quasi-random"]
@@ -31,15 +32,14 @@ def normal_rows(features: Features, n: int, d: int, seed: Seed) -> Float[Array, 
     >>> bool((abs(rows @ rows.T - jnp.diag((rows**2).sum(1))) < 1e-5).all())
     True
     """
+    one_of("features", features, get_args(Features))
     if n < 1 or d < 1:
         raise ValueError(f"a layer needs at least 1 unit and 1 input, not {n} and {d}")
     if features == "iid":
         return jax.random.normal(seed.jax(), (n, d))
     if features == "orthogonal":
         return _orthogonal(n, d, seed)
-    if features == "quasi-random":
-        return _quasi_random(n, d, seed)
-    raise ValueError(f"features are iid, orthogonal or quasi-random, not {features!r}")
+    return _quasi_random(n, d, seed)
 
 
 def _orthogonal(n: int, d: int, seed: Seed) -> Float[Array, "n d"]:

@@ -37,7 +37,8 @@ def command(
             click.echo(shown(f"{spec}: {below}"), err=True)
     if as_json:
         click.echo(json.dumps(faults_as_json(faults), indent=2))
-    sys.exit(2 if faults else 0)
+    if faults:
+        sys.exit(2)
 
 
 def _faults_of(path: str, settings: tuple[str, ...], no_data: bool) -> tuple[Fault, ...]:

@@ -13,7 +13,7 @@ COMMANDS = {
     "plan": "show shapes, costs and needs of a spec, without running it",
     "check": "say what is wrong with specs",
     "show": "report on a run directory",
-    "export": "write the network of a spec for timm, Equinox or StableHLO",
+    "export": "write the network of a spec for timm, torchvision, Equinox or StableHLO",
     "explain": "explain the code of a fault",
     "init": "write a first spec",
     "schema": "print the JSON Schema of the language",

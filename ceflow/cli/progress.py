@@ -1,7 +1,5 @@
 """Progress on stderr: bars with the remaining time, for stages that take longer than a second."""
 
-import time
-
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -24,9 +22,6 @@ from ceflow.events import (
 from ceflow.report.text import seconds
 from ceflow.spec import printable
 
-PATIENCE_SECONDS = 1.0
-"""Seconds after which a stage gets a progress bar."""
-
 
 class Watcher:
     """An observer that shows progress: temporary bars on a terminal, otherwise one line
@@ -42,7 +37,6 @@ class Watcher:
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         )
         self.bars = Bars(*columns, console=self.console, transient=True)
-        self.started = 0.0
         self.title = ""
 
     def __enter__(self) -> "Watcher":
@@ -56,16 +50,12 @@ class Watcher:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, StageStarted):
-            self.started = time.perf_counter()
             self.title = f"[{event.index}/{event.total}] {event.stage}"
             if self.console.is_terminal:
-                self.task = self.bars.add_task(self.title, total=None, visible=True, done="")
+                self.task = self.bars.add_task(self.title, total=None, done="")
         elif isinstance(event, Progress) and self.console.is_terminal:
-            late = time.perf_counter() - self.started > PATIENCE_SECONDS
             done = f"{event.unit} {event.done:.4g}/{event.total:.4g}".strip()
-            self.bars.update(
-                self.task, completed=event.done, total=event.total, visible=late, done=done
-            )
+            self.bars.update(self.task, completed=event.done, total=event.total, done=done)
         elif isinstance(event, Notice):
             self._say(": ".join(filter(None, (event.stage.strip(), event.text))))
         elif not isinstance(event, Progress):

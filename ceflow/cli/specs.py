@@ -88,7 +88,7 @@ def specs_below(folder: str) -> FolderSpecs:
         if isinstance(base := tree.get("extends"), str):
             with suppress(OSError, ValueError, RuntimeError):  # it names no file: check says so
                 bases.add((path.parent / base).resolve())
-        elif tree and "model" not in tree:
+        if tree and "model" not in tree:
             without_model.append(path)
     for path in without_model:
         if path.resolve() in bases:

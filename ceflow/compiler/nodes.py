@@ -46,7 +46,7 @@ class Layer:
     """
 
     pools: ClassVar[bool] = False
-    """True if the layer mixes positions other than by convolution."""
+    """True if the layer averages positions, beyond the reach of a convolution."""
 
     @property
     def inner(self) -> "tuple[Node, ...]":

@@ -151,13 +151,13 @@ class Plan:
         return x.reshape(len(x), *map(int, inputs)) if isinstance(inputs, tuple) else x
 
     def module_of(self, model: Model, key: "Key[Array, '']") -> "eqx.Module":
-        """Build another model with the same inputs and outputs, like `module`."""
+        """Build another model, whose inputs and outputs are set (`Model.sized`), like `module`."""
         from ceflow.compiler.lowering import lower  # loads JAX
 
         return lower(self.expand(model), key)
 
     def expand(self, model: Model) -> nodes.Node:
-        """Expand another model with the same inputs and outputs to its layers."""
+        """Expand another model, whose inputs and outputs are set, to its layers."""
         return expand(model)
 
 

@@ -7,10 +7,9 @@ from importlib.metadata import version
 from importlib.resources import files
 from itertools import groupby
 from string import Template
-from typing import Any
 
 from ceflow.compiler import Plan
-from ceflow.compiler.nodes import units
+from ceflow.compiler.nodes import Shape, units
 from ceflow.spec import Block, Bottleneck, Ensemble, Fault, Mlp, Model, Resnext, SpecError
 
 LONGEST_LINE = 100
@@ -70,15 +69,16 @@ def _header(plan: Plan) -> dict[str, str]:
     document = plan.document
     return {
         "parameters": f"{plan.root.parameters:,.0f}",
-        "inputs": " x ".join(map(str, _sides(plan.root.inputs))),
+        "inputs": " x ".join(map(str, sides(plan.root.inputs))),
         "outputs": str(int(units(plan.root.outputs))),
         "source": f"the document {document.name!r}",
         "version": version("ceflow"),
     }
 
 
-def _sides(shape: Any) -> tuple[int, ...]:
-    return shape if isinstance(shape, tuple) else (shape,)
+def sides(shape: Shape) -> tuple[int, ...]:
+    """Return the sides of a shape; a number is the only side of a vector's."""
+    return tuple(map(int, shape)) if isinstance(shape, tuple) else (int(shape),)
 
 
 @singledispatch
@@ -169,7 +169,8 @@ def _layers(model: Mlp | Block) -> dict[str, str]:
 
 
 def _tuple(name: str, values: Sequence[float]) -> str:
-    """Write an assignment of a tuple; if it is too long, a run of equal values becomes one entry.
+    """Write an assignment of a tuple: a run of four or more equal values is one entry, and a line
+    that is too long has one entry a line.
 
     >>> _tuple("WIDTHS", (784, *[500] * 98, 10))
     'WIDTHS = (784, *(500,) * 98, 10)'

@@ -12,7 +12,7 @@ from jax import export
 from jax.extend.mlir.dialects import stablehlo
 
 from ceflow.compiler import Plan
-from ceflow.compiler.nodes import Shape
+from ceflow.exports.equinox import sides
 from ceflow.seeding import Seed
 from ceflow.spec import Fault, SpecError
 from ceflow.stages.stage import precision
@@ -34,7 +34,7 @@ def written(plan: Plan, weights: Path | None = None) -> export.Exported:
             return jax.vmap(module)(x)
 
         (batch,) = export.symbolic_shape("batch")
-        x = jax.ShapeDtypeStruct((batch, *_sides(plan.root.inputs)), plan.document.precision)
+        x = jax.ShapeDtypeStruct((batch, *sides(plan.root.inputs)), plan.document.precision)
         if weights is None:
             return export.export(jax.jit(forward))(slots, x)
         arrays = read_weights(plan, weights)
@@ -84,7 +84,7 @@ def notes(plan: Plan, exported: export.Exported, inside: bool) -> list[str]:
     """Describe the function and its arguments, the size of the weights, and the versions."""
     weights = weights_of(plan).values()
     size = sum(weight.size for weight in weights) * plan.itemsize / 1e6
-    x = ", ".join(map(str, ("batch", *_sides(plan.root.inputs))))
+    x = ", ".join(map(str, ("batch", *sides(plan.root.inputs))))
     held = f"{size:.3g} MB of {plan.document.precision}"
     signature = (
         f"f(x) of x: ({x}); the {len(weights)} weights are in the file, {held}"
@@ -132,7 +132,3 @@ def _module(plan: Plan) -> tuple[Any, Any]:
     key = Seed(plan.document.seed).jax()
     module = eqx.filter_eval_shape(plan.module, key)
     return eqx.partition(module, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
-
-
-def _sides(shape: Shape) -> tuple[int, ...]:
-    return tuple(map(int, shape)) if isinstance(shape, tuple) else (int(shape),)

@@ -5,7 +5,7 @@ classes as arguments. It has no argument for a 3x3 stem without pooling, and alw
 stages: those parts are replaced.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from ceflow.compiler import Plan
 from ceflow.spec import Fault, Resnext, SpecError
@@ -41,7 +41,7 @@ def timm_line(plan: Plan) -> str:
     """
     model = _required(plan)
     if name := _name(model):
-        return f'timm.create_model("{name}"{"".join(f", {one}" for one in _differing(model))})'
+        return f'timm.create_model("{name}"{"".join(f", {one}" for one in _given(model))})'
     network = f"ResNet({', '.join(_arguments(model))})"
     parts = [f'net.add_module("{name}", {part})' for name, part in _replaced(model)]
     if not parts:
@@ -69,11 +69,15 @@ def _name(model: Resnext) -> str | None:
     return NAMES.get(tuple(model.blocks)) if model.stem == "imagenet" else None
 
 
-def _differing(model: Resnext) -> Iterator[str]:
-    """Yield the arguments that differ from their defaults."""
+def _given(model: Resnext) -> Iterator[str]:
     assert model.inputs, "sized before"
     values = (model.outputs, model.inputs[0], model.cardinality, model.base_width)
-    for (name, default), value in zip(DEFAULTS.items(), values, strict=True):
+    return differing(DEFAULTS, values)
+
+
+def differing(defaults: Mapping[str, int], values: Iterable[object]) -> Iterator[str]:
+    """Write the arguments whose values differ from their defaults, which are in the same order."""
+    for (name, default), value in zip(defaults.items(), values, strict=True):
         if value != default:
             yield f"{name}={value}"
 
@@ -81,7 +85,7 @@ def _differing(model: Resnext) -> Iterator[str]:
 def _arguments(model: Resnext) -> Iterator[str]:
     yield "Bottleneck"
     yield str(list(model.blocks))
-    yield from _differing(model)
+    yield from _given(model)
     if len(model.blocks) < STAGES:
         yield f"channels={[64 * 2**stage for stage in range(len(model.blocks))]}"
 

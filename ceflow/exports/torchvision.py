@@ -1,8 +1,7 @@
 """Export of a ResNeXt as one Python expression that builds it with torchvision."""
 
-from collections.abc import Iterator
-
 from ceflow.compiler import Plan
+from ceflow.exports.timm import differing
 from ceflow.spec import Fault, Resnext, SpecError
 
 NAMES: dict[tuple[int, ...], str] = {
@@ -35,15 +34,8 @@ def torchvision_line(plan: Plan) -> str:
     assert isinstance(model, Resnext), "others are refused"
     name = NAMES.get(tuple(model.blocks))
     given = [] if name else [f"{MODELS}.resnet.Bottleneck", str(list(model.blocks))]
-    return f"{MODELS}.{name or 'ResNet'}({', '.join([*given, *_differing(model)])})"
-
-
-def _differing(model: Resnext) -> Iterator[str]:
-    """Yield the arguments that differ from their defaults."""
     values = (model.outputs, model.cardinality, model.base_width)
-    for (name, default), value in zip(DEFAULTS.items(), values, strict=True):
-        if value != default:
-            yield f"{name}={value}"
+    return f"{MODELS}.{name or 'ResNet'}({', '.join([*given, *differing(DEFAULTS, values)])})"
 
 
 def refusal(plan: Plan) -> Fault | None:

@@ -63,17 +63,19 @@ class BatchNorm(eqx.nn.StatefulLayer):
         return _along(self.weight, x) * normalised + _along(self.bias, x), state
 
     def _moved(self, running: Moments, batch: Moments, x: Array) -> Moments:
-        mean, variance = batch
+        batch_mean, batch_variance = batch
         count = x[0].size * jax.lax.axis_size(BATCH)
         if count == 1:
             raise ValueError(
                 "BatchNorm in training mode was given one number per channel, which has no"
                 " variance; give it a larger batch"
             )
-        measured = mean, variance * (count / (count - 1))
+        measured = batch_mean, batch_variance * (count / (count - 1))
         share = self.momentum
-        old, new = ((1 - share) * a + share * b for a, b in zip(running, measured, strict=True))
-        return old, new
+        mean, variance = (
+            (1 - share) * a + share * b for a, b in zip(running, measured, strict=True)
+        )
+        return mean, variance
 
 
 def _moments(x: Array) -> Moments:

@@ -1,5 +1,8 @@
 """The report of a [collect] table: a table, and a figure with its fits."""
 
+import math
+import sys
+
 from ceflow.blocks import Cell, Curve, Drawing, Heatmap, Note, ReportBlock, Series, Table, number
 from ceflow.runs.collected import (
     Collected,
@@ -9,6 +12,8 @@ from ceflow.runs.collected import (
     Fit,
     Reached,
 )
+
+LARGEST_EXPONENT = math.log(sys.float_info.max)
 
 
 def collected_blocks(name: str, collected: Collected) -> list[ReportBlock]:
@@ -113,6 +118,12 @@ def _scatter(name: str, collected: CollectedPoints) -> Curve | None:
     return Curve(name, f"{y} by {collected.x}", collected.x, y, series, log, log)
 
 
+def _power_law(fit: Fit, x: float) -> float:
+    """Compute factor x^slope by logarithms, as x^slope alone may overflow."""
+    exponent = math.log(fit.factor) + fit.slope * math.log(x)
+    return math.exp(exponent) if exponent < LARGEST_EXPONENT else math.inf
+
+
 def _series(collected: CollectedPoints, by: str) -> list[Series]:
     known = [
         (point.x, point.y)
@@ -127,7 +138,7 @@ def _series(collected: CollectedPoints, by: str) -> list[Series]:
         Series(
             f"{by + ': ' if by else ''}slope {fit.slope:.2f}",
             ends,
-            tuple(fit.factor * end**fit.slope for end in ends),
+            tuple(_power_law(fit, end) for end in ends),
         )
         for fit in collected.fits
         if fit.by == by

@@ -15,6 +15,9 @@ SHADES = "░▒▓█"
 LONGEST_LABEL = 30
 """Maximum number of characters of a row's label."""
 
+SHORT_LABEL = 12
+"""Length of labels beside which a drawing of 64 cells fits in 80 columns."""
+
 VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 """Evenly spaced colours of the map that the figures use, dark to bright."""
 
@@ -31,8 +34,9 @@ def draw_heatmap(heatmap: Heatmap, width: int = 64) -> list[Text]:
     scale = _Scale([y for series in heatmap.series for y in series.y], heatmap.log)
     every = [x for series in heatmap.series for x in series.x]
     low, high = min(every), max(every)
-    middles = [low + (high - low) * (column + 0.5) / width for column in range(width)]
     margin = min(LONGEST_LABEL, max(len(series.label) for series in heatmap.series))
+    width -= max(0, margin - SHORT_LABEL)
+    middles = [low + (high - low) * (column + 0.5) / width for column in range(width)]
     pad = " " * margin
     left, right = number(low), number(high)
     return [

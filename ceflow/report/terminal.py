@@ -46,7 +46,8 @@ def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
     if document.sweep:
         names = list(plan.variants)
         first = [*names[:8], *(["..."] if len(names) > 8 else [])]
-        runs = tree.add(f"sweep  {len(names)} runs; below is the most that one of them needs")
+        most = "; below is the most that one of them needs" if needs else ""
+        runs = tree.add(f"sweep  {len(names)} runs{most}")
         for name in first:
             runs.add(Text(name))
     if document.stages:

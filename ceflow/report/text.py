@@ -7,11 +7,11 @@ ROUNDING = 1e-14
 def size(count: float) -> str:
     """Write bytes with a unit.
 
-    >>> size(320_000), size(1.5e9)
-    ('320 kB', '1.5 GB')
+    >>> size(320_000), size(1.5e9), size(999.6e6)
+    ('320 kB', '1.5 GB', '1 GB')
     """
     for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
+        if count < 999.5:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} TB"
@@ -23,11 +23,11 @@ def seconds(value: float) -> str:
     >>> seconds(0.0213), seconds(12.34), seconds(125)
     ('21 ms', '12.3 s', '2 min 5 s')
     """
-    if value < 1:
+    if value < 0.9995:
         return f"{1000 * value:.0f} ms"
-    if value < 60:
+    if value < 59.95:
         return f"{value:.1f} s"
-    return f"{int(value) // 60} min {int(value) % 60} s"
+    return f"{round(value) // 60} min {round(value) % 60} s"
 
 
 def share(value: float, low: float, high: float) -> float:

@@ -17,6 +17,9 @@ def standing(path: Path, state: Values) -> str:
     """Describe an unfinished or damaged run, and how to continue it."""
     if state["state"] == "running":
         return f"the run {_under_way(path, state)}"
+    if state["state"] == "done":  # the same command without --out would begin another one
+        mend = f"run its document again with --out {path}: the damaged stages are run again"
+        return f"the run {STATE_WORDS['done']}; {mend}"
     return f"the run {STATE_WORDS[state['state']]}{_far(state)}; {GO_ON}"
 
 

@@ -90,7 +90,8 @@ def _fits(points: list[CollectedPoint]) -> tuple[list[Fit], list[str]]:
     long = {by: curve for by, curve in curves.items() if len({p.x for p in curve}) > 1}
     if not long:
         return [], ["a power law needs two different x: there is no fit"]
-    fits, unfitted = [], []
+    short = "a power law needs two different x"
+    fits, unfitted = [], [f"{by}: {short}" for by in curves if by not in long]
     for by, curve in long.items():
         try:
             fits.append(Fit(**({"by": by} if by else {}), **_power(curve)))
@@ -106,8 +107,8 @@ def _power(curve: list[CollectedPoint]) -> Values:
     x, y = ([point[key] for point in curve] for key in ("x", "y"))
     errors = [point.stderr for point in curve if point.stderr]
     fit, lost = plain(asdict(power_law(x, y, errors if len(errors) == len(y) else None)))
-    if lost:
-        raise ValueError(f"its power law overflows ({', '.join(lost)})")
+    if lost or not fit["factor"]:
+        raise ValueError(f"its power law overflows ({', '.join(lost or ['factor'])})")
     return fit
 
 

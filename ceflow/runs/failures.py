@@ -6,7 +6,7 @@ from traceback import clear_frames
 from typing import TYPE_CHECKING
 
 from ceflow.spec import SpecError
-from ceflow.store import Damaged
+from ceflow.store import Damaged, WriteError
 
 if TYPE_CHECKING:
     from ceflow.runs.running import Run
@@ -61,6 +61,8 @@ def sentence(error: BaseException) -> str:
         return OUT_OF_MEMORY
     if isinstance(error, SpecError):
         return "; ".join(fault.message for fault in error.faults)
+    if isinstance(error, WriteError):
+        return text
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'a file'}: {error.strerror}"
     if (type(error) is ValueError or isinstance(error, Damaged)) and text:

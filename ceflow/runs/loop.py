@@ -199,15 +199,20 @@ class Loop(Work):
         return seconds
 
     def _forget_if_other(self, name: str, values: Values) -> None:
-        """Forget the results that refer to a stage if it was run again with another result.
+        """Forget the results that refer to a stage if it was run again with another result, and
+        those that refer to them.
 
         A result that differs only in its timings is another result too.
         """
         before = self.state["stages"].get(name, {}).get("results")
-        if before is not None and before != digest(values):
-            for other, stage in self.plan.document.stages.items():
-                if name in stage.needed and self.results.pop(other, None):
-                    self.state["stages"].pop(other)
+        if before is None or before == digest(values):
+            return
+        stale = {name}
+        for other, stage in self.plan.document.stages.items():
+            if stale & stage.needed and self.results.pop(other, None):
+                stale.add(other)
+                self.state["stages"].pop(other)
+                self.directory.remove(*self._left_by(other))
 
     def _job(self, name: str, stage: Stage) -> Job:
         model = stages.resolve_model(stage, self.plan, self.found)

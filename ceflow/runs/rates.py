@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -57,10 +58,11 @@ def rates() -> MachineRates:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         measured = MachineRates(**json.loads(done.stdout))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(measured), indent=2))
     except (OSError, ValueError, TypeError, subprocess.TimeoutExpired):
         return MachineRates()
+    with suppress(OSError):  # without a cache they are measured again
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(measured), indent=2))
     return measured
 
 

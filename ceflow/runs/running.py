@@ -117,7 +117,7 @@ def run(
     `out` is the directory; by default `runs/NAME`, numbered if that is taken. An unfinished run of
     the same document is resumed: its finished stages are kept. A sweep writes a run directory for
     each of its documents inside its own. `observe` is called with progress events. Figures are
-    drawn by `ceflow.report.write_figures`, as `ceflow run` does.
+    drawn by the command `ceflow run` only.
 
     If a stage fails, only the stages that refer to it are skipped; with `fail_fast` all later ones.
     At the end `RunError` is raised: its `run` has the results of all stages done, its `failures`

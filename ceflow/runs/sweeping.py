@@ -108,8 +108,8 @@ class Sweep(Work):
                 self._do(name, plan)
                 if self.fail_fast and self.failures:
                     break
-                self._mark("running")
                 self._write_now_and_then()
+                self._mark("running")
             self._collect()
         except BaseException:
             with suppress(WriteError):

@@ -98,7 +98,7 @@ CODES = {
         '[model]\ntype = "mlp"\nwidths = [500]\ninputs = 784\noutputs = 10',
     ),
     "CE205": Code(
-        "a document extends itself",
+        "a document extends itself, or a chain of more than 16",
         "`extends` lays a document over another one, which may extend a third. A chain that returns to"
         " its start has no first document.",
     ),

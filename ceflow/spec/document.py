@@ -16,7 +16,7 @@ from ceflow.spec.models import Model
 from ceflow.spec.origin import Origin
 from ceflow.spec.stages import Stage
 from ceflow.spec.suggest import did_you_mean
-from ceflow.spec.sweep import Sweep, variants
+from ceflow.spec.sweep import LONGEST_NAME, Sweep, variants
 
 WINDOWS_DEVICES = frozenset(
     ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)))
@@ -32,7 +32,7 @@ def _no_device(name: str) -> str:
 
 Name = Annotated[
     str,
-    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100),
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=LONGEST_NAME),
     AfterValidator(_no_device),
 ]
 
@@ -119,13 +119,19 @@ class Document(Spec):
         for name, stage in self.stages.items():
             found = [*stage.faults(), *_reference_faults(stage, earlier, self.stages)]
             if not found:
-                # A search's answer is of its baseline's family, and that is the model's.
-                found = list(stage.faults_in(self, self.model))
+                found = list(stage.faults_in(self, self._acted_on(stage)))
             faults += [fault.below("stages", name) for fault in found]
             if len(faults) >= MOST_FAULTS:
                 break
             earlier[name] = stage
         return [*faults, *float32_faults(self)]
+
+    def _acted_on(self, stage: Stage) -> Model:
+        """Return the model of a stage; for a search's answer one of its type, as the answer is of
+        the family of its baseline, and its widths are not known yet."""
+        if stage.answer is None or not self.model.has_members:
+            return self.model
+        return self.model.with_members(tuple(self.model.widths), self.model.multiplicity)
 
     def _name_faults(self) -> Iterator[Fault]:
         """Find names that would make two things use the same file."""

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 LARGEST_FLOAT32, SMALLEST_FLOAT32 = 3.4e38, 1.2e-38
 """Range of float32: larger numbers become infinite, smaller ones 0 or imprecise."""
 
-HARMLESS_KEYS = ("atol",)
-"""Keys whose number may become 0 without harm."""
-
 
 def float32_faults(document: "Document") -> Iterator[Fault]:
     """Find the numbers of a float32 document that would become infinite or 0.
@@ -32,7 +29,7 @@ def float32_faults(document: "Document") -> Iterator[Fault]:
     stages = document.stages.items()
     parts += [(("stages", name), stage) for name, stage in stages if stage.descends]
     for path, value in chain.from_iterable(_numbers(value, path) for path, value in parts):
-        vanishes = 0 < abs(value) < SMALLEST_FLOAT32 and path[-1] not in HARMLESS_KEYS
+        vanishes = 0 < abs(value) < SMALLEST_FLOAT32
         if vanishes or abs(value) > LARGEST_FLOAT32:
             message = f"{value:g} is {'0' if vanishes else 'infinite'} in float32"
             yield Fault("CE104", message, path, help='set precision = "float64"')

@@ -25,7 +25,8 @@ MOST_PATHS = 20
 """Maximum number of swept paths."""
 
 LONGEST_NAME = 100
-"""Maximum characters of a run's name; a hash stands for the rest."""
+"""Number of characters that a name may have. What is kept of a longer name of a run is followed by
+a hash."""
 
 MOST_VALUES = 100_000
 """Maximum number of values that all documents of a sweep may hold together."""
@@ -101,7 +102,7 @@ def variants(document: "Document") -> dict[str, "Document"]:
         raise SpecError(
             Fault(
                 "CE104",
-                "the documents of the sweep hold more than {MOST_VALUES:,} values together",
+                f"the documents of the sweep hold more than {MOST_VALUES:,} values together",
                 ("sweep",),
                 "key",
             )

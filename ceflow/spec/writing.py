@@ -160,7 +160,8 @@ def _source(path: KeyPath, document: Document) -> str:
     writer = origin.writer(path) if origin else None
     if writer and writer.reach(path) == len(path):
         return str(positions_in(writer.text).find(path))
-    return "from the data" if path[-1] in ("inputs", "outputs") else "default"
+    sized = document.data is not None and path[0] == "model" and path[-1] in ("inputs", "outputs")
+    return "from the data" if sized else "default"
 
 
 def _plain(value: Any, defaults: bool) -> Any:

@@ -16,13 +16,11 @@ if TYPE_CHECKING:
     from ceflow.spec import Document, Model
 
     Array = np.ndarray | str
+    """An array. In a run that is read back: the name of its file."""
     Documents = dict[str, Document]
 else:
     Array = Annotated[Any, WithJsonSchema({"type": "string"})]
     Documents = SkipJsonSchema[dict[str, Any]]
-
-
-"""An array. In a run that is read back: the name of its file."""
 
 Values = dict[str, Any]
 """Plain numbers, strings, lists and dictionaries, as results.json holds them."""

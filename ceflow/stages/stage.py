@@ -16,7 +16,7 @@ from ceflow.costs import Work
 from ceflow.events import InaccurateKernelWarning, Observer, Progress
 from ceflow.seeding import Seed, pinned
 from ceflow.spec import Fault, Model
-from ceflow.stages.result import Result, Values  # noqa: F401 (stages without typed results)
+from ceflow.stages.result import Result
 from ceflow.store import RunDirectory
 
 if TYPE_CHECKING:
@@ -175,6 +175,12 @@ def resolve_model(stage: language.Stage, plan: Plan, results: Mapping[str, Resul
     return results[name].models()[part]
 
 
+def examples_key(plan: Plan) -> str:
+    """Return the key of the document that says how many training examples there are."""
+    assert plan.document.data is not None
+    return f"data.{plan.document.data.count_key}"
+
+
 def with_data(found: Forecast, plan: Plan) -> Forecast:
     """Add to a forecast the data that the stage reads, and the copy it computes with."""
     assert plan.document.data is not None
@@ -182,7 +188,7 @@ def with_data(found: Forecast, plan: Plan) -> Forecast:
     loading, held, work = data.cost_of(plan.document.data, plan.data)
     held += plan.itemsize * (plan.data.train + plan.data.test) * plan.data.inputs
     if max(loading - held, held) > found.memory:
-        found = found._replace(key=f"data.{plan.document.data.count_key}", instead="")
+        found = found._replace(key=examples_key(plan), instead="")
     return found._replace(
         memory=max(loading, held + found.memory),
         work=found.work.plus(work),

@@ -33,9 +33,10 @@ def chunk_size(parameters: float, draws: int) -> int:
 
 
 def likely_draws(member: Member, error: float) -> float:
-    """Estimate the number of draws after which E[K^2] has a relative standard error of `error`.
+    """Estimate the number of draws after which log(E[K^2]/E[K]^2) has the relative standard error
+    `error`.
 
-    For a lognormal K it is about E[K^4]/(E[K^2]^2 error^2).
+    For a lognormal K it is about 2 E[K^4]/(E[K^2]^2 error^2).
     """
     fourth = math.exp(min(4 * TYPICAL_ALPHA * member.fan_in_sum, 50))
     asked = math.log(2 * fourth) - 2 * math.log(error)  # as a logarithm: an error may be tiny

@@ -17,7 +17,7 @@ from ceflow.compiler.models import expand
 from ceflow.compiler.nodes import Node
 from ceflow.compiler.programs import program
 from ceflow.kernels import empirical_ntk
-from ceflow.nets import floats, numbers
+from ceflow.nets import floats
 from ceflow.seeding import Seed, partitionable
 from ceflow.spec import Block, Ensemble, Mlp, Model
 from ceflow.variance.costs import chunk_size
@@ -45,7 +45,7 @@ def draw_ntk(
     """Draw `K^aa(x1, x2)` for random weights, chunk by chunk, `draws` in all; a is `output`.
 
     x1 and x2 are single examples; by default x2 is x1. `network` is a function that creates a
-    module with random weights from a key, or a model, of which one output is computed. The size of
+    module with random weights from a key, or a model, of which one output is built. The size of
     chunks depends only on the number of parameters and `draws`, and a chunk's random numbers only
     on its index and the seed. One program is compiled for all chunks.
 
@@ -65,15 +65,18 @@ def draw_ntk(
         parameters, outputs = _sizes(build, x1)
     else:
         root = _tree(network, x1)
-        build, parameters, outputs = partial(lower_each, root), int(root.parameters), 1
+        build, parameters = partial(lower_each, root), int(root.parameters)
+        outputs = network.size_of("outputs") or 1
     if not 0 <= output < outputs:
         raise ValueError(f"there is no output {output}: the network has {outputs}, from 0")
+    if not callable(network):
+        output = 0  # the only one of the tree, and all have the same law
     return _chunks(build, x1, x2, draws, stream, output, chunk_size(parameters, draws))
 
 
 def _example(name: str, x: ArrayLike) -> Float[Array, "..."]:
     """Convert one example to JAX's default float type; raise `ValueError` if it is not one."""
-    x = floats(numbers(x)).astype(float)
+    x = floats(x).astype(float)
     if not x.size:
         raise ValueError(f"{name} must be one example, not of shape {x.shape}")
     if not np.isfinite(np.asarray(x)).all():

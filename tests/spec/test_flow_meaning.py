@@ -273,7 +273,7 @@ VALUES = {
     "time = 0": "time must be above 0",
     "time = 1.0\npoints = 0": "points must be at least 1",
     "time = 1.0\nrtol = 2.0": "rtol must be below 1",
-    "time = 1.0\natol = -1.0": "atol must be at least 0",
+    "time = 1.0\natol = 0.0": "atol must be above 0",
     "time = 1.0\nreplicas = 0": "replicas must be at least 1",
     "time = 1.0\nentries = [[0]]": "entries[0] must have at least 2 entries",
     "time = 1.0\nentries = [[0, -1]]": "must be at least 0",

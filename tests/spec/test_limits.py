@@ -260,7 +260,7 @@ def test_numbers_that_float32_has_not_are_faults_there_only(path, value):
     text = """
         data = {source = "gaussian", inputs = 2}
         model = {type = "mlp", widths = [3]}
-        stages = {f = {type = "flow", time = 1.0, atol = 0.0}}
+        stages = {f = {type = "flow", time = 1.0, atol = 1e-9}}
     """
     setting = f"{path}={value}"
     loads(text, settings=[setting])

@@ -170,7 +170,7 @@ KEYS = {
         "replicas": COUNTS,
         "solver": st.sampled_from(["auto", "tsit5", "dopri8", "kvaerno5", "rkc"]),
         "rtol": st.none() | st.floats(1e-14, 0.5),
-        "atol": st.none() | NON_NEGATIVE,
+        "atol": st.none() | POSITIVE,
         "steps": COUNTS,
     },
     Search: {

@@ -18,6 +18,8 @@ from ceflow.dynamics.ode.solvers import method_named
 from ceflow.dynamics.ode.stepping import Carry, Stepper
 from ceflow.nets import floats
 
+MOST_STEPS = 2**31 - 1
+"""Largest number of steps: they are counted in 32 bits."""
 OBSERVED_ATTEMPTS = 64
 """Attempted steps between two calls of `observe`."""
 
@@ -142,6 +144,7 @@ def integrate(
     if replicas and (stop is not None or dense):
         raise ValueError("replicas end together: give them no stop, and no dense output")
     state, dtype = _floats(state)
+    max_steps = min(max_steps, MOST_STEPS)
     moments = [jnp.asarray(t, dtype) for t in _rising(times)]
     stepper = Stepper(field, stop, method_named(solver, rtol, atol))
     steps = DenseSolution(stepper.method.solver, float(moments[0]), state) if dense else None

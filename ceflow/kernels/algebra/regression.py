@@ -28,9 +28,9 @@ def fit(
     Predictions are `K(x, X) @ coefficients`. With the NTK and ridge 0, they are the function that a
     wide network converges to, minus its initial function.
 
-    Uses a Cholesky factor in float64: in memory if three matrices fit into `memory` (bytes),
-    otherwise in tiles in a temporary folder inside `scratch`, by default next to a kernel on disk
-    (1.6 GB for 20,000 rows).
+    Uses a Cholesky factor in float64: in memory if three matrices fit into `memory` (bytes)
+    and have at most 8,192 rows, otherwise in tiles in a temporary folder inside `scratch`, by
+    default next to a kernel on disk (1.6 GB for 20,000 rows).
 
     Raises `ValueError` if the shapes disagree, the ridge is below 0, the targets are not finite, or
     the kernel is not finite, not symmetric, or 0. Raises `SingularError`, a `ValueError`, if the

@@ -45,7 +45,7 @@ def conditional_ntk(
     >>> bool(abs(conditional_ntk(wide, x, key=jax.random.key(0))[0, 0] - 3) < 0.1)
     True
     """
-    if not isinstance(model, Mlp):
+    if getattr(model, "type", None) != "mlp":
         raise TypeError(
             f"conditional_ntk takes an Mlp of ceflow.spec, not a {type(model).__name__}"
         )
@@ -53,7 +53,7 @@ def conditional_ntk(
     require_key(key)
     if not model.is_finite:
         raise ValueError("a network with an infinite layer cannot be drawn; use kernels.analytic")
-    x = nets.floats(nets.numbers(x))
+    x = nets.floats(x)
     check_examples("x", x)
     if x.ndim != 2 or not x.size or model.inputs not in (None, x.shape[1]):
         raise ValueError(f"x must be (examples, {model.inputs or 'inputs'}), not {x.shape}")

@@ -11,10 +11,10 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, ArrayLike, Float
 
+from ceflow import nets
 from ceflow.kernels.empirical.networks import pair_for, split
 from ceflow.kernels.empirical.networks import trace as traced
 from ceflow.kernels.empirical.ntk import check_kernel, empirical_ntk
-from ceflow.nets import Ensemble
 
 AXIS = "devices"
 """Name of the mesh axis that runs over the devices."""
@@ -47,7 +47,7 @@ def spread(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def ensemble_ntk(
-    ensemble: Ensemble,
+    ensemble: nets.Ensemble,
     x1: Float[ArrayLike, "n1 ..."],
     x2: Float[ArrayLike, "n2 ..."] | None = None,
     *,
@@ -59,13 +59,13 @@ def ensemble_ntk(
     and the sums are added. The result is that of `empirical_ntk(ensemble, x1, x2)`, up to rounding;
     each device needs the memory for one member.
 
-    >>> from ceflow.nets import Dense
+    >>> from ceflow.nets import Dense, Ensemble
     >>> pair = Ensemble(lambda key: Dense(2, 1, key=key), 2, key=jax.random.key(0))
     >>> print(ensemble_ntk(pair, jnp.eye(2), trace=True).round(3))
     [[0.5 0. ]
      [0.  0.5]]
     """
-    if not isinstance(ensemble, Ensemble):
+    if not isinstance(ensemble, nets.Ensemble):
         raise TypeError(
             f"ensemble_ntk takes an Ensemble of ceflow.nets, not a {type(ensemble).__name__}: the"
             " module of a compiled ensemble, ceflow.compile(document).module"
@@ -77,7 +77,7 @@ def ensemble_ntk(
 
 
 @eqx.filter_jit
-def _mean_over_members(ensemble: Ensemble, x1: Array, x2: Array, trace: bool) -> Array:
+def _mean_over_members(ensemble: nets.Ensemble, x1: Array, x2: Array, trace: bool) -> Array:
     arrays, static = eqx.partition(ensemble.members, eqx.is_array)
     padded = _padded(arrays)
     weights = jnp.arange(_length(padded)) < ensemble.multiplicity  # 0 for padding

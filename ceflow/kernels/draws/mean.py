@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from ceflow._numbers import require_count
 from ceflow.kernels.draws.average import KernelAverage
 from ceflow.seeding import Seed, partitionable
-from ceflow.spec import FEWEST_DRAWS
+from ceflow.spec import FEWEST_KERNEL_DRAWS
 
 
 class MeanKernel(NamedTuple):
@@ -58,15 +58,23 @@ def mean_kernel(
     average = KernelAverage()
     for kernel in _drawn(draw, seed, draws):
         average.add(kernel)
-        if error is not None and average.count >= FEWEST_DRAWS and _is_enough(average, error):
+        if (
+            error is not None
+            and average.count >= FEWEST_KERNEL_DRAWS
+            and _is_enough(average, error)
+        ):
             break
     relative = average.error if average.mean.any() else math.nan
     return MeanKernel(average.mean, average.stderr, relative, average.count)
 
 
 def _is_enough(average: KernelAverage, error: float) -> bool:
-    """Return whether the relative error of the mean is at most `error`; False for a mean of 0."""
-    return bool(average.mean.any()) and average.error <= error
+    """Return whether there are draws enough for a relative error of the mean of at most `error`.
+
+    False for a mean of 0.
+    """
+    enough = average.count >= FEWEST_KERNEL_DRAWS and bool(average.mean.any())
+    return enough and average.error <= error
 
 
 def _drawn(

@@ -15,7 +15,7 @@ from ceflow.kernels.empirical import networks
 from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.kernels.empirical.networks import Network
 from ceflow.kernels.empirical.plans import NO_FORWARD_MODE, NO_REVERSE_MODE
-from ceflow.nets import floats, numbers
+from ceflow.nets import floats
 
 SYMMETRIC_POSITIVE = frozenset({lx.symmetric_tag, lx.positive_semidefinite_tag})
 
@@ -34,14 +34,14 @@ class _Kernel(lx.FunctionLinearOperator):
 def _taken(operator: lx.AbstractLinearOperator, vector: Any) -> Array:
     """Check the shape of a vector and convert it to the operator's type."""
     wanted: Any = operator.in_structure()
-    taken = floats(numbers(vector), wanted.dtype).astype(wanted.dtype)
+    taken = floats(vector, wanted.dtype).astype(wanted.dtype)
     if taken.shape != wanted.shape:
         raise ValueError(f"the operator takes an array of shape {wanted.shape}, not {taken.shape}")
     return taken
 
 
 class Positive(lx.TaggedLinearOperator):
-    """A symmetric, positive semidefinite operator whose sums and positive multiples stay so.
+    """A symmetric, positive semidefinite operator whose sums and multiples by 0 or more stay so.
 
     lineax does not know the sign of the ridge in `operator + ridge * identity`, and its CG would
     refuse the sum. A traced factor is assumed to be positive.
@@ -54,10 +54,10 @@ class Positive(lx.TaggedLinearOperator):
         return _if(_is_positive(other), super().__add__(other))
 
     def __mul__(self, other: Any) -> lx.AbstractLinearOperator:
-        return _if(_is_above_0(other), super().__mul__(other))
+        return _if(_is_not_negative(other), super().__mul__(other))
 
     def __truediv__(self, other: Any) -> lx.AbstractLinearOperator:
-        return _if(_is_above_0(other), super().__truediv__(other))
+        return _if(_is_not_negative(other), super().__truediv__(other))
 
 
 def _if(positive: bool, operator: lx.AbstractLinearOperator) -> lx.AbstractLinearOperator:
@@ -66,11 +66,11 @@ def _if(positive: bool, operator: lx.AbstractLinearOperator) -> lx.AbstractLinea
 
 def _is_positive(operator: lx.AbstractLinearOperator) -> bool:
     if isinstance(operator, lx.MulLinearOperator | lx.DivLinearOperator):
-        return _is_above_0(operator.scalar) and _is_positive(operator.operator)
+        return _is_not_negative(operator.scalar) and _is_positive(operator.operator)
     return lx.is_symmetric(operator) and lx.is_positive_semidefinite(operator)
 
 
-def _is_above_0(number: Any) -> bool:
+def _is_not_negative(number: Any) -> bool:
     return isinstance(number, Tracer) or bool(number >= 0)
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from ceflow.kernels.costs import Shape
 from ceflow.kernels.empirical import counting
@@ -11,7 +11,7 @@ from ceflow.kernels.empirical.networks import Network
 from ceflow.kernels.empirical.uses import Use
 
 Method = Literal["auto", "structured", "jacobian", "products"]
-METHODS = ("auto", "structured", "jacobian", "products")
+METHODS = get_args(Method)
 
 NO_FORWARD_MODE = (
     "{} needs derivatives in forward mode, which a function in the module lacks (such as one with"
@@ -84,7 +84,7 @@ class _Planner:
 
     def default(self) -> float:
         """Return the default budget: a quarter of the result, or the bytes of full tiles."""
-        result = self.asked.n1 * self.asked.n2 * self.asked.entries * self._itemsize
+        result = self.asked.size * self._itemsize
         return max(result / 4, LEAST_BYTES, min(self._least(64), FULL_TILE_BYTES))
 
     def plans(self, budget: float) -> Iterator[KernelPlan]:

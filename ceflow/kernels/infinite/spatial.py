@@ -178,7 +178,7 @@ def _at_once(root: nodes.Node, x: Array) -> int:
 
 
 def pools(root: nodes.Node) -> bool:
-    """Return whether a network mixes positions other than by convolution."""
+    """Return whether a network averages positions, beyond the reach of a convolution."""
     return any(node.pools for node in nodes.every(root))
 
 

@@ -13,6 +13,7 @@ from jaxtyping import ArrayLike, Float
 
 from ceflow.kernels.tiles.computing import Kernel, blocks, checked_examples
 from ceflow.kernels.tiles.kernel import TiledKernel
+from ceflow.store import WriteError
 from ceflow.store.tiles import Index, TileStore, checked_tile, triangle
 
 
@@ -100,9 +101,10 @@ def _what_is_kept(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(
+        raise WriteError(
+            error.errno or 0,
             f"{path} could not be written: {error.strerror or error}; the tiles that are done are"
-            " kept, and the same run again adds only those that are missing"
+            " kept, and the same run again adds only those that are missing",
         ) from error
 
 

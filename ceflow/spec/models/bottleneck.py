@@ -81,7 +81,7 @@ class Bottleneck(ModelSpec):
         message = "with a finite bottleneck the kernel depends on the weights that are drawn"
         return message, 'set size = inf, or use finite widths and method = "empirical"'
 
-    def with_members(self, widths: Sequence[int], multiplicity: int) -> Never:
+    def with_members(self, widths: Sequence[float], multiplicity: int) -> Never:
         raise TypeError("a network with a bottleneck has no ensembles in its family")
 
     def part_with(self, end: End) -> tuple[KeyPath, Mlp]:

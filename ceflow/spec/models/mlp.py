@@ -58,7 +58,7 @@ class Mlp(ModelSpec):
         """Return a copy with other widths, without validation."""
         return self.replaced({"widths": tuple(widths)})
 
-    def with_members(self, widths: Sequence[int], multiplicity: int) -> "Ensemble":
+    def with_members(self, widths: Sequence[float], multiplicity: int) -> "Ensemble":
         member = self.with_widths(widths)
         return Ensemble.model_construct(multiplicity=multiplicity, member=member)
 
@@ -99,7 +99,7 @@ class Ensemble(ModelSpec):
     def limit(self) -> Mlp:
         return self.member.limit
 
-    def with_members(self, widths: Sequence[int], multiplicity: int) -> "Ensemble":
+    def with_members(self, widths: Sequence[float], multiplicity: int) -> "Ensemble":
         return self.member.with_members(widths, multiplicity)
 
     def part_with(self, end: End) -> tuple[KeyPath, Mlp]:

@@ -82,7 +82,7 @@ class Block(ModelSpec):
         """Return a copy with other widths, without validation."""
         return self.replaced({"widths": tuple(widths)})
 
-    def with_members(self, widths: Sequence[int], multiplicity: int) -> Self:
+    def with_members(self, widths: Sequence[float], multiplicity: int) -> Self:
         return self.with_widths(widths).replaced({"cardinality": multiplicity})
 
     def part_with(self, end: End) -> "tuple[KeyPath, Block]":
@@ -175,7 +175,7 @@ class Resnext(ModelSpec):
         message = "a network with batch normalisation has no kernel at infinite width here"
         return message, 'use method = "empirical", or the kernel of a block'
 
-    def with_members(self, widths: Sequence[int], multiplicity: int) -> Self:
+    def with_members(self, widths: Sequence[float], multiplicity: int) -> Self:
         return self.replaced({"base_width": widths[0], "cardinality": multiplicity})
 
     def part_with(self, end: End) -> "tuple[KeyPath, Resnext]":

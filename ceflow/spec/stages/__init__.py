@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ceflow.spec.stages.descent import Descent, Stop
 from ceflow.spec.stages.flow import Flow
-from ceflow.spec.stages.kernel import FEWEST_DRAWS, Kernel
+from ceflow.spec.stages.kernel import FEWEST_KERNEL_DRAWS, Kernel
 from ceflow.spec.stages.search import Budget, Search
 from ceflow.spec.stages.stage import StageSpec
 from ceflow.spec.stages.train import LearningRates, Train
@@ -18,7 +18,7 @@ from ceflow.spec.stages.variance import Variance
 from ceflow.spec.stages.verify import Claim, Verify
 
 __all__ = [
-    "FEWEST_DRAWS",
+    "FEWEST_KERNEL_DRAWS",
     "Budget",
     "Claim",
     "Descent",

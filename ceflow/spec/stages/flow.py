@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from ceflow.spec.base import Count, Duration, Natural, NonNegative
+from ceflow.spec.base import Count, Duration, Natural, Positive
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Model
 from ceflow.spec.stages.descent import TRAIN_ELSEWHERE, Descent
@@ -82,7 +82,7 @@ class Flow(Descent):
     chosen by the stiffness of the flow."""
     rtol: Annotated[float, Field(ge=1e-14, lt=1)] | None = None
     """Relative tolerance of a step; by default 1e-6, or 1e-4 if `precision = "float32"`."""
-    atol: NonNegative | None = None
+    atol: Positive | None = None
     """Absolute tolerance of a step; by default a thousandth of `rtol`."""
     steps: Count = 100_000
     """Maximum number of attempted steps, rejected ones included."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
 
-FEWEST_DRAWS = 16
+FEWEST_KERNEL_DRAWS = 16
 """Minimum number of draws before a standard error may end the drawing: its own relative error is
 then 18 %."""
 

@@ -150,16 +150,15 @@ class Search(StageSpec):
         yield from self._compare_faults(model)
 
     def _curve_faults(self, document: "Document", model: Model) -> Iterator[Fault]:
-        measured = document.stages.get(self.variance or "")
-        if isinstance(measured, Variance):
-            widths = {model.ratio_widths(ratio) for ratio in measured.ratios}
-            if len(widths) == 1:
-                message = (
-                    "a curve needs two widths or more, and at every ratio of"
-                    f" stages.{self.variance} they are {', '.join(map(str, widths.pop()))}"
-                )
-                help = "give it ratios that are further apart, or the [model] greater widths"
-                yield Fault("CE202", message, ("using",), help=help)
+        ratios = getattr(document.stages.get(self.variance or ""), "ratios", ())
+        widths = {model.ratio_widths(ratio) for ratio in ratios}
+        if len(widths) == 1:
+            message = (
+                "a curve needs two widths or more, and at every ratio of"
+                f" stages.{self.variance} they are {', '.join(map(str, widths.pop()))}"
+            )
+            help = "give it ratios that are further apart, or the [model] greater widths"
+            yield Fault("CE202", message, ("using",), help=help)
 
     def _free_faults(self, model: Model) -> Iterator[Fault]:
         message, layers = "", len(model.widths)

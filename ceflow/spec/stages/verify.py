@@ -23,7 +23,7 @@ ENSEMBLE_CLAIMS = ("lemma-1", "theorem-1")
 DRAWN_CLAIMS = (*ENSEMBLE_CLAIMS, "lemma-3.1")
 """Claims that are tested on many networks."""
 
-FEWEST_DRAWS = 20
+FEWEST_CLAIM_DRAWS = 20
 """Minimum number of draws for a meaningful standard error."""
 
 
@@ -76,9 +76,9 @@ class Verify(StageSpec):
 
     def _size_faults(self) -> Iterator[Fault]:
         """Find experiments that are too small to be meaningful."""
-        if self.draws < FEWEST_DRAWS and set(self.claims) & set(DRAWN_CLAIMS):
+        if self.draws < FEWEST_CLAIM_DRAWS and set(self.claims) & set(DRAWN_CLAIMS):
             message = f"{self.draws} draws are too few to estimate the noise"
-            yield Fault("CE202", message, ("draws",), help=f"draw {FEWEST_DRAWS} or more")
+            yield Fault("CE202", message, ("draws",), help=f"draw {FEWEST_CLAIM_DRAWS} or more")
         if self.points < 2 and "theorem-1" in self.claims:
             message = "theorem 1 is tested at pairs of two inputs"
             yield Fault("CE202", message, ("points",), help="give two points or more")

@@ -13,7 +13,7 @@ from ceflow.dynamics.costs import StepForecast
 from ceflow.spec import Bottleneck, Flow, Model
 from ceflow.spec.models import SLOPES
 from ceflow.stages.flow.problem import MEMORY, STATE_COPIES, group_size, is_smooth, tolerances
-from ceflow.stages.stage import Forecast
+from ceflow.stages.stage import Forecast, examples_key
 
 LOADING_SECONDS = 1.0
 """Seconds to read the data and to load diffrax."""
@@ -242,7 +242,7 @@ def _of_kernel(stage: Flow, plan: Plan, model: Model) -> Forecast:
         compilations=(6 if model.is_finite else 14) + layers / 3,
         seconds=LOADING_SECONDS,
     )
-    return Forecast(PROGRAM_BYTES + memory, key="data.train", work=work)
+    return Forecast(PROGRAM_BYTES + memory, key=examples_key(plan), work=work)
 
 
 def _is_full(stage: Flow, model: Model) -> bool:
@@ -278,7 +278,7 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
         compilations=22 if network.decoder.activation in SLOPES else 42,
         seconds=LOADING_SECONDS,
     )
-    key = "width" if of_width > of_examples else "data.train"
+    key = "width" if of_width > of_examples else examples_key(plan)
     return _Flow(
         Forecast(PROGRAM_BYTES + of_width + of_examples, key=key, work=work),
         state=n * d + decoder,

@@ -21,7 +21,7 @@ from ceflow.stages.flow.recording import Arrays, Recording, joined, losses_of
 from ceflow.stages.flow.result import Steps
 from ceflow.stages.kernel.compiled import kernel as ntk_of
 from ceflow.stages.kernel.methods import compute, open_kernel
-from ceflow.stages.kernel.networks import without_weights
+from ceflow.stages.kernel.networks import block_of_network, without_weights
 from ceflow.stages.stage import Job, resolve_model
 
 TRAINING_ONLY = (
@@ -107,7 +107,8 @@ def _solved(problem: FlowProblem, fixed: FixedKernel, index: int) -> Recording:
     for moment in moments:
         outputs = _outputs_at(moment, problem, fixed, start, constant)
         rows.append(losses_of(problem, outputs[None]) | uncertain(moment))
-        problem.job.progress(len(rows), len(moments))
+        done = index * len(moments) + len(rows)
+        problem.job.progress(done, problem.stage.replicas * len(moments))
     arrays = {key: np.stack([np.asarray(each[key]) for each in rows]) for key in rows[0]}
     ending = dynamics.Ending("finished", moments[-1])
     none = Steps(accepted=0, rejected=0)
@@ -190,9 +191,15 @@ def _by_stage(problem: FlowProblem, job: Job) -> FixedKernel:
     if len(problem.x) == problem.train:
         matrix = np.asarray(open_kernel(job, job.name)[:, :])
         return FixedKernel(matrix, matrix[:0])
+    if job.stage.tile and job.stage.method == "empirical":
+        # Without tiles it might be drawn without weights, which is another network.
+        rows = block_of_network(job)(problem.x[problem.train :], problem.x[: problem.train])
+        return FixedKernel(np.asarray(open_kernel(job, job.name)[:, :]), np.asarray(rows))
     asked: dict[str, Any] = {"ridge": 0.0, "tile": None, "reference": None}
     if job.stage.method == "empirical":
         asked["draws"] = 1
+    if job.stage.method == "mean":  # over as many draws, whatever the error with the test rows
+        asked |= {"draws": job.results[job.name]["draws"], "error": None}
     again = replace(job, stage=job.stage.replaced(asked))
     computed = compute(again, problem.dataset)
     return FixedKernel(np.asarray(computed.kernel[:, :]), computed.cross(slice(None)))
@@ -213,10 +220,11 @@ def _where_known(problem: FlowProblem) -> tuple[FlowProblem, tuple[str, ...]]:
 def _is_conditional(job: Job, problem: FlowProblem) -> bool:
     stage: Kernel = job.stage
     model: Model = job.model.single if stage.method == "mean" else job.model
+    drawn_over = problem.train if stage.ridge is None else len(problem.x)
     return (
         stage.method != "analytic"
         and not stage.tile
-        and without_weights(stage, job.plan, model, problem.train)
+        and without_weights(stage, job.plan, model, drawn_over)
     )
 
 

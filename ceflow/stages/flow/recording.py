@@ -18,7 +18,8 @@ from ceflow.spec import Flow
 from ceflow.stages.descents import losses_and_accuracies
 from ceflow.stages.flow.problem import FlowProblem, Integration
 from ceflow.stages.flow.result import Steps
-from ceflow.stages.stage import Values, finite, written
+from ceflow.stages.result import Values
+from ceflow.stages.stage import finite, written
 
 Arrays = dict[str, Float[np.ndarray, "replicas ..."]]
 """The arrays recorded at one moment, by name."""

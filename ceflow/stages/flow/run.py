@@ -18,7 +18,8 @@ from ceflow.stages.flow.problem import FlowProblem
 from ceflow.stages.flow.recording import Recording, derivatives_of, history_of
 from ceflow.stages.flow.result import FlowResult
 from ceflow.stages.histories import lacking
-from ceflow.stages.stage import Job, Values, finite, precision
+from ceflow.stages.result import Values
+from ceflow.stages.stage import Job, finite, precision, written
 
 ENGINES = {
     "parameters": parameters,
@@ -67,7 +68,7 @@ def _optional(problem: FlowProblem, recording: Recording) -> Values:
     if "covariance" in recording.arrays:
         fields["covariance"] = recording.arrays["covariance"][-1, 0]
     start = problem.job.results.get(problem.stage.start or "")
-    if isinstance(start, FlowResult) and start.time == problem.stage.time:
+    if isinstance(start, FlowResult) and start.time == written(recording.times[-1]):
         theirs = problem.job.directory.read_array(f"{problem.stage.start}.predictions")
         fields["distance"] = _distance(problem, recording, theirs)
     return fields
@@ -79,9 +80,11 @@ def _distance(
     """Measure the distance of the outputs from those of the stage that drew the networks, relative
     in Frobenius norm: the median over replicas.
     """
-    ours = _predictions(problem, recording).reshape(problem.stage.replicas, -1)
-    theirs = theirs.reshape(problem.stage.replicas, -1)[:, : ours.shape[1]]
-    return finite(np.median(dynamics.relative_drift(ours, theirs)))
+    both = (_predictions(problem, recording), theirs)
+    ours, theirs = (outputs.reshape(problem.stage.replicas, -1) for outputs in both)
+    shared = min(ours.shape[1], theirs.shape[1])  # one of them may be on training examples only
+    drifts = dynamics.relative_drift(ours[:, :shared], theirs[:, :shared])
+    return finite(np.median(drifts))
 
 
 def _trouble(problem: FlowProblem, ending: Ending, history: History) -> Iterator[str]:

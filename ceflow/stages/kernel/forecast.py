@@ -7,9 +7,9 @@ from ceflow.compiler import Plan, nodes
 from ceflow.costs import Demand, Work
 from ceflow.kernels import costs
 from ceflow.kernels.costs import Shape
-from ceflow.spec import FEWEST_DRAWS, Kernel, Model
+from ceflow.spec import FEWEST_KERNEL_DRAWS, Kernel, Model
 from ceflow.stages.kernel.networks import without_weights
-from ceflow.stages.stage import Forecast
+from ceflow.stages.stage import Forecast, examples_key
 from ceflow.variance.costs import TYPICAL_ALPHA
 
 LOADING_SECONDS = 0.5
@@ -31,7 +31,7 @@ def _analytic(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     asked, size, root = _asked(stage, plan), plan.itemsize, plan.expand(model)
     positions = nodes.positions(root.inputs)
     found = costs.analytic_cost(root, asked, plan.inputs, size, positions=positions)
-    return Forecast(found.memory, asked.size * size, _largest(plan), _loaded(found), TILED)
+    return Forecast(found.memory, asked.size * size, examples_key(plan), _loaded(found), TILED)
 
 
 def _drawn(stage: Kernel, plan: Plan, model: Model) -> Forecast:
@@ -43,7 +43,7 @@ def _drawn(stage: Kernel, plan: Plan, model: Model) -> Forecast:
         return Forecast(found.memory, _disk(stage, plan), "model.widths", _loaded(found))
     drawn = costs.Drawn(root, asked, size)
     found, heavy = drawn.cost(draws, members), drawn.is_heavy
-    key = "model.widths" if heavy else _largest(plan)
+    key = "model.widths" if heavy else examples_key(plan)
     tiled = "" if heavy or stage.method == "mean" or stage.outputs == "full" else TILED
     return Forecast(found.memory, _disk(stage, plan), key, _loaded(found), tiled)
 
@@ -84,7 +84,7 @@ def _likely_draws(stage: Kernel, model: Model) -> float:
     if stage.error is None:
         return stage.most_draws
     variance = math.expm1(min(TYPICAL_ALPHA * model.fan_in_sum, 50))
-    return min(stage.most_draws, max(FEWEST_DRAWS, variance / stage.error**2))
+    return min(stage.most_draws, max(FEWEST_KERNEL_DRAWS, variance / stage.error**2))
 
 
 def _rows(stage: Kernel, plan: Plan) -> int:
@@ -103,9 +103,3 @@ def _disk(stage: Kernel, plan: Plan) -> float:
     kept = plan.data.train**2 * (plan.outputs**2 if stage.outputs == "full" else 1)
     arrays = 2 if stage.method == "mean" else 1  # the mean's errors too
     return kept * arrays * plan.itemsize
-
-
-def _largest(plan: Plan) -> str:
-    """Return the key that determines the size of the matrix."""
-    assert plan.document.data is not None
-    return f"data.{plan.document.data.count_key}"

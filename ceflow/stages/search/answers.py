@@ -15,6 +15,7 @@ from ceflow.spec import (
     tree_of,
 )
 from ceflow.spec.base import LARGEST_COUNT
+from ceflow.spec.sweep import LONGEST_NAME
 from ceflow.stages.result import Values
 from ceflow.stages.search.result import (
     Answer,
@@ -181,7 +182,9 @@ def document_of(job: Job, part: str, model: Values) -> Document:
     given = job.plan.resolved()
     stages = _stages_of(given, f"{job.name}.{part}")
     tree = tree_of(given.replaced({"stages": {}}))
-    document = Document.model_validate(tree | {"name": f"{given.name}-{part}", "model": model})
+    document = Document.model_validate(
+        tree | {"name": f"{given.name[: LONGEST_NAME - len(part) - 1]}-{part}", "model": model}
+    )
     return document.replaced({"stages": stages})
 
 

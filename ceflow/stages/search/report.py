@@ -1,9 +1,8 @@
 """The report of a search: the networks compared, the near-optimal set, CE figure 3."""
 
-import math
-
 from ceflow.blocks import Cell, Curve, Note, ReportBlock, Series, Table, widths_text
 from ceflow.search import limit_text
+from ceflow.search.costs import whole_members
 from ceflow.spec import flops_text, network_name
 from ceflow.stages.search.result import (
     Answer,
@@ -176,7 +175,7 @@ def _figures(result: SearchResult) -> list[Curve]:
     held = "within the budget, in whole members" if result.budget else "at the baseline's cost"
 
     def drawn(variance: float, members: float) -> float:
-        return variance * (members / max(1, math.floor(members)) if result.budget else 1)
+        return variance * (members / max(1, whole_members(members)) if result.budget else 1)
 
     smooth = [
         (_width(point), drawn(point.variance, point.primal_multiplicity))

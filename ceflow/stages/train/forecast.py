@@ -3,7 +3,7 @@
 from ceflow.bottlenecks.costs import OUTPUTS_AT_ONCE, Sampled, SimulationSizes
 from ceflow.compiler import Plan
 from ceflow.spec import Bottleneck, Model, Train
-from ceflow.stages.stage import Forecast
+from ceflow.stages.stage import Forecast, examples_key
 
 LOADING_SECONDS = 1.0
 """Seconds to read the data and to write arrays."""
@@ -39,8 +39,7 @@ def _sizes(stage: Train, plan: Plan, model: Model) -> SimulationSizes:
 def _key(stage: Train, plan: Plan, sizes: SimulationSizes) -> str:
     """Return the key that determines most of the memory, roughly."""
     sampled, outputs = sizes.sampled, plan.outputs
-    assert plan.document.data is not None
-    examples = f"data.{plan.document.data.count_key}"
+    examples = examples_key(plan)
     stored = sizes.theta if sizes.kept else sizes.examples * plan.inputs
     passing = 3 * sizes.batch * (sizes.examples + sizes.hidden)
     takes = {

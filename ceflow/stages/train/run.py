@@ -13,7 +13,8 @@ from ceflow import bottlenecks, dynamics
 from ceflow.bottlenecks import State, Training
 from ceflow.stages.descents import losses_and_accuracies
 from ceflow.stages.histories import lacking
-from ceflow.stages.stage import Job, Values, finite, precision, written
+from ceflow.stages.result import Values
+from ceflow.stages.stage import Job, finite, precision, written
 from ceflow.stages.train.problem import TrainProblem
 from ceflow.stages.train.result import Rate, Rates, TrainResult
 

@@ -7,7 +7,8 @@ from ceflow import claims
 from ceflow.blocks import number
 from ceflow.history import History
 from ceflow.spec import Verify
-from ceflow.stages.stage import Job, Values, finite, precision
+from ceflow.stages.result import Values
+from ceflow.stages.stage import Job, finite, precision
 from ceflow.stages.verify.result import ClaimResult, PartResult, VerifyResult
 
 UNDEFINED = "it compares with a number that is 0 or infinite; take more points, draws or units"
