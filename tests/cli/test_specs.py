@@ -77,6 +77,14 @@ def test_every_spec_in_a_folder_is_checked_and_the_rest_left_alone():
     )
 
 
+def test_a_document_between_two_others_is_checked_with_the_last():
+    write("a.toml", "stages.s.type = 'search'\nstages.s.alpha = 3.0\n")
+    write("b.toml", 'extends = "a.toml"\n')
+    write("c.toml", 'extends = "b.toml"\n' + MODEL)
+    result = invoke("check", ".")
+    assert (result.exit_code, result.stderr) == (0, "c.toml: ok\n.: 1 spec\n")
+
+
 @pytest.mark.parametrize("base", ["loop.toml", "a\\u0000b"])
 def test_a_base_that_is_no_file_is_a_fault_of_its_spec_alone(base):
     Path("loop.toml").symlink_to("loop.toml")

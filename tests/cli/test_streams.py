@@ -73,7 +73,9 @@ def test_the_work_is_done_though_nobody_reads_of_it(folder):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
-@pytest.mark.parametrize("arguments", [["run", "spec.toml", "--out", "out"], ["schema"]])
+@pytest.mark.parametrize(
+    "arguments", [["run", "spec.toml", "--out", "out"], ["check", "spec.toml", "--json"]]
+)
 def test_output_that_cannot_be_written_ends_with_one_after_the_work(folder, arguments):
     with open("/dev/full", "wb") as full:
         keys = {"capture_output": False, "stdout": full, "stderr": subprocess.PIPE}

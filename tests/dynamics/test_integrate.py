@@ -349,6 +349,10 @@ def test_replicas_end_when_one_fails(x64):
     assert np.isfinite(result.records).all()
 
 
+def test_more_steps_than_32_bits_count_are_as_many_as_they_do():
+    assert integrate(logistic, jnp.ones(1), [0.0, 1.0], max_steps=10**12).ending
+
+
 def test_what_cannot_be_is_refused():
     y = jnp.ones(1)
     for times in ([], [0.0, 0.0], [1.0, 0.0], [0.0, np.inf], [0.0, np.nan]):

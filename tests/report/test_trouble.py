@@ -58,6 +58,12 @@ def test_a_run_at_which_nobody_is_at_work_was_killed(tmp_path):
     assert standing(tmp_path, RUNNING) == f"the run was killed; {FINISH}"
 
 
+def test_a_damaged_run_is_mended_where_it_is(tmp_path):
+    said = f"run its document again with --out {tmp_path}: the damaged stages are run again"
+    done = {"state": "done", "stages": {}}
+    assert standing(tmp_path, done) == f"the run is damaged; {said}"
+
+
 def test_a_run_at_work_in_this_process_is_under_way(tmp_path):
     held = lease.Lease(tmp_path)
     assert standing(tmp_path, RUNNING) == f"the run is under way in {held.holder}"

@@ -9,8 +9,11 @@ from stubs import Untyped, stub
 
 import ceflow
 from ceflow import stages
+from ceflow.blocks import Curve
 from ceflow.report import run_report, write_figures
-from ceflow.runs import reopen
+from ceflow.report.collected import collected_blocks
+from ceflow.runs import collecting, reopen
+from ceflow.runs.collected import CollectedPoint, CollectedPoints, Fit
 from ceflow.spec import Collect, Document, Ensemble, Flow, Gaussian, Kernel, Mlp, Sweep, Variance
 from ceflow.store import RunDirectory
 
@@ -74,6 +77,18 @@ def test_there_is_a_curve_for_each_value_of_by_and_no_fit_of_one_point(law, tmp_
     found = ceflow.run(document, tmp_path / "out").collected["by"]
     assert [point["by"] for point in found["points"]] == ["8", "8", "8", "16"]
     assert [fit["by"] for fit in found["fits"]] == ["8"]
+    assert found["warnings"] == ["16: a power law needs two different x"]
+
+
+def test_a_law_too_steep_to_be_drawn_has_no_fit_and_a_report():
+    x, y = "model.outputs", "stages.s.y"
+    points = [CollectedPoint(run=str(at), x=at, y=value) for at, value in ((1000, 1), (1001, 2))]
+    fits, why = collecting._fits(points)
+    assert fits == []
+    assert why == ["its power law overflows (factor)"]
+    steep = Fit(slope=300.0, factor=1e-290, stderr=None, interval=None, residuals=(0.0, 0.0))
+    drawn = collected_blocks("c", CollectedPoints(x=x, y=y, points=points, fits=[steep]))
+    assert any(isinstance(block, Curve) for block in drawn)
 
 
 def test_widths_that_are_equal_count_as_one_number(law, tmp_path):

@@ -10,7 +10,7 @@ from ceflow.cli.failures import explained
 from ceflow.kernels import fit
 from ceflow.report.text import size
 from ceflow.runs import RunError
-from ceflow.runs.failures import Failure, is_foreseen
+from ceflow.runs.failures import Failure, is_foreseen, sentence
 from ceflow.spec import loads
 from ceflow.store.atomic import writing
 
@@ -33,6 +33,12 @@ def caught(broken: Callable[[], object]) -> Exception:
     except Exception as error:
         return error
     raise AssertionError("it was to fail")
+
+
+def test_a_sentence_about_a_file_stands_as_it_is():
+    assert (
+        sentence(caught(full_disk)) == "results.json could not be written: no space left on device"
+    )
 
 
 @pytest.mark.parametrize(

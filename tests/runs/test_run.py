@@ -491,3 +491,37 @@ def test_memory_is_compared_with_what_the_machine_has(monkeypatch):
 
 def test_memory_of_this_machine_is_known():
     assert machine.memory() > 1e8
+
+
+def test_what_rests_on_another_result_is_done_again_with_its_files(tmp_path, monkeypatch):
+    """A fit, a search by it, a tiled kernel of its answer, and one that only refers to that."""
+    alphas = iter([3.0, 9.0])
+    kind = type(stages.KINDS[Variance])
+    fitted = kind.run
+
+    def other(self: Any, job: Any) -> Any:
+        return fitted(self, job).model_copy(update={"alpha": next(alphas)})
+
+    monkeypatch.setattr(kind, "run", other)
+    chain = {
+        "alpha": Variance(ratios=(0.5, 1.0)),
+        "best": Search(variance="alpha"),
+        "tiled": Kernel(method="empirical", model="best.primal", tile=2),
+        "compared": Kernel(method="empirical", reference="tiled"),
+        "apart": ANALYTIC,
+    }
+    given = document(stages=chain, model=Mlp(widths=(30, 30)))
+    first = dict(ceflow.run(given, tmp_path / "run").results)
+    path = tmp_path / "run/results.json"
+    path.write_text(path.read_text().replace('"alpha": 3.0', '"alpha": 3.5', 1))
+    begun = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, StageFinished) and event.seconds is not None:
+            begun.append(event.stage)
+
+    again = ceflow.run(given, tmp_path / "run", observe=observe)
+    assert begun == ["alpha", "best", "tiled", "compared"]
+    assert again.results["tiled"]["trace"] != first["tiled"]["trace"]
+    alone = ceflow.run(document(stages={"apart": ANALYTIC}, model=given.model), tmp_path / "alone")
+    assert alone.results["apart"]["trace"] == again.results["apart"]["trace"]

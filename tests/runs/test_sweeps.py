@@ -11,8 +11,9 @@ from stubs import stub
 import ceflow
 from ceflow import stages
 from ceflow.events import StageStarted
+from ceflow.runs import known_results, reopen
 from ceflow.spec import Document, Mlp, Sweep, Variance, load
-from ceflow.store import LeaseLost
+from ceflow.store import LeaseLost, RunDirectory
 from ceflow.store.lease import Lease
 
 MODEL = Mlp(widths=[8, 8], inputs=2, outputs=1)
@@ -123,6 +124,21 @@ def test_a_sweep_says_how_far_it_is_and_when_it_will_end(tmp_path):
     assert first == {"total": 2, "done": 0, "failed": []}
     assert (second["total"], second["done"]) == (2, 1)
     assert datetime.fromisoformat(second["ends"]) > datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_what_a_sweep_under_way_has_done_is_shown(tmp_path, capsys):
+    """Between its two files it may be killed, or looked at, at any moment: after each run."""
+    shown = []
+
+    def observe(event):
+        if isinstance(event, StageStarted):
+            directory = RunDirectory(tmp_path / "out")
+            known, lost = known_results(directory, reopen(directory).document.stages)
+            shown.append((list(known.get("runs", {})), lost))
+
+    ceflow.run(swept([10, 10]), tmp_path / "out", observe=observe)
+    assert [lost for _, lost in shown] == [{}] * 3
+    assert shown[-1][0][:1] == ["widths=8-8"]
 
 
 def test_an_array_that_is_not_there_is_named(tmp_path):

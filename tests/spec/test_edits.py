@@ -5,7 +5,18 @@ from pathlib import Path
 import pytest
 
 from ceflow.compiler import compile
-from ceflow.spec import Document, Ensemble, Mlp, SpecError, dumps, dumps_origins, load, loads
+from ceflow.spec import (
+    Document,
+    Ensemble,
+    Gaussian,
+    Mlp,
+    Resnext,
+    SpecError,
+    dumps,
+    dumps_origins,
+    load,
+    loads,
+)
 
 QUICKSTART = Path(__file__).parent.parent.parent / "examples" / "quickstart.toml"
 
@@ -57,6 +68,15 @@ def test_origins_name_the_line_the_setting_the_data_and_the_default():
     assert lines["draws = 300"] == "--set:1:20"
     assert lines['activation = "relu"'] == "default"
     assert lines['name = "quickstart"'] == f"{QUICKSTART}:5:8"
+
+
+def test_only_sizes_of_the_model_come_from_the_data():
+    without = Document(model=Resnext(blocks=[1], base_width=2))
+    source = Document(model=Mlp(widths=[2]), data=Gaussian(inputs=4, train=3))
+    for document, line in ((without, "outputs = 10"), (source, "test = 0")):
+        said = dumps_origins(document, compile(document).resolved())
+        lines = dict(each.split(" # ") for each in said.splitlines() if " # " in each)
+        assert lines[line] == "default"
 
 
 def test_building_in_python_names_the_path_and_every_fault():

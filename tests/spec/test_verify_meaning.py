@@ -4,7 +4,17 @@ import math
 
 import pytest
 
-from ceflow.spec import Bottleneck, Document, Ensemble, Mlp, SpecError, Verify, dumps, loads
+from ceflow.spec import (
+    Bottleneck,
+    Document,
+    Ensemble,
+    Mlp,
+    Search,
+    SpecError,
+    Verify,
+    dumps,
+    loads,
+)
 
 HALF = Mlp(widths=(math.inf,), inputs=2, outputs=1)
 INNER = Mlp(widths=(math.inf,))
@@ -33,6 +43,11 @@ def test_a_sound_stage_has_no_faults_and_can_be_written(model, claims):
     sound = document(model, claims=claims)
     assert not sound.faults()
     assert loads(dumps(sound)) == sound
+
+
+def test_a_claim_about_ensembles_may_be_checked_on_the_answer_of_a_search():
+    stages = {"best": Search(alpha=3.0), "v": Verify(claims=("lemma-1",), model="best.primal")}
+    assert not Document(model=Mlp(widths=(8, 8), inputs=3, outputs=1), stages=stages).faults()
 
 
 FAULTS = {

@@ -271,6 +271,42 @@ def test_a_kernel_drawn_without_weights_knows_training_points_only(tmp_path):
     assert "training examples only" in run.results["flow"]["warnings"][0]
 
 
+def test_a_kernel_in_tiles_is_that_of_one_network_for_test_points_too(tmp_path):
+    """So wide, it would be drawn without weights if it were not in tiles."""
+    model = MLP.model_copy(update={"widths": (1024,)})
+    kernel = Kernel(method="empirical", tile=4)
+    given = document({"k": kernel, "flow": Flow(time=1.0, points=1, kernel="k")}, model=model)
+    run = ceflow.run(given, tmp_path / "run")
+    (x, y), test = (examples().train.x, examples().train.y), examples().test.x
+    with jax.enable_x64(True):
+        network, flowing = drawn(given, "k"), drawn(given, "flow")
+        matrix, rows = (
+            np.asarray(kernels.empirical_ntk(network, each, x, trace=True)) / OUTPUTS
+            for each in (x, test)
+        )
+        start, there = (np.asarray(jax.vmap(flowing)(each)) for each in (x, test))
+    np.testing.assert_allclose(array(run, "k"), matrix, rtol=1e-10)
+    exact = dynamics.ConstantKernel(matrix).test(1.0, rows, there, start, y)
+    np.testing.assert_allclose(array(run, "flow.predictions")[TRAIN:], exact, atol=1e-10)
+
+
+def test_the_distance_is_to_outputs_at_the_same_time_and_of_the_same_examples(tmp_path):
+    model = MLP.model_copy(update={"widths": (1024, 1024)})
+    stages = {
+        "k": Kernel(method="empirical"),  # drawn without weights: no test examples
+        "short": Flow(time=1.0, points=1, kernel="k"),
+        "all": Flow(time=1.0, points=1, engine="closed-form", start="short"),
+        "ends": Flow(time=math.inf, points=1, engine="closed-form", kernel="k"),
+        "also": Flow(time=math.inf, points=1, engine="closed-form", kernel="k", start="ends"),
+        "stopped": Flow(time=9.0, points=1, stop=Stop(train_loss=1.0), start="ends"),
+    }
+    found = ceflow.run(document(stages, model=model), tmp_path / "run").results
+    assert 0 < found["all"]["distance"] < 1
+    assert found["also"]["distance"] == 0
+    assert found["stopped"]["ended"] == "stopped"
+    assert "distance" not in found["stopped"]
+
+
 @pytest.mark.parametrize("engine", ["parameters", "linearised", "kernel"])
 def test_a_flow_stops_at_a_loss(engine, tmp_path):
     flow = Flow(time=100.0, points=2, engine=engine, stop=Stop(train_loss=0.5), rtol=1e-5)

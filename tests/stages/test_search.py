@@ -35,6 +35,12 @@ ROUNDING = 1e-12
 """A dozen operations in double precision."""
 
 
+def test_the_longest_name_has_answers_too(tmp_path):
+    document = Document(name="n" * 100, model=MLP, stages={"s": Search(alpha=3.0)})
+    ceflow.run(document, tmp_path / "run")
+    assert load(tmp_path / "run/optimal-dual.toml").name == "n" * 95 + "-dual"
+
+
 def results(path: Path, model: Model, **specs: Any) -> Any:
     return ceflow.run(Document(model=model, stages=specs), path / "run").results
 

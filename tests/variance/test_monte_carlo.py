@@ -112,6 +112,14 @@ def test_off_diagonal_entry_of_a_linear_block_has_the_mean_of_its_inputs():
     assert abs(z_score(drawn(model, *PATCH, draws=8000), expected)) < Z
 
 
+def test_any_output_of_a_model_has_the_law_of_the_first():
+    model = Mlp(widths=(3,), outputs=4)
+    first, last = (drawn(model, np.ones(2), draws=3, output=output) for output in (0, 3))
+    np.testing.assert_array_equal(first, last)
+    with pytest.raises(ValueError, match="no output 4: the network has 4"):
+        drawn(model, np.ones(2), draws=3, output=4)
+
+
 def test_an_ensemble_is_drawn_whole():
     member = Mlp(widths=(16, 16))
     moments = exact_moments(member)
