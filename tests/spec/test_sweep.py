@@ -149,6 +149,6 @@ def test_a_fault_of_two_values_together_names_a_run():
 
 def test_documents_that_are_too_large_together_are_refused():
     model = Mlp(widths=[3] * 200)
-    document = Document(model=model, sweep=Sweep(seed=list(range(900))))
+    document = Document(model=model, sweep=Sweep(**{"seed": list(range(900))}))
     with pytest.raises(SpecError, match="hold more than 100,000 values together"):
         variants(document)
