@@ -1,5 +1,7 @@
 """Sweeps: many documents from one."""
 
+from typing import Any
+
 import pytest
 
 from ceflow.spec import Document, Mlp, SpecError, Sweep, dumps, loads, variants
@@ -148,7 +150,7 @@ def test_a_fault_of_two_values_together_names_a_run():
 
 
 def test_documents_that_are_too_large_together_are_refused():
-    model = Mlp(widths=[3] * 200)
-    document = Document(model=model, sweep=Sweep(**{"seed": list(range(900))}))
+    seeds: dict[str, Any] = {"seed": list(range(900))}
+    document = Document(model=Mlp(widths=[3] * 200), sweep=Sweep(**seeds))
     with pytest.raises(SpecError, match="hold more than 100,000 values together"):
         variants(document)
