@@ -38,7 +38,10 @@ def explained(what: str, on_interrupt: str = "") -> Iterator[None]:
     except Exception as error:
         if os.environ.get("CEFLOW_TRACEBACK"):
             raise
-        fail(f"{what} failed: {_why(error)}", 1)
+        from ceflow.store import WriteError
+
+        kept = on_interrupt if isinstance(error, WriteError) else ""
+        fail(f"{what} failed: {_why(error)}{kept}", 1)
 
 
 def _why(error: Exception) -> str:

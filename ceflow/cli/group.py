@@ -33,7 +33,10 @@ class _Commands(click.Group):
         return import_module(f"ceflow.cli.{cmd_name}").command
 
     def invoke(self, ctx: click.Context) -> None:
-        super().invoke(ctx)
+        try:
+            super().invoke(ctx)
+        except KeyboardInterrupt:  # before a command explains it
+            fail("interrupted", 1)
         sys.stdout.flush()
         if lost:
             fail(f"the output could not be written: {(lost[0].strerror or '').lower()}", 1)

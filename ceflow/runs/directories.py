@@ -10,6 +10,9 @@ from ceflow.store import Busy, Damaged, RunDirectory
 from ceflow.store.digests import text_facts
 from ceflow.store.lease import Lease
 
+OWN_FOLDERS = ("arrays", "figures", "metrics")
+"""Folders in which a run keeps its files."""
+
 
 @contextmanager
 def taken(out: str | Path | None, name: str, resolved: str) -> Iterator[RunDirectory]:
@@ -35,6 +38,12 @@ def holds(directory: RunDirectory, resolved: str) -> bool:
 
 
 def _given(out: str | Path, resolved: str) -> RunDirectory:
+    path = Path(out).absolute()
+    for above in path.parents:
+        below = path.relative_to(above).parts[0]
+        if below in OWN_FOLDERS and RunDirectory(above).exists:
+            message = f"{out} is in the {below} of the run {above}, which may be written anew"
+            raise SpecError(Fault("CE501", message, help="choose another directory with --out"))
     _require(RunDirectory(out), resolved)
     try:
         directory = _leased(RunDirectory(out))

@@ -58,11 +58,14 @@ def begin(directory: RunDirectory, plan: Plan, resolved: str, observe: Observer)
             state["files"][name] = text_facts(text)
     directory.write_json("run.json", state)
     try:
-        read_results(directory)
+        results = read_results(directory)
     except Damaged as damage:
         if state["stages"]:
             observe(Notice("", f"{damage}: its stages are run again"))
-        directory.write_json("results.json", {"stages": {}})
+        results = {"stages": {}}
+        directory.write_json("results.json", results)
+    if not directory.has("results.json"):
+        directory.write_json("results.json", results)
 
 
 def _state_of(directory: RunDirectory, observe: Observer) -> Values | None:
@@ -127,7 +130,7 @@ class Loop(Work):
             self._start(index, name, stage)
             if name in lost:
                 self.observe(Notice(name, f"{lost[name]}: it is run again"))
-                self.directory.remove(*self._left_by(name))
+                self._clear(name)
             if lacking := sorted(stage.needed - self.results.keys()):
                 self._skip(name, lacking)
             else:
@@ -158,9 +161,19 @@ class Loop(Work):
         self._start(index, name, stage)
         self.observe(StageFinished(name, None))
 
-    def _left_by(self, name: str) -> list[str]:
-        """List patterns of the files that a stage writes."""
-        return [*files_of(self.directory, name), f"figures/{name}-*.svg"]
+    def _clear(self, name: str) -> None:
+        """Remove the files of a stage."""
+        self.directory.remove(*files_of(self.directory, name), *self._figures_of(name))
+
+    def _figures_of(self, name: str) -> list[str]:
+        """List the figures of a stage, without those of stages whose names begin like its own."""
+        longer = [each for each in self.plan.document.stages if each.startswith(f"{name}-")]
+        figures = self.directory.path.glob(f"figures/{name}-*.svg")
+        return [
+            f"figures/{figure.name}"
+            for figure in figures
+            if not any(figure.name.startswith(f"{each}-") for each in longer)
+        ]
 
     def _skip(self, name: str, lacking: list[str]) -> None:
         why = f"it refers to {' and '.join(map(repr, lacking))}"
@@ -186,7 +199,7 @@ class Loop(Work):
         """Run one stage; write its arrays and documents first, then its results, then its state."""
         started, self._worked = time.perf_counter(), True
         machine.reset_peak_memory()
-        self.directory.remove(f"figures/{name}-*.svg")
+        self.directory.remove(*self._figures_of(name))
         kind = stages.kind_of(stage)
         values, files = self._keep(name, stages.result_of(kind, self._job(name, stage)))
         memory = machine.peak_memory()
@@ -204,15 +217,21 @@ class Loop(Work):
 
         A result that differs only in its timings is another result too.
         """
-        before = self.state["stages"].get(name, {}).get("results")
+        before = self._known_digest(name)
         if before is None or before == digest(values):
             return
         stale = {name}
         for other, stage in self.plan.document.stages.items():
-            if stale & stage.needed and self.results.pop(other, None):
-                stale.add(other)
-                self.state["stages"].pop(other)
-                self.directory.remove(*self._left_by(other))
+            if stale & stage.needed:
+                stale.add(other)  # also if an interrupt came after it was forgotten
+                if self.results.pop(other, None):
+                    self.state["stages"].pop(other)
+                    self._clear(other)
+
+    def _known_digest(self, name: str) -> str | None:
+        """Return the digest of the last result of a stage, on which others may rest."""
+        state = self.state["stages"].get(name, {})
+        return state.get("results", state.get("before"))
 
     def _job(self, name: str, stage: Stage) -> Job:
         model = stages.resolve_model(stage, self.plan, self.found)
@@ -251,6 +270,8 @@ class Loop(Work):
         return values, facts_of(self.directory, files)
 
     def _record(self, name: str, stage: Values) -> None:
+        if stage["state"] != "done" and (before := self._known_digest(name)):
+            stage = stage | {"before": before}  # what other stages may rest on
         self.state["stages"] = self._in_order(self.state["stages"] | {name: stage})
         self._mark("running")
 

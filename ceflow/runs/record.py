@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import math
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -40,7 +40,7 @@ def _is_stage(stage: Any) -> bool:
         return False
     if stage["state"] == "done":
         took = stage.get("seconds")
-        return isinstance(took, int | float) and math.isfinite(took)
+        return isinstance(took, int | float) and abs(took) <= sys.float_info.max  # not NaN
     return isinstance(stage.get("error"), str)
 
 
@@ -52,7 +52,14 @@ def _is_progress(runs: Any) -> bool:
 
 
 def read_results(directory: RunDirectory) -> Values:
-    """Read results.json. Raises `Damaged` if it is not what ceflow writes."""
+    """Read results.json. Raises `Damaged` if it is not what ceflow writes.
+
+    A run that is killed as it begins has none, and no stage that is done.
+    """
+    if not directory.has("results.json"):
+        stages = read_state(directory)["stages"].values()
+        if not any(stage["state"] == "done" for stage in stages):
+            return {"stages": {}}
     results = directory.read_json("results.json")
     known = _is_table(results, {"stages": dict})
     if not known or not all(_is_of_tables(results.get(key, {})) for key in ("runs", "collect")):

@@ -58,6 +58,9 @@ class Results(Mapping[str, Result]):
             ) from None
         if result.history is None:
             return result
+        file = self.directory.metrics_name(name)
+        if not self.directory.has(file):
+            raise Damaged(f"{self.directory.path / file} is missing: its stage is to be run again")
         return result.model_copy(update={"history": self.directory.read_metrics(name)})
 
 

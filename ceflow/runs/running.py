@@ -1,6 +1,7 @@
 """Running a document: one run, or a sweep."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,8 @@ class Run:
             raise KeyError(f"there is no {stage!r}: this is one run; its stages are {[*results]}")
         found = name.partition(".")[0]
         if found not in results:
-            raise KeyError(f"no stage {found!r} is done; there are {listed([*results])}")
+            known = f"; there are {listed([*results])}" if results else ""
+            raise KeyError(f"no stage {found!r} is done{known}")
         return RunDirectory(self.path / run), name, results[found]
 
     def _repr_html_(self) -> str:
@@ -179,7 +181,9 @@ def open_run(path: str | Path) -> Run:
     for name, document in plan.variants.items():
         below = RunDirectory(directory.path / name)
         if below.exists:
-            found, _ = known_results(below, document.stages)
+            found: Values = {"stages": {}}
+            with suppress(Damaged):  # what the others have found is there all the same
+                found, _ = known_results(below, document.stages)
             results[name] = Results(below, document, found["stages"])
     return Run(directory.path, results, read_collected(known)[0])
 
@@ -203,12 +207,12 @@ def reopen(directory: RunDirectory) -> Plan:
 
 def _extent_of(state: Values) -> Extent | None:
     """Read the sizes of the data from the state of a run."""
-    noted = state["data"]
+    noted = state.get("data")
     if noted is None:
         return None
     image = noted.get("image")
     sizes = [noted.get(key) for key in ("inputs", "outputs", "train", "test")]
-    if not all(isinstance(size, int) for size in [*sizes, *(image or ())]):
+    if not all(isinstance(size, int) and size >= 0 for size in [*sizes, *(image or ())]):
         raise Damaged("run.json is damaged: it does not have the sizes of the data")
     return Extent(*sizes, image=image and tuple(image))
 

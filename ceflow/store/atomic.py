@@ -45,7 +45,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 def _make_way(path: Path) -> None:
     """Remove an empty folder in the place of a file, since nothing is lost."""
     if path.is_dir() and not path.is_symlink():
-        path.rmdir()
+        try:
+            path.rmdir()
+        except OSError as error:
+            why = "a folder with files is in its place; move it away"
+            raise OSError(error.errno, why) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -57,6 +57,10 @@ class RunDirectory:
                 with self._writing(entry.name):
                     remove(entry)
 
+    def has(self, name: str) -> bool:
+        """Tell whether there is anything of this name."""
+        return (self.path / name).exists()
+
     def read_text(self, name: str) -> str:
         """Read a text file. Raises `Damaged` if it is missing or not text."""
         try:

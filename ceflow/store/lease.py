@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -128,10 +128,13 @@ class Lease:
         if held is None or held.token != self.holder.token:
             self.is_lost = True
         if self.is_lost:
+            folder = self.path.parent
+            if not folder.exists():
+                raise LeaseLost(f"{folder} is gone (moved or deleted?); this process stops writing")
             by = f" by {held}" if held else ""
             raise LeaseLost(
-                f"{self.path.parent} was taken over{by}, as this process had given no sign of life;"
-                " it stops writing"
+                f"{folder} was taken over{by}, as this process had given no sign of life; it stops"
+                " writing"
             )
 
     def release(self) -> None:
@@ -221,12 +224,15 @@ def _this_process() -> Holder:
 
 def _read(path: Path) -> Holder | None:
     """Read who holds a lease, or None. A lease that cannot be read counts as held."""
+    unknown = Holder("unreadable", "a machine unknown", "", 0, "", "a time unknown")
     try:
-        return Holder(**json.loads(path.read_text(encoding="utf-8")))
+        holder = Holder(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError):
-        return Holder("unreadable", "a machine unknown", "", 0, "", "a time unknown")
+        return unknown
+    kinds = zip(astuple(holder), astuple(unknown), strict=True)
+    return holder if all(type(one) is type(other) for one, other in kinds) else unknown
 
 
 @cache

@@ -20,6 +20,10 @@ UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, Runti
 """Exceptions that Zarr raises for files that are not an array, from metadata to compression."""
 
 
+class OtherStore(ValueError):
+    """What is at a path is no store of tiles, or that of another matrix."""
+
+
 class TileStore:
     """A triangle of tiles: one chunk per tile, one file per chunk, uncompressed, since a kernel's
     digits are noise.
@@ -32,7 +36,7 @@ class TileStore:
     """
 
     def __init__(self, path: Path):
-        """Open a store. Raises `ValueError` if there is none at `path`."""
+        """Open a store. Raises `OtherStore` if there is none at `path`."""
         import zarr
 
         self.path = path
@@ -43,9 +47,9 @@ class TileStore:
             facts: Any = self._array.attrs["tiles"]
             format, self.identity = facts["format"], str(facts["identity"])
         except UNREADABLE as error:
-            raise ValueError(f"{path} holds no tiled matrix: is it a store of ceflow?") from error
+            raise OtherStore(f"{path} holds no tiled matrix: is it a store of ceflow?") from error
         if format != FORMAT:
-            raise ValueError(f"{path} is of format {format}, this ceflow reads format {FORMAT}")
+            raise OtherStore(f"{path} is of format {format}, this ceflow reads format {FORMAT}")
         self.size, self.tile = self._array.shape[0], self._array.chunks[0]
         self.dtype: np.dtype = self._array.dtype
         self._latest: Path | None = None
@@ -73,7 +77,7 @@ class TileStore:
     def resume(cls, path: Path, size: int, tile: int, identity: str) -> "TileStore | None":
         """Open the store that was begun at `path`; None if there is nothing yet.
 
-        Raises `ValueError` if something else is there, or a store with another identity.
+        Raises `OtherStore` if something else is there, or a store with another identity.
         """
         if _is_free(path):
             remove(path)
@@ -85,7 +89,7 @@ class TileStore:
             ("the identity", store.identity, identity),
         ):
             if held != wanted:
-                raise ValueError(
+                raise OtherStore(
                     f"{path} is the store of another run ({name}: {held}, not {wanted});"
                     " remove it or give another path"
                 )

@@ -1,5 +1,7 @@
 """A run that is opened from its directory, and what is asked of it."""
 
+import json
+import shutil
 from typing import Any
 
 import pytest
@@ -79,3 +81,41 @@ def test_what_is_not_there_is_said_with_what_is(run, swept):
 def test_what_is_of_another_kind_is_refused_in_a_sentence(run, ask, error):
     with pytest.raises(error, match=r"reads|text|Document|null character|must be a string"):
         ask(run)
+
+
+def test_a_sweep_of_which_a_run_has_just_begun_is_opened(tmp_path):
+    swept = DOCUMENT.replaced({"sweep": Sweep(seed=[0, 1])})  # pyright: ignore
+    run = ceflow.run(swept, tmp_path / "out")
+    below = run.path / "seed=1"
+    state = json.loads((below / "run.json").read_text()) | {"state": "running", "stages": {}}
+    for content in (None, "", "[]"):
+        (below / "run.json").write_text(json.dumps(state))
+        (below / "results.json").unlink(missing_ok=True)
+        if content is not None:
+            (below / "results.json").write_text(content)
+        opened = ceflow.open_run(run.path)
+        assert list(opened.results["seed=0"]) == ["alpha", "k"]
+        assert list(opened.results["seed=1"]) == []
+
+
+def test_a_history_that_is_gone_is_said(tmp_path):
+    flow = '{f = {type = "flow", time = 1.0, points = 2}}'
+    text = f'{{source = "gaussian", inputs = 3, train = 4}}\nstages = {flow}\n'
+    document = ceflow.loads(f'data = {text}model = {{type = "mlp", widths = [4]}}\n')
+    run = ceflow.run(document, tmp_path / "run")
+    opened = ceflow.open_run(run.path)
+    (run.path / "metrics/f.jsonl").unlink()
+    with pytest.raises(ValueError, match=r"metrics/f.jsonl is missing: its stage is to be run"):
+        opened.frame("f")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("data", {"inputs": -3}), ("stages", {"k": {"state": "done", "seconds": 10**400}})],
+)
+def test_odd_numbers_in_run_json_are_damage(run, tmp_path, key, value):
+    shutil.copytree(run.path, tmp_path / "run")
+    path = tmp_path / "run/run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(SpecError, match=r"run.json is damaged"):
+        ceflow.open_run(tmp_path / "run")

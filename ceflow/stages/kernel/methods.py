@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ceflow import kernels
 from ceflow.data import Dataset
+from ceflow.events import Notice
 from ceflow.spec import Kernel
 from ceflow.stages.kernel.networks import block_of_network, drawer
 from ceflow.stages.kernel.result import MethodResult
 from ceflow.stages.result import measured
 from ceflow.stages.stage import Job
+from ceflow.store.tiles import OtherStore
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,16 +139,28 @@ def _of_one_network(job: Job, dataset: Dataset) -> Computed:
 
 
 def _tiled(job: Job, x: "np.ndarray", block: "Callable[[ArrayLike, ArrayLike], Array]") -> "Matrix":
-    """Compute a kernel on disk; tiles that an interrupted run has written are kept."""
+    """Compute a kernel on disk; tiles that an interrupted run has written are kept, if they are
+    intact and of the same network.
+    """
     described = (job.name, job.stage, job.model, job.seed, job.plan.document.precision)
-    return kernels.write_tiles(
-        job.directory.array_path(job.name),
-        block,
-        x,
-        tile=job.stage.tile,
-        identity=hashlib.sha256(repr(described).encode()).hexdigest()[:16],
-        observe=job.progress,
-    )
+
+    def written() -> "Matrix":
+        return kernels.write_tiles(
+            job.directory.array_path(job.name),
+            block,
+            x,
+            tile=job.stage.tile,
+            identity=hashlib.sha256(repr(described).encode()).hexdigest()[:16],
+            observe=job.progress,
+        )
+
+    try:
+        return written()
+    except OtherStore:
+        name = job.directory.array_name(job.name)
+        job.observe(Notice(job.name, f"{name} holds no tiles of this kernel: it is begun anew"))
+        job.directory.remove(name)
+        return written()
 
 
 def _inputs(job: Job, dataset: Dataset) -> "np.ndarray":
