@@ -91,7 +91,8 @@ def _fits(points: list[CollectedPoint]) -> tuple[list[Fit], list[str]]:
     if not long:
         return [], ["a power law needs two different x: there is no fit"]
     short = "a power law needs two different x"
-    fits, unfitted = [], [f"{by}: {short}" for by in curves if by not in long]
+    several = [by for by, curve in curves.items() if by not in long and len(curve) > 1]
+    fits, unfitted = [], [f"{by}: {short}" for by in several]  # of one point none is expected
     for by, curve in long.items():
         try:
             fits.append(Fit(**({"by": by} if by else {}), **_power(curve)))
