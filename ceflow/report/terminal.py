@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table as RichTable
@@ -18,6 +19,7 @@ from ceflow.report.heatmap import draw_heatmap
 from ceflow.report.layers import add_network, costs
 from ceflow.report.plot import draw
 from ceflow.report.sweeps import sweep_blocks
+from ceflow.report.tables import GAP, fitted
 from ceflow.report.text import seconds, size
 from ceflow.report.trouble import GO_ON, in_a_word, standing, trouble
 from ceflow.runs import Needs, Results, known_results, read_collected
@@ -84,7 +86,7 @@ def _block(block: ReportBlock) -> RenderableType:
     if isinstance(block, Note):
         return Text(f"warning: {block.text}", style="yellow") if block.warning else Text(block.text)
     if isinstance(block, Table):
-        return _table(block)
+        return _Fitted(block)
     drawing, left_out = drawable(block)
     lines = draw(drawing) if isinstance(drawing, Curve) else draw_heatmap(drawing)
     note = [Text(left_out, style="yellow")] if left_out else []
@@ -96,13 +98,31 @@ def _cropped(line: str | Text) -> Text:
     return Text.assemble(line, no_wrap=True, overflow="crop")
 
 
-def _table(table: Table) -> RichTable:
-    grid = RichTable(box=None, pad_edge=False, show_header=any(table.columns), header_style="dim")
+@dataclass(frozen=True)
+class _Fitted:
+    """A table that is arranged in the columns there are when it is printed."""
+
+    table: Table
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        numeric = len(self.table.columns) > 2
+        for index, part in enumerate(fitted(self.table, options.max_width)):
+            if index:
+                yield ""
+            yield _grid(part, numeric=numeric)
+
+
+def _grid(table: Table, *, numeric: bool) -> RichTable:
+    """Draw a table of texts; all columns but the first are aligned to the right if `numeric`."""
+    grid = RichTable(
+        box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_header=any(table.columns),
+        header_style="dim",
+    )  # fmt: skip
     for index, column in enumerate(table.columns):
-        numeric = index > 0 and len(table.columns) > 2
-        grid.add_column(Text(column), justify="right" if numeric else "left", no_wrap=True)
+        justify = "right" if numeric and index else "left"
+        grid.add_column(Text(column), justify=justify, vertical="bottom", no_wrap=True)
     for row in table.rows:
-        grid.add_row(*(Text(number(cell)) for cell in row))
+        grid.add_row(*(Text(str(cell)) for cell in row))
     return grid
 
 
