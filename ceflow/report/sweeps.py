@@ -1,47 +1,68 @@
-"""Comparison of a sweep's runs: a table, and why numbers in it are missing."""
+"""Comparison of a sweep's runs: what went wrong in them, and a table of the numbers that differ."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ceflow.blocks import Cell, Note, ReportBlock, Table, defined
 from ceflow.stages import Values
 
-MOST_COLUMNS = 8
-"""Maximum number of columns of numbers in the table."""
+MOST_COLUMNS = 12
+"""Maximum number of columns in the table."""
 
-MOST_REASONS = 8
-"""Maximum number of runs for which the reason of a missing number is given."""
+MOST_WARNINGS = 8
+"""Maximum number of different warnings shown."""
+
+MOST_NAMES = 6
+"""Maximum number of runs or columns named in a sentence."""
 
 NOT_DONE = "not done"
+ENDED = "ended"
+"""The one text among the numbers: how a descent ended."""
 
 
 def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[ReportBlock]:
-    """Tabulate one row per run, with the numbers of its stages that differ between runs.
+    """Show the warnings of all stages, then a row per run with what differs between runs.
 
-    Below the table are the stages' explanations of undefined numbers.
+    The table has the numbers of the stages, and how their descents ended. A last sentence names the
+    columns that are left out.
     """
-    numbers = {run: dict(_of_stages(results)) for run, results in runs.items()}
+    values = {run: dict(_of_stages(results)) for run, results in runs.items()}
     keys = [
         key
-        for key in dict.fromkeys(key for found in numbers.values() for key in found)
-        if any(found.get(key) is not None for found in numbers.values())
+        for key in dict.fromkeys(key for found in values.values() for key in found)
+        if any(found.get(key) is not None for found in values.values())
     ]
-    differ = [key for key in keys if len({found.get(key) for found in numbers.values()}) > 1]
-    shown = differ[:MOST_COLUMNS]
+    differ = [key for key in keys if len({found.get(key) for found in values.values()}) > 1]
+    shown, left = differ[:MOST_COLUMNS], differ[MOST_COLUMNS:]
     rows = tuple(
-        (run, *(_cell(key, found, runs[run]) for key in shown)) for run, found in numbers.items()
+        (run, *(_cell(key, found, runs[run]) for key in shown)) for run, found in values.items()
     )
-    reasons = [
-        Note(f"undefined in {run}, {stage}: {why}", warning=True)
-        for run, found in numbers.items()
-        for stage in dict.fromkeys(_stage(key) for key in shown if found.get(key, 0) is None)
-        for why in runs[run][stage].get("warnings", ())
+    rest = [Note(f"these differ too, and are in results.json: {_named(left)}")] if left else []
+    return [*_warnings(runs), Table(("run", *shown), rows), *rest]
+
+
+def _warnings(runs: Mapping[str, dict[str, Values]]) -> list[Note]:
+    """Say each warning once, with the runs whose stages gave it."""
+    given: dict[tuple[str, str], list[str]] = {}
+    for run, results in runs.items():
+        for stage, values in results.items():
+            for text in values.get("warnings", ()):
+                given.setdefault((stage, text), []).append(run)
+    notes = [
+        Note(f"{stage} of {_named(where)}: {text}", warning=True)
+        for (stage, text), where in given.items()
     ]
-    left = len(reasons) - MOST_REASONS
-    more = [Note(f"{left} more such warnings are in results.json")] if left > 0 else []
-    return [Table(("run", *shown), rows), *reasons[:MOST_REASONS], *more]
+    left = len(notes) - MOST_WARNINGS
+    more = [Note(f"{left} more warnings are in results.json", warning=True)] if left > 0 else []
+    return [*notes[:MOST_WARNINGS], *more]
 
 
-def _cell(key: str, numbers: Mapping[str, float | None], results: Mapping[str, Values]) -> Cell:
+def _named(names: Sequence[str]) -> str:
+    """List a few names, and count the others."""
+    left = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {left} more" if left > 0 else "")
+
+
+def _cell(key: str, numbers: Mapping[str, Cell | None], results: Mapping[str, Values]) -> Cell:
     """Return a number, or say that it is undefined or that its stage is not done.
 
     The cell is empty if the stage in this run has no such number.
@@ -55,16 +76,20 @@ def _stage(key: str) -> str:
     return key.split(".")[0]  # no stage has a dot in its name
 
 
-def _of_stages(results: Mapping[str, Values]) -> Iterator[tuple[str, float | None]]:
+def _of_stages(results: Mapping[str, Values]) -> Iterator[tuple[str, Cell | None]]:
     for stage, values in results.items():
         yield from ((f"{stage}.{key}", value) for key, value in _numbers(values))
 
 
-def _numbers(values: Values) -> Iterator[tuple[str, float | None]]:
-    """Yield the numbers of a stage, including undefined ones, then those of its tables."""
+def _numbers(values: Values) -> Iterator[tuple[str, Cell | None]]:
+    """Yield how a stage ended and its numbers, including undefined ones, then those of its tables."""
     for key, value in values.items():
-        if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        if value is None or key == ENDED or _is_number(value):
             yield key, value
     for name, table in values.items():
         if isinstance(table, dict):
             yield from ((f"{name}.{key}", value) for key, value in _numbers(table))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
