@@ -15,6 +15,7 @@ from ceflow.cli.init import KINDS
 from ceflow.runs import results_schema
 from ceflow.spec import Sweep, json_schema
 from ceflow.spec.codes import CODES
+from ceflow.spec.terms import TERMS, known
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -150,3 +151,20 @@ def test_every_code_that_the_source_gives_is_listed_and_none_is_unused():
 
 def test_an_unknown_code_is_refused():
     assert CliRunner().invoke(main, ["explain", "CE999"]).exit_code == 2
+
+
+def test_words_are_explained_by_any_of_their_names():
+    forms = [form for name, term in TERMS.items() for form in (name, *term.also)]
+    assert len({form.lower() for form in forms}) == len(forms)
+    for form in forms:
+        found = CliRunner().invoke(main, ["explain", form.lower()])
+        assert found.exit_code == 0
+        name, _ = known(form) or ("nothing", None)
+        assert found.stdout.startswith(name)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_the_chapter_of_a_word_has_its_section(name):
+    chapter, _, section = TERMS[name].chapter.partition("#")
+    heads = re.findall("^#+ (.*)$", (ROOT / "spec" / chapter).read_text(), re.M)
+    assert section in {re.sub("[^a-z0-9-]", "", head.lower().replace(" ", "-")) for head in heads}

@@ -22,6 +22,7 @@ from ceflow.runs.collected import CollectedCurves, CollectedPoints
 from ceflow.spec import Document
 from ceflow.spec.base import TAGS, Spec
 from ceflow.spec.schema import EXTENDS
+from ceflow.spec.terms import TERMS
 from ceflow.stages import KINDS, Record
 
 FOLDER = Path(__file__).parents[1] / "spec"
@@ -29,6 +30,7 @@ PLACE = re.compile(r"(<!-- table: (\w+) -->\n)(?:(?!<!-- table).)*?(?=<!-- end -
 ROOTS = (Document, CollectedPoints, CollectedCurves, *(kind.result for kind in KINDS.values()))
 """What all other classes of the tables are parts of."""
 
+GLOSSARY, BAR = "Glossary", r"\|"
 Schema = dict[str, Any]
 NULL = {"type": "null"}
 NUMERALS = {1: "one", 2: "two", 3: "three"}
@@ -58,6 +60,8 @@ def faults_of(placed: Collection[str]) -> Iterator[str]:
     parts = {name for root in ROOTS for name in schema_of(root).get("$defs", ())}
     for name in parts | {root.__name__ for root in ROOTS} | set(placed):
         found = classes_called(name)
+        if name == GLOSSARY:
+            continue
         if len(found) != 1:
             yield f"{len(found)} classes are called {name}: a table is of one"
         elif name not in placed and keys(found[0], placed):
@@ -105,6 +109,8 @@ def keys(kind: type[BaseModel], placed: Collection[str]) -> list[str]:
 
 def table(name: str, placed: Collection[str]) -> str:
     """Write the table of a class; results have no defaults: what was not asked for is not there."""
+    if name == GLOSSARY:
+        return glossary()
     (kind,) = classes_called(name)
     columns = ["key", "type", *(["default"] if issubclass(kind, Spec) else []), "meaning"]
     rows = [columns, ["---"] * len(columns)]
@@ -112,6 +118,15 @@ def table(name: str, placed: Collection[str]) -> str:
         cells = cells_of(kind, key)
         rows.append([cells[column] for column in columns])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def glossary() -> str:
+    """Write the table of the words of reports, each with where it is defined."""
+    rows = [("word", "also", "meaning"), ("---",) * 3]
+    for name, term in TERMS.items():
+        others = ", ".join(term.also)
+        rows.append((f"[{name}]({term.chapter})", others, term.text))
+    return "\n".join(f"| {' | '.join(cell.replace('|', BAR) for cell in row)} |" for row in rows)
 
 
 def cells_of(kind: type[BaseModel], key: str) -> dict[str, str]:

@@ -1,4 +1,6 @@
-"""`ceflow explain`: what a diagnostic's code means, why it is a fault, and how to correct it."""
+"""`ceflow explain`: what a diagnostic's code or a word of the reports means."""
+
+from textwrap import fill
 
 import click
 
@@ -6,19 +8,34 @@ from ceflow.cli.failures import fail
 
 
 @click.command("explain")
-@click.argument("code", required=False)
-def command(code: str | None) -> None:
-    """Explain why CODE is a fault and how to correct it; without CODE, list all codes."""
+@click.argument("word", required=False)
+def command(word: str | None) -> None:
+    """Explain the code of a fault, such as CE104, or a word of the reports, such as rho.
+
+    Without WORD, list both.
+    """
+    from ceflow.spec.codes import CODES
+    from ceflow.spec.terms import TERMS, known
+
+    if word is None:
+        for code, fault in CODES.items():
+            click.echo(f"{code}  {fault.title}")
+        click.echo("\n" + fill(f"words: {', '.join(TERMS)}", 80))
+    elif word.upper() in CODES:
+        _explain_code(word.upper())
+    elif (found := known(word)) is not None:
+        name, term = found
+        also = f" ({', '.join(term.also)})" if term.also else ""
+        click.echo(f"{name}{also}\n\n{fill(term.text, 80)}\n\nmore: spec/{term.chapter}")
+    else:
+        fail(f"there is no code or word {word!r}; `ceflow explain` lists all", 2)
+
+
+def _explain_code(code: str) -> None:
     from ceflow.spec.codes import CODES
 
-    if code is None:
-        for name, known in CODES.items():
-            click.echo(f"{name}  {known.title}")
-        return
-    known = CODES.get(code.upper())
-    if known is None:
-        fail(f"there is no code {code}; `ceflow explain` lists all", 2)
-    click.echo(f"{code.upper()}: {known.title}\n\n{known.why}")
-    for title, text in (("wrong", known.wrong), ("right", known.right)):
+    fault = CODES[code]
+    click.echo(f"{code}: {fault.title}\n\n{fault.why}")
+    for title, text in (("wrong", fault.wrong), ("right", fault.right)):
         if text:
             click.echo(f"\n{title}:\n" + "\n".join(f"    {line}" for line in text.splitlines()))

@@ -14,7 +14,7 @@ COMMANDS = {
     "check": "say what is wrong with specs",
     "show": "report on a run directory",
     "export": "write the network of a spec for timm, torchvision, Equinox or StableHLO",
-    "explain": "explain the code of a fault",
+    "explain": "explain the code of a fault or a word of the reports",
     "init": "write a first spec",
     "schema": "print the JSON Schema of the language",
 }

@@ -31,7 +31,7 @@ def draw(curve: Curve, width: int = 64, height: int = 12) -> list[str]:
     >>> from ceflow.blocks import Curve, Series
     >>> line = Series("y", (0.0, 1.0), (0.0, 1.0))
     >>> for text in draw(Curve("c", "a line", "x", "y", (line,)), 8, 2): print(text.rstrip())
-    a line
+    a line: y
        1 ┤    ⣀⠤⠒⠉
        0 ┤⣀⠤⠒⠉
          └────────
@@ -143,9 +143,15 @@ def _framed(
     left, right = number(x_axis.low), number(x_axis.high)
     ends = left + right.rjust(width - len(left))
     pad = " " * margin
+    y_label, x_label = _named(curve.y_label, y_axis), _named(curve.x_label, x_axis)
     return [
-        curve.title,
+        curve.title if curve.title.startswith(y_label) else f"{curve.title}: {y_label}",
         *(f"{label:>{margin}} ┤{row}" for label, row in zip(labels, rows, strict=True)),
         f"{pad} └{'─' * width}",
-        *(f"{pad}  {line}" for line in (ends, curve.x_label, *legend)),
+        *(f"{pad}  {line}" for line in (ends, x_label, *legend)),
     ]
+
+
+def _named(label: str, axis: _Axis) -> str:
+    """Name an axis, and its scale if that is logarithmic."""
+    return f"{label}, logarithmic" if axis.log else label

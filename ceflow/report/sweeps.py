@@ -82,7 +82,7 @@ def _of_stages(results: Mapping[str, Values]) -> Iterator[tuple[str, Cell | None
 
 
 def _numbers(values: Values) -> Iterator[tuple[str, Cell | None]]:
-    """Yield how a stage ended and its numbers, including undefined ones, then those of its tables."""
+    """Yield how a stage ended and its numbers, undefined ones too, then those of its tables."""
     for key, value in values.items():
         if value is None or key == ENDED or _is_number(value):
             yield key, value

@@ -15,8 +15,8 @@ GAP = 2
 NARROWEST = 12
 """Least width to which a column of sentences is narrowed, before the table is turned."""
 
-HEAD_PIECES = re.compile(r"[^\s._/,=]+[\s._/,=]*|[\s._/,=]+")
-"""The pieces into which a heading can be broken."""
+HEAD_PIECES = re.compile(r"(?:[^\s._/,=]|[.,](?=\d))+[\s._/,=]*|[\s._/,=]+")
+"""The pieces into which a heading can be broken; the digits of a number stay together."""
 
 
 def fitted(table: Table, width: int) -> list[Table]:

@@ -104,7 +104,7 @@ class _Fitted:
 
     table: Table
 
-    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         numeric = len(self.table.columns) > 2
         for index, part in enumerate(fitted(self.table, options.max_width)):
             if index:

@@ -144,11 +144,11 @@ def test_curve_without_a_drawable_point_is_an_empty_frame(values):
 
 def test_plot_names_its_title_its_axes_and_their_ends():
     lines = draw(curve(Series("y", (20.0, 5000.0), (0.5, 1.25)), log_x=True))
-    assert lines[0] == "the title"
+    assert lines[0] == "the title: the y"
     assert lines[1].split("┤")[0].strip() == "1.25"
     assert lines[-4].split("┤")[0].strip() == "0.5"
     assert lines[-2].split() == ["20", "5,000"]
-    assert lines[-1].strip() == "the x"
+    assert lines[-1].strip() == "the x, logarithmic"
 
 
 def test_plot_of_one_row_has_one_row():

@@ -1,9 +1,13 @@
 """The report of a kernel stage."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import cast
 
 from ceflow.blocks import UNDEFINED, Cell, Curve, Note, ReportBlock, Series, Table, defined
 from ceflow.stages.kernel.result import KernelResult, Profile
+
+NOTABLE = 1.5
+"""Factor by which the mean of kernels must be further away for a note."""
 
 Row = tuple[str, Cell]
 
@@ -90,4 +94,21 @@ def overview(results: dict[str, KernelResult]) -> list[ReportBlock]:
         (name, *(defined(result[key]) if key in result else "" for key in columns))
         for name, result in compared.items()
     ]
-    return [Table(("kernel", *columns.values()), tuple(rows))]
+    return [Table(("kernel", *columns.values()), tuple(rows)), *_caveats(compared)]
+
+
+def _caveats(compared: Mapping[str, KernelResult]) -> Iterator[Note]:
+    """Say of which networks the kernels vary less than of the first, and yet their mean is further
+    from the reference: less variance does not make them nearer to it.
+    """
+    (first, base), *others = compared.items()
+    for name, result in others:
+        measures = [(each.spread, each.distance_of_mean) for each in (base, result)]
+        if any(value is None for pair in measures for value in pair):
+            continue
+        (spread, far), (its_spread, its_far) = cast("list[tuple[float, float]]", measures)
+        if its_spread < spread and its_far > NOTABLE * far:
+            yield Note(
+                f"kernels of {name} vary less than those of {first}, but their mean is further from"
+                f" {result.reference}: {its_far:.2g}, and {far:.2g} for {first}"
+            )

@@ -1,6 +1,6 @@
 """The report of a search: the networks compared, the near-optimal set, CE figure 3."""
 
-from ceflow.blocks import Cell, Curve, Note, ReportBlock, Series, Table, widths_text
+from ceflow.blocks import Cell, Curve, Note, ReportBlock, Series, Table, counted, widths_text
 from ceflow.search import limit_text
 from ceflow.search.costs import whole_members
 from ceflow.spec import flops_text, network_name
@@ -16,6 +16,8 @@ from ceflow.stages.search.result import (
 
 MOST_SHOWN = 9
 """Maximum number of near-optimal candidates in the table; the results hold all."""
+GROUPED = ("block", "resnext")
+"""Types of models whose members are groups of convolutions."""
 UNKNOWN = "unknown"
 """Text in place of a cost or variance outside the measured range."""
 
@@ -23,6 +25,7 @@ UNKNOWN = "unknown"
 def describe(result: SearchResult) -> list[ReportBlock]:
     """Describe the networks found, their costs, and how flat the optimum is."""
     return [
+        Note(_answer(result)),
         Note(_asked(result)),
         _networks(result),
         *_beyond(result),
@@ -33,6 +36,31 @@ def describe(result: SearchResult) -> list[ReportBlock]:
         *_latencies(result),
         *_figures(result),
     ]
+
+
+def _answer(result: SearchResult) -> str:
+    """Answer the question of the search in a sentence."""
+    cost = {"parameters": "parameters", "flops": "FLOPs"}.get(result.cost, result.cost)
+    shares = []
+    for answer in (result.primal, result.dual):
+        share = answer.rounded.variance / result.baseline.variance
+        shares.append((_counted(answer), share, 1 / answer.rounded.efficiency))
+    (smooth, less, _), (compact, _, cheaper) = shares
+    if result.budget:
+        first = f"within the budget, {smooth} vary least: they have {less:.3g} of the variance of"
+        return f"{first} your network's kernel"
+    first = (
+        f"{smooth} have the {cost} of your network, and {less:.3g} of the variance of its kernel"
+    )
+    return f"{first}; {compact} have its variance, and {cheaper:.3g} of its {cost}"
+
+
+def _counted(answer: Answer) -> str:
+    """Write the number of members or groups, and their widths."""
+    noun = "group" if answer.model["type"] in GROUPED else "member"
+    widths = set(answer.widths)
+    which = f"width {answer.widths[0]}" if len(widths) == 1 else widths_text(answer.widths)
+    return f"{counted(answer.multiplicity, noun)} of {which}"
 
 
 def _asked(result: SearchResult) -> str:
@@ -184,7 +212,7 @@ def _figures(result: SearchResult) -> list[Curve]:
     ]
     primal = result.primal
     compact = [(_width(point), point.efficiency) for point in result.curve]
-    grouped = result.primal.model["type"] in ("block", "resnext")
+    grouped = result.primal.model["type"] in GROUPED
     x_label = "width n of a group" if grouped else "width n"
     return [
         Curve(
