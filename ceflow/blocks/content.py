@@ -30,12 +30,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Series:
-    """Points of a curve, joined (`line`) or separate (`points`)."""
+    """Points of a curve: a `line` through them, separate `points`, or points `joined` by a line."""
 
     label: str
     x: tuple[float, ...]
     y: tuple[float, ...]
-    style: Literal["line", "points"] = "line"
+    style: Literal["line", "points", "joined"] = "line"
+    error: tuple[float, ...] = ()
+    """Standard error of each y: a bar at a point, a band along a line; empty if there is none."""
 
 
 @dataclass(frozen=True)

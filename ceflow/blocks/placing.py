@@ -21,7 +21,7 @@ def shown(content: T, escape: Callable[[str], str] = printable) -> T:
     r"""Escape every text in the content.
 
     >>> shown(("a", 1.0, Series("\x1b[2J", (1.0,), (2.0,))))
-    ('a', 1.0, Series(label='\\x1b[2J', x=(1.0,), y=(2.0,), style='line'))
+    ('a', 1.0, Series(label='\\x1b[2J', x=(1.0,), y=(2.0,), style='line', error=()))
     """
     escaped: Any = content
     if isinstance(content, str):
@@ -50,9 +50,14 @@ def drawable(drawing: Drawing) -> tuple[Drawing, str]:
 def _kept(series: Series, log_x: bool, log_y: bool) -> Series:
     places = zip(series.x, series.y, strict=True)
     pairs = ((_placed(x, log_x), _placed(y, log_y)) for x, y in places)
-    known = [(x, y) for x, y in pairs if x is not None and y is not None]
-    x, y = zip(*known, strict=True) if known else ((), ())
-    return replace(series, x=x, y=y)
+    errors = series.error or (0.0,) * len(series.x)
+    known = [
+        (x, y, error)
+        for (x, y), error in zip(pairs, errors, strict=True)
+        if x is not None and y is not None
+    ]
+    x, y, error = zip(*known, strict=True) if known else ((), (), ())
+    return replace(series, x=x, y=y, error=error if series.error else ())
 
 
 def _placed(value: float, log: bool) -> float | None:

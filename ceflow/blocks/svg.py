@@ -4,7 +4,7 @@ import io
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from ceflow.blocks.content import Curve, Drawing, Heatmap
+from ceflow.blocks.content import Curve, Drawing, Heatmap, Series
 from ceflow.blocks.placing import drawable, shown
 from ceflow.spec import printable
 from ceflow.spec.diagnostics import cut
@@ -75,11 +75,31 @@ def _draw_curve(figure: "Figure", axes: "Axes", curve: Curve) -> None:
     axes.set_yscale("log" if curve.log_y and drawn else "linear")
     axes.set(ylabel=cut(curve.y_label, LONGEST_VERTICAL_TEXT))
     for index, series in enumerate(curve.series):
-        marks: Any = {"linestyle": "none", "marker": "o"} if series.style == "points" else {}
+        marks: Any = {} if series.style == "line" else {"marker": "o"}
+        if series.style == "points":
+            marks["linestyle"] = "none"
         if curve.legend:
             marks["color"] = _of_sequence(index, len(curve.series))
-        axes.plot(series.x, series.y, **marks)
+        (line,) = axes.plot(series.x, series.y, **marks)
+        _draw_error(axes, series, line.get_color())
     _draw_legend(figure, axes, curve)
+
+
+def _draw_error(axes: "Axes", series: Series, color: Any) -> None:
+    """Draw a bar of one standard error on both sides of a point, or a band along a line.
+
+    On a logarithmic axis a side that would reach 0 ends at a tenth of its point.
+    """
+    if not series.error:
+        return
+    log = axes.get_yscale() == "log"
+    pairs = list(zip(series.y, series.error, strict=True))
+    low = [max(y - error, y / 10) if log else y - error for y, error in pairs]
+    high = [y + error for y, error in pairs]
+    if series.style != "line":
+        axes.vlines(series.x, low, high, colors=color, linewidth=1)
+    else:
+        axes.fill_between(series.x, low, high, color=color, alpha=0.25, linewidth=0)
 
 
 def _draw_legend(figure: "Figure", axes: "Axes", curve: Curve) -> None:

@@ -2,11 +2,14 @@
 
 import math
 import sys
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 
 from ceflow.blocks import Cell, Curve, Drawing, Heatmap, Note, ReportBlock, Series, Table, number
 from ceflow.runs.collected import (
     Collected,
     CollectedCurves,
+    CollectedMean,
     CollectedPoint,
     CollectedPoints,
     Fit,
@@ -14,6 +17,9 @@ from ceflow.runs.collected import (
 )
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
+EVEN, FAR = 1.5, 100.0
+"""Factors: by which ratios of successive values differ at most, if these are spread evenly in
+logarithms, and which values span that are far apart."""
 
 
 def collected_blocks(name: str, collected: Collected) -> list[ReportBlock]:
@@ -41,7 +47,10 @@ def collected_drawing(name: str, collected: Collected) -> Drawing | None:
 
 def _curves(name: str, collected: CollectedCurves) -> Drawing | None:
     """Draw one curve or row per run, in the order of `by`."""
-    series = tuple(Series(each.label, tuple(each.x), tuple(each.y)) for each in collected.curves)
+    series = tuple(
+        Series(each.label, tuple(each.x), tuple(each.y), error=tuple(each.stderr))
+        for each in collected.curves
+    )
     if not series:
         return None
     x, y = (path.removeprefix("stages.") for path in (collected.x, collected.y))
@@ -52,7 +61,29 @@ def _curves(name: str, collected: CollectedCurves) -> Drawing | None:
         return Heatmap(name, title, x, y, rows, legend) if rows else None
     clock = x.endswith((".time", ".step"))  # else a loss over a loss: axes alike
     log = all(value > 0 for each in series for value in (each.y if clock else each.x + each.y))
-    return Curve(name, title, x, y, series, log_x=log and not clock, log_y=log, legend=legend)
+    log_x = _is_log(collected.x_scale, lambda: log and not clock)
+    log_y = _is_log(collected.y_scale, lambda: log)
+    return Curve(name, title, x, y, series, log_x=log_x, log_y=log_y, legend=legend)
+
+
+def _is_log(scale: str, otherwise: Callable[[], bool]) -> bool:
+    """Tell whether an axis is logarithmic: as asked, or as is best for its numbers."""
+    return otherwise() if scale == "auto" else scale == "log"
+
+
+def spread_in_logarithms(values: Iterable[float]) -> bool:
+    """Tell whether numbers are best placed by their logarithms: they are all above 0, and three or
+    more with equal ratios, or span a factor of 100.
+
+    >>> spread_in_logarithms([1e-6, 1e-4, 1e-2]), spread_in_logarithms([1, 2, 3])
+    (True, False)
+    """
+    known = sorted(set(values))
+    if len(known) < 2 or known[0] <= 0:
+        return False
+    ratios = [high / low for low, high in pairwise(known)]
+    even = len(ratios) > 1 and max(ratios) < EVEN * min(ratios) and min(ratios) > EVEN
+    return even or known[-1] / known[0] >= FAR
 
 
 def _in_order(series: Series) -> Series:
@@ -84,8 +115,16 @@ def _reached_at(collected: Reached, x: str) -> Cell:
 def _points_and_fits(collected: CollectedPoints) -> list[ReportBlock]:
     last = collected.y.removeprefix("stages.")
     by = any("by" in point for point in collected.points)
-    columns = ("run", collected.x, *(("by",) if by else ()), last)
+    columns = ("run", collected.x, *((collected.by or "by",) if by else ()), last)
     table = Table(columns, tuple(_row(point) for point in collected.points))
+    if collected.means:
+        head = (
+            collected.x,
+            *((collected.by or "by",) if by else ()),
+            f"mean of {last} over {collected.over}",
+            "runs",
+        )
+        table = Table(head, tuple(_mean_row(mean) for mean in collected.means))
     return [table, *(Note(_fit_text(collected.y, fit)) for fit in collected.fits)]
 
 
@@ -94,6 +133,12 @@ def _row(point: CollectedPoint) -> tuple[Cell, ...]:
     if point.stderr is not None and y != "":
         y = f"{number(y)} ± {point.stderr:.2g}"
     return (point.run, x, *((point.by,) if "by" in point else ()), y)
+
+
+def _mean_row(mean: CollectedMean) -> tuple[Cell, ...]:
+    y = number(mean.y) + ("" if mean.stderr is None else f" ± {mean.stderr:.2g}")
+    x = "" if mean.x is None else mean.x
+    return (x, *((mean.by,) if "by" in mean else ()), y, mean.runs)
 
 
 def _fit_text(y: str, fit: Fit) -> str:
@@ -109,13 +154,25 @@ def _scatter(name: str, collected: CollectedPoints) -> Curve | None:
     """Draw the points of each curve, and its fit as a line; the axes are logarithmic if there is a
     fit.
     """
-    curves = dict.fromkeys(point.by for point in collected.points)
-    series = tuple(each for by in curves for each in _series(collected, by))
+    points = collected.means or collected.points
+    series = tuple(
+        each for by in dict.fromkeys(p.by for p in points) for each in _series(collected, by)
+    )
     if not series:
         return None
-    log = "fits" in collected
+    fitted = "fits" in collected
+    log_x, log_y = (
+        _is_log(scale, lambda axis=axis: fitted or spread_in_logarithms(_values(series, axis)))
+        for axis, scale in (("x", collected.x_scale), ("y", collected.y_scale))
+    )
     y = collected.y.removeprefix("stages.")
-    return Curve(name, f"{y} by {collected.x}", collected.x, y, series, log, log)
+    title = f"{y} by {collected.x}"
+    legend = "" if fitted else collected.by
+    return Curve(name, title, collected.x, y, series, log_x, log_y, legend)
+
+
+def _values(series: Iterable[Series], axis: str) -> list[float]:
+    return [value for each in series for value in getattr(each, axis)]
 
 
 def _power_law(fit: Fit, x: float) -> float:
@@ -125,14 +182,15 @@ def _power_law(fit: Fit, x: float) -> float:
 
 
 def _series(collected: CollectedPoints, by: str) -> list[Series]:
-    known = [
-        (point.x, point.y)
-        for point in collected.points
+    known = sorted(
+        (point.x, point.y, point.stderr or 0.0)
+        for point in collected.means or collected.points
         if point.by == by and point.x is not None and point.y is not None
-    ]
+    )
     if not known:
         return []
-    x, y = zip(*known, strict=True)
+    x, y, errors = zip(*known, strict=True)
+    error = errors if any(errors) else ()
     ends = (min(x), max(x))
     lines = [
         Series(
@@ -143,4 +201,5 @@ def _series(collected: CollectedPoints, by: str) -> list[Series]:
         for fit in collected.fits
         if fit.by == by
     ]
-    return [Series(by or "measured", x, y, "points"), *lines]
+    alone = not lines and len(set(x)) == len(x) > 1  # a fit is a line already
+    return [Series(by or "measured", x, y, "joined" if alone else "points", error), *lines]

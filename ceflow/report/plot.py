@@ -45,14 +45,15 @@ def draw(curve: Curve, width: int = 64, height: int = 12) -> list[str]:
     letters, points = {}, {}
     for index, (series, sign) in enumerate(zip(curve.series, signs, strict=True)):
         dots = _dots(series, x_axis, y_axis)
-        if series.style == "points":
+        if series.style != "line":
             points |= {_cell(dot, height): sign for dot in dots}
+        if series.style == "points":
             continue
         joined = _joined(dots)
         for x, y in joined:
             row, below = divmod(4 * height - 1 - y, 4)
             canvas[row][x // 2] |= DOT_BITS[below][x % 2]
-        if sign != LINE_SIGN:
+        if series.style == "line" and sign != LINE_SIGN:
             spots = _spread(joined, index / len(curve.series))
             letters |= {_cell(dot, height): sign for dot in spots}
     marks = letters | points
@@ -70,7 +71,7 @@ def _signs(every: Sequence[Series]) -> list[str]:
     """Return a sign for each series: a letter for lines, a mark for points."""
     lines = sum(series.style == "line" for series in every)
     letters, points = cycle(ascii_letters if lines > 1 else (LINE_SIGN,)), cycle(POINT_SIGNS)
-    return [next(points if series.style == "points" else letters) for series in every]
+    return [next(letters if series.style == "line" else points) for series in every]
 
 
 def _cell(dot: tuple[int, int], height: int) -> tuple[int, int]:

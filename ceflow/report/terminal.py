@@ -192,12 +192,14 @@ def _each(results: Results) -> Iterator[tuple[str, Result | Damaged]]:
 
 
 def files_line(path: Path) -> Text:
-    """Name the folder of the run and the files in it."""
-    names = sorted(
+    """Name the folder of the run and the files in it; runs of a sweep are counted."""
+    items = [item for item in sorted(path.iterdir()) if not item.name.startswith(".")]
+    runs = sum(RunDirectory(item).exists for item in items)
+    names = [
         f"{item.name}/" if item.is_dir() else item.name
-        for item in path.iterdir()
-        if not item.name.startswith(".")
-    )
+        for item in items
+        if not RunDirectory(item).exists
+    ] + ([f"a directory for each of {counted(runs, 'run')}"] if runs else [])
     folder = (printable(f"{path}/"), "bold")
     return Text.assemble("files in ", folder, printable(f"  {', '.join(names)}"))
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ceflow.runs.reading import read_as, why_unreadable
+from ceflow.spec import Collect
 from ceflow.stages import Record, Values
 
 Number = int | float
@@ -22,6 +23,21 @@ class CollectedPoint(Record):
     """The result of the stage; null if there is no finite number."""
     stderr: Number | None = None
     """Standard error of y, if the stage reports one."""
+
+
+class CollectedMean(Record):
+    """The mean of the runs that differ in `over` only."""
+
+    x: Number | None
+    """The swept number; null if it is not finite."""
+    by: str = ""
+    """Value of `by`, which labels the curve."""
+    y: Number
+    """Mean of the results of the runs that have one."""
+    stderr: Number | None = None
+    """Standard error of the mean, by the scatter of the runs; for one run that of its result."""
+    runs: int
+    """Number of runs in the mean."""
 
 
 class Fit(Record):
@@ -50,6 +66,16 @@ class CollectedPoints(Record):
     """Path of the result, as in the document."""
     points: list[CollectedPoint]
     """One point per run, in the order of the runs."""
+    by: str = ""
+    """Path whose values label the curves, as in the document."""
+    over: str = ""
+    """Path that the means are over, as in the document."""
+    means: Sequence[CollectedMean] = ()
+    """With `over`, the mean of the runs that differ in it only; fits are to them."""
+    x_scale: str = "auto"
+    """Scale of the x axis, as in the document."""
+    y_scale: str = "auto"
+    """Scale of the y axis, as in the document."""
     fits: Sequence[Fit] = ()
     """Power law of each curve, with `fit = "power"`."""
     warnings: Sequence[str] = ()
@@ -67,7 +93,11 @@ class CollectedCurve(Record):
     x: list[Number]
     """Values of the x quantity at each moment; resampled with `smooth`."""
     y: list[Number]
-    """Values of the y quantity at the same moments."""
+    """Values of the y quantity at the same moments; with `over` their mean over runs."""
+    stderr: Sequence[Number] = ()
+    """With `over` and several runs, the standard error of the mean at each moment."""
+    runs: int = 1
+    """Number of runs in the mean."""
 
     @property
     def label(self) -> str:
@@ -98,6 +128,12 @@ class CollectedCurves(Record):
     """Quantity on the x axis, as in the document."""
     y: str
     """Quantity on the y axis, as in the document."""
+    over: str = ""
+    """Path that is averaged over, as in the document."""
+    x_scale: str = "auto"
+    """Scale of the x axis, as in the document."""
+    y_scale: str = "auto"
+    """Scale of the y axis, as in the document."""
     view: str
     """How the curves are drawn, as in the document: `curves` or `heatmap`."""
     by: str = ""
@@ -107,7 +143,7 @@ class CollectedCurves(Record):
     reached: Sequence[Reached] = ()
     """With `level`, where each curve reaches it."""
     curves: list[CollectedCurve]
-    """One curve per run, in the order of `by`."""
+    """One curve per run, or with `over` per mean of runs, in the order of `by`."""
     warnings: Sequence[str] = ()
     """Warnings: runs that did not record both quantities, or too few moments to be smoothed."""
 
@@ -128,6 +164,11 @@ def read_collected(results: Values) -> tuple[dict[str, Collected], dict[str, str
         else:
             known[name] = read_as(kind, table)
     return known, lost
+
+
+def scales(asked: Collect) -> Values:
+    """Return the scales that the document asks for."""
+    return {key: getattr(asked, key) for key in ("x_scale", "y_scale") if asked.changes(key)}
 
 
 def given(**fields: Any) -> Values:

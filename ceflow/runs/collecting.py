@@ -1,14 +1,22 @@
 """Comparison of a sweep's runs: one number against another, and the power law between them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
 from ceflow.compiler import Plan
 from ceflow.history import History
-from ceflow.runs.collected import Collected, CollectedPoint, CollectedPoints, Fit, given
-from ceflow.runs.curves import curves, label, missing
+from ceflow.runs.collected import (
+    Collected,
+    CollectedMean,
+    CollectedPoint,
+    CollectedPoints,
+    Fit,
+    given,
+    scales,
+)
+from ceflow.runs.curves import curves, label, mean_and_error, missing
 from ceflow.runs.numbers import plain
 from ceflow.spec import (
     Collect,
@@ -46,11 +54,35 @@ def _collected_points(
 ) -> CollectedPoints:
     points = list(_points(asked, documents, runs))
     warnings = [*_lacking(asked, points, runs), *_doubts(asked, documents)]
+    means = _means(points) if asked.over else []
     fits = {}
     if asked.fit == "power":
-        fits["fits"], unfitted = _fits(points)
+        fits["fits"], unfitted = _fits(means or points)
         warnings += unfitted
-    return CollectedPoints(x=asked.x, y=asked.y, points=points, **fits, **given(warnings=warnings))
+    return CollectedPoints(
+        x=asked.x,
+        y=asked.y,
+        points=points,
+        **fits,
+        **given(by=asked.by, over=asked.over, means=means, warnings=warnings),
+        **scales(asked),
+    )
+
+
+def _means(points: list[CollectedPoint]) -> list[CollectedMean]:
+    """Average the points of equal x and `by`, in the order of the first of each."""
+    alike: dict[tuple[Any, str], list[CollectedPoint]] = {}
+    for point in points:
+        if point.y is not None:
+            alike.setdefault((point.x, point.by), []).append(point)
+    means = []
+    for (x, by), several in alike.items():
+        mean, stderr = mean_and_error([float(point.y or 0) for point in several])
+        if len(several) == 1:
+            stderr = several[0].stderr
+        fields = given(by=by or None, stderr=stderr)
+        means.append(CollectedMean(x=x, y=mean, runs=len(several), **fields))
+    return means
 
 
 def _points(
@@ -81,9 +113,9 @@ def _number(value: Any) -> float | None:
     return value if isinstance(value, int) or isfinite(value) else None
 
 
-def _fits(points: list[CollectedPoint]) -> tuple[list[Fit], list[str]]:
+def _fits(points: Sequence[CollectedPoint | CollectedMean]) -> tuple[list[Fit], list[str]]:
     """Fit a power law to each curve with several x, and say which curves have none."""
-    curves: dict[str, list[CollectedPoint]] = {}
+    curves: dict[str, list[CollectedPoint | CollectedMean]] = {}
     for point in points:
         if point.x is not None and point.y is not None:
             curves.setdefault(point.by, []).append(point)
@@ -101,7 +133,7 @@ def _fits(points: list[CollectedPoint]) -> tuple[list[Fit], list[str]]:
     return fits, unfitted
 
 
-def _power(curve: list[CollectedPoint]) -> Values:
+def _power(curve: Sequence[CollectedPoint | CollectedMean]) -> Values:
     """Fit the slope of log y over log x, weighted if each y has a standard error."""
     from ceflow.dynamics import power_law
 

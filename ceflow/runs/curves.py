@@ -1,11 +1,11 @@
 """Curves of quantities that the runs of a sweep recorded over time, for comparison."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from ceflow.history import History
-from ceflow.runs.collected import CollectedCurve, CollectedCurves, Reached, given
+from ceflow.runs.collected import CollectedCurve, CollectedCurves, Reached, given, scales
 from ceflow.runs.numbers import listed
 from ceflow.spec import Collect, Document, at_path, history_path, tree_of
 
@@ -25,6 +25,9 @@ def curves(
     kept = sorted(_curves(asked, documents, histories), key=_rank)
     warnings = list(_lacking(asked, kept, histories))
     kept = [curve for curve in kept if curve.x]
+    if asked.over:
+        kept, narrowed = _averaged(kept, asked.over)
+        warnings += narrowed
     reached = {}
     if asked.level is not None:
         reached = {"level": asked.level, "reached": [_reached(c, asked.level) for c in kept]}
@@ -37,8 +40,62 @@ def curves(
         view=asked.view,
         curves=kept,
         **reached,
-        **given(by=asked.by, warnings=warnings),
+        **given(by=asked.by, over=asked.over, warnings=warnings),
+        **scales(asked),
     )
+
+
+def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return the mean and its standard error, by the scatter; of one value the error is None.
+
+    >>> mean_and_error([1.0, 3.0]), mean_and_error([2.0])
+    ((2.0, 1.0), (2.0, None))
+    """
+    import numpy as np
+
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, None
+    return mean, float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def _averaged(curves: list[CollectedCurve], over: str) -> tuple[list[CollectedCurve], list[str]]:
+    """Average the curves of equal `by`, at the moments of all of them within their common range.
+
+    Curves recorded at other moments are interpolated linearly.
+    """
+    import numpy as np
+
+    alike: dict[str, list[CollectedCurve]] = {}
+    for curve in curves:
+        alike.setdefault(curve.by, []).append(curve)
+    means, warnings = [], []
+    for by, several in alike.items():
+        lines = [sorted(zip(curve.x, curve.y, strict=True)) for curve in several]
+        low, high = max(line[0][0] for line in lines), min(line[-1][0] for line in lines)
+        grid = sorted({x for line in lines for x, _ in line if low <= x <= high})
+        if any(line[0][0] < low or line[-1][0] > high for line in lines):
+            which = f"{by}: " if by else ""
+            warnings.append(
+                f"{which}the mean over {over} is from {low:.4g} to {high:.4g}, where all"
+                f" {len(several)} runs have values"
+            )
+        if not grid:
+            continue
+        columns = (zip(*line, strict=True) for line in lines)
+        values = np.array([np.interp(grid, x, y) for x, y in columns])
+        each = [mean_and_error(list(moment)) for moment in values.T]
+        errors = [error for _, error in each if error is not None]
+        means.append(
+            CollectedCurve(
+                run=f"mean over {over}",
+                x=grid,
+                y=[mean for mean, _ in each],
+                runs=len(several),
+                **given(by=by or None, stderr=errors),
+            )
+        )
+    return means, warnings
 
 
 def missing(stage: str, runs: list[str], count: int) -> str:

@@ -1,6 +1,6 @@
 """Comparisons between the runs of a sweep."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -11,6 +11,8 @@ from ceflow.spec.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
+
+Scale = Literal["auto", "linear", "log"]
 
 HISTORY_KEYS = ("view", "smooth", "level")
 """Keys that are allowed only when quantities over time (histories) are collected."""
@@ -31,6 +33,14 @@ class Collect(Spec):
     by: str | None = None
     """Another swept path: each of its values gets its own curve and fit. For histories: the path
     whose values label the runs' curves."""
+    over: str | None = None
+    """A third swept path, such as `"seed"`, whose runs are averaged: each point, or each moment of
+    a history, is their mean with its standard error."""
+    x_scale: Scale = "auto"
+    """Scale of the x axis. `auto`: `log` if all values are above 0 and spread evenly in logarithms,
+    or over a factor of 100; else `linear`."""
+    y_scale: Scale = "auto"
+    """Scale of the y axis, likewise."""
     fit: Literal["none", "power"] = "none"
     """`power`: y = factor x^slope, by least squares of log y on log x."""
     view: Literal["curves", "heatmap"] = "curves"
@@ -65,15 +75,28 @@ class Collect(Spec):
 
     def _swept_faults(self, document: "Document") -> Iterator[Fault]:
         swept = list(document.sweep.paths) if document.sweep else []
-        for key in ("by",) if self.of_histories(document) else ("x", "by"):
+        x = () if self.of_histories(document) else ("x",)
+        for key in (*x, "by", "over"):
             path = getattr(self, key)
             if path is not None and path not in swept:
                 message = f"{path!r} is not swept"
                 yield Fault("CE201", message, (key,), help=did_you_mean(path, swept))
+        if self.over in swept:
+            yield from self._over_faults([path for path in swept if path != self.over])
         values = document.sweep.paths.get(self.x, ()) if document.sweep else ()
         if values and not any(map(_is_number, values)):
             message = f"no value of {self.x} in the sweep is a number, or a list of one repeated"
             yield Fault("CE104", message, ("x",), help="name a swept path of numbers")
+
+    def _over_faults(self, others: Sequence[str]) -> Iterator[Fault]:
+        """Find paths that would be averaged over unasked, or are axes too."""
+        if self.over in (self.x, self.by):
+            message = f"{self.over} is averaged over, and named again"
+            yield Fault("CE202", message, ("over",), "key", "leave it out in one place")
+        for path in others:
+            if path not in (self.x, self.by):
+                message = f"{path} is swept too, and its runs would be averaged"
+                yield Fault("CE202", message, ("over",), help=f'name it: by = "{path}"')
 
     def _stage_faults(self, document: "Document") -> Iterator[Fault]:
         names = list(document.stages)
