@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +10,11 @@ from stubs import Untyped, stub
 
 import ceflow
 from ceflow import stages
-from ceflow.blocks import Curve
+from ceflow.blocks import Curve, Table
+from ceflow.blocks.svg import draw_svg
 from ceflow.report import run_report, write_figures
-from ceflow.report.collected import collected_blocks
-from ceflow.runs import collecting, reopen
+from ceflow.report.collected import collected_blocks, collected_drawing
+from ceflow.runs import collecting, read_collected, reopen
 from ceflow.runs.collected import CollectedPoint, CollectedPoints, Fit
 from ceflow.spec import Collect, Document, Ensemble, Flow, Gaussian, Kernel, Mlp, Sweep, Variance
 from ceflow.store import RunDirectory
@@ -82,6 +84,53 @@ def test_there_is_a_curve_for_each_value_of_by_and_no_fit_of_one_point(law, tmp_
     points = [CollectedPoint(run=str(x), x=x, by="8", y=1.0 / x) for x in (1, 2)]
     _, why = collecting._fits([*points, again, again])
     assert why == ["16: a power law needs two different x"]
+
+
+def test_over_is_the_mean_with_its_error_and_the_fit_is_to_it(law, tmp_path):
+    """Of members of width 8 and 24: 3/(8 m) and 3/(24 m), of mean 1/(4 m) and error 1/(8 m)."""
+    collect = {"mean": drift(over="model.member.widths")}
+    widths = [[8, 8], [24, 24]]
+    document = swept(collect, model__multiplicity=[1, 2], model__member__widths=widths)
+    run = ceflow.run(document, tmp_path / "out")
+    found = run.collected["mean"]
+    assert len(found["points"]) == 4
+    means = [(m["x"], m["y"], m["stderr"], m["runs"]) for m in found["means"]]
+    assert means == [pytest.approx(each) for each in ((1, 0.25, 0.125, 2), (2, 0.125, 0.0625, 2))]
+    (fit,) = found["fits"]
+    assert (fit["slope"], fit["factor"]) == pytest.approx((-1, 0.25))
+    table, *_, drawn = collected_blocks(
+        "mean", read_collected({"collect": run.collected})[0]["mean"]
+    )
+    assert isinstance(table, Table)
+    assert table.columns == (
+        "model.multiplicity",
+        "mean of flow.drift over model.member.widths",
+        "runs",
+    )
+    assert isinstance(drawn, Curve)
+    assert drawn.series[0].error == pytest.approx((0.125, 0.0625))
+    bars = draw_svg(drawn).count("LineCollection")
+    assert bars == draw_svg(replace(drawn, series=drawn.series[1:])).count("LineCollection") + 1
+
+
+@pytest.mark.parametrize(
+    ("values", "log"),
+    [
+        ([1e-6, 1e-3], True),
+        ([1, 2, 4, 8], True),
+        ([1, 2, 3], False),
+        ([0, 1e5], False),
+        ([5], False),
+    ],
+)
+def test_numbers_spread_in_logarithms_have_a_logarithmic_axis(values, log):
+    points = [CollectedPoint(run=str(x), x=x, y=1.0 + x) for x in values]
+    x = "stages.k.ridge"
+    for scale, as_drawn in (("auto", log), ("linear", False), ("log", True)):
+        collected = CollectedPoints(x=x, y="stages.k.y", points=points, x_scale=scale)
+        drawn = collected_drawing("c", collected)
+        assert isinstance(drawn, Curve)
+        assert drawn.log_x == as_drawn
 
 
 def test_a_law_too_steep_to_be_drawn_has_no_fit_and_a_report():

@@ -85,6 +85,19 @@ def test_curves_are_the_metrics_in_the_order_of_by(falling, tmp_path):
     assert ceflow.run(swept({"c": loss()}), tmp_path / "out").collected == run.collected
 
 
+def test_over_is_the_mean_of_curves_at_all_moments_that_all_have(falling, tmp_path):
+    """Of 3 - t/2, 3 - t/10 and 3 - t/10 to half time: the mean falls by 0.7/3 a unit of time."""
+    document = swept({"c": loss(by=None, over="model.widths")})
+    found = ceflow.run(document, tmp_path / "out").collected["c"]
+    (mean,) = found["curves"]
+    assert mean["x"] == [0, 1, 2]
+    np.testing.assert_allclose(mean["y"], [3, 3 - 0.7 / 3, 3 - 1.4 / 3], rtol=1e-12)
+    np.testing.assert_allclose(mean["stderr"], [0, 0.4 / 3, 0.8 / 3], atol=1e-12)
+    assert mean["runs"] == 3
+    (warning,) = found["warnings"]
+    assert warning == "the mean over model.widths is from 0 to 2, where all 3 runs have values"
+
+
 def test_without_by_each_run_has_its_curve(falling, tmp_path):
     found = ceflow.run(swept({"c": loss(by=None)}), tmp_path / "out").collected["c"]
     assert [curve["run"] for curve in found["curves"]] == [f"widths={n}-{n}" for n in WIDTHS]

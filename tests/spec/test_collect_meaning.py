@@ -54,6 +54,14 @@ FAULTS = {
         {"x": "stages.f.step"},
         ("CE201", ("x",), "'f' does not record 'step'", "one of time"),
     ),
+    "over what is not swept": (
+        {"over": "seed"},
+        ("CE201", ("over",), "'seed' is not swept", "one of"),
+    ),
+    "over the same": (
+        {"over": "model.widths", "by": "model.widths"},
+        ("CE202", ("over",), "model.widths is averaged over, and named again", "in one place"),
+    ),
     "by what is not swept": ({"by": "seed"}, ("CE201", ("by",), "'seed' is not swept", "one of")),
     "a fit": (
         {"fit": "power"},
@@ -160,3 +168,13 @@ def test_x_of_which_a_value_is_a_number_has_no_fault(values):
     asked = Collect(x="model.widths", y="stages.f.train_loss")
     given = document(asked, model__widths=values)
     assert asked.faults_in(given) == []
+
+
+def test_nothing_is_averaged_unasked():
+    collect = Collect(x=TIME, y=LOSS, over="seed")
+    paths: dict[str, list[Any]] = {"model__widths": [[8, 8], [16, 16]], "seed": [0, 1]}
+    (fault,) = document(collect, **paths).faults()
+    assert (fault.code, fault.path[-1]) == ("CE202", "over")
+    assert fault.message == "model.widths is swept too, and its runs would be averaged"
+    assert fault.help == 'name it: by = "model.widths"'
+    assert not document(collect.replaced({"by": "model.widths"}), **paths).faults()
