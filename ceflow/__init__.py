@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         variance,
     )
     from ceflow.compiler import Plan, compile
-    from ceflow.runs import Run, RunError, open_run, run
+    from ceflow.runs import Run, RunError, open, run
     from ceflow.spec import Document, SpecError, dumps, load, loads
 
 __version__ = "0.1.0"
@@ -51,7 +51,7 @@ __all__ = [
     "load",
     "loads",
     "nets",
-    "open_run",
+    "open",
     "run",
     "search",
     "spec",
@@ -75,7 +75,7 @@ __getattr__, __dir__ = lazy(
         "ceflow.runs": (
             "Run",
             "RunError",
-            "open_run",
+            "open",
             "run",
         ),
     },

@@ -44,6 +44,16 @@ STYLE: Any = {
 def draw_svg(drawing: Drawing) -> str:
     """Return a drawing as SVG text; the same drawing gives the same text."""
     import matplotlib as mpl
+
+    text = io.StringIO()
+    with mpl.rc_context(STYLE):
+        figure_of(drawing).savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
+def figure_of(drawing: Drawing) -> "Figure":
+    """Draw a drawing as a Matplotlib figure."""
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     drawing, left_out = drawable(shown(drawing, _lettered))
@@ -55,9 +65,7 @@ def draw_svg(drawing: Drawing) -> str:
             _draw_heatmap(figure, axes, drawing)
         else:
             _draw_curve(figure, axes, drawing)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+    return figure
 
 
 def _lettered(text: str) -> str:

@@ -1,8 +1,8 @@
 """Reports from a run directory: in the terminal, and as figures.
 
-`terminal` shows a run, with the `layers` of its network and its `trouble`; `sweeps` and `collected`
-compare runs. `plot` and `heatmap` draw with characters, `figures` writes SVG, and `text` writes
-sizes and durations.
+`terminal` shows a run, with the `layers` of its network and its `trouble`; `sweeps` compares
+runs. `tables` fits tables into a terminal, `plot` and `heatmap` draw with characters, `figures`
+writes SVG, and `text` writes sizes and durations.
 """
 
 from ceflow.report.figures import write_figures

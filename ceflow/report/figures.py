@@ -7,9 +7,8 @@ from pathlib import Path
 from ceflow.blocks import Curve
 from ceflow.blocks.svg import draw_svg
 from ceflow.compiler import Plan
-from ceflow.report.collected import collected_drawing
 from ceflow.runs import Results, known_results, read_collected
-from ceflow.stages import kind_of
+from ceflow.runs.describing import collected_drawing
 from ceflow.store import RunDirectory
 
 
@@ -48,10 +47,9 @@ def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
     if not directory.exists:
         return
     results = known_results(directory, plan.document.stages)[0]["stages"]
-    for name, result in Results(directory, plan.document, results).items():
-        for block in kind_of(plan.document.stages[name]).describe(result):
-            if isinstance(block, Curve):
-                yield f"{name}-{block.name}", block
+    for stage, name, drawing in Results(directory, plan.document, results).drawings():
+        if isinstance(drawing, Curve):
+            yield f"{stage}-{name}", drawing
 
 
 def overlaid(curves: dict[str, Curve]) -> Curve:

@@ -14,7 +14,6 @@ from rich.tree import Tree
 
 from ceflow.blocks import Curve, Note, ReportBlock, Table, counted, drawable, number, shown
 from ceflow.compiler import Plan
-from ceflow.report.collected import collected_blocks
 from ceflow.report.heatmap import draw_heatmap
 from ceflow.report.layers import add_network, costs
 from ceflow.report.plot import draw
@@ -23,6 +22,7 @@ from ceflow.report.tables import GAP, fitted
 from ceflow.report.text import seconds, size
 from ceflow.report.trouble import GO_ON, in_a_word, standing, trouble
 from ceflow.runs import Needs, Results, known_results, read_collected
+from ceflow.runs.describing import collected_blocks
 from ceflow.runs.record import read_state
 from ceflow.spec import Stage, printable
 from ceflow.stages import Result, kind_of

@@ -4,7 +4,8 @@
 and compared with the `machine`, at its `rates`. `loop` runs the stages of one run, `sweeping` the
 runs of a sweep: both are `work` that can end in `failures`. `record` keeps what is done; `results`
 reads it back by `reading`, with the `numbers` that JSON can hold. `collecting` gathers a sweep's
-results into `collected` tables, as far as they are `collectable`, or into `curves`.
+results into `collected` tables, as far as they are `collectable`, or into `curves`;
+`describing` shows them.
 """
 
 from ceflow.runs.collected import read_collected
@@ -12,7 +13,7 @@ from ceflow.runs.failures import Failure, RunError
 from ceflow.runs.prepared import Needs, Prepared, prepare
 from ceflow.runs.record import known_results
 from ceflow.runs.results import Results, results_schema
-from ceflow.runs.running import Run, open_run, reopen, run, run_prepared
+from ceflow.runs.running import Run, open, reopen, run, run_prepared
 
 __all__ = [
     "Failure",
@@ -22,7 +23,7 @@ __all__ = [
     "Run",
     "RunError",
     "known_results",
-    "open_run",
+    "open",
     "prepare",
     "read_collected",
     "reopen",

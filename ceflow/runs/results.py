@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.json_schema import models_json_schema
 
+from ceflow.blocks import Drawing
 from ceflow.blocks.html import section
 from ceflow.runs.collected import CollectedCurves, CollectedPoints
 from ceflow.runs.reading import read_as
@@ -46,6 +47,13 @@ class Results(Mapping[str, Result]):
             for name, stage in self.document.stages.items()
             if name in self
         )
+
+    def drawings(self) -> Iterator[tuple[str, str, Drawing]]:
+        """Yield every drawing of the stages, with the names of its stage and its own."""
+        for name, result in self.items():
+            for block in kind_of(self.document.stages[name]).describe(result):
+                if isinstance(block, Drawing):
+                    yield name, block.name, block
 
     def _result(self, name: str) -> Result:
         kind = kind_of(self.document.stages[name])

@@ -1,18 +1,20 @@
 """Running a document: one run, or a sweep."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ceflow.blocks import Table
+from ceflow.blocks import Drawing, Table
 from ceflow.blocks.html import section
+from ceflow.blocks.svg import figure_of
 from ceflow.compiler import Plan, compile, plan_of
 from ceflow.data import Extent
 from ceflow.events import Observer, ignore
 from ceflow.runs import machine
 from ceflow.runs.collected import Collected, read_collected
+from ceflow.runs.describing import collected_drawing
 from ceflow.runs.failures import RunError
 from ceflow.runs.numbers import listed
 from ceflow.runs.prepared import Prepared, prepare
@@ -27,6 +29,7 @@ from ceflow.store.digests import text_facts
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,33 @@ class Run:
         except ImportError:
             return columns
         return DataFrame({key: list(column) for key, column in columns.items()})
+
+    def figure(self, name: str) -> "Figure":
+        """Draw a figure of the report as a `matplotlib.figure.Figure`, to be changed and saved.
+
+        `name` is that of a stage and its curve, as `"alpha.law"`, or of the stage alone if it has
+        one; of a [collect] table as `"collect.speed"`; in a sweep, `"widths=50-50/alpha.law"`.
+        Raises `KeyError`, with the names that there are, for another.
+        """
+        drawings = dict(self._drawings())
+        alone = [drawing for each, drawing in drawings.items() if each.startswith(f"{name}.")]
+        if name not in drawings and len(alone) != 1:
+            raise KeyError(f"there is no figure {name!r}; there are {listed(list(drawings))}")
+        return figure_of(drawings[name] if name in drawings else alone[0])
+
+    def _drawings(self) -> Iterator[tuple[str, Drawing]]:
+        for name, collected in self.collected.items():
+            drawing = collected_drawing(name, collected)
+            if drawing is not None:
+                yield f"collect.{name}", drawing
+        of_runs = (
+            [("", self.results)]
+            if isinstance(self.results, Results)
+            else [(f"{run}/", results) for run, results in self.results.items()]
+        )
+        for run, results in of_runs:
+            for stage, name, drawing in results.drawings() if isinstance(results, Results) else ():
+                yield f"{run}{stage}.{name}", drawing
 
     def _of(self, stage: str) -> tuple[RunDirectory, str, Any]:
         """Find the directory, the name in it, and the result of a stage. The name may be that of a
@@ -158,7 +188,7 @@ def run_prepared(
     return done
 
 
-def open_run(path: str | Path) -> Run:
+def open(path: str | Path) -> Run:
     """Open a begun run from its directory alone, with the results of all stages done.
 
     Raises `SpecError` if there is no run, or its files are damaged.
@@ -169,7 +199,7 @@ def open_run(path: str | Path) -> Run:
     >>> document = Document(model=model, stages={"alpha": Variance()})
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = ceflow.run(document, folder).path
-    ...     round(ceflow.open_run(path).results["alpha"]["alpha"], 2)
+    ...     round(ceflow.open(path).results["alpha"]["alpha"], 2)
     2.36
     """
     directory = RunDirectory(path)

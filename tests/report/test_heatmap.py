@@ -8,9 +8,9 @@ import pytest
 
 from ceflow.blocks import Curve, Heatmap, Series
 from ceflow.blocks.svg import MOST_CELLS, draw_svg
-from ceflow.report.collected import collected_drawing
 from ceflow.report.heatmap import LONGEST_LABEL, SHADES, VIRIDIS, draw_heatmap
 from ceflow.runs.collected import CollectedCurves
+from ceflow.runs.describing import collected_drawing
 
 
 def heatmap(*rows: Series) -> Heatmap:

@@ -13,9 +13,9 @@ from ceflow import stages
 from ceflow.blocks import Curve, Table
 from ceflow.blocks.svg import draw_svg
 from ceflow.report import run_report, write_figures
-from ceflow.report.collected import collected_blocks, collected_drawing
 from ceflow.runs import collecting, read_collected, reopen
 from ceflow.runs.collected import CollectedPoint, CollectedPoints, Fit
+from ceflow.runs.describing import collected_blocks, collected_drawing
 from ceflow.spec import Collect, Document, Ensemble, Flow, Gaussian, Kernel, Mlp, Sweep, Variance
 from ceflow.store import RunDirectory
 

@@ -9,7 +9,7 @@ from stubs import stub
 
 import ceflow
 from ceflow.runs import Run, RunError
-from ceflow.spec import Kernel, SpecError, Sweep
+from ceflow.spec import Collect, Document, Kernel, Mlp, Search, SpecError, Sweep, Variance
 
 DOCUMENT = ceflow.loads("""
 data = {source = "gaussian", inputs = 3, outputs = 1, train = 6}
@@ -31,8 +31,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_a_run_is_opened_as_it_was_left(run, swept):
-    assert dict(ceflow.open_run(run.path).results) == dict(run.results)
-    again = ceflow.open_run(swept.path)
+    assert dict(ceflow.open(run.path).results) == dict(run.results)
+    again = ceflow.open(swept.path)
     assert {name: dict(each) for name, each in again.results.items()} == {
         name: dict(each) for name, each in swept.results.items()
     }
@@ -46,9 +46,9 @@ def test_a_run_that_is_not_done_is_opened_with_what_is(monkeypatch, tmp_path):
     stub(monkeypatch, Kernel, run=fails)
     with pytest.raises(RunError, match="no kernel today"):
         ceflow.run(DOCUMENT, tmp_path / "run")
-    assert list(ceflow.open_run(tmp_path / "run").results) == ["alpha"]
+    assert list(ceflow.open(tmp_path / "run").results) == ["alpha"]
     with pytest.raises(SpecError, match="not a run directory"):
-        ceflow.open_run(tmp_path)
+        ceflow.open(tmp_path)
 
 
 def test_what_is_not_there_is_said_with_what_is(run, swept):
@@ -93,7 +93,7 @@ def test_a_sweep_of_which_a_run_has_just_begun_is_opened(tmp_path):
         (below / "results.json").unlink(missing_ok=True)
         if content is not None:
             (below / "results.json").write_text(content)
-        opened = ceflow.open_run(run.path)
+        opened = ceflow.open(run.path)
         assert list(opened.results["seed=0"]) == ["alpha", "k"]
         assert list(opened.results["seed=1"]) == []
 
@@ -103,7 +103,7 @@ def test_a_history_that_is_gone_is_said(tmp_path):
     text = f'{{source = "gaussian", inputs = 3, train = 4}}\nstages = {flow}\n'
     document = ceflow.loads(f'data = {text}model = {{type = "mlp", widths = [4]}}\n')
     run = ceflow.run(document, tmp_path / "run")
-    opened = ceflow.open_run(run.path)
+    opened = ceflow.open(run.path)
     (run.path / "metrics/f.jsonl").unlink()
     with pytest.raises(ValueError, match=r"metrics/f.jsonl is missing: its stage is to be run"):
         opened.frame("f")
@@ -118,4 +118,22 @@ def test_odd_numbers_in_run_json_are_damage(run, tmp_path, key, value):
     path = tmp_path / "run/run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
     with pytest.raises(SpecError, match=r"run.json is damaged"):
-        ceflow.open_run(tmp_path / "run")
+        ceflow.open(tmp_path / "run")
+
+
+def test_figures_of_the_report_are_matplotlibs(tmp_path):
+    stages = {"alpha": Variance(ratios=[0.5, 1.0]), "best": Search(variance="alpha")}
+    document = Document(model=Mlp(widths=[20, 20], inputs=2, outputs=1), stages=stages)
+    run = ceflow.run(document, tmp_path / "one")
+    assert run.figure("alpha").axes[0].get_xlabel() == "S = Σ 1/fan-in"
+    assert run.figure("best.dual").axes[0].get_ylabel() == "ρ"
+    with pytest.raises(
+        KeyError, match=r"no figure 'best'; there are alpha.law, best.primal, best.d"
+    ):
+        run.figure("best")
+    paths: dict[str, Any] = {"model.widths": [[20, 20], [30, 30]]}
+    collect = {"alphas": Collect(x="model.widths", y="stages.alpha.alpha")}
+    swept = document.replaced({"sweep": Sweep(**paths), "collect": collect})
+    run = ceflow.run(swept, tmp_path / "many")
+    assert len(run.figure("collect.alphas").axes[0].lines) == 1
+    assert run.figure("widths=30-30/alpha").axes[0].get_title() == "the law of the NTK's variance"
