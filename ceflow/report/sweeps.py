@@ -1,6 +1,7 @@
 """Comparison of a sweep's runs: what went wrong in them, and a table of the numbers that differ."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ceflow.blocks import Cell, Note, ReportBlock, Table, defined
 from ceflow.stages import Values
@@ -31,13 +32,21 @@ def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[ReportBlock]:
         for key in dict.fromkeys(key for found in values.values() for key in found)
         if any(found.get(key) is not None for found in values.values())
     ]
-    differ = [key for key in keys if len({found.get(key) for found in values.values()}) > 1]
+    differ = [key for key in keys if _differs(key, values, runs)]
     shown, left = differ[:MOST_COLUMNS], differ[MOST_COLUMNS:]
     rows = tuple(
         (run, *(_cell(key, found, runs[run]) for key in shown)) for run, found in values.items()
     )
     rest = [Note(f"these differ too, and are in results.json: {_named(left)}")] if left else []
     return [*_warnings(runs), Table(("run", *shown), rows), *rest]
+
+
+def _differs(
+    key: str, values: Mapping[str, Mapping[str, Any]], runs: Mapping[str, dict[str, Values]]
+) -> bool:
+    """Tell whether a number differs between the runs that have done its stage."""
+    done = [found.get(key) for run, found in values.items() if _stage(key) in runs[run]]
+    return len(set(done)) > 1
 
 
 def _warnings(runs: Mapping[str, dict[str, Values]]) -> list[Note]:

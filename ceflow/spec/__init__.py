@@ -5,8 +5,8 @@ all of them derive from `base`. `notation` reads the names of networks. `text` i
 `trees`, and `origin` and `positions` know where each value came from; `reading` validates trees
 into a document, `writing` turns it back into text, with its `comments`. `faults` become
 `diagnostics` with `codes`, with the help of the `classes` of the language, its `vocabulary` and the
-names it can `suggest`; `float32` finds numbers that float32 cannot hold. `schema` is for editors, and
-`terms` explains the words of reports.
+names it can `suggest`; `float32` finds numbers that float32 cannot hold. `schema` is for editors,
+and `terms` explains the words of reports.
 """
 
 from ceflow.spec import data, models, stages
