@@ -26,7 +26,7 @@ def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[ReportBlock]:
     The table has the numbers of the stages, and how their descents ended. A last sentence names the
     columns that are left out.
     """
-    values = {run: dict(_of_stages(results)) for run, results in runs.items()}
+    values = {run: dict(numbers_of(results)) for run, results in runs.items()}
     keys = [
         key
         for key in dict.fromkeys(key for found in values.values() for key in found)
@@ -85,7 +85,8 @@ def _stage(key: str) -> str:
     return key.split(".")[0]  # no stage has a dot in its name
 
 
-def _of_stages(results: Mapping[str, Values]) -> Iterator[tuple[str, Cell | None]]:
+def numbers_of(results: Mapping[str, Values]) -> Iterator[tuple[str, Cell | None]]:
+    """Yield the numbers of all stages, by stage and key, and how their descents ended."""
     for stage, values in results.items():
         yield from ((f"{stage}.{key}", value) for key, value in _numbers(values))
 

@@ -15,6 +15,9 @@ GAP = 2
 NARROWEST = 12
 """Least width to which a column of sentences is narrowed, before the table is turned."""
 
+HEAD_WIDTHS = (40, 28, 20, 14)
+"""Widths to which headings are broken in turn, before they are broken to those of their cells."""
+
 HEAD_PIECES = re.compile(r"(?:[^\s._/,=]|[.,](?=\d))+[\s._/,=]*|[\s._/,=]+")
 """The pieces into which a heading can be broken; the digits of a number stay together."""
 
@@ -36,6 +39,10 @@ def fitted(table: Table, width: int) -> list[Table]:
     whole = replace(table, rows=texts)
     if needed(whole) <= width:
         return [whole]
+    for most in HEAD_WIDTHS:
+        broken = _with_broken_heads(whole, most)
+        if needed(broken) <= width:
+            return [broken]
     broken = _with_broken_heads(whole)
     if needed(broken) <= width:
         return [broken]
@@ -60,10 +67,14 @@ def _width(text: str) -> int:
     return max(map(cell_len, text.split("\n")))
 
 
-def _with_broken_heads(table: Table) -> Table:
-    """Break headings into lines as wide as the cells below them, or as their longest piece."""
+def _with_broken_heads(table: Table, least: int = 0) -> Table:
+    """Break headings into lines as wide as the cells below them, `least` at least, or as their
+    longest piece.
+    """
     below = _widths(replace(table, columns=("",) * len(table.columns)))
-    columns = tuple(_broken(head, most) for head, most in zip(table.columns, below, strict=True))
+    columns = tuple(
+        _broken(head, max(most, least)) for head, most in zip(table.columns, below, strict=True)
+    )
     return replace(table, columns=columns)
 
 

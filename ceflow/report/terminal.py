@@ -14,6 +14,7 @@ from rich.tree import Tree
 
 from ceflow.blocks import Curve, Note, ReportBlock, Table, counted, drawable, number, shown
 from ceflow.compiler import Plan
+from ceflow.report.comparing import Comparison
 from ceflow.report.heatmap import draw_heatmap
 from ceflow.report.layers import add_network, costs
 from ceflow.report.plot import draw
@@ -189,6 +190,13 @@ def _each(results: Results) -> Iterator[tuple[str, Result | Damaged]]:
             yield name, results[name]
         except Damaged as damage:
             yield name, damage
+
+
+def comparison_report(comparison: Comparison) -> Iterator[RenderableType]:
+    """Report what differs between runs."""
+    for title, blocks in comparison.sections():
+        yield _section(Text(printable(title), "bold"), blocks)
+        yield ""
 
 
 def files_line(path: Path) -> Text:

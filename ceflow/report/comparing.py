@@ -1,0 +1,209 @@
+"""Comparison of runs: what differs in their documents and results, and what they took."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ceflow.blocks import Cell, Curve, Note, ReportBlock, Table, defined, number
+from ceflow.compiler import Plan
+from ceflow.report.figures import overlaid
+from ceflow.report.sweeps import numbers_of
+from ceflow.report.text import seconds, size
+from ceflow.runs import Results, known_results, reopen
+from ceflow.runs.record import read_state
+from ceflow.spec import Fault, SpecError, tree_of
+from ceflow.stages import Values
+from ceflow.store import RunDirectory
+
+ABSENT = "-"
+"""Text in place of a key or a number that a run does not have."""
+
+STDERR = "_stderr"
+"""End of the keys of standard errors, which are shown with their numbers."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One of the runs that are compared."""
+
+    name: str
+    plan: Plan
+    results: Results
+    state: Values
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The resolved document, as values by dotted path."""
+        return dict(_flat(tree_of(self.plan.resolved(), defaults=True)))
+
+    @property
+    def numbers(self) -> dict[str, Cell | None]:
+        """The numbers of all stages, by stage and key."""
+        return dict(numbers_of(self.results.found))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs, in the order given, and what differs between them."""
+
+    runs: tuple[Compared, ...]
+
+    @property
+    def document(self) -> dict[str, list[Any]]:
+        """The keys of the documents whose values differ; None where a run has no such key."""
+        return _differing([run.keys for run in self.runs])
+
+    @property
+    def results(self) -> dict[str, list[Any]]:
+        """The numbers of the results that differ; None where there is none."""
+        return _differing([run.numbers for run in self.runs])
+
+    def took(self, what: str) -> dict[str, list[float | None]]:
+        """Return the `seconds` or the `memory` of each stage of each run."""
+        stages = dict.fromkeys(name for run in self.runs for name in run.state["stages"])
+        return {
+            name: [run.state["stages"].get(name, {}).get(what) for run in self.runs]
+            for name in stages
+        }
+
+    def as_json(self) -> Values:
+        """Return all of it as JSON values."""
+        return {
+            "runs": [run.name for run in self.runs],
+            "document": self.document,
+            "results": self.results,
+            "seconds": self.took("seconds"),
+            "memory": self.took("memory"),
+        }
+
+    def sections(self) -> Iterator[tuple[str, list[ReportBlock]]]:
+        """Yield the title and the blocks of each part of the report."""
+        yield "documents", list(self._documents())
+        yield "results", list(self._results())
+        for curve in self._curves():
+            yield curve.name, [curve]
+        yield "what they took", [self._costs()]
+
+    @property
+    def _heads(self) -> tuple[str, ...]:
+        return tuple(run.name for run in self.runs)
+
+    def _documents(self) -> Iterator[ReportBlock]:
+        differing = self.document
+        if not differing:
+            yield Note("the documents are the same")
+            return
+        rows = ((key, *map(_written, values)) for key, values in differing.items())
+        yield Table(("key", *self._heads), tuple(rows))
+
+    def _results(self) -> Iterator[ReportBlock]:
+        differing, errors = self.results, [run.numbers for run in self.runs]
+        keys = [key for key in differing if not key.endswith(STDERR)]
+        two = len(self.runs) == 2
+        if keys:
+            heads = ("number", *self._heads, *(("difference", "ratio") if two else ()))
+            rows = (
+                _row(key, differing[key], [e.get(key + STDERR) for e in errors]) for key in keys
+            )
+            yield Table(heads, tuple(rows))
+        every = {key for numbers in errors for key in numbers if not key.endswith(STDERR)}
+        if same := len(every) - len(keys):
+            yield Note(f"{same} {'number is' if same == 1 else 'numbers are'} the same")
+
+    def _curves(self) -> Iterator[Curve]:
+        """Lay the curves of equal name over each other."""
+        alike: dict[str, dict[str, Curve]] = {}
+        for run in self.runs:
+            for stage, name, drawing in run.results.drawings():
+                if isinstance(drawing, Curve):
+                    alike.setdefault(f"{stage}.{name}", {})[run.name] = drawing
+        for curves in alike.values():
+            if len(curves) == len(self.runs):
+                yield overlaid(curves)
+
+    def _costs(self) -> Table:
+        times, memory = self.took("seconds"), self.took("memory")
+        heads = (f"{what}, {name}" for what in ("time", "memory") for name in self._heads)
+        rows = (
+            (
+                stage,
+                *(ABSENT if each is None else seconds(each) for each in times[stage]),
+                *(ABSENT if each is None else size(each) for each in memory[stage]),
+            )
+            for stage in times
+        )
+        return Table(("stage", *heads), tuple(rows))
+
+
+def compared(paths: Sequence[str]) -> Comparison:
+    """Open runs, to compare them. Raises `SpecError` for what is no run, or a whole sweep."""
+    names = _short(paths)
+    return Comparison(tuple(_opened(*each) for each in zip(names, paths, strict=True)))
+
+
+def _opened(name: str, path: str) -> Compared:
+    directory = RunDirectory(path)
+    plan = reopen(directory)
+    if plan.document.sweep:
+        first = next(iter(plan.variants))
+        help = f"name some of its runs, such as {directory.path / first}"
+        raise SpecError(
+            Fault("CE501", f"{path} is a sweep of {len(plan.variants)} runs", help=help)
+        )
+    known, _ = known_results(directory, plan.document.stages)
+    results = Results(directory, plan.document, known["stages"])
+    return Compared(name, plan, results, read_state(directory))
+
+
+def _short(paths: Sequence[str]) -> list[str]:
+    """Name runs by the last part of their paths, or by the whole of them if two would be alike."""
+    last = [RunDirectory(path).path.name for path in paths]
+    return last if len(set(last)) == len(last) else list(paths)
+
+
+def _flat(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values in a tree of tables, by dotted path."""
+    if not isinstance(tree, dict):
+        yield path, tree
+        return
+    for key, value in tree.items():
+        yield from _flat(value, f"{path}.{key}" if path else key)
+
+
+def _differing(tables: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return the keys whose values are not the same in all tables, with the values of each."""
+    keys = dict.fromkeys(key for table in tables for key in table)
+    values = {key: [table.get(key) for table in tables] for key in keys}
+    return {
+        key: several
+        for key, several in values.items()
+        if any(each != several[0] for each in several)
+        or len({key in table for table in tables}) > 1
+    }
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return ABSENT
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _row(key: str, values: Sequence[Any], errors: Sequence[Any]) -> tuple[Cell, ...]:
+    """Write a number of each run with its error; of two runs, their difference and ratio too."""
+    cells = [
+        _with_error(ABSENT if value is None else defined(value), error)
+        for value, error in zip(values, errors, strict=True)
+    ]
+    if len(values) != 2:
+        return (key, *cells)
+    one, two = values
+    if not all(isinstance(each, int | float) for each in values):
+        return (key, *cells, "", "")
+    known = [error for error in errors if isinstance(error, int | float)]
+    apart = _with_error(two - one, math.hypot(*known) if known else None)
+    return (key, *cells, apart, two / one if one else "")
+
+
+def _with_error(value: Cell, error: Any) -> Cell:
+    return value if error is None else f"{number(value)} ± {error:.2g}"
