@@ -56,7 +56,7 @@ def test_the_differences_as_json(runs):
     first, second = str(runs / "w20"), str(runs / "w30")
     assert found["runs"] == [first, second, first]
     assert found["document"]["model.widths"] == [[20, 20], [30, 30], [20, 20]]
-    assert found["results"]["best.baseline.parameters"] == [500, 1050, 500]
+    assert found["results"]["best.baseline.parameters"] == [480, 1020, 480]
     assert "v.method" not in found["results"]
     assert all(each > 0 for each in found["seconds"]["v"])
 
