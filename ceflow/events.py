@@ -25,6 +25,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class LossRecorded:
+    """A descent has recorded its training loss, the mean over replicas."""
+
+    stage: str
+    loss: float
+
+
+@dataclass(frozen=True)
 class StageFinished:
     """A stage is done; `seconds` is None if an earlier run did it."""
 
@@ -62,7 +70,7 @@ class InaccurateKernelWarning(UserWarning):
     """
 
 
-Event = StageStarted | Progress | StageFinished | StageFailed | StageSkipped | Notice
+Event = StageStarted | Progress | LossRecorded | StageFinished | StageFailed | StageSkipped | Notice
 Observer = Callable[[Event], None]
 
 

@@ -1,5 +1,8 @@
 """Progress on stderr: bars with the remaining time, for stages that take longer than a second."""
 
+import math
+from collections.abc import Mapping, Sequence
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -12,6 +15,7 @@ from rich.progress import (
 
 from ceflow.events import (
     Event,
+    LossRecorded,
     Notice,
     Progress,
     StageFailed,
@@ -19,21 +23,30 @@ from ceflow.events import (
     StageSkipped,
     StageStarted,
 )
-from ceflow.report.text import seconds
+from ceflow.report.text import seconds, share
 from ceflow.spec import printable
+
+HEIGHTS = "▁▂▃▄▅▆▇█"
+CURVE_LENGTH = 24
+"""Number of values in the curve of the loss."""
+NOTABLE_SECONDS = 1.0
+"""Seconds above which a stage's forecast is shown beside the time it took."""
 
 
 class Watcher:
-    """An observer that shows progress: temporary bars on a terminal, otherwise one line
-    per stage.
+    """An observer that shows progress: temporary bars on a terminal, with the loss of descents,
+    otherwise one line per stage. `forecasts` are the seconds forecast for each stage.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, forecasts: Mapping[str, float] | None = None) -> None:
+        self.forecasts = forecasts or {}
+        self.losses: list[float] = []
         self.console = Console(stderr=True)
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[done]}"),
+            TextColumn("{task.fields[loss]}"),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         )
         self.bars = Bars(*columns, console=self.console, transient=True)
@@ -51,17 +64,24 @@ class Watcher:
     def __call__(self, event: Event) -> None:
         if isinstance(event, StageStarted):
             self.title = f"[{event.index}/{event.total}] {event.stage}"
+            self.losses = []
             if self.console.is_terminal:
-                self.task = self.bars.add_task(self.title, total=None, done="")
+                self.task = self.bars.add_task(self.title, total=None, done="", loss="")
         elif isinstance(event, Progress) and self.console.is_terminal:
             done = f"{event.unit} {event.done:.4g}/{event.total:.4g}".strip()
             self.bars.update(self.task, completed=event.done, total=event.total, done=done)
+        elif isinstance(event, LossRecorded):
+            self.losses.append(event.loss)
+            if self.console.is_terminal:
+                self.bars.update(
+                    self.task, loss=f"loss {event.loss:.3g} {small_curve(self.losses)}"
+                )
         elif isinstance(event, Notice):
             self._say(": ".join(filter(None, (event.stage.strip(), event.text))))
         elif not isinstance(event, Progress):
             if self.console.is_terminal:
                 self.bars.remove_task(self.task)
-            self._say(f"{self.title}  {_how(event)}")
+            self._say(f"{self.title}  {_how(event, self.forecasts.get(event.stage))}")
 
     def _say(self, line: str) -> None:
         self.console.print(
@@ -69,10 +89,29 @@ class Watcher:
         )
 
 
-def _how(event: StageFinished | StageFailed | StageSkipped) -> str:
-    """Say how a stage ended; the reason of a failure is given once, at the end of the run."""
+def small_curve(values: Sequence[float]) -> str:
+    """Draw the last values as signs of eight heights, by their logarithms if all are above 0.
+
+    >>> small_curve([8.0, 4.0, 2.0, 1.0])
+    '█▆▃▁'
+    """
+    last = [value for value in values[-CURVE_LENGTH:] if math.isfinite(value)]
+    if last and min(last) > 0:
+        last = [math.log(value) for value in last]
+    ends = min(last, default=0.0), max(last, default=0.0)
+    return "".join(HEIGHTS[round(share(value, *ends) * (len(HEIGHTS) - 1))] for value in last)
+
+
+def _how(event: StageFinished | StageFailed | StageSkipped, forecast: float | None) -> str:
+    """Say how a stage ended, and what was forecast if either took over a second; the reason of a
+    failure is given once, at the end of the run.
+    """
     if isinstance(event, StageFailed):
         return "failed"
     if isinstance(event, StageSkipped):
         return f"skipped: {event.why}"
-    return seconds(event.seconds) if event.seconds is not None else "kept from before"
+    if event.seconds is None:
+        return "kept from before"
+    notable = forecast is not None and max(event.seconds, forecast) > NOTABLE_SECONDS
+    said = f" of {seconds(forecast)} forecast" if notable and forecast else ""
+    return seconds(event.seconds) + said

@@ -37,12 +37,13 @@ def command(
         from ceflow.report import plan_tree, run_report, write_figures
 
         console = results_console(quiet=as_json)
-        console.print(plan_tree(prepared.plan, prepared.needs()))
+        needs = prepared.needs()
+        console.print(plan_tree(prepared.plan, needs))
         console.print()
         _keep_compilations()
         failed = None
         try:
-            with Watcher() as watcher:
+            with Watcher({name: each.seconds for name, each in needs.items()}) as watcher:
                 done = run_prepared(prepared, out, observe=watcher, fail_fast=fail_fast)
         except RunError as error:
             failed, done = error, error.run

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-ASCII_LIKE = str.maketrans("→±²Σ·…–—│┤─└●○◆◇■□▲△░▒▓█", ">~2S..--||-+*o%@=^v!.:+#")
+ASCII_LIKE = str.maketrans("→±²Σ·…–—│┤─└●○◆◇■□▲△░▒▓█▁▂▃▄▅▆▇", ">~2S..--||-+*o%@=^v!.:+#_.,-~=+")
 """ASCII replacements, of the same width, for characters that an encoding lacks."""
 
 lost: list[OSError] = []

@@ -13,7 +13,7 @@ from ceflow import spec as language
 from ceflow.blocks import ReportBlock
 from ceflow.compiler import Plan
 from ceflow.costs import Work
-from ceflow.events import InaccurateKernelWarning, Observer, Progress
+from ceflow.events import InaccurateKernelWarning, LossRecorded, Observer, Progress
 from ceflow.seeding import Seed, pinned
 from ceflow.spec import Fault, Model
 from ceflow.stages.result import Result
@@ -75,6 +75,10 @@ class Job:
 
     def progress(self, done: float, total: float, unit: str = "") -> None:
         self.observe(Progress(self.name, done, total, unit))
+
+    def recorded(self, losses: "np.ndarray") -> None:
+        """Tell the observer the training losses of a moment, one per replica."""
+        self.observe(LossRecorded(self.name, float(losses.mean())))
 
 
 def _require_room(precision: str, **arrays: "np.ndarray") -> None:

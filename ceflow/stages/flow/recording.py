@@ -143,7 +143,9 @@ def losses_of(problem: FlowProblem, outputs: Float[np.ndarray, "replicas n outpu
     """Compute the loss of each replica on training and test examples, and the accuracy if the
     targets are classes.
     """
-    return losses_and_accuracies(problem.job.plan, problem.loss, problem.dataset, outputs)
+    found = losses_and_accuracies(problem.job.plan, problem.loss, problem.dataset, outputs)
+    problem.job.recorded(found["train_loss"])
+    return found
 
 
 class NtkRecorder:

@@ -65,6 +65,7 @@ class Recorder:
         measured = losses_and_accuracies(
             problem.job.plan, simulation.loss, problem.dataset, self.outputs[None]
         )
+        problem.job.recorded(measured["train_loss"])
         if "embedding" in problem.stage.record:
             self.points.append(np.asarray(state.points))
         line = {key: finite(each[0]) for key, each in measured.items()}
