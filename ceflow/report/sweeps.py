@@ -34,11 +34,28 @@ def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[ReportBlock]:
     ]
     differ = [key for key in keys if _differs(key, values, runs)]
     shown, left = differ[:MOST_COLUMNS], differ[MOST_COLUMNS:]
+    heads, named = _by_path(list(values))
     rows = tuple(
-        (run, *(_cell(key, found, runs[run]) for key in shown)) for run, found in values.items()
+        (*name, *(_cell(key, found, runs[run]) for key in shown))
+        for name, (run, found) in zip(named, values.items(), strict=True)
     )
     rest = [Note(f"these differ too, and are in results.json: {_named(left)}")] if left else []
-    return [*_warnings(runs), Table(("run", *shown), rows), *rest]
+    return [*_warnings(runs), Table((*heads, *shown), rows), *rest]
+
+
+def _by_path(runs: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Split names of runs such as `size=5,seed=0` into columns, if they have the same two or more
+    keys; otherwise their names are the one column.
+
+    >>> _by_path(["size=5,seed=0", "size=9,seed=1"])
+    (('size', 'seed'), [('5', '0'), ('9', '1')])
+    """
+    parts = [[part.partition("=") for part in run.split(",")] for run in runs]
+    keys = {tuple(key for key, _, _ in each) for each in parts}
+    whole = all(sign for each in parts for _, sign, _ in each)
+    if len(keys) != 1 or not whole or len(parts[0]) < 2:
+        return ("run",), [(run,) for run in runs]
+    return keys.pop(), [tuple(value for _, _, value in each) for each in parts]
 
 
 def _differs(
