@@ -9,10 +9,10 @@ run: .venv/.installed
 	$(BIN)/ceflow run examples/quickstart.toml
 
 test: .venv/.installed-dev
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/.installed-dev
-	$(BIN)/pytest -n auto --dist loadfile -m slow
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m slow
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

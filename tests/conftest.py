@@ -38,10 +38,18 @@ SELDOM = {
 """The nodes below tests/ that only `make test-slow` runs."""
 
 
+LONG = {"test_random_documents", "test_examples", "test_reference", "test_documents"}
+"""Files of few long tests: at the end, one worker would have to wait for another's."""
+
+
 @pytest.hookimpl(tryfirst=True)  # before those that are not asked for are left out
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark as slow what `seldom.txt` names. A line that names nothing in a file that is collected
-    is an error: its case was renamed, and would run with the quick ones."""
+    """Mark as slow what `seldom.txt` names, and let the long files begin.
+
+    A line that names nothing in a file that is collected is an error: its case was renamed, and
+    would run with the quick ones.
+    """
+    items.sort(key=lambda item: item.path.stem not in LONG)
     nodes = {item.nodeid.removeprefix("tests/"): item for item in items}
     for node in SELDOM & nodes.keys():
         nodes[node].add_marker(pytest.mark.slow)

@@ -86,7 +86,7 @@ def test_networks_beyond_the_budget_are_named_below_the_table(tmp_path, times, l
     over = "1x60d" if latencies else "20x5d"
     budget = Budget(**{limit: most})
     result = found(tmp_path, budget=budget, compare=[over, "2x3d", "1x61d"], **latencies)
-    table, note = describe(result)[1:3]
+    table, note = describe(result)[2:4]
     assert isinstance(table, Table)
     assert isinstance(note, Note)
     assert note.text.startswith("beyond the budget: baseline 1x60d (")

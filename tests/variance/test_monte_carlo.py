@@ -121,9 +121,9 @@ def test_any_output_of_a_model_has_the_law_of_the_first():
 
 
 def test_an_ensemble_is_drawn_whole():
-    member = Mlp(widths=(16, 16))
+    member = Mlp(widths=(8, 8))
     moments = exact_moments(member)
-    draws = drawn(Ensemble(multiplicity=4, member=member), np.ones(3), draws=4000)
+    draws = drawn(Ensemble(multiplicity=4, member=member), np.ones(3), draws=2000)
     squares = (draws.astype(float) - moments.mean) ** 2
     assert abs(z_score(squares, (moments.second - moments.mean**2) / 4)) < Z
 
