@@ -85,7 +85,7 @@ def test_outputs_do_not_depend_on_how_many_are_asked_for():
 def test_what_cannot_be_drawn():
     with pytest.raises(ValueError, match="at least as wide"):
         sample(Bottleneck(size=100, encoder=relu(), decoder=relu()), 4, 1, Seed(0), width=50)
-    with pytest.raises(ValueError, match="features must be .* or 'quasi-random', not 'sobol'"):
+    with pytest.raises(ValueError, match=r"features must be .* or 'quasi-random', not 'sobol'"):
         normal_rows("sobol", 3, 3, Seed(0))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="at most 21201 inputs"):
         normal_rows("quasi-random", 3, 30000, Seed(0))
