@@ -74,6 +74,16 @@ def quick_options(
     return options_of_jax(*arguments, env_options_overrides=overrides, **options)
 
 
+# What files make of arrays when they are collected is compiled so too, and let go of after it.
+compiler.get_compile_options = quick_options
+jax.config.update("jax_disable_most_optimizations", True)
+
+
+def pytest_collection_finish() -> None:
+    compiler.get_compile_options = options_of_jax
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def compiled(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compile with few optimisations where that is enough, and drop what a file's tests compile.

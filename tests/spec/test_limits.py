@@ -24,6 +24,8 @@ MOST = 2**18
 def repeated(unit, head="", tail="", size=MOST):
     """`unit` again and again up to a size; `{}` in it is a number that counts."""
     count = (size - len(head) - len(tail)) // (len(unit) + 3 * ("{}" in unit))
+    if "{}" not in unit:
+        return head + unit * count + tail
     return head + "".join(unit.replace("{}", str(i)) for i in range(count)) + tail
 
 
