@@ -21,7 +21,7 @@ UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, Runti
 
 
 class OtherStore(ValueError):
-    """What is at a path is no store of tiles, or that of another matrix."""
+    """A path holds no store of tiles, or the store of another matrix."""
 
 
 class TileStore:
