@@ -15,8 +15,8 @@ GAP = 2
 NARROWEST = 12
 """Least width to which a column of sentences is narrowed, before the table is turned."""
 
-HEAD_WIDTHS = (40, 28, 20, 14)
-"""Widths to which headings are broken in turn, before they are broken to those of their cells."""
+HEAD_WIDTHS = (40, 28, 20, 14, 0)
+"""Widths to which headings are broken in turn, at last to those of the cells below them."""
 
 HEAD_PIECES = re.compile(r"(?:[^\s._/,=]|[.,](?=\d))+[\s._/,=]*|[\s._/,=]+")
 """The pieces into which a heading can be broken; the digits of a number stay together."""
@@ -43,10 +43,7 @@ def fitted(table: Table, width: int) -> list[Table]:
         broken = _with_broken_heads(whole, most)
         if needed(broken) <= width:
             return [broken]
-    broken = _with_broken_heads(whole)
-    if needed(broken) <= width:
-        return [broken]
-    narrowed = _with_broken_cells(broken, width)
+    narrowed = _with_broken_cells(_with_broken_heads(whole), width)
     if needed(narrowed) <= width:
         return [narrowed]
     return list(_turned(whole, width))
