@@ -18,7 +18,7 @@ from ceflow.store import RunDirectory
 ANALYTIC, NETWORK = Kernel(), Mlp(widths=(8,))
 
 
-def document(stages: dict[str, Any], model: Mlp = NETWORK) -> Document:
+def document(stages: dict[str, Any], model: Any = NETWORK) -> Document:
     data = Gaussian(train=4, inputs=3, outputs=1)
     return Document(name="small", data=data, model=model, stages=stages)
 
