@@ -144,9 +144,11 @@ def _framed(
     left, right = number(x_axis.low), number(x_axis.high)
     ends = left + right.rjust(width - len(left))
     pad = " " * margin
-    y_label, x_label = _named(curve.y_label, y_axis), _named(curve.x_label, x_axis)
+    title, x_label = curve.title, _named(curve.x_label, x_axis)
+    if not title.startswith(curve.y_label):
+        title = f"{title}: {curve.y_label}"
     return [
-        curve.title if curve.title.startswith(y_label) else f"{curve.title}: {y_label}",
+        _named(title, y_axis),
         *(f"{label:>{margin}} ┤{row}" for label, row in zip(labels, rows, strict=True)),
         f"{pad} └{'─' * width}",
         *(f"{pad}  {line}" for line in (ends, x_label, *legend)),
