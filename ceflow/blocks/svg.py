@@ -1,6 +1,7 @@
 """Drawings as SVG figures, by Matplotlib."""
 
 import io
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from ceflow.spec.diagnostics import cut
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 LONG_LABEL = 30
@@ -31,6 +33,8 @@ MOST_LABELS_INSIDE = 5
 MOST_CELLS = 5000
 """Largest number of heatmap cells that are drawn as shapes; a larger heatmap is drawn as an
 image."""
+
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 STYLE: Any = {
     "svg.hashsalt": "ceflow",
@@ -81,6 +85,9 @@ def _draw_curve(figure: "Figure", axes: "Axes", curve: Curve) -> None:
     drawn = any(series.x for series in curve.series)
     axes.set_xscale("log" if curve.log_x and drawn else "linear")
     axes.set_yscale("log" if curve.log_y and drawn else "linear")
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            _label_powers(axis)
     axes.set(ylabel=cut(curve.y_label, LONGEST_VERTICAL_TEXT))
     for index, series in enumerate(curve.series):
         marks: Any = {} if series.style == "line" else {"marker": "o"}
@@ -91,6 +98,35 @@ def _draw_curve(figure: "Figure", axes: "Axes", curve: Curve) -> None:
         (line,) = axes.plot(series.x, series.y, **marks)
         _draw_error(axes, series, line.get_color())
     _draw_legend(figure, axes, curve)
+
+
+def _label_powers(axis: "Axis") -> None:
+    """Label a logarithmic axis with numbers and raised digits, 0.01 and 10⁻³.
+
+    Matplotlib's own labels are mathematics, which it parses in 8 ms each: half the time of a
+    figure.
+    """
+    from matplotlib.ticker import LogFormatterSciNotation
+
+    class Powers(LogFormatterSciNotation):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return power_of_ten(x) if super().__call__(x, pos) else ""
+
+    axis.set_major_formatter(Powers())
+    axis.set_minor_formatter(Powers(labelOnlyBase=False, minor_thresholds=(1, 0.4)))
+
+
+def power_of_ten(x: float) -> str:
+    """Return a label of a logarithmic axis.
+
+    >>> [power_of_ten(x) for x in (1e-9, 3e-3, 0.05, 2, 1000, 5e4)]
+    ['10⁻⁹', '3×10⁻³', '0.05', '2', '1000', '5×10⁴']
+    """
+    exponent = math.floor(math.log10(x) + 1e-9)
+    if -2 <= exponent <= 3:
+        return f"{x:g}"
+    factor = f"{x / 10.0**exponent:g}×" if abs(x / 10.0**exponent - 1) > 1e-6 else ""
+    return f"{factor}10{str(exponent).translate(RAISED)}"
 
 
 def _draw_error(axes: "Axes", series: Series, color: Any) -> None:
