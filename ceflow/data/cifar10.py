@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ceflow.data.checks import Part, Survey, classes_of, extent_of
 from ceflow.data.dataset import Dataset, Examples, Extent, data_error, rows_of, targets_of
-from ceflow.data.files import content, find, read_rows, read_start, remembered
+from ceflow.data.files import content, contents, find, read_rows, read_start, remembered
 from ceflow.seeding import Seed
 from ceflow.spec import Cifar10
 
@@ -16,11 +16,11 @@ RECORD_BYTES = 1 + 3 * 32 * 32
 
 
 def extent(spec: Cifar10, folder: Path) -> Extent:
-    return extent_of(spec, _survey(spec, find(spec.path, folder)))
+    return extent_of(spec, _survey(spec, find(spec, folder)))
 
 
 def load(spec: Cifar10, folder: Path, seed: Seed) -> Dataset:
-    size, root = extent(spec, folder), find(spec.path, folder)
+    size, root = extent(spec, folder), find(spec, folder)
     numbers = classes_of(spec, _survey(spec, root))
     parts = zip(_batches(root), (size.train, size.test), strict=True)
     return Dataset(*(_examples(spec, batches, count, numbers) for batches, count in parts))
@@ -59,7 +59,7 @@ def _batches(root: Path) -> tuple[list[Path], list[Path]]:
     if not training:
         for path in sorted(root.glob("data_batch_*")):
             read_start(path, 2)  # raises if it is a pickle, as in the Python version
-        raise data_error("CE301", f"no data_batch_*.bin in {root}")
+        raise data_error("CE301", f"no data_batch_*.bin in {root}", help=contents(root))
     return training, testing
 
 

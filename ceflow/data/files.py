@@ -6,12 +6,14 @@ import stat
 import time
 import zlib
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Concatenate, ParamSpec, TypeVar, cast
 
 from ceflow.data.dataset import data_error
+from ceflow.spec import Cifar10, Idx, Npz
+from ceflow.spec.suggest import nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,21 +35,64 @@ REFUSED_TYPES = {
 }
 """Path types that are refused, with their names: reading one could block or never end."""
 
+MOST_NAMES = 8
+"""Maximum number of names of a folder's contents in a message."""
+
 Rest = ParamSpec("Rest")
 Found = TypeVar("Found")
 
 
-def find(path: str, folder: Path) -> Path:
-    """Find `path` in the document's folder, else in the folder named by CEFLOW_DATA."""
-    places = [folder / path]
+def find(spec: Idx | Cifar10 | Npz, folder: Path) -> Path:
+    """Find the `path` of a source in the document's folder, else in the folder named by
+    CEFLOW_DATA.
+    """
+    places = [folder / spec.path]
     if root := os.environ.get("CEFLOW_DATA"):
-        places.append(Path(root) / path)
+        places.append(Path(root) / spec.path)
     for place in places:
         if os.path.exists(place):  # unlike Path.exists, False for an invalid name
             return place
     looked = " or ".join(str(place.absolute()) for place in places)
     help = "set [data] path, or CEFLOW_DATA to the folder that holds it"
+    if spec.changes("path"):
+        help = beside(*places) or help
     raise data_error("CE301", f"no data at {looked}", help=help)
+
+
+def beside(*missing: Path) -> str:
+    """Say what is in the folders where files or folders are missing; a name that is nearly the
+    same is enough.
+    """
+    for path in missing:
+        if near := nearest(path.name, _names_in(path.parent)):
+            return f"did you mean {path.with_name(near)}?"
+    return "; ".join(dict.fromkeys(contents(path.parent) for path in missing))
+
+
+def contents(folder: Path) -> str:
+    """Say in a sentence what is in a folder, or that there is no such folder.
+
+    >>> contents(Path("/nowhere"))
+    'there is no folder /nowhere'
+    """
+    folder = folder.absolute()
+    names = _names_in(folder)
+    if os.path.isfile(folder):
+        return f"{folder} is a file, not a folder"
+    if not os.path.isdir(folder):
+        return f"there is no folder {folder}"
+    if not names:
+        return f"{folder} is empty"
+    more = len(names) - MOST_NAMES
+    rest = f" and {more} more" if more > 0 else ""
+    return f"{folder} holds {', '.join(names[:MOST_NAMES])}{rest}"
+
+
+def _names_in(folder: Path) -> list[str]:
+    """List the names in a folder that are not hidden; none if it cannot be read."""
+    with suppress(OSError, ValueError):
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    return []
 
 
 def status(path: Path) -> os.stat_result:

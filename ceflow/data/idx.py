@@ -11,6 +11,7 @@ from ceflow.data.dataset import Dataset, Examples, Extent, data_error, rows_of, 
 from ceflow.data.files import (
     blocks,
     content,
+    contents,
     find,
     read_rows,
     read_start,
@@ -26,11 +27,11 @@ IMAGES_MAGIC, LABELS_MAGIC = 0x0803, 0x0801
 
 
 def extent(spec: Idx, folder: Path) -> Extent:
-    return extent_of(spec, _survey(spec, find(spec.path, folder)))
+    return extent_of(spec, _survey(spec, find(spec, folder)))
 
 
 def load(spec: Idx, folder: Path, seed: Seed) -> Dataset:
-    size, root = extent(spec, folder), find(spec.path, folder)
+    size, root = extent(spec, folder), find(spec, folder)
     numbers = classes_of(spec, _survey(spec, root))
     parts = (("train", size.train), ("t10k", size.test))
     return Dataset(*(_examples(spec, root, part, count, numbers) for part, count in parts))
@@ -75,7 +76,8 @@ def _file(root: Path, part: str, what: str, dimensions: int) -> Path:
     ]
     there = [root / name for name in names if (root / name).exists()]
     if not there:
-        help = "set test = 0, to do without a test part" if part == "t10k" else ""
+        without = "; set test = 0, to do without a test part" if part == "t10k" else ""
+        help = contents(root) + without
         raise data_error("CE301", f"no file {root / names[0]}, plain or .gz", help=help)
     path = next((path for path in there if path.is_file()), there[0])
     status(path)

@@ -31,11 +31,11 @@ TRAIN_ARRAYS, TEST_ARRAYS = ("x", "y"), ("x_test", "y_test")
 
 
 def extent(spec: Npz, folder: Path) -> Extent:
-    return extent_of(spec, _survey(spec, find(spec.path, folder)))
+    return extent_of(spec, _survey(spec, find(spec, folder)))
 
 
 def load(spec: Npz, folder: Path, seed: Seed) -> Dataset:
-    size, path = extent(spec, folder), find(spec.path, folder)
+    size, path = extent(spec, folder), find(spec, folder)
     parts = ((TRAIN_ARRAYS, size.train), (TEST_ARRAYS, size.test))
     return Dataset(*(_examples(spec, path, names, count, size) for names, count in parts))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from ceflow.data.files import beside
 from ceflow.spec import Fault, SpecError
 from ceflow.spec.base import LARGEST_COUNT
 from ceflow.spec.vocabulary import COLUMNS, known_as
@@ -41,7 +42,7 @@ def read_times(path: Path) -> list[Time]:
     [Time(width=8, multiplicity=1, seconds=0.001), Time(width=64, multiplicity=1, seconds=0.02)]
     """
     if not path.is_file():
-        raise SpecError(Fault("CE301", f"{path} is not a file"))
+        raise SpecError(Fault("CE301", f"{path} is not a file", help=beside(path)))
     with path.open("rb") as file:
         content = file.read(LARGEST_FILE_BYTES + 1)
     if len(content) > LARGEST_FILE_BYTES:

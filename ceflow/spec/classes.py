@@ -1,7 +1,7 @@
 """The classes of the language: which class a table is read as, and where a key belongs."""
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from ceflow.spec.base import TAGS, KeyPath, Spec
@@ -82,6 +82,39 @@ def home_of(key: str, here: list[type[Spec]], root: type[Spec]) -> str:
             table = f"[{name}.NAME]" if get_origin(annotation) is dict else f"[{name}]"
             return f"{key} is a key of {table}{_of_kinds(having, kinds)}"
     return ""
+
+
+def taken_by(value: Any, here: list[type[Spec]]) -> str:
+    """Say which keys of a table take this value as one of a few names; '' if none does, or the
+    class of the table is not known.
+
+    >>> from ceflow.spec import Kernel
+    >>> taken_by("empirical", [Kernel])
+    '"empirical" is a value of another key: method = "empirical"'
+    """
+    if len(here) != 1 or not isinstance(value, str):
+        return ""
+    fields = {key: field for key, field in here[0].model_fields.items() if key not in TAGS}
+    lines = [
+        f'{key} = ["{value}"]' if _is_array(field.annotation) else f'{key} = "{value}"'
+        for key, field in fields.items()
+        if value in _names(field.annotation)
+    ]
+    return f'"{value}" is a value of another key: {" or ".join(lines)}' if lines else ""
+
+
+def _names(annotation: Any) -> Iterator[Any]:
+    """Yield the names among which a key chooses."""
+    if get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    else:
+        for part in get_args(annotation):
+            yield from _names(part)
+
+
+def _is_array(annotation: Any) -> bool:
+    """Tell whether a key takes an array of names."""
+    return get_origin(annotation) is Sequence
 
 
 def _of_kinds(having: list[type[Spec]], kinds: list[type[Spec]]) -> str:

@@ -1,13 +1,14 @@
 """The document: everything that a user wrote."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr
 from pydantic_core import PydanticCustomError
 
 from ceflow.spec.base import Spec
+from ceflow.spec.classes import taken_by
 from ceflow.spec.collect import Collect
 from ceflow.spec.data import Data
 from ceflow.spec.diagnostics import MOST_FAULTS, Fault, SpecError
@@ -172,8 +173,10 @@ def _reference_faults(
         name = getattr(stage, key)
         if name is not None and not isinstance(earlier.get(name), kind):
             candidates = [other for other, spec in earlier.items() if isinstance(spec, kind)]
-            wanted = f"a {kind.__name__.lower()} stage above this one"
-            yield _dangling(key, name, candidates, wanted, name in every and name not in earlier)
+            word = kind.__name__.lower()
+            below = name in every and name not in earlier
+            fault = _dangling(key, name, candidates, f"a {word} stage above this one", below)
+            yield fault if name in every else _with_home(fault, name, type(stage), kind)
     if stage.answer is None:
         return
     name, part = stage.answer
@@ -182,6 +185,16 @@ def _reference_faults(
         answers = [f"{other}.{part}" for other, spec in earlier.items() for part in spec.offers]
         wanted, below = "an answer of a stage above this one", name in every and not searched
         yield _dangling("model", stage.model or "", answers, wanted, below)
+
+
+def _with_home(fault: Fault, name: str, here: type[Spec], kind: type[Spec]) -> Fault:
+    """Say which key takes a value that stands in place of the name of a stage of this kind."""
+    if own := taken_by(name, [here]):
+        return replace(fault, help=own)
+    if theirs := taken_by(name, [kind]):
+        stage = f'[stages.NAME] with type = "{kind.__name__.lower()}", above'
+        return replace(fault, help=f"{theirs}, in {stage}; {fault.path[-1]} takes its name")
+    return fault
 
 
 def _dangling(key: str, name: str, candidates: list[str], wanted: str, below: bool) -> Fault:

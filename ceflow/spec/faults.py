@@ -3,6 +3,8 @@ suggestion.
 """
 
 import math
+import re
+from dataclasses import replace
 from datetime import date, time
 from typing import Any
 
@@ -10,11 +12,19 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ceflow.spec.base import FORM_TAG_PREFIX, TAGS, KeyPath, Spec
-from ceflow.spec.classes import classes_at, home_of, keys_at, kinds_at
+from ceflow.spec.classes import classes_at, home_of, keys_at, kinds_at, taken_by
 from ceflow.spec.diagnostics import MOST_FAULTS, Fault, cut, dotted
 from ceflow.spec.suggest import did_you_mean, likeliest
 from ceflow.spec.trees import child
 from ceflow.spec.vocabulary import ABSENT, KEYS, OPTIMISERS, VALUES, example, known_as, plain
+
+PLAIN_NUMBER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+"""Matches a number that TOML, JSON and Python write in the same way."""
+
+ARRAY_KINDS = ("is_instance_of", "sequence_str")
+"""Kinds of pydantic errors of a value that is not an array."""
+LONGEST_NUMBER = 40
+"""Maximum number of characters of a number that a fault repeats."""
 
 
 def faults_of(error: ValidationError, tree: dict[str, Any], root: type[Spec]) -> list[Fault]:
@@ -34,7 +44,7 @@ def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Faul
     path, kind, value = _path(detail["loc"], tree), detail["type"], detail["input"]
     context = detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return _unknown_key(path, tree, root)
+        return _unknown_key(path, value, tree, root)
     if kind == "missing":
         return _missing(str(path[-1]), path[:-1], example(str(path[-1])))
     if kind == "union_tag_not_found":
@@ -47,9 +57,11 @@ def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Faul
         choices = [
             choice.strip(" '") for choice in context["expected"].replace(" or ", ", ").split(",")
         ]
-        return _unknown_value(_name(path), path, value, choices)
+        fault = _unknown_value(_name(path), path, value, choices)
+        others = taken_by(value, classes_at(_table(path), tree, root))
+        return replace(fault, help=others) if others and fault.meant is None else fault
     if kind == "list_type" and path[:1] == ("sweep",) and isinstance(value, dict):
-        return _unquoted(path, value)
+        return _nested(path, value)
     if kind == "string_type" and path[-2:-1] == ("classes",):
         return _classes(path[:-1], tree)
     expected = _expectation(kind, context, detail["msg"])
@@ -68,10 +80,13 @@ def _missing(key: str, table: KeyPath, help: str) -> Fault:
     return Fault("CE102", f"the key {key!r} is missing", table, "key", help, missing=key)
 
 
-def _unknown_key(path: KeyPath, tree: Any, root: type[Spec]) -> Fault:
+def _unknown_key(path: KeyPath, value: Any, tree: Any, root: type[Spec]) -> Fault:
     key, table = str(path[-1]), path[:-1]
     known = keys_at(table, tree, root)
     message, meant = f"unknown key {_shown(path[-1])}", likeliest(key, known, KEYS)
+    others = taken_by(value, classes_at(table, tree, root))
+    if others and meant is None:
+        return Fault("CE101", message, path, "key", others)
     elsewhere = _elsewhere(key, table, tree, root)
     slip = meant is not None and meant.rstrip("s") == key.rstrip("s")
     if elsewhere and not slip and known_as(key, known, KEYS) is None:
@@ -83,15 +98,36 @@ def _form_of(kind: str, path: KeyPath, value: Any) -> str:
     """Say how to write a value that has the wrong form, if that can be guessed."""
     if path[-1:] == ("classes",) and isinstance(value, int | str):
         return cut(f'classes = ["{value}"]', 60)
+    if isinstance(value, str) and (bare := _unquoted(kind, value.strip())):
+        if kind in ARRAY_KINDS:
+            return f"{path[-1]} = [{bare}]"
+        return f"write {bare} without quotes"
     if path[-1:] == ("inputs",) and kind == "int_type" and _is_image(value):
         return f"its numbers are taken in one row: inputs = {math.prod(value)}"
-    if kind == "is_instance_of" and isinstance(value, int | float | str):
+    if kind in ARRAY_KINDS and isinstance(value, int | float | str):
         return cut(f"{path[-1]} = [{_shown(value)}]", 60).replace("'", '"')
     if path == ("model",) and isinstance(value, str):
         return 'a table, as model = {type = "mlp", widths = [512, 512]}; or see `ceflow init`'
     if path[-1:] == ("budget",) and not isinstance(value, bool) and isinstance(value, int | float):
         return f"as budget = {{parameters = {value:g}}}"
     return ""
+
+
+def _unquoted(kind: str, text: str) -> str:
+    """Return the number, true or false that a text holds, if this kind of fault wants one; ''
+    otherwise.
+    """
+    if kind == "bool_type":
+        return text.lower() if text.lower() in ("true", "false") else ""
+    wanted = ("int_type", "width", "float_type", *ARRAY_KINDS)
+    if kind not in wanted or len(text) > LONGEST_NUMBER or not PLAIN_NUMBER.fullmatch(text):
+        return ""
+    whole = float(text).is_integer() and abs(float(text)) < 1e15
+    if kind == "float_type" or text.lstrip("+-").isdigit():
+        return text
+    if whole:
+        return f"{float(text):.0f}"
+    return text if kind in ARRAY_KINDS else ""
 
 
 def _is_image(value: Any) -> bool:
@@ -125,7 +161,7 @@ def _classes(path: KeyPath, tree: Any) -> Fault:
     return Fault("CE103", message, path, help=cut(f"classes = [{names}]", 60))
 
 
-def _unquoted(path: KeyPath, value: dict[str, Any]) -> Fault:
+def _nested(path: KeyPath, value: dict[str, Any]) -> Fault:
     """Make the fault of a swept path that is written as nested tables."""
     steps, inner = [str(path[-1])], value
     while isinstance(inner, dict) and inner:
@@ -144,6 +180,12 @@ def _is_about_type(kind: str, value: Any) -> bool:
     if kind == "width":
         return not isinstance(value, int) or isinstance(value, bool)
     return kind.endswith(("_type", "_of", "_str"))
+
+
+def _table(path: KeyPath) -> KeyPath:
+    """Return the path of the table whose key holds the value, or the array with it."""
+    last = max((i for i, step in enumerate(path) if isinstance(step, str)), default=0)
+    return path[:last]
 
 
 def _name(path: KeyPath) -> str:
@@ -219,10 +261,15 @@ def _has_long_integer(value: Any) -> bool:
 def _path(location: tuple[int | str, ...], tree: Any) -> KeyPath:
     """Remove the tags of unions from a pydantic location."""
     path: list[int | str] = []
+    tagged = False
     for position, step in enumerate(location):
         if str(step).startswith(FORM_TAG_PREFIX):
             continue
         last = position == len(location) - 1
+        if not last and not tagged and isinstance(tree, dict) and step in _tags(tree):
+            tagged = True  # the name of a kind, which can be that of a key too
+            continue
+        tagged = False
         here = step in tree if isinstance(tree, dict) else isinstance(step, int)
         if here:
             path.append(step)

@@ -182,3 +182,46 @@ def test_examples_of_one_class_are_picked_out_in_pieces(tmp_path: Path):
     finally:
         tracemalloc.stop()
     assert peak < 5e6
+
+
+@pytest.mark.parametrize(
+    ("path", "help"),
+    [
+        ("a.npy", "did you mean {folder}/a.npz?"),
+        ("there/b.npz", "there is no folder {folder}/there"),
+        ("a.npz/b.npz", "{folder}/a.npz is a file, not a folder"),
+        ("empty/b.npz", "{folder}/empty is empty"),
+        (
+            "weights.h5",
+            "{folder} holds a.npz, data_batch_1.bin, empty, t10k-images-idx3-ubyte,"
+            " t10k-labels-idx1-ubyte, test_batch.bin, train-images-idx3-ubyte,"
+            " train-labels-idx1-ubyte and 1 more",
+        ),
+    ],
+)
+def test_a_file_that_is_missing_is_told_what_is_there(
+    path: str, help: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("CEFLOW_DATA", raising=False)
+    (folder / "empty").mkdir()
+    (folder / "z.txt").touch()
+    with pytest.raises(SpecError) as caught:
+        extent(Npz(path=path), folder)
+    assert caught.value.faults[0].help == help.format(folder=folder)
+
+
+def test_both_folders_are_told_where_data_are_looked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (folder / "empty").mkdir()
+    monkeypatch.setenv("CEFLOW_DATA", str(folder / "empty"))
+    with pytest.raises(SpecError) as caught:
+        extent(Npz(path="weights.h5"), folder / "none")
+    said = caught.value.faults[0].help
+    assert said == f"there is no folder {folder}/none; {folder}/empty is empty"
+    with pytest.raises(SpecError) as caught:
+        extent(Cifar10(), folder / "empty")  # of no path that was chosen
+    assert caught.value.faults[0].help.startswith("set [data] path, or CEFLOW_DATA")
+    with pytest.raises(SpecError) as caught:
+        extent(Cifar10(path="."), folder / "empty")
+    assert caught.value.faults[0].help == f"{folder}/empty is empty"

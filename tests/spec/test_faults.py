@@ -71,14 +71,20 @@ FAULTS = [
     ("seed = 1.5\n" + MODEL, "CE103", ("seed",), "must be a whole number, not 1.5", ""),
     ("seed = 1.0\n" + MODEL, "CE103", ("seed",), "must be a whole number, not 1.0", ""),
     ("seed = true\n" + MODEL, "CE103", ("seed",), "must be a whole number, not true", ""),
-    ('seed = "1"\n' + MODEL, "CE103", ("seed",), "must be a whole number, not '1'", ""),
+    (
+        'seed = "1"\n' + MODEL,
+        "CE103",
+        ("seed",),
+        "must be a whole number, not '1'",
+        "write 1 without quotes",
+    ),
     ("name = 3\n" + MODEL, "CE103", ("name",), "name must be a string, not 3", ""),
     (
         MODEL + 'weight_variance = "2"\n',
         "CE103",
         ("model", "weight_variance"),
         "must be a number, not '2'",
-        "",
+        "write 2 without quotes",
     ),
     (
         STAGE + 'type = "kernel"\nspectrum = 1\n',
@@ -183,7 +189,13 @@ FAULTS = [
     ('precision = "float16"\n' + MODEL, "CE105", ("precision",), "'float16'", "float"),
     ("ceflow = 2\n" + MODEL, "CE003", ("ceflow",), "language version 2", "later ceflow"),
     ("ceflow = 0\n" + MODEL, "CE104", ("ceflow",), "ceflow must be at least 1, not 0", ""),
-    ('ceflow = "1"\n' + MODEL, "CE103", ("ceflow",), "ceflow must be a whole number, not '1'", ""),
+    (
+        'ceflow = "1"\n' + MODEL,
+        "CE103",
+        ("ceflow",),
+        "ceflow must be a whole number, not '1'",
+        "write 1 without quotes",
+    ),
 ]
 
 
