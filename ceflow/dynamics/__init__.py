@@ -3,7 +3,8 @@
 `parameters` defines the flow of a network's parameters, and `linearised` that of a linearised
 network and of functions under a constant kernel; `closed_form` solves the latter without
 integration. `ode` integrates flows by a solver that `costs` chooses. `losses` defines the losses.
-`drift` and `taylor` measure how the NTK changes, and `scaling` fits power laws.
+`drift` and `taylor` measure how the NTK changes, `scaling` fits power laws, and
+`ranks` computes rank correlations.
 """
 
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ceflow.dynamics.ode.integrate import DenseSolution, Ending, Trajectory, integrate
     from ceflow.dynamics.ode.solvers import SOLVERS
     from ceflow.dynamics.parameters import ParameterFlow, parameter_flow
+    from ceflow.dynamics.ranks import RankCorrelation, rank_correlation
     from ceflow.dynamics.scaling import PowerLaw, power_law
     from ceflow.dynamics.taylor import ntk_derivatives
 
@@ -36,6 +38,7 @@ __all__ = [
     "Median",
     "ParameterFlow",
     "PowerLaw",
+    "RankCorrelation",
     "SquaredError",
     "TrainedGaussian",
     "Trajectory",
@@ -47,6 +50,7 @@ __all__ = [
     "ntk_derivatives",
     "parameter_flow",
     "power_law",
+    "rank_correlation",
     "relative_drift",
     "trained_gaussian",
 ]
@@ -68,6 +72,7 @@ __getattr__, __dir__ = lazy(
         "ceflow.dynamics.ode.integrate": ("DenseSolution", "Ending", "Trajectory", "integrate"),
         "ceflow.dynamics.ode.solvers": ("SOLVERS",),
         "ceflow.dynamics.parameters": ("ParameterFlow", "parameter_flow"),
+        "ceflow.dynamics.ranks": ("RankCorrelation", "rank_correlation"),
         "ceflow.dynamics.scaling": ("PowerLaw", "power_law"),
         "ceflow.dynamics.taylor": ("ntk_derivatives",),
     },

@@ -24,14 +24,20 @@ def _faults(asked: Collect, plan: Plan) -> Iterator[Fault]:
             message = f"smooth must be at most {RESAMPLED_POINTS}, as many points as are resampled"
             yield Fault("CE104", message, ("smooth",))
         return
-    stage, *keys = asked.result
+    for key in asked.found_by_stages(plan.document):
+        yield from _number_faults(key, getattr(asked, key), plan)
+
+
+def _number_faults(key: str, path: str, plan: Plan) -> Iterator[Fault]:
+    """Find a path that is no number in the results of its stage in any run."""
+    _, stage, *keys = path.split(".")
     specs = (each.document.stages[stage] for each in plan.runs.values())
     kinds = list(dict.fromkeys(kind_of(spec).result for spec in specs))
     if not any(_is_number(kind, keys) for kind in kinds):
         fields = {key: field for kind in kinds for key, field in kind.model_fields.items()}
         numbers = [key for key, field in fields.items() if _is_number(field.annotation, [])]
         message = f"the results of {stage!r} have no number {'.'.join(keys)!r}"
-        yield Fault("CE201", message, ("y",), help=did_you_mean(keys[0], numbers))
+        yield Fault("CE201", message, (key,), help=did_you_mean(keys[0], numbers))
 
 
 def _is_number(kind: Any, keys: Sequence[str]) -> bool:

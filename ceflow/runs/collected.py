@@ -16,9 +16,11 @@ class CollectedPoint(Record):
     run: str
     """The name of the run."""
     x: Number | None
-    """The swept number; null if it is not finite."""
+    """The swept number, or the result of a stage; null if there is no finite number."""
     by: str = ""
     """Value of `by`, which labels the curve of this run."""
+    given: Number | None = None
+    """The number at `given`; null if there is no finite number."""
     y: Number | None
     """The result of the stage; null if there is no finite number."""
     stderr: Number | None = None
@@ -32,6 +34,8 @@ class CollectedMean(Record):
     """The swept number; null if it is not finite."""
     by: str = ""
     """Value of `by`, which labels the curve."""
+    given: Number | None = None
+    """Mean of the numbers at `given`; null if a run has no finite one."""
     y: Number
     """Mean of the results of the runs that have one."""
     stderr: Number | None = None
@@ -57,11 +61,28 @@ class Fit(Record):
     """log y measured minus log y fitted, in the order of the points."""
 
 
+class Correlation(Record):
+    """The rank correlation of x and y in one curve."""
+
+    by: str = ""
+    """Value of `by`, which labels the curve."""
+    coefficient: float | None = None
+    """Spearman's rank correlation, the partial one with `given`; null if it is undefined."""
+    interval: tuple[float, float] | None = None
+    """95 % confidence interval; null for a coefficient of 1 or -1, whose error is not known."""
+    p_value: float | None = None
+    """Probability of a coefficient as far from 0, if there is no correlation."""
+    runs: int
+    """Number of runs, or with `over` of means, that the coefficient is from."""
+    undefined: str = ""
+    """Reason why there is no coefficient."""
+
+
 class CollectedPoints(Record):
-    """One number of each run against another, and the power law between them."""
+    """One number of each run against another, and the power law or the correlation between them."""
 
     x: str
-    """The swept path, as in the document."""
+    """The swept path, or that of a result, as in the document."""
     y: str
     """Path of the result, as in the document."""
     points: list[CollectedPoint]
@@ -78,6 +99,10 @@ class CollectedPoints(Record):
     """Scale of the y axis, as in the document."""
     fits: Sequence[Fit] = ()
     """Power law of each curve, with `fit = "power"`."""
+    given: str = ""
+    """Path of the third number of partial correlations, as in the document."""
+    correlations: Sequence[Correlation] = ()
+    """Rank correlation in each curve, with `correlate = "spearman"`."""
     warnings: Sequence[str] = ()
     """Warnings: runs that failed or lack the number, curves without a power law, an activation
     outside the assumptions of theorem 1."""

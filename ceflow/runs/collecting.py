@@ -1,4 +1,4 @@
-"""Comparison of a sweep's runs: one number against another, and the power law between them."""
+"""Comparison of a sweep's runs: one number against another, and what relates them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -12,6 +12,7 @@ from ceflow.runs.collected import (
     CollectedMean,
     CollectedPoint,
     CollectedPoints,
+    Correlation,
     Fit,
     given,
     scales,
@@ -31,6 +32,8 @@ from ceflow.store import RunDirectory
 Runs = Mapping[str, dict[str, Values]]
 """The results of each run of a sweep, by run and stage name."""
 
+Point = CollectedPoint | CollectedMean
+
 
 def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> Collected:
     """Evaluate one [collect] table: gather its points and fit its curves, or gather the histories
@@ -39,7 +42,7 @@ def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> 
     """
     documents = plan.variants
     if not asked.of_histories(plan.document):
-        return _collected_points(asked, documents, runs)
+        return _collected_points(asked, plan.document, documents, runs)
     stage = history_path(asked.x)[0]
     done = {run: stage in runs.get(run, {}) for run in documents}
     below = {run: RunDirectory(directory.path / run) for run in documents}
@@ -50,58 +53,82 @@ def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> 
 
 
 def _collected_points(
-    asked: Collect, documents: Mapping[str, Document], runs: Runs
+    asked: Collect, swept: Document, documents: Mapping[str, Document], runs: Runs
 ) -> CollectedPoints:
-    points = list(_points(asked, documents, runs))
-    warnings = [*_lacking(asked, points, runs), *_doubts(asked, documents)]
-    means = _means(points) if asked.over else []
-    fits = {}
+    found = asked.found_by_stages(swept)
+    points = list(_points(asked, found, documents, runs))
+    warnings = [*dict.fromkeys(_lacking(asked, found, points, runs)), *_doubts(asked, documents)]
+    means = _means(points, apart="given" not in found) if asked.over else []
+    drawn = means or points
+    relations: dict[str, Any] = {}
     if asked.fit == "power":
-        fits["fits"], unfitted = _fits(means or points)
+        relations["fits"], unfitted = _fits(drawn)
         warnings += unfitted
+    if asked.correlate != "none":
+        relations["correlations"] = list(_correlations(asked, drawn))
     return CollectedPoints(
         x=asked.x,
         y=asked.y,
         points=points,
-        **fits,
-        **given(by=asked.by, over=asked.over, means=means, warnings=warnings),
+        **relations,
+        **given(by=asked.by, over=asked.over, given=asked.given, means=means, warnings=warnings),
         **scales(asked),
     )
 
 
-def _means(points: list[CollectedPoint]) -> list[CollectedMean]:
-    """Average the points of equal x and `by`, in the order of the first of each."""
-    alike: dict[tuple[Any, str], list[CollectedPoint]] = {}
+def _means(points: list[CollectedPoint], *, apart: bool) -> list[CollectedMean]:
+    """Average the points of equal x and `by`, in the order of the first of each.
+
+    Points whose given numbers differ are averaged `apart`, or these numbers too.
+    """
+    alike: dict[tuple[Any, ...], list[CollectedPoint]] = {}
     for point in points:
         if point.y is not None:
-            alike.setdefault((point.x, point.by), []).append(point)
+            key = (point.x, point.by, point.given if apart else None)
+            alike.setdefault(key, []).append(point)
     means = []
-    for (x, by), several in alike.items():
+    for (x, by, _), several in alike.items():
         mean, stderr = mean_and_error([float(point.y or 0) for point in several])
         if len(several) == 1:
             stderr = several[0].stderr
         fields = given(by=by or None, stderr=stderr)
+        if "given" in several[0]:
+            fields["given"] = _mean_given(several)
         means.append(CollectedMean(x=x, y=mean, runs=len(several), **fields))
     return means
 
 
+def _mean_given(points: Sequence[CollectedPoint]) -> float | None:
+    known = [float(point.given) for point in points if point.given is not None]
+    return mean_and_error(known)[0] if len(known) == len(points) else None
+
+
 def _points(
-    asked: Collect, documents: Mapping[str, Document], runs: Runs
+    asked: Collect, found: Sequence[str], documents: Mapping[str, Document], runs: Runs
 ) -> Iterator[CollectedPoint]:
-    """Yield the point of each run, in the order of the runs."""
-    y = ".".join(asked.result)
+    """Yield the point of each run, in the order of the runs; the numbers `found` are those of
+    stages, others of the document.
+    """
     for run, document in documents.items():
         tree = tree_of(document, defaults=True)
         results = runs.get(run, {})
+        numbers = {
+            key: _number(at_path(results, _below(path)) if key in found else at_path(tree, path))
+            for key, path in asked.numbers.items()
+        }
         yield CollectedPoint(
             run=run,
-            x=_number(at_path(tree, asked.x)),
-            y=_number(at_path(results, y)),
+            **numbers,
             **given(
                 by=None if asked.by is None else label(at_path(tree, asked.by)),
-                stderr=_number(at_path(results, f"{y}_stderr")),
+                stderr=_number(at_path(results, f"{_below(asked.y)}_stderr")),
             ),
         )
+
+
+def _below(path: str) -> str:
+    """Return the path of a result below `stages`."""
+    return path.removeprefix("stages.")
 
 
 def _number(value: Any) -> float | None:
@@ -113,12 +140,33 @@ def _number(value: Any) -> float | None:
     return value if isinstance(value, int) or isfinite(value) else None
 
 
-def _fits(points: Sequence[CollectedPoint | CollectedMean]) -> tuple[list[Fit], list[str]]:
-    """Fit a power law to each curve with several x, and say which curves have none."""
-    curves: dict[str, list[CollectedPoint | CollectedMean]] = {}
+def _by_curve(points: Sequence[Point]) -> dict[str, list[Point]]:
+    """Sort the points that have both numbers by the value of `by`."""
+    curves: dict[str, list[Point]] = {}
     for point in points:
         if point.x is not None and point.y is not None:
             curves.setdefault(point.by, []).append(point)
+    return curves
+
+
+def _correlations(asked: Collect, points: Sequence[Point]) -> Iterator[Correlation]:
+    """Compute the rank correlation in each curve that has points, or say why it is undefined."""
+    from ceflow.dynamics import rank_correlation
+
+    known = [point for point in points if asked.given is None or point.given is not None]
+    for by, curve in _by_curve(known).items():
+        fields: Values = given(by=by or None) | {"runs": len(curve)}
+        try:
+            found = rank_correlation(*([point[key] for point in curve] for key in asked.numbers))
+        except ValueError as error:
+            yield Correlation(**fields, coefficient=None, undefined=str(error))
+        else:
+            yield Correlation(**fields, **asdict(found))
+
+
+def _fits(points: Sequence[Point]) -> tuple[list[Fit], list[str]]:
+    """Fit a power law to each curve with several x, and say which curves have none."""
+    curves = _by_curve(points)
     long = {by: curve for by, curve in curves.items() if len({p.x for p in curve}) > 1}
     if not long:
         return [], ["a power law needs two different x: there is no fit"]
@@ -133,7 +181,7 @@ def _fits(points: Sequence[CollectedPoint | CollectedMean]) -> tuple[list[Fit], 
     return fits, unfitted
 
 
-def _power(curve: Sequence[CollectedPoint | CollectedMean]) -> Values:
+def _power(curve: Sequence[Point]) -> Values:
     """Fit the slope of log y over log x, weighted if each y has a standard error."""
     from ceflow.dynamics import power_law
 
@@ -145,24 +193,32 @@ def _power(curve: Sequence[CollectedPoint | CollectedMean]) -> Values:
     return fit
 
 
-def _lacking(asked: Collect, points: list[CollectedPoint], runs: Runs) -> Iterator[str]:
-    """Name the runs that lack the requested number."""
-    stage = asked.result[0]
+def _lacking(
+    asked: Collect, found: Sequence[str], points: list[CollectedPoint], runs: Runs
+) -> Iterator[str]:
+    """Name the runs that lack one of the requested numbers."""
+    for key, path in asked.numbers.items():
+        if key in found:
+            yield from _without_result(path, key, points, runs)
+        elif without := [point.run for point in points if point[key] is None]:
+            count = f"{len(without)} of {len(points)}"
+            yield f"{path} is not a finite number, nor a list of equal ones, in {count} runs"
+
+
+def _without_result(path: str, key: str, points: list[CollectedPoint], runs: Runs) -> Iterator[str]:
+    """Name the runs that lack the result of a stage at this path."""
+    stage = _below(path).split(".")[0]
     absent = [point.run for point in points if stage not in runs.get(point.run, {})]
     if absent:
         yield missing(stage, absent, len(points))
-    without = [p.run for p in points if p.y is None and p.run not in absent]
+    without = [p.run for p in points if p[key] is None and p.run not in absent]
     if without:
         result = runs[without[0]][stage]
-        numbers = ", ".join(key for key, value in result.items() if _number(value) is not None)
+        numbers = ", ".join(each for each, value in result.items() if _number(value) is not None)
         yield (
-            f"{len(without)} of {len(points)} runs have no number {asked.y}; {stage!r} has the"
+            f"{len(without)} of {len(points)} runs have no number {path}; {stage!r} has the"
             f" numbers {numbers}"
         )
-    without = [point.run for point in points if point.x is None]
-    if without:
-        count = f"{len(without)} of {len(points)}"
-        yield f"{asked.x} is not a finite number, nor a list of equal ones, in {count} runs"
 
 
 def _doubts(asked: Collect, documents: Mapping[str, Document]) -> list[str]:

@@ -12,6 +12,7 @@ from ceflow.runs.collected import (
     CollectedMean,
     CollectedPoint,
     CollectedPoints,
+    Correlation,
     Fit,
     Reached,
 )
@@ -23,8 +24,8 @@ logarithms, and which values span that are far apart."""
 
 
 def collected_blocks(name: str, collected: Collected) -> list[ReportBlock]:
-    """Show the points and fits of one [collect] table, or the x at which a level was reached; then
-    the figure and the warnings.
+    """Show the points, fits and correlations of one [collect] table, or the x at which a level was
+    reached; then the figure and the warnings.
     """
     drawn = collected_drawing(name, collected)
     warnings = [Note(text, warning=True) for text in collected.warnings]
@@ -53,7 +54,7 @@ def _curves(name: str, collected: CollectedCurves) -> Drawing | None:
     )
     if not series:
         return None
-    x, y = (path.removeprefix("stages.") for path in (collected.x, collected.y))
+    x, y = _short(collected.x), _short(collected.y)
     legend = collected.by or "run"
     title = f"{y} by {x}"
     if collected.view == "heatmap":
@@ -113,32 +114,53 @@ def _reached_at(collected: Reached, x: str) -> Cell:
 
 
 def _points_and_fits(collected: CollectedPoints) -> list[ReportBlock]:
-    last = collected.y.removeprefix("stages.")
+    x, y, third = map(_short, (collected.x, collected.y, collected.given))
     by = any("by" in point for point in collected.points)
-    columns = ("run", collected.x, *((collected.by or "by",) if by else ()), last)
-    table = Table(columns, tuple(_row(point) for point in collected.points))
+    named = (x, *((collected.by or "by",) if by else ()), *((third,) if third else ()))
+    table = Table(("run", *named, y), tuple((p.run, *_row(p)) for p in collected.points))
     if collected.means:
-        head = (
-            collected.x,
-            *((collected.by or "by",) if by else ()),
-            f"mean of {last} over {collected.over}",
-            "runs",
-        )
-        table = Table(head, tuple(_mean_row(mean) for mean in collected.means))
-    return [table, *(Note(_fit_text(collected.y, fit)) for fit in collected.fits)]
+        head = (*named, f"mean of {y} over {collected.over}", "runs")
+        table = Table(head, tuple((*_row(mean), mean.runs) for mean in collected.means))
+    fits = (Note(_fit_text(collected.y, fit)) for fit in collected.fits)
+    return [table, *fits, *_correlations(collected)]
 
 
-def _row(point: CollectedPoint) -> tuple[Cell, ...]:
-    x, y = ("" if value is None else value for value in (point.x, point.y))
+def _short(path: str) -> str:
+    return path.removeprefix("stages.")
+
+
+def _row(point: CollectedPoint | CollectedMean) -> tuple[Cell, ...]:
+    x, third, y = ("" if each is None else each for each in (point.x, point.given, point.y))
     if point.stderr is not None and y != "":
         y = f"{number(y)} ± {point.stderr:.2g}"
-    return (point.run, x, *((point.by,) if "by" in point else ()), y)
+    named = (("by", point.by), ("given", third))
+    return (x, *(value for key, value in named if key in point), y)
 
 
-def _mean_row(mean: CollectedMean) -> tuple[Cell, ...]:
-    y = number(mean.y) + ("" if mean.stderr is None else f" ± {mean.stderr:.2g}")
-    x = "" if mean.x is None else mean.x
-    return (x, *((mean.by,) if "by" in mean else ()), y, mean.runs)
+def _correlations(collected: CollectedPoints) -> list[ReportBlock]:
+    """Tabulate the rank correlations, and say why others are undefined."""
+    by = any("by" in each for each in collected.correlations)
+    which = f", given {_short(collected.given)}" if collected.given else ""
+    head = (*((collected.by or "by",) if by else ()), f"rank correlation{which}", "95 %", "p")
+    unit = f"means over {collected.over}" if collected.over else "runs"
+    rows = tuple(
+        (*((each.by,) if by else ()), *_correlation_cells(each), each.runs)
+        for each in collected.correlations
+        if each.coefficient is not None
+    )
+    undefined = (
+        Note(f"{f'{each.by}: ' if each.by else ''}no rank correlation: {each.undefined}")
+        for each in collected.correlations
+        if each.coefficient is None
+    )
+    return [*([Table((*head, unit), rows)] if rows else []), *undefined]
+
+
+def _correlation_cells(found: Correlation) -> tuple[Cell, ...]:
+    interval = "unknown"
+    if found.interval is not None:
+        interval = "{:.3f} to {:.3f}".format(*found.interval)
+    return f"{found.coefficient:.3f}", interval, f"{found.p_value:.2g}"
 
 
 def _fit_text(y: str, fit: Fit) -> str:
@@ -165,10 +187,9 @@ def _scatter(name: str, collected: CollectedPoints) -> Curve | None:
         _is_log(scale, lambda axis=axis: fitted or spread_in_logarithms(_values(series, axis)))
         for axis, scale in (("x", collected.x_scale), ("y", collected.y_scale))
     )
-    y = collected.y.removeprefix("stages.")
-    title = f"{y} by {collected.x}"
+    x, y = _short(collected.x), _short(collected.y)
     legend = "" if fitted else collected.by
-    return Curve(name, title, collected.x, y, series, log_x, log_y, legend)
+    return Curve(name, f"{y} by {x}", x, y, series, log_x, log_y, legend)
 
 
 def _values(series: Iterable[Series], axis: str) -> list[float]:
@@ -201,5 +222,6 @@ def _series(collected: CollectedPoints, by: str) -> list[Series]:
         for fit in collected.fits
         if fit.by == by
     ]
-    alone = not lines and len(set(x)) == len(x) > 1  # a fit is a line already
+    # a fit is a line already, and runs are sorted by a number that the document sets only
+    alone = not lines and not collected.correlations and len(set(x)) == len(x) > 1
     return [Series(by or "measured", x, y, "joined" if alone else "points", error), *lines]

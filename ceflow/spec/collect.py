@@ -25,8 +25,9 @@ class Collect(Spec):
 
     x: str
     """A swept path such as `"model.multiplicity"`, whose values are numbers; an array of equal
-    numbers counts as that number. For [histories](sweeps.md#histories): a quantity that a stage
-    records over time, such as `"stages.train.step"`."""
+    numbers counts as that number. With `correlate` also a number in the results of a stage. For
+    [histories](sweeps.md#histories): a quantity that a stage records over time, such as
+    `"stages.train.step"`."""
     y: str
     """`"stages.NAME.KEY"`: a number in the results of a stage. For histories: a quantity that the
     stage of x records over time."""
@@ -43,6 +44,12 @@ class Collect(Spec):
     """Scale of the y axis, likewise."""
     fit: Literal["none", "power"] = "none"
     """`power`: y = factor x^slope, by least squares of log y on log x."""
+    correlate: Literal["none", "spearman"] = "none"
+    """`spearman`: the [rank correlation](sweeps.md#rank-correlations) of x and y over the runs, for
+    each value of `by`."""
+    given: str | None = None
+    """With `correlate`, a swept path or a number in the results of a stage, such as
+    `"stages.best.primal.parameters"`: the correlation is the partial one, given this number."""
     view: Literal["curves", "heatmap"] = "curves"
     """Histories only: `curves` over common axes, or a `heatmap` with one row per run, x to the
     right and y as the colour."""
@@ -57,10 +64,24 @@ class Collect(Spec):
         """Path of y in the results: the stage, then the keys."""
         return tuple(self.y.split(".")[1:])
 
+    @property
+    def numbers(self) -> dict[str, str]:
+        """Paths of the numbers of each run, by the key that names them."""
+        paths = {key: getattr(self, key) for key in ("x", "y", "given")}
+        return {key: path for key, path in paths.items() if path is not None}
+
+    def found_by_stages(self, document: "Document") -> list[str]:
+        """List the keys whose paths are those of numbers that stages find or record."""
+        swept = document.sweep.paths if document.sweep else ()
+        return [
+            key
+            for key, path in self.numbers.items()
+            if key == "y" or (path.startswith("stages.") and path not in swept)
+        ]
+
     def of_histories(self, document: "Document") -> bool:
         """Tell whether x and y are quantities recorded over time."""
-        swept = document.sweep.paths if document.sweep else ()
-        return self.x.startswith("stages.") and self.x not in swept
+        return self.correlate == "none" and "x" in self.found_by_stages(document)
 
     def faults_in(self, document: "Document") -> list[Fault]:
         """List the faults of this comparison in its document."""
@@ -71,14 +92,15 @@ class Collect(Spec):
         faults = faults or list(self._measured_faults(document))
         if self.of_histories(document):
             return faults or list(self._recorded_faults(document)) or list(self._history_faults())
-        return [*faults, *self._number_faults(), *self._fit_faults(document)]
+        faults += [*self._number_faults(), *self._fit_faults(document)]
+        return [*faults, *self._correlation_faults(document)]
 
     def _swept_faults(self, document: "Document") -> Iterator[Fault]:
         swept = list(document.sweep.paths) if document.sweep else []
-        x = () if self.of_histories(document) else ("x",)
-        for key in (*x, "by", "over"):
+        elsewhere = self.found_by_stages(document)
+        for key in ("x", "given", "by", "over"):
             path = getattr(self, key)
-            if path is not None and path not in swept:
+            if path is not None and path not in swept and key not in elsewhere:
                 message = f"{path!r} is not swept"
                 yield Fault("CE201", message, (key,), help=did_you_mean(path, swept))
         if self.over in swept:
@@ -90,17 +112,17 @@ class Collect(Spec):
 
     def _over_faults(self, others: Sequence[str]) -> Iterator[Fault]:
         """Find paths that would be averaged over unasked, or are axes too."""
-        if self.over in (self.x, self.by):
+        if self.over in (self.x, self.by, self.given):
             message = f"{self.over} is averaged over, and named again"
             yield Fault("CE202", message, ("over",), "key", "leave it out in one place")
         for path in others:
-            if path not in (self.x, self.by):
+            if path not in (self.x, self.by, self.given):
                 message = f"{path} is swept too, and its runs would be averaged"
                 yield Fault("CE202", message, ("over",), help=f'name it: by = "{path}"')
 
     def _stage_faults(self, document: "Document") -> Iterator[Fault]:
         names = list(document.stages)
-        for key in ("x", "y") if self.of_histories(document) else ("y",):
+        for key in self.found_by_stages(document):
             root, *rest = getattr(self, key).split(".")
             if root != "stages" or len(rest) < 2:
                 help = f'as "stages.{names[0] if names else "NAME"}.KEY"'
@@ -114,7 +136,7 @@ class Collect(Spec):
         swept = document.sweep.paths if document.sweep else ()
         if document.data is None or any(path.startswith("data") for path in swept):
             return
-        for key in ("x", "y"):
+        for key in self.found_by_stages(document):
             number = getattr(self, key).rpartition(".")[2]
             if number.startswith("test_") and getattr(document.data, "test", 0) == 0:
                 help = "set data.test" if hasattr(document.data, "test") else "use other data"
@@ -128,6 +150,20 @@ class Collect(Spec):
         if self.fit == "power" and 0 < len({repr(value) for value in values}) < 2:
             message = f"a power law needs two values of {self.x}, and the sweep has one"
             yield Fault("CE202", message, ("fit",), "key", "sweep over more, or leave fit out")
+
+    def _correlation_faults(self, document: "Document") -> Iterator[Fault]:
+        """Find a `given` without a correlation or named twice, and means over an x that differs
+        between their runs.
+        """
+        if self.given is not None and self.correlate == "none":
+            message = "given is the third number of a partial correlation, and there is none"
+            yield Fault("CE202", message, ("given",), "key", 'add correlate = "spearman"')
+        elif self.given is not None and self.given in (self.x, self.y, self.by):
+            message = f"{self.given} is given, and named again"
+            yield Fault("CE202", message, ("given",), "key", "leave it out in one place")
+        if self.over is not None and "x" in self.found_by_stages(document):
+            message = f"{self.x} differs between the runs that are averaged over {self.over}"
+            yield Fault("CE202", message, ("over",), "key", "leave over out, or let x be swept")
 
     def _recorded_faults(self, document: "Document") -> Iterator[Fault]:
         """Find quantities that are not recorded over time, starting with x.

@@ -39,6 +39,14 @@ def test_a_number_is(y):
     assert faults(f'x = "model.widths"\ny = "stages.{y}"\n') == []
 
 
+def test_x_and_given_of_a_correlation_are_numbers_too():
+    keys = 'x = "stages.k.{}"\ny = "stages.course.train_loss"\ngiven = "stages.k.{}"\n'
+    asked = keys + 'correlate = "spearman"'
+    assert faults(asked.format("trace", "quadrature_error")) == []
+    wrong = faults(asked.format("kind", "shap"))
+    assert wrong == [("CE201", "collect.c.x"), ("CE201", "collect.c.given")]
+
+
 def test_no_mean_is_over_more_points_than_there_are():
     assert faults(COURSE + "smooth = 201") == [("CE104", "collect.c.smooth")]
     assert faults(COURSE + "smooth = 200") == []

@@ -84,6 +84,26 @@ FAULTS = {
         {"x": "model.widths", "smooth": 5},
         ("CE202", ("smooth",), "smooth is for histories only", "stages.train.step"),
     ),
+    "a given number of no correlation": (
+        {"x": "model.widths", "given": "stages.k.trace"},
+        ("CE202", ("given",), "the third number of a partial", 'add correlate = "spearman"'),
+    ),
+    "a given number that is x too": (
+        {"x": "model.widths", "given": "model.widths", "correlate": "spearman"},
+        ("CE202", ("given",), "is given, and named again", "leave it out in one place"),
+    ),
+    "a given number of no stage": (
+        {"given": "stages.h.trace", "correlate": "spearman"},
+        ("CE201", ("given",), "'h' is no stage", "one of f, g, k"),
+    ),
+    "means over runs of another x": (
+        {"over": "model.widths", "correlate": "spearman"},
+        ("CE202", ("over",), "stages.f.time differs between the runs", "let x be swept"),
+    ),
+    "a heatmap of a correlation": (
+        {"view": "heatmap", "correlate": "spearman"},
+        ("CE202", ("view",), "x is one number per run", "stages.train.step"),
+    ),
     "a level of numbers": (
         {"x": "model.widths", "level": 0.0},
         ("CE202", ("level",), "level is for histories only", "stages.train.step"),
