@@ -13,6 +13,7 @@ from ceflow.compiler import Plan, compile, plan_of
 from ceflow.data import Extent
 from ceflow.events import Observer, ignore
 from ceflow.runs import machine
+from ceflow.runs.arrays import RunArrays, StageArrays
 from ceflow.runs.collected import Collected, read_collected
 from ceflow.runs.describing import collected_drawing
 from ceflow.runs.failures import RunError
@@ -44,11 +45,29 @@ class Run:
     results: Mapping[str, Any]
     collected: Mapping[str, Collected] = field(default_factory=dict)
 
+    @property
+    def arrays(self) -> RunArrays:
+        """The arrays of each stage: `arrays["flow"].predictions`, or `arrays["k"].array` of a
+        kernel; in a sweep, `arrays["widths=50-50/flow"].predictions`.
+
+        Arrays have the keys that they have in the result of their stage.
+        """
+        names = [f"{run}{name}" for run, results in self._of_runs() for name in results]
+        return RunArrays(names, self._arrays_of)
+
+    def _arrays_of(self, stage: str) -> StageArrays:
+        directory, name, _ = self._of(stage)
+        stage, _, array = name.partition(".")
+        if array:
+            raise KeyError(f"{name!r} is no stage; {array} is an array of arrays[{stage!r}]")
+        return StageArrays(directory, stage)
+
     def array(self, stage: str) -> "np.ndarray":
         """Read the array of a stage, such as a kernel; in a sweep, `"widths=50-50/kernel"`.
 
-        Raises `KeyError` if the stage has none, and `Damaged` (a `ValueError`) if its files were
-        changed.
+        Other arrays are named by the stage and their key: `"flow.predictions"`; `arrays` has all of
+        them. Raises `KeyError` if the stage has none of this name, and `Damaged` (a `ValueError`)
+        if its files were changed.
         """
         directory, name, _ = self._of(stage)
         if not directory.has_array(name):
@@ -97,14 +116,15 @@ class Run:
             drawing = collected_drawing(name, collected)
             if drawing is not None:
                 yield f"collect.{name}", drawing
-        of_runs = (
-            [("", self.results)]
-            if isinstance(self.results, Results)
-            else [(f"{run}/", results) for run, results in self.results.items()]
-        )
-        for run, results in of_runs:
+        for run, results in self._of_runs():
             for stage, name, drawing in results.drawings() if isinstance(results, Results) else ():
                 yield f"{run}{stage}.{name}", drawing
+
+    def _of_runs(self) -> list[tuple[str, Any]]:
+        """List the results of each run, with what to put before the names of its stages."""
+        if isinstance(self.results, Results):
+            return [("", self.results)]
+        return [(f"{run}/", results) for run, results in self.results.items()]
 
     def _of(self, stage: str) -> tuple[RunDirectory, str, Any]:
         """Find the directory, the name in it, and the result of a stage. The name may be that of a

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from ceflow.blocks import Cell, Curve, Series
 from ceflow.compiler import Plan
 from ceflow.history import History
+from ceflow.stages.profiles import OutputProfile
 from ceflow.stages.result import Array, Result
 
 
@@ -30,7 +31,12 @@ class DescentResult(Result):
     """|K(t) - K(0)|/|K(0)| in Frobenius norm; with `drift`, and in a flow without `entries`."""
     predictions: Array
     """Outputs on all examples, training examples first, shape (examples, outputs), or (replicas,
-    examples, outputs) with several replicas. `results.json` holds the file name."""
+    examples, outputs) with several replicas: those at the end, or with `predictions` those at each
+    moment, with an axis of moments before the others. `results.json` holds the file name,
+    `arrays/NAME.predictions.zarr`."""
+    profile: OutputProfile | None = None
+    """Outputs over the input; with `predictions`, if there is one input, or two that lie on a
+    circle, and the targets are no classes."""
 
 
 DESCENT_TITLES = {

@@ -60,6 +60,12 @@ class Job:
         """The random stream of this stage."""
         return Seed(self.plan.document.seed).fold("stages").fold(self.name)
 
+    @property
+    def has_classes(self) -> bool:
+        """True if the targets are class labels."""
+        source = self.plan.document.data
+        return source is not None and source.has_classes
+
     def dataset(self) -> data.Dataset:
         """Load the document's data, with inputs in the shape that the network takes.
 

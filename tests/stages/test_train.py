@@ -74,7 +74,9 @@ def simulation(name: str, model: Bottleneck = MODEL, **options: Any) -> bottlene
 ENGINES = {
     "features": small(learning_rate=0.2, record=["drift", "embedding"]),
     "history": small(engine="history", record=["drift", "embedding"]),
-    "short": Train(steps=4, batch=3, width=200, engine="history", moments=[1, 2]),
+    "short": Train(
+        steps=4, batch=3, width=200, engine="history", moments=[1, 2], record=["predictions"]
+    ),
 }
 
 
@@ -102,6 +104,14 @@ def test_a_stage_is_a_training_of_the_library(engines, name, x64):
     relative = np.linalg.norm(end - start) / np.linalg.norm(start)
     assert values["drift_relative"] == pytest.approx(relative, rel=1e-12)
     assert relative > 0.01
+
+
+def test_outputs_are_kept_at_every_moment(engines):
+    outputs, targets = array(engines, "short.predictions"), examples().train.y
+    assert outputs.shape == (4, TRAIN + TEST, OUTPUTS)
+    losses = np.square(outputs[:, :TRAIN] - targets).sum(axis=(1, 2)) / 2
+    found = [line["train_loss"] for line in lines(engines, "short")]
+    np.testing.assert_allclose(losses, found, rtol=1e-12)
 
 
 def test_losses_are_those_of_all_examples_not_of_a_batch(engines):

@@ -25,6 +25,9 @@ QUADRATIC = ("mse",)
 OF_CLASSES = ("cross-entropy",)
 """Losses that need classes as targets."""
 
+OF_OUTPUTS = ("predictions",)
+"""Recorded quantities that any engine knows, because they are of the outputs, not of the NTK."""
+
 ALWAYS_RECORDED = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "test_stddev")
 """Numbers that every flow and train stage records if it can: those of the test need test examples,
 accuracies need classes, and the standard deviation needs a Gaussian process."""

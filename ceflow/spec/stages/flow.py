@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from ceflow.spec.base import Count, Duration, Natural, Positive
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Model
-from ceflow.spec.stages.descent import TRAIN_ELSEWHERE, Descent
+from ceflow.spec.stages.descent import OF_OUTPUTS, TRAIN_ELSEWHERE, Descent
 from ceflow.spec.stages.kernel import Kernel
 from ceflow.spec.stages.stage import References, width_faults
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
 Engine = Literal["parameters", "linearised", "kernel", "closed-form", "features"]
-Recorded = Literal["drift", "kernel", "alignment", "spectrum", "derivatives"]
+Recorded = Literal["drift", "kernel", "alignment", "spectrum", "derivatives", "predictions"]
 
 Pair = Annotated[Sequence[Natural], AfterValidator(tuple), Field(min_length=2, max_length=2)]
 Pairs = Annotated[Sequence[Pair], AfterValidator(tuple), Field(min_length=1)]
@@ -67,9 +67,10 @@ class Flow(Descent):
     """Moments at which quantities are recorded, in increasing order, in place of evenly spaced
     ones. The start and the end are always recorded."""
     record: Annotated[Sequence[Recorded], AfterValidator(tuple)] = ()
-    """Quantities of the NTK to record, in addition to losses and accuracies: its `drift` from the
+    """Quantities to record, in addition to losses and accuracies. Of the NTK: its `drift` from the
     start, the `kernel` itself, its `alignment` with the targets, its largest and smallest
-    eigenvalue (`spectrum`), its first three time `derivatives` at the start (CE eq. 42)."""
+    eigenvalue (`spectrum`), its first three time `derivatives` at the start (CE eq. 42). Of any
+    network: the outputs on all examples (`predictions`)."""
     entries: Pairs | None = None
     """NTK entries to record, as pairs of training examples counted from 0. By default all pairs of
     two different examples; the diagonal entry if there is one example only."""
@@ -117,6 +118,11 @@ class Flow(Descent):
         """Number of recorded moments."""
         few = self.times is not None or self.time == math.inf
         return len(self.moments()) if few else self.points + 1
+
+    @property
+    def follows_ntk(self) -> bool:
+        """True if quantities of a changing NTK are recorded."""
+        return self.entries is not None or bool(set(self.record) - set(OF_OUTPUTS))
 
     def references(self) -> References:
         return {"kernel": Kernel, "start": Flow}
@@ -204,12 +210,14 @@ class Flow(Descent):
             yield Fault("CE202", message, ("record",), help='leave "derivatives" out')
         if engine in ("parameters", "features"):
             return
-        for key in ("record", "entries"):
-            if getattr(self, key):
+        moving = [f'"{word}"' for word in self.record if word not in OF_OUTPUTS]
+        for key, names in (("record", moving), ("entries", ["entries"] if self.entries else [])):
+            if names:
                 message = (
                     f"{key} records a changing NTK, and under the engine {engine!r} it is fixed"
                 )
-                help = 'use engine = "parameters"' if model.is_finite else f"leave {key} out"
+                left_out = f"leave {' and '.join(names)} out"
+                help = 'use engine = "parameters"' if model.is_finite else left_out
                 yield Fault("CE202", message, (key,), "key", help)
 
     def _entry_faults(self, document: "Document") -> Iterator[Fault]:

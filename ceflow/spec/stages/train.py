@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
 Engine = Literal["features", "history", "kernel"]
-Recorded = Literal["drift", "embedding"]
+Recorded = Literal["drift", "embedding", "predictions"]
 
 
 class LearningRates(Spec):
@@ -89,7 +89,8 @@ class Train(Descent):
     spaced ones. The start and the end are always recorded."""
     record: Annotated[Sequence[Recorded], AfterValidator(tuple)] = ()
     """Quantities to record in addition to losses and accuracies: the `drift` of the NTK from the
-    start, and the `embedding`, the values of all examples in the bottleneck."""
+    start; the `embedding`, the values of all examples in the bottleneck; and the outputs on all
+    examples (`predictions`)."""
 
     clock: ClassVar = "step"
     columns: ClassVar = {"drift": ("drift", "drift_relative")}

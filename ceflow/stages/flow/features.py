@@ -11,7 +11,7 @@ from ceflow import bottlenecks
 from ceflow.bottlenecks import State
 from ceflow.stages.descents import simulated
 from ceflow.stages.flow.problem import FlowProblem
-from ceflow.stages.flow.recording import NtkRecorder, Recording, joined, losses_of
+from ceflow.stages.flow.recording import NtkRecorder, Recording, joined, outcomes
 
 
 def features(problem: FlowProblem) -> Recording:
@@ -40,7 +40,7 @@ def _replica(problem: FlowProblem, index: int) -> Recording:
         lambda options: bottlenecks.flow(
             simulation,
             problem.stage.moments(),
-            record=lambda t, state: losses_of(problem, outputs(state)) | ntk(state),
+            record=lambda t, state: outcomes(problem, outputs(state)) | ntk(state),
             stop=problem.stop(field.outputs),
             **options,
         ),

@@ -174,7 +174,7 @@ def _of_weights(stage: Flow, plan: Plan, model: Model) -> _Flow:
     memory = together * size * (STATE_COPIES * root.parameters + 4 * _examples(plan) * values)
     memory += 3 * size * _examples(plan) * plan.inputs
     recorded = _recorded(stage, plan) * plan.outputs * root.parameters
-    records = bool(stage.record or stage.entries)
+    records = stage.follows_ntk
     times = ((stage.moment_count if records else 0) + 3) * stage.replicas
     small = stage.replicas == 1 and _is_small(root.parameters, plan)
     work = Work(
@@ -262,7 +262,7 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
     sampled = Sampled(network, width, plan.inputs, plan.outputs)
     decoder, encoder = sampled.decoder, sampled.encoder
     theta = size * n * rows
-    recorded = _recorded(stage, plan) if stage.record or stage.entries else 0
+    recorded = _recorded(stage, plan) if stage.follows_ntk else 0
     ntk = max(recorded, n if stage.solver == "auto" else 0)
     of_width = size * (
         STATE_COPIES * decoder + DRAWING_COPIES * encoder + NUMBERS_PER_UNIT * n * width
@@ -324,12 +324,18 @@ def _kept(stage: Flow, plan: Plan) -> float:
     records = stage.entries is not None or "drift" in stage.record
     entries = stage.replicas * stage.moment_count * _pairs(stage, plan) if records else 0
     kernels = stage.moment_count * _train(plan) ** 2 if "kernel" in stage.record else 0
-    return plan.itemsize * (entries + kernels)
+    outputs = _outputs(stage, plan) if "predictions" in stage.record else 0
+    return plan.itemsize * (entries + kernels + outputs)
+
+
+def _outputs(stage: Flow, plan: Plan) -> int:
+    """Count the outputs that are written: at the end, or at each moment."""
+    moments = stage.moment_count if "predictions" in stage.record else 1
+    return stage.replicas * moments * _examples(plan) * plan.outputs
 
 
 def _disk(stage: Flow, plan: Plan, model: Model) -> float:
-    outputs = stage.replicas * _examples(plan) * plan.outputs
     kernels = stage.moment_count * _train(plan) ** 2 if "kernel" in stage.record else 0
     limit = stage.engine_of(model) == "closed-form" and not model.is_finite and stage.kernel is None
     covariance = (_examples(plan) - _train(plan)) ** 2 if limit else 0
-    return plan.itemsize * (outputs + kernels) + 8 * covariance
+    return plan.itemsize * (_outputs(stage, plan) + kernels) + 8 * covariance

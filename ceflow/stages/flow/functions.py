@@ -17,7 +17,7 @@ from ceflow.compiler.programs import program
 from ceflow.events import ignore
 from ceflow.spec import Kernel, Model
 from ceflow.stages.flow.problem import FlowProblem
-from ceflow.stages.flow.recording import Arrays, Recording, joined, losses_of
+from ceflow.stages.flow.recording import Arrays, Recording, joined, outcomes
 from ceflow.stages.flow.result import Steps
 from ceflow.stages.kernel.compiled import kernel as ntk_of
 from ceflow.stages.kernel.methods import compute, open_kernel
@@ -75,7 +75,7 @@ def _integrated(problem: FlowProblem, fixed: FixedKernel, index: int) -> Recordi
             dynamics.KernelFlow(matrix, cross, y, problem.loss),
             (start[:n], start[n:]),
             problem.stage.moments(),
-            record=lambda t, state: losses_of(problem, _stacked(state)),
+            record=lambda t, state: outcomes(problem, _stacked(state)),
             stop=problem.stop(_on_training),
             **options,
         ),
@@ -106,7 +106,7 @@ def _solved(problem: FlowProblem, fixed: FixedKernel, index: int) -> Recording:
     rows, outputs = [], start
     for moment in moments:
         outputs = _outputs_at(moment, problem, fixed, start, constant)
-        rows.append(losses_of(problem, outputs[None]) | uncertain(moment))
+        rows.append(outcomes(problem, outputs[None]) | uncertain(moment))
         done = index * len(moments) + len(rows)
         problem.job.progress(done, problem.stage.replicas * len(moments))
     arrays = {key: np.stack([np.asarray(each[key]) for each in rows]) for key in rows[0]}

@@ -19,7 +19,7 @@ from ceflow.compiler.programs import program
 from ceflow.dynamics import Linearised, ParameterFlow
 from ceflow.kernels import empirical_ntk
 from ceflow.stages.flow.problem import FlowProblem, group_size
-from ceflow.stages.flow.recording import NtkRecorder, Recording, joined, losses_of
+from ceflow.stages.flow.recording import NtkRecorder, Recording, joined, outcomes
 from ceflow.stages.kernel.compiled import kernel
 
 
@@ -69,7 +69,7 @@ def _group(
             flow,
             starts,
             problem.stage.moments(),
-            record=lambda t, state: losses_of(problem, outputs(state)) | ntk(state),
+            record=lambda t, state: outcomes(problem, outputs(state)) | ntk(state),
             stop=problem.stop(flow.outputs),
             replicas=several,
             **options,
@@ -105,7 +105,7 @@ def _linearised(problem: FlowProblem, index: int) -> Recording:
             dynamics.LinearisedFlow(model, jnp.asarray(problem.y), problem.loss),
             start,
             problem.stage.moments(),
-            record=lambda t, delta: losses_of(problem, outputs(delta)),
+            record=lambda t, delta: outcomes(problem, outputs(delta)),
             stop=problem.stop(model),
             **options,
         ),

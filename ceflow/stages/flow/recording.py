@@ -27,7 +27,7 @@ Arrays = dict[str, Float[np.ndarray, "replicas ..."]]
 FIRST_NETWORK_ARRAYS = ("kernel", "covariance")
 """Arrays recorded for the first network only."""
 
-NON_SCALARS = (*FIRST_NETWORK_ARRAYS, "entries")
+NON_SCALARS = (*FIRST_NETWORK_ARRAYS, "entries", "predictions")
 """Recorded arrays that are not one number per replica."""
 
 FEWEST_REPLICAS = 4
@@ -139,12 +139,14 @@ def _median(
     return {key: finite(np.median(value)), f"{key}_stderr": finite(np.median(stderr))}
 
 
-def losses_of(problem: FlowProblem, outputs: Float[np.ndarray, "replicas n outputs"]) -> Arrays:
+def outcomes(problem: FlowProblem, outputs: Float[np.ndarray, "replicas n outputs"]) -> Arrays:
     """Compute the loss of each replica on training and test examples, and the accuracy if the
-    targets are classes.
+    targets are classes; keep the outputs if `predictions` are recorded.
     """
     found = losses_and_accuracies(problem.job.plan, problem.loss, problem.dataset, outputs)
     problem.job.recorded(found["train_loss"])
+    if "predictions" in problem.stage.record:
+        found["predictions"] = np.asarray(outputs, problem.x.dtype)
     return found
 
 
@@ -162,7 +164,7 @@ class NtkRecorder:
     ):
         """Take `kernels_of`, which computes the NTK of a state over some training examples."""
         stage = problem.stage
-        self.kernels_of, self.asked = kernels_of, set(stage.record)
+        self.kernels_of, self.asked = kernels_of, set(stage.record) - {"derivatives", "predictions"}
         self.entries = stage.entries is not None
         self.targets = problem.y
         self.initial: np.ndarray | None = None
@@ -176,7 +178,7 @@ class NtkRecorder:
 
     def __call__(self, state: Any) -> Arrays:
         """Return the requested quantities of the NTK in a state, stacked over replicas."""
-        if not self.entries and not self.asked - {"derivatives"}:
+        if not self.entries and not self.asked:
             return {}
         arrays, now = {}, self.kernels_of(state, self.examples)
         self.initial = now if self.initial is None else self.initial

@@ -4,6 +4,7 @@ from ceflow.blocks import Note, ReportBlock, Table, number
 from ceflow.history import History
 from ceflow.stages.flow.result import FlowResult
 from ceflow.stages.histories import DESCENT_TITLES, LOSS, Drawn, curves, numbers
+from ceflow.stages.profiles import drawn_outputs
 
 TITLES = {
     **DESCENT_TITLES,
@@ -34,6 +35,7 @@ def describe(result: FlowResult) -> list[ReportBlock]:
     rows = [("flow", _how(result)), ("ended at mu t", f"{at} ({result.ended})")]
     rows += numbers(result, TITLES)
     drawn = curves(history, "mu t", FIGURES) if isinstance(history, History) else []
+    drawn += [drawn_outputs(result.profile, "mu t")] if result.profile else []
     warnings = [Note(text, warning=True) for text in result.warnings]
     return [Table(("", ""), tuple(rows)), *drawn, *warnings]
 

@@ -21,8 +21,6 @@ class Steps(Record):
 class FlowResult(DescentResult):
     """State of a gradient flow at its end. With several replicas each number is the median over
     them.
-
-    With several replicas, `predictions` has shape (replicas, examples, outputs).
     """
 
     solver: str | None

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from ceflow import dynamics
 from ceflow.dynamics import Ending
 from ceflow.history import History
+from ceflow.spec import Flow
 from ceflow.stages.flow.features import features
 from ceflow.stages.flow.functions import closed_form, kernel
 from ceflow.stages.flow.parameters import linearised, parameters
@@ -18,6 +19,7 @@ from ceflow.stages.flow.problem import FlowProblem
 from ceflow.stages.flow.recording import Recording, derivatives_of, history_of
 from ceflow.stages.flow.result import FlowResult
 from ceflow.stages.histories import lacking
+from ceflow.stages.profiles import output_profile
 from ceflow.stages.result import Values
 from ceflow.stages.stage import Job, finite, precision, written
 
@@ -51,9 +53,11 @@ def run(job: Job) -> FlowResult:
 
 
 def _predictions(problem: FlowProblem, recording: Recording) -> Float[np.ndarray, "... n outputs"]:
-    """Return the outputs at the end; those of a single network are not stacked."""
-    outputs = recording.outputs if problem.stage.replicas > 1 else recording.outputs[0]
-    return outputs.astype(problem.x.dtype)
+    """Return the outputs at the end, or at all moments if they are recorded; those of a single
+    network are not stacked.
+    """
+    outputs = recording.arrays.get("predictions", recording.outputs).astype(problem.x.dtype)
+    return outputs if problem.stage.replicas > 1 else np.squeeze(outputs, axis=-3)
 
 
 def _optional(problem: FlowProblem, recording: Recording) -> Values:
@@ -67,11 +71,22 @@ def _optional(problem: FlowProblem, recording: Recording) -> Values:
         fields["kernel"] = recording.arrays["kernel"][:, 0]
     if "covariance" in recording.arrays:
         fields["covariance"] = recording.arrays["covariance"][-1, 0]
+    if "predictions" in recording.arrays and not problem.job.has_classes:
+        outputs = recording.arrays["predictions"]
+        profile = output_profile(problem.dataset, recording.times, outputs)
+        fields |= {"profile": profile} if profile else {}
     start = problem.job.results.get(problem.stage.start or "")
     if isinstance(start, FlowResult) and start.time == written(recording.times[-1]):
-        theirs = problem.job.directory.read_array(f"{problem.stage.start}.predictions")
-        fields["distance"] = _distance(problem, recording, theirs)
+        fields["distance"] = _distance(problem, recording, _predictions_of_start(problem))
     return fields
+
+
+def _predictions_of_start(problem: FlowProblem) -> Float[np.ndarray, "... m outputs"]:
+    """Read the outputs at the end of the stage that drew the networks."""
+    name = problem.stage.start or ""
+    theirs = problem.job.directory.read_array(f"{name}.predictions")
+    recorded = "predictions" in Flow.expect(problem.job.plan.document.stages[name]).record
+    return theirs[-1] if recorded else theirs
 
 
 def _distance(
@@ -80,7 +95,7 @@ def _distance(
     """Measure the distance of the outputs from those of the stage that drew the networks, relative
     in Frobenius norm: the median over replicas.
     """
-    both = (_predictions(problem, recording), theirs)
+    both = (recording.outputs.astype(problem.x.dtype), theirs)
     ours, theirs = (outputs.reshape(problem.stage.replicas, -1) for outputs in both)
     shared = min(ours.shape[1], theirs.shape[1])  # one of them may be on training examples only
     drifts = dynamics.relative_drift(ours[:, :shared], theirs[:, :shared])

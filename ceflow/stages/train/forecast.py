@@ -13,7 +13,9 @@ def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
     """Count the memory and work of the simulation, and the arrays that are written."""
     sizes = _sizes(stage, plan, model)
     memory, work = sizes.demand()
-    disk = sizes.itemsize * (sizes.examples * plan.outputs + sizes.embedding)
+    kept = _outputs(stage, plan, sizes)
+    memory += 2 * sizes.itemsize * kept
+    disk = sizes.itemsize * (kept + sizes.embedding)
     instead = "" if stage.batch else "set batch, for steps on fewer examples"
     work = work._replace(seconds=work.seconds + LOADING_SECONDS)
     return Forecast(memory, disk, _key(stage, plan, sizes), work, instead)
@@ -36,6 +38,12 @@ def _sizes(stage: Train, plan: Plan, model: Model) -> SimulationSizes:
     )
 
 
+def _outputs(stage: Train, plan: Plan, sizes: SimulationSizes) -> int:
+    """Count the outputs that are written: at the end, or at each moment."""
+    moments = sizes.moments if "predictions" in stage.record else 1
+    return moments * sizes.examples * plan.outputs
+
+
 def _key(stage: Train, plan: Plan, sizes: SimulationSizes) -> str:
     """Return the key that determines most of the memory, roughly."""
     sampled, outputs = sizes.sampled, plan.outputs
@@ -45,7 +53,8 @@ def _key(stage: Train, plan: Plan, sizes: SimulationSizes) -> str:
     takes = {
         "width": sampled.encoder + 6 * sampled.decoder + 3 * OUTPUTS_AT_ONCE * sizes.hidden,
         "epochs" if stage.steps is None else "steps": 4 * sizes.past * (sizes.state + outputs),
-        "moments" if stage.moments else "points": 2 * sizes.embedding,
+        "moments" if stage.moments else "points": 2
+        * (sizes.embedding + _outputs(stage, plan, sizes)),
         "batch": passing if stage.batch else 0,
         examples: stored if stage.batch else stored + passing,
     }

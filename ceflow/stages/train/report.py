@@ -3,6 +3,7 @@
 from ceflow.blocks import Note, ReportBlock, Table, number
 from ceflow.history import History
 from ceflow.stages.histories import DESCENT_TITLES, LOSS, Drawn, curves, numbers
+from ceflow.stages.profiles import drawn_outputs
 from ceflow.stages.train.result import Rate, Rates, TrainResult
 
 TITLES = {
@@ -39,6 +40,7 @@ def describe(result: TrainResult) -> list[ReportBlock]:
         *numbers(result, TITLES),
     ]
     drawn = curves(history, "step", FIGURES) if isinstance(history, History) else []
+    drawn += [drawn_outputs(result.profile, "step")] if result.profile else []
     warnings = [Note(text, warning=True) for text in result.warnings]
     return [Table(("", ""), tuple(rows)), *drawn, *warnings]
 

@@ -13,6 +13,7 @@ from ceflow import bottlenecks, dynamics
 from ceflow.bottlenecks import State, Training
 from ceflow.stages.descents import losses_and_accuracies
 from ceflow.stages.histories import lacking
+from ceflow.stages.profiles import output_profile
 from ceflow.stages.result import Values
 from ceflow.stages.stage import Job, finite, precision, written
 from ceflow.stages.train.problem import TrainProblem
@@ -29,7 +30,6 @@ def run(job: Job) -> TrainResult:
         recorder = Recorder(problem)
         training = _trained(problem, recorder)
         last = training.history.last
-        optional: Values = {"embedding": np.stack(recorder.points)} if recorder.points else {}
         result = TrainResult(
             engine=problem.engine,
             width=job.stage.width,
@@ -39,10 +39,10 @@ def run(job: Job) -> TrainResult:
             largest_learning_rate=_in_parts(problem, problem.largest),
             steps=last.pop("step"),
             ended=_ended(problem, training),
-            predictions=recorder.outputs,
+            predictions=recorder.predictions,
             history=training.history,
             **last,
-            **optional,
+            **_optional(problem, recorder, training),
         )
         return result.warned(*_warnings(problem, training))
 
@@ -57,6 +57,8 @@ class Recorder:
         self.problem = problem
         self.points: list[Float[np.ndarray, "m d"]] = []
         """Values in the bottleneck at each moment, if they are recorded."""
+        self.every: list[Float[np.ndarray, "m outputs"]] = []
+        """Outputs on all examples at each moment, if they are recorded."""
         self._kernel: Float[np.ndarray, "k k"] | None = None
 
     def __call__(self, step: int, state: State) -> Values:
@@ -68,8 +70,15 @@ class Recorder:
         problem.job.recorded(measured["train_loss"])
         if "embedding" in problem.stage.record:
             self.points.append(np.asarray(state.points))
+        if "predictions" in problem.stage.record:
+            self.every.append(self.outputs)
         line = {key: finite(each[0]) for key, each in measured.items()}
         return line | (self._drift(state) if "drift" in problem.stage.record else {})
+
+    @property
+    def predictions(self) -> Float[np.ndarray, "... m outputs"]:
+        """Outputs at the last moment, or at each moment if they are recorded."""
+        return np.stack(self.every) if self.every else self.outputs
 
     def _drift(self, state: State) -> Values:
         """Measure how far the NTK of the first training examples is from its initial value."""
@@ -81,6 +90,16 @@ class Recorder:
             "drift": finite(np.median(dynamics.entry_drift(now[pairs], start[pairs]))),
             "drift_relative": finite(dynamics.relative_drift(now[None], start[None])[0]),
         }
+
+
+def _optional(problem: TrainProblem, recorder: Recorder, training: Training) -> Values:
+    """Return the fields that only some trainings have."""
+    fields: Values = {"embedding": np.stack(recorder.points)} if recorder.points else {}
+    if recorder.every and not problem.job.has_classes:
+        steps = [line["step"] for line in training.history.lines()]
+        profile = output_profile(problem.dataset, steps, recorder.predictions[:, None])
+        fields |= {"profile": profile} if profile else {}
+    return fields
 
 
 def _trained(problem: TrainProblem, recorder: Recorder) -> Training:
