@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ceflow.kernels.algebra.cholesky import SingularError, rounding_ridge
     from ceflow.kernels.algebra.eigenvalues import Spectrum, eigenvalue_max, spectrum
     from ceflow.kernels.algebra.labels import accuracy, alignment
-    from ceflow.kernels.algebra.matrix import Matrix, norm, relative_distance, row_blocks
+    from ceflow.kernels.algebra.matrix import Matrix, as_kernel, norm, relative_distance, row_blocks
     from ceflow.kernels.algebra.regression import fit
     from ceflow.kernels.draws.average import KernelAverage
     from ceflow.kernels.draws.conditional import conditional_ntk
@@ -48,6 +48,7 @@ __all__ = [
     "alignment",
     "analytic",
     "analytic_error",
+    "as_kernel",
     "assemble",
     "block_kernel",
     "conditional_ntk",
@@ -75,7 +76,13 @@ __getattr__, __dir__ = lazy(
         "ceflow.kernels.algebra.cholesky": ("SingularError", "rounding_ridge"),
         "ceflow.kernels.algebra.eigenvalues": ("Spectrum", "eigenvalue_max", "spectrum"),
         "ceflow.kernels.algebra.labels": ("accuracy", "alignment"),
-        "ceflow.kernels.algebra.matrix": ("Matrix", "norm", "relative_distance", "row_blocks"),
+        "ceflow.kernels.algebra.matrix": (
+            "Matrix",
+            "as_kernel",
+            "norm",
+            "relative_distance",
+            "row_blocks",
+        ),
         "ceflow.kernels.algebra.regression": ("fit",),
         "ceflow.kernels.draws.average": ("KernelAverage",),
         "ceflow.kernels.draws.conditional": ("conditional_ntk",),

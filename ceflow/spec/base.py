@@ -1,5 +1,6 @@
 """The base of every part of the language: its class and the scalar types."""
 
+import keyword
 import math
 import numbers
 import operator
@@ -37,6 +38,7 @@ class Spec(BaseModel):
     )
 
     def __init__(self, /, **values: Any):
+        values = {_key(name): value for name, value in values.items()}
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -82,6 +84,12 @@ class Spec(BaseModel):
     def changes(self, key: str) -> bool:
         """Tell whether a key differs from its default."""
         return getattr(self, key) != type(self).model_fields[key].default
+
+
+def _key(name: str) -> str:
+    """Return the key that a name in Python stands for: `from_` is `from`, a keyword of Python."""
+    key = name.removesuffix("_")
+    return key if keyword.iskeyword(key) else name
 
 
 def _plain(value: Any) -> Any:

@@ -111,8 +111,9 @@ CODES = {
     ),
     "CE301": Code(
         "a data file is missing",
-        "ceflow looks for `path` beside the document, then in the folder that the environment variable"
-        " CEFLOW_DATA names.",
+        "ceflow looks for the `path` of [data] beside the document, then in the folder that the"
+        " environment variable CEFLOW_DATA names. The `from` of a kernel and the `latency` of a search"
+        " are looked for beside the document only.",
     ),
     "CE302": Code(
         "a data file is damaged or not what its source expects",

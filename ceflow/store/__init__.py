@@ -1,11 +1,13 @@
 """The files of a run: its directory and everything in it. Knows no stages and no mathematics.
 
 `directory` reads and writes them, `atomic` writes each file completely or not at all, `digests`
-detects changes, `tiles` stores kernels in pieces, and `lease` admits one writing process at a time.
+detects changes, `arrays` stores arrays with what they are of, `tiles` stores kernels in pieces, and
+`lease` admits one writing process at a time.
 """
 
+from ceflow.store.arrays import Damaged
 from ceflow.store.atomic import WriteError
-from ceflow.store.directory import Damaged, RunDirectory
+from ceflow.store.directory import RunDirectory
 from ceflow.store.lease import Busy, LeaseLost, sign_of_life
 
 __all__ = ["Busy", "Damaged", "LeaseLost", "RunDirectory", "WriteError", "sign_of_life"]

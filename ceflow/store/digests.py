@@ -5,9 +5,12 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ceflow.store.atomic import release
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LARGE_BYTES = 2**26
 """Size in bytes of a file or folder above which reading it would displace others from the page
@@ -38,6 +41,15 @@ def text_facts(content: bytes | str) -> dict[str, Any]:
     """Return the size and hash of a file with this content."""
     content = content.encode() if isinstance(content, str) else content
     return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def fingerprint(array: "np.ndarray") -> str:
+    """Hash the type, shape and numbers of an array."""
+    import numpy as np
+
+    digest = hashlib.blake2b(f"{array.dtype} {array.shape}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def is_sound(path: Path, recorded: Any) -> bool:

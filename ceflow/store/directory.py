@@ -1,23 +1,24 @@
 """A run directory: the places of its files, and its state."""
 
 import json
-import os
-import shutil
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ceflow.history import History
+from ceflow.store.arrays import (
+    About,
+    Damaged,
+    copy_array,
+    describe_array,
+    read_array,
+    write_array,
+)
 from ceflow.store.atomic import remove, write_text, writing
 from ceflow.store.lease import LEASE_FILE, Lease, sweep
-from ceflow.store.tiles import UNREADABLE, TileStore
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-class Damaged(ValueError):
-    """A file of a run is not as it was written; the message says which, and how."""
 
 
 class RunDirectory:
@@ -138,9 +139,19 @@ class RunDirectory:
         """Read an array; a matrix stored as a triangle of tiles is returned whole."""
         return read_array(self.array_path(name))
 
-    def write_array(self, name: str, array: "np.ndarray") -> None:
+    def write_array(self, name: str, array: "np.ndarray", about: About | None = None) -> None:
         with self._writing(self.array_name(name)):
-            write_array(self.array_path(name), array)
+            write_array(self.array_path(name), array, about)
+
+    def copy_array(self, name: str, source: Path) -> None:
+        """Copy a stored array into the run."""
+        with self._writing(self.array_name(name)):
+            copy_array(source, self.array_path(name))
+
+    def describe_array(self, name: str, about: About) -> None:
+        """Write what an array that is stored already is of."""
+        with self._writing(self.array_name(name)):
+            describe_array(self.array_path(name), about)
 
 
 def _is_stray(path: Path) -> bool:
@@ -148,50 +159,3 @@ def _is_stray(path: Path) -> bool:
     return path.name.startswith(".") and (
         path.name.endswith(".tmp") or path.name.startswith(LEASE_FILE)
     )
-
-
-def write_array(path: Path, array: "np.ndarray") -> None:
-    """Store an array, replacing an earlier one."""
-    import zarr
-
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        # A chunk of zeros is a chunk: one whose file is not there was lost.
-        with zarr.config.set({"array.write_empty_chunks": True}):
-            zarr.save_array(str(temporary), array)  # pyright: ignore[reportArgumentType]
-        remove(path)
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def read_array(path: Path) -> "np.ndarray":
-    """Load a stored array; a triangle of tiles (`ceflow.store.tiles`) is mirrored to the whole
-    matrix.
-
-    Raises `Damaged` if it was changed, `ValueError` if tiles are missing.
-    """
-    import numpy as np
-    import zarr
-
-    try:
-        array = zarr.open_array(str(path), mode="r")
-        if "tiles" not in array.attrs:
-            if lacking := array.nchunks - array.nchunks_initialized:
-                raise Damaged(f"{lacking} of its {array.nchunks} chunks are missing")
-            return np.asarray(array[...])
-    except UNREADABLE as error:
-        what = error if isinstance(error, Damaged) else "it is not what a run writes"
-        raise Damaged(
-            f"{path} is damaged: {what}; run its document into this directory again, which makes"
-            " anew what is damaged"
-        ) from error
-    store = TileStore(path)
-    whole = np.empty((store.size, store.size), store.dtype)
-    for row, column in store.tiles:
-        above, beside = (slice(i * store.tile, (i + 1) * store.tile) for i in (row, column))
-        whole[above, beside] = block = store.read((row, column))
-        whole[beside, above] = block.T
-    return whole

@@ -135,6 +135,7 @@ KEYS = {
         "decoder": st.deferred(lambda: pieces(Mlp, HALF)),
     },
     Kernel: {
+        "from": st.sampled_from([None, "k.npy"]),
         **MODEL_KEY,
         "kind": st.sampled_from(["ntk", "nngp"]),
         "method": st.sampled_from(["analytic", "empirical", "mean"]),

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ceflow.store import Damaged, RunDirectory
 from ceflow.store import atomic as atomic_module
+from ceflow.store.arrays import read_array, write_array
 from ceflow.store.atomic import write_text
-from ceflow.store.directory import read_array, write_array
 
 
 def files(folder: Path) -> list[str]:

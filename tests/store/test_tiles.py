@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zarr
 
-from ceflow.store.directory import read_array
+from ceflow.store.arrays import read_array
 from ceflow.store.tiles import TileStore, checked_tile, triangle
 
 FLOAT = np.dtype("float32")

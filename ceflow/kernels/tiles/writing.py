@@ -3,17 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jaxtyping import ArrayLike, Float
 
 from ceflow.kernels.tiles.computing import Kernel, blocks, checked_examples
 from ceflow.kernels.tiles.kernel import TiledKernel
 from ceflow.store import WriteError
+from ceflow.store.digests import fingerprint
 from ceflow.store.tiles import Index, TileStore, checked_tile, triangle
 
 
@@ -58,7 +57,7 @@ def write_tiles(
     """
     path, x = Path(path), checked_examples(x)
     tile = min(checked_tile(tile), len(x))
-    identity = f"{identity} {_fingerprint(x)}".strip()
+    identity = f"{identity} {fingerprint(x)}".strip()
     store = TileStore.resume(path, len(x), tile, identity)
     every = triangle(len(x), tile)
     wanted = every if order is None else _ordered(order, every)
@@ -106,10 +105,3 @@ def _what_is_kept(path: Path) -> Iterator[None]:
             f"{path} could not be written: {error.strerror or error}; the tiles that are done are"
             " kept, and the same run again adds only those that are missing",
         ) from error
-
-
-def _fingerprint(x: np.ndarray) -> str:
-    """Hash the type, shape and numbers of the examples."""
-    digest = blake2b(f"{x.dtype} {x.shape}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(x).data)
-    return digest.hexdigest()

@@ -1,7 +1,9 @@
 """The `kernel` stage."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, create_model
 
 from ceflow.spec.base import Count, NonNegative, RelativeError
 from ceflow.spec.diagnostics import Fault
@@ -17,7 +19,20 @@ FEWEST_KERNEL_DRAWS = 16
 then 18 %."""
 
 
-class Kernel(StageSpec):
+FROM = (
+    "A kernel that was computed before, used in place of a `method`: an array of another run, as"
+    ' `"runs/a/arrays/ntk.zarr"`, or an `.npy` or `.npz` file with one array. The path is relative'
+    " to the document. It must be a kernel of this document's training inputs: see"
+    " [kernels computed before](stages.md#kernels-computed-before)."
+)
+"""Meaning of the key `from`."""
+
+# No class body can declare a field of this name, which is a keyword of Python.
+_Field: Any = (str | None, Field(None, description=FROM))
+_FromFile = create_model("_FromFile", __base__=StageSpec, __module__=__name__, **{"from": _Field})
+
+
+class Kernel(_FromFile):
     """A kernel matrix over the training inputs."""
 
     type: Literal["kernel"] = "kernel"
@@ -52,6 +67,17 @@ class Kernel(StageSpec):
     """Ridge of a kernel regression on the targets, as a fraction of the mean diagonal entry of the
     kernel. The errors on the training and the test examples are reported."""
 
+    path_keys: ClassVar = ("from",)
+
+    if TYPE_CHECKING:
+        from_: str | None = None
+    else:
+
+        @property
+        def from_(self) -> str | None:
+            """Path of the file that the kernel is read from, or None: the key `from`."""
+            return getattr(self, "from")
+
     @property
     def most_draws(self) -> int:
         """Maximum number of networks drawn."""
@@ -61,7 +87,7 @@ class Kernel(StageSpec):
 
     @property
     def is_limit(self) -> bool:
-        return self.method == "analytic"
+        return self.method == "analytic" or self.from_ is not None
 
     @property
     def can_drive(self) -> bool:
@@ -79,6 +105,24 @@ class Kernel(StageSpec):
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         if document.data is None:
             yield Fault("CE202", "a kernel needs inputs", part="key", help="add a [data] table")
+        if self.from_ is not None:
+            yield from self._read_faults()
+        else:
+            yield from self._method_faults(model)
+            yield from self._shape_faults()
+            yield from self._tile_faults()
+        reference = document.stages.get(self.reference or "")
+        if reference and Kernel.expect(reference).outputs == "full":
+            message = f"the reference {self.reference!r} has more than one number per entry"
+            yield Fault("CE202", message, ("reference",), help='use outputs = "mean" there')
+
+    def _read_faults(self) -> Iterator[Fault]:
+        for key in ("method", "outputs", "draws", "error", "tile"):
+            if self.changes(key):
+                message = f"a kernel that is read from a file has no {key}"
+                yield Fault("CE202", message, (key,), "key", f"leave {key} out, or from")
+
+    def _method_faults(self, model: Model) -> Iterator[Fault]:
         if self.method == "analytic":
             yield from self._analytic_faults(model)
         else:
@@ -90,21 +134,15 @@ class Kernel(StageSpec):
         if self.method == "mean" and self.draws == 1:
             message = "a mean with a standard error needs at least two draws"
             yield Fault("CE202", message, ("draws",), help="set draws to 2 or more")
-        yield from self._shape_faults(document)
-        yield from self._tile_faults()
 
-    def _shape_faults(self, document: "Document") -> Iterator[Fault]:
-        help = 'use outputs = "mean"'
+    def _shape_faults(self) -> Iterator[Fault]:
         asked = ("spectrum", "reference", "alignment")
         given = [key for key in asked if getattr(self, key)]
         given += ["ridge"] if self.ridge is not None else []
         if self.outputs == "full" and given:
             key = given[0]
+            help = 'use outputs = "mean"'
             yield Fault("CE202", f"{key} needs one number per entry", (key,), "key", help)
-        reference = document.stages.get(self.reference or "")
-        if reference and Kernel.expect(reference).outputs == "full":
-            message = f"the reference {self.reference!r} has more than one number per entry"
-            yield Fault("CE202", message, ("reference",), help=f"{help} there")
 
     def _tile_faults(self) -> Iterator[Fault]:
         if self.tile is None:

@@ -25,8 +25,7 @@ from ceflow.stages.kernel.networks import block_of_network, without_weights
 from ceflow.stages.stage import Job, resolve_model
 
 TRAINING_ONLY = (
-    "the kernel {name!r} was drawn without weights, so it has no rows of test examples: training"
-    " examples only"
+    "the kernel {name!r} was {how}, so it has no rows of test examples: training examples only"
 )
 
 
@@ -202,6 +201,7 @@ def _by_stage(problem: FlowProblem, job: Job) -> FixedKernel:
         asked |= {"draws": job.results[job.name]["draws"], "error": None}
     again = replace(job, stage=job.stage.replaced(asked))
     computed = compute(again, problem.dataset)
+    assert computed.cross is not None, "rows that are not known were left out"
     return FixedKernel(np.asarray(computed.kernel[:, :]), computed.cross(slice(None)))
 
 
@@ -211,10 +211,11 @@ def _where_known(problem: FlowProblem) -> tuple[FlowProblem, tuple[str, ...]]:
     if name is None or not len(test.x):
         return problem, ()
     job = _kernel_job(problem, name)
-    if not _is_conditional(job, problem):
+    how = "read from a file" if job.stage.from_ is not None else "drawn without weights"
+    if job.stage.from_ is None and not _is_conditional(job, problem):
         return problem, ()
     dataset = data.Dataset(problem.dataset.train, data.Examples(test.x[:0], test.y[:0]))
-    return FlowProblem(problem.job, dataset), (TRAINING_ONLY.format(name=name),)
+    return FlowProblem(problem.job, dataset), (TRAINING_ONLY.format(name=name, how=how),)
 
 
 def _is_conditional(job: Job, problem: FlowProblem) -> bool:

@@ -1,13 +1,17 @@
 """The `kernel` stage: a kernel matrix over the training inputs, and quantities computed from it.
 
-`methods` compute the kernel, some by drawing `networks`, with functions in `compiled`; `measuring`
-computes distance, spectrum and alignment. `forecast`, `result` and `report` are as for any stage.
+`methods` compute the kernel, some by drawing `networks`, with functions in `compiled`, or read it
+from one of `files`. `provenance` describes the data and the network of a kernel in its file.
+`measuring` computes distance, spectrum and alignment. `forecast`, `result` and `report` are as for
+any stage.
 """
+
+from collections.abc import Iterator
 
 from ceflow.blocks import ReportBlock
 from ceflow.compiler import Plan
-from ceflow.spec import Kernel, Model
-from ceflow.stages.kernel import forecast, report
+from ceflow.spec import Fault, Kernel, Model
+from ceflow.stages.kernel import files, forecast, report
 from ceflow.stages.kernel.measuring import measure
 from ceflow.stages.kernel.methods import compute
 from ceflow.stages.kernel.result import KernelResult, Profile
@@ -21,6 +25,10 @@ class KernelStage(Stage[Kernel, KernelResult]):
 
     def cost(self, spec: Kernel, plan: Plan, model: Model) -> Forecast:
         return forecast.forecast(spec, plan, model)
+
+    def faults(self, name: str, spec: Kernel, plan: Plan, model: Model) -> Iterator[Fault]:
+        if spec.from_ is not None:
+            yield from files.faults(name, spec, plan)
 
     def run(self, job: Job) -> KernelResult:
         dataset = job.dataset()

@@ -1,13 +1,15 @@
 """Forecast of a kernel stage."""
 
 import math
+from pathlib import Path
 
 from ceflow import kernels
 from ceflow.compiler import Plan, nodes
 from ceflow.costs import Demand, Work
 from ceflow.kernels import costs
 from ceflow.kernels.costs import Shape
-from ceflow.spec import FEWEST_KERNEL_DRAWS, Kernel, Model
+from ceflow.spec import FEWEST_KERNEL_DRAWS, Kernel, Model, SpecError
+from ceflow.stages.kernel.files import inspect
 from ceflow.stages.kernel.networks import without_weights
 from ceflow.stages.stage import Forecast, examples_key
 from ceflow.variance.costs import TYPICAL_ALPHA
@@ -21,10 +23,42 @@ TILED = "set tile = 1024, to keep the kernel on disk"
 def forecast(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     """Count the matrix with its temporaries, the network, and the features of each example."""
     assert plan.data is not None
+    if stage.from_ is not None:
+        needs = _read(stage, plan)
+        return needs._replace(memory=needs.memory + _of_targets(stage, plan))
     by_method = _analytic if stage.method == "analytic" else _drawn
     needs = by_method(stage, plan, model.single if stage.method == "mean" else model)
     needs = needs if stage.tile is None else _in_tiles(stage, plan, model, needs)
     return needs._replace(memory=needs.memory + _of_targets(stage, plan))
+
+
+def _read(stage: Kernel, plan: Plan) -> Forecast:
+    """Count the matrix as it is read and checked; one in tiles stays on disk."""
+    assert plan.data is not None
+    entries, measured = plan.data.train**2, _measured(stage, plan)
+    try:
+        file = inspect(_place(stage, plan))
+    except SpecError:  # in a sweep, a run that fails by itself
+        return Forecast(key=examples_key(plan))
+    traffic = 4 * file.itemsize * entries
+    work = Work(traffic=traffic, compilations=1, seconds=LOADING_SECONDS)
+    if file.is_tiled:
+        return Forecast(measured, file.itemsize * entries / 2, examples_key(plan), work)
+    held = 2 * file.itemsize * entries
+    return Forecast(held + measured, file.itemsize * entries, examples_key(plan), work)
+
+
+def _place(stage: Kernel, plan: Plan) -> Path:
+    names = (name for name, each in plan.document.stages.items() if each is stage)
+    return plan.path(next(names), "from")
+
+
+def _measured(stage: Kernel, plan: Plan) -> float:
+    """Count the float64 copies of a kernel of which more than its trace is measured."""
+    assert plan.data is not None
+    if stage.spectrum or stage.alignment or stage.ridge is not None:
+        return min(kernels.MEMORY, 24 * plan.data.train**2)
+    return 0.0
 
 
 def _analytic(stage: Kernel, plan: Plan, model: Model) -> Forecast:
@@ -60,10 +94,8 @@ def _in_tiles(stage: Kernel, plan: Plan, model: Model, whole: Forecast) -> Forec
     share = min(1.0, stage.tile / rows)
     weights = 0 if stage.method == "analytic" else 2 * size * plan.expand(model).parameters
     memory = weights + share**2 * (whole.memory - weights)
-    if stage.spectrum or stage.alignment or stage.ridge is not None:
-        memory += min(kernels.MEMORY, 24 * rows**2)
     return whole._replace(
-        memory=memory,
+        memory=memory + _measured(stage, plan),
         disk=size * rows**2 * (1 + share) / 2,
         key="tile",
         instead="",

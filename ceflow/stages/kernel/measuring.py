@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ceflow import kernels
 from ceflow.data import Dataset
-from ceflow.stages.kernel.methods import DEAD, Computed, reference_of
+from ceflow.stages.kernel.methods import DEAD, Computed, keep, reference_of
 from ceflow.stages.kernel.result import KernelResult, Profile
 from ceflow.stages.result import measured
 from ceflow.stages.stage import Job
@@ -19,20 +19,24 @@ if TYPE_CHECKING:
 TEST_ROWS = 1024
 """Number of test examples that are predicted at once."""
 
+WITHOUT_TEST = (
+    "the kernel in {name} has no rows of test examples: the regression has errors on training"
+    " examples only"
+)
+
 
 def measure(job: Job, dataset: Dataset, computed: Computed) -> KernelResult:
     """Measure what the stage requests; undefined numbers are None, and a warning says why."""
-    import numpy as np
-
-    stage, kernel = job.stage, computed.kernel
-    on_disk = job.directory.array_name(job.name) if stage.tile else None
+    stage, kernel, file = job.stage, computed.kernel, computed.file
+    read = {} if file is None else {"file": stage.from_}
     result = KernelResult(
         **computed.about,
+        **read,
         kind=stage.kind,
-        method=stage.method,
+        method=stage.method if file is None else file.method,
         shape=list(kernel.shape),
         trace=_trace(kernel),
-        array=on_disk or np.asarray(kernel),
+        array=keep(job, dataset, computed),
     )
     if result.trace <= len(kernel) * smallest(job.plan.document.precision):
         result = result.warned(
@@ -47,9 +51,11 @@ def measure(job: Job, dataset: Dataset, computed: Computed) -> KernelResult:
     if stage.alignment:
         result = _aligned(result, kernel, dataset.train.y)
     if stage.ridge is not None:
-        fields = _regression_fields(job, dataset)
+        fields = _regression_fields(job, dataset, computed)
         regression = lambda: _regression(job, dataset, computed)  # noqa: E731
         result = measured(result, fields, regression, "the regression")
+        if len(dataset.test.x) and computed.cross is None:
+            result = result.warned(WITHOUT_TEST.format(name=stage.from_))
     if job.plan.document.data and job.plan.document.data.is_circle:
         result = result.model_copy(update={"profile": _profile(dataset, computed)})
     return result
@@ -131,7 +137,7 @@ def _regression(job: Job, dataset: Dataset, computed: Computed) -> dict[str, flo
             " more"
         ) from None
     parts = {"train": (kernel @ coefficients, dataset.train.y)}
-    if len(dataset.test.x):
+    if computed.cross is not None and len(dataset.test.x):
         starts = range(0, len(dataset.test.x), TEST_ROWS)
         blocks = [
             computed.cross(slice(start, start + TEST_ROWS)) @ coefficients for start in starts
@@ -145,8 +151,9 @@ def _regression(job: Job, dataset: Dataset, computed: Computed) -> dict[str, flo
     return errors
 
 
-def _regression_fields(job: Job, dataset: Dataset) -> list[str]:
-    parts = ["train", *(["test"] if len(dataset.test.x) else [])]
+def _regression_fields(job: Job, dataset: Dataset, computed: Computed) -> list[str]:
+    tested = len(dataset.test.x) > 0 and computed.cross is not None
+    parts = ["train", *(["test"] if tested else [])]
     names = ["mse", *(["accuracy"] if _has_classes(job) else [])]
     return [f"{part}_{name}" for part in parts for name in names]
 

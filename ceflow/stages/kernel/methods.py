@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from ceflow import kernels
 from ceflow.data import Dataset
 from ceflow.events import Notice
-from ceflow.spec import Kernel
+from ceflow.stages.kernel.files import KernelFile, doubts, read_kernel
 from ceflow.stages.kernel.networks import block_of_network, drawer
+from ceflow.stages.kernel.provenance import provenance
 from ceflow.stages.kernel.result import MethodResult
 from ceflow.stages.result import measured
 from ceflow.stages.stage import Job
+from ceflow.store.arrays import About, metadata_of, read_array
 from ceflow.store.tiles import OtherStore
 
 if TYPE_CHECKING:
@@ -30,15 +32,20 @@ class Computed(NamedTuple):
 
     kernel: "Matrix"
     """Kernel of shape (n, n) or (n, n, outputs, outputs), in memory or on disk."""
-    cross: "Callable[[slice], Float[np.ndarray, 'rows n ...']]"
+    cross: "Callable[[slice], Float[np.ndarray, 'rows n ...']] | None"
     """Function that computes the same kernel between a slice of the test examples and all training
-    examples."""
+    examples; None if it is not known there."""
     about: MethodResult
+    file: KernelFile | None = None
+    """File from which the kernel was read, or None if it was computed."""
 
 
 def compute(job: Job, dataset: Dataset) -> Computed:
-    """Compute the kernel by the stage's method, within `ceflow.stages.stage.precision`."""
-    return METHODS[job.stage.method](job, dataset)
+    """Compute the kernel by the stage's method, or read it, within
+    `ceflow.stages.stage.precision`.
+    """
+    method = _read if job.stage.from_ is not None else METHODS[job.stage.method]
+    return method(job, dataset)
 
 
 def reference_of(job: Job) -> "Matrix | None":
@@ -48,9 +55,36 @@ def reference_of(job: Job) -> "Matrix | None":
 
 def open_kernel(job: Job, name: str) -> "Matrix":
     """Open the kernel of an earlier stage; a tiled one stays on disk."""
-    if Kernel.expect(job.plan.document.stages[name]).tile:
-        return kernels.open(job.directory.array_path(name))
-    return job.directory.read_array(name)
+    path = job.directory.array_path(name)
+    stored = metadata_of(path)
+    return kernels.open(path) if stored and stored.is_tiled else read_array(path)
+
+
+def keep(job: Job, dataset: Dataset, computed: Computed) -> str:
+    """Write the kernel to the run, with the facts of what it is. Returns the name of its file."""
+    import numpy as np
+
+    name, kernel, file = job.name, computed.kernel, computed.file
+    about = file.about if file else provenance(job, dataset) | _accuracy(computed.about)
+    if isinstance(kernel, np.ndarray):
+        job.directory.write_array(name, kernel, about)
+    elif file is None:
+        job.directory.describe_array(name, about)
+    else:
+        job.directory.copy_array(name, file.path)
+    return job.directory.array_name(name)
+
+
+def _read(job: Job, dataset: Dataset) -> Computed:
+    """Read a kernel that was computed before."""
+    kernel, file = read_kernel(job, dataset)
+    about = MethodResult.model_validate(_accuracy(file.about))
+    return Computed(kernel, None, about.warned(*doubts(job, file)), file)
+
+
+def _accuracy(about: MethodResult | About) -> About:
+    """Return the bound on the error of a kernel, if there is one among these facts."""
+    return {key: about[key] for key in ("quadrature_error",) if key in about}
 
 
 def _analytic(job: Job, dataset: Dataset) -> Computed:

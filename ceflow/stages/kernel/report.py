@@ -38,7 +38,8 @@ def _rows(result: KernelResult, texts: Mapping[str, str]) -> list[Row]:
 def _matrix(result: KernelResult) -> list[Row]:
     several = result.method == "empirical" and result.draws != 1
     rows: list[Row] = [
-        ("kernel", f"{result.method} {result.kind.upper()}"),
+        ("kernel", f"{result.method} {result.kind.upper()}".removeprefix("unknown ")),
+        *([("read from", result.file)] if result.file else []),
         ("shape", " x ".join(map(str, result.shape))),
         ("trace / N" + (", first draw" if several else ""), result.trace / result.shape[0]),
     ]

@@ -57,7 +57,10 @@ class KernelResult(MethodResult):
     kind: str
     """Kind of kernel, as in the document: `ntk` or `nngp`."""
     method: str
-    """Method, as in the document: `analytic`, `empirical` or `mean`."""
+    """Method that computed the kernel: `analytic`, `empirical` or `mean`; `unknown` if it was read
+    from a file that does not tell."""
+    file: str | None = None
+    """File from which the kernel was read, as in the document; with `from`."""
     shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=4)]
     """Shape of the matrix: (N, N), or (N, N, outputs, outputs) with `outputs = "full"`."""
     trace: float
