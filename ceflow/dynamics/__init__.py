@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
-    from ceflow.dynamics.closed_form import ConstantKernel, TrainedGaussian, trained_gaussian
+    from ceflow.dynamics.closed_form import (
+        ConstantKernel,
+        TrainedGaussian,
+        TrainedStddev,
+        trained_gaussian,
+    )
     from ceflow.dynamics.costs import default_solver
     from ceflow.dynamics.drift import Median, drift_pairs, entry_drift, median_drift, relative_drift
     from ceflow.dynamics.linearised import KernelFlow, Linearised, LinearisedFlow
@@ -41,6 +46,7 @@ __all__ = [
     "RankCorrelation",
     "SquaredError",
     "TrainedGaussian",
+    "TrainedStddev",
     "Trajectory",
     "default_solver",
     "drift_pairs",
@@ -59,7 +65,12 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "ceflow.dynamics.costs": ("default_solver",),
-        "ceflow.dynamics.closed_form": ("ConstantKernel", "TrainedGaussian", "trained_gaussian"),
+        "ceflow.dynamics.closed_form": (
+            "ConstantKernel",
+            "TrainedGaussian",
+            "TrainedStddev",
+            "trained_gaussian",
+        ),
         "ceflow.dynamics.drift": (
             "Median",
             "drift_pairs",

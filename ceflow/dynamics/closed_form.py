@@ -53,21 +53,29 @@ class ConstantKernel:
 
     def decay(self, t: float, v: np.ndarray) -> np.ndarray:
         """Compute `exp(-K t) v`; at t = inf, this is the projection on the null space."""
-        exponents = np.zeros_like(self.eigenvalues)
-        moving = self.eigenvalues > 0
-        exponents[moving] = -self.eigenvalues[moving] * _time(t) * self.weight
-        return self._function(np.exp(exponents), v)
+        return self._function(self.decays(t), v)
 
     def response(self, t: float, v: np.ndarray) -> np.ndarray:
         """Compute `K^+ (1 - exp(-K t)) v`, with the pseudo-inverse.
 
         Outside the null space, this is the integral of `exp(-K s) v` over s from 0 to t.
         """
+        return self._function(self.responses(t), v)
+
+    def decays(self, t: float) -> Float[np.ndarray, " k"]:
+        """Compute the eigenvalues of `exp(-K t)`, in the order of `eigenvalues`."""
+        exponents = np.zeros_like(self.eigenvalues)
+        moving = self.eigenvalues > 0
+        exponents[moving] = -self.eigenvalues[moving] * _time(t) * self.weight
+        return np.exp(exponents)
+
+    def responses(self, t: float) -> Float[np.ndarray, " k"]:
+        """Compute the eigenvalues of `K^+ (1 - exp(-K t))`, in the order of `eigenvalues`."""
         moving = self.eigenvalues > 0
         values = self.eigenvalues[moving]
         factors = np.zeros_like(self.eigenvalues)
         factors[moving] = -np.expm1(-values * _time(t) * self.weight) / values
-        return self._function(factors, v)
+        return factors
 
     def train(self, t: float, initial: Rows, targets: Rows) -> Outputs:
         """Compute outputs on training points, `F(t) = y + exp(-K t)(F_0 - y)`; t may be inf."""
@@ -162,3 +170,49 @@ def trained_gaussian(
     linear = response @ between.T
     covariance = own - linear - linear.T + response @ prior @ response.T
     return TrainedGaussian(response @ np.asarray(targets, float), covariance)
+
+
+class TrainedStddev:
+    """Standard deviations of a trained infinitely wide network's outputs over its initial weights.
+
+    They are the roots of the diagonal of `trained_gaussian`'s covariance at test points, and at
+    training points of `exp(-Theta t) S exp(-Theta t)` (Lee et al., NeurIPS 2019, eq. 15). Each
+    output has the same. The kernels are brought to the eigenvectors of Theta once; a time then
+    takes one product of matrices. Rounding leaves about `sqrt(eps)` of the standard deviation at
+    the start, below which numbers at test points are not known.
+
+    Arguments are those of `trained_gaussian`; `variances` is the diagonal of the NNGP at test
+    points.
+
+    >>> from ceflow.kernels import Kernels
+    >>> one, half = Kernels(np.eye(1), np.eye(1)), Kernels(0.5 * np.eye(1), 0.5 * np.eye(1))
+    >>> stddev = TrainedStddev(ConstantKernel(one.ntk), one, half, np.ones(1))
+    >>> stddev(0.0)
+    (array([1.]), array([1.]))
+    >>> stddev(np.inf)
+    (array([0.]), array([0.8660254]))
+    """
+
+    def __init__(
+        self,
+        frozen: ConstantKernel,
+        train: Kernels,
+        cross: Kernels,
+        variances: Float[np.ndarray, " m"],
+    ):
+        self._frozen, vectors = frozen, frozen.vectors
+        self._prior = vectors.T @ np.asarray(train.nngp, float) @ vectors
+        self._between = np.asarray(cross.nngp, float) @ vectors
+        self._rows = np.asarray(cross.ntk, float) @ vectors
+        self._variances = np.asarray(variances, float)
+
+    def __call__(self, t: float) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
+        """Compute the standard deviations at training points and at test points; t is mu t."""
+        train = self._quadratic(self._frozen.vectors * self._frozen.decays(t))
+        response = self._rows * self._frozen.responses(t)
+        moved = self._quadratic(response) - 2 * (response * self._between).sum(axis=1)
+        return np.sqrt(train.clip(0)), np.sqrt((self._variances + moved).clip(0))
+
+    def _quadratic(self, rows: Float[np.ndarray, "k n"]) -> Float[np.ndarray, " k"]:
+        """Compute `r S r^T` for each row r, given in the eigenvectors of Theta."""
+        return ((rows @ self._prior) * rows).sum(axis=1)

@@ -193,6 +193,7 @@ def limits(tmp_path_factory):
         "mean": Flow(time=math.inf, reduction="mean"),
         "kernel": Kernel(),
         "driven": Flow(time=2.0, times=(0.5,), kernel="kernel"),
+        "recorded": Flow(time=2.0, times=(0.5,), record=["predictions"]),
     }
     return ceflow.run(document(stages, model=INFINITE), tmp_path_factory.mktemp("limits") / "run")
 
@@ -202,6 +203,24 @@ def test_an_infinite_network_by_closed_form_and_by_diffrax(limits):
     np.testing.assert_allclose(one, two, atol=1e-8)  # the figure
     np.testing.assert_array_equal(one, array(limits, "driven.predictions"))
     assert limits.results["driven"].get("test_stddev") is None
+
+
+def test_the_spread_over_initialisations_is_kept_beside_the_outputs(limits):
+    arrays = limits.arrays
+    std = arrays["recorded"].std
+    assert std.shape == (3, TRAIN + TEST)
+    np.testing.assert_array_equal(std[-1], arrays["closed"].std)
+    np.testing.assert_allclose(
+        np.square(std[-1, TRAIN:]), np.diag(arrays["closed"].covariance), atol=1e-14
+    )
+    with jax.enable_x64(True):
+        x = np.concatenate([examples().train.x, examples().test.x])
+        prior = np.diag(np.asarray(analytic(INFINITE, x).nngp))
+    np.testing.assert_allclose(np.square(std[0]), prior, rtol=1e-12)
+    for row, line in zip(std, lines(limits, "recorded"), strict=True):
+        sizes = [np.sqrt(np.square(part).mean()) for part in (row[:TRAIN], row[TRAIN:])]
+        assert [line["train_stddev"], line["test_stddev"]] == pytest.approx(sizes)
+    assert "std" not in arrays["integrated"]
 
 
 def test_at_infinite_time_it_is_kernel_regression(limits):

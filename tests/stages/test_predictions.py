@@ -102,6 +102,9 @@ def test_a_profile_is_in_the_order_of_the_input():
     np.testing.assert_array_equal(profile.stddev, spread[:, [1, 2, 0]])
     np.testing.assert_allclose(profile.target_x, [-2.0, 1.0], rtol=1e-12)
     np.testing.assert_array_equal(profile.targets, both.train.y[[1, 0], 0])
+    given = output_profile(both, [0.0, math.inf], outputs, np.array([[1.0, 2, 3], [4, 5, 6]]))
+    assert given is not None
+    assert given.stddev == [[2, 3, 1], [5, 6, 4]]
 
 
 def test_of_one_network_there_is_no_spread_and_other_inputs_have_no_profile():

@@ -28,9 +28,16 @@ OF_CLASSES = ("cross-entropy",)
 OF_OUTPUTS = ("predictions",)
 """Recorded quantities that any engine knows, because they are of the outputs, not of the NTK."""
 
-ALWAYS_RECORDED = ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "test_stddev")
+ALWAYS_RECORDED = (
+    "train_loss",
+    "test_loss",
+    "train_accuracy",
+    "test_accuracy",
+    "train_stddev",
+    "test_stddev",
+)
 """Numbers that every flow and train stage records if it can: those of the test need test examples,
-accuracies need classes, and the standard deviation needs a Gaussian process."""
+accuracies need classes, and standard deviations need a Gaussian process."""
 
 
 class Stop(Spec):
@@ -78,7 +85,7 @@ class Descent(StageSpec):
         """List the quantities that the stage may record over time, the clock first.
 
         >>> from ceflow.spec import Flow
-        >>> Flow(time=1.0, record=["alignment"]).recorded()[::6]
+        >>> Flow(time=1.0, record=["alignment"]).recorded()[::7]
         ('time', 'alignment')
         """
         asked = (key for word in getattr(self, "record", ()) for key in self.columns.get(word, ()))

@@ -52,6 +52,9 @@ computed, XLA's temporaries included: 12 to 21 were measured, for 40 to 200 exam
 PROGRAM_BYTES = 130e6
 """Bytes of a dozen compiled programs, and of the libraries loaded for them."""
 
+STDDEV_FLOPS = 4
+"""FLOPs of a standard deviation, per example and pair of training examples."""
+
 COVARIANCE_FLOPS = 20
 """FLOPs of a covariance of trained outputs, per test example and pair of training examples."""
 
@@ -203,18 +206,22 @@ def _is_small(state: float, plan: Plan) -> bool:
 
 
 def _solved(stage: Flow, plan: Plan, model: Model) -> Forecast:
-    """Count an eigendecomposition; for an infinite network also the covariance at each moment."""
+    """Count an eigendecomposition; for an infinite network also the standard deviations at each
+    moment, and the covariance at the end.
+    """
     found, side, n = _of_kernel(stage, plan, model), _side(plan, model, stage), _train(plan)
     tested = _examples(plan) - n
     each = (
         costs.EIGH_FLOPS * side**3 + 2 * side * _examples(plan) * plan.outputs * stage.moment_count
     )
-    compilations = found.work.compilations
+    compilations, spreads = found.work.compilations, 0
     if not model.is_finite and stage.kernel is None:
-        each += COVARIANCE_FLOPS * tested * n**2 * stage.moment_count
+        each += COVARIANCE_FLOPS * tested * n**2
+        each += STDDEV_FLOPS * _examples(plan) * n**2 * (stage.moment_count + 1)
         compilations += 4
+        spreads = 8 * (n**2 + 4 * _examples(plan) * n)
     work = found.work._replace(flops=stage.replicas * each, compilations=compilations)
-    return found._replace(memory=found.memory + 8 * 5 * side**2, work=work)
+    return found._replace(memory=found.memory + 8 * 5 * side**2 + spreads, work=work)
 
 
 def _of_functions(stage: Flow, plan: Plan, model: Model) -> _Flow:
@@ -338,4 +345,5 @@ def _disk(stage: Flow, plan: Plan, model: Model) -> float:
     kernels = stage.moment_count * _train(plan) ** 2 if "kernel" in stage.record else 0
     limit = stage.engine_of(model) == "closed-form" and not model.is_finite and stage.kernel is None
     covariance = (_examples(plan) - _train(plan)) ** 2 if limit else 0
-    return plan.itemsize * (_outputs(stage, plan) + kernels) + 8 * covariance
+    stddevs = _outputs(stage, plan) / plan.outputs if limit else 0
+    return plan.itemsize * (_outputs(stage, plan) + stddevs + kernels) + 8 * covariance

@@ -31,13 +31,13 @@ TRAINING_ONLY = (
 
 class FixedKernel(NamedTuple):
     """The NTK that drives a flow: among training examples, (n, n) or (n, n, outputs, outputs), and
-    between test and training examples; for an infinitely wide network also the NNGP kernel of the
-    same.
+    between test and training examples. For an infinitely wide network, `limits` has both kernels of
+    the same.
     """
 
     train: Float[np.ndarray, "n n ..."]
     test: Float[np.ndarray, "m n ..."]
-    covariances: tuple[Float[Array, "n n"], Float[Array, "m n"]] | None = None
+    limits: tuple[kernels.Kernels, kernels.Kernels] | None = None
 
 
 def kernel(problem: FlowProblem) -> Recording:
@@ -101,14 +101,17 @@ def _of_one_output(kernel: Array) -> Array:
 def _solved(problem: FlowProblem, fixed: FixedKernel, index: int) -> Recording:
     start, moments = _start(problem, index), problem.stage.moments()
     constant = dynamics.ConstantKernel(fixed.train, problem.stage.reduction)
-    uncertain = _uncertainty(problem, constant, fixed)
+    gaussian = _Gaussian(problem, constant, *fixed.limits) if fixed.limits else None
     rows, outputs = [], start
     for moment in moments:
         outputs = _outputs_at(moment, problem, fixed, start, constant)
-        rows.append(outcomes(problem, outputs[None]) | uncertain(moment))
+        spread = gaussian.spread(moment) if gaussian else {}
+        rows.append(outcomes(problem, outputs[None]) | spread)
         done = index * len(moments) + len(rows)
         problem.job.progress(done, problem.stage.replicas * len(moments))
     arrays = {key: np.stack([np.asarray(each[key]) for each in rows]) for key in rows[0]}
+    if gaussian and len(fixed.test):
+        arrays["covariance"] = gaussian.covariance(moments[-1])[None, None]
     ending = dynamics.Ending("finished", moments[-1])
     none = Steps(accepted=0, rejected=0)
     return Recording(tuple(moments), arrays, outputs[None], ending, none)
@@ -129,25 +132,40 @@ def _outputs_at(
     return np.concatenate(both)
 
 
-def _uncertainty(
-    problem: FlowProblem, constant: dynamics.ConstantKernel, fixed: FixedKernel
-) -> Callable[[float], Arrays]:
-    """Return a function from a time to the covariance of the test outputs and the root mean square
-    of their standard deviations, for an infinitely wide network under its own NTK.
-    """
-    if fixed.covariances is None:
-        return lambda time: {}
-    test = kernels.block_kernel(problem.job.model, "nngp")(problem.x[problem.train :])
-    ntks = (jnp.asarray(part) for part in (fixed.train, fixed.test, fixed.train[:0]))
-    pairs = zip((*fixed.covariances, test), ntks, strict=True)
-    parts = [kernels.Kernels(*each) for each in pairs]
+class _Gaussian:
+    """Law of the outputs of an infinitely wide network under its own NTK."""
 
-    def at(time: float) -> Arrays:
-        law = dynamics.trained_gaussian(constant, problem.y, time, *parts)
-        spread = np.sqrt(law.covariance.diagonal().clip(0).mean())
-        return {"test_stddev": spread[None], "covariance": law.covariance[None]}
+    def __init__(
+        self,
+        problem: FlowProblem,
+        constant: dynamics.ConstantKernel,
+        train: kernels.Kernels,
+        cross: kernels.Kernels,
+    ):
+        self._constant, self._targets = constant, problem.y
+        prior = train.nngp[:0, :0]
+        if len(cross.nngp):
+            prior = kernels.block_kernel(problem.job.model, "nngp")(problem.x[problem.train :])
+        self._kernels = train, cross, kernels.Kernels(prior, cross.ntk[:0])
+        variances = np.asarray(prior.diagonal())
+        self._stddev = dynamics.TrainedStddev(constant, train, cross, variances)
 
-    return at
+    def spread(self, time: float) -> Arrays:
+        """Compute the standard deviation of the outputs on all examples, and its root mean square
+        on training and on test examples.
+        """
+        parts = dict(zip(("train", "test"), self._stddev(time), strict=True))
+        sizes = {
+            f"{part}_stddev": np.sqrt(np.square(each).mean())[None]
+            for part, each in parts.items()
+            if len(each)
+        }
+        return sizes | {"std": np.concatenate([*parts.values()])[None]}
+
+    def covariance(self, time: float) -> Float[np.ndarray, "m m"]:
+        """Compute the covariance of the outputs on test examples."""
+        law = dynamics.trained_gaussian(self._constant, self._targets, time, *self._kernels)
+        return law.covariance
 
 
 def _start(problem: FlowProblem, index: int) -> Float[np.ndarray, "examples outputs"]:
@@ -177,10 +195,10 @@ def _fixed_kernel(problem: FlowProblem, index: int) -> FixedKernel:
         cross = np.asarray(ntk_of(module, test, train)) if len(test) else matrix[:0]
         return FixedKernel(matrix, cross)
     own = kernels.analytic(problem.job.model, train)
-    if not len(test):
-        return FixedKernel(np.asarray(own.ntk), np.asarray(own.ntk[:0]))
-    other = kernels.analytic(problem.job.model, test, train)
-    return FixedKernel(np.asarray(own.ntk), np.asarray(other.ntk), (own.nngp, other.nngp))
+    other = kernels.Kernels(own.nngp[:0], own.ntk[:0])
+    if len(test):
+        other = kernels.analytic(problem.job.model, test, train)
+    return FixedKernel(np.asarray(own.ntk), np.asarray(other.ntk), (own, other))
 
 
 def _by_stage(problem: FlowProblem, job: Job) -> FixedKernel:

@@ -24,7 +24,7 @@ from ceflow.stages.stage import finite, written
 Arrays = dict[str, Float[np.ndarray, "replicas ..."]]
 """The arrays recorded at one moment, by name."""
 
-FIRST_NETWORK_ARRAYS = ("kernel", "covariance")
+FIRST_NETWORK_ARRAYS = ("kernel", "covariance", "std")
 """Arrays recorded for the first network only."""
 
 NON_SCALARS = (*FIRST_NETWORK_ARRAYS, "entries", "predictions")

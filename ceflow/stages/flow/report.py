@@ -8,6 +8,7 @@ from ceflow.stages.profiles import drawn_outputs
 
 TITLES = {
     **DESCENT_TITLES,
+    "train_stddev": "standard deviation on training examples",
     "test_stddev": "standard deviation on test examples",
     "distance": "distance of the outputs from those of `start`",
     "drift": "drift of the NTK",

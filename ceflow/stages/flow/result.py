@@ -43,6 +43,9 @@ class FlowResult(DescentResult):
     step that became too small or too many steps."""
     time: float | Literal["inf"]
     """Time mu t at the end; `"inf"` if it is infinite."""
+    train_stddev: float | None = None
+    """Standard deviation of the training outputs over initialisations, root mean square; for an
+    infinite network in closed form."""
     test_stddev: float | None = None
     """Standard deviation of the test outputs over initialisations, root mean square; for an
     infinite network in closed form."""
@@ -74,6 +77,11 @@ class FlowResult(DescentResult):
     kernel: Array | None = None
     """NTK of the training examples at each moment, for the first network, shape (moments, N, N);
     with `kernel`. `results.json` holds the file name."""
+    std: Array | None = None
+    """Standard deviation over initialisations of the output of each example, in the units of the
+    outputs and the same for each of them, training examples first, shape (examples,); with
+    `predictions` at each moment, shape (moments, examples). For an infinite network in closed form.
+    `results.json` holds the file name, `arrays/NAME.std.zarr`."""
     covariance: Array | None = None
     """Covariance of the test outputs at the end, for an infinite network in closed form.
     `results.json` holds the file name."""

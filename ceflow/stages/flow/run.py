@@ -71,9 +71,13 @@ def _optional(problem: FlowProblem, recording: Recording) -> Values:
         fields["kernel"] = recording.arrays["kernel"][:, 0]
     if "covariance" in recording.arrays:
         fields["covariance"] = recording.arrays["covariance"][-1, 0]
-    if "predictions" in recording.arrays and not problem.job.has_classes:
+    recorded = "predictions" in recording.arrays
+    std = recording.arrays["std"][:, 0] if "std" in recording.arrays else None
+    if std is not None:
+        fields["std"] = (std if recorded else std[-1]).astype(problem.x.dtype)
+    if recorded and not problem.job.has_classes:
         outputs = recording.arrays["predictions"]
-        profile = output_profile(problem.dataset, recording.times, outputs)
+        profile = output_profile(problem.dataset, recording.times, outputs, std)
         fields |= {"profile": profile} if profile else {}
     start = problem.job.results.get(problem.stage.start or "")
     if isinstance(start, FlowResult) and start.time == written(recording.times[-1]):
