@@ -38,6 +38,10 @@ class Series:
     style: Literal["line", "points", "joined"] = "line"
     error: tuple[float, ...] = ()
     """Standard error of each y: a bar at a point, a band along a line; empty if there is none."""
+    colour: int | None = None
+    """Index of the colour, which series may share; None for the index of the series."""
+    dash: int = 0
+    """Index of the pattern of the line; 0 is a solid one."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ T = TypeVar("T")
 def shown(content: T, escape: Callable[[str], str] = printable) -> T:
     r"""Escape every text in the content.
 
-    >>> shown(("a", 1.0, Series("\x1b[2J", (1.0,), (2.0,))))
-    ('a', 1.0, Series(label='\\x1b[2J', x=(1.0,), y=(2.0,), style='line', error=()))
+    >>> shown(("a", 1.0, Note("\x1b[2J")))
+    ('a', 1.0, Note(text='\\x1b[2J', warning=False))
     """
     escaped: Any = content
     if isinstance(content, str):

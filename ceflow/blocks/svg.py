@@ -34,6 +34,9 @@ MOST_CELLS = 5000
 """Largest number of heatmap cells that are drawn as shapes; a larger heatmap is drawn as an
 image."""
 
+DASHES = ("-", "--", ":", "-.")
+"""Patterns of lines, by their index."""
+
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 STYLE: Any = {
@@ -89,12 +92,14 @@ def _draw_curve(figure: "Figure", axes: "Axes", curve: Curve) -> None:
         if axis.get_scale() == "log":
             _label_powers(axis)
     axes.set(ylabel=cut(curve.y_label, LONGEST_VERTICAL_TEXT))
-    for index, series in enumerate(curve.series):
+    colours = [
+        index if series.colour is None else series.colour
+        for index, series in enumerate(curve.series)
+    ]
+    for at, series in zip(colours, curve.series, strict=True):
         marks: Any = {} if series.style == "line" else {"marker": "o"}
-        if series.style == "points":
-            marks["linestyle"] = "none"
-        if curve.legend:
-            marks["color"] = _of_sequence(index, len(curve.series))
+        marks["linestyle"] = "none" if series.style == "points" else DASHES[series.dash % 4]
+        marks["color"] = _of_sequence(at, max(colours) + 1) if curve.legend else f"C{at}"
         (line,) = axes.plot(series.x, series.y, **marks)
         _draw_error(axes, series, line.get_color())
     _draw_legend(figure, axes, curve)

@@ -26,7 +26,7 @@ from ceflow.runs import Needs, Results, known_results, read_collected
 from ceflow.runs.describing import collected_blocks
 from ceflow.runs.record import read_state
 from ceflow.spec import Stage, printable
-from ceflow.stages import Result, kind_of
+from ceflow.stages import Result, Values, kind_of
 from ceflow.store import Damaged, RunDirectory
 
 
@@ -153,12 +153,7 @@ def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
     if plan.document.sweep:
         yield from map(_block, sweep_blocks(known.get("runs", {})))
         yield ""
-        gathered, lost = read_collected(known)
-        found = {name: collected_blocks(name, each) for name, each in gathered.items()}
-        found |= {name: [Note(f"{why}; {GO_ON}", warning=True)] for name, why in lost.items()}
-        for name, blocks in found.items():
-            yield _section(Text.assemble((name, "bold"), "  collect"), blocks)
-            yield ""
+        yield from _collected_sections(known)
     results: dict[str, Result] = {}
     for name, result in _each(Results(directory, plan.document, known["stages"])):
         if isinstance(result, Damaged):
@@ -180,7 +175,19 @@ def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
         if blocks := kind.overview(alike):
             yield _section(Text("side by side", "bold"), blocks)
             yield ""
+    if plan.document.sweep is None:  # what compares the stages follows them
+        yield from _collected_sections(known)
     yield files_line(directory.path)
+
+
+def _collected_sections(results: Values) -> Iterator[RenderableType]:
+    """Show each [collect] table, or say why it cannot be read."""
+    gathered, lost = read_collected(results)
+    found = {name: collected_blocks(name, each) for name, each in gathered.items()}
+    found |= {name: [Note(f"{why}; {GO_ON}", warning=True)] for name, why in lost.items()}
+    for name, blocks in found.items():
+        yield _section(Text.assemble((name, "bold"), "  collect"), blocks)
+        yield ""
 
 
 def _each(results: Results) -> Iterator[tuple[str, Result | Damaged]]:

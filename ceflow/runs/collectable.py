@@ -24,8 +24,8 @@ def _faults(asked: Collect, plan: Plan) -> Iterator[Fault]:
             message = f"smooth must be at most {RESAMPLED_POINTS}, as many points as are resampled"
             yield Fault("CE104", message, ("smooth",))
         return
-    for key in asked.found_by_stages(plan.document):
-        yield from _number_faults(key, getattr(asked, key), plan)
+    for key, path in asked.paths_of_stages(plan.document):
+        yield from _number_faults(key, path, plan)
 
 
 def _number_faults(key: str, path: str, plan: Plan) -> Iterator[Fault]:

@@ -108,13 +108,25 @@ class CollectedPoints(Record):
     outside the assumptions of theorem 1."""
 
 
-class CollectedCurve(Record):
-    """The curve of one run."""
+class OfRun(Record):
+    """What is found of one quantity in one run, or in the mean of several runs."""
 
     run: str
-    """The name of the run."""
+    """The name of the run; empty in a document without a sweep."""
+    of: str = ""
+    """Path of the quantity, if y names several."""
     by: str = ""
     """Value of `by`, which labels the curve."""
+
+    @property
+    def run_label(self) -> str:
+        """What tells the run from others: the value of `by`, if there is one."""
+        return self.by if "by" in self else self.run
+
+
+class CollectedCurve(OfRun):
+    """One quantity of one run over another."""
+
     x: list[Number]
     """Values of the x quantity at each moment; resampled with `smooth`."""
     y: list[Number]
@@ -124,35 +136,23 @@ class CollectedCurve(Record):
     runs: int = 1
     """Number of runs in the mean."""
 
-    @property
-    def label(self) -> str:
-        return self.by if "by" in self else self.run
 
+class Reached(OfRun):
+    """The place where a curve reaches the level."""
 
-class Reached(Record):
-    """The place where the curve of one run reaches the level."""
-
-    run: str
-    """The name of the run."""
-    by: str = ""
-    """Value of `by`, which labels the curve."""
     x: Number | None
     """First x at which y reaches the level; null if it never does."""
     last: Number | None = None
     """Last x of a curve that never reaches the level."""
 
-    @property
-    def label(self) -> str:
-        return self.by if "by" in self else self.run
-
 
 class CollectedCurves(Record):
-    """The histories of all runs, for comparison."""
+    """Histories of all runs and of one or several of their stages, for comparison."""
 
     x: str
     """Quantity on the x axis, as in the document."""
-    y: str
-    """Quantity on the y axis, as in the document."""
+    y: str | Sequence[str]
+    """Quantity on the y axis, or several, as in the document."""
     over: str = ""
     """Path that is averaged over, as in the document."""
     x_scale: str = "auto"
@@ -168,7 +168,8 @@ class CollectedCurves(Record):
     reached: Sequence[Reached] = ()
     """With `level`, where each curve reaches it."""
     curves: list[CollectedCurve]
-    """One curve per run, or with `over` per mean of runs, in the order of `by`."""
+    """One curve per quantity and run, or with `over` per mean of runs, in the order of the
+    quantities and of `by`."""
     warnings: Sequence[str] = ()
     """Warnings: runs that did not record both quantities, or too few moments to be smoothed."""
 

@@ -6,7 +6,6 @@ from math import isfinite
 from typing import Any
 
 from ceflow.compiler import Plan
-from ceflow.history import History
 from ceflow.runs.collected import (
     Collected,
     CollectedMean,
@@ -37,17 +36,19 @@ Point = CollectedPoint | CollectedMean
 
 def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> Collected:
     """Evaluate one [collect] table: gather its points and fit its curves, or gather the histories
-    that the runs in the sweep's directory recorded. Failed runs are left out, and named in a
-    warning.
+    that the runs in the directory recorded. `runs` has the results of each run; those of a document
+    without a sweep are under ''. Failed runs are left out, and named in a warning.
     """
-    documents = plan.variants
+    documents = {run: each.document for run, each in plan.runs.items()}
     if not asked.of_histories(plan.document):
         return _collected_points(asked, plan.document, documents, runs)
-    stage = history_path(asked.x)[0]
-    done = {run: stage in runs.get(run, {}) for run in documents}
-    below = {run: RunDirectory(directory.path / run) for run in documents}
+    stages = {history_path(path)[0] for path in asked.quantities}
     histories = {
-        run: below[run].read_metrics(stage) if done[run] else History({}) for run in documents
+        run: {
+            stage: RunDirectory(directory.path / run).read_metrics(stage)
+            for stage in stages & runs.get(run, {}).keys()
+        }
+        for run in documents
     }
     return curves(asked, documents, histories)
 
@@ -55,7 +56,7 @@ def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> 
 def _collected_points(
     asked: Collect, swept: Document, documents: Mapping[str, Document], runs: Runs
 ) -> CollectedPoints:
-    found = asked.found_by_stages(swept)
+    found = dict(asked.paths_of_stages(swept))
     points = list(_points(asked, found, documents, runs))
     warnings = [*dict.fromkeys(_lacking(asked, found, points, runs)), *_doubts(asked, documents)]
     means = _means(points, apart="given" not in found) if asked.over else []
@@ -68,7 +69,7 @@ def _collected_points(
         relations["correlations"] = list(_correlations(asked, drawn))
     return CollectedPoints(
         x=asked.x,
-        y=asked.y,
+        y=asked.quantities[0],
         points=points,
         **relations,
         **given(by=asked.by, over=asked.over, given=asked.given, means=means, warnings=warnings),
@@ -104,24 +105,24 @@ def _mean_given(points: Sequence[CollectedPoint]) -> float | None:
 
 
 def _points(
-    asked: Collect, found: Sequence[str], documents: Mapping[str, Document], runs: Runs
+    asked: Collect, found: Mapping[str, str], documents: Mapping[str, Document], runs: Runs
 ) -> Iterator[CollectedPoint]:
-    """Yield the point of each run, in the order of the runs; the numbers `found` are those of
-    stages, others of the document.
+    """Yield the point of each run, in the order of the runs; the paths `found` are those of
+    results, others of the document.
     """
     for run, document in documents.items():
         tree = tree_of(document, defaults=True)
         results = runs.get(run, {})
         numbers = {
             key: _number(at_path(results, _below(path)) if key in found else at_path(tree, path))
-            for key, path in asked.numbers.items()
+            for key, path in asked.paths
         }
         yield CollectedPoint(
             run=run,
             **numbers,
             **given(
                 by=None if asked.by is None else label(at_path(tree, asked.by)),
-                stderr=_number(at_path(results, f"{_below(asked.y)}_stderr")),
+                stderr=_number(at_path(results, f"{_below(asked.quantities[0])}_stderr")),
             ),
         )
 
@@ -157,7 +158,7 @@ def _correlations(asked: Collect, points: Sequence[Point]) -> Iterator[Correlati
     for by, curve in _by_curve(known).items():
         fields: Values = given(by=by or None) | {"runs": len(curve)}
         try:
-            found = rank_correlation(*([point[key] for point in curve] for key in asked.numbers))
+            found = rank_correlation(*([point[key] for point in curve] for key, _ in asked.paths))
         except ValueError as error:
             yield Correlation(**fields, coefficient=None, undefined=str(error))
         else:
@@ -194,10 +195,10 @@ def _power(curve: Sequence[Point]) -> Values:
 
 
 def _lacking(
-    asked: Collect, found: Sequence[str], points: list[CollectedPoint], runs: Runs
+    asked: Collect, found: Mapping[str, str], points: list[CollectedPoint], runs: Runs
 ) -> Iterator[str]:
     """Name the runs that lack one of the requested numbers."""
-    for key, path in asked.numbers.items():
+    for key, path in asked.paths:
         if key in found:
             yield from _without_result(path, key, points, runs)
         elif without := [point.run for point in points if point[key] is None]:

@@ -1,4 +1,4 @@
-"""Curves of quantities that the runs of a sweep recorded over time, for comparison."""
+"""Curves of quantities that stages recorded over time, in one or several runs, for comparison."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -12,8 +12,8 @@ from ceflow.spec import Collect, Document, at_path, history_path, tree_of
 RESAMPLED_POINTS = 200
 """Number of resampled points over the range of x of all curves."""
 
-Histories = Mapping[str, History]
-"""The history of the stage in each run; runs that have not done it are missing."""
+Histories = Mapping[str, Mapping[str, History]]
+"""Histories by run and stage; stages that are not done are missing."""
 
 
 def curves(
@@ -22,8 +22,12 @@ def curves(
     """Gather the curves of a [collect] table, smooth them or find a level, and warn of what is
     missing.
     """
-    kept = sorted(_curves(asked, documents, histories), key=_rank)
-    warnings = list(_lacking(asked, kept, histories))
+    kept = [
+        curve
+        for path in asked.quantities
+        for curve in sorted(_curves(asked, path, documents, histories), key=_rank)
+    ]
+    warnings = list(dict.fromkeys(_lacking(asked, kept, histories)))
     kept = [curve for curve in kept if curve.x]
     if asked.over:
         kept, narrowed = _averaged(kept, asked.over)
@@ -66,16 +70,16 @@ def _averaged(curves: list[CollectedCurve], over: str) -> tuple[list[CollectedCu
     """
     import numpy as np
 
-    alike: dict[str, list[CollectedCurve]] = {}
+    alike: dict[tuple[str, str], list[CollectedCurve]] = {}
     for curve in curves:
-        alike.setdefault(curve.by, []).append(curve)
+        alike.setdefault((curve.of, curve.by), []).append(curve)
     means, warnings = [], []
-    for by, several in alike.items():
+    for (of, by), several in alike.items():
         lines = [sorted(zip(curve.x, curve.y, strict=True)) for curve in several]
         low, high = max(line[0][0] for line in lines), min(line[-1][0] for line in lines)
         grid = sorted({x for line in lines for x, _ in line if low <= x <= high})
         if any(line[0][0] < low or line[-1][0] > high for line in lines):
-            which = f"{by}: " if by else ""
+            which = "".join(f"{each}: " for each in (of, by) if each)
             warnings.append(
                 f"{which}the mean over {over} is from {low:.4g} to {high:.4g}, where all"
                 f" {len(several)} runs have values"
@@ -92,7 +96,7 @@ def _averaged(curves: list[CollectedCurve], over: str) -> tuple[list[CollectedCu
                 x=grid,
                 y=[mean for mean, _ in each],
                 runs=len(several),
-                **given(by=by or None, stderr=errors),
+                **given(of=of or None, by=by or None, stderr=errors),
             )
         )
     return means, warnings
@@ -100,6 +104,8 @@ def _averaged(curves: list[CollectedCurve], over: str) -> tuple[list[CollectedCu
 
 def missing(stage: str, runs: list[str], count: int) -> str:
     """Say that some of the runs have not done a stage; `count` is the number of all."""
+    if runs == [""]:  # of a document without a sweep
+        return f"the stage {stage!r} is not done"
     return f"{len(runs)} of {count} runs have not done {stage!r}: {listed(runs)}"
 
 
@@ -112,17 +118,18 @@ def label(value: Any) -> str:
 
 
 def _curves(
-    asked: Collect, documents: Mapping[str, Document], histories: Histories
+    asked: Collect, path: str, documents: Mapping[str, Document], histories: Histories
 ) -> Iterator[CollectedCurve]:
-    """Yield the curve of each run, in the order of the runs, without moments that lack one of the
-    numbers.
+    """Yield the curve of a quantity in each run, in the order of the runs, without moments that
+    lack one of the numbers.
     """
-    keys = [history_path(path)[1] for path in (asked.x, asked.y)]
+    (_, x), (stage, y) = history_path(asked.x), history_path(path)
+    of = path if len(asked.quantities) > 1 else None
     for run, document in documents.items():
-        known = histories[run].points(*keys)
+        known = histories[run].get(stage, History({})).points(x, y)
         by = asked.by and label(at_path(tree_of(document, defaults=True), asked.by))
-        x, y = [x for x, _ in known], [y for _, y in known]
-        yield CollectedCurve(run=run, x=x, y=y, **given(by=by))
+        xs, ys = [at for at, _ in known], [value for _, value in known]
+        yield CollectedCurve(run=run, x=xs, y=ys, **given(of=of, by=by))
 
 
 def _rank(curve: CollectedCurve) -> tuple[bool, float]:
@@ -139,7 +146,7 @@ def _reached(curve: CollectedCurve, level: float) -> Reached:
     """Find the first x at which y reaches a level, interpolating linearly between moments. If it
     never does, x is None and `last` is the last x.
     """
-    named = {key: curve[key] for key in ("run", "by") if key in curve}
+    named = {key: curve[key] for key in ("run", "of", "by") if key in curve}
     x, above = curve.x, [y - level for y in curve.y]
     if above[0] == 0:
         return Reached(**named, x=x[0])
@@ -164,7 +171,7 @@ def _smoothed(curves: list[CollectedCurve], over: int) -> tuple[list[CollectedCu
         x, y = (np.array(curve[key], float)[order] for key in ("x", "y"))
         own = grid[(x[0] <= grid) & (grid <= x[-1])]
         if len(own) < over:
-            short.append(curve.run)
+            short.append(" ".join(filter(None, (curve.run, curve.of))))
             continue
         window = np.ones(over) / over
         pair = (np.convolve(each, window, "valid") for each in (own, np.interp(own, x, y)))
@@ -178,15 +185,19 @@ def _smoothed(curves: list[CollectedCurve], over: int) -> tuple[list[CollectedCu
 
 def _lacking(asked: Collect, curves: list[CollectedCurve], histories: Histories) -> Iterator[str]:
     """Name the runs that lack the requested numbers."""
-    stage = history_path(asked.x)[0]
-    absent = [curve.run for curve in curves if not histories[curve.run]]
-    if absent:
-        yield missing(stage, absent, len(curves))
-    without = [c.run for c in curves if not c.x and c.run not in absent]
-    if without:
-        last = histories[without[0]].last
-        numbers = (key for key, value in last.items() if isinstance(value, int | float))
-        yield (
-            f"{len(without)} of {len(curves)} runs have no history of {asked.y} over {asked.x};"
-            f" {stage!r} has recorded {', '.join(numbers)}"
-        )
+    for path in asked.quantities:
+        stage = history_path(path)[0]
+        own = [curve for curve in curves if curve.of in ("", path)]
+        absent = [curve.run for curve in own if stage not in histories[curve.run]]
+        if absent:
+            yield missing(stage, absent, len(own))
+        without = [c.run for c in own if not c.x and c.run not in absent]
+        if without:
+            history = histories[without[0]][stage]
+            last = history.last if history else {}
+            numbers = (key for key, value in last.items() if isinstance(value, int | float))
+            which = f"{len(without)} of {len(own)} runs have" if without != [""] else "there is"
+            yield (
+                f"{which} no history of {path} over {asked.x}; {stage!r} has recorded"
+                f" {', '.join(numbers)}"
+            )

@@ -2,7 +2,8 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 from ceflow.blocks import Cell, Curve, Drawing, Heatmap, Note, ReportBlock, Series, Table, number
@@ -14,8 +15,10 @@ from ceflow.runs.collected import (
     CollectedPoints,
     Correlation,
     Fit,
+    OfRun,
     Reached,
 )
+from ceflow.spec import history_path
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
 EVEN, FAR = 1.5, 100.0
@@ -47,24 +50,77 @@ def collected_drawing(name: str, collected: Collected) -> Drawing | None:
 
 
 def _curves(name: str, collected: CollectedCurves) -> Drawing | None:
-    """Draw one curve or row per run, in the order of `by`."""
+    """Draw one curve or row per quantity and run, in the order of `by`. Runs differ in colour and
+    quantities in their dashes, so that curves which coincide are seen; those of one run in both.
+    """
+    names, runs = _quantities(collected), list(dict.fromkeys(c.run_label for c in collected.curves))
+    quantities = list(names)
     series = tuple(
-        Series(each.label, tuple(each.x), tuple(each.y), error=tuple(each.stderr))
+        Series(
+            _label(each, names),
+            tuple(each.x),
+            tuple(each.y),
+            error=tuple(each.stderr),
+            colour=runs.index(each.run_label) if len(runs) > 1 else None,
+            dash=quantities.index(each.of) if each.of else 0,
+        )
         for each in collected.curves
     )
     if not series:
         return None
-    x, y = _short(collected.x), _short(collected.y)
-    legend = collected.by or "run"
-    title = f"{y} by {x}"
+    x, y, title = _axes(collected)
+    legend = ", ".join(filter(None, (_kind(collected), collected.by or "run")))
+    legend = legend if runs != [""] else ""
     if collected.view == "heatmap":
         rows = tuple(_in_order(each) for each in series if len(set(each.x)) > 1)
         return Heatmap(name, title, x, y, rows, legend) if rows else None
-    clock = x.endswith((".time", ".step"))  # else a loss over a loss: axes alike
+    clock = x.rpartition(".")[2] in ("time", "step")  # else a loss over a loss: axes alike
     log = all(value > 0 for each in series for value in (each.y if clock else each.x + each.y))
     log_x = _is_log(collected.x_scale, lambda: log and not clock)
     log_y = _is_log(collected.y_scale, lambda: log)
     return Curve(name, title, x, y, series, log_x=log_x, log_y=log_y, legend=legend)
+
+
+def _quantities(collected: CollectedCurves) -> dict[str, str]:
+    """Name the quantities at y by what differs between them: the stage, the key, or both.
+
+    >>> curves = {"x": "stages.a.time", "view": "curves", "curves": []}
+    >>> _quantities(CollectedCurves(y=["stages.a.loss", "stages.b.loss"], **curves))
+    {'stages.a.loss': 'a', 'stages.b.loss': 'b'}
+    """
+    paths = [collected.y] if isinstance(collected.y, str) else collected.y
+    parts = [history_path(path) for path in paths]
+    stages, keys = ({part[index] for part in parts} for index in (0, 1))
+    if len(keys) == 1 and len(stages) > 1:
+        return {path: stage for path, (stage, _) in zip(paths, parts, strict=True)}
+    if len(stages) == 1 and len(keys) > 1:
+        return {path: key for path, (_, key) in zip(paths, parts, strict=True)}
+    return {path: _short(path) for path in paths}
+
+
+def _kind(collected: CollectedCurves) -> str:
+    """Say what differs between the quantities at y; '' if there is one."""
+    names = _quantities(collected)
+    stages = all(name == history_path(path)[0] for path, name in names.items())
+    return "" if len(names) < 2 else "stage" if stages else "quantity"
+
+
+def _label(found: OfRun, names: Mapping[str, str]) -> str:
+    """Label a curve by its quantity, if there are several, and its run, if there is a sweep."""
+    return ", ".join(filter(None, (names.get(found.of), found.run_label))) or "".join(
+        names.values()
+    )
+
+
+def _axes(collected: CollectedCurves) -> tuple[str, str, str]:
+    """Return the labels of both axes, and the title."""
+    if isinstance(collected.y, str):
+        x, y = _short(collected.x), _short(collected.y)
+    else:
+        stages, keys = zip(*map(history_path, collected.y), strict=True)
+        x = history_path(collected.x)[1] if len(set(stages)) > 1 else _short(collected.x)
+        y = " and ".join(dict.fromkeys(keys))
+    return x, y, f"{y} by {x}"
 
 
 def _is_log(scale: str, otherwise: Callable[[], bool]) -> bool:
@@ -90,21 +146,20 @@ def spread_in_logarithms(values: Iterable[float]) -> bool:
 def _in_order(series: Series) -> Series:
     """Sort by x, since each cell of a heatmap covers an interval of x."""
     x, y = zip(*sorted(zip(series.x, series.y, strict=True)), strict=True)
-    return Series(series.label, x, y)
+    return replace(series, x=x, y=y, error=())
 
 
 def _levels(collected: CollectedCurves) -> list[ReportBlock]:
     """Tabulate where each curve reached the level."""
     if collected.level is None:
         return []
-    x, y = (path.rpartition(".")[2] for path in (collected.x, collected.y))
-    rows = tuple((each.label, _reached_at(each, x)) for each in collected.reached)
-    return [
-        Table(
-            (collected.by or "run", f"first {x} at which {y} comes to {number(collected.level)}"),
-            rows,
-        )
-    ]
+    x, y, _ = (each.rpartition(".")[2] for each in _axes(collected))
+    names = _quantities(collected)
+    rows = tuple((_label(each, names), _reached_at(each, x)) for each in collected.reached)
+    head = collected.by or ("run" if any(each.run for each in collected.reached) else "")
+    head = ", ".join(filter(None, (_kind(collected), head)))
+    what = y if isinstance(collected.y, str) else "it"
+    return [Table((head, f"first {x} at which {what} comes to {number(collected.level)}"), rows)]
 
 
 def _reached_at(collected: Reached, x: str) -> Cell:

@@ -19,6 +19,7 @@ from ceflow.events import (
 )
 from ceflow.history import History
 from ceflow.runs import machine
+from ceflow.runs.collected import read_collected
 from ceflow.runs.numbers import listed, plain
 from ceflow.runs.record import (
     digest,
@@ -107,14 +108,17 @@ class Loop(Work):
 
     @property
     def is_whole(self) -> bool:
-        return is_whole(self.directory, self.plan.document.stages)
+        whole = is_whole(self.directory, self.plan.document.stages)
+        return whole and self._has_collected(read_results(self.directory))
 
     @property
     def worked(self) -> bool:
         return self._worked
 
     def show(self) -> None:
-        self.results = read_results(self.directory)["stages"]
+        results = read_results(self.directory)
+        self.results = results["stages"]
+        self.collected, _ = read_collected(results)
         for index, (name, stage) in enumerate(self.plan.document.stages.items(), 1):
             self._keep_stage(index, name, stage)
 
@@ -138,6 +142,10 @@ class Loop(Work):
                 machine.let_go()
             if self.fail_fast and self.failures:
                 break
+        if self.plan.document.collect:
+            self.directory.remove("figures/collect-*.svg")
+            self._collect({"": self.results})
+            self.directory.write_json("results.json", {"stages": self.results} | self._tables())
         self._mark("failed" if self.failures else "done")
 
     def _read_sound(self) -> dict[str, str]:

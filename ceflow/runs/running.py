@@ -21,7 +21,7 @@ from ceflow.runs.numbers import listed
 from ceflow.runs.prepared import Prepared, prepare
 from ceflow.runs.record import known_results, read_results, read_state
 from ceflow.runs.results import Results
-from ceflow.runs.sweeping import Sweep, perform
+from ceflow.runs.sweeping import perform
 from ceflow.spec import Document, Examined, Fault, SpecError, examined, stack
 from ceflow.spec.text import read
 from ceflow.stages import Values
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 class Run:
     """A finished run: `results["alpha"]` is the result of the stage named alpha.
 
-    Of a sweep, `results["widths=50-50"]["alpha"]` gives run and stage, and `collected` the
+    Of a sweep, `results["widths=50-50"]["alpha"]` gives run and stage. `collected` has the
     [collect] tables.
     """
 
@@ -201,8 +201,7 @@ def run_prepared(
         raise SpecError(Fault("CE501", "the path of a run has a null character, which no file has"))
     with machine.fewer_collections():
         work = perform(prepared.plan, out, observe, fail_fast=fail_fast)
-    collected = work.collected if isinstance(work, Sweep) else {}
-    done = Run(work.directory.path, work.found, collected)
+    done = Run(work.directory.path, work.found, work.collected)
     if work.failures:
         raise RunError(done, tuple(work.failures)) from work.cause
     return done
@@ -226,15 +225,16 @@ def open(path: str | Path) -> Run:
     plan = reopen(directory)
     known, _ = known_results(directory, plan.document.stages)
     if plan.document.sweep is None:
-        return Run(directory.path, Results(directory, plan.document, known["stages"]))
+        found = Results(directory, plan.document, known["stages"])
+        return Run(directory.path, found, read_collected(known)[0])
     results = {}
     for name, document in plan.variants.items():
         below = RunDirectory(directory.path / name)
         if below.exists:
-            found: Values = {"stages": {}}
+            values: Values = {"stages": {}}
             with suppress(Damaged):  # what the others have found is there all the same
-                found, _ = known_results(below, document.stages)
-            results[name] = Results(below, document, found["stages"])
+                values, _ = known_results(below, document.stages)
+            results[name] = Results(below, document, values["stages"])
     return Run(directory.path, results, read_collected(known)[0])
 
 

@@ -9,8 +9,7 @@ from statistics import mean
 
 from ceflow.compiler import Plan
 from ceflow.events import Event, Observer
-from ceflow.runs.collected import Collected, read_collected
-from ceflow.runs.collecting import collect
+from ceflow.runs.collected import read_collected
 from ceflow.runs.directories import holds, taken
 from ceflow.runs.loop import Loop, begin
 from ceflow.runs.record import digest, is_whole, known_results, read_results, read_state
@@ -51,7 +50,6 @@ class Sweep(Work):
     ):
         super().__init__(plan, directory, observe, fail_fast=fail_fast)
         self.results: dict[str, dict[str, Values]] = {}
-        self.collected: dict[str, Collected] = {}
         self.documents = plan.variants
         self._done: set[str] = set()
         """Names of the runs whose stages are all done, earlier attempts included."""
@@ -68,7 +66,7 @@ class Sweep(Work):
         recorded = read_state(self.directory).get("results", digest(found))
         if recorded != digest(found) or found.get("runs", {}).keys() != self.documents.keys():
             return False
-        return not read_collected(found)[1] and all(
+        return self._has_collected(found) and all(
             is_whole(RunDirectory(self.directory.path / name), document.stages)
             for name, document in self.documents.items()
         )
@@ -110,7 +108,7 @@ class Sweep(Work):
                     break
                 self._write_now_and_then()
                 self._mark("running")
-            self._collect()
+            self._collect(self.results)
         except BaseException:
             with suppress(WriteError):
                 self._write()
@@ -154,13 +152,6 @@ class Sweep(Work):
         """List patterns of the figures that compare the runs."""
         return ["figures/collect-*.svg", *(f"figures/{n}-*.svg" for n in self.plan.document.stages)]
 
-    def _collect(self) -> None:
-        for name, asked in self.plan.document.collect.items():
-            try:
-                self.collected[name] = collect(asked, self.plan, self.results, self.directory)
-            except Exception as error:
-                self._fail(f"collect.{name}", error)
-
     def _mark(self, state: str) -> None:
         """Write the state and the progress of the sweep."""
         failed = {failure.run for failure in self.failures} - {""}
@@ -182,9 +173,7 @@ class Sweep(Work):
     def _write(self) -> None:
         started = time.perf_counter()
         self.results = {n: self.results[n] for n in self.documents if n in self.results}
-        results: Values = {"stages": {}, "runs": self.results}
-        if self.collected:
-            results["collect"] = {name: each.table() for name, each in self.collected.items()}
+        results: Values = {"stages": {}, "runs": self.results} | self._tables()
         self.directory.write_json("results.json", results)
         self.state["results"] = digest(results)
         self._written = time.perf_counter()

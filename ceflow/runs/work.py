@@ -6,7 +6,10 @@ from typing import Any
 
 from ceflow.compiler import Plan
 from ceflow.events import Observer
+from ceflow.runs.collected import Collected, read_collected
+from ceflow.runs.collecting import Runs, collect
 from ceflow.runs.failures import Failure, without_arrays
+from ceflow.stages import Values
 from ceflow.store import RunDirectory
 
 
@@ -27,6 +30,8 @@ class Work(ABC):
         self.failures: list[Failure] = []
         self.cause: Exception | None = None
         """The first exception."""
+        self.collected: dict[str, Collected] = {}
+        """The [collect] tables of the document, by name."""
 
     @property
     @abstractmethod
@@ -50,6 +55,23 @@ class Work(ABC):
     @abstractmethod
     def run(self) -> None:
         """Do what is not done yet; let an interrupt pass, record the failure of a stage."""
+
+    def _collect(self, runs: Runs) -> None:
+        """Evaluate the [collect] tables over the results of all runs."""
+        for name, asked in self.plan.document.collect.items():
+            try:
+                self.collected[name] = collect(asked, self.plan, runs, self.directory)
+            except Exception as error:
+                self._fail(f"collect.{name}", error)
+
+    def _tables(self) -> Values:
+        """Return the [collect] tables for results.json; empty if there are none."""
+        tables = {name: each.table() for name, each in self.collected.items()}
+        return {"collect": tables} if tables else {}
+
+    def _has_collected(self, results: Values) -> bool:
+        """Tell whether results have every [collect] table of the document."""
+        return read_collected(results)[0].keys() == self.plan.document.collect.keys()
 
     def _fail(self, stage: str, error: Exception, run: str = "") -> Failure:
         """Record the failure of a stage, or of the start of a whole run."""

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from ceflow.spec.base import Count, Spec
 from ceflow.spec.diagnostics import Fault
@@ -14,13 +15,35 @@ if TYPE_CHECKING:
 
 Scale = Literal["auto", "linear", "log"]
 
+
+def _one_or_several(value: Any) -> Any:
+    several = value if isinstance(value, list | tuple) else [value]
+    if several and all(isinstance(each, str) for each in several):
+        return value if isinstance(value, str) else tuple(value)
+    example = '"stages.NAME.KEY"'
+    raise PydanticCustomError("paths", f"must be a path, as {example}, or an array of paths")
+
+
+Paths = Annotated[
+    str | Sequence[str],
+    BeforeValidator(_one_or_several),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            ]
+        }
+    ),
+]
+
 HISTORY_KEYS = ("view", "smooth", "level")
 """Keys that are allowed only when quantities over time (histories) are collected."""
 
 
 class Collect(Spec):
-    """A comparison of the runs of a sweep: one number per run against another, or one history per
-    run.
+    """A comparison of the runs of a sweep: one number per run against another, or histories of the
+    stages of each run.
     """
 
     x: str
@@ -28,9 +51,10 @@ class Collect(Spec):
     numbers counts as that number. With `correlate` also a number in the results of a stage. For
     [histories](sweeps.md#histories): a quantity that a stage records over time, such as
     `"stages.train.step"`."""
-    y: str
+    y: Paths
     """`"stages.NAME.KEY"`: a number in the results of a stage. For histories: a quantity that the
-    stage of x records over time."""
+    stage of x records over time, or an array of quantities, also of
+    [other stages](sweeps.md#several-stages-in-one-figure)."""
     by: str | None = None
     """Another swept path: each of its values gets its own curve and fit. For histories: the path
     whose values label the runs' curves."""
@@ -60,32 +84,37 @@ class Collect(Spec):
     """Histories only: add a table of the first x at which each run reaches this y."""
 
     @property
-    def result(self) -> tuple[str, ...]:
-        """Path of y in the results: the stage, then the keys."""
-        return tuple(self.y.split(".")[1:])
+    def quantities(self) -> tuple[str, ...]:
+        """The paths at y: one, or of histories several."""
+        return (self.y,) if isinstance(self.y, str) else tuple(self.y)
 
     @property
-    def numbers(self) -> dict[str, str]:
-        """Paths of the numbers of each run, by the key that names them."""
-        paths = {key: getattr(self, key) for key in ("x", "y", "given")}
-        return {key: path for key, path in paths.items() if path is not None}
+    def result(self) -> tuple[str, ...]:
+        """Path of y in the results: the stage, then the keys."""
+        return tuple(self.quantities[0].split(".")[1:])
 
-    def found_by_stages(self, document: "Document") -> list[str]:
-        """List the keys whose paths are those of numbers that stages find or record."""
+    @property
+    def paths(self) -> list[tuple[str, str]]:
+        """Paths of the numbers of each run, each with the key that names it."""
+        every = (("x", self.x), *(("y", path) for path in self.quantities), ("given", self.given))
+        return [(key, path) for key, path in every if path is not None]
+
+    def paths_of_stages(self, document: "Document") -> list[tuple[str, str]]:
+        """List those of the paths that lead to numbers that stages find or record."""
         swept = document.sweep.paths if document.sweep else ()
         return [
-            key
-            for key, path in self.numbers.items()
+            (key, path)
+            for key, path in self.paths
             if key == "y" or (path.startswith("stages.") and path not in swept)
         ]
 
     def of_histories(self, document: "Document") -> bool:
         """Tell whether x and y are quantities recorded over time."""
-        return self.correlate == "none" and "x" in self.found_by_stages(document)
+        return self.correlate == "none" and "x" in dict(self.paths_of_stages(document))
 
     def faults_in(self, document: "Document") -> list[Fault]:
         """List the faults of this comparison in its document."""
-        if document.sweep is None:
+        if document.sweep is None and not self.of_histories(document):
             message = "there is nothing to collect without a sweep"
             return [Fault("CE202", message, part="key", help="add a [sweep] table")]
         faults = [*self._swept_faults(document), *self._stage_faults(document)]
@@ -97,7 +126,7 @@ class Collect(Spec):
 
     def _swept_faults(self, document: "Document") -> Iterator[Fault]:
         swept = list(document.sweep.paths) if document.sweep else []
-        elsewhere = self.found_by_stages(document)
+        elsewhere = dict(self.paths_of_stages(document))
         for key in ("x", "given", "by", "over"):
             path = getattr(self, key)
             if path is not None and path not in swept and key not in elsewhere:
@@ -122,8 +151,8 @@ class Collect(Spec):
 
     def _stage_faults(self, document: "Document") -> Iterator[Fault]:
         names = list(document.stages)
-        for key in self.found_by_stages(document):
-            root, *rest = getattr(self, key).split(".")
+        for key, path in self.paths_of_stages(document):
+            root, *rest = path.split(".")
             if root != "stages" or len(rest) < 2:
                 help = f'as "stages.{names[0] if names else "NAME"}.KEY"'
                 yield Fault("CE104", f"{key} must name a number of a stage", (key,), help=help)
@@ -136,8 +165,8 @@ class Collect(Spec):
         swept = document.sweep.paths if document.sweep else ()
         if document.data is None or any(path.startswith("data") for path in swept):
             return
-        for key in self.found_by_stages(document):
-            number = getattr(self, key).rpartition(".")[2]
+        for key, path in self.paths_of_stages(document):
+            number = path.rpartition(".")[2]
             if number.startswith("test_") and getattr(document.data, "test", 0) == 0:
                 help = "set data.test" if hasattr(document.data, "test") else "use other data"
                 yield Fault("CE202", f"there are no test examples for {number}", (key,), help=help)
@@ -158,10 +187,10 @@ class Collect(Spec):
         if self.given is not None and self.correlate == "none":
             message = "given is the third number of a partial correlation, and there is none"
             yield Fault("CE202", message, ("given",), "key", 'add correlate = "spearman"')
-        elif self.given is not None and self.given in (self.x, self.y, self.by):
+        elif self.given is not None and self.given in (self.x, *self.quantities, self.by):
             message = f"{self.given} is given, and named again"
             yield Fault("CE202", message, ("given",), "key", "leave it out in one place")
-        if self.over is not None and "x" in self.found_by_stages(document):
+        if self.over is not None and "x" in dict(self.paths_of_stages(document)):
             message = f"{self.x} differs between the runs that are averaged over {self.over}"
             yield Fault("CE202", message, ("over",), "key", "leave over out, or let x be swept")
 
@@ -171,9 +200,10 @@ class Collect(Spec):
         An unknown x may also be a misspelt swept path.
         """
         swept = document.sweep.paths if document.sweep else ()
-        (stage, x), (of_y, y) = (history_path(path) for path in (self.x, self.y))
+        stage, x = history_path(self.x)
         known, judged = document.stages[stage].recorded(), f"stages.{stage}.record" not in swept
         settings = [history_path(path)[1] for path in swept if path.startswith(f"stages.{stage}.")]
+        named = dict.fromkeys(history_path(path)[0] for path in self.quantities)
         if not known:
             message = f"the stage {stage!r} records nothing over time"
             help = did_you_mean(x, settings) or "name a flow or a train stage"
@@ -181,14 +211,33 @@ class Collect(Spec):
         elif judged and x not in known:
             message = f"{stage!r} does not record {x!r}"
             yield Fault("CE201", message, ("x",), help=did_you_mean(x, [*known, *settings]))
-        elif stage != of_y:
-            message = f"x is recorded by the stage {stage!r}, y by {of_y!r}"
+        elif stage not in named:
+            others = " and ".join(map(repr, named))
+            message = f"x is recorded by the stage {stage!r}, y by {others}"
             yield Fault("CE202", message, ("y",), help=f'as "stages.{stage}.KEY"')
-        elif judged and y not in known:
-            message = f"{stage!r} does not record {y!r}"
-            yield Fault("CE201", message, ("y",), help=did_you_mean(y, known))
+        else:
+            yield from self._quantity_faults(document, x)
+
+    def _quantity_faults(self, document: "Document", x: str) -> Iterator[Fault]:
+        """Find quantities at y that their stages do not record, or not over x."""
+        swept = document.sweep.paths if document.sweep else ()
+        for path in self.quantities:
+            stage, y = history_path(path)
+            known = document.stages[stage].recorded()
+            if f"stages.{stage}.record" in swept:
+                continue
+            if x not in known:
+                message = f"{stage!r} does not record {x!r}, which is x"
+                help = f"name stages that record {x!r}"
+                yield Fault("CE202", message, ("y",), help=help)
+            elif y not in known:
+                message = f"{stage!r} does not record {y!r}"
+                yield Fault("CE201", message, ("y",), help=did_you_mean(y, known))
 
     def _history_faults(self) -> Iterator[Fault]:
+        twice = [path for path in set(self.quantities) if self.quantities.count(path) > 1]
+        for path in sorted(twice):
+            yield Fault("CE202", f"y names {path} twice", ("y",), help="leave one of them out")
         if self.fit != "none":
             message = "a power law is fitted to one number per run, not to histories"
             yield Fault("CE202", message, ("fit",), "key", "leave fit out, or let x be swept")
@@ -197,6 +246,9 @@ class Collect(Spec):
             yield Fault("CE202", message, ("smooth",), "key", "leave one of them out")
 
     def _number_faults(self) -> Iterator[Fault]:
+        if len(self.quantities) > 1:
+            message = "several quantities at y are for histories only, and x is one number per run"
+            yield Fault("CE202", message, ("y",), help="collect each of them in a table of its own")
         for key in HISTORY_KEYS:
             if self.changes(key):
                 message = f"{key} is for histories only, and x is one number per run"

@@ -68,8 +68,8 @@ class Document(Spec):
     sweep: Sweep | None = None
     """Values to vary, which make many runs out of this document: see [sweeps](sweeps.md)."""
     collect: dict[Name, Collect] = Field(default_factory=dict)
-    """Comparisons between the runs of a sweep; each key names a table and its figure: see
-    [collect](sweeps.md#collect)."""
+    """Comparisons between the runs of a sweep, or between stages; each key names a table and its
+    figure: see [collect](sweeps.md#collect)."""
 
     _origin: Origin | None = PrivateAttr(None)
 

@@ -132,7 +132,7 @@ def gathered(lines: dict[str, list[tuple[float, float]]], **keys: Any) -> Collec
     """Of curves (training loss, test loss)."""
     document = swept({})
     histories = {
-        name: History.of_lines([{"train_loss": x, "test_loss": y} for x, y in pairs])
+        name: {"flow": History.of_lines([{"train_loss": x, "test_loss": y} for x, y in pairs])}
         for name, pairs in lines.items()
     }
     asked = loss(x="stages.flow.train_loss", y="stages.flow.test_loss", by=None, **keys)

@@ -4,7 +4,18 @@ from typing import Any
 
 import pytest
 
-from ceflow.spec import Collect, Document, Flow, Gaussian, Kernel, Mlp, Sweep, dumps, loads
+from ceflow.spec import (
+    Collect,
+    Document,
+    Flow,
+    Gaussian,
+    Kernel,
+    Mlp,
+    SpecError,
+    Sweep,
+    dumps,
+    loads,
+)
 
 TIME, LOSS = "stages.f.time", "stages.f.train_loss"
 
@@ -84,6 +95,26 @@ FAULTS = {
         {"x": "model.widths", "smooth": 5},
         ("CE202", ("smooth",), "smooth is for histories only", "stages.train.step"),
     ),
+    "several that the stage of x is not among": (
+        {"y": ["stages.g.train_loss", "stages.k.trace"]},
+        ("CE202", ("y",), "x is recorded by the stage 'f', y by 'g' and 'k'", '"stages.f.KEY"'),
+    ),
+    "one of several over another clock": (
+        {"y": [LOSS, "stages.k.trace"]},
+        ("CE202", ("y",), "'k' does not record 'time', which is x", "stages that record 'time'"),
+    ),
+    "one of several misspelt": (
+        {"y": [LOSS, "stages.g.trian_loss"]},
+        ("CE201", ("y",), "'g' does not record 'trian_loss'", "did you mean train_loss?"),
+    ),
+    "one of several twice": (
+        {"y": [LOSS, LOSS]},
+        ("CE202", ("y",), "y names stages.f.train_loss twice", "leave one of them out"),
+    ),
+    "several numbers": (
+        {"x": "model.widths", "y": [LOSS, "stages.k.trace"]},
+        ("CE202", ("y",), "several quantities at y are for histories only", "table of its own"),
+    ),
     "a given number of no correlation": (
         {"x": "model.widths", "given": "stages.k.trace"},
         ("CE202", ("given",), "the third number of a partial", 'add correlate = "spearman"'),
@@ -127,6 +158,7 @@ def test_a_fault_is_said_where_it_is(case):
         {"x": TIME, "y": LOSS, "view": "heatmap", "by": "model.widths"},
         {"x": LOSS, "y": "stages.f.alignment", "smooth": 5},
         {"x": TIME, "y": "stages.f.alignment", "level": -0.5},
+        {"x": TIME, "y": (LOSS, "stages.g.train_loss")},
     ],
 )
 def test_what_is_sound_has_no_fault_and_survives_writing(keys):
@@ -167,6 +199,13 @@ def test_a_wrong_value_is_refused(keys):
         Collect(x=TIME, y=LOSS, **keys)
 
 
+@pytest.mark.parametrize("y", [3, [], [LOSS, 3]])
+def test_y_is_a_path_or_several(y):
+    with pytest.raises(SpecError, match=r"y must be a path, as .* array of paths") as raised:
+        Collect(x=TIME, y=y)
+    assert len(raised.value.faults) == 1
+
+
 NOT_ON_AN_AXIS = {
     "model.bias": [True, False],
     "model.activation": ["relu", "linear"],
@@ -198,3 +237,10 @@ def test_nothing_is_averaged_unasked():
     assert fault.message == "model.widths is swept too, and its runs would be averaged"
     assert fault.help == 'name it: by = "model.widths"'
     assert not document(collect.replaced({"by": "model.widths"}), **paths).faults()
+
+
+def test_histories_need_no_sweep():
+    given = document(Collect(x=TIME, y=[LOSS, "stages.g.train_loss"])).replaced({"sweep": None})
+    assert not given.faults()
+    (fault,) = given.replaced({"collect": {"c": Collect(x=TIME, y=LOSS, by="seed")}}).faults()
+    assert (fault.code, fault.path) == ("CE201", ("collect", "c", "by"))
