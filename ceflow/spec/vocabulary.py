@@ -63,6 +63,7 @@ _OTHERS: dict[str, str] = {
     "method": "mode algorithm how estimator",
     "tile": "chunk chunk_size block_size batch batch_size",
     "ridge": "diag_reg reg regularization regularisation lambda lamda l2 noise jitter nugget",
+    "test_blocks": "test test_rows k_test_train cross_kernel test_kernel",
     "from": "path file filename load load_from precomputed kernel_path kernel_file source array",
     "reference": "compare_to relative_to baseline target",
     "entries": "pairs indices",

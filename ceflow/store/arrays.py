@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,9 @@ About = dict[str, Any]
 
 METADATA_FILE = "zarr.json"
 """Name of the file in which a Zarr store keeps its shape and its attributes."""
+
+CHUNK_COLUMNS = 4096
+"""Most columns of a chunk of an array that is written by blocks of rows."""
 
 DIGITS = re.compile(r"\d+$")
 """The bits of a number in the name of a type, such as `float64`."""
@@ -54,6 +57,35 @@ def write_array(path: Path, array: "np.ndarray", about: About | None = None) -> 
     with _replacing(path) as temporary, zarr.config.set({"array.write_empty_chunks": True}):
         attributes = {} if about is None else {ABOUT: about}
         zarr.save_array(str(temporary), array, attributes=attributes)  # pyright: ignore[reportArgumentType]
+
+
+def write_rows(
+    path: Path, blocks: "Iterable[np.ndarray]", rows: int, about: About | None = None
+) -> None:
+    """Store an array that comes by blocks of rows, `rows` in all; one block is in memory."""
+    import zarr
+
+    array, start = None, 0
+    with _replacing(path) as temporary, zarr.config.set({"array.write_empty_chunks": True}):
+        for block in blocks:
+            if array is None:
+                array = zarr.create_array(
+                    str(temporary),
+                    shape=(rows, *block.shape[1:]),
+                    chunks=(len(block), *(min(size, CHUNK_COLUMNS) for size in block.shape[1:])),
+                    dtype=block.dtype,
+                    attributes={} if about is None else {ABOUT: about},
+                )
+            array[start : start + len(block)] = block
+            start += len(block)
+
+
+def read_rows(path: Path, rows: slice) -> "np.ndarray":
+    """Load some rows of a stored array."""
+    import numpy as np
+    import zarr
+
+    return np.asarray(zarr.open_array(str(path), mode="r")[rows])
 
 
 def copy_array(source: Path, target: Path) -> None:

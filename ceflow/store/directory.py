@@ -1,6 +1,7 @@
 """A run directory: the places of its files, and its state."""
 
 import json
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from ceflow.store.arrays import (
     describe_array,
     read_array,
     write_array,
+    write_rows,
 )
 from ceflow.store.atomic import remove, write_text, writing
 from ceflow.store.lease import LEASE_FILE, Lease, sweep
@@ -142,6 +144,13 @@ class RunDirectory:
     def write_array(self, name: str, array: "np.ndarray", about: About | None = None) -> None:
         with self._writing(self.array_name(name)):
             write_array(self.array_path(name), array, about)
+
+    def write_rows(
+        self, name: str, blocks: "Iterable[np.ndarray]", rows: int, about: About | None = None
+    ) -> None:
+        """Write an array that comes by blocks of rows."""
+        with self._writing(self.array_name(name)):
+            write_rows(self.array_path(name), blocks, rows, about)
 
     def copy_array(self, name: str, source: Path) -> None:
         """Copy a stored array into the run."""

@@ -136,6 +136,7 @@ KEYS = {
     },
     Kernel: {
         "from": st.sampled_from([None, "k.npy"]),
+        "test_blocks": st.booleans(),
         **MODEL_KEY,
         "kind": st.sampled_from(["ntk", "nngp"]),
         "method": st.sampled_from(["analytic", "empirical", "mean"]),

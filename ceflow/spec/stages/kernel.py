@@ -67,6 +67,10 @@ class Kernel(_FromFile):
     """Ridge of a kernel regression on the targets, as a fraction of the mean diagonal entry of the
     kernel. The errors on the training and the test examples are reported."""
 
+    test_blocks: bool = False
+    """Whether to keep two more arrays: the kernel between test and training examples, and the
+    kernel among test examples."""
+
     path_keys: ClassVar = ("from",)
 
     if TYPE_CHECKING:
@@ -105,6 +109,10 @@ class Kernel(_FromFile):
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         if document.data is None:
             yield Fault("CE202", "a kernel needs inputs", part="key", help="add a [data] table")
+        elif self.test_blocks and getattr(document.data, "test", 0) == 0:
+            message = "there are no test examples, so there are no test_blocks to keep"
+            help = "set data.test" if hasattr(document.data, "test") else "leave test_blocks out"
+            yield Fault("CE202", message, ("test_blocks",), "key", help)
         if self.from_ is not None:
             yield from self._read_faults()
         else:

@@ -208,6 +208,9 @@ def _by_stage(problem: FlowProblem, job: Job) -> FixedKernel:
     if len(problem.x) == problem.train:
         matrix = np.asarray(open_kernel(job, job.name)[:, :])
         return FixedKernel(matrix, matrix[:0])
+    if job.stage.test_blocks:
+        rows = job.directory.read_array(f"{job.name}.test_train")
+        return FixedKernel(np.asarray(open_kernel(job, job.name)[:, :]), rows)
     if job.stage.tile and job.stage.method == "empirical":
         # Without tiles it might be drawn without weights, which is another network.
         rows = block_of_network(job)(problem.x[problem.train :], problem.x[: problem.train])
@@ -219,7 +222,6 @@ def _by_stage(problem: FlowProblem, job: Job) -> FixedKernel:
         asked |= {"draws": job.results[job.name]["draws"], "error": None}
     again = replace(job, stage=job.stage.replaced(asked))
     computed = compute(again, problem.dataset)
-    assert computed.cross is not None, "rows that are not known were left out"
     return FixedKernel(np.asarray(computed.kernel[:, :]), computed.cross(slice(None)))
 
 
@@ -229,7 +231,9 @@ def _where_known(problem: FlowProblem) -> tuple[FlowProblem, tuple[str, ...]]:
     if name is None or not len(test.x):
         return problem, ()
     job = _kernel_job(problem, name)
-    how = "read from a file" if job.stage.from_ is not None else "drawn without weights"
+    if job.stage.test_blocks:
+        return problem, ()
+    how = "read without test_blocks" if job.stage.from_ is not None else "drawn without weights"
     if job.stage.from_ is None and not _is_conditional(job, problem):
         return problem, ()
     dataset = data.Dataset(problem.dataset.train, data.Examples(test.x[:0], test.y[:0]))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ceflow import kernels
 from ceflow.compiler import Plan
-from ceflow.data import Dataset
+from ceflow.data import Dataset, Extent
 from ceflow.data.archives import arrays, names_in
 from ceflow.data.npy import PickledError, UnsoundError, read_header
 from ceflow.spec import Fault, Kernel, SpecError
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 FORMS = (
     "name an array of a run, as runs/NAME/arrays/STAGE.zarr, or an .npy or .npz file with one array"
 )
+
+BLOCKS = ("test_train", "test")
+"""Fields of the result that hold the blocks of test examples."""
+
+TEST_ROWS = 1024
+"""Number of test examples whose rows are computed at once."""
 
 NPY_START, ZIP_START = b"\x93NUMPY", b"PK"
 
@@ -130,6 +136,8 @@ def read_kernel(job: Job, dataset: Dataset) -> tuple["Matrix", KernelFile]:
             f"the kernel in {file.path} is of other training inputs than those of this document, or"
             " of the same in another order: name a kernel of these, or the [data] that it is of"
         )
+    for block in BLOCKS if job.stage.test_blocks else ():
+        _require_blocks(beside(file, block), file, inputs_digest(dataset.test.x))
     kernel = file.read()
     if file.is_tiled and not kernel.is_complete:
         raise ValueError(f"the kernel in {file.path} is not complete: run its document again first")
@@ -137,6 +145,22 @@ def read_kernel(job: Job, dataset: Dataset) -> tuple["Matrix", KernelFile]:
         return kernels.as_kernel(kernel), file
     except ValueError as error:
         raise ValueError(f"the array in {file.path} is no kernel: {error}") from None
+
+
+def _require_blocks(path: Path, file: KernelFile, digest: str) -> None:
+    """Raise `ValueError` unless a block is of the same kernel, and of these test inputs."""
+    stored = metadata_of(path)
+    about = stored.about if stored else {}
+    if about != file.about | {"test": digest}:
+        raise ValueError(
+            f"the kernel in {path} is of other test inputs than those of this document, or of"
+            f" another kernel than {file.path}"
+        )
+
+
+def beside(file: KernelFile, block: str) -> Path:
+    """Return the place of a block of test examples: beside the kernel of the same run."""
+    return file.path.with_name(f"{file.path.name.removesuffix('.zarr')}.{block}.zarr")
 
 
 def doubts(job: Job, file: KernelFile) -> Iterator[str]:
@@ -179,3 +203,23 @@ def faults(name: str, stage: Kernel, plan: Plan) -> Iterator[Fault]:
     if kind != stage.kind:
         message = f"the kernel in {file.path} is an {kind.upper()}, not an {stage.kind.upper()}"
         yield Fault("CE302", message, ("from",), help=f'set kind = "{kind}", or name another file')
+    if stage.test_blocks:
+        yield from _block_faults(file, plan.data)
+
+
+def _block_faults(file: KernelFile, data: Extent) -> Iterator[Fault]:
+    """Find blocks of test examples that are not beside a kernel, or of another size."""
+    for block, shape in (("test_train", (data.test, data.train)), ("test", (data.test, data.test))):
+        path = beside(file, block)
+        stored = metadata_of(path)
+        if stored is None:
+            message = f"there are no test blocks beside {file.path}: {path.name} is missing"
+            help = "compute the kernel with test_blocks = true, or leave it out here"
+            yield Fault("CE301", message, ("test_blocks",), "key", help)
+            return
+        if stored.shape != shape:
+            there, here = (" x ".join(map(str, each)) for each in (stored.shape, shape))
+            message = f"the kernel in {path} is {there}, and the test examples need {here}"
+            help = "it is of other data; name another, or set data.test as it was there"
+            yield Fault("CE302", message, ("test_blocks",), "key", help)
+            return

@@ -9,13 +9,16 @@ from ceflow.costs import Demand, Work
 from ceflow.kernels import costs
 from ceflow.kernels.costs import Shape
 from ceflow.spec import FEWEST_KERNEL_DRAWS, Kernel, Model, SpecError
-from ceflow.stages.kernel.files import inspect
+from ceflow.stages.kernel.files import TEST_ROWS, inspect
 from ceflow.stages.kernel.networks import without_weights
 from ceflow.stages.stage import Forecast, examples_key
 from ceflow.variance.costs import TYPICAL_ALPHA
 
 LOADING_SECONDS = 0.5
 """Seconds to read the data and to write an array, libraries included."""
+
+ROW_COPIES = 6
+"""Copies of the rows of test examples while they are computed."""
 
 TILED = "set tile = 1024, to keep the kernel on disk"
 
@@ -43,9 +46,10 @@ def _read(stage: Kernel, plan: Plan) -> Forecast:
     traffic = 4 * file.itemsize * entries
     work = Work(traffic=traffic, compilations=1, seconds=LOADING_SECONDS)
     if file.is_tiled:
-        return Forecast(measured, file.itemsize * entries / 2, examples_key(plan), work)
-    held = 2 * file.itemsize * entries
-    return Forecast(held + measured, file.itemsize * entries, examples_key(plan), work)
+        disk = file.itemsize * (entries / 2 + _block_entries(stage, plan))
+        return Forecast(measured, disk, examples_key(plan), work)
+    held, disk = 2 * entries, entries + _block_entries(stage, plan)
+    return Forecast(file.itemsize * held + measured, file.itemsize * disk, examples_key(plan), work)
 
 
 def _place(stage: Kernel, plan: Plan) -> Path:
@@ -65,7 +69,7 @@ def _analytic(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     asked, size, root = _asked(stage, plan), plan.itemsize, plan.expand(model)
     positions = nodes.positions(root.inputs)
     found = costs.analytic_cost(root, asked, plan.inputs, size, positions=positions)
-    return Forecast(found.memory, asked.size * size, examples_key(plan), _loaded(found), TILED)
+    return Forecast(found.memory, _disk(stage, plan), examples_key(plan), _loaded(found), TILED)
 
 
 def _drawn(stage: Kernel, plan: Plan, model: Model) -> Forecast:
@@ -94,9 +98,12 @@ def _in_tiles(stage: Kernel, plan: Plan, model: Model, whole: Forecast) -> Forec
     share = min(1.0, stage.tile / rows)
     weights = 0 if stage.method == "analytic" else 2 * size * plan.expand(model).parameters
     memory = weights + share**2 * (whole.memory - weights)
+    if stage.test_blocks or stage.ridge is not None:
+        rows_at_once = min(TEST_ROWS, plan.data.test)
+        memory += ROW_COPIES * size * rows_at_once * rows
     return whole._replace(
         memory=memory + _measured(stage, plan),
-        disk=size * rows**2 * (1 + share) / 2,
+        disk=size * (rows**2 * (1 + share) / 2 + _block_entries(stage, plan)),
         key="tile",
         instead="",
         work=whole.work._replace(flops=whole.work.flops / 2, traffic=whole.work.traffic / 2),
@@ -120,9 +127,12 @@ def _likely_draws(stage: Kernel, model: Model) -> float:
 
 
 def _rows(stage: Kernel, plan: Plan) -> int:
-    """Count the examples on which a kernel is drawn; a regression also needs the test examples."""
+    """Count the examples on which a kernel is drawn; a regression also needs the test examples, and
+    so do their blocks.
+    """
     assert plan.data is not None
-    return plan.data.train + (plan.data.test if stage.ridge is not None else 0)
+    tested = stage.ridge is not None or stage.test_blocks
+    return plan.data.train + (plan.data.test if tested else 0)
 
 
 def _asked(stage: Kernel, plan: Plan) -> Shape:
@@ -132,6 +142,14 @@ def _asked(stage: Kernel, plan: Plan) -> Shape:
 
 def _disk(stage: Kernel, plan: Plan) -> float:
     assert plan.data is not None
-    kept = plan.data.train**2 * (plan.outputs**2 if stage.outputs == "full" else 1)
+    pairs = plan.outputs**2 if stage.outputs == "full" else 1
     arrays = 2 if stage.method == "mean" else 1  # the mean's errors too
-    return kept * arrays * plan.itemsize
+    kept = plan.data.train**2 * arrays + _block_entries(stage, plan)
+    return kept * pairs * plan.itemsize
+
+
+def _block_entries(stage: Kernel, plan: Plan) -> float:
+    """Count the pairs of examples in the blocks of test examples; tiles keep half of the square."""
+    assert plan.data is not None
+    rows, half = plan.data.test, 0.5 if stage.tile else 1
+    return rows * (plan.data.train + half * rows) if stage.test_blocks else 0

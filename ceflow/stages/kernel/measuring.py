@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 from ceflow import kernels
 from ceflow.data import Dataset
-from ceflow.stages.kernel.methods import DEAD, Computed, keep, reference_of
+from ceflow.stages.kernel.keeping import keep, parts_of
+from ceflow.stages.kernel.methods import DEAD, Computed, reference_of
 from ceflow.stages.kernel.result import KernelResult, Profile
-from ceflow.stages.result import measured
+from ceflow.stages.result import Values, measured
 from ceflow.stages.stage import Job
 
 if TYPE_CHECKING:
@@ -16,19 +17,17 @@ if TYPE_CHECKING:
 
     from ceflow.kernels import Matrix
 
-TEST_ROWS = 1024
-"""Number of test examples that are predicted at once."""
-
 WITHOUT_TEST = (
-    "the kernel in {name} has no rows of test examples: the regression has errors on training"
-    " examples only"
+    "the regression has no test errors: the kernel in {name} was read without its rows of test"
+    " examples; test_blocks = true reads them, if they were kept"
 )
 
 
 def measure(job: Job, dataset: Dataset, computed: Computed) -> KernelResult:
     """Measure what the stage requests; undefined numbers are None, and a warning says why."""
+    files, computed = keep(job, dataset, computed)
     stage, kernel, file = job.stage, computed.kernel, computed.file
-    read = {} if file is None else {"file": stage.from_}
+    read: Values = files if file is None else files | {"file": stage.from_}
     result = KernelResult(
         **computed.about,
         **read,
@@ -36,7 +35,6 @@ def measure(job: Job, dataset: Dataset, computed: Computed) -> KernelResult:
         method=stage.method if file is None else file.method,
         shape=list(kernel.shape),
         trace=_trace(kernel),
-        array=keep(job, dataset, computed),
     )
     if result.trace <= len(kernel) * smallest(job.plan.document.precision):
         result = result.warned(
@@ -54,7 +52,7 @@ def measure(job: Job, dataset: Dataset, computed: Computed) -> KernelResult:
         fields = _regression_fields(job, dataset, computed)
         regression = lambda: _regression(job, dataset, computed)  # noqa: E731
         result = measured(result, fields, regression, "the regression")
-        if len(dataset.test.x) and computed.cross is None:
+        if len(dataset.test.x) and not computed.knows_test:
             result = result.warned(WITHOUT_TEST.format(name=stage.from_))
     if job.plan.document.data and job.plan.document.data.is_circle:
         result = result.model_copy(update={"profile": _profile(dataset, computed)})
@@ -137,11 +135,8 @@ def _regression(job: Job, dataset: Dataset, computed: Computed) -> dict[str, flo
             " more"
         ) from None
     parts = {"train": (kernel @ coefficients, dataset.train.y)}
-    if computed.cross is not None and len(dataset.test.x):
-        starts = range(0, len(dataset.test.x), TEST_ROWS)
-        blocks = [
-            computed.cross(slice(start, start + TEST_ROWS)) @ coefficients for start in starts
-        ]
+    if computed.knows_test and len(dataset.test.x):
+        blocks = [computed.cross(part) @ coefficients for part in parts_of(len(dataset.test.x))]
         parts["test"] = np.concatenate(blocks), dataset.test.y
     errors = {}
     for part, (predictions, targets) in parts.items():
@@ -152,7 +147,7 @@ def _regression(job: Job, dataset: Dataset, computed: Computed) -> dict[str, flo
 
 
 def _regression_fields(job: Job, dataset: Dataset, computed: Computed) -> list[str]:
-    tested = len(dataset.test.x) > 0 and computed.cross is not None
+    tested = len(dataset.test.x) > 0 and computed.knows_test
     parts = ["train", *(["test"] if tested else [])]
     names = ["mse", *(["accuracy"] if _has_classes(job) else [])]
     return [f"{part}_{name}" for part in parts for name in names]

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from ceflow import kernels
 from ceflow.data import Dataset
 from ceflow.events import Notice
-from ceflow.stages.kernel.files import KernelFile, doubts, read_kernel
+from ceflow.stages.kernel.files import BLOCKS, KernelFile, beside, doubts, read_kernel
 from ceflow.stages.kernel.networks import block_of_network, drawer
-from ceflow.stages.kernel.provenance import provenance
 from ceflow.stages.kernel.result import MethodResult
 from ceflow.stages.result import measured
 from ceflow.stages.stage import Job
-from ceflow.store.arrays import About, metadata_of, read_array
+from ceflow.store.arrays import About, metadata_of, read_array, read_rows
 from ceflow.store.tiles import OtherStore
 
 if TYPE_CHECKING:
@@ -27,17 +26,29 @@ if TYPE_CHECKING:
 DEAD = "the networks are too narrow, or all inputs 0"
 
 
+def unknown(*_: slice) -> "np.ndarray":
+    """Stand for the blocks of test examples of a kernel that was read without them."""
+    raise ValueError("the file of the kernel has no blocks of test examples")
+
+
 class Computed(NamedTuple):
     """A kernel over the training examples, and what its method reports."""
 
     kernel: "Matrix"
     """Kernel of shape (n, n) or (n, n, outputs, outputs), in memory or on disk."""
-    cross: "Callable[[slice], Float[np.ndarray, 'rows n ...']] | None"
+    cross: "Callable[[slice], Float[np.ndarray, 'rows n ...']]"
     """Function that computes the same kernel between a slice of the test examples and all training
-    examples; None if it is not known there."""
+    examples."""
+    among: "Callable[[], Matrix]"
+    """Function that computes the same kernel among the test examples."""
     about: MethodResult
     file: KernelFile | None = None
     """File from which the kernel was read, or None if it was computed."""
+
+    @property
+    def knows_test(self) -> bool:
+        """Whether there is a kernel of test examples, and not of training examples alone."""
+        return self.cross is not unknown
 
 
 def compute(job: Job, dataset: Dataset) -> Computed:
@@ -60,29 +71,18 @@ def open_kernel(job: Job, name: str) -> "Matrix":
     return kernels.open(path) if stored and stored.is_tiled else read_array(path)
 
 
-def keep(job: Job, dataset: Dataset, computed: Computed) -> str:
-    """Write the kernel to the run, with the facts of what it is. Returns the name of its file."""
-    import numpy as np
-
-    name, kernel, file = job.name, computed.kernel, computed.file
-    about = file.about if file else provenance(job, dataset) | _accuracy(computed.about)
-    if isinstance(kernel, np.ndarray):
-        job.directory.write_array(name, kernel, about)
-    elif file is None:
-        job.directory.describe_array(name, about)
-    else:
-        job.directory.copy_array(name, file.path)
-    return job.directory.array_name(name)
-
-
 def _read(job: Job, dataset: Dataset) -> Computed:
     """Read a kernel that was computed before."""
     kernel, file = read_kernel(job, dataset)
-    about = MethodResult.model_validate(_accuracy(file.about))
-    return Computed(kernel, None, about.warned(*doubts(job, file)), file)
+    about = MethodResult.model_validate(accuracy(file.about)).warned(*doubts(job, file))
+    if not job.stage.test_blocks:
+        return Computed(kernel, unknown, unknown, about, file)
+    rows, square = (beside(file, block) for block in BLOCKS)
+    cross = lambda part: read_rows(rows, part)  # noqa: E731
+    return Computed(kernel, cross, lambda: read_array(square), about, file)
 
 
-def _accuracy(about: MethodResult | About) -> About:
+def accuracy(about: MethodResult | About) -> About:
     """Return the bound on the error of a kernel, if there is one among these facts."""
     return {key: about[key] for key in ("quadrature_error",) if key in about}
 
@@ -92,12 +92,16 @@ def _analytic(job: Job, dataset: Dataset) -> Computed:
     import numpy as np
 
     x, test = dataset.train.x, dataset.test.x
-    asked = test if job.stage.ridge is not None and len(test) else None
+    asked = test if _knows_test(job) and len(test) else None
     error = float(kernels.analytic_error(job.model, x, asked))
     about = MethodResult(quadrature_error=None if math.isnan(error) else error)
     block = kernels.block_kernel(job.model, job.stage.kind)
-    kernel = _tiled(job, x, block) if job.stage.tile else np.asarray(block(x))
-    return Computed(kernel, lambda rows: np.asarray(block(test[rows], x)), about)
+    cross = lambda rows: np.asarray(block(test[rows], x))  # noqa: E731
+    if job.stage.tile:
+        return Computed(
+            _tiled(job, x, block), cross, lambda: _tiled(job, test, block, "test"), about
+        )
+    return Computed(np.asarray(block(x)), cross, lambda: np.asarray(block(test)), about)
 
 
 def _empirical(job: Job, dataset: Dataset) -> Computed:
@@ -119,8 +123,7 @@ def _empirical(job: Job, dataset: Dataset) -> Computed:
             distances.append(kernels.relative_distance(kernel, measured_from))
         job.progress(index + 1, job.stage.most_draws)
     assert first is not None
-    about, cross = _over_draws(average, distances, reference), first[train:, :train]
-    return Computed(first[:train, :train], lambda rows: cross[rows], about)
+    return _split(first, train, _over_draws(average, distances, reference))
 
 
 def _mean(job: Job, dataset: Dataset) -> Computed:
@@ -136,12 +139,11 @@ def _mean(job: Job, dataset: Dataset) -> Computed:
         return draw(key)
 
     estimate = kernels.mean_kernel(told, job.seed, draws=stage.most_draws, error=stage.error)
-    cross = estimate.mean[train:, :train]
-    mean, stderr = (
-        part[:train, :train].astype(job.plan.document.precision) for part in estimate[:2]
-    )
+    mean, stderr = (part.astype(job.plan.document.precision) for part in estimate[:2])
     draws, error = estimate.draws, estimate.error
-    about = MethodResult(draws=draws, error=None if math.isnan(error) else error, stderr=stderr)
+    about = MethodResult(
+        draws=draws, error=None if math.isnan(error) else error, stderr=stderr[:train, :train]
+    )
     if math.isnan(error):
         about = about.warned(f"the error is undefined: all kernels drawn are 0 ({DEAD})")
     elif stage.error and error > stage.error:
@@ -149,7 +151,15 @@ def _mean(job: Job, dataset: Dataset) -> Computed:
             f"after {draws} draws the standard error is {error:.2g},"
             f" above the {stage.error:g} asked for: raise draws"
         )
-    return Computed(mean, lambda rows: cross[rows], about)
+    return _split(mean, train, about)
+
+
+def _split(whole: "np.ndarray", train: int, about: MethodResult) -> Computed:
+    """Split a kernel over all examples into its blocks."""
+    cross = whole[train:, :train]
+    return Computed(
+        whole[:train, :train], lambda rows: cross[rows], lambda: whole[train:, train:], about
+    )
 
 
 METHODS: dict[str, Callable[[Job, Dataset], Computed]] = {
@@ -157,6 +167,11 @@ METHODS: dict[str, Callable[[Job, Dataset], Computed]] = {
     "empirical": _empirical,
     "mean": _mean,
 }
+
+
+def _knows_test(job: Job) -> bool:
+    """Tell whether the kernel of test examples is needed."""
+    return job.stage.ridge is not None or job.stage.test_blocks
 
 
 def _is_something(kernel: "Matrix") -> bool:
@@ -168,19 +183,26 @@ def _of_one_network(job: Job, dataset: Dataset) -> Computed:
     import numpy as np
 
     block, x, test = block_of_network(job), dataset.train.x, dataset.test.x
-    kernel = _tiled(job, x, block)
-    return Computed(kernel, lambda rows: np.asarray(block(test[rows], x)), MethodResult(draws=1))
+    return Computed(
+        _tiled(job, x, block),
+        lambda rows: np.asarray(block(test[rows], x)),
+        lambda: _tiled(job, test, block, "test"),
+        MethodResult(draws=1),
+    )
 
 
-def _tiled(job: Job, x: "np.ndarray", block: "Callable[[ArrayLike, ArrayLike], Array]") -> "Matrix":
+def _tiled(
+    job: Job, x: "np.ndarray", block: "Callable[[ArrayLike, ArrayLike], Array]", part: str = ""
+) -> "Matrix":
     """Compute a kernel on disk; tiles that an interrupted run has written are kept, if they are
     intact and of the same network.
     """
+    file = f"{job.name}.{part}" if part else job.name
     described = (job.name, job.stage, job.model, job.seed, job.plan.document.precision)
 
     def written() -> "Matrix":
         return kernels.write_tiles(
-            job.directory.array_path(job.name),
+            job.directory.array_path(file),
             block,
             x,
             tile=job.stage.tile,
@@ -191,19 +213,19 @@ def _tiled(job: Job, x: "np.ndarray", block: "Callable[[ArrayLike, ArrayLike], A
     try:
         return written()
     except OtherStore:
-        name = job.directory.array_name(job.name)
+        name = job.directory.array_name(file)
         job.observe(Notice(job.name, f"{name} holds no tiles of this kernel: it is begun anew"))
         job.directory.remove(name)
         return written()
 
 
 def _inputs(job: Job, dataset: Dataset) -> "np.ndarray":
-    """Return the training inputs; for a regression also the test inputs, which need the
-    same draw.
+    """Return the training inputs, and the test inputs if the kernel is needed there too: it must be
+    of the same draw.
     """
     import numpy as np
 
-    if job.stage.ridge is None:
+    if not _knows_test(job):
         return dataset.train.x
     return np.concatenate([dataset.train.x, dataset.test.x])
 

@@ -41,6 +41,7 @@ def _matrix(result: KernelResult) -> list[Row]:
         ("kernel", f"{result.method} {result.kind.upper()}".removeprefix("unknown ")),
         *([("read from", result.file)] if result.file else []),
         ("shape", " x ".join(map(str, result.shape))),
+        *([("test blocks", "kept")] if "test" in result else []),
         ("trace / N" + (", first draw" if several else ""), result.trace / result.shape[0]),
     ]
     if result.quadrature_error:

@@ -68,6 +68,12 @@ class KernelResult(MethodResult):
     array: Array
     """The matrix: for `empirical` the kernel of the first network, for `mean` the mean.
     `results.json` holds the file name, `arrays/NAME.zarr`."""
+    test_train: Array | None = None
+    """The kernel between test and training examples, a row for each test example; with
+    `test_blocks`. `results.json` holds the file name, `arrays/NAME.test_train.zarr`."""
+    test: Array | None = None
+    """The kernel among test examples; with `test_blocks`. `results.json` holds the file name,
+    `arrays/NAME.test.zarr`."""
     reference: str | None = None
     """The kernel stage from which distances are measured, as in the document."""
     eigenvalue_max: float | None = None
