@@ -1,7 +1,8 @@
 """The `kernel` stage: a kernel matrix over the training inputs, and quantities computed from it.
 
 `methods` compute the kernel, some by drawing `networks`, with functions in `compiled`, or read it
-from one of `files`. `provenance` describes the data and the network of a kernel in its file.
+from one of `files`. `keeping` writes it to the run, and `provenance` describes its data and its
+network there.
 `measuring` computes distance, spectrum and alignment. `forecast`, `result` and `report` are as for
 any stage.
 """
