@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage starts; `index` counts from 1."""
+    """A stage starts; `index` counts from 1, and so does `run` in a sweep of `runs` runs."""
 
     stage: str
     kind: str
     index: int
     total: int
+    run: int = 1
+    runs: int = 1
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ class History:
     >>> history = History.of_lines([{"time": 0.0, "loss": 2.0}, {"time": 1.0, "loss": None}])
     >>> history.axis, len(history), history["loss"], history.last
     ('time', 2, array([ 2., nan]), {'time': 1.0, 'loss': None})
+    >>> history
+    History(time, loss; 2 moments)
     """
 
     columns: Mapping[str, tuple[Any, ...]]
@@ -42,6 +44,9 @@ class History:
 
     def __len__(self) -> int:
         return len(self.columns[self.axis]) if self.columns else 0
+
+    def __repr__(self) -> str:
+        return f"History({', '.join(self.columns)}; {len(self)} moments)"
 
     def __contains__(self, key: str) -> bool:
         return key in self.columns

@@ -10,8 +10,7 @@ from ceflow.cli.settings import settings
 from ceflow.cli.specs import load_spec
 
 if TYPE_CHECKING:
-    from ceflow.compiler import Plan
-    from ceflow.runs import Needs
+    from ceflow.runs import Prepared
 
 
 @click.command("plan")
@@ -31,21 +30,22 @@ def command(spec: str, as_json: bool, origins: bool, settings: tuple[str, ...]) 
         if origins:
             click.echo(shown(dumps_origins(plan.document, plan.resolved())), nl=False)
             return
-        needs = prepare(plan).needs()
+        prepared = prepare(plan)
         if as_json:
-            click.echo(json.dumps(_as_json(plan, needs), indent=2))
+            click.echo(json.dumps(_as_json(prepared), indent=2))
         else:
             from ceflow.report import plan_tree
 
-            results_console().print(plan_tree(plan, needs))
+            results_console().print(plan_tree(plan, prepared.needs(), prepared.total()))
 
 
-def _as_json(plan: "Plan", needs: "dict[str, Needs]") -> dict[str, Any]:
-    root = plan.root
+def _as_json(prepared: "Prepared") -> dict[str, Any]:
+    plan, root = prepared.plan, prepared.plan.root
     return {
         "name": plan.document.name,
         "model": {"parameters": _number(root.parameters), "flops": _number(root.flops)},
-        "stages": {name: need._asdict() for name, need in needs.items()},
+        "stages": {name: need._asdict() for name, need in prepared.needs().items()},
+        "total": {"runs": len(plan.runs), **prepared.total()._asdict()},
     }
 
 

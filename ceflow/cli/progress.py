@@ -28,7 +28,9 @@ from ceflow.spec import printable
 
 HEIGHTS = "▁▂▃▄▅▆▇█"
 CURVE_LENGTH = 24
-"""Number of values in the curve of the loss."""
+"""Maximum number of values in the curve of the loss."""
+CURVE_SHARE = 8
+"""The curve takes at most one column of so many, which leaves room for the remaining time."""
 NOTABLE_SECONDS = 1.0
 """Seconds above which a stage's forecast is shown beside the time it took."""
 
@@ -63,7 +65,8 @@ class Watcher:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, StageStarted):
-            self.title = f"[{event.index}/{event.total}] {event.stage}"
+            run = f"run {event.run} of {event.runs}  " if event.runs > 1 else ""
+            self.title = f"{run}[{event.index}/{event.total}] {event.stage}"
             self.losses = []
             if self.console.is_terminal:
                 self.task = self.bars.add_task(self.title, total=None, done="", loss="")
@@ -73,9 +76,8 @@ class Watcher:
         elif isinstance(event, LossRecorded):
             self.losses.append(event.loss)
             if self.console.is_terminal:
-                self.bars.update(
-                    self.task, loss=f"loss {event.loss:.3g} {small_curve(self.losses)}"
-                )
+                last = self.losses[-min(CURVE_LENGTH, self.console.width // CURVE_SHARE) :]
+                self.bars.update(self.task, loss=f"loss {event.loss:.3g} {small_curve(last)}")
         elif isinstance(event, Notice):
             self._say(": ".join(filter(None, (event.stage.strip(), event.text))))
         elif not isinstance(event, Progress):
@@ -90,12 +92,12 @@ class Watcher:
 
 
 def small_curve(values: Sequence[float]) -> str:
-    """Draw the last values as signs of eight heights, by their logarithms if all are above 0.
+    """Draw values as signs of eight heights, by their logarithms if all are above 0.
 
     >>> small_curve([8.0, 4.0, 2.0, 1.0])
     '█▆▃▁'
     """
-    last = [value for value in values[-CURVE_LENGTH:] if math.isfinite(value)]
+    last = [value for value in values if math.isfinite(value)]
     if last and min(last) > 0:
         last = [math.log(value) for value in last]
     ends = min(last, default=0.0), max(last, default=0.0)

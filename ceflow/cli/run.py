@@ -38,7 +38,7 @@ def command(
 
         console = results_console(quiet=as_json)
         needs = prepared.needs()
-        console.print(plan_tree(prepared.plan, needs))
+        console.print(plan_tree(prepared.plan, needs, prepared.total()))
         console.print()
         _keep_compilations()
         failed = None

@@ -8,9 +8,9 @@ from typing import Any
 from ceflow.blocks import Cell, Curve, Note, ReportBlock, Table, defined, number
 from ceflow.compiler import Plan
 from ceflow.report.figures import overlaid
-from ceflow.report.sweeps import numbers_of
 from ceflow.report.text import seconds, size
 from ceflow.runs import Results, known_results, reopen
+from ceflow.runs.numbers import numbers_of
 from ceflow.runs.record import read_state
 from ceflow.spec import Fault, SpecError, tree_of
 from ceflow.stages import Values

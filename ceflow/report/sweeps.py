@@ -1,9 +1,10 @@
 """Comparison of a sweep's runs: what went wrong in them, and a table of the numbers that differ."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ceflow.blocks import Cell, Note, ReportBlock, Table, defined
+from ceflow.runs.numbers import numbers_of
 from ceflow.stages import Values
 
 MOST_COLUMNS = 12
@@ -16,8 +17,6 @@ MOST_NAMES = 6
 """Maximum number of runs or columns named in a sentence."""
 
 NOT_DONE = "not done"
-ENDED = "ended"
-"""The one text among the numbers: how a descent ended."""
 
 
 def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[ReportBlock]:
@@ -100,23 +99,3 @@ def _cell(key: str, numbers: Mapping[str, Cell | None], results: Mapping[str, Va
 
 def _stage(key: str) -> str:
     return key.split(".")[0]  # no stage has a dot in its name
-
-
-def numbers_of(results: Mapping[str, Values]) -> Iterator[tuple[str, Cell | None]]:
-    """Yield the numbers of all stages, by stage and key, and how their descents ended."""
-    for stage, values in results.items():
-        yield from ((f"{stage}.{key}", value) for key, value in _numbers(values))
-
-
-def _numbers(values: Values) -> Iterator[tuple[str, Cell | None]]:
-    """Yield how a stage ended and its numbers, undefined ones too, then those of its tables."""
-    for key, value in values.items():
-        if value is None or key == ENDED or _is_number(value):
-            yield key, value
-    for name, table in values.items():
-        if isinstance(table, dict):
-            yield from ((f"{name}.{key}", value) for key, value in _numbers(table))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

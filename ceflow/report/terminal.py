@@ -21,19 +21,22 @@ from ceflow.report.plot import draw
 from ceflow.report.sweeps import sweep_blocks
 from ceflow.report.tables import GAP, fitted
 from ceflow.report.text import seconds, size
-from ceflow.report.trouble import GO_ON, in_a_word, standing, trouble
+from ceflow.report.trouble import GO_ON, standing, trouble
 from ceflow.runs import Needs, Results, known_results, read_collected
 from ceflow.runs.describing import collected_blocks
-from ceflow.runs.record import read_state
+from ceflow.runs.record import in_a_word, read_state
 from ceflow.spec import Stage, printable
 from ceflow.stages import Result, Values, kind_of
 from ceflow.store import Damaged, RunDirectory
 
 
-def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
+def plan_tree(
+    plan: Plan, needs: Mapping[str, Needs] | None = None, total: Needs | None = None
+) -> Tree:
     """Draw the document as a tree.
 
-    It shows the data, the layers with shapes and counts, the stages and their needs.
+    It shows the data, the layers with shapes and counts, the stages and their needs, and the
+    `total` of a sweep.
     """
     document = plan.document
     tree = Tree(
@@ -49,12 +52,13 @@ def plan_tree(plan: Plan, needs: Mapping[str, Needs] | None = None) -> Tree:
     if document.sweep:
         names = list(plan.variants)
         first = [*names[:8], *(["..."] if len(names) > 8 else [])]
-        most = "; below is the most that one of them needs" if needs else ""
-        runs = tree.add(f"sweep  {len(names)} runs{most}")
+        together = f"  in all {_needed(total)}" if total else ""
+        runs = tree.add(Text.assemble(f"sweep  {len(names)} runs", (together, "dim")))
         for name in first:
             runs.add(Text(name))
     if document.stages:
-        branch = tree.add("stages")
+        most = "  with the most that one run needs" if document.sweep and needs else ""
+        branch = tree.add(Text.assemble("stages", (most, "dim")))
         for name, stage in document.stages.items():
             branch.add(_stage_line(name, stage, (needs or {}).get(name)))
     return tree
@@ -64,10 +68,15 @@ def _stage_line(name: str, stage: Stage, needs: Needs | None) -> Text:
     on = f" of {stage.model}" if stage.model else ""
     line = Text.assemble((name, "bold"), "  ", (stage.type, "cyan"), on)
     if needs:
-        disk = f", disk {size(needs.disk)}" if needs.disk else ""
-        more = f", at most {seconds(needs.longest)}" if needs.adaptive else ""
-        line.append(f"  memory {size(needs.memory)}{disk}, {seconds(needs.seconds)}{more}", "dim")
+        line.append(f"  {_needed(needs)}", "dim")
     return line
+
+
+def _needed(needs: Needs) -> str:
+    """Write memory, disk and seconds in a line."""
+    disk = f", disk {size(needs.disk)}" if needs.disk else ""
+    more = f", at most {seconds(needs.longest)}" if needs.adaptive else ""
+    return f"memory {size(needs.memory)}{disk}, {seconds(needs.seconds)}{more}"
 
 
 def stage_section(name: str, stage: Stage, result: Result, took: float | None) -> Group:

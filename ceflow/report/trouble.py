@@ -23,14 +23,6 @@ def standing(path: Path, state: Values) -> str:
     return f"the run {STATE_WORDS[state['state']]}{_far(state)}; {GO_ON}"
 
 
-def in_a_word(path: Path, state: Values) -> str:
-    """Return the state of a run: done, failed, interrupted, under way or killed."""
-    if state["state"] != "running":
-        return state["state"]
-    sign = sign_of_life(path)
-    return "under way" if sign is not None and sign.is_alive else "killed"
-
-
 def _under_way(path: Path, state: Values) -> str:
     """Say whether the process of a run that has not ended is alive."""
     sign = sign_of_life(path)

@@ -2,11 +2,17 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from ceflow.blocks import Cell
+from ceflow.stages import Values
 
 MOST_NAMES = 5
 """Maximum number of names listed in a sentence; it counts the rest."""
+
+ENDED = "ended"
+"""The one text among the numbers: how a descent ended."""
 
 
 def plain(values: Any) -> tuple[Any, list[str]]:
@@ -44,3 +50,23 @@ def listed(names: list[str]) -> str:
     """
     more = len(names) - MOST_NAMES
     return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def numbers_of(results: Mapping[str, Values]) -> Iterator[tuple[str, Cell | None]]:
+    """Yield the numbers of all stages, by stage and key, and how their descents ended."""
+    for stage, values in results.items():
+        yield from ((f"{stage}.{key}", value) for key, value in _numbers(values))
+
+
+def _numbers(values: Values) -> Iterator[tuple[str, Cell | None]]:
+    """Yield how a stage ended and its numbers, undefined ones too, then those of its tables."""
+    for key, value in values.items():
+        if value is None or key == ENDED or is_number(value):
+            yield key, value
+    for name, table in values.items():
+        if isinstance(table, dict):
+            yield from ((f"{name}.{key}", value) for key, value in _numbers(table))
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from ceflow import stages
@@ -53,12 +54,37 @@ class Prepared:
 
         The first call on a machine measures its rates, for a few seconds.
         """
-        known = rates() if self.plan.document.stages else MachineRates()
-        found = [_needs(self.plan.runs[run], each, known) for run, each in self.forecasts.items()]
+        found = self._of_runs()
         return {
             name: Needs(*map(max, zip(*(needs[name] for needs in found), strict=True)))
             for name in self.plan.document.stages
         }
+
+    def total(self) -> Needs:
+        """Return what all stages of all runs will need together: the most memory of any of them,
+        and the sums of disk and seconds. JAX is loaded once.
+        """
+        every = [needs for run in self._of_runs() for needs in run.values()]
+        if not every:
+            return Needs(PLAIN_PROCESS_BYTES, 0.0, 0.0)
+        memory, disk, seconds, adaptive, longest = zip(*every, strict=True)
+        again = max(0, sum(map(_loads_jax, self.forecasts.values())) - 1) * self._rates.start
+        return Needs(
+            max(memory), sum(disk), sum(seconds) - again, any(adaptive), sum(longest) - again
+        )
+
+    @cached_property
+    def _rates(self) -> MachineRates:
+        return rates() if self.plan.document.stages else MachineRates()
+
+    def _of_runs(self) -> list[dict[str, Needs]]:
+        """List what the stages of each run will need."""
+        runs = self.forecasts.items()
+        return [_needs(self.plan.runs[run], each, self._rates) for run, each in runs]
+
+
+def _loads_jax(forecasts: Mapping[str, Forecast]) -> bool:
+    return any(each.work.compilations > 0 for each in forecasts.values())
 
 
 def _needs(plan: Plan, forecasts: Mapping[str, Forecast], known: MachineRates) -> dict[str, Needs]:

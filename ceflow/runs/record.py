@@ -4,12 +4,13 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ceflow.runs.reading import why_unreadable
 from ceflow.spec import Stage
 from ceflow.stages import Values, kind_of
-from ceflow.store import Damaged, RunDirectory
+from ceflow.store import Damaged, RunDirectory, sign_of_life
 from ceflow.store.digests import facts, is_sound
 
 STATES = ("running", "done", "failed", "interrupted", "skipped")
@@ -29,6 +30,14 @@ def read_state(directory: RunDirectory) -> Values:
     if not sound:
         raise Damaged(f"{directory.path / 'run.json'} is damaged: it is not what a run writes")
     return state
+
+
+def in_a_word(path: Path, state: Values) -> str:
+    """Return the state of a run: done, failed, interrupted, under way or killed."""
+    if state["state"] != "running":
+        return state["state"]
+    sign = sign_of_life(path)
+    return "under way" if sign is not None and sign.is_alive else "killed"
 
 
 def _is_table(value: Any, kinds: dict[str, Any]) -> bool:

@@ -38,7 +38,9 @@ class Results(Mapping[str, Result]):
         return len(self.found)
 
     def __repr__(self) -> str:
-        return repr(dict(self))
+        """Name each stage that is done, with the main number of its result."""
+        found = (f"{name} ({each.headline()})" for name, each in self.items())
+        return f"<results of {', '.join(found) or 'no stage'}>"
 
     def _repr_html_(self) -> str:
         """Show the result of each stage in a notebook as in the terminal."""

@@ -21,6 +21,7 @@ from ceflow.runs.numbers import listed
 from ceflow.runs.prepared import Prepared, prepare
 from ceflow.runs.record import known_results, read_results, read_state
 from ceflow.runs.results import Results
+from ceflow.runs.summaries import run_text, runs_table, sweep_text
 from ceflow.runs.sweeping import perform
 from ceflow.spec import Document, Examined, Fault, SpecError, examined, stack
 from ceflow.spec.text import read
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A finished run: `results["alpha"]` is the result of the stage named alpha.
 
@@ -44,6 +45,16 @@ class Run:
     path: Path
     results: Mapping[str, Any]
     collected: Mapping[str, Collected] = field(default_factory=dict)
+    document: Document | None = None
+    """The document that was run; that of each run of a sweep is `results[run].document`."""
+
+    def __repr__(self) -> str:
+        """Describe the run in a few lines: its state, the main number of each stage, and how to
+        read more.
+        """
+        if isinstance(self.results, Results):
+            return run_text(self.path, self.results)
+        return sweep_text(self.path, self.results)
 
     @property
     def arrays(self) -> RunArrays:
@@ -76,27 +87,27 @@ class Run:
             raise KeyError(f"the stage {stage!r} left no array of that name{known}")
         return directory.read_array(name)
 
-    def frame(self, stage: str) -> Any:
+    def frame(self, stage: str = "") -> Any:
         """Return the rows of a stage's result as a table: its history, the points of its fit, its
         curve.
 
-        In a sweep, name the stage as `"widths=50-50/flow"`. Returns a `pandas.DataFrame` if pandas
-        is installed, otherwise a dictionary of NumPy columns. Raises `KeyError` for an unknown
-        stage, `ValueError` for one without rows.
+        In a sweep, name the stage as `"widths=50-50/flow"`; without a name, the table has a row for
+        each run, with the values swept and the numbers of all stages. Returns a `pandas.DataFrame`
+        if pandas is installed, otherwise a dictionary of NumPy columns. Raises `KeyError` for an
+        unknown stage, `ValueError` for one without rows.
         """
+        if stage == "" and self.document is not None and self.document.sweep is not None:
+            return _frame(runs_table(self.document, self.results))
+        if stage == "":
+            raise KeyError(f"name a stage of this run; there are {listed([*self.results])}")
         directory, name, result = self._of(stage)
         try:
-            columns = result.columns()
+            return _frame(result.columns())
         except ValueError:
             if directory.has_array(name):
                 said = f"{stage!r} found no rows, but an array: array({stage!r}) reads it"
                 raise ValueError(said) from None
             raise
-        try:
-            from pandas import DataFrame  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            return columns
-        return DataFrame({key: list(column) for key, column in columns.items()})
 
     def figure(self, name: str) -> "Figure":
         """Draw a figure of the report as a `matplotlib.figure.Figure`, to be changed and saved.
@@ -157,6 +168,15 @@ class Run:
         return section(f"sweep of {len(runs)} runs", [Table(("run", "stages done"), runs)])
 
 
+def _frame(columns: "dict[str, np.ndarray]") -> Any:
+    """Return columns as a `pandas.DataFrame` if pandas is installed, otherwise as they are."""
+    try:
+        from pandas import DataFrame  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return columns
+    return DataFrame({key: list(column) for key, column in columns.items()})
+
+
 def run(
     document: Document,
     out: str | Path | None = None,
@@ -201,7 +221,7 @@ def run_prepared(
         raise SpecError(Fault("CE501", "the path of a run has a null character, which no file has"))
     with machine.fewer_collections():
         work = perform(prepared.plan, out, observe, fail_fast=fail_fast)
-    done = Run(work.directory.path, work.found, work.collected)
+    done = Run(work.directory.path, work.found, work.collected, prepared.plan.document)
     if work.failures:
         raise RunError(done, tuple(work.failures)) from work.cause
     return done
@@ -226,7 +246,7 @@ def open(path: str | Path) -> Run:
     known, _ = known_results(directory, plan.document.stages)
     if plan.document.sweep is None:
         found = Results(directory, plan.document, known["stages"])
-        return Run(directory.path, found, read_collected(known)[0])
+        return Run(directory.path, found, read_collected(known)[0], plan.document)
     results = {}
     for name, document in plan.variants.items():
         below = RunDirectory(directory.path / name)
@@ -235,7 +255,7 @@ def open(path: str | Path) -> Run:
             with suppress(Damaged):  # what the others have found is there all the same
                 values, _ = known_results(below, document.stages)
             results[name] = Results(below, document, values["stages"])
-    return Run(directory.path, results, read_collected(known)[0])
+    return Run(directory.path, results, read_collected(known)[0], plan.document)
 
 
 def reopen(directory: RunDirectory) -> Plan:

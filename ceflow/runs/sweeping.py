@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean
 
 from ceflow.compiler import Plan
-from ceflow.events import Event, Observer
+from ceflow.events import Event, Observer, StageStarted
 from ceflow.runs.collected import read_collected
 from ceflow.runs.directories import holds, taken
 from ceflow.runs.loop import Loop, begin
@@ -88,7 +88,7 @@ class Sweep(Work):
         self.collected, _ = read_collected(results)
         for name, plan in self.plan.runs.items():
             directory = RunDirectory(self.directory.path / name)
-            Loop(plan, directory, _named(self.observe, name)).show()
+            Loop(plan, directory, self._observer(name)).show()
 
     def run(self) -> None:
         """Run the sweep; then `results` holds those of all runs, and `collected` the comparisons.
@@ -135,7 +135,7 @@ class Sweep(Work):
         """Run one of the documents; record its failure, but let an interrupt pass."""
         started = time.perf_counter()
         try:
-            observe = _named(self.observe, name)
+            observe = self._observer(name)
             done = perform(plan, self.directory.path / name, observe, fail_fast=self.fail_fast)
         except WriteError:
             raise  # what cannot be written here cannot be written for other runs
@@ -147,6 +147,18 @@ class Sweep(Work):
         self.cause = self.cause or done.cause
         if done.worked:
             self._took.append(time.perf_counter() - started)
+
+    def _observer(self, run: str) -> Observer:
+        """Return an observer that adds to the events of a run its name and its place in the
+        sweep.
+        """
+        place = {"run": list(self.documents).index(run) + 1, "runs": len(self.documents)}
+
+        def observe(event: Event) -> None:
+            placed = place if isinstance(event, StageStarted) else {}
+            self.observe(replace(event, stage=f"{run} {event.stage}", **placed))
+
+        return observe
 
     def _figures(self) -> list[str]:
         """List patterns of the figures that compare the runs."""
@@ -178,12 +190,3 @@ class Sweep(Work):
         self.state["results"] = digest(results)
         self._written = time.perf_counter()
         self._writing = self._written - started
-
-
-def _named(observe: Observer, run: str) -> Observer:
-    """Return an observer that puts the name of the run before that of the stage."""
-
-    def observe_named(event: Event) -> None:
-        observe(replace(event, stage=f"{run} {event.stage}"))
-
-    return observe_named

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
-from ceflow.blocks import ReportBlock
+from ceflow.blocks import ReportBlock, number
 from ceflow.blocks.html import section
 from ceflow.history import History
 
@@ -38,6 +38,15 @@ class Record(BaseModel):
     >>> found = Moments(draws=3)
     >>> found.draws, found["draws"], found.mean, "mean" in found, found == {"draws": 3}
     (3, 3, None, False, True)
+
+    Its `repr` leaves out what is None, and shortens long lists and arrays.
+
+    >>> class Fit(Record):
+    ...     slope: float
+    ...     points: list[Moments]
+    ...     why: str | None = None
+    >>> Fit(slope=1 / 3, points=[Moments(draws=n) for n in range(9)])
+    Fit(slope=0.333333, points=[Moments(draws=0), ... 8 more])
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -66,6 +75,10 @@ class Record(BaseModel):
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:  # pyright: ignore
+        """Yield what `repr` shows: the fields that are not None, long lists and arrays in short."""
+        return ((key, _brief(value)) for key, value in self.items() if value is not None)
+
     def keys(self) -> KeysView[str]:
         return KeysView(self)  # pyright: ignore[reportArgumentType]
 
@@ -81,6 +94,34 @@ class Record(BaseModel):
     def table(self) -> Values:
         """Return the fields that were set, with nested records as dictionaries."""
         return {key: _plain(value) for key, value in self.items()}
+
+
+class _Shown(str):
+    """A text that is shown without quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+MOST_ITEMS, MOST_RECORDS = 4, 1
+"""Maximum numbers of entries of a list, and of records in one, that `repr` shows."""
+LONGEST_TEXT = 70
+"""Maximum number of characters of a text that `repr` shows."""
+
+
+def _brief(value: Any) -> Any:
+    """Shorten a value for `repr`."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return _Shown(f"<array {tuple(value.shape)} {value.dtype}>")
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return f"{value[:LONGEST_TEXT]}..."
+    if isinstance(value, dict):
+        return {key: _brief(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        most = MOST_RECORDS if value and isinstance(value[0], Record) else MOST_ITEMS
+        more = [_Shown(f"... {len(value) - most} more")] if len(value) > most + 1 else []
+        return [*map(_brief, value[: most if more else None]), *more]
+    return _Shown(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _plain(value: Any) -> Any:
@@ -107,6 +148,21 @@ class Result(Record):
     """Name of the field that holds one record per row, such as the points of a fit."""
     DESCRIBE: ClassVar[Callable[[Any], list[ReportBlock]] | None] = None
     """Function that describes the result for the report; set by its kind of stage."""
+
+    def headline(self) -> str:
+        """Write the main number of the result: its first required one.
+
+        >>> class Found(Result):
+        ...     draws: int = 3
+        ...     alpha: float
+        >>> Found(alpha=3.4125).headline()
+        'alpha = 3.413'
+        """
+        for key, field in type(self).model_fields.items():
+            value = getattr(self, key)
+            if field.is_required() and isinstance(value, float):
+                return f"{key} = {number(value)}"
+        return "done"
 
     def columns(self) -> "dict[str, np.ndarray]":
         """Return the rows of the result, such as a history or the points of a fit, as columns.

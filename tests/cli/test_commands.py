@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from stubs import stub
 
 from ceflow.cli import main
+from ceflow.report.text import seconds, size
 from ceflow.runs.rates import MachineRates, rates_path
 from ceflow.spec import Variance, load
 
@@ -423,6 +424,27 @@ def test_plan_says_where_seconds_may_be_far_more(engine, activation, open_ended,
     assert need["adaptive"] == open_ended
     assert (need["longest"] > need["seconds"]) == open_ended
     assert ("at most" in done("plan", "spec.toml").stdout) == open_ended
+
+
+def test_plan_of_a_sweep_says_what_all_runs_need_together(alone):
+    one = json.loads(done("plan", "all.toml", "--json").stdout)
+    assert one["total"]["runs"] == 1
+    assert one["total"]["seconds"] == sum(stage["seconds"] for stage in one["stages"].values())
+    swept = SPEC + KERNELS + "[sweep]\nseed = [1, 2, 3]\n"
+    (alone / "swept.toml").write_text(swept, encoding="utf-8")
+    plan = json.loads(done("plan", "swept.toml", "--json").stdout)
+    assert plan["stages"] == one["stages"]
+    assert plan["total"] == one["total"] | {
+        "runs": 3,
+        "disk": 3 * one["total"]["disk"],
+        "seconds": pytest.approx(3 * one["total"]["seconds"] - 2 * MachineRates.start),
+        "longest": pytest.approx(3 * one["total"]["longest"] - 2 * MachineRates.start),
+    }  # as JAX is loaded once
+    shown = done("plan", "swept.toml").stdout
+    whole = plan["total"]
+    assert f"sweep  3 runs  in all memory {size(whole['memory'])}, disk " in shown
+    assert f"{seconds(whole['seconds'])}\n" in shown
+    assert "stages  with the most that one run needs" in shown
 
 
 def test_plan_leaves_nothing(alone):

@@ -40,3 +40,12 @@ def test_on_a_terminal_the_loss_is_a_small_curve():
     watcher(StageStarted("next", "train", 2, 2))
     watcher(LossRecorded("next", float("nan")))
     assert watcher.bars.tasks[-1].fields["loss"] == "loss nan "
+
+
+def test_a_stage_of_a_sweep_says_which_run_it_is_of():
+    watcher = Watcher()
+    watcher.console = Console(file=io.StringIO(), width=80)
+    watcher(StageStarted("size=3 t", "train", 1, 2, run=4, runs=18))
+    watcher(StageFinished("size=3 t", None))
+    said = watcher.console.file.getvalue()  # pyright: ignore
+    assert said == "run 4 of 18  [1/2] size=3 t  kept from before\n"

@@ -137,3 +137,57 @@ def test_figures_of_the_report_are_matplotlibs(tmp_path):
     run = ceflow.run(swept, tmp_path / "many")
     assert len(run.figure("collect.alphas").axes[0].lines) == 1
     assert run.figure("widths=30-30/alpha").axes[0].get_title() == "the law of the NTK's variance"
+
+
+def test_a_run_is_told_in_a_few_lines(run, swept, tmp_path):
+    alpha, trace = run.results["alpha"].alpha, run.results["k"].trace
+    assert repr(run) == (
+        f"run {run.path}: done\n"
+        f"  alpha  variance  alpha = {alpha:.4g}\n"
+        f"  k      kernel    trace = {trace:.4g}\n"
+        'see run.results["alpha"], run.frame("alpha")'
+    )
+    of_30 = swept.results["widths=30-30"]
+    assert repr(swept).splitlines()[2:] == [
+        f"  widths=30-30  alpha = {of_30['alpha'].alpha:.4g}, trace = {of_30['k'].trace:.4g}",
+        'see run.results["widths=20-20"]["alpha"], run.frame()',
+    ]
+    assert repr(run.results) == f"<results of alpha (alpha = {alpha:.4g}), k (trace = {trace:.4g})>"
+    assert repr(run.results["alpha"]).count("Point(") == 1
+    assert repr(run.results["alpha"]).endswith("), ... 4 more])")
+    assert "None" not in repr(run.results["k"])
+    gone = shutil.copytree(run.path, tmp_path / "run")
+    opened = ceflow.open(gone)
+    shutil.rmtree(gone)
+    assert repr(opened).startswith(f"run {gone}: its files are damaged or gone\n  alpha")
+
+
+def test_a_run_that_failed_is_told_as_that(monkeypatch, tmp_path):
+    def fails(job: object) -> None:
+        raise ValueError("no kernel today")
+
+    stub(monkeypatch, Kernel, run=fails)
+    with pytest.raises(RunError) as caught:
+        ceflow.run(DOCUMENT, tmp_path / "run")
+    lines = repr(caught.value.run).splitlines()
+    assert lines[0].endswith("run: failed")
+    assert lines[2] == "  k      kernel    failed"
+
+
+def test_a_sweep_is_a_table_of_its_runs(swept, run):
+    again = ceflow.open(swept.path)
+    for each in (swept, again):
+        table = each.frame()
+        assert list(table["run"]) == ["widths=20-20", "widths=30-30"]
+        assert list(table["model.widths"]) == ["20", "30"]
+        found = [results["alpha"].alpha for results in swept.results.values()]
+        assert list(table["alpha.alpha"]) == found
+    with pytest.raises(KeyError, match="name a stage of this run; there are alpha, k"):
+        run.frame()
+
+
+def test_swept_numbers_stay_numbers(tmp_path):
+    seeds = [0, 2**60 + 1]
+    document = DOCUMENT.replaced({"sweep": Sweep(seed=seeds)})  # pyright: ignore
+    table = ceflow.run(document, tmp_path / "out").frame()
+    assert table["seed"].tolist() == seeds

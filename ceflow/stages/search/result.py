@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from ceflow.search import LimitName
-from ceflow.spec import Document, Model
+from ceflow.spec import Document, Model, network_name
 from ceflow.stages.result import Record, Result, Values
 
 
@@ -216,6 +216,10 @@ class SearchResult(Result):
         """All networks that the search reports, each with its role."""
         answers = [("baseline", self.baseline), ("primal", self.primal), ("dual", self.dual)]
         return [*answers, *(("compare", network) for network in self.compare)]
+
+    def headline(self) -> str:
+        answers = {"primal": self.primal, "dual": self.dual}.items()
+        return ", ".join(f"{part} {network_name(a.multiplicity, a.widths)}" for part, a in answers)
 
     def models(self) -> dict[str, Model]:
         return {"primal": self.primal.network, "dual": self.dual.network}

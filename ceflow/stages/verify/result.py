@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import ConfigDict, Field
 
+from ceflow.blocks import counted
 from ceflow.history import History
 from ceflow.stages.result import Record, Result
 
@@ -77,6 +78,10 @@ class VerifyResult(Result):
     def claims(self) -> dict[str, ClaimResult]:
         """The results of the claims, in the order of the stage."""
         return self.__pydantic_extra__
+
+    def headline(self) -> str:
+        held = sum(claim.holds is True for claim in self.claims.values())
+        return f"{held} of {counted(len(self.claims), 'claim')} hold{'s' * (held == 1)}"
 
     def columns(self) -> "dict[str, np.ndarray]":
         """Return the recorded histories as columns; if there are none, the parts of all claims."""
