@@ -1,8 +1,8 @@
 """Content of reports, and how figures and web pages draw it.
 
 A stage describes its result by blocks (`content`): sentences, tables, curves and heatmaps. `svg`
-and `html` draw them, `placing` prepares points and texts for drawing; `ceflow.report` draws them in
-the terminal.
+and `html` draw them, `placing` prepares points and texts for drawing; figures have one `style`,
+and `ticks` that do not overlap. `ceflow.report` draws blocks in the terminal.
 """
 
 from ceflow.blocks.content import (

@@ -41,7 +41,7 @@ class Series:
     colour: int | None = None
     """Index of the colour, which series may share; None for the index of the series."""
     dash: int = 0
-    """Index of the pattern of the line; 0 is a solid one."""
+    """Index of the pattern of the line, if it is more than that of the colour; 0 is a solid one."""
 
 
 @dataclass(frozen=True)

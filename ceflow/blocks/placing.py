@@ -20,6 +20,7 @@ T = TypeVar("T")
 def shown(content: T, escape: Callable[[str], str] = printable) -> T:
     r"""Escape every text in the content.
 
+    >>> from ceflow.blocks import Note
     >>> shown(("a", 1.0, Note("\x1b[2J")))
     ('a', 1.0, Note(text='\\x1b[2J', warning=False))
     """

@@ -1,18 +1,27 @@
-"""Drawings as SVG figures, by Matplotlib."""
+"""Drawings as figures, in SVG and in PDF, by Matplotlib."""
 
 import io
-import math
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ceflow.blocks.content import Curve, Drawing, Heatmap, Series
 from ceflow.blocks.placing import drawable, shown
+from ceflow.blocks.style import (
+    COLOURS,
+    DASHES,
+    HEIGHT,
+    MARKERS,
+    ORDERED_COLOURS,
+    SCREEN_SCALE,
+    STYLE,
+    WIDTH,
+)
 from ceflow.spec import printable
 from ceflow.spec.diagnostics import cut
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 LONG_LABEL = 30
@@ -24,54 +33,82 @@ LONGEST_TEXT = 60
 LONGEST_VERTICAL_TEXT = 40
 """Maximum number of characters of a vertical text, or of one beside the axes."""
 
+LONGEST_ROW_LABEL = 24
+"""Maximum number of characters of the label of a row, which leaves room for the row."""
+
+MOST_ROW_LABELS = 14
+"""Maximum number of rows that are labelled; of more rows, every second or so is."""
+
 MOST_LABELS = 16
 """Maximum number of labels."""
 
 MOST_LABELS_INSIDE = 5
 """Maximum number of labels inside the axes."""
 
+LEAST_FACTOR = 1.5
+"""Factor that values must span to be drawn on a logarithmic axis."""
+
 MOST_CELLS = 5000
 """Largest number of heatmap cells that are drawn as shapes; a larger heatmap is drawn as an
 image."""
 
-DASHES = ("-", "--", ":", "-.")
-"""Patterns of lines, by their index."""
-
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-STYLE: Any = {
-    "svg.hashsalt": "ceflow",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "font.family": "DejaVu Sans",
-    "text.usetex": False,
-}
-
 
 def draw_svg(drawing: Drawing) -> str:
-    """Return a drawing as SVG text; the same drawing gives the same text."""
+    """Return a drawing as SVG text, for the screen; the same drawing gives the same text."""
+    text = io.StringIO()
+    _arranged(drawing).savefig(text, format="svg", metadata={"Date": None})
+    sizes = (f"{72 * SCREEN_SCALE * inches:g}pt" for inches in (WIDTH, HEIGHT))
+    size = 'width="{}" height="{}"'.format(*sizes)
+    return re.sub(r'width="[^"]*" height="[^"]*"', size, text.getvalue(), count=1)
+
+
+def draw_pdf(drawing: Drawing) -> bytes:
+    """Return a drawing as a PDF file, for a paper; the same drawing gives the same file."""
+    content = io.BytesIO()
+    _arranged(drawing).savefig(content, format="pdf", metadata={"CreationDate": None})
+    return content.getvalue()
+
+
+def _arranged(drawing: Drawing) -> "Figure":
+    """Draw a figure whose parts are placed once; otherwise saving it places them again, which takes
+    a quarter of the time.
+    """
     import matplotlib as mpl
 
-    text = io.StringIO()
-    with mpl.rc_context(STYLE):
-        figure_of(drawing).savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+    figure = figure_of(drawing)
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        with mpl.rc_context(STYLE):
+            engine.execute(figure)
+    figure.set_layout_engine("none")
+    return figure
 
 
 def figure_of(drawing: Drawing) -> "Figure":
-    """Draw a drawing as a Matplotlib figure."""
+    """Draw a drawing as a Matplotlib figure, which is saved in the style of ceflow."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    from ceflow.blocks.ticks import place_ticks
+
+    class Styled(Figure):
+        def savefig(self, *args: Any, **options: Any) -> None:
+            with mpl.rc_context(STYLE):
+                super().savefig(*args, **options)
 
     drawing, left_out = drawable(shown(drawing, _lettered))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6, 3.6), layout="constrained")
+        figure = Styled(figsize=(WIDTH, HEIGHT), layout="constrained")
         axes = figure.add_subplot()
         axes.set(title=drawing.title, xlabel="\n".join(filter(None, (drawing.x_label, left_out))))
         if isinstance(drawing, Heatmap):
             _draw_heatmap(figure, axes, drawing)
         else:
             _draw_curve(figure, axes, drawing)
+        for axis in (axis for each in figure.axes for axis in (each.xaxis, each.yaxis)):
+            if not isinstance(axis.get_major_locator(), (FixedLocator, NullLocator)):
+                place_ticks(axis)
     return figure
 
 
@@ -85,53 +122,35 @@ def _lettered(text: str) -> str:
 
 
 def _draw_curve(figure: "Figure", axes: "Axes", curve: Curve) -> None:
-    drawn = any(series.x for series in curve.series)
-    axes.set_xscale("log" if curve.log_x and drawn else "linear")
-    axes.set_yscale("log" if curve.log_y and drawn else "linear")
-    for axis in (axes.xaxis, axes.yaxis):
-        if axis.get_scale() == "log":
-            _label_powers(axis)
+    for axis, log in (("x", curve.log_x), ("y", curve.log_y)):
+        scale = "log" if log and _spread(curve, axis) else "linear"
+        axes.set(**{f"{axis}scale": scale})
     axes.set(ylabel=cut(curve.y_label, LONGEST_VERTICAL_TEXT))
     colours = [
         index if series.colour is None else series.colour
         for index, series in enumerate(curve.series)
     ]
     for at, series in zip(colours, curve.series, strict=True):
-        marks: Any = {} if series.style == "line" else {"marker": "o"}
-        marks["linestyle"] = "none" if series.style == "points" else DASHES[series.dash % 4]
-        marks["color"] = _of_sequence(at, max(colours) + 1) if curve.legend else f"C{at}"
+        marks = _marks(series, at, max(colours) + 1, ordered=bool(curve.legend))
         (line,) = axes.plot(series.x, series.y, **marks)
         _draw_error(axes, series, line.get_color())
     _draw_legend(figure, axes, curve)
 
 
-def _label_powers(axis: "Axis") -> None:
-    """Label a logarithmic axis with numbers and raised digits, 0.01 and 10⁻³.
-
-    Matplotlib's own labels are mathematics, which it parses in 8 ms each: half the time of a
-    figure.
-    """
-    from matplotlib.ticker import LogFormatterSciNotation
-
-    class Powers(LogFormatterSciNotation):
-        def __call__(self, x: float, pos: int | None = None) -> str:
-            return power_of_ten(x) if super().__call__(x, pos) else ""
-
-    axis.set_major_formatter(Powers())
-    axis.set_minor_formatter(Powers(labelOnlyBase=False, minor_thresholds=(1, 0.4)))
+def _spread(curve: Curve, axis: str) -> bool:
+    """Tell whether values differ by a factor that a logarithmic axis can show."""
+    every = [value for series in curve.series for value in getattr(series, axis)]
+    return bool(every) and max(every) > LEAST_FACTOR * min(every)
 
 
-def power_of_ten(x: float) -> str:
-    """Return a label of a logarithmic axis.
-
-    >>> [power_of_ten(x) for x in (1e-9, 3e-3, 0.05, 2, 1000, 5e4)]
-    ['10⁻⁹', '3×10⁻³', '0.05', '2', '1000', '5×10⁴']
-    """
-    exponent = math.floor(math.log10(x) + 1e-9)
-    if -2 <= exponent <= 3:
-        return f"{x:g}"
-    factor = f"{x / 10.0**exponent:g}×" if abs(x / 10.0**exponent - 1) > 1e-6 else ""
-    return f"{factor}10{str(exponent).translate(RAISED)}"
+def _marks(series: Series, at: int, count: int, *, ordered: bool) -> dict[str, Any]:
+    """Return the colour, the dashes and the marks of the series of this index of colours."""
+    dash = series.dash if ordered or series.dash else at
+    return {
+        "color": _of_sequence(at, count) if ordered else COLOURS[at % len(COLOURS)],
+        "linestyle": "none" if series.style == "points" else DASHES[dash % len(DASHES)],
+        "marker": "" if series.style == "line" else MARKERS[0 if ordered else at % len(MARKERS)],
+    }
 
 
 def _draw_error(axes: "Axes", series: Series, color: Any) -> None:
@@ -146,7 +165,7 @@ def _draw_error(axes: "Axes", series: Series, color: Any) -> None:
     low = [max(y - error, y / 10) if log else y - error for y, error in pairs]
     high = [y + error for y, error in pairs]
     if series.style != "line":
-        axes.vlines(series.x, low, high, colors=color, linewidth=1)
+        axes.vlines(series.x, low, high, colors=color, linewidth=0.8)
     else:
         axes.fill_between(series.x, low, high, color=color, alpha=0.25, linewidth=0)
 
@@ -161,7 +180,7 @@ def _draw_legend(figure: "Figure", axes: "Axes", curve: Curve) -> None:
     title = (curve.legend + (f" ({len(labels) - room} more)" if len(labels) > room else "")).strip()
     places: Any = {"handles": axes.lines[:room], "labels": ["-"] * len(labels[:room])}
     if wide:
-        below: Any = {"loc": "outside lower left", "fontsize": "small"}
+        below: Any = {"loc": "outside lower left"}
         legend = figure.legend(**places, title=title, frameon=False, **below)
     elif len(labels) > MOST_LABELS_INSIDE:
         legend = figure.legend(**places, title=title, frameon=False, loc="outside right upper")
@@ -177,7 +196,7 @@ def _of_sequence(index: int, count: int) -> Any:
     """
     import matplotlib as mpl
 
-    return mpl.colormaps["viridis"](0.9 * index / max(count - 1, 1))
+    return mpl.colormaps[ORDERED_COLOURS](0.9 * index / max(count - 1, 1))
 
 
 def _draw_heatmap(figure: "Figure", axes: "Axes", heatmap: Heatmap) -> None:
@@ -191,10 +210,12 @@ def _draw_heatmap(figure: "Figure", axes: "Axes", heatmap: Heatmap) -> None:
     for row, series in enumerate(heatmap.series):
         edges = [series.x[0], *((a + b) / 2 for a, b in pairwise(series.x)), series.x[-1]]
         mesh = axes.pcolormesh(edges, [row, row + 1], [series.y], norm=norm)
+        mesh.set(edgecolor="face", linewidth=0.4)  # or viewers show seams between the cells
         mesh.set_rasterized(len(every) > MOST_CELLS)
         if row == 0:
             figure.colorbar(mesh, label=cut(heatmap.y_label, LONGEST_VERTICAL_TEXT))
-    labels = [cut(series.label, LONG_LABEL) for series in heatmap.series]
-    axes.set_yticks([row + 0.5 for row in range(len(labels))], labels)
+    labels = [cut(series.label, LONGEST_ROW_LABEL) for series in heatmap.series]
+    stride = 1 + (len(labels) - 1) // MOST_ROW_LABELS
+    axes.set_yticks([row + 0.5 for row in range(len(labels))][::stride], labels[::stride])
     axes.set(ylabel=cut(heatmap.legend, LONGEST_VERTICAL_TEXT))
     axes.invert_yaxis()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from ceflow.blocks import Heatmap, Series, number
-from ceflow.report.text import share
+from ceflow.blocks import Heatmap, Series
+from ceflow.report.text import ends, share, spaced
 
 SHADES = "░▒▓█"
 """Characters for low to high values."""
@@ -38,15 +38,15 @@ def draw_heatmap(heatmap: Heatmap, width: int = 64) -> list[Text]:
     width -= max(0, margin - SHORT_LABEL)
     middles = [low + (high - low) * (column + 0.5) / width for column in range(width)]
     pad = " " * margin
-    left, right = number(low), number(high)
+    least, most = ends(scale.low, scale.high)
     return [
         Text(heatmap.title),
         *(_row(series, middles, margin, scale) for series in heatmap.series),
         Text(f"{pad} └{'─' * width}"),
-        Text(f"{pad}  {left}{right:>{width - len(left)}}"),
+        Text(f"{pad}  {spaced(*ends(low, high), width)}"),
         Text(f"{pad}  {heatmap.x_label}, by {heatmap.legend}"),
-        Text.assemble(f"{pad}  {heatmap.y_label}  {number(scale.low)} ", scale.ramp(16)).append(
-            f" {number(scale.high)}{', logarithmic' if heatmap.log else ''}"
+        Text.assemble(f"{pad}  {heatmap.y_label}  {least} ", scale.ramp(16)).append(
+            f" {most}{', logarithmic' if heatmap.log else ''}"
         ),
     ]
 

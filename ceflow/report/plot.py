@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle, pairwise
 from string import ascii_letters
 
-from ceflow.blocks import Curve, Series, number
-from ceflow.report.text import share
+from ceflow.blocks import Curve, Series
+from ceflow.report.text import ends, share, spaced
 
 DOT_BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each dot, by row and column."""
@@ -138,11 +138,10 @@ def _joined(dots: list[tuple[int, int]]) -> list[tuple[int, int]]:
 def _framed(
     curve: Curve, rows: list[str], x_axis: _Axis, y_axis: _Axis, legend: list[str]
 ) -> list[str]:
-    top, bottom = number(y_axis.high), number(y_axis.low)
+    bottom, top = ends(y_axis.low, y_axis.high)
     margin, width = max(len(top), len(bottom), 4), len(rows[0])
     labels = [top, *[""] * (len(rows) - 2), bottom] if len(rows) > 1 else [top]
-    left, right = number(x_axis.low), number(x_axis.high)
-    ends = left + right.rjust(width - len(left))
+    x_ends = spaced(*ends(x_axis.low, x_axis.high), width)
     pad = " " * margin
     title, x_label = curve.title, _named(curve.x_label, x_axis)
     if not title.startswith(curve.y_label):
@@ -151,7 +150,7 @@ def _framed(
         _named(title, y_axis),
         *(f"{label:>{margin}} ┤{row}" for label, row in zip(labels, rows, strict=True)),
         f"{pad} └{'─' * width}",
-        *(f"{pad}  {line}" for line in (ends, x_label, *legend)),
+        *(f"{pad}  {line}" for line in (x_ends, x_label, *legend)),
     ]
 
 

@@ -1,5 +1,7 @@
 """Sizes and durations for people, and positions on a scale."""
 
+from ceflow.blocks import number
+
 ROUNDING = 1e-14
 """Relative rounding error of a number after a few sums."""
 
@@ -42,3 +44,26 @@ def share(value: float, low: float, high: float) -> float:
     if not high / 2 - low / 2 > ROUNDING * largest:  # halves, for their difference is finite
         return 0.0
     return (value / 2 - low / 2) / (high / 2 - low / 2)
+
+
+def ends(low: float, high: float) -> tuple[str, str]:
+    """Write the ends of an axis with four digits, or with as many as tell them apart.
+
+    >>> ends(0.5, 1250), ends(1.00001, 1.00002), ends(2.0, 2.0)
+    (('0.5', '1,250'), ('1.00001', '1.00002'), ('2', '2'))
+    """
+    texts = number(low), number(high)
+    for digits in range(5, 18):
+        if low == high or texts[0] != texts[1]:
+            break
+        texts = f"{low:.{digits}g}", f"{high:.{digits}g}"
+    return texts
+
+
+def spaced(left: str, right: str, width: int) -> str:
+    """Write two texts at the ends of a line, with a space between them if it is too short.
+
+    >>> spaced("0", "1", 5), spaced("-1.25e-10", "1.25e-10", 8)
+    ('0   1', '-1.25e-10 1.25e-10')
+    """
+    return f"{left} {right:>{max(0, width - len(left) - 1)}}"

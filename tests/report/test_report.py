@@ -151,6 +151,14 @@ def test_plot_names_its_title_its_axes_and_their_ends():
     assert lines[-1].strip() == "the x, logarithmic"
 
 
+def test_ends_of_a_narrow_or_a_long_axis_are_told_apart():
+    series = Series("y", (-1.2345e-100, 1.2345e-100), (1.000001, 1.000002))
+    lines = draw(curve(series), width=12)
+    assert lines[1].split("┤")[0].strip() == "1.000002"
+    assert lines[-4].split("┤")[0].strip() == "1.000001"
+    assert lines[-2].split() == ["-1.234e-100", "1.234e-100"]
+
+
 def test_plot_of_one_row_has_one_row():
     assert len(canvas(curve(Series("y", (0.0, 1.0), (0.0, 1.0))), height=1)) == 1
 
