@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ceflow.kernels.algebra.eigenvalues import Spectrum, eigenvalue_max, spectrum
     from ceflow.kernels.algebra.labels import accuracy, alignment
     from ceflow.kernels.algebra.matrix import Matrix, as_kernel, norm, relative_distance, row_blocks
-    from ceflow.kernels.algebra.regression import fit
+    from ceflow.kernels.algebra.predictive import Predictive, calibration_error, log_loss
+    from ceflow.kernels.algebra.regression import Regression, fit, regression
     from ceflow.kernels.draws.average import KernelAverage
     from ceflow.kernels.draws.conditional import conditional_ntk
     from ceflow.kernels.draws.devices import ensemble_ntk, spread
@@ -41,6 +42,8 @@ __all__ = [
     "Kernels",
     "Matrix",
     "MeanKernel",
+    "Predictive",
+    "Regression",
     "SingularError",
     "Spectrum",
     "TiledKernel",
@@ -51,16 +54,19 @@ __all__ = [
     "as_kernel",
     "assemble",
     "block_kernel",
+    "calibration_error",
     "conditional_ntk",
     "eigenvalue_max",
     "empirical_ntk",
     "ensemble_ntk",
     "fit",
     "inaccuracy",
+    "log_loss",
     "mean_kernel",
     "norm",
     "ntk_operator",
     "open",
+    "regression",
     "relative_distance",
     "rounding_ridge",
     "row_blocks",
@@ -83,7 +89,8 @@ __getattr__, __dir__ = lazy(
             "relative_distance",
             "row_blocks",
         ),
-        "ceflow.kernels.algebra.regression": ("fit",),
+        "ceflow.kernels.algebra.predictive": ("Predictive", "calibration_error", "log_loss"),
+        "ceflow.kernels.algebra.regression": ("Regression", "fit", "regression"),
         "ceflow.kernels.draws.average": ("KernelAverage",),
         "ceflow.kernels.draws.conditional": ("conditional_ntk",),
         "ceflow.kernels.draws.devices": ("ensemble_ntk", "spread"),

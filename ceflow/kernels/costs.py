@@ -13,6 +13,13 @@ CONVOLUTION_SLOWDOWN = 20
 8 to 50, for 8 x 8 pixels)."""
 
 
+PREDICTIVE_NODES = 40
+"""Nodes of the Gauss-Hermite rule for probabilities of classes."""
+
+PREDICTIVE_ENTRIES = 2**21
+"""Numbers of one array of integrands for probabilities of classes that is held at once."""
+
+
 class Shape(NamedTuple):
     """Shape of the requested kernel; `symmetric` is True if x2 is x1."""
 

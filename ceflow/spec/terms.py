@@ -138,6 +138,47 @@ TERMS = {
         "The cosine between a kernel and that of the targets, Y Yᵀ: 1 if they are proportional.",
         "semantics.md#measures-of-a-kernel-stage",
     ),
+    "noise": Term(
+        ("ridge",),
+        "The variance of the noise that a kernel regression assumes of each target: the ridge"
+        " times the mean diagonal entry of the kernel.",
+        "semantics.md#the-posterior",
+    ),
+    "posterior": Term(
+        ("standard deviation", "std", "band"),
+        "What a Gaussian process says of the outputs at test examples once it has seen the"
+        " training targets: a mean, which is kernel regression, and a standard deviation, which"
+        " has no noise in it. Of a flow, the standard deviation is that of trained networks over"
+        " their random initial weights.",
+        "semantics.md#the-posterior",
+    ),
+    "NLL": Term(
+        ("negative log likelihood",),
+        "Minus the log of the Gaussian density that is predicted at a test target, the mean over"
+        " test examples and outputs, in nats. Lower is better; it can be below 0, as a density"
+        " can be above 1.",
+        "semantics.md#the-posterior",
+    ),
+    "coverage": Term(
+        ("50 %", "90 %", "interval"),
+        "The fraction of test targets that lie in the intervals which should hold 50 % or 90 % of"
+        " them. More means that the predicted standard deviations are too large, less that they"
+        " are too small.",
+        "semantics.md#the-posterior",
+    ),
+    "log loss": Term(
+        ("cross-entropy",),
+        "Minus the log of the probability that is predicted of the true class, the mean over test"
+        " examples, in nats. Lower is better; log 10 = 2.3 is what guessing among ten classes has.",
+        "semantics.md#the-posterior",
+    ),
+    "calibration error": Term(
+        ("ECE", "expected calibration error", "calibration"),
+        "How far the probability of the predicted class is from the fraction of such predictions"
+        " that are right, the mean over test examples in 15 bins of confidence; 0 is best, but few"
+        " test examples alone give more.",
+        "semantics.md#the-posterior",
+    ),
     "condition number": Term(
         ("condition",),
         "The largest eigenvalue of the kernel divided by the smallest: how much slower the"

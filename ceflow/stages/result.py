@@ -230,5 +230,9 @@ def measured(
     try:
         return result.model_copy(update=dict(measure()))
     except (ValueError, ArithmeticError) as error:
-        unknown = result.model_copy(update=dict.fromkeys(fields))
-        return unknown.warned(f"{name} is undefined: {error}")
+        return undefined(result, fields, f"{name} is undefined: {error}")
+
+
+def undefined(result: Some, fields: Iterable[str], why: str) -> Some:
+    """Set fields that are undefined to None, and add a warning that says why."""
+    return result.model_copy(update=dict.fromkeys(fields)).warned(why)

@@ -1,7 +1,10 @@
-"""Kernel regression, from kernels in memory or on disk."""
+"""Kernel regression, from kernels in memory or on disk, with the variances of its predictions."""
 
 import math
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 
@@ -9,10 +12,76 @@ import numpy as np
 from jaxtyping import Float
 
 from ceflow._machine import MEMORY
-from ceflow.kernels.algebra.cholesky import SingularError, factored, rounding_ridge
-from ceflow.kernels.algebra.matrix import Matrix, as_kernel, rows_of
+from ceflow.kernels.algebra.cholesky import Factor, SingularError, factored, rounding_ridge
+from ceflow.kernels.algebra.matrix import Matrix, as_kernel, epsilon, rows_of
 
 ZERO_KERNEL = "the kernel is 0, or too small for float64: are all inputs 0?"
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A kernel regression that was fitted: the posterior of a Gaussian process with covariance K,
+    mean 0, and noise of variance `ridge` on the targets.
+    """
+
+    coefficients: Float[np.ndarray, "n ..."]
+    """`(K + ridge 1)^-1 Y`: the posterior mean at x is `K(x, X) @ coefficients`."""
+    factor: Factor
+    rounding: float
+    """Rounding error of an entry of the kernel: that of its largest."""
+
+    def variances(
+        self, cross: Float[np.ndarray, "m n"], own: Float[np.ndarray, " m"]
+    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+        """Compute posterior variances without the noise, and how far rounding can move each.
+
+        With `cross` the kernel of m points x with the training points and `own` that of each x with
+        itself, the variance is `K(x, x) - w . K(X, x)` with `w = (K + ridge 1)^-1 K(X, x)`. If each
+        entry is off by eps, it is off by at most `eps (1 + |w|_1)^2`.
+        """
+        cross = np.asarray(cross, float)
+        weights = self.factor.solve(cross.T).T
+        sums = np.abs(weights).sum(axis=1)
+        variances = np.asarray(own, float) - (weights * cross).sum(axis=1)
+        return variances, self.rounding * np.square(1 + sums)
+
+
+@contextmanager
+def regression(
+    kernel: Matrix,
+    targets: Float[np.ndarray, "n ..."],
+    ridge: float = 0.0,
+    *,
+    memory: int = MEMORY,
+    scratch: Path | None = None,
+) -> Iterator[Regression]:
+    """Fit a kernel regression, as `fit` does; its factor exists within the `with` block.
+
+    >>> with regression(np.eye(2), np.array([1.0, -1.0]), ridge=1.0) as fitted:
+    ...     variances, _ = fitted.variances(np.array([[1.0, 0.0], [0.0, 0.0]]), np.ones(2))
+    >>> variances
+    array([0.5, 1. ])
+    """
+    kernel, targets = as_kernel(kernel), rows_of(targets, "targets")
+    if len(targets) != len(kernel):
+        raise ValueError(f"{len(targets)} targets do not go with a kernel of {len(kernel)} rows")
+    if not (isinstance(ridge, Real) and math.isfinite(ridge) and ridge >= 0):
+        raise ValueError(f"a ridge is a number of 0 or more, not {ridge!r}")
+    diagonal = kernel.diagonal()
+    if float(diagonal.sum(dtype=float)) + ridge < sys.float_info.min:
+        raise ValueError(ZERO_KERNEL)
+    with ExitStack() as held:
+        try:
+            factor = held.enter_context(factored(kernel, ridge, memory=memory, scratch=scratch))
+        except SingularError:
+            raise _explained(kernel, ridge) from None
+        coefficients = factor.solve(targets)
+        if not np.isfinite(coefficients).all():
+            raise ValueError(
+                "the coefficients overflow float64: bring the kernel and the targets to the scale"
+                " of 1, or give a ridge"
+            )
+        yield Regression(coefficients, factor, epsilon(kernel) * float(np.max(diagonal)))
 
 
 def fit(
@@ -39,24 +108,8 @@ def fit(
     >>> fit(np.eye(2), np.array([1.0, -1.0]), ridge=1.0)
     array([ 0.5, -0.5])
     """
-    kernel, targets = as_kernel(kernel), rows_of(targets, "targets")
-    if len(targets) != len(kernel):
-        raise ValueError(f"{len(targets)} targets do not go with a kernel of {len(kernel)} rows")
-    if not (isinstance(ridge, Real) and math.isfinite(ridge) and ridge >= 0):
-        raise ValueError(f"a ridge is a number of 0 or more, not {ridge!r}")
-    if float(kernel.diagonal().sum(dtype=float)) + ridge < sys.float_info.min:
-        raise ValueError(ZERO_KERNEL)
-    try:
-        with factored(kernel, ridge, memory=memory, scratch=scratch) as factor:
-            coefficients = factor.solve(targets)
-    except SingularError:
-        raise _explained(kernel, ridge) from None
-    if not np.isfinite(coefficients).all():
-        raise ValueError(
-            "the coefficients overflow float64: bring the kernel and the targets to the scale of"
-            " 1, or give a ridge"
-        )
-    return coefficients
+    with regression(kernel, targets, ridge, memory=memory, scratch=scratch) as fitted:
+        return fitted.coefficients
 
 
 def _explained(kernel: Matrix, ridge: float) -> ValueError:

@@ -65,7 +65,8 @@ class Kernel(_FromFile):
     """Whether to compute the alignment of the kernel with the targets."""
     ridge: NonNegative | None = None
     """Ridge of a kernel regression on the targets, as a fraction of the mean diagonal entry of the
-    kernel. The errors on the training and the test examples are reported."""
+    kernel. The errors on the training and the test examples are reported, and for test examples the
+    posterior of a Gaussian process: [posterior](semantics.md#the-posterior)."""
 
     test_blocks: bool = False
     """Whether to keep two more arrays: the kernel between test and training examples, and the

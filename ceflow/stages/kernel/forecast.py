@@ -20,6 +20,9 @@ LOADING_SECONDS = 0.5
 ROW_COPIES = 6
 """Copies of the rows of test examples while they are computed."""
 
+DIAGONAL_COMPILATIONS = 2
+"""Compilation time of the diagonal of a kernel of test examples, in units of a small function."""
+
 TILED = "set tile = 1024, to keep the kernel on disk"
 
 
@@ -28,11 +31,34 @@ def forecast(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     assert plan.data is not None
     if stage.from_ is not None:
         needs = _read(stage, plan)
-        return needs._replace(memory=needs.memory + _of_targets(stage, plan))
+        return _with_posterior(_with_targets(needs, stage, plan), stage, plan)
     by_method = _analytic if stage.method == "analytic" else _drawn
     needs = by_method(stage, plan, model.single if stage.method == "mean" else model)
     needs = needs if stage.tile is None else _in_tiles(stage, plan, model, needs)
+    return _with_posterior(_with_targets(needs, stage, plan), stage, plan)
+
+
+def _with_targets(needs: Forecast, stage: Kernel, plan: Plan) -> Forecast:
     return needs._replace(memory=needs.memory + _of_targets(stage, plan))
+
+
+def _with_posterior(needs: Forecast, stage: Kernel, plan: Plan) -> Forecast:
+    """Add the fit of a regression, and the posterior on test examples with its arrays."""
+    assert plan.data is not None
+    assert plan.document.data is not None
+    n, tested = plan.data.train, plan.data.test
+    if stage.ridge is None:
+        return needs
+    work = needs.work._replace(flops=needs.work.flops + n**3 / 3 + 2 * n**2 * tested)
+    if not tested:
+        return needs._replace(work=work)
+    classes = max(2, plan.outputs) if plan.document.data.has_classes else 0
+    integrands = min(costs.PREDICTIVE_ENTRIES, tested * classes**2 * costs.PREDICTIVE_NODES)
+    return needs._replace(
+        memory=needs.memory + 8 * (3 * min(TEST_ROWS, tested) * n + 4 * integrands),
+        disk=needs.disk + tested * (plan.itemsize * plan.outputs + 8 * (1 + classes)),
+        work=work._replace(compilations=work.compilations + DIAGONAL_COMPILATIONS),
+    )
 
 
 def _read(stage: Kernel, plan: Plan) -> Forecast:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from ceflow import kernels
 from ceflow.data import Dataset
-from ceflow.stages.kernel.keeping import keep, parts_of
+from ceflow.stages.kernel.keeping import keep
 from ceflow.stages.kernel.methods import DEAD, Computed, reference_of
+from ceflow.stages.kernel.regressing import regressed
 from ceflow.stages.kernel.result import KernelResult, Profile
 from ceflow.stages.result import Values, measured
 from ceflow.stages.stage import Job
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ceflow.kernels import Matrix
-
-WITHOUT_TEST = (
-    "the regression has no test errors: the kernel in {name} was read without its rows of test"
-    " examples; test_blocks = true reads them, if they were kept"
-)
 
 
 def measure(job: Job, dataset: Dataset, computed: Computed) -> KernelResult:
@@ -49,11 +45,7 @@ def measure(job: Job, dataset: Dataset, computed: Computed) -> KernelResult:
     if stage.alignment:
         result = _aligned(result, kernel, dataset.train.y)
     if stage.ridge is not None:
-        fields = _regression_fields(job, dataset, computed)
-        regression = lambda: _regression(job, dataset, computed)  # noqa: E731
-        result = measured(result, fields, regression, "the regression")
-        if len(dataset.test.x) and not computed.knows_test:
-            result = result.warned(WITHOUT_TEST.format(name=stage.from_))
+        result = regressed(job, dataset, computed, result)
     if job.plan.document.data and job.plan.document.data.is_circle:
         result = result.model_copy(update={"profile": _profile(dataset, computed)})
     return result
@@ -114,48 +106,6 @@ def _aligned(
 
         result = measured(result, [field], alignment, name)
     return result
-
-
-def _regression(job: Job, dataset: Dataset, computed: Computed) -> dict[str, float]:
-    """Fit the training targets, and measure the errors of the predictions."""
-    import numpy as np
-
-    kernel = computed.kernel
-    mean = float(kernel.diagonal().mean(dtype=float))
-    if not mean:
-        raise ValueError("the kernel is 0: are all inputs 0?")
-    try:
-        coefficients = kernels.fit(kernel, dataset.train.y, job.stage.ridge * mean)
-    except ValueError:
-        least = kernels.rounding_ridge(kernel) / mean
-        if job.stage.ridge >= least:
-            raise
-        raise ValueError(
-            f"the kernel is singular to rounding; set stages.{job.name}.ridge to {least:.1e} or"
-            " more"
-        ) from None
-    parts = {"train": (kernel @ coefficients, dataset.train.y)}
-    if computed.knows_test and len(dataset.test.x):
-        blocks = [computed.cross(part) @ coefficients for part in parts_of(len(dataset.test.x))]
-        parts["test"] = np.concatenate(blocks), dataset.test.y
-    errors = {}
-    for part, (predictions, targets) in parts.items():
-        errors[f"{part}_mse"] = float(np.square(predictions - targets).mean())
-        if _has_classes(job):
-            errors[f"{part}_accuracy"] = kernels.accuracy(predictions, targets)
-    return errors
-
-
-def _regression_fields(job: Job, dataset: Dataset, computed: Computed) -> list[str]:
-    tested = len(dataset.test.x) > 0 and computed.knows_test
-    parts = ["train", *(["test"] if tested else [])]
-    names = ["mse", *(["accuracy"] if _has_classes(job) else [])]
-    return [f"{part}_{name}" for part in parts for name in names]
-
-
-def _has_classes(job: Job) -> bool:
-    data = job.plan.document.data
-    return data is not None and data.has_classes
 
 
 def _profile(dataset: Dataset, computed: Computed) -> Profile:

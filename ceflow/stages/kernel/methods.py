@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from ceflow.kernels import Matrix
 
+DIAGONAL_ROWS = 16
+"""Number of examples in a block about the diagonal of a kernel."""
+
 DEAD = "the networks are too narrow, or all inputs 0"
 
 
@@ -44,6 +47,13 @@ class Computed(NamedTuple):
     about: MethodResult
     file: KernelFile | None = None
     """File from which the kernel was read, or None if it was computed."""
+    own: "Callable[[], Float[np.ndarray, ' m']] | None" = None
+    """Function that computes the diagonal of the kernel among the test examples, if that is quicker
+    than the kernel."""
+
+    def test_diagonal(self) -> "Float[np.ndarray, ' m']":
+        """Compute the kernel of each test example with itself."""
+        return self.own() if self.own else self.among().diagonal()
 
     @property
     def knows_test(self) -> bool:
@@ -97,11 +107,12 @@ def _analytic(job: Job, dataset: Dataset) -> Computed:
     about = MethodResult(quadrature_error=None if math.isnan(error) else error)
     block = kernels.block_kernel(job.model, job.stage.kind)
     cross = lambda rows: np.asarray(block(test[rows], x))  # noqa: E731
+    own = lambda: _diagonal(block, test)  # noqa: E731
     if job.stage.tile:
-        return Computed(
-            _tiled(job, x, block), cross, lambda: _tiled(job, test, block, "test"), about
-        )
-    return Computed(np.asarray(block(x)), cross, lambda: np.asarray(block(test)), about)
+        among = lambda: _tiled(job, test, block, "test")  # noqa: E731
+        return Computed(_tiled(job, x, block), cross, among, about, own=own)
+    among = lambda: np.asarray(block(test))  # noqa: E731
+    return Computed(np.asarray(block(x)), cross, among, about, own=own)
 
 
 def _empirical(job: Job, dataset: Dataset) -> Computed:
@@ -188,7 +199,20 @@ def _of_one_network(job: Job, dataset: Dataset) -> Computed:
         lambda rows: np.asarray(block(test[rows], x)),
         lambda: _tiled(job, test, block, "test"),
         MethodResult(draws=1),
+        own=lambda: _diagonal(block, test),
     )
+
+
+def _diagonal(
+    block: "Callable[[ArrayLike, ArrayLike], Array]", x: "Float[np.ndarray, 'm ...']"
+) -> "Float[np.ndarray, ' m']":
+    """Compute the kernel of each example with itself, by blocks of one shape about the diagonal."""
+    import numpy as np
+
+    count = -(-len(x) // DIAGONAL_ROWS) * DIAGONAL_ROWS
+    padded = x[np.minimum(np.arange(count), len(x) - 1)]
+    parts = [padded[start : start + DIAGONAL_ROWS] for start in range(0, count, DIAGONAL_ROWS)]
+    return np.concatenate([np.asarray(block(part, part)).diagonal() for part in parts])[: len(x)]
 
 
 def _tiled(

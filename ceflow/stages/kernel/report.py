@@ -18,8 +18,26 @@ TARGET_TITLES = {
     "test_mse": "regression: test error, squared",
     "train_accuracy": "regression: training accuracy",
     "test_accuracy": "regression: test accuracy",
+    "test_stddev": "posterior: standard deviation",
+    "test_nll": "posterior: NLL of test targets",
+    "test_coverage_50": "posterior: coverage of 50 % intervals",
+    "test_coverage_90": "posterior: coverage of 90 % intervals",
+    "test_log_loss": "posterior: log loss of test classes",
+    "test_calibration_error": "posterior: calibration error",
 }
 """Titles of the fields that relate the kernel to the targets, in the order shown."""
+
+REGRESSION_HEADS = {
+    "test_mse": "test error",
+    "test_accuracy": "accuracy",
+    "test_stddev": "std",
+    "test_nll": "NLL",
+    "test_coverage_50": "50 %",
+    "test_coverage_90": "90 %",
+    "test_log_loss": "log loss",
+    "test_calibration_error": "ECE",
+}
+"""Heads of the columns in a comparison of regressions, in the order shown."""
 
 
 def describe(result: KernelResult) -> list[ReportBlock]:
@@ -82,6 +100,24 @@ def _curve(result: KernelResult, profile: Profile) -> Curve:
 
 
 def overview(results: dict[str, KernelResult]) -> list[ReportBlock]:
+    """Compare regressions, and networks that were measured against the same reference."""
+    return [*_regressions(results), *_distances(results)]
+
+
+def _regressions(results: Mapping[str, KernelResult]) -> Iterator[ReportBlock]:
+    """Compare regressions by kernels side by side, such as those by the NTK and by the NNGP."""
+    fitted = {name: result for name, result in results.items() if "test_mse" in result}
+    keys = [key for key in REGRESSION_HEADS if any(key in result for result in fitted.values())]
+    if len(fitted) < 2:
+        return
+    rows = [
+        (name, result.kind.upper(), *(defined(result[k]) if k in result else "" for k in keys))
+        for name, result in fitted.items()
+    ]
+    yield Table(("kernel", "kind", *(REGRESSION_HEADS[key] for key in keys)), tuple(rows))
+
+
+def _distances(results: Mapping[str, KernelResult]) -> list[ReportBlock]:
     """Compare networks that were measured against the same reference, side by side."""
     compared = {name: result for name, result in results.items() if "distance" in result}
     references = {result.reference for result in compared.values()}

@@ -98,6 +98,39 @@ class KernelResult(MethodResult):
     test_accuracy: float | None = None
     """Fraction of test examples whose class the kernel regression predicts, if the targets are
     classes."""
+    predictions: Array | None = None
+    """Predictions of the kernel regression on test examples, the posterior mean of a Gaussian
+    process with this kernel, shape (test examples, outputs). `results.json` holds the file name,
+    `arrays/NAME.predictions.zarr`."""
+    noise: float | None = None
+    """Variance of the noise that the regression assumes of each target: `ridge` times the mean
+    diagonal entry of the kernel, in squared units of the targets."""
+    std: Array | None = None
+    """Posterior standard deviation of the outputs on each test example, without the noise and the
+    same for every output, shape (test examples,). `results.json` holds the file name,
+    `arrays/NAME.std.zarr`."""
+    test_stddev: float | None = None
+    """Root mean square of `std`, in units of the targets."""
+    test_nll: float | None = None
+    """Negative log likelihood of the test targets under the posterior with the noise, the mean over
+    test examples and outputs, in nats."""
+    test_coverage_50: float | None = None
+    """Fraction of test targets within the central 50 % intervals of the posterior with the noise;
+    0.5 if it is calibrated. For targets that are no classes."""
+    test_coverage_90: float | None = None
+    """Fraction of test targets within the central 90 % intervals of the posterior with the noise;
+    0.9 if it is calibrated. For targets that are no classes."""
+    probabilities: Array | None = None
+    """Probability of each class on test examples: that its output is the largest under the
+    posterior with the noise, or of two signed classes that the output is below or above 0, shape
+    (test examples, classes). `results.json` holds the file name, `arrays/NAME.probabilities.zarr`.
+    """
+    test_log_loss: float | None = None
+    """Mean over test examples of minus the log of the `probabilities` of the true class, in
+    nats."""
+    test_calibration_error: float | None = None
+    """Expected calibration error of the `probabilities` on test examples, with 15 bins: the mean
+    distance between confidence and accuracy, from 0 to 1."""
     profile: Profile | None = None
     """One row of a kernel over a `circle`: the row of the middle point."""
 
