@@ -90,4 +90,22 @@ for depth in (1, 2, 3, 4):
             "precision": "float32", "data": data, "model": model, "stages": {"train": train}
         }  # fmt: skip
 
-CASES = {"flows": FLOWS, "trainings": TRAININGS}
+
+def _timed(model: Tree) -> Tree:
+    search = {"type": "search", "alpha": 3.1, "cost": "latency"}
+    return {"model": model, "stages": {"best": search}}
+
+
+def _resnext(stem: str, *blocks: int) -> Tree:
+    return {"type": "resnext", "stem": stem, "blocks": list(blocks), "base_width": 64}
+
+
+SEARCHES: dict[str, Tree] = {
+    "latency, mlp": _timed(_mlp("relu", 500, 500, 500) | {"inputs": 784, "outputs": 10}),
+    "latency, block": _timed({"type": "block", "widths": [64, 64]}),
+    "latency, cifar": _timed(_resnext("cifar", 1, 1, 1)),
+    "latency, imagenet": _timed(_resnext("imagenet", 1, 1, 1, 1)),
+    "latency, resnext-29": _timed(_resnext("cifar", 3, 3, 3)),
+}
+
+CASES = {"flows": FLOWS, "trainings": TRAININGS, "searches": SEARCHES}

@@ -108,6 +108,10 @@ TIMED_CALLS = 6
 LAYERS_PER_COMPILATION = 6
 """Number of layers whose creation and compilation take as long as a small function's."""
 
+CONVOLUTION_SLOWDOWN = 5.0
+"""Factor by which a grouped convolution takes longer than a matrix product of as many FLOPs, on a
+CPU."""
+
 TIMING_SETUP_SECONDS = 6.0
 """Seconds that timing takes besides the calls."""
 
@@ -121,10 +125,11 @@ def comparing(model: Model, using: str, *, free: bool) -> Demand:
 
 def timing(root: nodes.Node, networks: int, batch: int) -> Demand:
     """Forecast the cost of timing `networks` networks as large as `root`, each on a batch."""
-    layers = sum(1 for _ in nodes.leaves(root))
+    layers = [layer for _, layer in nodes.leaves(root)]
+    slow = CONVOLUTION_SLOWDOWN if any(isinstance(n, nodes.Convolution) for n in layers) else 1.0
     work = Work(
-        flops=TIMED_CALLS * networks * batch * root.flops,
-        compilations=networks * max(4.0, layers / LAYERS_PER_COMPILATION),
+        flops=TIMED_CALLS * networks * batch * root.flops * slow,
+        compilations=networks * max(1.0, len(layers) / LAYERS_PER_COMPILATION),
         seconds=TIMING_SETUP_SECONDS,
     )
     return Demand(4 * (networks * root.parameters + batch * nodes.units(root.inputs)), work)
