@@ -1,19 +1,26 @@
-"""The curves and heatmaps of a run as SVG figures."""
+"""The curves and heatmaps of a run as figures, in SVG or PDF."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from ceflow.blocks import Curve
-from ceflow.blocks.svg import draw_svg
+from ceflow.blocks.svg import draw_pdf, draw_svg
 from ceflow.compiler import Plan
 from ceflow.runs import Results, known_results, read_collected
 from ceflow.runs.describing import collected_drawing
 from ceflow.store import RunDirectory
 
+Kind = Literal["svg", "pdf"]
+"""The format of a figure, which its file's name ends with."""
 
-def write_figures(directory: RunDirectory, plan: Plan) -> None:
-    """Draw every curve of a run to `figures/STAGE-CURVE.svg`, except those that exist.
+
+def write_figures(
+    directory: RunDirectory, plan: Plan, kind: Kind = "svg", *, again: bool = False
+) -> None:
+    """Draw every curve of a run to `figures/STAGE-CURVE.svg` or `.pdf`, except those that exist,
+    unless they are to be drawn `again`.
 
     In a sweep, the figures of each run are drawn, and in the sweep's own directory those that
     compare the runs.
@@ -21,7 +28,7 @@ def write_figures(directory: RunDirectory, plan: Plan) -> None:
     alike: dict[str, dict[str, Curve]] = {}
     for run, its_plan in plan.runs.items() if plan.document.sweep else ():
         below = RunDirectory(directory.path / run)
-        write_figures(below, its_plan)
+        write_figures(below, its_plan, kind, again=again)
         for name, curve in _curves(below, its_plan):
             alike.setdefault(name, {})[run] = curve
     together = ((name, overlaid(curves)) for name, curves in alike.items())
@@ -31,15 +38,20 @@ def write_figures(directory: RunDirectory, plan: Plan) -> None:
         (f"collect-{name}", collected_drawing(name, each)) for name, each in collected.items()
     )
     for name, drawing in [*_curves(directory, plan), *together, *gathered]:
-        if drawing is not None and not _is_drawn(directory.path / f"figures/{name}.svg"):
-            directory.write_text(f"figures/{name}.svg", draw_svg(drawing))
+        file = f"figures/{name}.{kind}"
+        if drawing is None or (not again and _is_drawn(directory.path / file)):
+            continue
+        if kind == "svg":
+            directory.write_text(file, draw_svg(drawing))
+        else:
+            directory.write_bytes(file, draw_pdf(drawing))
 
 
 def _is_drawn(path: Path) -> bool:
     """Tell whether a figure exists and is complete. A stage that is run again removes its
     figures.
     """
-    return path.is_file() and path.read_bytes().rstrip().endswith(b"</svg>")
+    return path.is_file() and path.read_bytes().rstrip().endswith((b"</svg>", b"%%EOF"))
 
 
 def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:

@@ -143,7 +143,7 @@ class Loop(Work):
             if self.fail_fast and self.failures:
                 break
         if self.plan.document.collect:
-            self.directory.remove("figures/collect-*.svg")
+            self.directory.remove("figures/collect-*")
             self._collect({"": self.results})
             self.directory.write_json("results.json", {"stages": self.results} | self._tables())
         self._mark("failed" if self.failures else "done")
@@ -176,7 +176,7 @@ class Loop(Work):
     def _figures_of(self, name: str) -> list[str]:
         """List the figures of a stage, without those of stages whose names begin like its own."""
         longer = [each for each in self.plan.document.stages if each.startswith(f"{name}-")]
-        figures = self.directory.path.glob(f"figures/{name}-*.svg")
+        figures = self.directory.path.glob(f"figures/{name}-*")
         return [
             f"figures/{figure.name}"
             for figure in figures

@@ -162,7 +162,7 @@ class Sweep(Work):
 
     def _figures(self) -> list[str]:
         """List patterns of the figures that compare the runs."""
-        return ["figures/collect-*.svg", *(f"figures/{n}-*.svg" for n in self.plan.document.stages)]
+        return ["figures/collect-*", *(f"figures/{n}-*" for n in self.plan.document.stages)]
 
     def _mark(self, state: str) -> None:
         """Write the state and the progress of the sweep."""

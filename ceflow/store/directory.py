@@ -16,7 +16,7 @@ from ceflow.store.arrays import (
     write_array,
     write_rows,
 )
-from ceflow.store.atomic import remove, write_text, writing
+from ceflow.store.atomic import remove, write_bytes, write_text, writing
 from ceflow.store.lease import LEASE_FILE, Lease, sweep
 
 if TYPE_CHECKING:
@@ -76,6 +76,10 @@ class RunDirectory:
     def write_text(self, name: str, text: str) -> None:
         with self._writing(name):
             write_text(self.path / name, text)
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        with self._writing(name):
+            write_bytes(self.path / name, content)
 
     def read_json(self, name: str, default: Any = None) -> Any:
         """Read a JSON file; return `default` if it is missing. Raises `Damaged`."""

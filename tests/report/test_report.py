@@ -1,16 +1,19 @@
 """What a terminal and the figures show of a run."""
 
+import io
 import math
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console, RenderableType
 
 import ceflow
 from ceflow.blocks import Curve, Series
 from ceflow.blocks.svg import draw_svg
-from ceflow.report import plan_tree, run_report, write_figures
+from ceflow.cli import main
+from ceflow.report import figures, plan_tree, run_report, write_figures
 from ceflow.report.figures import overlaid
 from ceflow.report.plot import LETTERS_PER_LINE, POINT, POINT_SIGNS, draw
 from ceflow.report.text import seconds, size
@@ -304,7 +307,7 @@ def test_report_of_an_unfinished_run_shows_what_there_is(tmp_path):
 def test_figures_are_svg_of_every_curve_and_the_same_when_written_again(done):
     directory, plan = RunDirectory(done.path), ceflow.compile(SMALL)
     write_figures(directory, plan)
-    figures = sorted((done.path / "figures").iterdir())
+    figures = sorted((done.path / "figures").glob("*.svg"))
     assert [path.name for path in figures] == [
         "alpha-law.svg",
         "best-dual.svg",
@@ -316,6 +319,33 @@ def test_figures_are_svg_of_every_curve_and_the_same_when_written_again(done):
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
     write_figures(directory, plan)
     assert [path.read_bytes() for path in figures] == before
+
+
+def test_figures_are_drawn_again_for_a_paper(done, monkeypatch):
+    shown = CliRunner().invoke(main, ["show", str(done.path), "--figures", "pdf"])
+    assert shown.exit_code == 0
+    paths = sorted((done.path / "figures").glob("*.pdf"))
+    assert [path.stem for path in paths] == ["alpha-law", "best-dual", "best-primal"]
+    before = [path.read_bytes() for path in paths]
+    for content in before:
+        assert content.startswith(b"%PDF")
+        # publishers take embedded TrueType fonts, and refuse those of Type 3
+        assert (b"/FontFile2" in content, b"/Type3" in content) == (True, False)
+        assert b"/MediaBox [ 0 0 252 162 ]" in content  # one column of 3.5 inches
+    directory, plan = RunDirectory(done.path), ceflow.compile(SMALL)
+    write_figures(directory, plan, "pdf", again=True)
+    assert [path.read_bytes() for path in paths] == before
+    monkeypatch.setattr(figures, "draw_pdf", None)  # what exists is not drawn again unasked
+    write_figures(directory, plan, "pdf")
+    (directory.path / "figures").joinpath("alpha-law.pdf").unlink()
+    with pytest.raises(TypeError):
+        write_figures(directory, plan, "pdf")
+
+
+def test_a_figure_is_saved_in_its_style_by_anyone(done):
+    content = io.BytesIO()
+    ceflow.open(done.path).figure("alpha.law").savefig(content, format="pdf")
+    assert b"/Type3" not in content.getvalue()
 
 
 def test_different_curves_are_different_figures():
