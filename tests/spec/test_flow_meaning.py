@@ -80,7 +80,7 @@ def test_moments_are_the_start_the_end_and_what_was_asked_for():
     assert Flow(time=0.3, points=3).moments()[-1] == 0.3
 
 
-K = {"k": Kernel(kind="nngp")}
+K = {"k": Kernel(method="empirical", outputs="full")}
 FAULTY = {
     "no data": (Flow(**END), {"data": None}, "CE202", (), "a flow stage needs examples"),
     "no weights": (
@@ -118,12 +118,12 @@ FAULTY = {
         ("kernel",),
         "the engine 'parameters' computes its own kernel",
     ),
-    "the nngp": (
+    "a kernel of all outputs": (
         Flow(**END, kernel="k"),
         {},
         "CE202",
         ("kernel",),
-        "'k' is not an NTK with one number per entry",
+        "'k' has more than one number per entry",
     ),
     "a mixture": (
         Flow(**END),

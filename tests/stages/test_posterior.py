@@ -15,7 +15,7 @@ from ceflow.blocks import Table
 from ceflow.kernels import Predictive
 from ceflow.runs.prepared import forecast
 from ceflow.seeding import Seed
-from ceflow.spec import Digits, Document, Gaussian, Kernel, Mlp, Npz
+from ceflow.spec import Digits, Document, Flow, Gaussian, Kernel, Mlp, Npz
 from ceflow.stages import KINDS
 
 INFINITE = Mlp(widths=(math.inf,), activation="erf")
@@ -49,7 +49,9 @@ def expected(kind: Any, source: Any) -> tuple[np.ndarray, np.ndarray, float]:
 def numbers(tmp_path_factory: pytest.TempPathFactory) -> ceflow.Run:
     stages = {"ntk": Kernel(ridge=RIDGE), "nngp": Kernel(kind="nngp", ridge=RIDGE)}
     stages["tiles"] = Kernel(ridge=RIDGE, tile=3)
-    return ceflow.run(document(stages), tmp_path_factory.mktemp("posterior") / "run")
+    stages["bare"] = Kernel(kind="nngp", ridge=1e-11)
+    last = {"last": Flow(time=math.inf, kernel="nngp")}
+    return ceflow.run(document(stages | last), tmp_path_factory.mktemp("posterior") / "run")
 
 
 @pytest.mark.parametrize("kind", ["ntk", "nngp"])
@@ -74,6 +76,15 @@ def test_tiles_have_the_same_posterior(numbers):
     np.testing.assert_allclose(numbers.arrays["tiles"].std, numbers.arrays["ntk"].std, rtol=1e-10)
     nlls = [numbers.results[name].test_nll for name in ("tiles", "ntk")]
     assert nlls[0] == pytest.approx(nlls[1], rel=1e-10)
+
+
+def test_training_the_last_layer_ends_at_the_posterior_without_noise(numbers):
+    """The stages compute it apart: by an eigendecomposition, and by a Cholesky factor."""
+    flow, posterior = numbers.arrays["last"], numbers.arrays["bare"]
+    # the ridge times the condition of the kernel, 200
+    np.testing.assert_allclose(flow.predictions[8:], posterior.predictions, atol=1e-7)
+    np.testing.assert_allclose(flow.std[8:], posterior.std, atol=1e-7)
+    assert flow.std[:8].tolist() == [0] * 8
 
 
 @pytest.mark.parametrize("targets", ["one-hot", "signed"])
@@ -147,7 +158,8 @@ def test_a_kernel_that_is_none_has_no_standard_deviation(tmp_path, monkeypatch):
 
 
 def test_kernels_are_compared_side_by_side(numbers):
-    (table,) = KINDS[Kernel].overview(dict(numbers.results))
+    fitted = ("ntk", "nngp", "tiles")
+    (table,) = KINDS[Kernel].overview({name: numbers.results[name] for name in fitted})
     assert isinstance(table, Table)
     assert table.columns == ("kernel", "kind", "test error", "std", "NLL", "50 %", "90 %")
     assert [row[:2] for row in table.rows] == [("ntk", "NTK"), ("nngp", "NNGP"), ("tiles", "NTK")]

@@ -53,7 +53,7 @@ class Flow(Descent):
     kernel: str | None = None
     """An earlier kernel stage whose matrix drives the engines `kernel` and `closed-form`. By
     default an infinite network uses its limit NTK, a finite network the NTK at its sampled
-    weights."""
+    weights. Under an NNGP, only the last layer is trained."""
     start: str | None = None
     """An earlier flow stage: start from the networks that it drew, and measure the `distance` from
     its outputs. By default new networks are drawn."""
@@ -180,7 +180,7 @@ class Flow(Descent):
             message = f"the engine {engine!r} computes its own kernel"
             yield Fault("CE202", message, ("kernel",), "key", 'use engine = "kernel"')
         if kernel and not Kernel.expect(kernel).can_drive:
-            message = f"{self.kernel!r} is not an NTK with one number per entry"
+            message = f"{self.kernel!r} has more than one number per entry"
             yield Fault("CE202", message, ("kernel",), help="name another kernel stage")
         if model.is_mixed and not self.kernel and engine in KERNEL_ENGINES:
             message = "a finite layer among infinite ones has no deterministic kernel"

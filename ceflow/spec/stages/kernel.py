@@ -96,10 +96,13 @@ class Kernel(_FromFile):
 
     @property
     def can_drive(self) -> bool:
-        """True if the stage gives an NTK with one number per pair of examples, which a flow can
-        use.
-        """
-        return self.kind == "ntk" and self.outputs == "mean"
+        """True if the stage gives one number per pair of examples, which a flow can use."""
+        return self.outputs == "mean"
+
+    @property
+    def trains_last_layer(self) -> bool:
+        """True if a flow under this kernel trains the last layer of an infinite network alone."""
+        return self.kind == "nngp" and self.method == "analytic" and self.from_ is None
 
     def reads_data(self, model: Model) -> bool:
         return True

@@ -12,7 +12,14 @@ from ceflow.dynamics import costs
 from ceflow.dynamics.costs import StepForecast
 from ceflow.spec import Bottleneck, Flow, Model
 from ceflow.spec.models import SLOPES
-from ceflow.stages.flow.problem import MEMORY, STATE_COPIES, group_size, is_smooth, tolerances
+from ceflow.stages.flow.problem import (
+    MEMORY,
+    STATE_COPIES,
+    group_size,
+    has_law,
+    is_smooth,
+    tolerances,
+)
 from ceflow.stages.stage import Forecast, examples_key
 
 LOADING_SECONDS = 1.0
@@ -215,7 +222,7 @@ def _solved(stage: Flow, plan: Plan, model: Model) -> Forecast:
         costs.EIGH_FLOPS * side**3 + 2 * side * _examples(plan) * plan.outputs * stage.moment_count
     )
     compilations, spreads = found.work.compilations, 0
-    if not model.is_finite and stage.kernel is None:
+    if has_law(stage, plan, model):
         each += COVARIANCE_FLOPS * tested * n**2
         each += STDDEV_FLOPS * _examples(plan) * n**2 * (stage.moment_count + 1)
         compilations += 4
@@ -343,7 +350,7 @@ def _outputs(stage: Flow, plan: Plan) -> int:
 
 def _disk(stage: Flow, plan: Plan, model: Model) -> float:
     kernels = stage.moment_count * _train(plan) ** 2 if "kernel" in stage.record else 0
-    limit = stage.engine_of(model) == "closed-form" and not model.is_finite and stage.kernel is None
-    covariance = (_examples(plan) - _train(plan)) ** 2 if limit else 0
-    stddevs = _outputs(stage, plan) / plan.outputs if limit else 0
+    law = has_law(stage, plan, model)
+    covariance = (_examples(plan) - _train(plan)) ** 2 if law else 0
+    stddevs = _outputs(stage, plan) / plan.outputs if law else 0
     return plan.itemsize * (_outputs(stage, plan) + stddevs + kernels) + 8 * covariance

@@ -16,7 +16,7 @@ from ceflow import data, dynamics, kernels
 from ceflow.compiler.programs import program
 from ceflow.events import ignore
 from ceflow.spec import Kernel, Model
-from ceflow.stages.flow.problem import FlowProblem
+from ceflow.stages.flow.problem import FlowProblem, has_law
 from ceflow.stages.flow.recording import Arrays, Recording, joined, outcomes
 from ceflow.stages.flow.result import Steps
 from ceflow.stages.kernel.compiled import kernel as ntk_of
@@ -31,8 +31,8 @@ TRAINING_ONLY = (
 
 class FixedKernel(NamedTuple):
     """The NTK that drives a flow: among training examples, (n, n) or (n, n, outputs, outputs), and
-    between test and training examples. For an infinitely wide network, `limits` has both kernels of
-    the same.
+    between test and training examples. For an infinitely wide network, `limits` has the NNGP kernel
+    of the same too, and the NNGP twice if it drives the flow.
     """
 
     train: Float[np.ndarray, "n n ..."]
@@ -133,7 +133,7 @@ def _outputs_at(
 
 
 class _Gaussian:
-    """Law of the outputs of an infinitely wide network under its own NTK."""
+    """Law of the outputs of an infinitely wide network under its own NTK, or its NNGP."""
 
     def __init__(
         self,
@@ -187,7 +187,12 @@ def _fixed_kernel(problem: FlowProblem, index: int) -> FixedKernel:
     network's.
     """
     if problem.stage.kernel is not None:
-        return _by_stage(problem, _kernel_job(problem, problem.stage.kernel))
+        fixed = _by_stage(problem, _kernel_job(problem, problem.stage.kernel))
+        if not has_law(problem.stage, problem.job.plan, problem.job.model):
+            return fixed
+        both = (jnp.asarray(part) for part in (fixed.train, fixed.test))
+        train, test = (kernels.Kernels(nngp=part, ntk=part) for part in both)
+        return fixed._replace(limits=(train, test))
     train, test = problem.x[: problem.train], problem.x[problem.train :]
     if problem.job.model.is_finite:
         module = problem.network(index)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ceflow import data, dynamics
 from ceflow._machine import MEMORY
+from ceflow.compiler import Plan
 from ceflow.seeding import Seed
-from ceflow.spec import Bottleneck, Flow, Model
+from ceflow.spec import Bottleneck, Flow, Kernel, Model
 from ceflow.stages.stage import Job
 
 if TYPE_CHECKING:
@@ -48,6 +49,18 @@ def is_smooth(stage: Flow, model: Model) -> bool:
     if engine == "features":
         return not Bottleneck.expect(model).decoder.kinks
     return engine in SMOOTH_ENGINES or not model.kinks
+
+
+def has_law(stage: Flow, plan: Plan, model: Model) -> bool:
+    """Tell whether the trained outputs are a known Gaussian process: those of an infinite network
+    in closed form, of which all layers are trained or the last one alone.
+    """
+    if model.is_finite or stage.engine_of(model) != "closed-form":
+        return False
+    if stage.kernel is None:
+        return True
+    driving = Kernel.expect(plan.document.stages[stage.kernel])
+    return driving.trains_last_layer and driving.model == stage.model
 
 
 def group_size(size: float, replicas: int) -> int:
