@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ceflow.kernels.algebra.cholesky import SingularError, rounding_ridge
     from ceflow.kernels.algebra.eigenvalues import Spectrum, eigenvalue_max, spectrum
     from ceflow.kernels.algebra.labels import accuracy, alignment
+    from ceflow.kernels.algebra.learning import Modes, learning_curve, modes
     from ceflow.kernels.algebra.matrix import Matrix, as_kernel, norm, relative_distance, row_blocks
     from ceflow.kernels.algebra.predictive import Predictive, calibration_error, log_loss
     from ceflow.kernels.algebra.regression import Regression, fit, regression
@@ -42,6 +43,7 @@ __all__ = [
     "Kernels",
     "Matrix",
     "MeanKernel",
+    "Modes",
     "Predictive",
     "Regression",
     "SingularError",
@@ -61,8 +63,10 @@ __all__ = [
     "ensemble_ntk",
     "fit",
     "inaccuracy",
+    "learning_curve",
     "log_loss",
     "mean_kernel",
+    "modes",
     "norm",
     "ntk_operator",
     "open",
@@ -82,6 +86,7 @@ __getattr__, __dir__ = lazy(
         "ceflow.kernels.algebra.cholesky": ("SingularError", "rounding_ridge"),
         "ceflow.kernels.algebra.eigenvalues": ("Spectrum", "eigenvalue_max", "spectrum"),
         "ceflow.kernels.algebra.labels": ("accuracy", "alignment"),
+        "ceflow.kernels.algebra.learning": ("Modes", "learning_curve", "modes"),
         "ceflow.kernels.algebra.matrix": (
             "Matrix",
             "as_kernel",

@@ -173,7 +173,7 @@ class Result(Record):
 
         if isinstance(self.history, History):
             return {key: self.history[key] for key in self.history.columns}
-        if not self.ROWS:
+        if not self.ROWS or getattr(self, self.ROWS) is None:
             raise ValueError(f"{type(self).__name__} has no rows and no history")
         rows: list[Record] = getattr(self, self.ROWS)
         keys = dict.fromkeys(key for row in rows for key in row)

@@ -90,7 +90,7 @@ FAULTS = [
         STAGE + 'type = "kernel"\nspectrum = 1\n',
         "CE103",
         ("stages", "a", "spectrum"),
-        "must be true or false, not 1",
+        'must be true, false or "full", not 1',
         "",
     ),
     (

@@ -145,7 +145,7 @@ KEYS = {
         "error": ERRORS,
         "reference": st.none(),
         "tile": st.none() | COUNTS,
-        "spectrum": st.booleans(),
+        "spectrum": st.booleans() | st.just("full"),
         "alignment": st.booleans(),
         "ridge": st.none() | NON_NEGATIVE,
     },

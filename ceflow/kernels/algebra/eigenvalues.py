@@ -60,11 +60,15 @@ def spectrum(kernel: Matrix, *, memory: int = MEMORY, scratch: Path | None = Non
     else:
         largest = eigenvalue_max(kernel)
         smallest = _eigenvalue_min(kernel, largest, memory, scratch)
-    condition = largest / smallest if smallest > _rounding(kernel) else None
-    return Spectrum(largest, smallest, condition)
+    return ends_of(largest, smallest, rounding_of(kernel))
 
 
-def _rounding(kernel: Matrix) -> float:
+def ends_of(largest: float, smallest: float, rounding: float) -> Spectrum:
+    """Put both ends of a spectrum together; an eigenvalue not above `rounding` may be 0."""
+    return Spectrum(largest, smallest, largest / smallest if smallest > rounding else None)
+
+
+def rounding_of(kernel: Matrix) -> float:
     """Bound the error of an eigenvalue if entries have errors of ten roundings: `10 eps |K|_F`."""
     squares = math.fsum(
         float(np.square(block, dtype=float).sum()) for _, block in row_blocks(kernel)

@@ -1,9 +1,10 @@
 """The `kernel` stage."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, create_model
+from pydantic import BeforeValidator, Field, WithJsonSchema, create_model
+from pydantic_core import PydanticCustomError
 
 from ceflow.spec.base import Count, NonNegative, RelativeError
 from ceflow.spec.diagnostics import Fault
@@ -13,6 +14,18 @@ from ceflow.spec.stages.stage import References, StageSpec
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
+
+def _spectrum(value: Any) -> Any:
+    if isinstance(value, bool) or value == "full":
+        return value
+    raise PydanticCustomError("spectrum_type", 'must be true, false or "full"')
+
+
+Spectrum = Annotated[
+    bool | Literal["full"],
+    BeforeValidator(_spectrum),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"const": "full"}]}),
+]
 
 FEWEST_KERNEL_DRAWS = 16
 """Minimum number of draws before a standard error may end the drawing: its own relative error is
@@ -58,9 +71,10 @@ class Kernel(_FromFile):
     tile: Count | None = None
     """Number of rows of a tile. Keeps the kernel on disk and computes it in square tiles, for
     kernels larger than memory. An interrupted run continues with the missing tiles."""
-    spectrum: bool = False
+    spectrum: Spectrum = False
     """Whether to compute the largest and smallest eigenvalue of the resulting kernel, and its
-    condition number."""
+    condition number. `"full"`: also all eigenvalues, the power of the targets in the eigenmodes,
+    and the learning curve that these predict."""
     alignment: bool = False
     """Whether to compute the alignment of the kernel with the targets."""
     ridge: NonNegative | None = None

@@ -2,8 +2,9 @@
 
 `methods` compute the kernel, some by drawing `networks`, with functions in `compiled`, or read it
 from one of `files`. `keeping` writes it to the run, and `provenance` describes its data and its
-network there. `measuring` computes distance, spectrum and alignment, and `regressing` a regression
-with its posterior. `forecast`, `result` and `report` are as for any stage.
+network there. `measuring` computes distance, spectrum and alignment, `learning` the learning curve,
+and `regressing` a regression with its posterior. `forecast`, `result` and `report` are as for any
+stage.
 """
 
 from collections.abc import Iterator

@@ -6,6 +6,7 @@ from pathlib import Path
 from ceflow import kernels
 from ceflow.compiler import Plan, nodes
 from ceflow.costs import Demand, Work
+from ceflow.dynamics.costs import EIGH_FLOPS
 from ceflow.kernels import costs
 from ceflow.kernels.costs import Shape
 from ceflow.spec import FEWEST_KERNEL_DRAWS, Kernel, Model, SpecError
@@ -23,23 +24,36 @@ ROW_COPIES = 6
 DIAGONAL_COMPILATIONS = 2
 """Compilation time of the diagonal of a kernel of test examples, in units of a small function."""
 
+MODES_COPIES = 3.5
+"""Float64 copies of a kernel while its eigenvectors are computed (measured: 3.2)."""
+
 TILED = "set tile = 1024, to keep the kernel on disk"
 
 
 def forecast(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     """Count the matrix with its temporaries, the network, and the features of each example."""
     assert plan.data is not None
-    if stage.from_ is not None:
-        needs = _read(stage, plan)
-        return _with_posterior(_with_targets(needs, stage, plan), stage, plan)
+    needs = _computed(stage, plan, model) if stage.from_ is None else _read(stage, plan)
+    needs = _with_modes(needs, plan) if stage.spectrum == "full" else needs
+    needs = needs._replace(memory=needs.memory + _of_targets(stage, plan))
+    return _with_posterior(needs, stage, plan)
+
+
+def _computed(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     by_method = _analytic if stage.method == "analytic" else _drawn
     needs = by_method(stage, plan, model.single if stage.method == "mean" else model)
-    needs = needs if stage.tile is None else _in_tiles(stage, plan, model, needs)
-    return _with_posterior(_with_targets(needs, stage, plan), stage, plan)
+    return needs if stage.tile is None else _in_tiles(stage, plan, model, needs)
 
 
-def _with_targets(needs: Forecast, stage: Kernel, plan: Plan) -> Forecast:
-    return needs._replace(memory=needs.memory + _of_targets(stage, plan))
+def _with_modes(found: Forecast, plan: Plan) -> Forecast:
+    """Count an eigendecomposition in memory, after which only the eigenvalues are kept."""
+    assert plan.data is not None
+    rows = plan.data.train
+    work = found.work._replace(flops=found.work.flops + EIGH_FLOPS * rows**3)
+    memory = max(found.memory, plan.itemsize * rows**2 + 8 * MODES_COPIES * rows**2)
+    disk = found.disk + 2 * 8 * rows
+    more = {"key": examples_key(plan), "instead": ""} if memory > found.memory else {}
+    return found._replace(memory=memory, work=work, disk=disk, **more)
 
 
 def _with_posterior(needs: Forecast, stage: Kernel, plan: Plan) -> Forecast:

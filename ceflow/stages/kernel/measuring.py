@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ceflow import kernels
 from ceflow.data import Dataset
 from ceflow.stages.kernel.keeping import keep
+from ceflow.stages.kernel.learning import ENDS, FULL_SPECTRUM, full_spectrum
 from ceflow.stages.kernel.methods import DEAD, Computed, reference_of
 from ceflow.stages.kernel.regressing import regressed
 from ceflow.stages.kernel.result import KernelResult, Profile
@@ -39,9 +40,11 @@ def measure(job: Job, dataset: Dataset, computed: Computed) -> KernelResult:
         )
     if stage.reference:
         result = _compared(job, result, kernel)
-    if stage.spectrum:
-        ends = kernels.Spectrum._fields
-        result = measured(result, ends, lambda: kernels.spectrum(kernel)._asdict(), "the spectrum")
+    if stage.spectrum == "full":
+        whole = lambda: full_spectrum(kernel, dataset.train.y, stage.ridge)  # noqa: E731
+        result = measured(result, FULL_SPECTRUM, whole, "the spectrum")
+    elif stage.spectrum:
+        result = measured(result, ENDS, lambda: kernels.spectrum(kernel)._asdict(), "the spectrum")
     if stage.alignment:
         result = _aligned(result, kernel, dataset.train.y)
     if stage.ridge is not None:

@@ -1,10 +1,10 @@
 """The report of a kernel stage."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from ceflow.blocks import UNDEFINED, Cell, Curve, Note, ReportBlock, Series, Table, defined
-from ceflow.stages.kernel.result import KernelResult, Profile
+from ceflow.stages.kernel.result import KernelResult, ModePoint, Profile
 
 NOTABLE = 1.5
 """Factor by which the mean of kernels must be further away for a note."""
@@ -45,6 +45,7 @@ def describe(result: KernelResult) -> list[ReportBlock]:
     rows = [*_matrix(result), *_distance(result), *_spectrum(result), *_rows(result, TARGET_TITLES)]
     blocks: list[ReportBlock] = [Table(("", ""), tuple(rows))]
     blocks += [Note(text, warning=True) for text in result.warnings]
+    blocks += _learning(result, result.curve) if result.curve else []
     return blocks + ([_curve(result, result.profile)] if result.profile else [])
 
 
@@ -82,7 +83,38 @@ def _spectrum(result: KernelResult) -> list[Row]:
         return []
     ends = {f"eigenvalue_{end}": f"{end} eigenvalue" for end in ("max", "min")}
     without = UNDEFINED if result.eigenvalue_max is None else "singular to rounding"
-    return [*_rows(result, ends), ("condition number", result.condition or without)]
+    rows = [*_rows(result, ends), ("condition number", result.condition or without)]
+    predicted = [each for each in result.curve or () if each.predicted_mse is not None]
+    if predicted:
+        last = predicted[-1]
+        rows.append((f"regression on {last.k} examples, predicted", defined(last.predicted_mse)))
+    return rows
+
+
+def _learning(result: KernelResult, points: Sequence[ModePoint]) -> Iterator[Curve]:
+    """Draw the eigenvalues, the power of the targets in the first modes, and the learning curve
+    that they predict, with the test error of the regression if there is one.
+    """
+    k = tuple(each.k for each in points)
+    positive = [each for each in points if each.eigenvalue > 0]
+    values = tuple(each.eigenvalue for each in positive)
+    series = Series("eigenvalue", tuple(each.k for each in positive), values)
+    title = f"eigenvalues of the {result.kind.upper()}"
+    yield Curve("spectrum", title, "k", "eigenvalue", (series,), log_x=True, log_y=True)
+    if points[0].cumulative_power is not None:
+        power = tuple(each.cumulative_power or 0.0 for each in points)
+        title = "power of the targets in the first k eigenmodes"
+        series = Series("power", k, power)
+        yield Curve("power", title, "k", "fraction of the power", (series,), log_x=True)
+    predicted = [(each.k, each.predicted_mse) for each in points if each.predicted_mse]
+    if len(predicted) > 1:
+        x, y = zip(*predicted, strict=True)
+        found = [Series("predicted", x, y)]
+        if result.test_mse:
+            test = (float(result.shape[0]),), (result.test_mse,)
+            found.append(Series("on the test examples", *test, "points"))
+        labels = "training examples", "squared error on unseen examples"
+        yield Curve("learning", "learning curve", *labels, tuple(found), log_x=True, log_y=True)
 
 
 def _curve(result: KernelResult, profile: Profile) -> Curve:

@@ -1,7 +1,7 @@
 """The result of a `kernel` stage."""
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -51,8 +51,26 @@ class Profile(Record):
     """Standard error of each entry, if the kernel is a mean."""
 
 
+class ModePoint(Record):
+    """The eigenmode number k of a kernel, and a kernel regression on k training examples."""
+
+    k: int
+    """Number of the eigenmode, counted from 1 at the largest eigenvalue, and of training
+    examples."""
+    eigenvalue: float
+    """Eigenvalue of that mode."""
+    cumulative_power: float | None = None
+    """Power of the targets in the first k modes, as a fraction of their mean square; null if the
+    targets are 0."""
+    predicted_mse: float | None = None
+    """Mean squared error on unseen examples that is predicted for a kernel regression on k training
+    examples; for k up to N/2, null if it is infinite."""
+
+
 class KernelResult(MethodResult):
     """A kernel over the training inputs, and quantities computed from it."""
+
+    ROWS: ClassVar = "curve"
 
     kind: str
     """Kind of kernel, as in the document: `ntk` or `nngp`."""
@@ -83,6 +101,14 @@ class KernelResult(MethodResult):
     condition: float | None = None
     """Condition number, the largest eigenvalue divided by the smallest; null if the smallest is
     zero to rounding."""
+    eigenvalues: Array | None = None
+    """All eigenvalues, the largest first; with `spectrum = "full"`. `results.json` holds the file
+    name, `arrays/NAME.eigenvalues.zarr`."""
+    power: Array | None = None
+    """Mean square of the targets in each eigenmode, in the order of the eigenvalues; with
+    `spectrum = "full"`. `results.json` holds the file name, `arrays/NAME.power.zarr`."""
+    curve: list[ModePoint] | None = None
+    """Eigenmodes and learning curve at some numbers k from 1 to N; with `spectrum = "full"`."""
     alignment: float | None = None
     """Alignment with the targets, <K, y y^T>/(|K| |y y^T|); with `alignment`."""
     alignment_centred: float | None = None
@@ -135,10 +161,12 @@ class KernelResult(MethodResult):
     """One row of a kernel over a `circle`: the row of the middle point."""
 
     def columns(self) -> "dict[str, np.ndarray]":
-        """Return the profile of a kernel over the circle, as columns."""
+        """Return the eigenmodes with the learning curve, or else the profile of a kernel over the
+        circle, as columns.
+        """
         import numpy as np
 
-        if self.profile is None:
+        if self.curve is not None or self.profile is None:
             return super().columns()
         return {key: np.array(column) for key, column in self.profile.items() if column is not None}
 
