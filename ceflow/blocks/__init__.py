@@ -1,8 +1,9 @@
 """Content of reports, and how figures and web pages draw it.
 
-A stage describes its result by blocks (`content`): sentences, tables, curves and heatmaps. `svg`
-and `html` draw them, `placing` prepares points and texts for drawing; figures have one `style`,
-and `ticks` that do not overlap. `ceflow.report` draws blocks in the terminal.
+A stage describes its result by blocks (`content`): sentences, tables, curves and heatmaps.
+`placing` prepares their points and texts. `svg` draws figures by Matplotlib, which have one `style`
+and `ticks` that do not overlap; `html` fragments of a page, with a `chart` for each drawing whose
+`axes` need no Matplotlib. `ceflow.report` draws blocks in the terminal.
 """
 
 from ceflow.blocks.content import (

@@ -1,16 +1,15 @@
-"""Blocks as an HTML fragment, for notebooks."""
+"""Blocks as HTML fragments, for notebooks and for the page of a run."""
 
-import re
 from collections.abc import Sequence
 from html import escape
 
-from ceflow.blocks.content import Note, ReportBlock, Table, number
+from ceflow.blocks.chart import MOST_POINTS, chart
+from ceflow.blocks.content import Cell, Note, ReportBlock, Table, number
 from ceflow.blocks.placing import shown
-from ceflow.blocks.svg import draw_svg
 
-WARNING = "color: #9a6700"
-NUMERIC = "text-align: right"
-TEXT = "text-align: left"
+WARNING = "color:#9a6700;color:light-dark(#8a5a00,#e5b567)"
+NUMERIC = "text-align:right"
+TEXT = "text-align:left"
 
 
 def section(title: str, blocks: Sequence[ReportBlock]) -> str:
@@ -19,31 +18,51 @@ def section(title: str, blocks: Sequence[ReportBlock]) -> str:
     >>> section("a < b", [Note("alpha = 3.41")])
     '<h4>a &lt; b</h4>\\n<p>alpha = 3.41</p>'
     """
-    return "\n".join([f"<h4>{_text(title)}</h4>", *map(_block, blocks)])
+    drawn = (block(each, data=False) for each in blocks)
+    return "\n".join([f"<h4>{text(title)}</h4>", *drawn])
 
 
-def _block(block: ReportBlock) -> str:
-    if isinstance(block, Note):
-        style = f' style="{WARNING}"' if block.warning else ""
-        return f"<p{style}>{'warning: ' if block.warning else ''}{_text(block.text)}</p>"
-    if isinstance(block, Table):
-        return _table(block)
-    return re.sub(r"^.*?(?=<svg)", "", draw_svg(block), flags=re.DOTALL)  # less the head of a file
+def block(content: ReportBlock, most: int = MOST_POINTS, *, data: bool = True) -> str:
+    """Draw one block; a chart has at most this many points, and its `data` for a script."""
+    if isinstance(content, Note):
+        style = f' style="{WARNING}"' if content.warning else ""
+        return f"<p{style}>{'warning: ' if content.warning else ''}{text(content.text)}</p>"
+    return table(content) if isinstance(content, Table) else chart(content, most, data=data)
 
 
-def _table(table: Table) -> str:
-    wide = len(table.columns) > 2
-    styles = [NUMERIC if wide and index else TEXT for index in range(len(table.columns))]
-    head = _row(table.columns, styles, "th") if any(table.columns) else ""
-    rows = "".join(_row([number(cell) for cell in row], styles, "td") for row in table.rows)
-    return f"<table>{head}{rows}</table>"
+def table(content: Table) -> str:
+    """Draw a table; numbers have all their digits in `data-value`."""
+    wide = len(content.columns) > 2
+    styles = [NUMERIC if wide and index else TEXT for index in range(len(content.columns))]
+    head = ""
+    if any(content.columns):
+        cells = zip(styles, content.columns, strict=True)
+        columns = "".join(_head(style, name) for style, name in cells)
+        head = f"<thead><tr>{columns}</tr></thead>"
+    rows = "".join(f"<tr>{_cells(row, styles)}</tr>" for row in content.rows)
+    kind = ' class="numbers"' if wide else ""
+    return f"<table{kind}>{head}<tbody>{rows}</tbody></table>"
 
 
-def _row(cells: Sequence[str], styles: Sequence[str], tag: str) -> str:
-    columns = zip(styles, cells, strict=True)
-    inner = "".join(f'<{tag} style="{style}">{_text(cell)}</{tag}>' for style, cell in columns)
-    return f"<tr>{inner}</tr>"
+def _cells(row: Sequence[Cell], styles: Sequence[str]) -> str:
+    first, *rest = zip(styles, row, strict=True)
+    begin = f'<th scope="row" style="{TEXT};font-weight:normal">{text(number(first[1]))}</th>'
+    if isinstance(first[1], str) and not first[1]:
+        begin = "<td></td>"  # a heading that is empty names nothing
+    return begin + "".join(
+        f'<td style="{style}"{_exact(cell)}>{text(number(cell))}</td>' for style, cell in rest
+    )
 
 
-def _text(text: str) -> str:
-    return escape(shown(text))
+def _head(style: str, name: str) -> str:
+    return f'<th scope="col" style="{style}">{text(name)}</th>' if name else "<td></td>"
+
+
+def _exact(cell: Cell) -> str:
+    """Keep a number whole where it is shown with fewer digits."""
+    return "" if isinstance(cell, str) or number(cell) == str(cell) else f' data-value="{cell!r}"'
+
+
+def text(content: str) -> str:
+    """Escape a text: of HTML, and characters that are not printed."""
+    return escape(shown(content))

@@ -12,6 +12,7 @@ from matplotlib.axis import Axis, XAxis
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import Formatter, LogLocator, MaxNLocator, NullFormatter
 
+from ceflow.blocks.axes import power_of_ten
 from ceflow.blocks.style import STYLE
 
 MOST_TICKS = 7
@@ -31,8 +32,6 @@ DIGITS = ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
 
 STRIDES = (2, 3, 5, 10, 20, 50, 100, 200)
 """Numbers of decades between labels of a long logarithmic axis."""
-
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def place_ticks(axis: Axis) -> None:
@@ -116,19 +115,6 @@ class Powers(Formatter):
 
     def __call__(self, x: float, pos: Any = None) -> str:
         return power_of_ten(x, self.digits)
-
-
-def power_of_ten(x: float, digits: int = 6) -> str:
-    """Return a label of a logarithmic axis.
-
-    >>> [power_of_ten(x) for x in (1e-9, 3e-3, 0.05, 2, 1000, 5e4)]
-    ['10⁻⁹', '3×10⁻³', '0.05', '2', '1000', '5×10⁴']
-    """
-    exponent = int(f"{x:.{digits - 1}e}".partition("e")[2])
-    if -2 <= exponent <= 3:
-        return f"{x:.{max(digits, exponent + 1)}g}"
-    factor = f"{x:.{digits - 1}e}".partition("e")[0].rstrip("0").rstrip(".")
-    return f"{'' if factor == '1' else f'{factor}×'}10{str(exponent).translate(RAISED)}"
 
 
 def candidates(low: float, high: float) -> Iterator[list[float]]:

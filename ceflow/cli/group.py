@@ -14,6 +14,7 @@ COMMANDS = {
     "check": "say what is wrong with specs",
     "show": "report on run directories",
     "compare": "say what differs between runs",
+    "page": "write a run as one HTML file",
     "export": "write the network of a spec for timm, torchvision, Equinox or StableHLO",
     "explain": "explain the code of a fault or a word of the reports",
     "init": "write a first spec",

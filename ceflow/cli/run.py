@@ -13,10 +13,16 @@ from ceflow.cli.specs import load_spec
 @click.argument("spec")
 @click.option("--out", metavar="DIR", help="Run directory; by default runs/NAME, numbered.")
 @click.option("--json", "as_json", is_flag=True, help="Print results.json instead of the report.")
+@click.option("--page", is_flag=True, help="Write the report as a page too, report.html.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first stage that fails.")
 @settings
 def command(
-    spec: str, out: str | None, as_json: bool, fail_fast: bool, settings: tuple[str, ...]
+    spec: str,
+    out: str | None,
+    as_json: bool,
+    page: bool,
+    fail_fast: bool,
+    settings: tuple[str, ...],
 ) -> None:
     """Check SPEC, run its stages, and report. SPEC is a file, or - for standard input.
 
@@ -34,7 +40,7 @@ def command(
         "the run", "; its finished stages are kept: run it again, with the same --out, to go on"
     ):
         prepared = prepare(plan_of(load_spec(spec, settings)))
-        from ceflow.report import plan_tree, run_report, write_figures
+        from ceflow.report import plan_tree, run_report, write_figures, write_page
 
         console = results_console(quiet=as_json)
         needs = prepared.needs()
@@ -44,7 +50,9 @@ def command(
         failed = None
         try:
             with Watcher({name: each.seconds for name, each in needs.items()}) as watcher:
-                done = run_prepared(prepared, out, observe=watcher, fail_fast=fail_fast)
+                done = run_prepared(
+                    prepared, out, observe=watcher, fail_fast=fail_fast, needs=needs
+                )
         except RunError as error:
             failed, done = error, error.run
         directory = RunDirectory(done.path)
@@ -52,6 +60,8 @@ def command(
             write_figures(directory, prepared.plan)
         except WriteError as error:
             click.echo(shown(f"figures are missing: {error}"), err=True)
+        if page:
+            write_page(directory, prepared.plan)
         if as_json:
             click.echo(directory.read_text("results.json"), nl=False)
         for part in run_report(directory, prepared.plan):

@@ -25,18 +25,14 @@ def write_figures(
     In a sweep, the figures of each run are drawn, and in the sweep's own directory those that
     compare the runs.
     """
-    alike: dict[str, dict[str, Curve]] = {}
     for run, its_plan in plan.runs.items() if plan.document.sweep else ():
-        below = RunDirectory(directory.path / run)
-        write_figures(below, its_plan, kind, again=again)
-        for name, curve in _curves(below, its_plan):
-            alike.setdefault(name, {})[run] = curve
-    together = ((name, overlaid(curves)) for name, curves in alike.items())
+        write_figures(RunDirectory(directory.path / run), its_plan, kind, again=again)
     known = known_results(directory, plan.document.stages)[0] if directory.exists else {}
     collected, _ = read_collected(known)
     gathered = (
         (f"collect-{name}", collected_drawing(name, each)) for name, each in collected.items()
     )
+    together = curves_of_runs(directory, plan)
     for name, drawing in [*_curves(directory, plan), *together, *gathered]:
         file = f"figures/{name}.{kind}"
         if drawing is None or (not again and _is_drawn(directory.path / file)):
@@ -45,6 +41,15 @@ def write_figures(
             directory.write_text(file, draw_svg(drawing))
         else:
             directory.write_bytes(file, draw_pdf(drawing))
+
+
+def curves_of_runs(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
+    """Yield each curve that several runs of a sweep have, laid over each other, with its name."""
+    alike: dict[str, dict[str, Curve]] = {}
+    for run, its_plan in plan.runs.items() if plan.document.sweep else ():
+        for name, curve in _curves(RunDirectory(directory.path / run), its_plan):
+            alike.setdefault(name, {})[run] = curve
+    yield from ((name, overlaid(curves)) for name, curves in alike.items())
 
 
 def _is_drawn(path: Path) -> bool:

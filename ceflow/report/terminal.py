@@ -18,15 +18,13 @@ from ceflow.report.comparing import Comparison
 from ceflow.report.heatmap import draw_heatmap
 from ceflow.report.layers import add_network, costs
 from ceflow.report.plot import draw
-from ceflow.report.sweeps import sweep_blocks
+from ceflow.report.sections import Section, run_sections
 from ceflow.report.tables import GAP, fitted
 from ceflow.report.text import seconds, size
-from ceflow.report.trouble import GO_ON, standing, trouble
-from ceflow.runs import Needs, Results, known_results, read_collected
-from ceflow.runs.describing import collected_blocks
+from ceflow.report.trouble import standing, trouble
+from ceflow.runs import Needs, known_results
 from ceflow.runs.record import in_a_word, read_state
 from ceflow.spec import Stage, printable
-from ceflow.stages import Result, Values, kind_of
 from ceflow.store import Damaged, RunDirectory
 
 
@@ -79,14 +77,12 @@ def _needed(needs: Needs) -> str:
     return f"memory {size(needs.memory)}{disk}, {seconds(needs.seconds)}{more}"
 
 
-def stage_section(name: str, stage: Stage, result: Result, took: float | None) -> Group:
-    """Show the result of one stage, under a rule with its name."""
-    title = Text.assemble((name, "bold"), f"  {stage.type}", f"  {seconds(took)}" if took else "")
-    return _section(title, kind_of(stage).describe(result))
-
-
-def _section(title: Text, blocks: list[ReportBlock]) -> Group:
-    indented = (Padding(_block(block), (0, 0, 0, 2), expand=False) for block in blocks)
+def _section(section: Section) -> Group:
+    """Show a section under a rule with its name."""
+    took = f"  {seconds(section.seconds)}" if section.seconds else ""
+    kind = f"  {section.kind}" if section.kind else ""
+    title = Text.assemble((printable(section.name), "bold"), f"{kind}{took}")
+    indented = (Padding(_block(block), (0, 0, 0, 2), expand=False) for block in section.blocks)
     return Group(Rule(title, align="left", style="dim"), *indented)
 
 
@@ -158,60 +154,16 @@ def trouble_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableTy
 
 def run_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
     """Report all results of a run, from its directory alone."""
-    known, _ = known_results(directory, plan.document.stages)
-    if plan.document.sweep:
-        yield from map(_block, sweep_blocks(known.get("runs", {})))
+    for section in run_sections(directory, plan):
+        yield _section(section) if section.name else Group(*map(_block, section.blocks))
         yield ""
-        yield from _collected_sections(known)
-    results: dict[str, Result] = {}
-    for name, result in _each(Results(directory, plan.document, known["stages"])):
-        if isinstance(result, Damaged):
-            yield _section(Text(name, "bold"), [Note(str(result), warning=True)])
-        else:
-            results[name] = result
-    state = directory.read_json("run.json")
-    for name, stage in plan.document.stages.items():
-        if name in results:
-            took = state["stages"].get(name, {}).get("seconds")
-            yield stage_section(name, stage, results[name], took)
-            yield ""
-    for kind in dict.fromkeys(map(kind_of, plan.document.stages.values())):
-        alike = {
-            name: results[name]
-            for name, stage in plan.document.stages.items()
-            if kind_of(stage) is kind and name in results
-        }
-        if blocks := kind.overview(alike):
-            yield _section(Text("side by side", "bold"), blocks)
-            yield ""
-    if plan.document.sweep is None:  # what compares the stages follows them
-        yield from _collected_sections(known)
     yield files_line(directory.path)
-
-
-def _collected_sections(results: Values) -> Iterator[RenderableType]:
-    """Show each [collect] table, or say why it cannot be read."""
-    gathered, lost = read_collected(results)
-    found = {name: collected_blocks(name, each) for name, each in gathered.items()}
-    found |= {name: [Note(f"{why}; {GO_ON}", warning=True)] for name, why in lost.items()}
-    for name, blocks in found.items():
-        yield _section(Text.assemble((name, "bold"), "  collect"), blocks)
-        yield ""
-
-
-def _each(results: Results) -> Iterator[tuple[str, Result | Damaged]]:
-    """Yield the result of each stage, or the error if its files cannot be read."""
-    for name in results:
-        try:
-            yield name, results[name]
-        except Damaged as damage:
-            yield name, damage
 
 
 def comparison_report(comparison: Comparison) -> Iterator[RenderableType]:
     """Report what differs between runs."""
     for title, blocks in comparison.sections():
-        yield _section(Text(printable(title), "bold"), blocks)
+        yield _section(Section(title, "", blocks))
         yield ""
 
 

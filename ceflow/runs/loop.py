@@ -1,6 +1,7 @@
 """Running the stages of one run in order, and keeping their results."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -21,6 +22,7 @@ from ceflow.history import History
 from ceflow.runs import machine
 from ceflow.runs.collected import read_collected
 from ceflow.runs.numbers import listed, plain
+from ceflow.runs.prepared import Needs
 from ceflow.runs.record import (
     digest,
     facts_of,
@@ -34,7 +36,7 @@ from ceflow.runs.results import Results
 from ceflow.runs.work import Work
 from ceflow.spec import Stage, dumps
 from ceflow.stages import Job, Result, Values
-from ceflow.store import Damaged, RunDirectory, WriteError
+from ceflow.store import PAGE, Damaged, RunDirectory, WriteError
 from ceflow.store.digests import is_sound, text_facts
 
 NOT_FINITE = (
@@ -43,9 +45,15 @@ NOT_FINITE = (
 )
 
 
-def begin(directory: RunDirectory, plan: Plan, resolved: str, observe: Observer) -> None:
+def begin(
+    directory: RunDirectory,
+    plan: Plan,
+    resolved: str,
+    observe: Observer,
+    needs: Mapping[str, Needs] | None = None,
+) -> None:
     """Start a run directory, or repair that of a begun run: first its state, then its document as
-    resolved and as given, then its results.
+    resolved and as given, then its results. The forecast `needs` are kept in the state.
     """
     directory.sweep()
     texts = {"resolved.toml": resolved, "spec.toml": dumps(plan.document)}
@@ -53,6 +61,11 @@ def begin(directory: RunDirectory, plan: Plan, resolved: str, observe: Observer)
     if state is None:
         state = _new_state(plan) | {"files": {n: text_facts(text) for n, text in texts.items()}}
         directory.write_json("run.json", state)
+    if needs:
+        state["forecast"] = {
+            name: {"seconds": each.seconds, "memory": each.memory, "disk": each.disk}
+            for name, each in needs.items()
+        }
     for name, text in texts.items():
         if not is_sound(directory.path / name, state["files"].get(name)):
             directory.write_text(name, text)
@@ -207,7 +220,7 @@ class Loop(Work):
         """Run one stage; write its arrays and documents first, then its results, then its state."""
         started, self._worked = time.perf_counter(), True
         machine.reset_peak_memory()
-        self.directory.remove(*self._figures_of(name))
+        self.directory.remove(*self._figures_of(name), PAGE)
         kind = stages.kind_of(stage)
         values, files = self._keep(name, stages.result_of(kind, self._job(name, stage)))
         memory = machine.peak_memory()

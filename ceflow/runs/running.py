@@ -18,7 +18,7 @@ from ceflow.runs.collected import Collected, read_collected
 from ceflow.runs.describing import collected_drawing
 from ceflow.runs.failures import RunError
 from ceflow.runs.numbers import listed
-from ceflow.runs.prepared import Prepared, prepare
+from ceflow.runs.prepared import Needs, Prepared, prepare
 from ceflow.runs.record import known_results, read_results, read_state
 from ceflow.runs.results import Results
 from ceflow.runs.summaries import run_text, runs_table, sweep_text
@@ -215,12 +215,15 @@ def run_prepared(
     *,
     observe: Observer = ignore,
     fail_fast: bool = False,
+    needs: Mapping[str, Needs] | None = None,
 ) -> Run:
-    """Run a prepared document; like `run`, without checking it again."""
+    """Run a prepared document; like `run`, without checking it again. The forecast `needs` of its
+    stages are kept in the run directory.
+    """
     if out is not None and "\0" in str(out):
         raise SpecError(Fault("CE501", "the path of a run has a null character, which no file has"))
     with machine.fewer_collections():
-        work = perform(prepared.plan, out, observe, fail_fast=fail_fast)
+        work = perform(prepared.plan, out, observe, fail_fast=fail_fast, needs=needs)
     done = Run(work.directory.path, work.found, work.collected, prepared.plan.document)
     if work.failures:
         raise RunError(done, tuple(work.failures)) from work.cause

@@ -1,6 +1,7 @@
 """Running the runs of a sweep one after another, and comparing them."""
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,12 +13,13 @@ from ceflow.events import Event, Observer, StageStarted
 from ceflow.runs.collected import read_collected
 from ceflow.runs.directories import holds, taken
 from ceflow.runs.loop import Loop, begin
+from ceflow.runs.prepared import Needs
 from ceflow.runs.record import digest, is_whole, known_results, read_results, read_state
 from ceflow.runs.results import Results
 from ceflow.runs.work import Work
 from ceflow.spec import Document, dumps
 from ceflow.stages import Values
-from ceflow.store import Damaged, RunDirectory, WriteError
+from ceflow.store import PAGE, Damaged, RunDirectory, WriteError
 from ceflow.store.digests import text_facts
 
 WRITING_SHARE = 0.05
@@ -25,7 +27,12 @@ WRITING_SHARE = 0.05
 
 
 def perform(
-    plan: Plan, out: str | Path | None, observe: Observer, *, fail_fast: bool
+    plan: Plan,
+    out: str | Path | None,
+    observe: Observer,
+    *,
+    fail_fast: bool,
+    needs: Mapping[str, Needs] | None = None,
 ) -> "Loop | Sweep":
     """Run a document or its sweep in the right directory."""
     resolved = dumps(plan.resolved(), defaults=True)
@@ -36,7 +43,7 @@ def perform(
             earlier.show()
             return earlier
     with taken(out, plan.document.name, resolved) as directory:
-        begin(directory, plan, resolved, observe)
+        begin(directory, plan, resolved, observe, needs)
         work = kind(plan, directory, observe, fail_fast=fail_fast)
         work.run()
         return work
@@ -100,7 +107,7 @@ class Sweep(Work):
         for name, document in self.documents.items():
             self._take_over(name, document)
         self._mark("running")
-        self.directory.remove(*self._figures())
+        self.directory.remove(*self._figures(), PAGE)
         try:
             for name, plan in self.plan.runs.items():
                 self._do(name, plan)

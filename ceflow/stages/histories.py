@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ceflow.blocks import Cell, Curve, Series
+from ceflow.blocks import Cell, Curve, Series, number
 from ceflow.compiler import Plan
 from ceflow.history import History
 from ceflow.stages.profiles import OutputProfile
@@ -58,6 +58,18 @@ def _cell(result: DescentResult, key: str) -> Cell:
     if value is None:
         return "not finite"
     return value if error is None else f"{value:.4g} ± {error:.2g}"
+
+
+def final_losses(result: DescentResult) -> str:
+    """Write the losses and accuracies at the end in a sentence's part."""
+    parts = [
+        f"a {title} of {number(value)}"
+        if key.endswith("loss")
+        else f"a {title} of {100 * value:.4g} %"
+        for key, title in DESCENT_TITLES.items()
+        if (value := getattr(result, key)) is not None
+    ]
+    return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
 FEWEST_MOMENTS = 3

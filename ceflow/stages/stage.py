@@ -133,6 +133,10 @@ class Stage(ABC, Generic[SpecT, ResultT]):
     def describe(self, result: ResultT) -> list[ReportBlock]:
         """Describe the result as blocks of a report."""
 
+    def answer(self, result: ResultT) -> str:
+        """Say in a sentence what the stage found, for the top of a page; '' if no sentence can."""
+        return ""
+
     def offers(self, spec: SpecT, plan: Plan, model: Model) -> dict[str, Model]:
         """Return the models that later stages can act on, if they are known before the run."""
         return {}

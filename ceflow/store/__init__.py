@@ -7,7 +7,7 @@ detects changes, `arrays` stores arrays with what they are of, `tiles` stores ke
 
 from ceflow.store.arrays import Damaged
 from ceflow.store.atomic import WriteError
-from ceflow.store.directory import RunDirectory
+from ceflow.store.directory import PAGE, RunDirectory
 from ceflow.store.lease import Busy, LeaseLost, sign_of_life
 
-__all__ = ["Busy", "Damaged", "LeaseLost", "RunDirectory", "WriteError", "sign_of_life"]
+__all__ = ["PAGE", "Busy", "Damaged", "LeaseLost", "RunDirectory", "WriteError", "sign_of_life"]

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+PAGE = "report.html"
+"""Name of the page of a run, which is removed when one of its stages is done again."""
+
+
 class RunDirectory:
     """The files of one run. Every write is atomic; nothing here knows what the numbers mean.
 

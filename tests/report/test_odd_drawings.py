@@ -11,6 +11,7 @@ from rich.console import Console
 from ceflow.blocks import Curve, Heatmap, Note, ReportBlock, Series, Table
 from ceflow.blocks.placing import LARGEST_VALUE, drawable
 from ceflow.blocks.svg import draw_svg
+from ceflow.report.sections import Section
 from ceflow.report.terminal import _section
 
 TEXTS = {
@@ -71,7 +72,7 @@ def drawings(numbers: tuple[float, ...], text: str = "text") -> list[Curve | Hea
 
 def in_terminal(block: ReportBlock, width: int = 80) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    console.print(_section("title", [block]))  # pyright: ignore[reportArgumentType]
+    console.print(_section(Section("title", "", [block])))  # pyright: ignore[reportArgumentType]
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

@@ -36,3 +36,6 @@ class FlowStage(Stage[Flow, FlowResult]):
 
     def describe(self, result: FlowResult) -> list[ReportBlock]:
         return report.describe(result)
+
+    def answer(self, result: FlowResult) -> str:
+        return report.answer(result)

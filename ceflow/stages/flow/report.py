@@ -3,7 +3,14 @@
 from ceflow.blocks import Note, ReportBlock, Table, number
 from ceflow.history import History
 from ceflow.stages.flow.result import FlowResult
-from ceflow.stages.histories import DESCENT_TITLES, LOSS, Drawn, curves, numbers
+from ceflow.stages.histories import (
+    DESCENT_TITLES,
+    LOSS,
+    Drawn,
+    curves,
+    final_losses,
+    numbers,
+)
 from ceflow.stages.profiles import drawn_outputs
 
 TITLES = {
@@ -48,3 +55,12 @@ def _how(result: FlowResult) -> str:
     if result.width is not None:
         engine = f"{result.sampling} {engine} of width {number(result.width)}"
     return f"{engine}, by {result.solver}: {steps.accepted} steps and {steps.rejected} rejected"
+
+
+def answer(result: FlowResult) -> str:
+    """State the losses at the end."""
+    time, losses = result.time, final_losses(result)
+    at = time if isinstance(time, str) else format(time, ".4g")
+    if result.ended not in ("finished", "stopped"):
+        return f"the solver failed at mu t = {at} ({result.ended})"
+    return f"the flow ended at mu t = {at} with {losses}" if losses else ""

@@ -39,5 +39,8 @@ class KernelStage(Stage[Kernel, KernelResult]):
     def describe(self, result: KernelResult) -> list[ReportBlock]:
         return report.describe(result)
 
+    def answer(self, result: KernelResult) -> str:
+        return report.answer(result)
+
     def overview(self, results: dict[str, KernelResult]) -> list[ReportBlock]:
         return report.overview(results)

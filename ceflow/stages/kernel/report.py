@@ -182,3 +182,27 @@ def _caveats(compared: Mapping[str, KernelResult]) -> Iterator[Note]:
                 f"kernels of {name} vary less than those of {first}, but their mean is further from"
                 f" {result.reference}: {its_far:.2g}, and {far:.2g} for {first}"
             )
+
+
+def answer(result: KernelResult) -> str:
+    """State the distance from the reference, and how well a regression with the kernel does."""
+    parts = []
+    kernel = f"the {result.method} {result.kind.upper()}"
+    if result.distance is not None:
+        error = "" if result.distance_stderr is None else f" ± {result.distance_stderr:.1g}"
+        mean = f" (mean of {result.draws} draws)" if result.distance_stderr is not None else ""
+        parts.append(
+            f"{kernel} is at a relative distance of {result.distance:.3g}{error} from that of"
+            f" {result.reference}{mean}"
+        )
+    if result.test_accuracy is not None:
+        parts.append(
+            f"a regression with {kernel} classifies {100 * result.test_accuracy:.4g} % of the test"
+            " examples"
+        )
+    elif result.test_mse is not None:
+        parts.append(
+            f"a regression with {kernel} has a mean squared error of {result.test_mse:.3g} on the"
+            " test examples"
+        )
+    return "; ".join(parts)

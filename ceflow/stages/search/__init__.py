@@ -28,6 +28,9 @@ class SearchStage(Stage[Search, SearchResult]):
     def describe(self, result: SearchResult) -> list[ReportBlock]:
         return report.describe(result)
 
+    def answer(self, result: SearchResult) -> str:
+        return report.answer(result)
+
     def offers(self, spec: Search, plan: Plan, model: Model) -> dict[str, Model]:
         return forecast.expect(spec, plan, model)
 

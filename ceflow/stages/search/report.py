@@ -25,7 +25,7 @@ UNKNOWN = "unknown"
 def describe(result: SearchResult) -> list[ReportBlock]:
     """Describe the networks found, their costs, and how flat the optimum is."""
     return [
-        Note(_answer(result)),
+        Note(answer(result)),
         Note(_asked(result)),
         _networks(result),
         *_beyond(result),
@@ -38,13 +38,13 @@ def describe(result: SearchResult) -> list[ReportBlock]:
     ]
 
 
-def _answer(result: SearchResult) -> str:
+def answer(result: SearchResult) -> str:
     """Answer the question of the search in a sentence."""
     cost = {"parameters": "parameters", "flops": "FLOPs"}.get(result.cost, result.cost)
     shares = []
-    for answer in (result.primal, result.dual):
-        share = answer.rounded.variance / result.baseline.variance
-        shares.append((_counted(answer), share, 1 / answer.rounded.efficiency))
+    for each in (result.primal, result.dual):
+        share = each.rounded.variance / result.baseline.variance
+        shares.append((_counted(each), share, 1 / each.rounded.efficiency))
     (smooth, less, _), (compact, _, cheaper) = shares
     if result.budget:
         first = f"within the budget, {smooth} vary least: they have {less:.3g} of the variance of"

@@ -26,3 +26,6 @@ class TrainStage(Stage[Train, TrainResult]):
 
     def describe(self, result: TrainResult) -> list[ReportBlock]:
         return report.describe(result)
+
+    def answer(self, result: TrainResult) -> str:
+        return report.answer(result)

@@ -1,8 +1,15 @@
 """The report of a train stage."""
 
-from ceflow.blocks import Note, ReportBlock, Table, number
+from ceflow.blocks import Note, ReportBlock, Table, counted, number
 from ceflow.history import History
-from ceflow.stages.histories import DESCENT_TITLES, LOSS, Drawn, curves, numbers
+from ceflow.stages.histories import (
+    DESCENT_TITLES,
+    LOSS,
+    Drawn,
+    curves,
+    final_losses,
+    numbers,
+)
 from ceflow.stages.profiles import drawn_outputs
 from ceflow.stages.train.result import Rate, Rates, TrainResult
 
@@ -49,3 +56,10 @@ def _rate(rate: Rate | Rates) -> str:
     if isinstance(rate, Rates):
         return f"encoder {_rate(rate.encoder)}, decoder {_rate(rate.decoder)}"
     return "not finite" if rate is None else number(rate)
+
+
+def answer(result: TrainResult) -> str:
+    """State the losses at the end."""
+    losses = final_losses(result)
+    end = f"the training ended after {counted(result.steps, 'step')} ({ENDED[result.ended]})"
+    return f"{end}, with {losses}" if losses else end

@@ -35,3 +35,6 @@ class VarianceStage(Stage[Variance, VarianceResult]):
 
     def describe(self, result: VarianceResult) -> list[ReportBlock]:
         return report.describe(result)
+
+    def answer(self, result: VarianceResult) -> str:
+        return report.answer(result)

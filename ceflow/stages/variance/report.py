@@ -63,3 +63,14 @@ def _figure(result: VarianceResult, alpha: float) -> Curve:
         log_x=True,
         log_y=True,
     )
+
+
+def answer(result: VarianceResult) -> str:
+    """State the law that was fitted."""
+    if result.alpha is None:
+        return ""
+    error = "" if result.alpha_stderr is None else f" ± {result.alpha_stderr:.2g}"
+    return (
+        f"E[K²]/E[K]² = exp(alpha S) with alpha = {result.alpha:.4g}{error}: S is the sum of"
+        " 1/fan-in over the hidden layers, K an entry of the NTK"
+    )

@@ -24,3 +24,6 @@ class VerifyStage(Stage[Verify, VerifyResult]):
 
     def describe(self, result: VerifyResult) -> list[ReportBlock]:
         return report.describe(result)
+
+    def answer(self, result: VerifyResult) -> str:
+        return report.answer(result)

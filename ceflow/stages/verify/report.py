@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from ceflow.blocks import Cell, Curve, Note, ReportBlock, Series, Table
+from ceflow.blocks import Cell, Curve, Note, ReportBlock, Series, Table, counted
 from ceflow.history import History
 from ceflow.stages.histories import FEWEST_MOMENTS, series
 from ceflow.stages.verify.result import ClaimResult, VerifyResult
@@ -60,3 +60,12 @@ def _residuals(history: History) -> Iterator[Curve]:
         if drawn:
             title = f"{name}: relative residuals by step"
             yield Curve(f"{name}-residuals", title, "step", "residual", drawn, log_y=True)
+
+
+def answer(result: VerifyResult) -> str:
+    """State how many claims hold, and name the others."""
+    claims = result.claims
+    not_so = [name for name, claim in claims.items() if not claim.holds]
+    verb = "holds" if len(claims) == 1 else "hold"
+    said = f"{len(claims) - len(not_so)} of {counted(len(claims), 'claim')} {verb}"
+    return f"{said}; not: {', '.join(not_so)}" if not_so else said
