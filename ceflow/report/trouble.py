@@ -1,13 +1,19 @@
 """The report of failures in a run, from its state."""
 
+import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ceflow.report.text import seconds
+from ceflow.runs.loop import INTERRUPTED
 from ceflow.stages import Values
 from ceflow.store import sign_of_life
 
 GO_ON = "run the same command again to finish it"
+
+FULL_DISK_BYTES = 1e6
+"""Free bytes below which a disk counts as full."""
 
 STATE_WORDS = {"done": "is damaged", "interrupted": "is interrupted", "failed": "failed"}
 """State in words of a run that no process is working on; `done` is shown if files are damaged."""
@@ -28,7 +34,7 @@ def _under_way(path: Path, state: Values) -> str:
     sign = sign_of_life(path)
     far = _far(state, with_end=sign is not None and sign.is_alive)
     if sign is None:
-        return f"was killed{far}; {GO_ON}"
+        return f"{_unrecorded(path)}{far}; {GO_ON}"
     if sign.is_here:
         if sign.is_alive:
             return f"is under way in {sign.holder}{far}"
@@ -37,6 +43,14 @@ def _under_way(path: Path, state: Values) -> str:
     if sign.is_alive:
         return f"is under way elsewhere: {last}{far}"
     return f"was killed or cut off: {last}{far}; {GO_ON}"
+
+
+def _unrecorded(path: Path) -> str:
+    """Say how a run may have ended that did not record it, and whose process is not known."""
+    with suppress(OSError):
+        if shutil.disk_usage(path).free < FULL_DISK_BYTES:
+            return "could not record how it ended: the disk is full"
+    return "was killed, or could not record how it ended, as on a full disk"
 
 
 def _far(state: Values, *, with_end: bool = False) -> str:
@@ -71,6 +85,6 @@ def _of_runs(runs: Values) -> Iterator[str]:
 
 def _what(stage: Values) -> str:
     if stage["state"] == "interrupted":
-        return "was interrupted"
+        return "was interrupted" + ("" if stage["error"] == INTERRUPTED else f": {stage['error']}")
     was = "was " if stage["state"] == "skipped" else ""
     return f"{was}{stage['state']}: {stage['error']}"

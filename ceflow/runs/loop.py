@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -38,6 +39,9 @@ from ceflow.spec import Stage, dumps
 from ceflow.stages import Job, Result, Values
 from ceflow.store import PAGE, Damaged, RunDirectory, WriteError
 from ceflow.store.digests import is_sound, text_facts
+
+INTERRUPTED = "it was interrupted"
+"""The reason of a stage that a user, or the system, interrupted."""
 
 NOT_FINITE = (
     "not finite, and so null: {}; look for values in the data or the model that overflow, or try"
@@ -205,14 +209,17 @@ class Loop(Work):
         """Run one stage; record its failure, but let an interrupt pass."""
         try:
             self.observe(StageFinished(name, self._do(name, stage)))
-        except WriteError:
-            raise  # what cannot be written here cannot be written for other stages
+        except WriteError as error:  # what cannot be written here cannot be for other stages
+            with suppress(WriteError):  # there may be room for this
+                self._record(name, {"state": "interrupted", "error": str(error)})
+                self._mark("interrupted")
+            raise
         except Exception as error:
             why = self._fail(name, error).why
             self._record(name, {"state": "failed", "error": why})
             self.observe(StageFailed(name, why))
         except BaseException:
-            self._record(name, {"state": "interrupted", "error": "it was interrupted"})
+            self._record(name, {"state": "interrupted", "error": INTERRUPTED})
             self._mark("interrupted")
             raise
 

@@ -19,6 +19,7 @@ from ceflow.cli import main
 from ceflow.report.text import seconds, size
 from ceflow.runs.rates import MachineRates, rates_path
 from ceflow.spec import Variance, load
+from ceflow.store import RunDirectory, WriteError
 
 SPEC = """\
 name = "small"
@@ -334,6 +335,41 @@ def test_an_interrupted_run_ends_with_one_and_says_how_to_go_on(alone, monkeypat
     assert "interrupted" in result.stderr
     assert "--out" in result.stderr
     assert read_json(alone / "out/run.json")["state"] == "interrupted"
+
+
+LOADING = """
+import sys
+
+class Interrupted:
+    def find_spec(name, *_):
+        if name == {name!r}:
+            exec("raise KeyboardInterrupt")  # a text, after which Python ends by the signal
+
+sys.meta_path.insert(0, Interrupted)
+from ceflow.__main__ import main
+main()
+"""
+"""A program that is interrupted when it loads a module."""
+
+
+@pytest.mark.parametrize("name", ["click", "ceflow.compiler"])
+def test_an_interrupt_while_modules_are_loaded_is_one_line(name, alone):
+    line = [sys.executable, "-c", LOADING.format(name=name), "run", "spec.toml", "--out", "out"]
+    ended = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert ended.stderr.startswith("interrupted")
+
+
+def test_a_full_disk_is_shown_as_what_ended_a_run(alone, monkeypatch):
+    def full(self, *array, **facts):
+        raise WriteError(28, "ntk.zarr could not be written: no space left on device")
+
+    monkeypatch.setattr(RunDirectory, "write_array", full)
+    assert "no space left" in invoke("run", "all.toml", "--out", "out").stderr
+    said = invoke("show", "out").stdout
+    assert "the run is interrupted; run the same command again to finish it" in said
+    why = "ntk.zarr could not be written: no space left on device"
+    assert f"stage 'limit' was interrupted: {why}" in said
 
 
 # where a run may not go

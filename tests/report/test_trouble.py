@@ -4,9 +4,11 @@ import json
 import os
 import time
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 
+from ceflow.report import trouble
 from ceflow.report.trouble import standing
 from ceflow.store import lease
 
@@ -54,8 +56,12 @@ def test_of_a_run_without_an_end_it_is_said_whether_its_process_is_alive(
     assert standing(tmp_path, SWEEP) == said + far + ending
 
 
-def test_a_run_at_which_nobody_is_at_work_was_killed(tmp_path):
-    assert standing(tmp_path, RUNNING) == f"the run was killed; {FINISH}"
+def test_a_run_without_a_process_was_killed_or_met_a_full_disk(tmp_path, monkeypatch):
+    said = "the run was killed, or could not record how it ended, as on a full disk"
+    assert standing(tmp_path, RUNNING) == f"{said}; {FINISH}"
+    monkeypatch.setattr(trouble.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    said = "the run could not record how it ended: the disk is full"
+    assert standing(tmp_path, RUNNING) == f"{said}; {FINISH}"
 
 
 def test_a_damaged_run_is_mended_where_it_is(tmp_path):
