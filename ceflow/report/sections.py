@@ -8,7 +8,7 @@ from ceflow.compiler import Plan
 from ceflow.report.sweeps import sweep_blocks
 from ceflow.report.trouble import GO_ON
 from ceflow.runs import Results, known_results, read_collected
-from ceflow.runs.describing import collected_blocks
+from ceflow.runs.describing import collected_answer, collected_blocks
 from ceflow.stages import Result, Values, kind_of
 from ceflow.store import Damaged, RunDirectory
 
@@ -61,7 +61,7 @@ def _collected(known: Values) -> Iterator[Section]:
     """Yield each [collect] table, or why it cannot be read."""
     collected, lost = read_collected(known)
     for name, each in collected.items():
-        yield Section(name, "collect", collected_blocks(name, each))
+        yield Section(name, "collect", collected_blocks(name, each), answer=collected_answer(each))
     for name, why in lost.items():
         yield Section(name, "collect", [Note(f"{why}; {GO_ON}", warning=True)])
 

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -37,7 +37,67 @@ def collected_blocks(name: str, collected: Collected) -> list[ReportBlock]:
         if isinstance(collected, CollectedCurves)
         else _points_and_fits(collected)
     )
-    return [*numbers, *([drawn] if drawn else []), *warnings]
+    law = isinstance(collected, CollectedPoints) and (collected.fits or collected.correlations)
+    answer = "" if law else collected_answer(collected)  # a law has its own sentence
+    said = [Note(answer)] if answer else []
+    return [*said, *numbers, *([drawn] if drawn else []), *warnings]
+
+
+def collected_answer(collected: Collected) -> str:
+    """Say in a sentence what a [collect] table shows: its laws and correlations, or where the level
+    is reached first, or where y is least and greatest; '' if there are fewer than two numbers.
+    """
+    if isinstance(collected, CollectedPoints):
+        laws = [_fit_text(collected.y, fit) for fit in collected.fits]
+        ranks = [
+            f"{f'{each.by}: ' if each.by else ''}rank correlation {each.coefficient:.3f}"
+            for each in collected.correlations
+            if each.coefficient is not None
+        ]
+        if laws or ranks:
+            return "; ".join([*laws, *ranks])
+        points = collected.means or collected.points
+        x = _short(collected.x)
+        known = [
+            (float(each.y), ", ".join(filter(None, (f"{x} = {number(each.x)}", each.by))))
+            for each in points
+            if each.y is not None and each.x is not None
+        ]
+        return _extremes(_short(collected.y), known)
+    names = _quantities(collected)
+    if collected.level is not None:
+        return _first(collected, names)
+    _, y, _ = _axes(collected)
+    key = f"{collected.by} = " if collected.by and not _kind(collected) else ""
+    ends = [
+        (float(each.y[-1]), f"{key}{_label(each, names)}") for each in collected.curves if each.y
+    ]
+    return _extremes(f"at the end {y}", ends)
+
+
+def _first(collected: CollectedCurves, names: Mapping[str, str]) -> str:
+    """Say which curve reaches the level first, and how many do not."""
+    x, y, _ = (each.rpartition(".")[2] for each in _axes(collected))
+    known = [
+        (float(each.x), _label(each, names)) for each in collected.reached if each.x is not None
+    ]
+    level = number(collected.level or 0)
+    every = len(collected.reached)
+    if not known:
+        return f"none of {every} comes to {y} {level}"
+    first, label = min(known)
+    rest = f"; {every - len(known)} of {every} do not come there" if len(known) < every else ""
+    kind = collected.by or _kind(collected) or "run"
+    return f"{y} comes to {level} first with {kind} = {label}, at {x} {number(first)}{rest}"
+
+
+def _extremes(y: str, values: Sequence[tuple[float, str]]) -> str:
+    """Say where the least and the greatest of labelled values are."""
+    known = [each for each in values if math.isfinite(each[0])]
+    if len(known) < 2 or len({value for value, _ in known}) < 2:
+        return ""
+    (low, at_low), (high, at_high) = min(known), max(known)
+    return f"{y} is least at {at_low} ({number(low)}) and greatest at {at_high} ({number(high)})"
 
 
 def collected_drawing(name: str, collected: Collected) -> Drawing | None:

@@ -14,8 +14,15 @@ from ceflow.blocks import Curve, Table
 from ceflow.blocks.svg import draw_svg
 from ceflow.report import run_report, write_figures
 from ceflow.runs import collecting, read_collected, reopen
-from ceflow.runs.collected import CollectedPoint, CollectedPoints, Fit
-from ceflow.runs.describing import collected_blocks, collected_drawing
+from ceflow.runs.collected import (
+    CollectedCurve,
+    CollectedCurves,
+    CollectedPoint,
+    CollectedPoints,
+    Fit,
+    Reached,
+)
+from ceflow.runs.describing import collected_answer, collected_blocks, collected_drawing
 from ceflow.spec import Collect, Document, Ensemble, Flow, Gaussian, Kernel, Mlp, Sweep, Variance
 from ceflow.store import RunDirectory
 
@@ -142,6 +149,42 @@ def test_a_law_too_steep_to_be_drawn_has_no_fit_and_a_report():
     steep = Fit(slope=300.0, factor=1e-290, stderr=None, interval=None, residuals=(0.0, 0.0))
     drawn = collected_blocks("c", CollectedPoints(x=x, y=y, points=points, fits=[steep]))
     assert any(isinstance(block, Curve) for block in drawn)
+
+
+def ends(values: list[float], **keys: Any) -> CollectedCurves:
+    curves = [
+        CollectedCurve(run=f"r{i}", by=str(i), x=[0, 1], y=[9.0, y]) for i, y in enumerate(values)
+    ]
+    paths = {"x": "stages.t.step", "y": "stages.t.loss", "by": "model.size"}
+    return CollectedCurves(view="curves", curves=curves, **paths, **keys)
+
+
+POINTS = [CollectedPoint(run="a", x=1, y=4.0), CollectedPoint(run="b", x=2, y=3.0)]
+FLAT = [CollectedPoint(run="a", x=1, y=4.0), CollectedPoint(run="b", x=2, y=4.0)]
+REACHED = [Reached(run="a", by="5", x=30), Reached(run="b", by="9", x=None, last=40)]
+
+
+@pytest.mark.parametrize(
+    ("collected", "answer"),
+    [
+        (
+            CollectedPoints(x="a.b", y="stages.k.mean", points=POINTS),
+            "k.mean is least at a.b = 2 (3) and greatest at a.b = 1 (4)",
+        ),
+        (CollectedPoints(x="a.b", y="stages.k.mean", points=FLAT), ""),
+        (
+            ends([3.0, 2.0, math.inf]),
+            "at the end t.loss is least at model.size = 1 (2) and greatest at model.size = 0 (3)",
+        ),
+        (
+            ends([3.0], level=0.5, reached=REACHED),
+            "loss comes to 0.5 first with model.size = 5, at step 30; 1 of 2 do not come there",
+        ),
+        (ends([3.0], level=0.5, reached=REACHED[1:]), "none of 1 comes to loss 0.5"),
+    ],
+)
+def test_a_sentence_says_what_is_shown(collected, answer):
+    assert collected_answer(collected) == answer
 
 
 def test_widths_that_are_equal_count_as_one_number(law, tmp_path):
