@@ -1,4 +1,4 @@
-"""Outputs over a one-dimensional input, as flow and train stages record and draw them."""
+"""Outputs over a one-dimensional input, as flow, train and kernel stages keep and draw them."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-    from ceflow.data import Dataset
+    from ceflow.data import Examples
 
 MOST_POINTS = 400
 """Maximum number of examples in a profile; more are thinned out evenly."""
@@ -24,7 +24,9 @@ RADIUS_TOLERANCE = 1e-6
 
 
 class OutputProfile(Record):
-    """First output over a one-dimensional input, at up to five of the recorded moments."""
+    """First output over a one-dimensional input: at up to five of the recorded moments of a flow or
+    a training, or of the posterior of a kernel.
+    """
 
     network_outputs: int
     """Number of outputs of the network."""
@@ -32,14 +34,16 @@ class OutputProfile(Record):
     axis: Literal["input", "angle"]
     """What `x` is: the only `input`, or the `angle` of two inputs that lie on a circle."""
     x: list[float]
-    """Inputs of all examples in increasing order; of more than 400, evenly chosen ones."""
+    """Inputs of all examples, of a posterior those of the test examples, in increasing order; of
+    more than 400, evenly chosen ones."""
     moments: list[float | Literal["inf"]]
-    """Times mu t, or numbers of steps: the start, the end, and moments between them."""
+    """Times mu t, or numbers of steps: the start, the end, and moments between them; of a posterior
+    none."""
     outputs: list[list[float | None]]
-    """First output at each moment and input; with several replicas, its mean over them."""
+    """First output at each moment and input; with several replicas, its mean over them. Of a
+    posterior there is one row."""
     stddev: list[list[float | None]] | None = None
-    """Standard deviation of that output over initialisations: that of `std`, or over the
-    replicas."""
+    """Standard deviation of that output: that of `std`, or over the replicas."""
     target_x: list[float]
     """Inputs of the training examples in increasing order; of more than 400, evenly chosen
     ones."""
@@ -48,19 +52,23 @@ class OutputProfile(Record):
 
 
 def output_profile(
-    dataset: "Dataset",
+    x: "Float[np.ndarray, 'examples ...']",
+    train: "Examples",
     moments: Sequence[float],
     outputs: "Float[np.ndarray, 'moments replicas examples outputs']",
     stddev: "Float[np.ndarray, 'moments examples'] | None" = None,
 ) -> OutputProfile | None:
-    """Build a profile of recorded outputs; return None if the inputs are not one-dimensional."""
+    """Build a profile of outputs at inputs x, with the targets of training examples; return None if
+    the inputs are not one-dimensional.
+    """
     import numpy as np
 
-    inputs = np.concatenate([dataset.train.x, dataset.test.x])
-    axis, x = _coordinate(inputs[: outputs.shape[2]])  # some flows know no test examples
+    axis, both = _coordinate(np.concatenate([train.x, x]))
     if axis is None:
         return None
-    shown, rows, train = _chosen(len(moments)), _in_order(x), _in_order(x[: len(dataset.train.x)])
+    known, x = np.split(both, [len(train.x)])
+    shown, rows, targets = _chosen(len(outputs)), _in_order(x), _in_order(known)
+    shown_moments = [moments[index] for index in shown] if moments else []
     first = outputs[shown][:, :, rows, 0].astype(float)
     if stddev is not None:
         spread = stddev[shown][:, rows]
@@ -70,11 +78,11 @@ def output_profile(
         network_outputs=outputs.shape[-1],
         axis=axis,
         x=x[rows].tolist(),
-        moments=["inf" if moments[i] == math.inf else float(moments[i]) for i in shown],
+        moments=["inf" if at == math.inf else float(at) for at in shown_moments],
         outputs=_rows(first.mean(axis=1)),
         stddev=None if spread is None else _rows(spread),
-        target_x=x[train].tolist(),
-        targets=dataset.train.y[train, 0].astype(float).tolist(),
+        target_x=known[targets].tolist(),
+        targets=train.y[targets, 0].astype(float).tolist(),
     )
 
 
@@ -122,12 +130,13 @@ def _rows(values: "Float[np.ndarray, 'moments n']") -> list[list[float | None]]:
     return [[v if np.isfinite(v) else None for v in row] for row in values.tolist()]
 
 
-def drawn_outputs(profile: OutputProfile, clock: str) -> Curve:
-    """Draw a line for each moment, with a band of one standard deviation, and the training targets
-    as points. `clock` is the name of the moments.
+def drawn_outputs(profile: OutputProfile, clock: str = "") -> Curve:
+    """Draw a line for each moment, or for a posterior, with a band of one standard deviation, and
+    the training targets as points. `clock` is the name of the moments.
     """
+    labels = [f"{clock} {at}" for at in map(_written, profile.moments)] or ["posterior"]
     series = []
-    for index, moment in enumerate(profile.moments):
+    for index, label in enumerate(labels):
         spreads = profile.stddev[index] if profile.stddev else [0.0] * len(profile.x)
         points = [
             (x, y, spread)
@@ -135,11 +144,15 @@ def drawn_outputs(profile: OutputProfile, clock: str) -> Curve:
             if y is not None and spread is not None
         ]
         xs, ys, errors = zip(*points, strict=True) if points else ((), (), ())
-        at = moment if isinstance(moment, str) else format(moment, ".4g")
-        series.append(Series(f"{clock} {at}", xs, ys, error=errors if profile.stddev else ()))
+        series.append(Series(label, xs, ys, error=errors if profile.stddev else ()))
     targets = Series("targets", tuple(profile.target_x), tuple(profile.targets), style="points")
+    name = "outputs" if profile.moments else "posterior"
     band = " ± one standard deviation" if profile.stddev else ""
     count = profile.network_outputs
-    label = "output" if count == 1 else f"first of {count} outputs"
-    title = f"outputs over the {profile.axis}{band}"
-    return Curve("outputs", title, profile.axis, label, (*series, targets))
+    y_label = "output" if count == 1 else f"first of {count} outputs"
+    title = f"{name} over the {profile.axis}{band}"
+    return Curve(name, title, profile.axis, y_label, (*series, targets))
+
+
+def _written(moment: float | str) -> str:
+    return moment if isinstance(moment, str) else format(moment, ".4g")

@@ -90,10 +90,14 @@ def dataset(train: np.ndarray, test: np.ndarray) -> Dataset:
     return Dataset(*(Examples(x, x[:, :1] + 10) for x in (train, test)))
 
 
+def profile_of(both: Dataset, *rest: Any) -> OutputProfile | None:
+    return output_profile(np.concatenate([both.train.x, both.test.x]), both.train, *rest)
+
+
 def test_a_profile_is_in_the_order_of_the_input():
     both = dataset(3 * angles(1.0, -2.0), 3 * angles(0.5))
     outputs = np.arange(2 * 2 * 3.0).reshape(2, 2, 3, 1) ** 2
-    profile = output_profile(both, [0.0, math.inf], outputs)
+    profile = profile_of(both, [0.0, math.inf], outputs)
     assert profile is not None
     assert (profile.axis, profile.moments) == ("angle", [0.0, "inf"])
     np.testing.assert_allclose(profile.x, [-2.0, 0.5, 1.0], rtol=1e-12)
@@ -102,18 +106,18 @@ def test_a_profile_is_in_the_order_of_the_input():
     np.testing.assert_array_equal(profile.stddev, spread[:, [1, 2, 0]])
     np.testing.assert_allclose(profile.target_x, [-2.0, 1.0], rtol=1e-12)
     np.testing.assert_array_equal(profile.targets, both.train.y[[1, 0], 0])
-    given = output_profile(both, [0.0, math.inf], outputs, np.array([[1.0, 2, 3], [4, 5, 6]]))
+    given = profile_of(both, [0.0, math.inf], outputs, np.array([[1.0, 2, 3], [4, 5, 6]]))
     assert given is not None
     assert given.stddev == [[2, 3, 1], [5, 6, 4]]
 
 
 def test_of_one_network_there_is_no_spread_and_other_inputs_have_no_profile():
     line = dataset(np.array([[3.0], [1.0]]), np.zeros((0, 1)))
-    profile = output_profile(line, [0.0], np.ones((1, 1, 2, 1)))
+    profile = profile_of(line, [0.0], np.ones((1, 1, 2, 1)))
     assert profile is not None
     assert (profile.axis, profile.x, profile.stddev) == ("input", [1.0, 3.0], None)
     for x in (np.array([[1.0, 0.0], [0.0, 2.0]]), np.zeros((2, 2)), np.ones((2, 3))):
-        assert output_profile(dataset(x, x[:0]), [0.0], np.ones((1, 1, 2, 1))) is None
+        assert profile_of(dataset(x, x[:0]), [0.0], np.ones((1, 1, 2, 1))) is None
 
 
 def test_the_figure_leaves_out_what_is_not_finite():

@@ -76,8 +76,9 @@ def _optional(problem: FlowProblem, recording: Recording) -> Values:
     if std is not None:
         fields["std"] = (std if recorded else std[-1]).astype(problem.x.dtype)
     if recorded and not problem.job.has_classes:
-        outputs = recording.arrays["predictions"]
-        profile = output_profile(problem.dataset, recording.times, outputs, std)
+        outputs, train = recording.arrays["predictions"], problem.dataset.train
+        x = np.concatenate([train.x, problem.dataset.test.x])[: outputs.shape[2]]
+        profile = output_profile(x, train, recording.times, outputs, std)
         fields |= {"profile": profile} if profile else {}
     start = problem.job.results.get(problem.stage.start or "")
     if isinstance(start, FlowResult) and start.time == written(recording.times[-1]):

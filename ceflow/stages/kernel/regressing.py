@@ -7,6 +7,7 @@ from ceflow.data import Dataset
 from ceflow.stages.kernel.keeping import parts_of
 from ceflow.stages.kernel.methods import Computed
 from ceflow.stages.kernel.result import KernelResult
+from ceflow.stages.profiles import output_profile
 from ceflow.stages.result import Values, measured, undefined
 from ceflow.stages.stage import Job
 
@@ -45,6 +46,8 @@ def regressed(job: Job, dataset: Dataset, computed: Computed, result: KernelResu
 
     What is undefined is None, and a warning says why.
     """
+    import numpy as np
+
     tested = len(dataset.test.x) > 0 and computed.knows_test
     if len(dataset.test.x) and not tested:
         result = result.warned(WITHOUT_TEST.format(name=job.stage.from_))
@@ -61,6 +64,10 @@ def regressed(job: Job, dataset: Dataset, computed: Computed, result: KernelResu
     result = measured(result, SPREAD_FIELDS, spread, "the posterior standard deviation")
     if result.std is None:
         return result.model_copy(update=dict.fromkeys(scores))
+    if not job.has_classes:
+        mean, std = posterior.mean[None, None], np.asarray(result.std)[None]
+        profile = output_profile(dataset.test.x, dataset.train, (), mean, std)
+        result = result.model_copy(update={"posterior": profile} if profile else {})
     scored = lambda: _scores(job, dataset, posterior)  # noqa: E731
     return measured(result, scores, scored, "the likelihood of the test targets")
 

@@ -5,6 +5,7 @@ from typing import cast
 
 from ceflow.blocks import UNDEFINED, Cell, Curve, Note, ReportBlock, Series, Table, defined
 from ceflow.stages.kernel.result import KernelResult, ModePoint, Profile
+from ceflow.stages.profiles import drawn_outputs
 
 NOTABLE = 1.5
 """Factor by which the mean of kernels must be further away for a note."""
@@ -41,11 +42,14 @@ REGRESSION_HEADS = {
 
 
 def describe(result: KernelResult) -> list[ReportBlock]:
-    """Tabulate all numbers; for a kernel over a circle, draw one of its rows as a curve."""
+    """Tabulate all numbers; draw a posterior over a single input, and one row of a kernel over a
+    circle.
+    """
     rows = [*_matrix(result), *_distance(result), *_spectrum(result), *_rows(result, TARGET_TITLES)]
     blocks: list[ReportBlock] = [Table(("", ""), tuple(rows))]
     blocks += [Note(text, warning=True) for text in result.warnings]
     blocks += _learning(result, result.curve) if result.curve else []
+    blocks += [drawn_outputs(result.posterior)] if result.posterior else []
     return blocks + ([_curve(result, result.profile)] if result.profile else [])
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from ceflow import kernels
+from ceflow.stages.profiles import OutputProfile
 from ceflow.stages.result import Array, Record, Result
 
 if TYPE_CHECKING:
@@ -157,6 +158,9 @@ class KernelResult(MethodResult):
     test_calibration_error: float | None = None
     """Expected calibration error of the `probabilities` on test examples, with 15 bins: the mean
     distance between confidence and accuracy, from 0 to 1."""
+    posterior: OutputProfile | None = None
+    """Predictions and `std` over the input, with `ridge`; if there is one input, or two that lie on
+    a circle, and the targets are no classes."""
     profile: Profile | None = None
     """One row of a kernel over a `circle`: the row of the middle point."""
 

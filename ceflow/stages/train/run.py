@@ -97,7 +97,9 @@ def _optional(problem: TrainProblem, recorder: Recorder, training: Training) -> 
     fields: Values = {"embedding": np.stack(recorder.points)} if recorder.points else {}
     if recorder.every and not problem.job.has_classes:
         steps = [line["step"] for line in training.history.lines()]
-        profile = output_profile(problem.dataset, steps, recorder.predictions[:, None])
+        x = np.concatenate([problem.dataset.train.x, problem.dataset.test.x])
+        outputs = recorder.predictions[:, None]
+        profile = output_profile(x, problem.dataset.train, steps, outputs)
         fields |= {"profile": profile} if profile else {}
     return fields
 
