@@ -45,7 +45,7 @@ def collected_blocks(name: str, collected: Collected) -> list[ReportBlock]:
 
 def collected_answer(collected: Collected) -> str:
     """Say in a sentence what a [collect] table shows: its laws and correlations, or where the level
-    is reached first, or where y is least and greatest; '' if there are fewer than two numbers.
+    is reached first, or where y is least and greatest; '' if there are not two numbers to compare.
     """
     if isinstance(collected, CollectedPoints):
         laws = [_fit_text(collected.y, fit) for fit in collected.fits]
@@ -65,10 +65,13 @@ def collected_answer(collected: Collected) -> str:
         ]
         return _extremes(_short(collected.y), known)
     names = _quantities(collected)
+    kind = _kind(collected)
+    if kind == "quantity":  # which are not compared
+        return ""
     if collected.level is not None:
         return _first(collected, names)
     _, y, _ = _axes(collected)
-    key = f"{collected.by} = " if collected.by and not _kind(collected) else ""
+    key = f"{kind} " if kind else f"{collected.by} = " if collected.by else ""
     ends = [
         (float(each.y[-1]), f"{key}{_label(each, names)}") for each in collected.curves if each.y
     ]
@@ -87,7 +90,7 @@ def _first(collected: CollectedCurves, names: Mapping[str, str]) -> str:
         return f"none of {every} comes to {y} {level}"
     first, label = min(known)
     rest = f"; {every - len(known)} of {every} do not come there" if len(known) < every else ""
-    kind = collected.by or _kind(collected) or "run"
+    kind = _kind(collected) or collected.by or "run"
     return f"{y} comes to {level} first with {kind} = {label}, at {x} {number(first)}{rest}"
 
 
