@@ -19,7 +19,7 @@ os.environ.pop("COLUMNS", None)  # workers of pytest-xdist have one, which is no
 QUICKLY = {
     *("bottlenecks", "claims", "cli", "compiler", "dynamics", "exports", "kernels", "nets"),
     *("stages", "variance"),
-    *("test_documents", "test_growth", "test_random_documents", "test_reference"),
+    *("test_documents", "test_growth", "test_notebooks", "test_random_documents", "test_reference"),
 }
 """Folders and files whose tests check formulas or words on small arrays: they mostly compile."""
 

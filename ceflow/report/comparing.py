@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ceflow.blocks import Cell, Curve, Note, ReportBlock, Table, defined, number
+from ceflow.blocks.html import section
 from ceflow.compiler import Plan
 from ceflow.report.figures import overlaid
 from ceflow.report.text import seconds, size
@@ -84,6 +85,10 @@ class Comparison:
         for curve in self._curves():
             yield curve.name, [curve]
         yield "what they took", [self._costs()]
+
+    def _repr_html_(self) -> str:
+        """Show the comparison in a notebook as in the terminal."""
+        return "\n".join(section(title, blocks) for title, blocks in self.sections())
 
     @property
     def _heads(self) -> tuple[str, ...]:
