@@ -132,11 +132,12 @@ def _rows(values: "Float[np.ndarray, 'moments n']") -> list[list[float | None]]:
 
 def drawn_outputs(profile: OutputProfile, clock: str = "") -> Curve:
     """Draw a line for each moment, or for a posterior, with a band of one standard deviation, and
-    the training targets as points. `clock` is the name of the moments.
+    the training targets as points. `clock` is the name of the moments. The end comes first, because
+    a figure of a sweep shows the first line of each run.
     """
     labels = [f"{clock} {at}" for at in map(_written, profile.moments)] or ["posterior"]
     series = []
-    for index, label in enumerate(labels):
+    for index, label in reversed([*enumerate(labels)]):
         spreads = profile.stddev[index] if profile.stddev else [0.0] * len(profile.x)
         points = [
             (x, y, spread)

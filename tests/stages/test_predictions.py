@@ -127,7 +127,7 @@ def test_the_figure_leaves_out_what_is_not_finite():
     curve = drawn_outputs(OutputProfile(**asked, **rows), "mu t")
     assert isinstance(curve, Curve)
     assert curve.y_label == "first of 3 outputs"
-    start, end, targets = curve.series
+    end, start, targets = curve.series
     assert (start.label, start.x, start.y, start.error) == ("mu t 0", (0.0,), (1.0,), (0.1,))
     assert (end.label, end.error) == ("mu t inf", (0.3, 0.4))
     assert (targets.x, targets.y, targets.style) == ((0.5,), (2.0,), "points")
