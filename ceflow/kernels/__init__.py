@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ceflow.events import InaccurateKernelWarning
     from ceflow.kernels.algebra.cholesky import SingularError, rounding_ridge
     from ceflow.kernels.algebra.eigenvalues import Spectrum, eigenvalue_max, spectrum
+    from ceflow.kernels.algebra.gradients import Iterated, conjugate_gradients
     from ceflow.kernels.algebra.labels import accuracy, alignment
     from ceflow.kernels.algebra.learning import Modes, learning_curve, modes
     from ceflow.kernels.algebra.matrix import Matrix, as_kernel, norm, relative_distance, row_blocks
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MEMORY",
     "InaccurateKernelWarning",
+    "Iterated",
     "KernelAverage",
     "Kernels",
     "Matrix",
@@ -58,6 +60,7 @@ __all__ = [
     "block_kernel",
     "calibration_error",
     "conditional_ntk",
+    "conjugate_gradients",
     "eigenvalue_max",
     "empirical_ntk",
     "ensemble_ntk",
@@ -85,6 +88,7 @@ __getattr__, __dir__ = lazy(
         "ceflow.events": ("InaccurateKernelWarning",),
         "ceflow.kernels.algebra.cholesky": ("SingularError", "rounding_ridge"),
         "ceflow.kernels.algebra.eigenvalues": ("Spectrum", "eigenvalue_max", "spectrum"),
+        "ceflow.kernels.algebra.gradients": ("Iterated", "conjugate_gradients"),
         "ceflow.kernels.algebra.labels": ("accuracy", "alignment"),
         "ceflow.kernels.algebra.learning": ("Modes", "learning_curve", "modes"),
         "ceflow.kernels.algebra.matrix": (

@@ -19,6 +19,18 @@ PREDICTIVE_NODES = 40
 PREDICTIVE_ENTRIES = 2**21
 """Numbers of one array of integrands for probabilities of classes that is held at once."""
 
+MOST_ITERATIONS = 500
+"""Maximum number of iterations of conjugate gradients."""
+
+TYPICAL_ITERATIONS = 30
+"""Number of iterations of conjugate gradients in a forecast."""
+
+LANDMARKS = 512
+"""Maximum number of examples whose columns make the preconditioner."""
+
+COLUMN_COPIES = 8
+"""Copies of the columns of the targets that conjugate gradients hold."""
+
 
 class Shape(NamedTuple):
     """Shape of the requested kernel; `symmetric` is True if x2 is x1."""
@@ -192,3 +204,18 @@ def _compilations(root: nodes.Node) -> float:
 def _layers(root: nodes.Node) -> int:
     """Count the layers to compile; those of an ensemble's members are compiled once."""
     return sum(1 for _ in nodes.leaves(root))
+
+
+def landmarks(rows: int) -> int:
+    """Return the number of examples whose columns of a kernel make the preconditioner."""
+    return min(LANDMARKS, max(1, rows // 4))
+
+
+def conjugate_cost(rows: int, outputs: int, itemsize: int, iterations: int) -> Demand:
+    """Count conjugate gradients on a kernel that is read once in each iteration."""
+    rank = landmarks(rows)
+    work = Work(
+        flops=2 * (iterations + 1) * rows * (rows + 2 * rank) * outputs + 4 * rows * rank**2,
+        traffic=(iterations + 3) * itemsize * rows**2,
+    )
+    return Demand(8 * rows * (3 * rank + COLUMN_COPIES * outputs), work)

@@ -148,6 +148,8 @@ KEYS = {
         "spectrum": st.booleans() | st.just("full"),
         "alignment": st.booleans(),
         "ridge": st.none() | NON_NEGATIVE,
+        "solver": st.sampled_from(["cholesky", "cg"]),
+        "tolerance": st.none() | st.floats(1e-12, 0.1),
     },
     Variance: {
         **MODEL_KEY,

@@ -62,14 +62,7 @@ def regression(
     >>> variances
     array([0.5, 1. ])
     """
-    kernel, targets = as_kernel(kernel), rows_of(targets, "targets")
-    if len(targets) != len(kernel):
-        raise ValueError(f"{len(targets)} targets do not go with a kernel of {len(kernel)} rows")
-    if not (isinstance(ridge, Real) and math.isfinite(ridge) and ridge >= 0):
-        raise ValueError(f"a ridge is a number of 0 or more, not {ridge!r}")
-    diagonal = kernel.diagonal()
-    if float(diagonal.sum(dtype=float)) + ridge < sys.float_info.min:
-        raise ValueError(ZERO_KERNEL)
+    kernel, targets = checked_regression(kernel, targets, ridge)
     with ExitStack() as held:
         try:
             factor = held.enter_context(factored(kernel, ridge, memory=memory, scratch=scratch))
@@ -81,7 +74,21 @@ def regression(
                 "the coefficients overflow float64: bring the kernel and the targets to the scale"
                 " of 1, or give a ridge"
             )
-        yield Regression(coefficients, factor, epsilon(kernel) * float(np.max(diagonal)))
+        yield Regression(coefficients, factor, epsilon(kernel) * float(np.max(kernel.diagonal())))
+
+
+def checked_regression(
+    kernel: Matrix, targets: Float[np.ndarray, "n ..."], ridge: float
+) -> tuple[Matrix, Float[np.ndarray, "n ..."]]:
+    """Convert the kernel and the targets of a regression; raise `ValueError` as `fit` does."""
+    kernel, targets = as_kernel(kernel), rows_of(targets, "targets")
+    if len(targets) != len(kernel):
+        raise ValueError(f"{len(targets)} targets do not go with a kernel of {len(kernel)} rows")
+    if not (isinstance(ridge, Real) and math.isfinite(ridge) and ridge >= 0):
+        raise ValueError(f"a ridge is a number of 0 or more, not {ridge!r}")
+    if float(kernel.diagonal().sum(dtype=float)) + ridge < sys.float_info.min:
+        raise ValueError(ZERO_KERNEL)
+    return kernel, targets
 
 
 def fit(

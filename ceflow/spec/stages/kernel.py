@@ -81,6 +81,12 @@ class Kernel(_FromFile):
     """Ridge of a kernel regression on the targets, as a fraction of the mean diagonal entry of the
     kernel. The errors on the training and the test examples are reported, and for test examples the
     posterior of a Gaussian process: [posterior](semantics.md#the-posterior)."""
+    solver: Literal["cholesky", "cg"] = "cholesky"
+    """How the regression is solved. `cholesky`: by a Cholesky factor; `cg`: by conjugate gradients,
+    for many examples: in less time and without a factor on disk, but without posterior standard
+    deviations."""
+    tolerance: Annotated[float, Field(ge=1e-12, le=0.1)] | None = None
+    """Solver `cg` only: relative residual at which it ends; 1e-6 by default."""
 
     test_blocks: bool = False
     """Whether to keep two more arrays: the kernel between test and training examples, and the
@@ -137,10 +143,19 @@ class Kernel(_FromFile):
             yield from self._method_faults(model)
             yield from self._shape_faults()
             yield from self._tile_faults()
+        yield from self._solver_faults()
         reference = document.stages.get(self.reference or "")
         if reference and Kernel.expect(reference).outputs == "full":
             message = f"the reference {self.reference!r} has more than one number per entry"
             yield Fault("CE202", message, ("reference",), help='use outputs = "mean" there')
+
+    def _solver_faults(self) -> Iterator[Fault]:
+        if self.solver != "cholesky" and self.ridge is None:
+            message = "the solver is that of a regression, and there is none without ridge"
+            yield Fault("CE202", message, ("solver",), "key", "set ridge, as ridge = 1e-3")
+        if self.tolerance is not None and self.solver != "cg":
+            message = 'only the solver "cg" has a tolerance'
+            yield Fault("CE202", message, ("tolerance",), "key", 'use solver = "cg"')
 
     def _read_faults(self) -> Iterator[Fault]:
         for key in ("method", "outputs", "draws", "error", "tile"):

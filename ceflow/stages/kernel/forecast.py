@@ -63,6 +63,8 @@ def _with_posterior(needs: Forecast, stage: Kernel, plan: Plan) -> Forecast:
     n, tested = plan.data.train, plan.data.test
     if stage.ridge is None:
         return needs
+    if stage.solver == "cg":
+        return _with_gradients(needs, plan)
     work = needs.work._replace(flops=needs.work.flops + n**3 / 3 + 2 * n**2 * tested)
     if not tested:
         return needs._replace(work=work)
@@ -72,6 +74,20 @@ def _with_posterior(needs: Forecast, stage: Kernel, plan: Plan) -> Forecast:
         memory=needs.memory + 8 * (3 * min(TEST_ROWS, tested) * n + 4 * integrands),
         disk=needs.disk + tested * (plan.itemsize * plan.outputs + 8 * (1 + classes)),
         work=work._replace(compilations=work.compilations + DIAGONAL_COMPILATIONS),
+    )
+
+
+def _with_gradients(needs: Forecast, plan: Plan) -> Forecast:
+    """Add a regression by conjugate gradients: a typical number of iterations, and the most."""
+    assert plan.data is not None
+    n, tested = plan.data.train, plan.data.test
+    numbers = (costs.TYPICAL_ITERATIONS, costs.MOST_ITERATIONS)
+    found = [costs.conjugate_cost(n, plan.outputs, plan.itemsize, number) for number in numbers]
+    return needs._replace(
+        memory=needs.memory + found[0].memory + 8 * min(TEST_ROWS, tested) * n,
+        disk=needs.disk + tested * plan.itemsize * plan.outputs,
+        work=needs.work.plus(found[0].work),
+        most=needs.work.plus(found[1].work),
     )
 
 

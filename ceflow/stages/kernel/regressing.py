@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from ceflow import kernels
+from ceflow.blocks import counted
 from ceflow.data import Dataset
 from ceflow.stages.kernel.keeping import parts_of
 from ceflow.stages.kernel.methods import Computed
@@ -21,6 +22,14 @@ WITHOUT_TEST = (
     "the regression has no test errors: the kernel in {name} was read without its rows of test"
     " examples; test_blocks = true reads them, if they were kept"
 )
+
+NOT_CONVERGED = (
+    "the regression did not converge: after {iterations} its residual is {residual:.2g};"
+    ' raise stages.{name}.ridge or tolerance, or use solver = "cholesky"'
+)
+
+TOLERANCE = 1e-6
+"""Relative residual at which conjugate gradients end by default."""
 
 LEVELS = (50, 90)
 """Probabilities, in per cent, of the intervals whose coverage is measured."""
@@ -51,13 +60,17 @@ def regressed(job: Job, dataset: Dataset, computed: Computed, result: KernelResu
     tested = len(dataset.test.x) > 0 and computed.knows_test
     if len(dataset.test.x) and not tested:
         result = result.warned(WITHOUT_TEST.format(name=job.stage.from_))
-    scores = _score_fields(job) if tested else ()
+    scores = _score_fields(job) if tested and job.stage.solver == "cholesky" else ()
     try:
         errors, posterior = _fitted(job, dataset, computed, tested=tested)
     except (ValueError, ArithmeticError) as error:
-        fields = [*_error_fields(job, tested=tested), *(SPREAD_FIELDS if tested else ()), *scores]
+        fields = [*_error_fields(job, tested=tested), *(SPREAD_FIELDS if scores else ()), *scores]
         return undefined(result, fields, f"the regression is undefined: {error}")
     result = result.model_copy(update=errors)
+    if (result.residual or 0.0) > 1.01 * (job.stage.tolerance or TOLERANCE):
+        iterations = counted(result.iterations or 0, "iteration")
+        values = {"iterations": iterations, "residual": result.residual, "name": job.name}
+        result = result.warned(NOT_CONVERGED.format(**values))
     if posterior is None:
         return result
     spread = lambda: _spread(posterior)  # noqa: E731
@@ -93,6 +106,8 @@ def _fitted(
     if not mean:
         raise ValueError("the kernel is 0: are all inputs 0?")
     noise = job.stage.ridge * mean
+    if job.stage.solver == "cg":
+        return _iterated(job, dataset, computed, noise, tested=tested), None
     try:
         with kernels.regression(kernel, targets, noise) as fit:
             errors = _errors(job, "train", kernel @ fit.coefficients, targets)
@@ -105,6 +120,25 @@ def _fitted(
     errors |= _errors(job, "test", posterior.mean, dataset.test.y)
     predictions = posterior.mean.astype(job.plan.document.precision)
     return errors | {"predictions": predictions, "noise": noise}, posterior
+
+
+def _iterated(
+    job: Job, dataset: Dataset, computed: Computed, noise: float, *, tested: bool
+) -> Values:
+    """Fit the training targets by conjugate gradients; return the errors and the predictions."""
+    import numpy as np
+
+    kernel, targets = computed.kernel, dataset.train.y
+    tolerance = job.stage.tolerance or TOLERANCE
+    fit = kernels.conjugate_gradients(kernel, targets, noise, tolerance=tolerance)
+    found = {"iterations": fit.iterations, "residual": fit.residual}
+    found |= _errors(job, "train", kernel @ fit.coefficients, targets)
+    if not tested:
+        return found
+    parts = parts_of(len(dataset.test.x))
+    means = np.concatenate([computed.cross(part) @ fit.coefficients for part in parts])
+    predictions = means.astype(job.plan.document.precision)
+    return found | _errors(job, "test", means, dataset.test.y) | {"predictions": predictions}
 
 
 def _singular(job: Job, kernel: "Matrix", mean: float) -> ValueError:

@@ -15,6 +15,8 @@ Row = tuple[str, Cell]
 TARGET_TITLES = {
     "alignment": "alignment with the targets",
     "alignment_centred": "alignment, both centred",
+    "iterations": "regression: iterations",
+    "residual": "regression: residual, relative",
     "train_mse": "regression: training error, squared",
     "test_mse": "regression: test error, squared",
     "train_accuracy": "regression: training accuracy",

@@ -114,6 +114,10 @@ class KernelResult(MethodResult):
     """Alignment with the targets, <K, y y^T>/(|K| |y y^T|); with `alignment`."""
     alignment_centred: float | None = None
     """The same alignment after centring the kernel and the targets; with `alignment`."""
+    iterations: int | None = None
+    """Number of iterations of conjugate gradients; with `solver = "cg"`."""
+    residual: float | None = None
+    """Relative residual of the regression, the largest over outputs; with `solver = "cg"`."""
     train_mse: float | None = None
     """Mean squared error of the kernel regression over training examples and outputs; with
     `ridge`."""
