@@ -1,9 +1,10 @@
 """Content of reports, and how figures and web pages draw it.
 
 A stage describes its result by blocks (`content`): sentences, tables, curves and heatmaps.
-`placing` prepares their points and texts. `svg` draws figures by Matplotlib, which have one `style`
-and `ticks` that do not overlap; `html` fragments of a page, with a `chart` for each drawing whose
-`axes` need no Matplotlib. `ceflow.report` draws blocks in the terminal.
+`placing` prepares their points and texts, and `symbols` names their axes. `svg` draws figures by
+Matplotlib, which have one `style` and `ticks` that do not overlap; `html` fragments of a page, with
+a `chart` for each drawing whose `axes` need no Matplotlib. `ceflow.report` draws blocks in the
+terminal.
 """
 
 from ceflow.blocks.content import (
@@ -22,8 +23,10 @@ from ceflow.blocks.content import (
     widths_text,
 )
 from ceflow.blocks.placing import drawable, shown
+from ceflow.blocks.symbols import AXES, axis_name
 
 __all__ = [
+    "AXES",
     "UNDEFINED",
     "Cell",
     "Curve",
@@ -33,6 +36,7 @@ __all__ = [
     "ReportBlock",
     "Series",
     "Table",
+    "axis_name",
     "counted",
     "defined",
     "drawable",

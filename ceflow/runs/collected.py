@@ -197,6 +197,15 @@ def scales(asked: Collect) -> Values:
     return {key: getattr(asked, key) for key in ("x_scale", "y_scale") if asked.changes(key)}
 
 
+def which(key: str | None, value: str) -> str:
+    """Say of which value of `by` a sentence is; nothing without one.
+
+    >>> which("model.size", "8"), which("", "")
+    ('model.size = 8: ', '')
+    """
+    return f"{key} = {value}: " if value else ""
+
+
 def given(**fields: Any) -> Values:
     """Return the fields that are not empty."""
     return {key: value for key, value in fields.items() if value not in (None, [])}

@@ -15,6 +15,7 @@ from ceflow.runs.collected import (
     Fit,
     given,
     scales,
+    which,
 )
 from ceflow.runs.curves import curves, label, mean_and_error, missing
 from ceflow.runs.numbers import plain
@@ -63,7 +64,7 @@ def _collected_points(
     drawn = means or points
     relations: dict[str, Any] = {}
     if asked.fit == "power":
-        relations["fits"], unfitted = _fits(drawn)
+        relations["fits"], unfitted = _fits(drawn, asked.by)
         warnings += unfitted
     if asked.correlate != "none":
         relations["correlations"] = list(_correlations(asked, drawn))
@@ -165,7 +166,7 @@ def _correlations(asked: Collect, points: Sequence[Point]) -> Iterator[Correlati
             yield Correlation(**fields, **asdict(found))
 
 
-def _fits(points: Sequence[Point]) -> tuple[list[Fit], list[str]]:
+def _fits(points: Sequence[Point], key: str | None) -> tuple[list[Fit], list[str]]:
     """Fit a power law to each curve with several x, and say which curves have none."""
     curves = _by_curve(points)
     long = {by: curve for by, curve in curves.items() if len({p.x for p in curve}) > 1}
@@ -173,12 +174,12 @@ def _fits(points: Sequence[Point]) -> tuple[list[Fit], list[str]]:
         return [], ["a power law needs two different x: there is no fit"]
     short = "a power law needs two different x"
     several = [by for by, curve in curves.items() if by not in long and len(curve) > 1]
-    fits, unfitted = [], [f"{by}: {short}" for by in several]  # of one point none is expected
+    fits, unfitted = [], [which(key, by) + short for by in several]  # of one point none is expected
     for by, curve in long.items():
         try:
             fits.append(Fit(**({"by": by} if by else {}), **_power(curve)))
         except ValueError as error:
-            unfitted.append(f"{by + ': ' if by else ''}{error}")
+            unfitted.append(f"{which(key, by)}{error}")
     return fits, unfitted
 
 

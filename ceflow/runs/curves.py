@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from ceflow.history import History
-from ceflow.runs.collected import CollectedCurve, CollectedCurves, Reached, given, scales
+from ceflow.runs.collected import CollectedCurve, CollectedCurves, Reached, given, scales, which
 from ceflow.runs.numbers import listed
 from ceflow.spec import Collect, Document, at_path, history_path, tree_of
 
@@ -30,7 +30,7 @@ def curves(
     warnings = list(dict.fromkeys(_lacking(asked, kept, histories)))
     kept = [curve for curve in kept if curve.x]
     if asked.over:
-        kept, narrowed = _averaged(kept, asked.over)
+        kept, narrowed = _averaged(kept, asked.over, asked.by)
         warnings += narrowed
     reached = {}
     if asked.level is not None:
@@ -63,7 +63,9 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
     return mean, float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
-def _averaged(curves: list[CollectedCurve], over: str) -> tuple[list[CollectedCurve], list[str]]:
+def _averaged(
+    curves: list[CollectedCurve], over: str, key: str | None
+) -> tuple[list[CollectedCurve], list[str]]:
     """Average the curves of equal `by`, at the moments of all of them within their common range.
 
     Curves recorded at other moments are interpolated linearly.
@@ -79,9 +81,9 @@ def _averaged(curves: list[CollectedCurve], over: str) -> tuple[list[CollectedCu
         low, high = max(line[0][0] for line in lines), min(line[-1][0] for line in lines)
         grid = sorted({x for line in lines for x, _ in line if low <= x <= high})
         if any(line[0][0] < low or line[-1][0] > high for line in lines):
-            which = "".join(f"{each}: " for each in (of, by) if each)
+            curve = (f"{of}: " if of else "") + which(key, by)
             warnings.append(
-                f"{which}the mean over {over} is from {low:.4g} to {high:.4g}, where all"
+                f"{curve}the mean over {over} is from {low:.4g} to {high:.4g}, where all"
                 f" {len(several)} runs have values"
             )
         if not grid:

@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ceflow.blocks import Cell, Curve, Drawing, Heatmap, Note, ReportBlock, Series, Table, number
+from ceflow.blocks import (
+    Cell,
+    Curve,
+    Drawing,
+    Heatmap,
+    Note,
+    ReportBlock,
+    Series,
+    Table,
+    axis_name,
+    number,
+)
 from ceflow.runs.collected import (
     Collected,
     CollectedCurves,
@@ -17,6 +28,7 @@ from ceflow.runs.collected import (
     Fit,
     OfRun,
     Reached,
+    which,
 )
 from ceflow.spec import history_path
 
@@ -137,7 +149,7 @@ def _curves(name: str, collected: CollectedCurves) -> Drawing | None:
     if collected.view == "heatmap":
         rows = tuple(_in_order(each) for each in series if len(set(each.x)) > 1)
         return Heatmap(name, title, x, y, rows, legend) if rows else None
-    clock = x.rpartition(".")[2] in ("time", "step")  # else a loss over a loss: axes alike
+    clock = history_path(collected.x)[1] in ("time", "step")  # else a loss over a loss: axes alike
     log = all(value > 0 for each in series for value in (each.y if clock else each.x + each.y))
     log_x = _is_log(collected.x_scale, lambda: log and not clock)
     log_y = _is_log(collected.y_scale, lambda: log)
@@ -178,12 +190,12 @@ def _label(found: OfRun, names: Mapping[str, str]) -> str:
 def _axes(collected: CollectedCurves) -> tuple[str, str, str]:
     """Return the labels of both axes, and the title."""
     if isinstance(collected.y, str):
-        x, y = _short(collected.x), _short(collected.y)
-    else:
-        stages, keys = zip(*map(history_path, collected.y), strict=True)
-        x = history_path(collected.x)[1] if len(set(stages)) > 1 else _short(collected.x)
-        y = " and ".join(dict.fromkeys(keys))
-    return x, y, f"{y} by {x}"
+        title = f"{_short(collected.y)} by {_short(collected.x)}"
+        return axis_name(collected.x), axis_name(collected.y), title
+    stages, keys = zip(*map(history_path, collected.y), strict=True)
+    x = history_path(collected.x)[1] if len(set(stages)) > 1 else _short(collected.x)
+    names = dict.fromkeys(map(axis_name, keys))
+    return axis_name(x), " and ".join(names), f"{' and '.join(dict.fromkeys(keys))} by {x}"
 
 
 def _is_log(scale: str, otherwise: Callable[[], bool]) -> bool:
@@ -216,7 +228,7 @@ def _levels(collected: CollectedCurves) -> list[ReportBlock]:
     """Tabulate where each curve reached the level."""
     if collected.level is None:
         return []
-    x, y, _ = (each.rpartition(".")[2] for each in _axes(collected))
+    x, y = (history_path(path)[1] for path in (collected.x, next(iter(_quantities(collected)))))
     names = _quantities(collected)
     rows = tuple((_label(each, names), _reached_at(each, x)) for each in collected.reached)
     head = collected.by or ("run" if any(each.run for each in collected.reached) else "")
@@ -239,7 +251,7 @@ def _points_and_fits(collected: CollectedPoints) -> list[ReportBlock]:
     if collected.means:
         head = (*named, f"mean of {y} over {collected.over}", "runs")
         table = Table(head, tuple((*_row(mean), mean.runs) for mean in collected.means))
-    fits = (Note(_fit_text(collected.y, fit)) for fit in collected.fits)
+    fits = (Note(_fit_text(collected, fit)) for fit in collected.fits)
     return [table, *fits, *_correlations(collected)]
 
 
@@ -258,8 +270,8 @@ def _row(point: CollectedPoint | CollectedMean) -> tuple[Cell, ...]:
 def _correlations(collected: CollectedPoints) -> list[ReportBlock]:
     """Tabulate the rank correlations, and say why others are undefined."""
     by = any("by" in each for each in collected.correlations)
-    which = f", given {_short(collected.given)}" if collected.given else ""
-    head = (*((collected.by or "by",) if by else ()), f"rank correlation{which}", "95 %", "p")
+    third = f", given {_short(collected.given)}" if collected.given else ""
+    head = (*((collected.by or "by",) if by else ()), f"rank correlation{third}", "95 %", "p")
     unit = f"means over {collected.over}" if collected.over else "runs"
     rows = tuple(
         (*((each.by,) if by else ()), *_correlation_cells(each), each.runs)
@@ -267,7 +279,7 @@ def _correlations(collected: CollectedPoints) -> list[ReportBlock]:
         if each.coefficient is not None
     )
     undefined = (
-        Note(f"{f'{each.by}: ' if each.by else ''}no rank correlation: {each.undefined}")
+        Note(f"{which(collected.by, each.by)}no rank correlation: {each.undefined}")
         for each in collected.correlations
         if each.coefficient is None
     )
@@ -281,9 +293,9 @@ def _correlation_cells(found: Correlation) -> tuple[Cell, ...]:
     return f"{found.coefficient:.3f}", interval, f"{found.p_value:.2g}"
 
 
-def _fit_text(y: str, fit: Fit) -> str:
-    which = f"{fit.by}: " if fit.by else ""
-    law = f"{which}{y.rpartition('.')[2]} = {fit.factor:.3g} x^{fit.slope:.3f}"
+def _fit_text(collected: CollectedPoints, fit: Fit) -> str:
+    y = collected.y.rpartition(".")[2]
+    law = f"{which(collected.by, fit.by)}{y} = {fit.factor:.3g} x^{fit.slope:.3f}"
     if fit.interval is None:
         return law
     low, high = fit.interval
@@ -296,7 +308,9 @@ def _scatter(name: str, collected: CollectedPoints) -> Curve | None:
     """
     points = collected.means or collected.points
     series = tuple(
-        each for by in dict.fromkeys(p.by for p in points) for each in _series(collected, by)
+        replace(each, colour=colour)  # the points of a curve and its fit have one
+        for colour, by in enumerate(dict.fromkeys(point.by for point in points))
+        for each in _series(collected, by)
     )
     if not series:
         return None
@@ -305,9 +319,9 @@ def _scatter(name: str, collected: CollectedPoints) -> Curve | None:
         _is_log(scale, lambda axis=axis: fitted or spread_in_logarithms(_values(series, axis)))
         for axis, scale in (("x", collected.x_scale), ("y", collected.y_scale))
     )
-    x, y = _short(collected.x), _short(collected.y)
-    legend = "" if fitted else collected.by
-    return Curve(name, f"{y} by {x}", x, y, series, log_x, log_y, legend)
+    title = f"{_short(collected.y)} by {_short(collected.x)}"
+    x, y = axis_name(collected.x), axis_name(collected.y)
+    return Curve(name, title, x, y, series, log_x, log_y, collected.by)
 
 
 def _values(series: Iterable[Series], axis: str) -> list[float]:

@@ -10,7 +10,7 @@ from stubs import Untyped, stub
 
 import ceflow
 from ceflow import stages
-from ceflow.blocks import Curve, Table
+from ceflow.blocks import Curve, Note, Table
 from ceflow.blocks.svg import draw_svg
 from ceflow.report import run_report, write_figures
 from ceflow.runs import collecting, read_collected, reopen
@@ -87,10 +87,19 @@ def test_there_is_a_curve_for_each_value_of_by_and_no_fit_of_one_point(law, tmp_
     assert [point["by"] for point in found["points"]] == ["8", "8", "8", "16"]
     assert [fit["by"] for fit in found["fits"]] == ["8"]
     assert "warnings" not in found
+    table = read_collected({"collect": {"by": found}})[0]["by"]
+    drawn = collected_drawing("by", table)
+    assert isinstance(drawn, Curve)
+    assert drawn.legend == "model.member.widths"
+    assert [(series.label, series.colour) for series in drawn.series] == [
+        ("8", 0), ("8: slope -1.00", 0), ("16", 1)
+    ]  # fmt: skip
+    notes = [block.text for block in collected_blocks("by", table) if isinstance(block, Note)]
+    assert notes[0].startswith("model.member.widths = 8: drift = 0.375 x^-1.000")
     again = CollectedPoint(run="r", x=1, by="16", y=2.0)
     points = [CollectedPoint(run=str(x), x=x, by="8", y=1.0 / x) for x in (1, 2)]
-    _, why = collecting._fits([*points, again, again])
-    assert why == ["16: a power law needs two different x"]
+    _, why = collecting._fits([*points, again, again], "n")
+    assert why == ["n = 16: a power law needs two different x"]
 
 
 def test_over_is_the_mean_with_its_error_and_the_fit_is_to_it(law, tmp_path):
@@ -143,7 +152,7 @@ def test_numbers_spread_in_logarithms_have_a_logarithmic_axis(values, log):
 def test_a_law_too_steep_to_be_drawn_has_no_fit_and_a_report():
     x, y = "model.outputs", "stages.s.y"
     points = [CollectedPoint(run=str(at), x=at, y=value) for at, value in ((1000, 1), (1001, 2))]
-    fits, why = collecting._fits(points)
+    fits, why = collecting._fits(points, None)
     assert fits == []
     assert why == ["its power law overflows (factor)"]
     steep = Fit(slope=300.0, factor=1e-290, stderr=None, interval=None, residuals=(0.0, 0.0))

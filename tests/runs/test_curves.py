@@ -260,7 +260,7 @@ def test_a_heatmap_has_a_row_a_run_in_the_terminal_and_in_the_figure(falling, tm
     assert len(cells) == 64
     assert list(dict.fromkeys(cells)) == list("█▓▒░")  # falls from the highest to the lowest
     assert len(infinite.partition("┤")[2]) == 32  # ends at half time
-    assert any(line.startswith("flow.train_loss  1 ░░░░▒▒▒▒▓▓▓▓████ 3") for line in lines)
+    assert any(line.startswith("training loss  1 ░░░░▒▒▒▒▓▓▓▓████ 3") for line in lines)
     assert any(line.endswith("logarithmic") for line in lines)
     svg = (figures / "collect-c.svg").read_text()
     ElementTree.fromstring(svg)
@@ -268,4 +268,4 @@ def test_a_heatmap_has_a_row_a_run_in_the_terminal_and_in_the_figure(falling, tm
     top = fills[fills.index("#fde725") :]  # the brightest, of the highest; then as it falls
     assert top[4] == "#440154"
     assert svg.index("<!-- 2 -->") < svg.index("<!-- 10 -->") < svg.index("<!-- inf -->")
-    assert "<!-- flow.train_loss -->" in svg
+    assert "<!-- training loss -->" in svg

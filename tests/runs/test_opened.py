@@ -125,8 +125,8 @@ def test_figures_of_the_report_are_matplotlibs(tmp_path):
     stages = {"alpha": Variance(ratios=[0.5, 1.0]), "best": Search(variance="alpha")}
     document = Document(model=Mlp(widths=[20, 20], inputs=2, outputs=1), stages=stages)
     run = ceflow.run(document, tmp_path / "one")
-    assert run.figure("alpha").axes[0].get_xlabel() == "S = Σ 1/fan-in"
-    assert run.figure("best.dual").axes[0].get_ylabel() == "ρ"
+    assert run.figure("alpha").axes[0].get_xlabel() == "fan-in sum S = Σ 1/fan-in"
+    assert run.figure("best.dual").axes[0].get_ylabel() == "efficiency ρ"
     with pytest.raises(
         KeyError, match=r"no figure 'best'; there are alpha.law, best.primal, best.d"
     ):

@@ -1,6 +1,6 @@
 """The report of a flow stage."""
 
-from ceflow.blocks import Note, ReportBlock, Table, number
+from ceflow.blocks import AXES, Note, ReportBlock, Table, number
 from ceflow.history import History
 from ceflow.stages.flow.result import FlowResult
 from ceflow.stages.histories import (
@@ -42,7 +42,7 @@ def describe(result: FlowResult) -> list[ReportBlock]:
     at = time if isinstance(time, str) else format(time, ".4g")
     rows = [("flow", _how(result)), ("ended at mu t", f"{at} ({result.ended})")]
     rows += numbers(result, TITLES)
-    drawn = curves(history, "mu t", FIGURES) if isinstance(history, History) else []
+    drawn = curves(history, AXES["time"], FIGURES) if isinstance(history, History) else []
     drawn += [drawn_outputs(result.profile, "mu t")] if result.profile else []
     warnings = [Note(text, warning=True) for text in result.warnings]
     return [Table(("", ""), tuple(rows)), *drawn, *warnings]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from ceflow.blocks import UNDEFINED, Cell, Curve, Note, ReportBlock, Series, Table, defined
+from ceflow.blocks import AXES, UNDEFINED, Cell, Curve, Note, ReportBlock, Series, Table, defined
 from ceflow.stages.kernel.result import KernelResult, ModePoint, Profile
 from ceflow.stages.profiles import drawn_outputs
 
@@ -106,12 +106,12 @@ def _learning(result: KernelResult, points: Sequence[ModePoint]) -> Iterator[Cur
     values = tuple(each.eigenvalue for each in positive)
     series = Series("eigenvalue", tuple(each.k for each in positive), values)
     title = f"eigenvalues of the {result.kind.upper()}"
-    yield Curve("spectrum", title, "k", "eigenvalue", (series,), log_x=True, log_y=True)
+    yield Curve("spectrum", title, "mode k", "eigenvalue λ", (series,), log_x=True, log_y=True)
     if points[0].cumulative_power is not None:
         power = tuple(each.cumulative_power or 0.0 for each in points)
         title = "power of the targets in the first k eigenmodes"
         series = Series("power", k, power)
-        yield Curve("power", title, "k", "fraction of the power", (series,), log_x=True)
+        yield Curve("power", title, "mode k", "fraction of the power", (series,), log_x=True)
     predicted = [(each.k, each.predicted_mse) for each in points if each.predicted_mse]
     if len(predicted) > 1:
         x, y = zip(*predicted, strict=True)
@@ -134,7 +134,7 @@ def _curve(result: KernelResult, profile: Profile) -> Curve:
         for sign, text in ((1, "+ 2 standard errors"), (-1, "- 2 standard errors")):
             series.append(Series(text, angles, tuple(k + 2 * sign * s for k, s in both)))
     title = f"{result.kind.upper()} of one point of the circle with all"
-    return Curve("profile", title, "angle between the points", "K", tuple(series))
+    return Curve("profile", title, AXES["angle"], AXES["kernel"], tuple(series))
 
 
 def overview(results: dict[str, KernelResult]) -> list[ReportBlock]:

@@ -1,6 +1,6 @@
 """The report of a search: the networks compared, the near-optimal set, CE figure 3."""
 
-from ceflow.blocks import Cell, Curve, Note, ReportBlock, Series, Table, counted, widths_text
+from ceflow.blocks import AXES, Cell, Curve, Note, ReportBlock, Series, Table, counted, widths_text
 from ceflow.search import limit_text
 from ceflow.search.costs import whole_members
 from ceflow.spec import flops_text, network_name
@@ -219,7 +219,7 @@ def _figures(result: SearchResult) -> list[Curve]:
             "primal",
             f"primal: variance {held}",
             x_label,
-            "Var/E²",
+            AXES["variance"],
             _series(smooth, (_width(primal), drawn(primal.variance, primal.multiplicity_exact))),
             log_x=True,
             log_y=True,
@@ -228,7 +228,7 @@ def _figures(result: SearchResult) -> list[Curve]:
             "dual",
             "dual: efficiency at the baseline's variance",
             x_label,
-            "ρ",
+            AXES["efficiency"],
             _series(compact, (_width(result.dual), result.dual.efficiency)),
             log_x=True,
         ),

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from ceflow.blocks import Curve, Note, ReportBlock, Series, Table, widths_text
+from ceflow.blocks import AXES, Curve, Note, ReportBlock, Series, Table, widths_text
 from ceflow.stages.variance.result import Point, VarianceResult
 
 SUM = "S = Σ 1/fan-in"
@@ -57,8 +57,8 @@ def _figure(result: VarianceResult, alpha: float) -> Curve:
     return Curve(
         "law",
         "the law of the NTK's variance",
-        SUM,
-        "log E[K²]/E[K]²",
+        AXES["fan_in_sum"],
+        AXES["log_moment_ratio"],
         (Series("alpha S", sums, law), Series("measured", sums, measured, "points")),
         log_x=True,
         log_y=True,
