@@ -22,7 +22,7 @@ from ceflow.blocks.content import (
     number,
     widths_text,
 )
-from ceflow.blocks.placing import drawable, shown
+from ceflow.blocks.placing import drawable, shortened, shown
 from ceflow.blocks.symbols import AXES, axis_name
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "defined",
     "drawable",
     "number",
+    "shortened",
     "shown",
     "widths_text",
 ]

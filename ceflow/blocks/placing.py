@@ -35,6 +35,17 @@ def shown(content: T, escape: Callable[[str], str] = printable) -> T:
     return escaped
 
 
+def shortened(text: str, most: int) -> str:
+    """Leave out the middle of a text of more than `most` characters, as names of runs differ at
+    both ends.
+
+    >>> shortened("widths=16-16,activation=relu,seed=12", 20)
+    'widths=16-…u,seed=12'
+    """
+    ends = divmod(most, 2)
+    return text if len(text) <= most else f"{text[: ends[0]]}…{text[len(text) - sum(ends) + 1 :]}"
+
+
 def drawable(drawing: Drawing) -> tuple[Drawing, str]:
     """Keep the points of a drawing that can be placed on its axes, and describe the others.
 

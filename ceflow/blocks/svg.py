@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ceflow.blocks.content import Curve, Drawing, Heatmap, Series
-from ceflow.blocks.placing import drawable, shown
+from ceflow.blocks.placing import drawable, shortened, shown
 from ceflow.blocks.style import (
     COLOURS,
     DASHES,
@@ -33,7 +33,7 @@ LONGEST_TEXT = 60
 LONGEST_VERTICAL_TEXT = 40
 """Maximum number of characters of a vertical text, or of one beside the axes."""
 
-LONGEST_ROW_LABEL = 24
+LONGEST_ROW_LABEL = 26
 """Maximum number of characters of the label of a row, which leaves room for the row."""
 
 MOST_ROW_LABELS = 14
@@ -214,7 +214,7 @@ def _draw_heatmap(figure: "Figure", axes: "Axes", heatmap: Heatmap) -> None:
         mesh.set_rasterized(len(every) > MOST_CELLS)
         if row == 0:
             figure.colorbar(mesh, label=cut(heatmap.y_label, LONGEST_VERTICAL_TEXT))
-    labels = [cut(series.label, LONGEST_ROW_LABEL) for series in heatmap.series]
+    labels = [shortened(series.label, LONGEST_ROW_LABEL) for series in heatmap.series]
     stride = 1 + (len(labels) - 1) // MOST_ROW_LABELS
     axes.set_yticks([row + 0.5 for row in range(len(labels))][::stride], labels[::stride])
     axes.set(ylabel=cut(heatmap.legend, LONGEST_VERTICAL_TEXT))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from ceflow.blocks import Heatmap, Series
+from ceflow.blocks import Heatmap, Series, shortened
 from ceflow.report.text import ends, share, spaced
 
 SHADES = "░▒▓█"
@@ -80,8 +80,7 @@ def _shade(part: float) -> Text:
 
 def _row(series: Series, middles: list[float], margin: int, scale: _Scale) -> Text:
     cells = (scale.cell(_interpolated(series, x)) for x in middles)
-    label = series.label if len(series.label) <= margin else f"{series.label[: margin - 1]}…"
-    return Text.assemble(f"{label:>{margin}} ┤", *cells)
+    return Text.assemble(f"{shortened(series.label, margin):>{margin}} ┤", *cells)
 
 
 def _interpolated(series: Series, x: float) -> float | None:
