@@ -60,9 +60,9 @@ def collected_answer(collected: Collected) -> str:
     is reached first, or where y is least and greatest; '' if there are not two numbers to compare.
     """
     if isinstance(collected, CollectedPoints):
-        laws = [_fit_text(collected.y, fit) for fit in collected.fits]
+        laws = [_fit_text(collected, fit) for fit in collected.fits]
         ranks = [
-            f"{f'{each.by}: ' if each.by else ''}rank correlation {each.coefficient:.3f}"
+            f"{which(collected.by, each.by)}rank correlation {each.coefficient:.3f}"
             for each in collected.correlations
             if each.coefficient is not None
         ]

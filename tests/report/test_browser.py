@@ -129,7 +129,7 @@ def test_charts_tell_their_values_to_mouse_and_keys(opened, file):
     spot = figure.locator("g.series path").first.bounding_box()
     assert spot
     opened.mouse.move(spot["x"] + 1, spot["y"] + 1)
-    assert "flow.train_loss: " in tip.inner_text()
+    assert "training loss: " in tip.inner_text()
 
 
 def test_legends_hide_curves_and_switches_change_the_scale(opened):
