@@ -179,6 +179,18 @@ TERMS = {
         " test examples alone give more.",
         "semantics.md#the-posterior",
     ),
+    "power of the targets": Term(
+        ("power", "cumulative power"),
+        "How much of the mean square of the targets is along each eigenvector of a kernel. A kernel"
+        " regression learns modes of large eigenvalues from few examples.",
+        "semantics.md#measures-of-a-kernel-stage",
+    ),
+    "learning curve": Term(
+        ("predicted",),
+        "The error of kernel regression on unseen examples against the number of training examples,"
+        " predicted from the eigenvalues of a kernel and the power of the targets.",
+        "semantics.md#measures-of-a-kernel-stage",
+    ),
     "condition number": Term(
         ("condition",),
         "The largest eigenvalue of the kernel divided by the smallest: how much slower the"

@@ -89,6 +89,6 @@ def test_the_decomposition_is_forecast():
         stage = Kernel(spectrum=spectrum, tile=1000)
         plan = ceflow.compile(Document(data=data, model=Mlp(widths=(9,)), stages={"k": stage}))
         needs[spectrum] = forecast(plan, stage, plan.model)
-    assert 3 * 8 * 3000**2 < needs["full"].memory < 6 * 8 * 3000**2
+    assert 3 * 8 * 3000**2 < needs["full"].memory < 7 * 8 * 3000**2
     assert needs["full"].work.flops - needs[True].work.flops == 12 * 3000**3
     assert needs["full"].key == "data.train"
