@@ -204,7 +204,7 @@ def run(
     >>> document = Document(model=model, stages={"alpha": Variance()})
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     round(ceflow.run(document, folder).results["alpha"]["alpha"], 2)
-    2.36
+    2.91
     """
     return run_prepared(prepare(compile(document)), out, observe=observe, fail_fast=fail_fast)
 
@@ -242,7 +242,7 @@ def open(path: str | Path) -> Run:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = ceflow.run(document, folder).path
     ...     round(ceflow.open(path).results["alpha"]["alpha"], 2)
-    2.36
+    2.91
     """
     directory = RunDirectory(path)
     plan = reopen(directory)

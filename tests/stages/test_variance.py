@@ -210,3 +210,28 @@ def test_report_tells_fewest_and_most_draws(fit):
     least, most = min(draws), max(draws)
     shown = f"{least:,} draws" if least == most else f"{least:,} to {most:,} draws"
     assert shown in note.text
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(
+            Mlp(widths=[n] * depth, inputs=64, outputs=10)
+            for n in (20, 64, 500)
+            for depth in (2, 5)
+        ),
+        Block(widths=[64, 64]),
+    ],
+)
+def test_default_ratios_give_no_warning_about_themselves(fit, model):
+    """The ratios from 0.05 on gave one for all of these, but for the widths of 500."""
+    found = fit(model, ratios=None)
+    assert found["warnings"] == []
+    assert min(found["points"][0]["widths"]) >= 8
+
+
+def test_default_ratios_of_networks_that_are_drawn_begin_at_wider_ones():
+    model = Mlp(widths=[200, 100], activation="gelu")
+    assert model.ratio_widths(Variance().ratios_of(model)[0]) == (32, 16)
+    assert Variance().ratios_of(Mlp(widths=[3, 5]))[0] == 0.5
+    assert Variance(ratios=[0.1]).ratios_of(model) == (0.1,)

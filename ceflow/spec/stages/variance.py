@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
 
+USUAL_RATIOS = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""Ratios at which wide networks are measured by default."""
+LEAST_WIDTH, LEAST_DRAWN_WIDTH = 8, 16
+"""Widths of the narrowest layer that is measured by default. Networks narrower than 8 contradict
+the law, which is one of wide networks; draws of networks narrower than 16 have heavy tails."""
+LARGEST_LEAST_RATIO = 0.5
+"""Largest value of the least default ratio, for networks that are as narrow as that themselves."""
+
 InputsLaw = Literal["iid", "rectified", "data"]
 
 
@@ -24,9 +32,12 @@ class Variance(StageSpec):
 
     type: Literal["variance"] = "variance"
     """Moments of one NTK entry at several widths, and the alpha fitted to them."""
-    ratios: Ratios = (0.05, 0.1, 0.2, 0.5, 1.0)
+    ratios: Ratios | None = None
     """Widths to measure, as fractions of the network's widths, rounded, at least 1. Each ratio may
-    be given once; ratios that round to the same widths are measured once."""
+    be given once; ratios that round to the same widths are measured once. By default 0.05, 0.1,
+    0.2, 0.5 and 1; if 0.05 makes a layer narrower than 8, or than 16 where networks are drawn,
+    five ratios in geometric progression from that of this width, or from 0.5 if that is less, to
+    1."""
     draws: Annotated[int, Field(ge=100, le=LARGEST_COUNT)] | None = None
     """Number of networks drawn at each width, 2,000 by default; with `error` the maximum, 1,000,000
     by default. The method `exact` draws none."""
@@ -44,6 +55,23 @@ class Variance(StageSpec):
     """How the moments are found. `exact`: closed form; `sample`: exact draws of K without drawing
     all weights; `monte-carlo`: draws of all weights; `auto`: `exact` if it applies, otherwise
     `monte-carlo`."""
+
+    def ratios_of(self, model: Model) -> tuple[float, ...]:
+        """Return the ratios for this model: those set, or the default.
+
+        >>> from ceflow.spec import Mlp
+        >>> Variance().ratios_of(Mlp(widths=[64, 64])), Variance().ratios_of(Mlp(widths=[500]))
+        ((0.125, 0.21, 0.354, 0.595, 1.0), (0.05, 0.1, 0.2, 0.5, 1.0))
+        """
+        if self.ratios is not None:
+            return tuple(self.ratios)
+        drawn = self.method in ("sample", "monte-carlo") or self.why_drawn(model)
+        least = LEAST_DRAWN_WIDTH if drawn else LEAST_WIDTH
+        low = min(least / min(model.widths), LARGEST_LEAST_RATIO)
+        if low <= USUAL_RATIOS[0]:
+            return USUAL_RATIOS
+        count = len(USUAL_RATIOS)
+        return tuple(round(low ** (1 - i / (count - 1)), 3) for i in range(count))
 
     def inputs_law_of(self, model: Model) -> InputsLaw:
         """Return the source of the inputs for this model: the one set, or the default."""
@@ -81,13 +109,13 @@ class Variance(StageSpec):
             yield from self._data_faults(document, model)
 
     def _ratio_faults(self, model: Model) -> Iterator[Fault]:
-        ratios = list(self.ratios)
+        ratios = list(self.ratios or ())
         for index, ratio in enumerate(ratios):
             if ratio in ratios[:index]:
                 message = f"the ratio {ratio:g} is given twice"
                 yield Fault("CE104", message, ("ratios", index), help="give each once")
         rounded = {model.ratio_widths(ratio) for ratio in ratios} if model.is_finite else set()
-        if self.changes("ratios") and 1 == len(rounded) < len(set(ratios)):
+        if 1 == len(rounded) < len(set(ratios)):
             message = f"at every ratio the widths are {', '.join(map(str, rounded.pop()))}"
             help = "give ratios that are further apart, or the [model] greater widths"
             yield Fault("CE202", message, ("ratios",), help=help)

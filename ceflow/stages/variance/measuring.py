@@ -27,7 +27,7 @@ def members_of(stage: Variance, model: Model) -> list[tuple[float, Member]]:
     once.
     """
     ratios: dict[tuple[int, ...], float] = {}
-    for ratio in sorted(stage.ratios):
+    for ratio in sorted(stage.ratios_of(model)):
         ratios.setdefault(model.ratio_widths(ratio), ratio)
     return [(ratio, model.member.with_widths(widths)) for widths, ratio in ratios.items()]
 
