@@ -72,7 +72,8 @@ def learning_curve(
         error = (all - trained)/(N - P)
 
     For P far below N, these are the equations of the papers, with kappa = P nu/N: there `all` / N
-    is the error. Eigenvalues not above `found.rounding` count as 0.
+    is the error. Eigenvalues not above `found.rounding` count as 0. Where a few examples stand out,
+    as outliers of few dimensions do, the modes are far from Gaussian and the prediction is too low.
 
     The error is infinite if P is the number of eigenvalues above 0, there is no ridge, and targets
     have power in the other modes.
