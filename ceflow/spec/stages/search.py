@@ -150,8 +150,8 @@ class Search(StageSpec):
         yield from self._compare_faults(model)
 
     def _curve_faults(self, document: "Document", model: Model) -> Iterator[Fault]:
-        measured = document.stages.get(self.variance or "")
-        ratios = measured.ratios_of(model) if isinstance(measured, Variance) else ()
+        measured = Variance.expect(document.stages[self.variance or ""])
+        ratios = measured.ratios_of(model)
         widths = {model.ratio_widths(ratio) for ratio in ratios}
         if len(widths) == 1:
             message = (
