@@ -1,13 +1,14 @@
 """The result of a `[collect]` table: a comparison between the runs of a sweep."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ceflow.runs.reading import read_as, why_unreadable
 from ceflow.spec import Collect
 from ceflow.stages import Record, Values
 
 Number = int | float
+Infinite = Literal["inf"]
 
 
 class CollectedPoint(Record):
@@ -15,8 +16,8 @@ class CollectedPoint(Record):
 
     run: str
     """The name of the run."""
-    x: Number | None
-    """The swept number, or the result of a stage; null if there is no finite number."""
+    x: Number | Infinite | None
+    """The swept number, which may be `"inf"`, or the result of a stage; null if there is none."""
     by: str = ""
     """Value of `by`, which labels the curve of this run."""
     given: Number | None = None
@@ -30,8 +31,8 @@ class CollectedPoint(Record):
 class CollectedMean(Record):
     """The mean of the runs that differ in `over` only."""
 
-    x: Number | None
-    """The swept number; null if it is not finite."""
+    x: Number | Infinite | None
+    """The swept number, which may be `"inf"`; null if there is none."""
     by: str = ""
     """Value of `by`, which labels the curve."""
     given: Number | None = None
@@ -141,7 +142,14 @@ class Reached(OfRun):
     """The place where a curve reaches the level."""
 
     x: Number | None
-    """First x at which y reaches the level; null if it never does."""
+    """First x at which y reaches the level; with `over` the mean of the runs that reach it; null if
+    none does."""
+    stderr: Number | None = None
+    """With `over`, the standard error of that mean, if two runs or more reach the level."""
+    missed: int = 0
+    """With `over`, the number of runs that do not reach the level, and are not in the mean."""
+    runs: int = 1
+    """With `over`, the number of runs."""
     last: Number | None = None
     """Last x of a curve that never reaches the level."""
 

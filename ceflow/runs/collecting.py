@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from ceflow.compiler import Plan
@@ -114,10 +114,13 @@ def _points(
     for run, document in documents.items():
         tree = tree_of(document, defaults=True)
         results = runs.get(run, {})
-        numbers = {
-            key: _number(at_path(results, _below(path)) if key in found else at_path(tree, path))
+        values = {
+            key: at_path(results, _below(path)) if key in found else at_path(tree, path)
             for key, path in asked.paths
         }
+        numbers: Values = {key: _number(value) for key, value in values.items()}
+        if numbers["x"] is None and _repeated(values["x"]) in (inf, "inf"):
+            numbers["x"] = "inf"
         yield CollectedPoint(
             run=run,
             **numbers,
@@ -135,18 +138,24 @@ def _below(path: str) -> str:
 
 def _number(value: Any) -> float | None:
     """Return a finite number, or the one that a list repeats; otherwise None."""
-    if isinstance(value, list | tuple) and value and all(item == value[0] for item in value):
-        value = value[0]
+    value = _repeated(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value if isinstance(value, int) or isfinite(value) else None
+
+
+def _repeated(value: Any) -> Any:
+    """Return what a list repeats, and anything else as it is."""
+    if isinstance(value, list | tuple) and value and all(item == value[0] for item in value):
+        return value[0]
+    return value
 
 
 def _by_curve(points: Sequence[Point]) -> dict[str, list[Point]]:
     """Sort the points that have both numbers by the value of `by`."""
     curves: dict[str, list[Point]] = {}
     for point in points:
-        if point.x is not None and point.y is not None:
+        if point.x not in (None, "inf") and point.y is not None:
             curves.setdefault(point.by, []).append(point)
     return curves
 
@@ -202,9 +211,14 @@ def _lacking(
     for key, path in asked.paths:
         if key in found:
             yield from _without_result(path, key, points, runs)
-        elif without := [point.run for point in points if point[key] is None]:
+            continue
+        if without := [point.run for point in points if point[key] is None]:
             count = f"{len(without)} of {len(points)}"
-            yield f"{path} is not a finite number, nor a list of equal ones, in {count} runs"
+            yield f"{path} is not a number, nor a list of equal ones, in {count} runs"
+        if key == "x" and (asked.fit == "power" or asked.correlate != "none"):
+            infinite = sum(point.x == "inf" for point in points)
+            if infinite:
+                yield f"{path} is infinite in {infinite} of {len(points)} runs, which are left out"
 
 
 def _without_result(path: str, key: str, points: list[CollectedPoint], runs: Runs) -> Iterator[str]:

@@ -29,12 +29,14 @@ def curves(
     ]
     warnings = list(dict.fromkeys(_lacking(asked, kept, histories)))
     kept = [curve for curve in kept if curve.x]
+    reached = {}
+    if asked.level is not None:
+        places = [_reached(curve, asked.level) for curve in kept]
+        places = _mean_places(places, asked.over) if asked.over else places
+        reached = {"level": asked.level, "reached": places}
     if asked.over:
         kept, narrowed = _averaged(kept, asked.over, asked.by)
         warnings += narrowed
-    reached = {}
-    if asked.level is not None:
-        reached = {"level": asked.level, "reached": [_reached(c, asked.level) for c in kept]}
     if asked.smooth and kept:
         kept, unsmoothed = _smoothed(kept, asked.smooth)
         warnings += unsmoothed
@@ -156,6 +158,22 @@ def _reached(curve: CollectedCurve, level: float) -> Reached:
         if (y1 > 0) != (y0 > 0) or y1 == 0:
             return Reached(**named, x=x0 + (x1 - x0) * y0 / (y0 - y1))
     return Reached(**named, x=None, last=x[-1])
+
+
+def _mean_places(places: list[Reached], over: str) -> list[Reached]:
+    """Average the places where runs of equal `by` reach the level, and count those that do not."""
+    alike: dict[tuple[str, str], list[Reached]] = {}
+    for place in places:
+        alike.setdefault((place.of, place.by), []).append(place)
+    means = []
+    for (of, by), several in alike.items():
+        known = [float(place.x) for place in several if place.x is not None]
+        mean, stderr = mean_and_error(known) if known else (None, None)
+        last = max((float(each.last) for each in several if each.last is not None), default=None)
+        fields = given(of=of or None, by=by or None, stderr=stderr, last=None if known else last)
+        counts = {"missed": len(several) - len(known), "runs": len(several)}
+        means.append(Reached(run=f"mean over {over}", x=mean, **counts, **fields))
+    return means
 
 
 def _smoothed(curves: list[CollectedCurve], over: int) -> tuple[list[CollectedCurve], list[str]]:

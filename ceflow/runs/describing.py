@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Literal
 
 from ceflow.blocks import (
     Cell,
@@ -71,9 +72,9 @@ def collected_answer(collected: Collected) -> str:
         points = collected.means or collected.points
         x = _short(collected.x)
         known = [
-            (float(each.y), ", ".join(filter(None, (f"{x} = {number(each.x)}", each.by))))
+            (float(each.y), ", ".join(filter(None, (f"{x} = {_x_text(each)}", each.by))))
             for each in points
-            if each.y is not None and each.x is not None
+            if each.y is not None
         ]
         return _extremes(_short(collected.y), known)
     names = _quantities(collected)
@@ -88,6 +89,13 @@ def collected_answer(collected: Collected) -> str:
         (float(each.y[-1]), f"{key}{_label(each, names)}") for each in collected.curves if each.y
     ]
     return _extremes(f"at the end {y}", ends)
+
+
+def _x_text(point: CollectedPoint | CollectedMean) -> str:
+    """Write the x of a point; of a list, which has no place on an axis, name the run."""
+    if point.x is not None:
+        return number(point.x)
+    return f"that of {point.run}" if isinstance(point, CollectedPoint) else "another value"
 
 
 def _first(collected: CollectedCurves, names: Mapping[str, str]) -> str:
@@ -238,8 +246,13 @@ def _levels(collected: CollectedCurves) -> list[ReportBlock]:
 
 
 def _reached_at(collected: Reached, x: str) -> Cell:
+    every = collected.runs
     if collected.x is not None:
-        return collected.x
+        if collected.stderr is None and not collected.missed:
+            return collected.x
+        error = "" if collected.stderr is None else f" ± {collected.stderr:.2g}"
+        rest = f", in {every - collected.missed} of {every} runs" if collected.missed else ""
+        return f"{number(collected.x)}{error}{rest}"
     return "not reached" + ("" if collected.last is None else f" by {x} {number(collected.last)}")
 
 
@@ -335,13 +348,16 @@ def _power_law(fit: Fit, x: float) -> float:
 
 
 def _series(collected: CollectedPoints, by: str) -> list[Series]:
-    known = sorted(
-        (point.x, point.y, point.stderr or 0.0)
-        for point in collected.means or collected.points
-        if point.by == by and point.x is not None and point.y is not None
-    )
+    points = [p for p in collected.means or collected.points if p.by == by and p.y is not None]
+    known = sorted((p.x, p.y, p.stderr or 0.0) for p in points if p.x not in (None, "inf"))
+    label = which(collected.by, by)
+    limits = [
+        Series(f"{label}{_short(collected.x)} = inf", *_across(collected, point), dash=1)
+        for point in points
+        if point.x == "inf"
+    ]
     if not known:
-        return []
+        return limits
     x, y, errors = zip(*known, strict=True)
     error = errors if any(errors) else ()
     ends = (min(x), max(x))
@@ -356,4 +372,15 @@ def _series(collected: CollectedPoints, by: str) -> list[Series]:
     ]
     # a fit is a line already, and runs are sorted by a number that the document sets only
     alone = not lines and not collected.correlations and len(set(x)) == len(x) > 1
-    return [Series(by or "measured", x, y, "joined" if alone else "points", error), *lines]
+    measured = Series(by or "measured", x, y, "joined" if alone else "points", error)
+    return [measured, *lines, *limits]
+
+
+def _across(
+    collected: CollectedPoints, point: CollectedPoint | CollectedMean
+) -> tuple[tuple[float, ...], tuple[float, ...], Literal["line"], tuple[float, ...]]:
+    """Return a level line across the axis, with its error, for a point at an infinite x."""
+    every = [p.x for p in collected.means or collected.points if p.x not in (None, "inf")]
+    ends = (float(min(every)), float(max(every))) if every else (0.0, 1.0)
+    y, error = float(point.y or 0), point.stderr
+    return ends, (y, y), "line", () if error is None else (float(error),) * 2

@@ -258,17 +258,21 @@ def test_an_infinite_x_is_no_point_of_a_fit(tmp_path):
     )
     run = ceflow.run(document, tmp_path / "out")
     found = json.loads((run.path / "results.json").read_text())["collect"]["c"]
-    assert [point["x"] for point in found["points"]] == [4, None]
-    assert "is not a finite number" in found["warnings"][0]
+    assert [point["x"] for point in found["points"]] == [4, "inf"]
+    assert found["warnings"] == [
+        "model.widths is infinite in 1 of 2 runs, which are left out",
+        "a power law needs two different x: there is no fit",
+    ]
+    drawn = collected_drawing("c", ceflow.open(run.path).collected["c"])
+    assert isinstance(drawn, Curve)
+    assert drawn.series[1].label == "model.widths = inf"  # a level line
 
 
 def test_an_x_that_is_no_number_is_said(law, tmp_path):
     collect = {"c": drift(x="model.member.widths")}
     document = swept(collect, model__member__widths=[[8, 8], [8, 4]])
     found = ceflow.run(document, tmp_path / "out").collected["c"]
-    assert (
-        "is not a finite number, nor a list of equal ones, in 1 of 2 runs" in found["warnings"][0]
-    )
+    assert "is not a number, nor a list of equal ones, in 1 of 2 runs" in found["warnings"][0]
     assert found["fits"] == []
 
 

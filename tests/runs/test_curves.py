@@ -128,6 +128,15 @@ def test_a_level_is_reached_on_the_line_between_moments(falling, tmp_path, level
     assert all(each["last"] == ends[each["by"]] for each in found["reached"] if each["x"] is None)
 
 
+def test_a_level_with_over_is_that_of_the_runs_not_of_their_mean(falling, tmp_path):
+    """3 - t/2 comes to 2.7 at 0.6 and 3 - t/10 at 3; the third ends at half time, at 2.8."""
+    document = swept({"c": loss(by=None, over="model.widths", level=2.7)})
+    (place,) = ceflow.run(document, tmp_path / "out").collected["c"]["reached"]
+    assert place["x"] == pytest.approx(1.8)
+    assert place["stderr"] == pytest.approx(1.2)
+    assert (place["missed"], place["runs"]) == (1, 3)
+
+
 def gathered(lines: dict[str, list[tuple[float, float]]], **keys: Any) -> CollectedCurves:
     """Of curves (training loss, test loss)."""
     document = swept({})
