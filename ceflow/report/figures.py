@@ -16,6 +16,10 @@ Kind = Literal["svg", "pdf"]
 """The format of a figure, which its file's name ends with."""
 
 
+MOST_DASHES = 4
+"""Maximum number of runs whose curves differ in dashes too."""
+
+
 def write_figures(
     directory: RunDirectory, plan: Plan, kind: Kind = "svg", *, again: bool = False
 ) -> None:
@@ -78,8 +82,12 @@ def overlaid(curves: dict[str, Curve]) -> Curve:
     firsts = {run: curve.series[0] for run, curve in curves.items()}
     label, *others = dict.fromkeys(each.label for each in firsts.values())
     series = tuple(
-        replace(each, label=f"{run}, {each.label}" if others else run)
-        for run, each in firsts.items()
+        replace(
+            each,
+            label=f"{run}, {each.label}" if others else run,
+            dash=index if len(firsts) <= MOST_DASHES else 0,  # curves that coincide are seen
+        )
+        for index, (run, each) in enumerate(firsts.items())
     )
     said = len(whole.series) > 1 and not others
     return replace(whole, series=series, y_label=whole.y_label + (f" ({label})" if said else ""))

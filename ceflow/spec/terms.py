@@ -29,7 +29,9 @@ TERMS = {
         ("variance", "Var(K)/E[K]²"),
         "The variance over random weights of an entry K of the NTK, divided by the square of"
         " its mean. Of an ensemble of m members it is 1/m of that of a member. The smaller it"
-        " is, the more the network behaves like an infinitely wide one at initialisation.",
+        " is, the more the network behaves like an infinitely wide one at initialisation. Of a"
+        " ResNeXt it is that of one block of the first stage: it compares groupings of one"
+        " depth, and says nothing of depth.",
         "semantics.md#the-law-of-the-variance",
     ),
     "E[K]": Term(
@@ -38,6 +40,31 @@ TERMS = {
         " It depends on the depth and the variances of the weights, not on the widths, if"
         " there is no bias: so it is the same in all rows of the table.",
         "semantics.md#the-law-of-the-variance",
+    ),
+    "E[K²]/E[K]²": Term(
+        ("moment ratio", "moment_ratio"),
+        "The second moment of an NTK entry over the square of its mean: 1 + Var/E². It is 1 at"
+        " infinite width.",
+        "semantics.md#the-law-of-the-variance",
+    ),
+    "widths": Term(
+        ("width", "fan-in"),
+        "Numbers of units of the hidden layers, written `5 x 19` if all five are 19. The"
+        " fan-in of a layer is the number of its inputs: the width of the layer before. Of a"
+        " ResNeXt the width is that of a group, as in `14x8d`.",
+        "semantics.md#the-law-of-the-variance",
+    ),
+    "method": Term(
+        ("exact", "monte-carlo", "sampler"),
+        "How moments are found: `exact` by formulas, without sampling; otherwise over random"
+        " weights, with standard errors.",
+        "semantics.md#the-fit-of-alpha",
+    ),
+    "95 % interval": Term(
+        ("interval", "±", "interval of alpha"),
+        "The range that holds the true number in 95 of 100 such experiments; ± is one standard"
+        " error. A search over the interval of alpha gives the best widths at both of its ends.",
+        "semantics.md#the-fit-of-alpha",
     ),
     "intercept": Term(
         (),
@@ -55,6 +82,19 @@ TERMS = {
         ("ρ", "efficiency"),
         "The efficiency: the cost of the baseline divided by the cost of the network (CE eq."
         " 8 and 15). A dual with rho = 8.7 has the baseline's variance at 1/8.7 of its cost.",
+        "semantics.md#the-search",
+    ),
+    "cost": Term(
+        ("parameters", "flops", "macs", "latency", "budget"),
+        "What a search counts: parameters, FLOPs (a multiplication and an addition are two; MACs"
+        " are half), or the seconds of a forward pass. It is that of the baseline, or at most"
+        " the `budget`, as `budget = {macs = 4e9}`.",
+        "stages.md#search",
+    ),
+    "objective": Term(
+        ("optimum",),
+        "What a search makes least, or largest, over the widths: the variance at the baseline's"
+        " cost (primal), the efficiency at its variance (dual). The optimum is where it is so.",
         "semantics.md#the-search",
     ),
     "baseline": Term(
@@ -95,7 +135,7 @@ TERMS = {
         "semantics.md#the-search",
     ),
     "multiplicity": Term(
-        ("members", "cardinality", "m"),
+        ("members", "cardinality", "group", "groups", "m"),
         "The number of members of an ensemble, or of groups of a ResNeXt. `364x19d` has 364"
         " members of width 19.",
         "semantics.md#networks",
@@ -198,7 +238,7 @@ TERMS = {
         "semantics.md#measures-of-a-kernel-stage",
     ),
     "drift": Term(
-        ("drift of the NTK",),
+        ("drift of the NTK", "drift_relative"),
         "How far the NTK has moved in training: the median over pairs of |K(t) - K(0)|;"
         " relative, the same in Frobenius norm over |K(0)|. It is 0 in an infinitely wide"
         " network without a bottleneck.",
@@ -210,6 +250,18 @@ TERMS = {
         " it is k mu.",
         "semantics.md#gradient-flow",
     ),
+    "step": Term(
+        ("steps",),
+        "One change of the weights in a training, by the gradient of one batch.",
+        "semantics.md#training-in-steps",
+    ),
+    "collect": Term(
+        ("level", "over", "by", "band", "bar"),
+        "A [collect] table sets a number of every run of a sweep against another. `by` gives"
+        " each value its curve; `over` averages, and draws one standard error of the mean as a"
+        " bar or a band; `level` asks for the first x at which a curve comes to it.",
+        "sweeps.md#collect",
+    ),
     "bottleneck": Term(
         ("d", "size"),
         "A layer of finite width d between infinitely wide ones. The kernel of such a network"
@@ -217,7 +269,7 @@ TERMS = {
         "semantics.md#networks-with-a-bottleneck",
     ),
     "largest stable rate": Term(
-        ("largest stable", "learning rate"),
+        ("largest stable", "learning rate", "largest_learning_rate"),
         "The learning rate beyond which gradient descent at the start grows instead of"
         " falling: 2 over the largest eigenvalue of the NTK times the curvature of the loss."
         " It changes as the kernel moves.",

@@ -46,11 +46,14 @@ def answer(result: SearchResult) -> str:
         share = each.rounded.variance / result.baseline.variance
         shares.append((_counted(each), share, 1 / each.rounded.efficiency))
     (smooth, less, _), (compact, _, cheaper) = shares
+    kernel = "kernel"
+    if result.primal.model["type"] == "resnext":  # of any depth the same
+        kernel = "kernel of a block"
     if result.budget:
         first = f"within the budget, {smooth} vary least: they have {less:.3g} of the variance of"
-        return f"{first} your network's kernel"
+        return f"{first} your network's {kernel}"
     first = (
-        f"{smooth} have the {cost} of your network, and {less:.3g} of the variance of its kernel"
+        f"{smooth} have the {cost} of your network, and {less:.3g} of the variance of its {kernel}"
     )
     return f"{first}; {compact} have its variance, and {cheaper:.3g} of its {cost}"
 
@@ -166,7 +169,8 @@ def _duality(duality: Duality, *, whole: bool) -> str:
     primal, dual = widths_text(duality.primal_widths), widths_text(duality.dual_widths)
     if duality.holds:
         said = "strong duality holds on the curve: both problems, solved apart, end at"
-        return f"{said} {primal}" + (", where members need not be whole" if whole else "")
+        also = ", where members need not be whole and no budget counts" if whole else ""
+        return f"{said} {primal}{also}"
     return (
         f"strong duality fails on the curve by {duality.gap:.2%}: the primal ends at {primal},"
         f" the dual at {dual}"
