@@ -104,7 +104,9 @@ def _round_ticks(low: float, high: float) -> Iterator[tuple[float, str]]:
 
 def _plain(value: float, step: float, digits: int, far: float) -> str:
     """Write a tick; of a very long or short number, with a power of ten."""
-    if value and (far >= 1e6 or far < 1e-3):
+    if far >= 1e6 or far < 1e-3:
+        if not value:
+            return "0"
         exponent = math.floor(math.log10(abs(value)) + 1e-9)
         places = max(exponent - math.floor(math.log10(step)), 0)
         return f"{value / 10.0**exponent:.{places}f}×10{str(exponent).translate(RAISED)}"

@@ -5,14 +5,12 @@ paths and no data. A chart here takes some 10 kB, and the script of the page (`r
 draws it again from its data for another width or scale.
 """
 
-import base64
 import json
 import math
-import struct
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 from ceflow.blocks.axes import Axis, axis_over
@@ -34,9 +32,6 @@ FEWEST_POINTS = 20
 
 MOST_SERIES = 200
 """Largest number of curves of a chart."""
-
-MOST_COLUMNS = 400
-"""Largest number of columns of a heatmap."""
 
 COLOURS = (
     ("#1769aa", "#63b3f2"),
@@ -76,9 +71,11 @@ def chart(drawing: Drawing, most: int = MOST_POINTS, *, data: bool = True) -> st
     """
     placed, left_out = drawable(shown(drawing))
     if isinstance(placed, Heatmap):
-        return _figure(placed, _heatmap(placed), data, left_out)
+        parts, thinned = _heatmap(placed, min(most, MOST_POINTS))
+        return _figure(placed, parts, data, left_out, thinned)
     kept, thinned = _thinned(placed, min(most, MOST_POINTS))
-    return _figure(kept, _curve(kept), data, *filter(None, (left_out, thinned)))
+    parts = _curve(kept, thinned=bool(thinned))
+    return _figure(kept, parts, data, left_out, thinned)
 
 
 def _figure(drawing: Drawing, parts: tuple[str, str, str], with_data: bool, *notes: str) -> str:
@@ -137,10 +134,13 @@ class _Frame:
         return HEIGHT - BOTTOM - self.y.share(value) * (HEIGHT - BOTTOM - TOP)
 
 
-def _curve(curve: Curve) -> tuple[str, str, str]:
+def _curve(curve: Curve, *, thinned: bool) -> tuple[str, str, str]:
     x = [value for series in curve.series for value in series.x]
-    y = [value for series in curve.series for value in _extent(series, curve.log_y)]
-    axes = {"x": _scales(x, curve.log_x), "y": _scales(y, curve.log_y)}
+    y = [
+        [value for series in curve.series for value in _extent(series, log)]
+        for log in (False, True)
+    ]
+    axes = {"x": _scales(x, x, curve.log_x), "y": _scales(y[0], y[1], curve.log_y)}
     across, down = axes["x"][curve.log_x], axes["y"][curve.log_y]
     assert across is not None
     assert down is not None
@@ -155,6 +155,7 @@ def _curve(curve: Curve) -> tuple[str, str, str]:
         "labels": [curve.x_label, curve.y_label],
         "log": [curve.log_x, curve.log_y],
         "axes": [[axis and axis.plain() for axis in axes[name]] for name in "xy"],
+        "thinned": thinned,
         "series": [
             {
                 "label": series.label,
@@ -177,17 +178,19 @@ def _extent(series: Series, log: bool) -> Iterator[float]:
         yield y + error
 
 
-def _scales(values: list[float], log: bool) -> tuple[Axis | None, Axis | None]:
-    """Return the linear and the logarithmic axis over these values, if there can be one."""
-    if log and not values:
-        values = [1.0]
-    positive = bool(values) and min(values) > 0
-    return axis_over(values, log=False), axis_over(values, log=True) if positive else None
+def _scales(values: list[float], above: list[float], log: bool) -> tuple[Axis | None, Axis | None]:
+    """Return the linear axis over values and the logarithmic one over those `above`, if there can
+    be one.
+    """
+    if log and not above:
+        values = above = [1.0]
+    positive = bool(above) and min(above) > 0
+    return axis_over(values, log=False), axis_over(above, log=True) if positive else None
 
 
 def _left(axis: Axis) -> float:
     longest = max((len(label) for _, label in axis.ticks), default=1)
-    return 30 + CHARACTER * longest
+    return 30 + CHARACTER * min(longest, 20)
 
 
 def _colours(curve: Curve) -> list[tuple[str, str]]:
@@ -197,7 +200,7 @@ def _colours(curve: Curve) -> list[tuple[str, str]]:
         for index, series in enumerate(curve.series)
     ]
     last = max(places, default=0)
-    if not curve.legend or last < 1:
+    if last < 1 or not (curve.legend or last >= len(COLOURS)):
         return [COLOURS[place % len(COLOURS)] for place in places]
     shares = [place / last for place in places]
     return [(_between(ON_LIGHT, share), _between(ON_DARK, share)) for share in shares]
@@ -206,7 +209,7 @@ def _colours(curve: Curve) -> list[tuple[str, str]]:
 def _between(colours: Sequence[str], share: float) -> str:
     """Mix the two of the colours between which a share lies."""
     anchors = [tuple(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in colours]
-    return "#" + "".join(f"{value:02x}" for value in _mixed(anchors, share))
+    return _hex(_mixed(anchors, share))
 
 
 def _mixed(anchors: Sequence[tuple[int, ...]], share: float) -> tuple[int, ...]:
@@ -315,31 +318,38 @@ def _legend(curve: Curve, colours: Sequence[tuple[str, str]]) -> str:
     return f'<div class="legend">{title}<ul>{items}</ul></div>'
 
 
-def _heatmap(heatmap: Heatmap) -> tuple[str, str, str]:
-    """Draw a heatmap as an image of one row of pixels per series, with a bar of its colours."""
+def _heatmap(heatmap: Heatmap, most: int) -> tuple[tuple[str, str, str], str]:
+    """Draw a heatmap with one row of cells per series, and a bar of its colours; say what is left
+    out. Each cell extends half-way to the next x, as in figures.
+    """
     every = [y for series in heatmap.series for y in series.y]
     if not every:
         axis = axis_over([], log=False)
         empty = _axes(_Frame(axis, axis, _left(axis)), heatmap.x_label, heatmap.legend)
-        return _svg(_words(heatmap), empty), "", _json({"kind": "none"})
-    across = axis_over([x for series in heatmap.series for x in series.x], log=False, tight=True)
+        return (_svg(_words(heatmap), empty), "", _json({"kind": "none"})), ""
+    each = max(most // len(heatmap.series), 2)
+    rows = [_extremes(series, each) for series in heatmap.series]
+    kept = sum(len(series.x) for series in rows)
+    said = "" if kept == len(every) else f"{kept:,} of {len(every):,} cells are drawn"
+    across = axis_over([x for series in rows for x in series.x], log=False, tight=True)
     colour = axis_over(every, log=heatmap.log, tight=True)
-    columns = min(MOST_COLUMNS, max(len(series.x) for series in heatmap.series))
-    low, high = across.low, across.high
-    places = [low + (index + 0.5) / columns * (high - low) for index in range(columns)]
-    rows = [[_nearest(series, x) for x in places] for series in heatmap.series]
-    labels = [number(series.label) for series in heatmap.series]
+    labels = [number(series.label) for series in rows]
     left = 34 + CHARACTER * min(max(map(len, labels)), 24)
     right = WIDTH - RIGHT - 90
-    image = _png([[_colour(colour, value) for value in row] for row in rows])
-    step = (HEIGHT - BOTTOM - TOP) / len(rows)
+    bottom = HEIGHT - BOTTOM
+    step = (bottom - TOP) / len(rows)
+    cells = [
+        cell
+        for index, series in enumerate(rows)
+        for cell in _cells(series, across, colour, (left, right), TOP + index * step, step)
+    ]
     texts = [
         f'<text x="{left - 8:.0f}" y="{TOP + (index + 0.5) * step + 4:.1f}" text-anchor="end">'
         f"{escape(label[:24])}</text>"
         for index, label in _spaced(labels, step)
     ]
     texts += [
-        f'<text x="{left + across.share(value) * (right - left):.1f}" y="{HEIGHT - BOTTOM + 18}"'
+        f'<text x="{left + across.share(value) * (right - left):.1f}" y="{bottom + 18}"'
         f' text-anchor="middle">{escape(label)}</text>'
         for value, label in across.ticks
     ]
@@ -347,39 +357,53 @@ def _heatmap(heatmap: Heatmap) -> tuple[str, str, str]:
         f'<text x="{(left + right) / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle">'
         f"{escape(heatmap.x_label)}</text>"
     )
-    turned = f"translate(14 {(TOP + HEIGHT - BOTTOM) / 2:.0f}) rotate(-90)"
+    turned = f"translate(14 {(TOP + bottom) / 2:.0f}) rotate(-90)"
     texts.append(f'<text transform="{turned}" text-anchor="middle">{escape(heatmap.legend)}</text>')
-    size = f'width="{right - left:.1f}" height="{HEIGHT - BOTTOM - TOP}"'
     picture = _svg(
         _words(heatmap),
-        f'<image href="{image}" x="{left:.1f}" y="{TOP}" {size} preserveAspectRatio="none"'
-        f' style="image-rendering:pixelated"/><g class="axes">{"".join(texts)}</g>'
-        + _bar(colour, heatmap.y_label, right + 16),
+        f'<g shape-rendering="crispEdges">{"".join(cells)}</g>'
+        f'<g class="axes">{"".join(texts)}</g>' + _bar(colour, heatmap.y_label, right + 16),
     )
     data = {
         "kind": "heatmap",
         "labels": [heatmap.x_label, heatmap.legend, heatmap.y_label],
-        "area": [round(left, 1), TOP, round(right, 1), HEIGHT - BOTTOM],
+        "area": [round(left, 1), TOP, round(right, 1), bottom],
         "rows": [
             {"label": label, "x": _rounded(series.x), "y": _rounded(series.y)}
-            for label, series in zip(labels, map(_few, heatmap.series), strict=True)
+            for label, series in zip(labels, rows, strict=True)
         ],
-        "x": [low, high],
+        "x": [across.low, across.high],
+        "thinned": bool(said),
     }
-    return picture, "", _json(data)
+    return (picture, "", _json(data)), said
 
 
-def _few(series: Series) -> Series:
-    return _extremes(series, MOST_COLUMNS)
+def _cells(
+    series: Series,
+    across: Axis,
+    colour: Axis,
+    ends: tuple[float, float],
+    top: float,
+    height: float,
+) -> Iterator[str]:
+    """Yield the cells of a row, of which those of one colour beside each other are one."""
+    left, right = ends
+    edges = [series.x[0], *((a + b) / 2 for a, b in pairwise(series.x)), series.x[-1]]
+    places = [left + across.share(edge) * (right - left) for edge in edges]
+    begin = 0
+    colours = [_hex(_colour(colour, y)) for y in series.y]
+    for index, fill in enumerate(colours):
+        if index + 1 == len(colours) or colours[index + 1] != fill:
+            x, wide = places[begin], places[index + 1] - places[begin]
+            yield (
+                f'<path fill="{fill}" d="M{x:.1f} {top:.1f}h{max(wide, 0.3):.1f}'
+                f'v{height:.1f}h-{max(wide, 0.3):.1f}z"/>'
+            )
+            begin = index + 1
 
 
-def _nearest(series: Series, x: float) -> float:
-    """Return the y whose x is nearest."""
-    from bisect import bisect_left
-
-    at = bisect_left(series.x, x)
-    near = [index for index in (at - 1, at) if 0 <= index < len(series.x)]
-    return series.y[min(near, key=lambda index: abs(series.x[index] - x))]
+def _hex(colour: tuple[int, ...]) -> str:
+    return "#" + "".join(f"{value:02x}" for value in colour)
 
 
 def _spaced(labels: Sequence[str], step: float) -> Iterator[tuple[int, str]]:
@@ -394,9 +418,13 @@ def _colour(axis: Axis, value: float) -> tuple[int, ...]:
 
 def _bar(axis: Axis, label: str, left: float) -> str:
     """Draw the bar that says which colour stands for which number."""
-    height = HEIGHT - BOTTOM - TOP
-    shades = _png([[_mixed(VIRIDIS, 1 - index / 63)] for index in range(64)])
-    bottom = HEIGHT - BOTTOM
+    height, bottom = HEIGHT - BOTTOM - TOP, HEIGHT - BOTTOM
+    step = height / 64
+    shades = "".join(
+        f'<path fill="{_hex(_mixed(VIRIDIS, index / 63))}"'
+        f' d="M{left:.0f} {bottom - (index + 1) * step:.1f}h12v{step + 0.5:.1f}h-12z"/>'
+        for index in reversed(range(64))
+    )
     texts = [
         f'<text x="{left + 18:.0f}" y="{bottom - axis.share(value) * height + 4:.1f}">'
         f"{escape(tick)}</text>"
@@ -404,28 +432,15 @@ def _bar(axis: Axis, label: str, left: float) -> str:
     ]
     turned = f"translate({WIDTH - 4} {TOP + height / 2:.0f}) rotate(-90)"
     texts.append(f'<text transform="{turned}" text-anchor="middle">{escape(label)}</text>')
-    return (
-        f'<image href="{shades}" x="{left:.0f}" y="{TOP}" width="12" height="{height}"'
-        f' preserveAspectRatio="none"/><g class="axes">{"".join(texts)}</g>'
-    )
-
-
-def _png(rows: Sequence[Sequence[tuple[int, ...]]]) -> str:
-    """Write an image as the address of a PNG inside the page."""
-
-    def part(name: bytes, content: bytes) -> bytes:
-        check = zlib.crc32(name + content)
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
-
-    size = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 2, 0, 0, 0)
-    lines = b"".join(b"\0" + bytes(c for pixel in row for c in pixel) for row in rows)
-    parts = part(b"IHDR", size) + part(b"IDAT", zlib.compress(lines, 9)) + part(b"IEND", b"")
-    return "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + parts).decode()
+    return f'{shades}<g class="axes">{"".join(texts)}</g>'
 
 
 def _rounded(values: Iterable[float]) -> list[float]:
-    """Round to seven digits, which a chart does not show."""
-    return [float(f"{value:.7g}") for value in values]
+    """Round to nine digits, which no chart shows; whole numbers stay."""
+    return [
+        int(value) if value == int(value) and abs(value) < 2**53 else float(f"{value:.9g}")
+        for value in values
+    ]
 
 
 def _json(data: Any) -> str:

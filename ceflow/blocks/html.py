@@ -1,5 +1,6 @@
 """Blocks as HTML fragments, for notebooks and for the page of a run."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -8,6 +9,9 @@ from ceflow.blocks.content import Cell, Note, ReportBlock, Table, number
 from ceflow.blocks.placing import shown
 
 WARNING = "color:#9a6700;color:light-dark(#8a5a00,#e5b567)"
+BREAKS = re.compile(r"([._/=,])(?=\w)")
+"""Places in a heading where its line may break."""
+
 NUMERIC = "text-align:right"
 TEXT = "text-align:left"
 
@@ -46,7 +50,10 @@ def table(content: Table) -> str:
 
 def _cells(row: Sequence[Cell], styles: Sequence[str]) -> str:
     first, *rest = zip(styles, row, strict=True)
-    begin = f'<th scope="row" style="{TEXT};font-weight:normal">{text(number(first[1]))}</th>'
+    begin = (
+        f'<th scope="row" style="{TEXT};font-weight:normal"{_exact(first[1])}>'
+        f"{text(number(first[1]))}</th>"
+    )
     if isinstance(first[1], str) and not first[1]:
         begin = "<td></td>"  # a heading that is empty names nothing
     return begin + "".join(
@@ -55,7 +62,8 @@ def _cells(row: Sequence[Cell], styles: Sequence[str]) -> str:
 
 
 def _head(style: str, name: str) -> str:
-    return f'<th scope="col" style="{style}">{text(name)}</th>' if name else "<td></td>"
+    broken = BREAKS.sub(r"\1<wbr>", text(name))  # long paths wrap between their parts
+    return f'<th scope="col" style="{style}">{broken}</th>' if name else "<td></td>"
 
 
 def _exact(cell: Cell) -> str:

@@ -62,7 +62,10 @@ def drawable(drawing: Drawing) -> tuple[Drawing, str]:
 def _kept(series: Series, log_x: bool, log_y: bool) -> Series:
     places = zip(series.x, series.y, strict=True)
     pairs = ((_placed(x, log_x), _placed(y, log_y)) for x, y in places)
-    errors = series.error or (0.0,) * len(series.x)
+    errors = [
+        error if math.isfinite(error) and error <= LARGEST_VALUE else 0.0
+        for error in series.error or (0.0,) * len(series.x)
+    ]
     known = [
         (x, y, error)
         for (x, y), error in zip(pairs, errors, strict=True)

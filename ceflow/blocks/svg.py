@@ -39,7 +39,7 @@ LONGEST_ROW_LABEL = 26
 MOST_ROW_LABELS = 14
 """Maximum number of rows that are labelled; of more rows, every second or so is."""
 
-MOST_LABELS = 16
+MOST_LABELS = 14
 """Maximum number of labels."""
 
 MOST_LABELS_INSIDE = 5
@@ -132,7 +132,7 @@ def _draw_curve(figure: "Figure", axes: "Axes", curve: Curve) -> None:
     ]
     for at, series in zip(colours, curve.series, strict=True):
         marks = _marks(series, at, max(colours) + 1, ordered=bool(curve.legend))
-        (line,) = axes.plot(series.x, series.y, **marks)
+        (line,) = axes.plot(series.x, series.y, label=series.label, **marks)
         _draw_error(axes, series, line.get_color())
     _draw_legend(figure, axes, curve)
 

@@ -34,7 +34,7 @@ def command(
     from ceflow.cli.progress import Watcher
     from ceflow.compiler import plan_of
     from ceflow.runs import RunError, prepare, run_prepared
-    from ceflow.store import RunDirectory, WriteError
+    from ceflow.store import Damaged, RunDirectory, WriteError
 
     with explained(
         "the run", "; its finished stages are kept: run it again, with the same --out, to go on"
@@ -60,12 +60,15 @@ def command(
             write_figures(directory, prepared.plan)
         except WriteError as error:
             click.echo(shown(f"figures are missing: {error}"), err=True)
-        if page:
-            write_page(directory, prepared.plan)
         if as_json:
             click.echo(directory.read_text("results.json"), nl=False)
         for part in run_report(directory, prepared.plan):
             console.print(part)
+        if page:
+            try:
+                write_page(directory, prepared.plan)
+            except (WriteError, Damaged) as error:
+                click.echo(shown(f"the page is missing: {error}"), err=True)
         if failed:
             raise failed
 

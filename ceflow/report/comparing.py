@@ -10,6 +10,7 @@ from ceflow.blocks.html import section
 from ceflow.compiler import Plan
 from ceflow.report.figures import overlaid
 from ceflow.report.text import seconds, size
+from ceflow.report.trouble import standing, trouble
 from ceflow.runs import Results, known_results, reopen
 from ceflow.runs.numbers import numbers_of
 from ceflow.runs.record import read_state
@@ -32,6 +33,8 @@ class Compared:
     plan: Plan
     results: Results
     state: Values
+    lost: Mapping[str, str]
+    """Why results of stages cannot be used, by stage."""
 
     @property
     def keys(self) -> dict[str, Any]:
@@ -80,10 +83,12 @@ class Comparison:
 
     def sections(self) -> Iterator[tuple[str, list[ReportBlock]]]:
         """Yield the title and the blocks of each part of the report."""
+        if unsound := list(self._unsound()):
+            yield "what is missing", unsound
         yield "documents", list(self._documents())
         yield "results", list(self._results())
-        for curve in self._curves():
-            yield curve.name, [curve]
+        for name, curve in self._curves():
+            yield name, [curve]
         yield "what they took", [self._costs()]
 
     def _repr_html_(self) -> str:
@@ -93,6 +98,14 @@ class Comparison:
     @property
     def _heads(self) -> tuple[str, ...]:
         return tuple(run.name for run in self.runs)
+
+    def _unsound(self) -> Iterator[ReportBlock]:
+        """Say what the runs have not done, and what was changed since."""
+        for run in self.runs:
+            if run.state["state"] != "done" or run.lost:
+                said = [standing(run.results.directory.path, run.state)]
+                for line in [*said, *trouble(run.state, run.lost)]:
+                    yield Note(f"{run.name}: {line}", warning=True)
 
     def _documents(self) -> Iterator[ReportBlock]:
         differing = self.document
@@ -107,7 +120,7 @@ class Comparison:
         keys = [key for key in differing if not key.endswith(STDERR)]
         two = len(self.runs) == 2
         if keys:
-            heads = ("number", *self._heads, *(("difference", "ratio") if two else ()))
+            heads = ("number", *self._heads, *(("second - first", "second / first") if two else ()))
             rows = (
                 _row(key, differing[key], [e.get(key + STDERR) for e in errors]) for key in keys
             )
@@ -116,16 +129,16 @@ class Comparison:
         if same := len(every) - len(keys):
             yield Note(f"{same} {'number is' if same == 1 else 'numbers are'} the same")
 
-    def _curves(self) -> Iterator[Curve]:
+    def _curves(self) -> Iterator[tuple[str, Curve]]:
         """Lay the curves of equal name over each other."""
         alike: dict[str, dict[str, Curve]] = {}
         for run in self.runs:
             for stage, name, drawing in run.results.drawings():
                 if isinstance(drawing, Curve):
                     alike.setdefault(f"{stage}.{name}", {})[run.name] = drawing
-        for curves in alike.values():
+        for name, curves in alike.items():
             if len(curves) == len(self.runs):
-                yield overlaid(curves)
+                yield name, overlaid(curves)
 
     def _costs(self) -> Table:
         times, memory = self.took("seconds"), self.took("memory")
@@ -156,15 +169,17 @@ def _opened(name: str, path: str) -> Compared:
         raise SpecError(
             Fault("CE501", f"{path} is a sweep of {len(plan.variants)} runs", help=help)
         )
-    known, _ = known_results(directory, plan.document.stages)
+    known, lost = known_results(directory, plan.document.stages)
     results = Results(directory, plan.document, known["stages"])
-    return Compared(name, plan, results, read_state(directory))
+    return Compared(name, plan, results, read_state(directory), lost)
 
 
 def _short(paths: Sequence[str]) -> list[str]:
     """Name runs by the last part of their paths, or by the whole of them if two would be alike."""
     last = [RunDirectory(path).path.name for path in paths]
-    return last if len(set(last)) == len(last) else list(paths)
+    names = last if len(set(last)) == len(last) else list(paths)
+    again = [names[:at].count(name) for at, name in enumerate(names)]  # a run beside itself
+    return [f"{n} ({count + 1})" if count else n for n, count in zip(names, again, strict=True)]
 
 
 def _flat(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:

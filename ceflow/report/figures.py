@@ -1,6 +1,7 @@
 """The curves and heatmaps of a run as figures, in SVG or PDF."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ from ceflow.blocks.svg import draw_pdf, draw_svg
 from ceflow.compiler import Plan
 from ceflow.runs import Results, known_results, read_collected
 from ceflow.runs.describing import collected_drawing
-from ceflow.store import RunDirectory
+from ceflow.store import Damaged, RunDirectory
 
 Kind = Literal["svg", "pdf"]
 """The format of a figure, which its file's name ends with."""
@@ -51,8 +52,9 @@ def curves_of_runs(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, C
     """Yield each curve that several runs of a sweep have, laid over each other, with its name."""
     alike: dict[str, dict[str, Curve]] = {}
     for run, its_plan in plan.runs.items() if plan.document.sweep else ():
-        for name, curve in _curves(RunDirectory(directory.path / run), its_plan):
-            alike.setdefault(name, {})[run] = curve
+        with suppress(Damaged):  # the others are drawn all the same
+            for name, curve in _curves(RunDirectory(directory.path / run), its_plan):
+                alike.setdefault(name, {})[run] = curve
     yield from ((name, overlaid(curves)) for name, curves in alike.items())
 
 

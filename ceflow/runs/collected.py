@@ -1,11 +1,15 @@
 """The result of a `[collect]` table: a comparison between the runs of a sweep."""
 
+import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ceflow.runs.reading import read_as, why_unreadable
 from ceflow.spec import Collect
 from ceflow.stages import Record, Values
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Number = int | float
 Infinite = Literal["inf"]
@@ -108,6 +112,10 @@ class CollectedPoints(Record):
     """Warnings: runs that failed or lack the number, curves without a power law, an activation
     outside the assumptions of theorem 1."""
 
+    def columns(self) -> "dict[str, np.ndarray]":
+        """Return the means, or without `over` the points, as columns; NaN where there is none."""
+        return table_of([each.table() for each in self.means or self.points])
+
 
 class OfRun(Record):
     """What is found of one quantity in one run, or in the mean of several runs."""
@@ -181,8 +189,31 @@ class CollectedCurves(Record):
     warnings: Sequence[str] = ()
     """Warnings: runs that did not record both quantities, or too few moments to be smoothed."""
 
+    def columns(self) -> "dict[str, np.ndarray]":
+        """Return the moments of all curves as columns, with the run and the `by` of each."""
+        rows = []
+        for curve in self.curves:
+            named = {key: curve[key] for key in ("run", "of", "by") if key in curve}
+            errors = curve.stderr or (None,) * len(curve.x)
+            for x, y, stderr in zip(curve.x, curve.y, errors, strict=True):
+                rows.append(named | {"x": x, "y": y} | ({"stderr": stderr} if curve.stderr else {}))
+        return table_of(rows)
+
 
 Collected = CollectedPoints | CollectedCurves
+
+
+def table_of(rows: list[Values]) -> "dict[str, np.ndarray]":
+    """Return rows as columns with all keys of the rows; NaN where a row has none, or null."""
+    import numpy as np
+
+    keys = dict.fromkeys(key for row in rows for key in row)
+    filled = {
+        key: [math.inf if v == "inf" else math.nan if v is None else v for v in column]
+        for key in keys
+        if (column := [row.get(key) for row in rows])
+    }
+    return {key: np.array(column) for key, column in filled.items()}
 
 
 def read_collected(results: Values) -> tuple[dict[str, Collected], dict[str, str]]:

@@ -198,12 +198,18 @@ def _label(found: OfRun, names: Mapping[str, str]) -> str:
 def _axes(collected: CollectedCurves) -> tuple[str, str, str]:
     """Return the labels of both axes, and the title."""
     if isinstance(collected.y, str):
-        title = f"{_short(collected.y)} by {_short(collected.x)}"
+        title = f"{_short(collected.y)} by {_short(collected.x)}{_averaged(collected)}"
         return axis_name(collected.x), axis_name(collected.y), title
     stages, keys = zip(*map(history_path, collected.y), strict=True)
     x = history_path(collected.x)[1] if len(set(stages)) > 1 else _short(collected.x)
     names = dict.fromkeys(map(axis_name, keys))
-    return axis_name(x), " and ".join(names), f"{' and '.join(dict.fromkeys(keys))} by {x}"
+    title = f"{' and '.join(dict.fromkeys(keys))} by {x}{_averaged(collected)}"
+    return axis_name(x), " and ".join(names), title
+
+
+def _averaged(collected: Collected) -> str:
+    """Say in a title that bars and bands are those of means."""
+    return f", mean over {_short(collected.over)} ± s.e." if collected.over else ""
 
 
 def _is_log(scale: str, otherwise: Callable[[], bool]) -> bool:
@@ -332,7 +338,7 @@ def _scatter(name: str, collected: CollectedPoints) -> Curve | None:
         _is_log(scale, lambda axis=axis: fitted or spread_in_logarithms(_values(series, axis)))
         for axis, scale in (("x", collected.x_scale), ("y", collected.y_scale))
     )
-    title = f"{_short(collected.y)} by {_short(collected.x)}"
+    title = f"{_short(collected.y)} by {_short(collected.x)}{_averaged(collected)}"
     x, y = axis_name(collected.x), axis_name(collected.y)
     return Curve(name, title, x, y, series, log_x, log_y, collected.by)
 

@@ -92,7 +92,8 @@ class Run:
         curve.
 
         In a sweep, name the stage as `"widths=50-50/flow"`; without a name, the table has a row for
-        each run, with the values swept and the numbers of all stages. Returns a `pandas.DataFrame`
+        each run, with the values swept and the numbers of all stages. A [collect] table is
+        `"collect.speed"`. Returns a `pandas.DataFrame`
         if pandas is installed, otherwise a dictionary of NumPy columns. Raises `KeyError` for an
         unknown stage, `ValueError` for one without rows.
         """
@@ -100,6 +101,9 @@ class Run:
             return _frame(runs_table(self.document, self.results))
         if stage == "":
             raise KeyError(f"name a stage of this run; there are {listed([*self.results])}")
+        table = str(stage).removeprefix("collect.")
+        if stage == f"collect.{table}" and table in self.collected:
+            return _frame(self.collected[table].columns())
         directory, name, result = self._of(stage)
         try:
             return _frame(result.columns())

@@ -117,7 +117,7 @@ def _unquoted(kind: str, text: str) -> str:
     """Return the number, true or false that a text holds, if this kind of fault wants one; ''
     otherwise.
     """
-    if kind == "bool_type":
+    if kind in ("bool_type", "spectrum_type"):
         return text.lower() if text.lower() in ("true", "false") else ""
     wanted = ("int_type", "width", "float_type", *ARRAY_KINDS)
     if kind not in wanted or len(text) > LONGEST_NUMBER or not PLAIN_NUMBER.fullmatch(text):

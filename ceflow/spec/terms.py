@@ -61,7 +61,7 @@ TERMS = {
         "semantics.md#the-fit-of-alpha",
     ),
     "95 % interval": Term(
-        ("interval", "±", "interval of alpha"),
+        ("±", "s.e.", "interval of alpha"),
         "The range that holds the true number in 95 of 100 such experiments; ± is one standard"
         " error. A search over the interval of alpha gives the best widths at both of its ends.",
         "semantics.md#the-fit-of-alpha",
@@ -185,7 +185,7 @@ TERMS = {
         "semantics.md#the-posterior",
     ),
     "posterior": Term(
-        ("standard deviation", "std", "band"),
+        ("standard deviation", "std"),
         "What a Gaussian process says of the outputs at test examples once it has seen the"
         " training targets: a mean, which is kernel regression, and a standard deviation, which"
         " has no noise in it. Of a flow, the standard deviation is that of trained networks over"

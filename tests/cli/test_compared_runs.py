@@ -54,7 +54,7 @@ def test_what_differs_is_shown_with_its_difference(runs):
 def test_the_differences_as_json(runs):
     found = json.loads(invoke(runs / "w20", runs / "w30", runs / "w20", "--json").stdout)
     first, second = str(runs / "w20"), str(runs / "w30")
-    assert found["runs"] == [first, second, first]
+    assert found["runs"] == [first, second, f"{first} (2)"]
     assert found["document"]["model.widths"] == [[20, 20], [30, 30], [20, 20]]
     assert found["results"]["best.baseline.parameters"] == [480, 1020, 480]
     assert "v.method" not in found["results"]

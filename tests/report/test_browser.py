@@ -110,6 +110,26 @@ def test_tables_sort_by_number_and_are_copied_whole(opened):
     assert [float(line.split(",")[column]) for line in copied[1:]] == before
 
 
+def test_texts_with_numbers_sort_as_numbers(opened):
+    texts = [
+        "3.1 s",
+        "112 ms",
+        "2 min 5 s",
+        "0.5 ± 0.02",
+        "-inf",
+        "inf",
+        "1.5e-07",
+        "2,000",
+        "none",
+    ]
+    order = "texts => texts.map(numeric).map(n => Number.isNaN(n) ? null : n)"
+    found = opened.evaluate(order, texts)
+    infinite = float("inf")
+    assert found == [3.1, 0.112, 125, 0.5, -infinite, infinite, 1.5e-07, 2000, None]
+    sizes = ["80 MB", "1.5 GB", "239 kFLOPs (120 kMACs)", "2.07 MFLOPs", "12 %"]
+    assert opened.evaluate(order, sizes) == pytest.approx([80e6, 1.5e9, 239e3, 2.07e6, 12])
+
+
 def test_charts_tell_their_values_to_mouse_and_keys(opened, file):
     figure = opened.locator("figure.chart").first
     picture = figure.locator("svg")
@@ -152,7 +172,7 @@ def test_legends_hide_curves_and_switches_change_the_scale(opened):
 
 
 def test_heatmaps_tell_their_values(opened):
-    figure = opened.locator("figure.chart", has=opened.locator("image")).first
+    figure = opened.locator("figure.chart", has=opened.locator("g[shape-rendering]")).first
     picture = figure.locator("svg")
     picture.scroll_into_view_if_needed()
     picture.hover(position={"x": 200, "y": 60})

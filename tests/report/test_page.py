@@ -1,8 +1,11 @@
 """A run as one HTML file: what stands in it, and that it needs nothing else."""
 
 import json
+import os
 import re
+import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -12,7 +15,7 @@ from ceflow.blocks import Curve, Heatmap, Series
 from ceflow.blocks.axes import MOST_TICKS, axis_over
 from ceflow.blocks.chart import MOST_POINTS, chart
 from ceflow.cli import main
-from ceflow.report import run_page, write_page
+from ceflow.report import compared, comparison_page, run_page, write_page
 from ceflow.runs import reopen
 from ceflow.store import PAGE, RunDirectory
 
@@ -102,7 +105,7 @@ def test_it_has_the_document_with_origins_and_the_costs_beside_the_forecast(dire
     forecast = directory.read_json("run.json")["forecast"]
     assert forecast.keys() == {"closed", "k"}
     assert all(each["seconds"] > 0 and each["memory"] > 1e6 for each in forecast.values())
-    assert f"ceflow=={ceflow.__version__}" in text
+    assert f"with ceflow {ceflow.__version__} installed" in text
 
 
 def test_charts_have_the_numbers_of_the_run(directory, page):
@@ -158,6 +161,74 @@ def test_comparisons_have_what_differs(tmp_path):
     assert "closed.train_loss" in text
 
 
+def test_all_curves_of_a_comparison_are_there_and_what_is_missing_is_said(tmp_path):
+    """Two stages have a curve of the same name; one result was changed afterwards."""
+    document = ceflow.loads(
+        SPEC.replace("[stages.k]", '[stages.b]\ntype = "flow"\ntime = 2.0\n[stages.k]')
+    )
+    paths = [str(ceflow.run(document, tmp_path / name).path) for name in "ab"]
+    page = comparison_page(compared(paths))
+    assert page.count('<figure class="chart"') == 2
+    assert "what is missing" not in page
+    assert comparison_page(compared([paths[0], paths[0]])).count('<figure class="chart"') == 2
+    results = Path(paths[0]) / "results.json"
+    results.write_text(results.read_text().replace('"train_mse": 0.', '"train_mse": 1.'))
+    assert "its results were changed" in Page(comparison_page(compared(paths))).text
+
+
+def test_a_document_that_was_changed_after_the_run_is_not_shown_as_given(tmp_path):
+    directory = RunDirectory(ceflow.run(ceflow.loads(SPEC), tmp_path / "run").path)
+    spec = directory.path / "spec.toml"
+    spec.write_text(spec.read_text().replace("time = 1.0", "time = 3.0"))
+    text = Page(run_page(directory, reopen(directory))).text
+    assert "spec.toml was changed after the run" in text
+    assert "time = 3.0" not in text
+    assert "Save the document above" not in text
+
+
+@pytest.mark.parametrize("name", ["document", "time-and-memory"])
+def test_a_stage_may_have_the_name_of_a_part(tmp_path, name):
+    document = ceflow.loads(SPEC.replace("stages.closed", f"stages.{name}"))
+    directory = RunDirectory(ceflow.run(document, tmp_path / "run").path)
+    tags = Page(run_page(directory, reopen(directory))).tags
+    ids = [each["id"] for _, each in tags if "id" in each]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_page_goes_to_a_pipe_and_leaves_a_device_alone(directory, tmp_path):
+    printed = CliRunner().invoke(main, ["page", str(directory.path), "--out", "-"])
+    assert printed.output.startswith("<!doctype html>")
+    link = tmp_path / "link.html"
+    link.symlink_to(tmp_path / "there.html")
+    done = CliRunner().invoke(main, ["page", str(directory.path), "--out", str(link)])
+    assert done.exit_code == 0
+    assert link.is_symlink()
+    assert (tmp_path / "there.html").read_text() == printed.output
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        done = CliRunner().invoke(main, ["page", str(directory.path), "--out", str(pipe)])
+        assert done.exit_code == 0
+        assert reader.communicate()[0] == printed.output
+    assert pipe.is_fifo()
+
+
+def test_a_page_that_cannot_be_written_costs_only_itself(tmp_path):
+    (tmp_path / "small.toml").write_text(SPEC)
+    out = tmp_path / "run"
+    (ceflow.run(ceflow.loads(SPEC), out).path / PAGE / "full").mkdir(parents=True)
+    done = CliRunner().invoke(
+        main, ["run", str(tmp_path / "small.toml"), "--out", str(out), "--page", "--json"]
+    )
+    assert done.exit_code == 0
+    assert "the page is missing" in done.stderr
+    assert json.loads(done.stdout)["stages"]
+
+
+def test_comments_are_told_from_texts_with_their_sign(page):
+    assert '<span class="note"># random</span>' in page
+
+
 def test_long_histories_are_thinned_and_keep_their_extremes():
     """A page of 20 such charts stays below 2 MB."""
     x = tuple(float(i) for i in range(20_000))
@@ -196,12 +267,30 @@ def test_points_are_where_their_axes_say():
         assert ticks["100"] == pytest.approx(x2, abs=0.11)
 
 
-def test_a_heatmap_is_an_image_with_its_values():
-    rows = (Series("1", (0.0, 1.0), (1.0, 2.0)), Series("2", (0.0, 1.0), (3.0, 4.0)))
+def test_a_heatmap_has_a_cell_for_each_value_and_none_where_there_is_none():
+    """Each extends half-way to the next; the second row ends at 2, a fifth of the axis."""
+    x = (0.0, 0.1, 2.0, 10.0)
+    rows = (Series("1", x, (1.0, 9.0, 2.0, 3.0)), Series("2", (0.0, 2.0), (3.0, 4.0)))
     text = chart(Heatmap("h", "t", "x", "y", rows, "row"))
-    assert text.count("data:image/png;base64,") == 2  # and the bar of its colours
-    assert [row["y"] for row in json_of(text)["rows"]] == [[1.0, 2.0], [3.0, 4.0]]
-    assert "a heatmap of y from 1 to 4" in text
+    cells = re.findall(r'<path fill="(#\w+)" d="M([\d.]+) ([\d.]+)h([\d.]+)v([\d.]+)', text)
+    tall = [(fill, *map(float, rest)) for fill, *rest in cells if float(rest[-1]) > 50]
+    assert len(tall) == 6
+    assert len({fill for fill, *_ in tall}) == 5  # 3.0 is there twice
+    area = json_of(text)["area"]
+    wide = area[2] - area[0]
+    widths = [width / wide for *_, width, _ in tall]
+    assert widths == pytest.approx([0.005, 0.1, 0.495, 0.4, 0.1, 0.1], abs=1e-3)
+    assert [row["y"] for row in json_of(text)["rows"]] == [[1, 9, 2, 3], [3, 4]]
+    assert "a heatmap of y from 1 to 9" in text
+
+
+def test_a_large_heatmap_is_thinned_and_says_so():
+    x = tuple(map(float, range(1000)))
+    rows = tuple(Series(str(i), x, tuple(float(j % 97) for j in range(1000))) for i in range(300))
+    text = chart(Heatmap("h", "t", "x", "y", rows, "row"))
+    assert len(text) < 5e5
+    assert "of 300,000 cells are drawn" in text
+    assert json_of(text)["thinned"]
 
 
 @pytest.mark.parametrize("log", [False, True])
@@ -223,10 +312,21 @@ def test_ticks_are_few_within_their_axis_and_differ(log):
 
 
 @pytest.mark.parametrize(
-    "values", [[0.0], [1e300, -1e300], [5e-324, 1.0], [3.0, 3.0], [], [-1.0, 0.0], [1e15, 1e15 + 1]]
+    "values",
+    [
+        [0.0],
+        [0.0, 1e-30],
+        [1e300, -1e300],
+        [5e-324, 1.0],
+        [3.0, 3.0],
+        [],
+        [-1.0, 0.0],
+        [1e15, 1e15 + 1],
+    ],
 )
 def test_any_numbers_have_an_axis(values):
     axis = axis_over(values, log=False)
     assert axis.low < axis.high
     assert all(0 <= axis.share(value) <= 1 for value in values)
     assert axis.ticks
+    assert max(len(label) for _, label in axis.ticks) < 12

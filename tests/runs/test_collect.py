@@ -112,6 +112,8 @@ def test_over_is_the_mean_with_its_error_and_the_fit_is_to_it(law, tmp_path):
     assert len(found["points"]) == 4
     means = [(m["x"], m["y"], m["stderr"], m["runs"]) for m in found["means"]]
     assert means == [pytest.approx(each) for each in ((1, 0.25, 0.125, 2), (2, 0.125, 0.0625, 2))]
+    frame = run.frame("collect.mean")
+    assert [tuple(row) for row in zip(*frame.values(), strict=True)] == means
     (fit,) = found["fits"]
     assert (fit["slope"], fit["factor"]) == pytest.approx((-1, 0.25))
     table, *_, drawn = collected_blocks(

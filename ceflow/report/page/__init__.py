@@ -5,15 +5,19 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from html import escape
 from importlib.resources import files
+from typing import Any, NamedTuple
 
 from rich.text import Text
 from rich.tree import Tree
 
-from ceflow.blocks import Cell, Drawing, Note, ReportBlock, Table
+from ceflow.blocks import Drawing, Note, ReportBlock, Table
 from ceflow.blocks.html import block, text
 from ceflow.compiler import Plan
 from ceflow.report.comparing import Comparison
@@ -27,7 +31,8 @@ from ceflow.runs.record import read_state
 from ceflow.spec import SpecError, dumps_origins, examined, stack
 from ceflow.spec.text import read
 from ceflow.stages import Values
-from ceflow.store import PAGE, RunDirectory
+from ceflow.store import PAGE, Damaged, RunDirectory
+from ceflow.store.digests import text_facts
 
 MOST_POINTS = 40_000
 """Largest number of points of all charts of a page, which keeps it below 2 MB."""
@@ -36,26 +41,36 @@ ABSENT = "-"
 """Text in place of a number that is not known."""
 
 
+COMMENT = re.compile(r"""(?:[^#"']|"(?:[^"\\]|\\.)*"|'[^']*')*""")
+"""What stands before the comment of a line of TOML, whose texts may have a # of their own."""
+
+
 def run_page(directory: RunDirectory, plan: Plan) -> str:
     """Write a run, or a sweep, as a page, from its directory alone."""
     state = read_state(directory)
     document = plan.document
     sections = list(run_sections(directory, plan))
-    runs = [Section("runs over each other", "", [c for _, c in curves_of_runs(directory, plan)])]
-    shown = [*sections, *(each for each in runs if each.blocks)]
-    parts = {
-        **dict(_named(shown)),
-        "network and stages": f'<div class="tree">{_tree(plan_tree(plan))}</div>',
-        "document": _document(directory, plan),
-        "time and memory": _block(_costs(state)),
-        "how to reproduce it": _reproduction(directory, state),
-    }
+    curves = [
+        replace(curve, title=f"{name}: {curve.title}")
+        for name, curve in curves_of_runs(directory, plan)
+    ]
+    runs = [Section("runs over each other", "", [*curves])] if curves else []
+    given, document_part = _document(directory, plan, state)
+    parts = [
+        *_named([*sections, *runs]),
+        _Part("network and stages", f'<div class="tree">{_tree(plan_tree(plan))}</div>'),
+        _Part("document", document_part),
+        _Part("time and memory", _block(_costs(directory, plan, state))),
+        _Part("how to reproduce it", _reproduction(directory, state, given)),
+    ]
+    started = str(state.get("started") or "")[:16].replace("T", " ")
+    swept = plan.document.sweep is not None and "seed" in plan.document.sweep.paths
     head = [
-        f"started {state['started'][:16].replace('T', ' ')} UTC" if "started" in state else "",
+        f"started {started} UTC" if started else "",
         state["state"],
-        f"seed {document.seed}",
+        "" if swept else f"seed {document.seed}",
         document.precision,
-        f"ceflow {state.get('versions', {}).get('ceflow', 'of unknown version')}",
+        f"ceflow {_versions(state).get('ceflow', 'of unknown version')}",
     ]
     top = [_question(directory), _answers(sections), *_trouble(directory, plan, state)]
     return _page(document.name, head, top, parts)
@@ -70,24 +85,44 @@ def comparison_page(comparison: Comparison) -> str:
     """Write a comparison of runs as a page."""
     names = [run.name for run in comparison.runs]
     sections = [Section(title, "", blocks) for title, blocks in comparison.sections()]
-    versions = [run.state.get("versions", {}) for run in comparison.runs]
+    versions = [_versions(run.state) for run in comparison.runs]
     keys = dict.fromkeys(key for each in versions for key in each)
     rows = ((key, *(str(each.get(key, ABSENT)) for each in versions)) for key in keys)
-    parts = dict(_named(sections)) | {"versions": _block(Table(("", *names), tuple(rows)))}
+    parts = [*_named(sections), _Part("versions", _block(Table(("", *names), tuple(rows))))]
     title = f"Comparison of {', '.join(names)}"
     return _page(title, [f"{len(names)} runs"], [], parts)
 
 
-def _named(sections: Sequence[Section]) -> Iterator[tuple[str, str]]:
-    """Yield the heading and the content of each section; headings differ."""
+class _Part(NamedTuple):
+    """A part of a page: its heading, its content, and what is said small beside the heading."""
+
+    heading: str
+    content: str
+    small: str = ""
+    of_stage: bool = False
+    """True for a section of a stage, whose name may be that of another part."""
+
+    @property
+    def anchor(self) -> str:
+        return _anchor(self.heading) if self.of_stage else f"part-{self.heading.replace(' ', '-')}"
+
+
+def _versions(state: Values) -> dict[str, Any]:
+    """Return the versions of a run; a run of an older version has none."""
+    versions = state.get("versions")
+    return versions if isinstance(versions, dict) else {}
+
+
+def _named(sections: Sequence[Section]) -> Iterator[_Part]:
+    """Yield a part for each section."""
     drawings = sum(isinstance(b, Drawing) for section in sections for b in section.blocks)
     most = MOST_POINTS // max(drawings, 1)
     for section in sections:
         took = f" {seconds(section.seconds)}" if section.seconds else ""
         name = section.name or "runs side by side"
         kind = "" if section.kind == name or not section.name else section.kind
-        small = f" <small>{text(f'{kind}{took}'.strip())}</small>" if kind or took else ""
-        yield f"{text(name)}{small}", "".join(_block(each, most) for each in section.blocks)
+        content = "".join(_block(each, most) for each in section.blocks)
+        yield _Part(name, content, f"{kind}{took}".strip(), of_stage=bool(section.name))
 
 
 def _block(content: ReportBlock, most: int = MOST_POINTS) -> str:
@@ -119,7 +154,10 @@ def _answers(sections: Iterable[Section]) -> str:
 
 
 def _sentence(answer: str) -> str:
-    return f"{answer[0].upper()}{answer[1:]}." if not answer.startswith("E[") else f"{answer}."
+    """Write an answer as a sentence; a name of a number keeps its first letter."""
+    first = answer.split()[0]
+    name = any(sign in first for sign in "._[=") or first.endswith(":")
+    return f"{answer}." if name else f"{answer[0].upper()}{answer[1:]}."
 
 
 def _trouble(directory: RunDirectory, plan: Plan, state: Values) -> Iterator[str]:
@@ -139,82 +177,104 @@ def _tree(tree: Tree) -> str:
     return f"{text(label)}{f'<ul>{below}</ul>' if below else ''}"
 
 
-def _document(directory: RunDirectory, plan: Plan) -> str:
-    """Show the document as given, and with every key and where its value came from."""
+def _document(directory: RunDirectory, plan: Plan, state: Values) -> tuple[bool, str]:
+    """Show the document as given, if it is the one that was run, and with every key and where its
+    value came from. Tells whether the first is shown.
+    """
     path = directory.path / "spec.toml"
     try:
         given = directory.read_text("spec.toml")
+        if state.get("files", {}).get("spec.toml", text_facts(given)) != text_facts(given):
+            raise Damaged("spec.toml was changed after the run")
         with_origins = dumps_origins(examined(stack(read(path))).document, plan.document)
     except (SpecError, ValueError) as error:  # damaged, or of another version
-        return _block(Note(f"the document cannot be read: {error}", warning=True))
+        why = _block(Note(f"the document as given cannot be shown: {error}", warning=True))
+        return False, f"{why}<pre>{_toml(directory.read_text('resolved.toml'))}</pre>"
     resolved = with_origins.replace(f"{path}:", "spec.toml:")
     address = base64.b64encode(given.encode()).decode()
     link = (
         f'<a download="spec.toml" href="data:text/plain;base64,{address}">Save it as spec.toml</a>'
     )
     whole = "the same with every key, and where each value came from"
-    return (
+    return True, (
         f"<p>As given. {link}</p><pre>{_toml(given)}</pre>"
         f"<details><summary>{whole}</summary><pre>{_toml(resolved)}</pre></details>"
     )
 
 
 def _toml(content: str) -> str:
-    """Escape a document, with its comments apart where they can be told without parsing it."""
+    """Escape a document, with its comments apart."""
     lines = []
-    for line in content.splitlines():
-        value, mark, note = line.partition(" # " if '"' not in line else '" # ')
-        if line.lstrip().startswith("#"):
-            lines.append(f'<span class="note">{text(line)}</span>')
-        elif mark and '"' not in note:
-            start = text(value + mark[: mark.index("#")])
-            lines.append(f'{start}<span class="note"># {text(note)}</span>')
-        else:
-            lines.append(text(line))
+    for line in content.expandtabs(4).splitlines():
+        code = COMMENT.match(line)
+        at = code.end() if code else len(line)  # else a text of several lines
+        note = f'<span class="note">{text(line[at:])}</span>' if at < len(line) else ""
+        lines.append(f"{text(line[:at])}{note}")
     return "\n".join(lines)
 
 
-def _costs(state: Values) -> Table:
-    """Tabulate the time and memory of each stage beside the forecast."""
-    forecast = state.get("forecast", {})
-    heads = ("stage", "state", "time", "forecast", "peak memory", "forecast of it")
+def _costs(directory: RunDirectory, plan: Plan, state: Values) -> Table:
+    """Tabulate the time and memory of each stage beside the forecast; of a sweep, of all runs."""
+    forecast = state.get("forecast") or {}
+    swept = plan.document.sweep is not None
+    states = [state]
+    if swept:
+        states = []
+        for run in plan.variants:
+            below = RunDirectory(directory.path / run)
+            with suppress(Damaged):  # the others took what they took
+                states += [read_state(below)] if below.exists else []
     rows = []
-    for name, stage in state["stages"].items():
+    for name in plan.document.stages:
+        found = [each["stages"][name] for each in states if name in each["stages"]]
+        took = [each["seconds"] for each in found if each.get("seconds") is not None]
+        peaks = [each["memory"] for each in found if each.get("memory") is not None]
         said = forecast.get(name, {})
-        cells: list[Cell] = [ABSENT] * 4
-        for place, (values, key, write) in enumerate(
-            [
-                (stage, "seconds", seconds),
-                (said, "seconds", seconds),
-                (stage, "memory", size),
-                (said, "memory", size),
-            ]
-        ):
-            if values.get(key) is not None:
-                cells[place] = write(values[key])
-        rows.append((name, stage["state"], *cells))
-    return Table(heads, tuple(rows))
+        done = sum(each["state"] == "done" for each in found)
+        what = f"{done} of {len(plan.variants)} runs" if swept else _state_of(found)
+        longest = [_cell(max(took, default=None), seconds)] if swept else []
+        rows.append(
+            (
+                name,
+                what,
+                _cell(sum(took) if took else None, seconds),
+                *longest,
+                _cell(said.get("seconds"), seconds),
+                _cell(max(peaks, default=None), size),
+                _cell(said.get("memory"), size),
+            )
+        )
+    time = ("time in all", "longest", "forecast of that") if swept else ("time", "forecast")
+    return Table(("stage", "done", *time, "peak memory", "forecast of it"), tuple(rows))
 
 
-def _reproduction(directory: RunDirectory, state: Values) -> str:
+def _state_of(found: Sequence[Values]) -> str:
+    return found[0]["state"] if found else "not begun"
+
+
+def _cell(value: Any, write: Callable[[float], str]) -> str:
+    return write(value) if isinstance(value, int | float) else ABSENT
+
+
+def _reproduction(directory: RunDirectory, state: Values, given: bool) -> str:
     """Give the commands that do the run again, and the versions it was done with."""
-    versions: Mapping[str, str] = state.get("versions", {})
-    packages = [f"{k}=={v}" for k, v in versions.items() if k not in ("python",) and _is_package(k)]
-    commands = [
-        *([f"python -m pip install {' '.join(packages)}"] if packages else []),
-        "ceflow run spec.toml",
-    ]
+    versions = _versions(state)
+    packages = [f"{key}=={value}" for key, value in versions.items() if _is_package(key)]
+    pinned = [f"python -m pip install {' '.join(packages)}"] if packages else []
     rows = tuple((key, str(value)) for key, value in versions.items())
+    ceflow = f"ceflow {versions['ceflow']}" if "ceflow" in versions else "ceflow"
+    save = "Save the document above as spec.toml" if given else "Save the resolved document"
     return (
-        "<p>Save the document above as spec.toml; then, with the versions of this run:</p>"
-        f"<pre>{text_lines(commands)}</pre>"
+        f"<p>{text(f'{save}; then, with {ceflow} installed:')}</p>"
+        f"<pre>{text_lines([*pinned, 'ceflow run spec.toml'])}</pre>"
         + _block(Note("The random numbers follow from the seed alone."))
         + _block(Table(("", ""), (*rows, ("directory", str(directory.path)))))
+        + _block(Note("ceflow explain WORD tells what a word of this page means."))
     )
 
 
 def _is_package(name: str) -> bool:
-    return name in ("ceflow", "jax", "equinox", "numpy", "scipy")
+    return name in ("jax", "equinox", "numpy", "scipy")
 
 
 def text_lines(lines: Iterable[str]) -> str:
@@ -231,7 +291,7 @@ def _asset(name: str) -> str:
     return files("ceflow.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
-def _page(title: str, head: Sequence[str], top: Sequence[str], parts: Mapping[str, str]) -> str:
+def _page(title: str, head: Sequence[str], top: Sequence[str], parts: Sequence[_Part]) -> str:
     """Join a page: what is said at the top, links to its sections, and these."""
     script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -239,12 +299,13 @@ def _page(title: str, head: Sequence[str], top: Sequence[str], parts: Mapping[st
         f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}';"
         " img-src data:"
     )
-    links, sections = [], []
-    for heading, content in parts.items():
-        name = heading.partition(" <small>")[0]
-        anchor = _anchor(name)
-        links.append(f'<li><a href="#{anchor}">{name}</a></li>')
-        sections.append(f'<section id="{anchor}"><h2>{heading}</h2>{content}</section>')
+    links = (f'<li><a href="#{part.anchor}">{text(part.heading)}</a></li>' for part in parts)
+    sections = (
+        f'<section id="{part.anchor}"><h2>{text(part.heading)}'
+        + (f" <small>{text(part.small)}</small>" if part.small else "")
+        + f"</h2>{part.content}</section>"
+        for part in parts
+    )
     meta = " · ".join(text(each) for each in head if each)
     return f"""<!doctype html>
 <html lang="en">

@@ -9,18 +9,22 @@ const make = (name, attributes = {}, ...inside) => {
   return element;
 };
 const number = (value) => {
+  if (Number.isInteger(value)) return String(value);
   const size = Math.abs(value);
   return size !== 0 && (size < 1e-3 || size >= 1e6)
     ? value.toExponential(4).replace(/\.?0+e/, "e").replace("e+", "e") : String(+value.toPrecision(6));
 };
-const quoted = (cell) => (/[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+const quoted = (cell) => {
+  const safe = /^[=+@\t]/.test(cell) && Number.isNaN(Number(cell)) ? `'${cell}` : cell;  // no formula
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+};
 
 function copied(button, rows) {
   const text = rows.map((row) => row.map(quoted).join(",")).join("\n") + "\n";
   const done = (said) => {
-    const before = button.textContent;
+    button.dataset.name ??= button.textContent;
     button.textContent = said;
-    setTimeout(() => { button.textContent = before; }, 1500);
+    setTimeout(() => { button.textContent = button.dataset.name; }, 1500);
   };
   const byHand = () => {  // where a page from a file may not reach the clipboard
     const area = make("textarea", { value: text });
@@ -37,9 +41,14 @@ function copied(button, rows) {
 // Tables
 
 const exact = (cell) => cell.dataset.value ?? cell.textContent;
-const numeric = (text) => {
-  const value = Number.parseFloat(text.replaceAll(",", ""));
-  return /^[-+−]?(\d|inf)/.test(text) ? (text.startsWith("inf") ? Infinity : value) : NaN;
+const UNITS = { ms: 1e-3, s: 1, min: 60, B: 1, "%": 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12 };
+const numeric = (text) => {  // of 1.5e-07, 0.1 ± 0.02, 80 MB, 2 min 5 s, 239 kFLOPs, -inf
+  const infinite = /^([-+]?)inf\b/.exec(text);
+  if (infinite) return infinite[1] === "-" ? -Infinity : Infinity;
+  const found = /^([-+]?[\d,]*\.?\d+(?:e[-+]?\d+)?)\s*(ms|min|s\b|%|[kMGT](?=B|FLOP|MAC)|B\b)?/.exec(text);
+  if (!found) return NaN;
+  const rest = found[2] === "min" ? Number(/min (\d+) s/.exec(text)?.[1] ?? 0) : 0;
+  return Number(found[1].replaceAll(",", "")) * (UNITS[found[2]] ?? 1) + rest;
 };
 
 function sortable(table) {
@@ -48,12 +57,13 @@ function sortable(table) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
     if (!head.textContent) return;
-    const button = make("button", { type: "button" }, head.textContent);
-    head.replaceChildren(button);
+    const button = make("button", { type: "button" }, ...head.childNodes);
+    head.append(button);
     button.addEventListener("click", () => {
-      const next = { ascending: "descending", descending: "none" }[head.ariaSort] ?? "ascending";
+      const next = { ascending: "descending", descending: "none" }[head.getAttribute("aria-sort")]
+        ?? "ascending";
       heads.forEach((each) => each.removeAttribute("aria-sort"));
-      if (next !== "none") head.ariaSort = next;
+      if (next !== "none") head.setAttribute("aria-sort", next);
       const sign = next === "descending" ? -1 : 1;
       const key = (row) => exact(row.cells[column]);
       const order = (a, b) => {
@@ -144,14 +154,20 @@ class Chart {
     this.spot.setAttribute("visibility", "visible");
     this.tip.textContent = this.text(...at);
     const scale = this.svg.getBoundingClientRect().width / this.svg.viewBox.baseVal.width;
-    const right = Math.min(x * scale + 12, this.picture.clientWidth - this.tip.offsetWidth);
-    this.tip.style.left = `${Math.max(right, 0)}px`;
+    const { clientWidth, scrollLeft } = this.picture;
+    if (x * scale < scrollLeft || x * scale > scrollLeft + clientWidth) {
+      this.picture.scrollLeft = x * scale - clientWidth / 2;
+    }
+    const begin = this.picture.scrollLeft;
+    const right = Math.min(x * scale + 12, begin + clientWidth - this.tip.offsetWidth);
+    this.tip.style.left = `${Math.max(right, begin)}px`;
     const above = y * scale - this.tip.offsetHeight - 10;
     this.tip.style.top = `${above > 0 ? above : y * scale + 14}px`;
   }
 
   csv(button, rows) {
-    const copy = make("button", { type: "button" }, "Copy as CSV");
+    const what = this.data.thinned ? "Copy what is drawn as CSV" : "Copy as CSV";
+    const copy = make("button", { type: "button" }, what);
     copy.addEventListener("click", () => copied(copy, rows()));
     const tools = make("div", { className: "tools" }, ...button, copy);
     this.picture.after(tools);
@@ -171,7 +187,7 @@ class CurveChart extends Chart {
       return [make("label", {}, box, `logarithmic ${name}`)];
     });
     this.csv(switches, () => [
-      ["series", ...data.labels, "standard error"],
+      ["series", ...data.labels, "±"],
       ...data.series.flatMap((s) => s.x.map((x, i) => [s.label, x, s.y[i], s.error[i] ?? ""].map(String))),
     ]);
     this.legend();
@@ -182,12 +198,12 @@ class CurveChart extends Chart {
   legend() {
     this.figure.querySelectorAll(".legend li").forEach((item, index) => {
       const button = make("button", { type: "button" }, ...item.childNodes);
-      button.ariaPressed = "true";
+      button.setAttribute("aria-pressed", "true");
       item.append(button);
       button.addEventListener("click", () => {
         const hide = !this.hidden.has(index);
         this.hidden[hide ? "add" : "delete"](index);
-        button.ariaPressed = String(!hide);
+        button.setAttribute("aria-pressed", String(!hide));
         this.groups[index].classList.toggle("off", hide);
         this.tell(null);
       });
@@ -195,7 +211,10 @@ class CurveChart extends Chart {
   }
 
   rows() { return this.data.series; }
-  shown() { return this.data.series.map((_, i) => i).filter((i) => !this.hidden.has(i)); }
+  shown() {
+    const { series } = this.data;
+    return series.map((_, i) => i).filter((i) => !this.hidden.has(i) && series[i].x.length);
+  }
 
   share(axis, value) {
     const { low, high } = this.data.axes[axis][+this.log[axis]];
