@@ -18,13 +18,15 @@ os.environ.pop("COLUMNS", None)  # workers of pytest-xdist have one, which is no
 
 QUICKLY = {
     *("bottlenecks", "claims", "cli", "compiler", "dynamics", "exports", "kernels", "nets"),
-    *("stages", "variance"),
-    *("test_documents", "test_growth", "test_notebooks", "test_random_documents", "test_reference"),
+    *("report", "runs", "stages", "variance"),
+    *("test_documents", "test_extending", "test_growth", "test_layers", "test_notebooks"),
+    *("test_random_documents", "test_reference"),
 }
 """Folders and files whose tests check formulas or words on small arrays: they mostly compile."""
 
 AS_SHIPPED = {
-    *("test_bits", "test_block_kernels", "test_bottleneck_limits", "test_devices", "test_memory"),
+    *("test_bits", "test_devices", "test_environment"),
+    *("test_killed", "test_memory"),
     *("test_tiled_contraction", "test_tiled_kernels"),
 }
 """Files in those folders whose tests check bits or memory."""

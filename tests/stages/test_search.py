@@ -322,7 +322,7 @@ def test_the_best_within_a_budget_is_the_least_of_the_curve_drawn(tmp_path):
     objective, optimum = curve.series
     assert min(zip(objective.y, objective.x, strict=True)) == (optimum.y[0], optimum.x[0])
     duality = next(line for line in notes(result) if line.startswith("strong duality holds"))
-    assert duality.endswith("where members need not be whole")
+    assert duality.endswith("no budget counts")
     gap = result.duality.model_copy(update={"holds": False, "gap": 0.0123})
     fails = notes(result.model_copy(update={"duality": gap}))
     assert any(line.startswith("strong duality fails on the curve by 1.23%") for line in fails)

@@ -142,7 +142,7 @@ def test_variance_of_an_ensemble_is_of_its_members(tmp_path):
 def test_networks_of_which_no_draw_is_alive_are_reported_in_a_sentence(tmp_path):
     # Width 1 at depth 16: a network is alive with probability 2^-16.
     model = Mlp(widths=(20,) * 16, inputs=3, outputs=1)
-    stage = Variance(method="sample", draws=100)
+    stage = Variance(method="sample", draws=100, ratios=(0.05, 0.5, 1.0))
     found = ceflow.run(Document(model=model, stages={"a": stage}), tmp_path / "run").results["a"]
     assert any("all networks were dead" in warning for warning in found["warnings"])
 

@@ -47,6 +47,7 @@ def write_tiles(
     that are done are kept).
 
     >>> import tempfile
+    >>> import numpy as np
     >>> x = np.arange(6.0).reshape(3, 2)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     K = write_tiles(f"{folder}/k", lambda a, b: a @ b.T, x, tile=2)

@@ -40,7 +40,6 @@ MOST_POINTS = 40_000
 ABSENT = "-"
 """Text in place of a number that is not known."""
 
-
 COMMENT = re.compile(r"""(?:[^#"']|"(?:[^"\\]|\\.)*"|'[^']*')*""")
 """What stands before the comment of a line of TOML, whose texts may have a # of their own."""
 
@@ -72,7 +71,7 @@ def run_page(directory: RunDirectory, plan: Plan) -> str:
         document.precision,
         f"ceflow {_versions(state).get('ceflow', 'of unknown version')}",
     ]
-    top = [_question(directory), _answers(sections), *_trouble(directory, plan, state)]
+    top = [_question(directory, state), _answers(sections), *_trouble(directory, plan, state)]
     return _page(document.name, head, top, parts)
 
 
@@ -99,12 +98,6 @@ class _Part(NamedTuple):
     heading: str
     content: str
     small: str = ""
-    of_stage: bool = False
-    """True for a section of a stage, whose name may be that of another part."""
-
-    @property
-    def anchor(self) -> str:
-        return _anchor(self.heading) if self.of_stage else f"part-{self.heading.replace(' ', '-')}"
 
 
 def _versions(state: Values) -> dict[str, Any]:
@@ -122,7 +115,7 @@ def _named(sections: Sequence[Section]) -> Iterator[_Part]:
         name = section.name or "runs side by side"
         kind = "" if section.kind == name or not section.name else section.kind
         content = "".join(_block(each, most) for each in section.blocks)
-        yield _Part(name, content, f"{kind}{took}".strip(), of_stage=bool(section.name))
+        yield _Part(name, content, f"{kind}{took}".strip())
 
 
 def _block(content: ReportBlock, most: int = MOST_POINTS) -> str:
@@ -132,11 +125,21 @@ def _block(content: ReportBlock, most: int = MOST_POINTS) -> str:
     return f'<div class="scroll" role="group" aria-label="table">{drawn}</div>'
 
 
-def _question(directory: RunDirectory) -> str:
+def _given(directory: RunDirectory, state: Values) -> str:
+    """Return the document as given. Raises `Damaged` if it is not the one that was run."""
+    content = directory.read_text("spec.toml")
+    if state.get("files", {}).get("spec.toml", text_facts(content)) != text_facts(content):
+        raise Damaged("spec.toml was changed after the run")
+    return content
+
+
+def _question(directory: RunDirectory, state: Values) -> str:
     """Return what the document asks: the first paragraph of the comment at its top."""
-    lines = directory.read_text("spec.toml").splitlines() if directory.has("spec.toml") else []
     asked = []
-    for line in lines:
+    content = ""
+    with suppress(Damaged):  # which the section of the document says
+        content = _given(directory, state)
+    for line in content.splitlines():
         if not line.startswith("#") or (asked and not line.strip("# ")):
             break
         asked += [] if line.startswith("#:") else [line.strip("# ")]
@@ -144,13 +147,14 @@ def _question(directory: RunDirectory) -> str:
 
 
 def _answers(sections: Iterable[Section]) -> str:
-    """List what each stage found, in a sentence each."""
-    known = [(section.name, section.answer) for section in sections if section.answer]
+    """List what each of the sections, which are the first of a page, found: a sentence each."""
     items = "".join(
-        f'<dt><a href="#{_anchor(name)}">{text(name)}</a></dt><dd>{text(_sentence(answer))}</dd>'
-        for name, answer in known
+        f'<dt><a href="#{_anchor(index)}">{text(section.name)}</a></dt>'
+        f"<dd>{text(_sentence(section.answer))}</dd>"
+        for index, section in enumerate(sections)
+        if section.answer
     )
-    return f'<dl class="answer">{items}</dl>' if known else ""
+    return f'<dl class="answer">{items}</dl>' if items else ""
 
 
 def _sentence(answer: str) -> str:
@@ -183,9 +187,7 @@ def _document(directory: RunDirectory, plan: Plan, state: Values) -> tuple[bool,
     """
     path = directory.path / "spec.toml"
     try:
-        given = directory.read_text("spec.toml")
-        if state.get("files", {}).get("spec.toml", text_facts(given)) != text_facts(given):
-            raise Damaged("spec.toml was changed after the run")
+        given = _given(directory, state)
         with_origins = dumps_origins(examined(stack(read(path))).document, plan.document)
     except (SpecError, ValueError) as error:  # damaged, or of another version
         why = _block(Note(f"the document as given cannot be shown: {error}", warning=True))
@@ -281,9 +283,9 @@ def text_lines(lines: Iterable[str]) -> str:
     return "\n".join(map(text, lines))
 
 
-def _anchor(heading: str) -> str:
-    """Return the id of a section from the name of it, which is unlike those of others."""
-    return "s-" + "".join(c if c.isalnum() else f"-{ord(c):x}-" for c in heading)
+def _anchor(index: int) -> str:
+    """Return the id of a part of the page; names of stages may be those of other parts."""
+    return f"part-{index + 1}"
 
 
 @cache
@@ -299,12 +301,15 @@ def _page(title: str, head: Sequence[str], top: Sequence[str], parts: Sequence[_
         f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}';"
         " img-src data:"
     )
-    links = (f'<li><a href="#{part.anchor}">{text(part.heading)}</a></li>' for part in parts)
+    links = (
+        f'<li><a href="#{_anchor(index)}">{text(part.heading)}</a></li>'
+        for index, part in enumerate(parts)
+    )
     sections = (
-        f'<section id="{part.anchor}"><h2>{text(part.heading)}'
+        f'<section id="{_anchor(index)}"><h2>{text(part.heading)}'
         + (f" <small>{text(part.small)}</small>" if part.small else "")
         + f"</h2>{part.content}</section>"
-        for part in parts
+        for index, part in enumerate(parts)
     )
     meta = " · ".join(text(each) for each in head if each)
     return f"""<!doctype html>
