@@ -83,6 +83,8 @@ def collected_answer(collected: Collected) -> str:
         return ""
     if collected.level is not None:
         return _first(collected, names)
+    if not _by_clock(collected):  # such curves have no end
+        return ""
     _, y, _ = _axes(collected)
     key = f"{kind} " if kind else f"{collected.by} = " if collected.by else ""
     ends = [
@@ -96,6 +98,11 @@ def _x_text(point: CollectedPoint | CollectedMean) -> str:
     if point.x is not None:
         return number(point.x)
     return f"that of {point.run}" if isinstance(point, CollectedPoint) else "another value"
+
+
+def _by_clock(collected: CollectedCurves) -> bool:
+    """Tell whether curves are over time or steps, not over another number."""
+    return history_path(collected.x)[1] in ("time", "step")
 
 
 def _first(collected: CollectedCurves, names: Mapping[str, str]) -> str:
@@ -157,7 +164,7 @@ def _curves(name: str, collected: CollectedCurves) -> Drawing | None:
     if collected.view == "heatmap":
         rows = tuple(_in_order(each) for each in series if len(set(each.x)) > 1)
         return Heatmap(name, title, x, y, rows, legend) if rows else None
-    clock = history_path(collected.x)[1] in ("time", "step")  # else a loss over a loss: axes alike
+    clock = _by_clock(collected)  # else a loss over a loss: axes alike
     log = all(value > 0 for each in series for value in (each.y if clock else each.x + each.y))
     log_x = _is_log(collected.x_scale, lambda: log and not clock)
     log_y = _is_log(collected.y_scale, lambda: log)

@@ -162,11 +162,11 @@ def test_a_law_too_steep_to_be_drawn_has_no_fit_and_a_report():
     assert any(isinstance(block, Curve) for block in drawn)
 
 
-def ends(values: list[float], **keys: Any) -> CollectedCurves:
+def ends(values: list[float], x: str = "step", **keys: Any) -> CollectedCurves:
     curves = [
         CollectedCurve(run=f"r{i}", by=str(i), x=[0, 1], y=[9.0, y]) for i, y in enumerate(values)
     ]
-    paths = {"x": "stages.t.step", "y": "stages.t.loss", "by": "model.size"}
+    paths = {"x": f"stages.t.{x}", "y": "stages.t.loss", "by": "model.size"}
     return CollectedCurves(view="curves", curves=curves, **paths, **keys)
 
 
@@ -187,6 +187,7 @@ REACHED = [Reached(run="a", by="5", x=30), Reached(run="b", by="9", x=None, last
             ends([3.0, 2.0, math.inf]),
             "at the end t.loss is least at model.size = 1 (2) and greatest at model.size = 0 (3)",
         ),
+        (ends([3.0, 2.0], x="train_loss"), ""),  # sorted by the loss: the last is the first
         (
             ends([3.0], level=0.5, reached=REACHED),
             "loss comes to 0.5 first with model.size = 5, at step 30; 1 of 2 do not come there",
