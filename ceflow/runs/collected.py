@@ -118,7 +118,7 @@ class CollectedPoints(Record):
 
 
 class OfRun(Record):
-    """What is found of one quantity in one run, or in the mean of several runs."""
+    """A finding about one quantity, in one run or in the mean of several runs."""
 
     run: str
     """The name of the run; empty in a document without a sweep."""
@@ -129,7 +129,7 @@ class OfRun(Record):
 
     @property
     def run_label(self) -> str:
-        """What tells the run from others: the value of `by`, if there is one."""
+        """Name that tells the run from others: the value of `by`, if there is one."""
         return self.by if "by" in self else self.run
 
 
