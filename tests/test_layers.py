@@ -307,11 +307,17 @@ LAYERED = (
     nodes.Convolution((1, 2, 2), 2, 3, 1, 1, 1.0, 0.0),
     nodes.Activation("relu", (2, 2, 2)),
     BLOCK,
+    nodes.LayerNorm((2, 2, 2)),
+    nodes.Dropout((2, 2, 2), 0.5),
     nodes.AveragePool((2, 2, 2), 2),
     nodes.Flatten((2, 1, 1)),
     expand(PAIR),
 )
-DRAWN = (nodes.BatchNorm((1, 2, 2)), nodes.MaxPool((1, 2, 2), 3, 1))
+DRAWN = (
+    nodes.BatchNorm((1, 2, 2)),
+    nodes.Attention((1, 2, 2), 2, 3, 1.0, 0.0),
+    nodes.MaxPool((1, 2, 2), 3, 1, (1, 1)),
+)
 """Layers that have no kernel at infinite width."""
 EVERY = nodes.Chain((*DRAWN, *LAYERED))
 """A network that holds every kind of layer."""

@@ -119,7 +119,7 @@ def _drawn(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
 
 def _each(function: Any, module: eqx.Module) -> Any:
     """Replace each layer that has arrays by a function of it."""
-    kinds = (*WEIGHTED, nets.BatchNorm)
+    kinds = (*WEIGHTED, nets.BatchNorm, nets.LayerNorm)
     return jax.tree.map(function, module, is_leaf=lambda part: isinstance(part, kinds))
 
 
@@ -130,6 +130,9 @@ def _initial(layer: Any) -> Any:
     if isinstance(layer, nets.BatchNorm):
         zeros, ones = (make(layer.weight.shape) for make in (jnp.zeros, jnp.ones))
         return eqx.tree_at(_normalisation, layer, (ones, zeros, (zeros, ones)))
+    if isinstance(layer, nets.LayerNorm) and layer.weight is not None:
+        ones, zeros = (make(layer.weight.shape) for make in (jnp.ones, jnp.zeros))
+        return eqx.tree_at(_weights, layer, (ones, zeros))
     return layer
 
 
@@ -167,8 +170,9 @@ def _(node: nodes.Convolution, key: Key[Array, ""]) -> eqx.Module:
         int(node.channels),
         kernel=node.kernel,
         stride=node.stride,
-        groups=node.groups,
-        padding=node.padding,
+        groups=int(node.groups),
+        padding=node.edges,
+        circular=node.circular,
         weight_variance=node.weight_variance,
         bias_variance=node.bias_variance,
         standard=node.standard,
@@ -178,19 +182,46 @@ def _(node: nodes.Convolution, key: Key[Array, ""]) -> eqx.Module:
 
 @_built.register
 def _(node: nodes.BatchNorm, key: Key[Array, ""]) -> eqx.Module:
-    return nets.BatchNorm(int(node.inputs[0]))
+    return nets.BatchNorm(int(nodes.channels(node.inputs)))
+
+
+@_built.register
+def _(node: nodes.LayerNorm, key: Key[Array, ""]) -> eqx.Module:
+    channels = int(nodes.channels(node.inputs))
+    return nets.LayerNorm(
+        channels, by_position=node.by_position, affine=node.affine, eps=node.epsilon
+    )
+
+
+@_built.register
+def _(node: nodes.Dropout, key: Key[Array, ""]) -> eqx.Module:
+    return eqx.nn.Dropout(node.rate, inference=True)
+
+
+@_built.register
+def _(node: nodes.Attention, key: Key[Array, ""]) -> eqx.Module:
+    return nets.Attention(
+        int(node.inputs[0]),
+        heads=node.heads,
+        head_width=node.head_width,
+        weight_variance=node.weight_variance,
+        bias_variance=node.bias_variance,
+        standard=node.standard,
+        key=key,
+    )
 
 
 @_built.register
 def _(node: nodes.MaxPool, key: Key[Array, ""]) -> eqx.Module:
-    return eqx.nn.Lambda(partial(nets.max_pool, window=node.window, stride=node.stride))
+    given = {"window": node.window, "stride": node.stride, "edges": node.edges}
+    return eqx.nn.Lambda(partial(nets.max_pool, **given))
 
 
 @_built.register
 def _(node: nodes.AveragePool, key: Key[Array, ""]) -> eqx.Module:
     if node.window is None:
         return eqx.nn.Lambda(nets.global_average)
-    return eqx.nn.Lambda(partial(nets.average_pool, window=node.window))
+    return eqx.nn.Lambda(partial(nets.average_pool, window=node.window, stride=node.stride))
 
 
 @_built.register

@@ -46,7 +46,7 @@ def _(model: Block) -> nodes.Node:
     layers = (
         nodes.Convolution(patch, first, 1, 1, 1, c, 0.0, shared=9),
         nodes.Activation(model.activation, inner),
-        nodes.Convolution(inner, second, 3, 1, model.cardinality, c, 0.0, padding=0),
+        nodes.Convolution(inner, second, 3, 1, model.cardinality, c, 0.0, padding=(0, 0)),
         nodes.Activation(model.activation, middle),
         nodes.Convolution(middle, outputs, 1, 1, 1, last, 0.0),
     )
@@ -54,7 +54,7 @@ def _(model: Block) -> nodes.Node:
     if not model.projection:
         return nodes.Chain((*layers, end))
     # padded by -1, a 1x1 convolution sees the centre of the patch
-    centre = nodes.Convolution(patch, outputs, 1, 1, 1, last, 0.0, padding=-1)
+    centre = nodes.Convolution(patch, outputs, 1, 1, 1, last, 0.0, padding=(-1, -1))
     return nodes.Chain((nodes.Residual(nodes.Chain(layers), centre), end))
 
 

@@ -27,6 +27,11 @@ def positions(shape: Shape) -> int:
     return math.prod(shape[1:]) if isinstance(shape, tuple) else 1
 
 
+def channels(shape: Shape) -> float:
+    """Return the number of channels of an image; all units of a vector are channels."""
+    return shape[0] if isinstance(shape, tuple) else shape
+
+
 def image(shape: Shape) -> Image:
     """Return a shape, checked to be that of an image."""
     if not isinstance(shape, tuple):
@@ -34,9 +39,15 @@ def image(shape: Shape) -> Image:
     return shape
 
 
-def _divided(count: float, by: int) -> float:
+def _divided(count: float, by: float) -> float:
     """Divide a count by a divisor of it; whole numbers stay exact."""
     return count / by if math.isinf(count) else count // by
+
+
+def _strided(image: Image, window: int, stride: int, edges: tuple[int, int]) -> tuple[int, int]:
+    """Compute height and width after windows `stride` apart, with `edges` added around."""
+    height, width = ((side + sum(edges) - window) // stride + 1 for side in image[1:])
+    return height, width
 
 
 class Layer:
@@ -108,18 +119,21 @@ class Dense(Layer):
 
 @dataclass(frozen=True)
 class Convolution(Layer):
-    """A convolution of an image, zero-padded by half the kernel size (CE section 4.2)."""
+    """A convolution of an image (CE section 4.2)."""
 
     inputs: Image
     channels: float
     kernel: int
     stride: int
-    groups: int
+    groups: float
+    """Number of groups of channels; infinite if each of infinitely many channels is one."""
     weight_variance: float
     bias_variance: float
-    padding: int | None = None
-    """Zeros added on each side, in place of half the kernel size; a negative number crops the
-    image."""
+    padding: tuple[int, int] | None = None
+    """Zeros added before and after each axis; negative numbers crop the image. If None, they keep
+    the size of the image at stride 1."""
+    circular: bool = False
+    """True if the image is continued periodically, and not with zeros."""
     shared: int = 1
     """Number of outputs of the network that share each output of this layer: FLOPs are counted for
     one."""
@@ -136,19 +150,29 @@ class Convolution(Layer):
         return f"{self.kernel}x{self.kernel}" + (f"/{self.stride}" if self.stride > 1 else "")
 
     @property
+    def edges(self) -> tuple[int, int]:
+        """Number of positions added before and after each axis."""
+        if self.padding is None:
+            return (self.kernel - 1) // 2, self.kernel // 2
+        return self.padding
+
+    @property
     def outputs(self) -> Image:
-        _, *size = self.inputs
-        padding = self.kernel // 2 if self.padding is None else self.padding
-        height, width = ((side + 2 * padding - self.kernel) // self.stride + 1 for side in size)
-        return self.channels, height, width
+        return self.channels, *_strided(self.inputs, self.kernel, self.stride, self.edges)
 
     @property
     def starts_normal(self) -> bool:
         return not self.standard
 
     @property
+    def is_depthwise(self) -> bool:
+        """True if each output depends on one channel."""
+        return 1 < self.groups == self.inputs[0]
+
+    @property
     def fan_in(self) -> float:
-        return _divided(self.kernel**2 * self.inputs[0], self.groups)
+        channels = 1 if self.is_depthwise else _divided(self.inputs[0], self.groups)
+        return self.kernel**2 * channels
 
     @property
     def parameters(self) -> float:
@@ -183,13 +207,13 @@ class Activation(Layer):
 class BatchNorm(Layer):
     """Normalisation of each channel over a batch and its positions, then a scale and a shift."""
 
-    inputs: Image
+    inputs: Shape
 
     flops = 0
 
     @property
     def parameters(self) -> float:
-        return 2 * self.inputs[0]
+        return 2 * channels(self.inputs)
 
     @property
     def suffix(self) -> str:
@@ -200,55 +224,158 @@ class BatchNorm(Layer):
         return False
 
     @property
-    def outputs(self) -> Image:
+    def outputs(self) -> Shape:
         return self.inputs
 
 
 @dataclass(frozen=True)
-class MaxPool(Layer):
-    """The maximum over windows at every stride; the image is padded by half a window."""
+class LayerNorm(Layer):
+    """Normalisation of each example over its channels, and over all positions or at each of them,
+    then a scale and a shift of each channel.
+    """
 
-    inputs: Image
-    window: int
-    stride: int
+    inputs: Shape
+    by_position: bool = False
+    """True if each position is normalised by itself."""
+    affine: bool = True
+    """True if each channel has a scale and a shift, which start at 1 and 0."""
+    epsilon: float = 1e-5
+    """Number added to the variance."""
+
+    flops = 0
+
+    @property
+    def parameters(self) -> float:
+        return 2 * channels(self.inputs) if self.affine else 0
+
+    @property
+    def suffix(self) -> str:
+        return "layernorm"
+
+    @property
+    def starts_normal(self) -> bool:
+        return not self.affine
+
+    @property
+    def outputs(self) -> Shape:
+        return self.inputs
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """Zeros in place of a random part of the values, in training; otherwise the identity."""
+
+    inputs: Shape
+    rate: float
 
     parameters = 0
     flops = 0
 
     @property
+    def suffix(self) -> str:
+        return f"dropout {self.rate:g}"
+
+    @property
+    def outputs(self) -> Shape:
+        return self.inputs
+
+
+@dataclass(frozen=True)
+class MaxPool(Layer):
+    """The maximum over windows at every stride."""
+
+    inputs: Image
+    window: int
+    stride: int
+    edges: tuple[int, int] = (0, 0)
+    """Number of positions added before and after each axis, which are never the maximum."""
+
+    parameters = 0
+    flops = 0
+
+    @property
+    def title(self) -> str:
+        return f"max-pool {self.window}x{self.window}/{self.stride}"
+
+    @property
     def outputs(self) -> Image:
-        channels, *size = self.inputs
-        padding = 2 * (self.window // 2)
-        height, width = ((side + padding - self.window) // self.stride + 1 for side in size)
-        return channels, height, width
+        return self.inputs[0], *_strided(self.inputs, self.window, self.stride, self.edges)
 
 
 @dataclass(frozen=True)
 class AveragePool(Layer):
-    """The mean over adjacent windows; without a window, over the whole image, which gives
+    """The mean over windows at every stride; without a window, over the whole image, which gives
     a vector.
     """
 
     inputs: Image
     window: int | None = None
+    stride: int | None = None
+    """Distance of windows; by default they are adjacent."""
 
     pools = True
     parameters = 0
     flops = 0
 
     @property
-    def outputs(self) -> Shape:
-        channels, height, width = self.inputs
+    def title(self) -> str:
         if self.window is None:
-            return channels
-        return channels, height // self.window, width // self.window
+            return "global-average"
+        return f"average-pool {self.window}x{self.window}/{self.stride or self.window}"
+
+    @property
+    def outputs(self) -> Shape:
+        if self.window is None:
+            return self.inputs[0]
+        stride = self.stride or self.window
+        return self.inputs[0], *_strided(self.inputs, self.window, stride, (0, 0))
+
+
+@dataclass(frozen=True)
+class Attention(Layer):
+    """Multi-head attention between the positions of an image: the concatenated outputs of all heads
+    go through one more layer of weights.
+    """
+
+    inputs: Image
+    heads: int
+    head_width: int
+    """Channels of the queries, keys and values of one head."""
+    weight_variance: float
+    bias_variance: float
+    standard: bool = False
+    """True if the scale is in the initial weights, not an explicit factor."""
+
+    @property
+    def width(self) -> int:
+        """Channels of all heads together."""
+        return self.heads * self.head_width
+
+    @property
+    def starts_normal(self) -> bool:
+        return not self.standard
+
+    @property
+    def outputs(self) -> Image:
+        return self.inputs
+
+    @property
+    def parameters(self) -> float:
+        biases = 3 * self.width + self.inputs[0] if self.bias_variance else 0
+        return 4 * self.inputs[0] * self.width + biases
+
+    @property
+    def flops(self) -> float:
+        """FLOPs of the weights at all positions, and of scores and means of values over them."""
+        here = positions(self.inputs)
+        return 8 * self.inputs[0] * self.width * here + 4 * self.width * here**2
 
 
 @dataclass(frozen=True)
 class Flatten(Layer):
     """An image as a vector."""
 
-    inputs: Image
+    inputs: Shape
 
     parameters = 0
     flops = 0
@@ -353,6 +480,9 @@ Node = (
     | Convolution
     | Activation
     | BatchNorm
+    | LayerNorm
+    | Dropout
+    | Attention
     | MaxPool
     | AveragePool
     | Flatten

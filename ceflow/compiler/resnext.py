@@ -28,7 +28,7 @@ def resnext(model: Resnext, image: nodes.Image, outputs: int) -> nodes.Chain:
 def _stem(model: Resnext, image: nodes.Image) -> list[nodes.Node]:
     kernel, stride = (3, 1) if model.stem == "cifar" else (7, 2)
     convolution, norm = _normalised(image, STEM_CHANNELS, kernel, stride)
-    pool = [] if model.stem == "cifar" else [nodes.MaxPool(norm.outputs, 3, 2)]
+    pool = [] if model.stem == "cifar" else [nodes.MaxPool(convolution.outputs, 3, 2, (1, 1))]
     return [convolution, norm, nodes.Activation("relu", norm.outputs), *pool]
 
 
@@ -39,8 +39,8 @@ def _bottleneck(
     outputs = model.member.channels * 2**stage
     width = model.cardinality * model.base_width * 2**stage
     first = _normalised(image, width, 1)
-    second = _normalised(first[1].outputs, width, 3, stride, model.cardinality)
-    third = _normalised(second[1].outputs, outputs, 1)
+    second = _normalised(first[0].outputs, width, 3, stride, model.cardinality)
+    third = _normalised(second[0].outputs, outputs, 1)
     active = [nodes.Activation("relu", norm.outputs) for _, norm in (first, second)]
     path = nodes.Chain((*first, active[0], *second, active[1], *third))
     shortcut = nodes.Chain(_normalised(image, outputs, 1, stride)) if projected else None

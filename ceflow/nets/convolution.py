@@ -14,11 +14,12 @@ class Convolution(Weighted):
     """`h -> sqrt(c/fan_in) W * h + sqrt(b) beta` on an image, entries of W, beta iid N(0, 1).
 
     `c` is `weight_variance`, `b` is `bias_variance`, and `fan_in = kernel^2 channels_in / groups`
-    (CE section 4.2). `padding` is the number of zeros added on every side, by default
-    `kernel // 2`, so that an odd kernel at stride 1 keeps the size of the image; a negative padding
-    crops the image. In `standard` parameterisation the layer computes `W * h + beta`, with initial
-    variances `c/fan_in` of W and `b/fan_in` of beta. It takes one example; batch it with
-    `jax.vmap`.
+    (CE section 4.2). `padding` is the number of zeros added on every side, or a pair of numbers
+    before and after each axis; by default `kernel - 1` in all, so that the image keeps its size at
+    stride 1. A negative padding crops the image. With `circular`, the image is continued
+    periodically instead of with zeros. In `standard` parameterisation the layer computes `W * h +
+    beta`, with initial variances `c/fan_in` of W and `b/fan_in` of beta. It takes one example;
+    batch it with `jax.vmap`.
 
     >>> convolution = Convolution(4, 6, kernel=3, groups=2, key=jax.random.key(0))
     >>> convolution(jnp.ones((4, 8, 8))).shape
@@ -27,7 +28,8 @@ class Convolution(Weighted):
 
     weight: Float[Array, "channels_out channels_per_group kernel kernel"]
     stride: int = eqx.field(static=True)
-    padding: int = eqx.field(static=True)
+    padding: tuple[int, int] = eqx.field(static=True)
+    circular: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -37,7 +39,8 @@ class Convolution(Weighted):
         kernel: int,
         stride: int = 1,
         groups: int = 1,
-        padding: int | None = None,
+        padding: int | tuple[int, int] | None = None,
+        circular: bool = False,
         weight_variance: float = 1.0,
         bias_variance: float = 0.0,
         standard: bool = False,
@@ -49,7 +52,9 @@ class Convolution(Weighted):
                 f" {groups} groups"
             )
         self.stride = stride
-        self.padding = kernel // 2 if padding is None else padding
+        around = ((kernel - 1) // 2, kernel // 2) if padding is None else padding
+        self.padding = (around, around) if isinstance(around, int) else around
+        self.circular = circular
         shape = (channels_out, channels_in // groups, kernel, kernel)
         super().__init__(shape, weight_variance, bias_variance, groups, standard, key)
 
@@ -69,24 +74,30 @@ class Convolution(Weighted):
                 " modules take one example (channels, height, width), batch them with jax.vmap"
             )
         weight, bias = self.factors()
-        y = weight * self._convolve(x)
+        y = weight * self._convolve(jnp.pad(x, self._edges, "wrap") if self.circular else x)
         return y if self.bias is None else y + bias * self.bias[:, None, None]
 
+    @property
+    def _edges(self) -> tuple[tuple[int, int], ...]:
+        """Positions added before and after each axis."""
+        return (0, 0), self.padding, self.padding
+
     def _convolve(self, x: Array) -> Array:
+        edges = (0, 0) if self.circular else self.padding
         # XLA's grouped convolution on CPU runs at 0.1 to 0.4 GFLOP/s.
         if self.groups > 1 and jax.default_backend() == "cpu":
-            return self._as_products(x)
+            return self._as_products(x, edges)
         return jax.lax.conv_general_dilated(
             x[None],
             self.weight,
             (self.stride, self.stride),
-            [(self.padding, self.padding)] * 2,
+            [edges] * 2,
             feature_group_count=self.groups,
         )[0]
 
-    def _as_products(self, x: Array) -> Array:
+    def _as_products(self, x: Array, edges: tuple[int, int]) -> Array:
         """Compute the convolution as one matrix product per group: weights times shifted images."""
-        patches = shifted(x, self.weight.shape[-1], self.stride, self.padding)
+        patches = shifted(x, self.weight.shape[-1], self.stride, edges)
         size, grouped = patches.shape[-2:], (self.groups, self.weight.shape[1])
         h = patches.reshape(-1, *grouped, math.prod(size))
         w = self.weight.reshape(self.groups, -1, self.weight.shape[1], len(h))
@@ -94,10 +105,10 @@ class Convolution(Weighted):
 
 
 def shifted(
-    x: Float[Array, "channels height width"], kernel: int, stride: int, padding: int
+    x: Float[Array, "channels height width"], kernel: int, stride: int, edges: tuple[int, int]
 ) -> Float[Array, "offsets channels height_out width_out"]:
     """Stack the shifted images that the kernel's offsets multiply, offsets in row-major order."""
-    edge = (padding, padding, 0)
+    edge = (*edges, 0)
     padded = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), edge, edge))
     height, width = ((size - kernel) // stride * stride + 1 for size in padded.shape[1:])
     return jnp.stack(

@@ -30,31 +30,36 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 def average_pool(
-    x: Float[Array, "channels height width"], window: int
+    x: Float[Array, "channels height width"], window: int, stride: int | None = None
 ) -> Float[Array, "channels height_out width_out"]:
-    """Average over adjacent windows; positions that do not fill a window are dropped.
+    """Average over windows `stride` apart, by default adjacent ones; positions that do not fill
+    a window are dropped.
 
     >>> average_pool(jnp.arange(16.0).reshape(1, 4, 4), 2)[0]
     Array([[ 2.5,  4.5],
            [10.5, 12.5]], dtype=float32)
     """
     shape = (1, window, window)
-    sums = jax.lax.reduce_window(x, 0.0, jax.lax.add, shape, shape, "VALID")
+    strides = (1, stride or window, stride or window)
+    sums = jax.lax.reduce_window(x, 0.0, jax.lax.add, shape, strides, "VALID")
     return sums / window**2
 
 
 def max_pool(
-    x: Float[Array, "channels height width"], window: int, stride: int
+    x: Float[Array, "channels height width"],
+    window: int,
+    stride: int,
+    edges: tuple[int, int] = (0, 0),
 ) -> Float[Array, "channels height_out width_out"]:
-    """Take the maximum over windows `stride` apart; the image is padded by half a window.
+    """Take the maximum over windows `stride` apart; `edges` are the positions added before and
+    after each axis, which are never the maximum.
 
-    >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4), 3, 2)[0]
+    >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4), 3, 2, (1, 1))[0]
     Array([[ 5.,  7.],
            [13., 15.]], dtype=float32)
     """
-    edge = (window // 2, window // 2)
     shape, strides = (1, window, window), (1, stride, stride)
-    padding = ((0, 0), edge, edge)
+    padding = ((0, 0), edges, edges)
     return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, shape, strides, padding)
 
 

@@ -194,8 +194,8 @@ def test_max_pooling_is_of_windows_that_reach_out_of_the_image():
     from ceflow.nets import max_pool
 
     x = -1 - np.abs(np.random.default_rng(0).standard_normal((2, 7, 6)))  # no zero may win
-    ours = max_pool(jnp.asarray(x), 3, 2)
-    assert ours.shape == nodes.MaxPool((2, 7, 6), 3, 2).outputs
+    ours = max_pool(jnp.asarray(x), 3, 2, (1, 1))
+    assert ours.shape == nodes.MaxPool((2, 7, 6), 3, 2, (1, 1)).outputs
     for i in range(4):
         for j in range(3):
             rows, columns = (slice(max(2 * k - 1, 0), 2 * k + 2) for k in (i, j))

@@ -1,5 +1,7 @@
 """Check that the inputs of all activations of a network are Gaussian at infinite width."""
 
+from typing import NamedTuple
+
 from ceflow.compiler import nodes
 
 NO_KERNEL = (
@@ -8,50 +10,88 @@ NO_KERNEL = (
 )
 
 
-def require_gaussian(node: nodes.Node, gaussian: bool = False) -> bool:
-    """Return whether the outputs of a node are Gaussian; `gaussian` says whether its inputs are.
+class Values(NamedTuple):
+    """What is known of the values after a layer at infinite width."""
+
+    gaussian: bool = False
+    """True if they are Gaussian; the inputs of a network are not."""
+    centred: bool = False
+    """True if their mean over the channels is 0."""
+    scaled: bool = False
+    """True if each channel was scaled by a parameter of its own after the last weights."""
+
+
+INPUTS = Values()
+
+
+def require_gaussian(node: nodes.Node, values: Values = INPUTS) -> Values:
+    """Return what is known of the outputs of a node, given what is known of its inputs.
 
     Raises `ValueError` if the inputs of an activation are not Gaussian: such a network has a limit,
-    but no closed recursion computes it. Also raises it for a residual connection with correlated
-    branches, and for a node without a kernel at infinite width.
+    but no closed recursion computes it. Also raises it for an activation after a layer norm with
+    scales, for a residual connection with correlated branches, and for a node without a kernel at
+    infinite width.
     """
     match node:
+        case nodes.Convolution() if node.is_depthwise:
+            # Each channel has weights of its own: its values are Gaussian given those only.
+            return Values(False, True, values.scaled)
         case nodes.Dense() | nodes.Convolution():
-            return True
+            return Values(True, True)
         case nodes.Activation():
-            if not gaussian:
+            _require_before_activation(node, values)
+            return Values()
+        case nodes.LayerNorm():
+            if not values.centred:
                 raise ValueError(
-                    f"{node.name} acts on values that are not Gaussian at infinite width: put a"
-                    " dense layer or a convolution before it (in a residual network, on the"
-                    " shortcut, or the activation at the head of the body)"
+                    "a layer norm acts on values whose mean is not known at infinite width: put a"
+                    " dense layer or a convolution before it"
                 )
-            return False
+            return values._replace(scaled=node.affine or values.scaled)
         case nodes.Residual():
-            body = require_gaussian(node.body, gaussian)
-            straight = node.shortcut and require_gaussian(node.shortcut, gaussian)
+            body = require_gaussian(node.body, values)
+            straight = require_gaussian(node.shortcut, values) if node.shortcut else values
             if not any(_ends_in_weights(branch) for branch in (node.body, node.shortcut)):
                 raise ValueError(
                     "neither branch of a residual connection ends in weights of its own, so that"
                     " they are correlated: end the body or the shortcut in a dense layer or a"
                     " convolution"
                 )
-            return body and bool(gaussian if straight is None else straight)
+            gaussian, centred = (a and b for a, b in zip(body[:2], straight[:2], strict=True))
+            return Values(gaussian, centred, body.scaled or straight.scaled)
         case nodes.Chain():
             for layer in node.layers:
-                gaussian = require_gaussian(layer, gaussian)
-            return gaussian
+                values = require_gaussian(layer, values)
+            return values
         case nodes.Ensemble():
-            return require_gaussian(node.member, gaussian)
-        case nodes.AveragePool() | nodes.Flatten():  # linear
-            return gaussian
+            return require_gaussian(node.member, values)
+        case nodes.AveragePool() | nodes.Flatten() | nodes.Dropout():  # linear
+            return values
         case _:
             raise ValueError(NO_KERNEL.format(type(node).__name__))
 
 
+def _require_before_activation(node: nodes.Activation, values: Values) -> None:
+    if not values.gaussian:
+        raise ValueError(
+            f"{node.name} acts on values that are not Gaussian at infinite width: put a"
+            " dense layer or a convolution before it (in a residual network, on the"
+            " shortcut, or the activation at the head of the body)"
+        )
+    if values.scaled:
+        raise ValueError(
+            f"{node.name} acts on values that a layer norm scaled channel by channel, so that the"
+            " NTK does not factorise: leave out the scales (affine = false), or put a dense layer"
+            " or a convolution between"
+        )
+
+
 def _ends_in_weights(node: nodes.Node | None) -> bool:
     match node:
-        case nodes.Dense() | nodes.Convolution():
+        case nodes.Dense():
             return True
+        case nodes.Convolution():
+            return not node.is_depthwise
         case nodes.Chain():
             return _ends_in_weights(node.layers[-1])
         case nodes.Ensemble():

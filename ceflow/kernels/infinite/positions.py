@@ -7,7 +7,7 @@ from operator import add
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax.lax import slice_in_dim
+from jax.lax import pad, slice_in_dim
 from jaxtyping import Array
 
 from ceflow.kernels.infinite.errors import FORM_EPS, INPUT_EPS, eps_of
@@ -168,13 +168,16 @@ def windows(pair: Between, direction: int, kernel: int, stride: int) -> list[Bet
     return [pair.moved(at(offset, single), at(offset, both)) for offset in range(kernel)]
 
 
-def padded(pair: Between, width: int) -> Between:
-    """Pad both images with zeros; a negative width crops them."""
+def padded(pair: Between, edges: tuple[int, int], circular: bool) -> Between:
+    """Pad both images with zeros or periodically, before and after each axis; negative numbers crop
+    them.
+    """
 
     def around(count: int) -> Callable[[Array], Array]:
-        if width < 0:
-            return lambda a: a[(..., *(slice(-width, width),) * count)]
-        return lambda a: jnp.pad(a, [(0, 0)] * (a.ndim - count) + [(width, width)] * count)
+        if circular:
+            return lambda a: jnp.pad(a, [(0, 0)] * (a.ndim - count) + [edges] * count, "wrap")
+        wide = [(*edges, 0)] * count
+        return lambda a: pad(a, jnp.zeros((), a.dtype), [(0, 0, 0)] * (a.ndim - count) + wide)
 
     return pair.moved(around(2), around(4 if pair.every else 2))
 

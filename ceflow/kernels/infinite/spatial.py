@@ -7,7 +7,8 @@ and all positions of the other if the network pools, otherwise between equal pos
 
 import math
 from collections.abc import Callable
-from functools import singledispatch
+from functools import reduce, singledispatch
+from operator import add
 from typing import NamedTuple
 
 import equinox as eqx
@@ -19,7 +20,7 @@ from jaxtyping import Array, Float, Int
 
 from ceflow.compiler import nodes
 from ceflow.kernels.infinite.duals import dual
-from ceflow.kernels.infinite.errors import eps_of, of_covariance, over_largest
+from ceflow.kernels.infinite.errors import FORM_EPS, eps_of, of_covariance, over_largest
 from ceflow.kernels.infinite.gaussian import require_gaussian
 from ceflow.kernels.infinite.moments import Errors, Moments, ranged, scaled, size
 from ceflow.kernels.infinite.polynomials import angle_of, half_angle_squares, rounded, safe_sqrt
@@ -198,8 +199,7 @@ def _(node: nodes.Convolution, state: Images) -> Images:
     """Propagate through a convolution; each group has infinitely many channels, so groups do not
     matter.
     """
-    padding = node.kernel // 2 if node.padding is None else node.padding
-    near = state.each(_convolved, padding, node.kernel, node.stride)
+    near = state.each(_convolved, node.edges, node.circular, node.kernel, node.stride)
     return near.each(_weighted, node.weight_variance, node.bias_variance)
 
 
@@ -209,12 +209,24 @@ def _(node: nodes.Activation, state: Images) -> Images:
 
 
 @through.register
+def _(node: nodes.LayerNorm, state: Images) -> Images:
+    return state.each(_normalised, node.by_position, node.affine, node.epsilon)
+
+
+@through.register
+def _(node: nodes.Dropout, state: Images) -> Images:
+    """Return the moments unchanged: dropout acts in training only."""
+    return state
+
+
+@through.register
 def _(node: nodes.AveragePool, state: Images) -> Images:
     pair, first, second, found = state
     if first is None or second is None:
-        pooled = _pooled(pair, node.window, None, None)
+        pooled = _pooled(pair, node.window, node.stride, None, None)
         return Images(pooled, found=(*found, pooled.q1))
-    return Images(_pooled(pair, node.window, first[0], second[0]), first[1:], second[1:])
+    after = _pooled(pair, node.window, node.stride, first[0], second[0])
+    return Images(after, first[1:], second[1:])
 
 
 @through.register
@@ -323,9 +335,11 @@ def _of_images(errors: Errors, pair: Between) -> Errors:
 
 
 @eqx.filter_jit
-def _convolved(pair: Between, padding: int, kernel: int, stride: int) -> Between:
+def _convolved(
+    pair: Between, edges: tuple[int, int], circular: bool, kernel: int, stride: int
+) -> Between:
     """Average over the offsets of a kernel, in one direction and then the other."""
-    pair = padded(pair, padding)
+    pair = padded(pair, edges, circular)
     for direction in (HEIGHT, WIDTH):
         pair = joined(windows(pair, direction, kernel, stride), 1 / kernel)
     return pair if kernel == 1 else rounded_sums(pair, kernel)
@@ -337,14 +351,56 @@ def _sum(one: Between, two: Between) -> Between:
 
 
 @eqx.filter_jit
-def _pooled(pair: Between, window: int | None, q1: Array | None, q2: Array | None) -> Between:
+def _normalised(pair: Between, by_position: bool, affine: bool, epsilon: float) -> Between:
+    """Divide by the root of `Q + epsilon`, with Q the variance over channels, or its mean over the
+    positions of an image. With infinitely many channels, the mean of the values is 0.
+
+    The scale and the shift of a channel, 1 and 0, add `S + 1` to the NTK. Errors are to first
+    order: Q has the relative error of the variances, and the mean of their absolute errors.
+    """
+
+    def whole(q: Array) -> Array:
+        return q if by_position else jnp.broadcast_to(q.mean((-2, -1), keepdims=True), q.shape)
+
+    inverse1, inverse2 = (1 / jnp.sqrt(whole(q) + epsilon) for q in (pair.q1, pair.q2))
+    one, two = pair._replace(q1=inverse1, q2=inverse2).sides
+    after = pair._replace(
+        q1=rounded(pair.q1 * inverse1**2),
+        q2=rounded(pair.q2 * inverse2**2),
+        apart=rounded(one * two * pair.apart),
+        together=rounded(one * two * pair.together),
+        ntk=rounded(one * two * pair.ntk),
+        reach=jnp.full_like(pair.reach, 1.0 if by_position else math.prod(pair.q1.shape[-2:])),
+    )
+    if pair.errors is not None:
+        (relative, angle, *absolute), eps = pair.errors, eps_of(pair.q1)
+        lost = inverse1**2 * whole(absolute[0])
+        turned = angle + FORM_EPS * eps
+        moved = (inverse1**2 * each + after.q1 * lost for each in absolute)
+        ntk_error = inverse1**2 * pair.ntk_error
+        ntk_error += (relative + lost + FORM_EPS * eps) * own(after, after.ntk)
+        errors = Errors(2 * relative + FORM_EPS * eps, turned, *moved)
+        after = after._replace(errors=errors, ntk_error=ntk_error)
+    if not affine:
+        return after
+    after = after._replace(ntk=after.ntk + after.covariance + 1)
+    if after.errors is None:
+        return after
+    added = _by_position(of_covariance(_alone(after)), after) + eps_of(after.ntk) * (after.q1 + 1)
+    return after._replace(ntk_error=after.ntk_error + added)
+
+
+@eqx.filter_jit
+def _pooled(
+    pair: Between, window: int | None, stride: int | None, q1: Array | None, q2: Array | None
+) -> Between:
     """Average over windows of both images' positions.
 
     `q1` and `q2` are the variances after pooling, or None for pairs of an image with itself. The
     errors of angles become errors of covariances.
     """
-    height, width = (window or side for side in pair.q1.shape[-2:])
-    covariance, ntk = (_window_means(a, height, width) for a in (pair.covariance, pair.ntk))
+    sides = [(window or side, stride or window or side) for side in pair.q1.shape[-2:]]
+    covariance, ntk = (_window_means(a, sides) for a in (pair.covariance, pair.ntk))
     alone = jnp.einsum("...hwhw->...hw", covariance)
     q1, q2 = alone if q1 is None else q1, alone if q2 is None else q2
     twice = 2 * size(q1[..., None, None], q2[..., None, None, :, :])
@@ -353,20 +409,22 @@ def _pooled(pair: Between, window: int | None, q1: Array | None, q2: Array | Non
     if pair.errors is None:
         return after
     lost, ntk_error = (
-        _window_means(safe_sqrt(error), height, width) ** 2
+        _window_means(safe_sqrt(error), sides) ** 2
         for error in (_by_position(of_covariance(_alone(pair)), pair), pair.ntk_error)
     )
     none = jnp.zeros_like(lost)
     return after._replace(errors=Errors(none, none, lost, lost), ntk_error=ntk_error)
 
 
-def _window_means(a: Array, height: int, width: int) -> Array:
-    """Average over windows of the positions of one image or of both."""
+def _window_means(a: Array, sides: list[tuple[int, int]]) -> Array:
+    """Average over windows of the positions of one image or of both, with the window and stride
+    of each side.
+    """
     for axis in range(1, a.ndim):
-        side = (height, width)[(axis - 1) % 2]
-        count = a.shape[axis] // side
-        cut = jax.lax.slice_in_dim(a, 0, count * side, axis=axis)
-        a = cut.reshape(*a.shape[:axis], count, side, *a.shape[axis + 1 :]).mean(axis=axis + 1)
+        window, stride = sides[(axis - 1) % 2]
+        last = (a.shape[axis] - window) // stride * stride + 1
+        offsets = (jax.lax.slice_in_dim(a, i, i + last, stride, axis) for i in range(window))
+        a = reduce(add, offsets) / window
     return a
 
 
