@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+EIGH_FLOPS = 12
+"""FLOPs that take as long as an eigendecomposition, per cube of the number of rows."""
+
 
 class Work(NamedTuple):
     """Work to do, in units that a machine's rates convert to seconds."""

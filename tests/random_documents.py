@@ -58,6 +58,7 @@ VALUES: dict[str, Callable[[random.Random], Any]] = {
     "hidden": few,
     "layers": chosen(1, 2),
     "scale": positive(0.1, 1.0, 3.0),
+    "zca": positive(0.0, 0.1, 10.0),
     "length": positive(0.5, 2.0),
     "weight_variance": positive(0.001, 1.0, 2.0, 2.0),
     "last_variance": positive(1.0, 3.0),

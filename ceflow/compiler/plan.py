@@ -199,7 +199,7 @@ def _counted(document: Document, extent: data.Extent | None) -> Document:
     source = document.data
     if extent is None or not source or not source.counts_examples or document.sweep:
         return document
-    counts = {"train": extent.train, "test": extent.test}
+    counts = {"train": extent.train // source.copies, "test": extent.test}
     if counts == {key: getattr(source, key) for key in counts}:
         return document
     return document.replaced({"data": source.replaced(counts)})

@@ -3,7 +3,7 @@
 from typing import Any, get_args
 
 from ceflow.compiler import nodes
-from ceflow.data import Extent
+from ceflow.data import Extent, channels_last, channels_last_fault
 from ceflow.spec import Document, End, Fault, Files, ModelSpec, SpecError
 from ceflow.spec.base import KeyPath
 
@@ -25,7 +25,7 @@ def declared(document: Document) -> Extent | None:
         return None
     image = inputs if isinstance(inputs, tuple) else None
     files, units = Files.expect(data), int(nodes.units(inputs))
-    return Extent(units, outputs, files.train or 1, files.test or 0, image)
+    return Extent(units, outputs, files.train_count or 1, files.test or 0, image)
 
 
 def _size(end: End, document: Document, extent: Extent | None) -> nodes.Shape:
@@ -36,8 +36,8 @@ def _size(end: End, document: Document, extent: Extent | None) -> nodes.Shape:
     if known is None:
         help = f"add {end} to [{'.'.join(map(str, path))}], or a [data] table"
         raise SpecError(Fault("CE204", f"the number of {end} is not known", path, "key", help))
-    if part.takes_images and isinstance(known, tuple) and _ends_in_channels(known):
-        raise SpecError(_channels_last(known, path, given is None))
+    if part.takes_images and isinstance(known, tuple) and channels_last(known):
+        raise SpecError(_transposed(known, path) if given else channels_last_fault(known))
     if extent and not _free(end, document) and not _fits(end, known, extent):
         there = extent.image if isinstance(known, tuple) and extent.image else getattr(extent, end)
         message = f"the model has {_shown(known)} {end}, the data have {_shown(there)}"
@@ -62,21 +62,8 @@ def _fits(end: End, known: nodes.Shape, extent: Extent) -> bool:
     return nodes.units(known) == getattr(extent, end)
 
 
-def _ends_in_channels(image: tuple[Any, ...]) -> bool:
-    """Tell whether the shape of an image looks like height, width, channels.
-
-    It does if it ends in 3, or in 1 or 4 after a square.
-    """
-    first, second, last = image
-    return min(first, second) > 4 and (last == 3 or (last in (1, 4) and first == second > 8))
-
-
-def _channels_last(image: tuple[Any, ...], parent: KeyPath, in_data: bool) -> Fault:
+def _transposed(image: tuple[Any, ...], parent: KeyPath) -> Fault:
     height, width, channels = image
-    if in_data:
-        message = f"the images of the data are {_shown(image)}, and channels come first here"
-        help = "save x, and x_test where there is one, as x.transpose(0, 3, 1, 2)"
-        return Fault("CE204", message, ("data",), "key", help)
     message = f"inputs are channels, height and width: {height} channels of {width} x {channels}?"
     help = f"write inputs = [{channels}, {height}, {width}]"
     return Fault("CE204", message, (*parent, "inputs"), help=help)

@@ -1,24 +1,24 @@
 """Data sources: `extent` measures a data set without loading NumPy, `load` reads it.
 
 Each source has its own module: `digits`, `idx`, `cifar10`, `npz` and `generated`. They return the
-classes of `dataset`, after the checks in `checks`; `normalising` scales the inputs. `files`,
-`archives` and `npy` open and read files.
+classes of `dataset`, after the checks in `checks`; `preparing` makes the inputs of them that a
+network sees, with `normalising` and `whitening`. `files`, `archives` and `npy` open and read files.
 """
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ceflow.costs import Demand, Work
-from ceflow.data import cifar10, digits, generated, idx, normalising, npz
-from ceflow.data.dataset import Dataset, Examples, Extent, data_error
+from ceflow.data import cifar10, digits, generated, idx, npz
+from ceflow.data.dataset import Dataset, Examples, Extent, channels_last, channels_last_fault
 from ceflow.data.generated import deep_gaussian_process
+from ceflow.data.preparing import preparation_faults, prepare, row_copies
+from ceflow.data.whitening import whitening_cost
 from ceflow.seeding import Seed
-from ceflow.spec import Cifar10, Circle, Data, DeepGp, Digits, Gaussian, Idx, Npz
-
-if TYPE_CHECKING:
-    import numpy as np
+from ceflow.spec import Cifar10, Circle, Data, DeepGp, Digits, Gaussian, Idx, Npz, SpecError
 
 __all__ = [
     "READERS",
@@ -28,6 +28,8 @@ __all__ = [
     "Extent",
     "Reader",
     "anchored",
+    "channels_last",
+    "channels_last_fault",
     "cost_of",
     "deep_gaussian_process",
     "extent",
@@ -55,12 +57,16 @@ READERS: dict[type, Reader] = {
 
 
 def extent(spec: Data, folder: Path) -> Extent:
-    """Measure a data set and check it completely, so that reading it later cannot fail.
+    """Measure a data set, mirror images included, and check its files completely.
 
     This is the only place that opens data files before a run. It keeps no array in memory and does
     not load NumPy. Raises `SpecError` for a bad file.
     """
-    return READERS[type(spec)].extent(spec, folder)
+    size = READERS[type(spec)].extent(spec, folder)
+    size = replace(size, train=size.train * spec.copies)
+    if faults := list(preparation_faults(spec, size)):
+        raise SpecError(*faults)
+    return size
 
 
 def anchored(spec: Data, folder: Path) -> Data:
@@ -72,31 +78,28 @@ def anchored(spec: Data, folder: Path) -> Data:
 
 
 def load(spec: Data, folder: Path, seed: Seed) -> Dataset:
-    """Read a data set and prepare its inputs. Raises `SpecError` for a bad file.
+    """Read a data set and prepare its inputs.
+
+    Raises `SpecError` for a bad file, and for inputs that cannot be whitened or overflow.
 
     >>> from pathlib import Path
     >>> from ceflow.spec import Gaussian
     >>> load(Gaussian(inputs=3, train=5), Path(), Seed(0)).train.x.shape
     (5, 3)
     """
-    dataset = READERS[type(spec)].load(spec, folder, seed)
-    x, test = dataset.train.x, dataset.test.x
-    if spec.normalise == "unit":
-        x, test = normalising.unit(x), normalising.unit(test)
-    elif spec.normalise == "standard":
-        x, test = normalising.standard(x, x), normalising.standard(test, x)
-    x, test = _scaled(x, spec), _scaled(test, spec)
-    return Dataset(Examples(x, dataset.train.y), Examples(test, dataset.test.y))
+    return prepare(READERS[type(spec)].load(spec, folder, seed), spec, extent(spec, folder))
 
 
 class DataCost(NamedTuple):
     """Bytes of memory, `loading` while a data set is read and prepared, and `held` while it is
-    used; and the work of drawing it.
+    used; and the work of drawing and of preparing it. `instead` says what else
+    than fewer examples would save most of the memory of loading; '' if nothing does.
     """
 
     loading: float
     held: float
     work: Work
+    instead: str = ""
 
 
 def cost_of(spec: Data, size: Extent) -> DataCost:
@@ -107,16 +110,8 @@ def cost_of(spec: Data, size: Extent) -> DataCost:
     """
     rows = size.train + size.test
     held = 8.0 * rows * (size.inputs + size.outputs)
-    copies = {"none": 2, "unit": 3, "standard": 4}[spec.normalise]
     drawing = READERS[type(spec)].drawing(spec, rows)
-    return DataCost(copies * held + drawing.memory, held, drawing.work)
-
-
-def _scaled(x: "np.ndarray", spec: Data) -> "np.ndarray":
-    import numpy as np
-
-    with np.errstate(over="ignore"):
-        x = x if spec.scale == 1 else spec.scale * x
-    if not np.isfinite(x).all():
-        raise data_error("CE302", "the inputs are too large for float64", "scale", "lower scale")
-    return x
+    whitening = Demand() if spec.whitening is None else whitening_cost(size)
+    loading = row_copies(spec) * held + drawing.memory + whitening.memory
+    instead = "leave data.zca out" if whitening.memory > loading / 2 else ""
+    return DataCost(loading, held, drawing.work.plus(whitening.work), instead)

@@ -246,7 +246,8 @@ def fewer_than(asked: int | None, there: int, key: str) -> Iterator[Fault]:
 def _data_fit(spec: Labelled, survey: Survey) -> Iterator[Fault]:
     """Check that the data fit into memory, before anything is decompressed."""
     size, memory = _extent(spec, survey), _machine.memory()
-    needed = 8 * (size.train + size.test) * (size.inputs + size.outputs)
+    rows = size.train * spec.copies + size.test
+    needed = 8 * rows * (size.inputs + size.outputs)
     if needed > memory:
         message = f"the data would take {needed / 1e9:,.1f} GB of memory"
         help = "lower data.train" + (" or data.test" if size.test else "")

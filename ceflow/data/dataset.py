@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ceflow.spec import Fault, SpecError
+from ceflow.spec.base import KeyPath
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +20,7 @@ class Extent:
     inputs: int
     outputs: int
     train: int
+    """Number of training examples, mirror images included."""
     test: int
     image: tuple[int, int, int] | None = None
     """Channels, height and width, if the inputs are images."""
@@ -48,6 +50,23 @@ def data_fault(code: str, message: str, key: str = "path", help: str = "") -> Fa
 def data_error(code: str, message: str, key: str = "path", help: str = "") -> SpecError:
     """Create a `SpecError` with one fault at a key of the document's [data] table."""
     return SpecError(data_fault(code, message, key, help))
+
+
+def channels_last(image: tuple[int, int, int]) -> bool:
+    """Tell whether the shape of an image looks like height, width, channels.
+
+    It does if it ends in 3, or in 1 or 4 after a square.
+    """
+    first, second, last = image
+    return min(first, second) > 4 and (last == 3 or (last in (1, 4) and first == second > 8))
+
+
+def channels_last_fault(image: tuple[int, int, int], path: KeyPath = ("data",)) -> Fault:
+    """Create the fault of data whose images have their channels last."""
+    shape = " x ".join(map(str, image))
+    message = f"the images of the data are {shape}, and channels come first here"
+    help = "save x, and x_test where there is one, as x.transpose(0, 3, 1, 2)"
+    return Fault("CE204", message, path, "key", help)
 
 
 def rows_of(

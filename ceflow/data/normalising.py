@@ -1,4 +1,6 @@
-"""Normalisation of rows to norm 1, and of columns to mean 0 and variance 1, without overflow."""
+"""Normalisation of rows to norm 1, with or without their mean, and of columns to mean 0 and
+variance 1; without overflow.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,25 @@ def unit(x: "Float[np.ndarray, 'n d']") -> "Float[np.ndarray, 'n d']":
     norms[norms == 0] = 1  # no other row has a norm below 1/2
     x /= norms
     return x
+
+
+def contrast(x: "Float[np.ndarray, 'n d']") -> "Float[np.ndarray, 'n d']":
+    """Subtract from each row the mean of its d numbers, and divide it by its norm.
+
+    A row whose numbers are the same within rounding, `d eps max|x|`, becomes zero.
+
+    >>> import numpy as np
+    >>> contrast(np.array([[1.0, 9.0, 1.0, 9.0], [0.1, 0.1, 0.1, 0.1]]))
+    array([[-0.5,  0.5, -0.5,  0.5],
+           [ 0. ,  0. ,  0. ,  0. ]])
+    """
+    import numpy as np
+
+    x = np.ldexp(x, -_exponents(x, axis=1))
+    rounding = x.shape[1] * np.finfo(float).eps * abs(x).max(axis=1, initial=0)
+    x -= x.mean(axis=1, keepdims=True)
+    x[abs(x).max(axis=1, initial=0) <= rounding] = 0
+    return unit(x)
 
 
 def standard(

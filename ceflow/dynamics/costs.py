@@ -74,9 +74,6 @@ as many steps as the slowest of them."""
 STATE_COPIES_MOVED = 5
 """Copies of a state moved through memory per evaluation of the field."""
 
-EIGH_FLOPS = 12
-"""FLOPs that take as long as an eigendecomposition, per cube of the number of rows."""
-
 
 class StepForecast(NamedTuple):
     """Forecast of an integration: numbers of attempted steps and of evaluations of the field.

@@ -1,5 +1,6 @@
 """A run in the terminal: the plan as a tree, the result of each stage, where the files are."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,7 +45,11 @@ def plan_tree(
         extent = plan.data
         counts = f"{number(extent.train)} training and {counted(extent.test, 'test example')}"
         shape = f"{counted(extent.inputs, 'input')}, {counted(extent.outputs, 'output')}"
-        tree.add(Text.assemble("data  ", (document.data.source, "cyan"), f"  {counts}, {shape}"))
+        source = Text.assemble("data  ", (document.data.source, "cyan"), f"  {counts}, {shape}")
+        branch = tree.add(source)
+        if steps := document.data.preparation:
+            given = ", then ".join(f"{key} = {json.dumps(value)}" for key, value in steps.items())
+            branch.add(Text.assemble("inputs  ", given))
     model = tree.add(Text.assemble("model  ", (plan.model.type, "cyan"), f"  {costs(plan.root)}"))
     add_network(model, plan)
     if document.sweep:

@@ -1,10 +1,10 @@
 """Data: the sources of examples. `ceflow.data` reads them."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ceflow.spec.base import Count, Names, Natural, Positive, Spec
+from ceflow.spec.base import Count, Names, Natural, NonNegative, Positive, Spec
 
 __all__ = [
     "Cifar10",
@@ -39,9 +39,29 @@ class DataSpec(Spec):
     """True if there are targets to learn, so that the model must have as many outputs."""
 
     @property
+    def copies(self) -> int:
+        """Number of training examples made of each one of the source: 2 with its mirror image."""
+        return 1
+
+    @property
+    def whitening(self) -> float | None:
+        """Regularisation of the whitening of the inputs, or None if they are not whitened."""
+        return None
+
+    @property
+    def preparation(self) -> dict[str, Any]:
+        """Keys that change the inputs, and are not at their defaults, in their order of effect."""
+        keys = ("flips", "normalise", "zca", "scale")
+        given = [key for key in keys if key in type(self).model_fields and self.changes(key)]
+        return {key: getattr(self, key) for key in given}
+
+    @property
     def train_count(self) -> int | None:
-        """Number of training examples, or None if the document does not say."""
-        return getattr(self, self.count_key)
+        """Number of training examples, mirror images included, or None if the document does not
+        say.
+        """
+        count = getattr(self, self.count_key)
+        return count and count * self.copies
 
     @property
     def has_classes(self) -> bool:
@@ -56,15 +76,19 @@ class DataSpec(Spec):
 class Source(DataSpec):
     """The keys that every source of data has."""
 
-    normalise: Literal["none", "unit", "standard"] = "none"
-    """Normalisation of each input: `unit` divides it by its norm; `standard` gives each coordinate
-    mean 0 and variance 1 over the training examples: see [inputs](data.md#inputs)."""
+    normalise: Literal["none", "unit", "contrast", "standard"] = "none"
+    """Normalisation of each input: `unit` divides it by its norm; `contrast` first subtracts the
+    mean of its numbers; `standard` gives each coordinate mean 0 and variance 1 over the training
+    examples: see [inputs](data.md#inputs)."""
     scale: Positive = 1.0
-    """Factor applied to the inputs after `normalise`."""
+    """Factor applied to the inputs, after all other preparation."""
 
     def mean_square(self, inputs: int) -> float | None:
-        square = {"unit": 1 / inputs, "standard": 1.0}.get(self.normalise, self.square)
-        return None if square is None else square * self.scale * self.scale
+        by_norm = {"unit": 1 / inputs, "contrast": 1 / inputs, "standard": 1.0}
+        square = by_norm.get(self.normalise, self.square)
+        if square is None or self.whitening is not None:
+            return None
+        return square * self.scale * self.scale
 
 
 class Labelled(Source):
@@ -77,8 +101,24 @@ class Labelled(Source):
     targets: Literal["one-hot", "signed", "raw"] = "one-hot"
     """How labels become targets. `one-hot`: one output per class; `signed`: -1 and 1 for two
     classes; `raw`: the label as a number: see [targets](data.md#targets)."""
+    flips: bool = False
+    """Whether the mirror image of each training image, left to right, is a training example too,
+    with the same target. There are then twice `train` training examples: see
+    [inputs](data.md#inputs)."""
+    zca: NonNegative | None = None
+    """Whitening of the inputs by ZCA, learnt on the training examples, after `normalise`: the
+    regularisation, relative to the mean eigenvalue of their second moments, such as 0.1. None by
+    default: see [whitening](data.md#whitening)."""
 
     counts_examples: ClassVar = True
+
+    @property
+    def copies(self) -> int:
+        return 2 if self.flips else 1
+
+    @property
+    def whitening(self) -> float | None:
+        return self.zca
 
     @property
     def has_classes(self) -> bool:

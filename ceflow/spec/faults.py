@@ -108,6 +108,8 @@ def _form_of(kind: str, path: KeyPath, value: Any) -> str:
         return cut(f"{path[-1]} = [{_shown(value)}]", 60).replace("'", '"')
     if path == ("model",) and isinstance(value, str):
         return 'a table, as model = {type = "mlp", widths = [512, 512]}; or see `ceflow init`'
+    if path == ("data", "zca") and isinstance(value, bool):
+        return "as zca = 0.1, or leave zca out" if value else "leave zca out"
     if path[-1:] == ("budget",) and not isinstance(value, bool) and isinstance(value, int | float):
         return f"as budget = {{parameters = {value:g}}}"
     return ""

@@ -12,6 +12,14 @@ class Term(NamedTuple):
 
 
 TERMS = {
+    "inputs": Term(
+        ("flips", "normalise", "zca", "whitening", "scale"),
+        "What is done to the inputs of the data before a network sees them, in this order:"
+        " `flips` adds the mirror image of each training image; `normalise` acts on each input"
+        " or coordinate; `zca` whitens by the second moments of the training inputs; `scale`"
+        " multiplies.",
+        "data.md#inputs",
+    ),
     "alpha": Term(
         ("α",),
         "The one constant of the law of the variance, E[K²]/E[K]² = exp(alpha S) (CE eq. 2"

@@ -25,6 +25,9 @@ _OTHERS: dict[str, str] = {
     "points": "n_points num_points samples n_samples num_samples n saves log_every eval_every",
     "targets": "labels target encoding label_encoding one_hot",
     "classes": "class_names categories digits only",
+    "flips": "flip mirror mirrored hflip fliplr flip_lr horizontal_flip random_flip augment"
+    " augmentation augmentations",
+    "zca": "whiten whitening zca_whitening zca_reg zca_bias zca_eps zca_epsilon",
     "normalise": "normalize normalization normalisation standardize standardise norm whiten",
     "length": "lengthscale length_scale",
     # a model
@@ -130,6 +133,8 @@ _OTHER_VALUES: dict[str, str] = {
     "kvaerno5": "implicit bdf stiff radau",
     "rkc": "rock2 rock4 stabilised",
     "unit": "l2 sphere norm",
+    "contrast": "gcn global-contrast-normalization global-contrast-normalisation layer-norm centre"
+    " center",
     "standard": "standardize standardise zscore z-score whiten",
     "one-hot": "onehot categorical",
     "raw": "regression none labels",
@@ -158,6 +163,8 @@ _NOTES = {
     "idx": 'which reads the files of MNIST and its kin, with path = "mnist"',
     "stop": "as stop = {train_loss = 0.01}",
     "budget": "as budget = {parameters = 5e6}",
+    "flips": "true adds the mirror image of each training image",
+    "zca": "a number, the regularisation relative to the mean eigenvalue, such as 0.1",
     "tile": "the rows of a square tile on disk",
 }
 """Notes on keys and values that are written differently in other tools."""

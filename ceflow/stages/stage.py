@@ -199,10 +199,10 @@ def with_data(found: Forecast, plan: Plan) -> Forecast:
     """Add to a forecast the data that the stage reads, and the copy it computes with."""
     assert plan.document.data is not None
     assert plan.data is not None
-    loading, held, work = data.cost_of(plan.document.data, plan.data)
+    loading, held, work, instead = data.cost_of(plan.document.data, plan.data)
     held += plan.itemsize * (plan.data.train + plan.data.test) * plan.data.inputs
     if max(loading - held, held) > found.memory:
-        found = found._replace(key=examples_key(plan), instead="")
+        found = found._replace(key=examples_key(plan), instead=instead)
     return found._replace(
         memory=max(loading, held + found.memory),
         work=found.work.plus(work),

@@ -27,11 +27,14 @@ SPECS: dict[str, Data] = {
     "digits": Digits(),
     "digits, some": Digits(train=50, test=20, targets="raw"),
     "digits, two": Digits(classes=("8", "3"), targets="signed"),
+    "digits, prepared": Digits(train=50, test=20, flips=True, zca=0.1),
     "idx": Idx(path="."),
     "idx, two": Idx(path=".", classes=("3", "1"), targets="signed", train=3, test=2),
     "idx, raw": Idx(path=".", targets="raw", test=0),
+    "idx, prepared": Idx(path=".", classes=("3", "1"), test=0, flips=True, zca=0.1),
     "cifar10": Cifar10(path="."),
     "cifar10, two": Cifar10(path=".", classes=("cat", "bird"), targets="signed", train=3, test=1),
+    "cifar10, prepared": Cifar10(path=".", flips=True, normalise="contrast", zca=0.1),
     "npz": Npz(path="arrays.npz"),
     "npz, some": Npz(path="arrays.npz", train=2, test=1),
     "npz, labels": Npz(path="labels.npz", targets="one-hot"),
@@ -262,7 +265,7 @@ def test_standard_uses_the_training_part_for_both(folder: Path):
     np.testing.assert_allclose(back, raw.test.x, atol=1e-14)
 
 
-@pytest.mark.parametrize("normalise", ["none", "unit", "standard"])
+@pytest.mark.parametrize("normalise", ["none", "unit", "contrast", "standard"])
 def test_scale_is_a_factor_after_normalising(normalise: Any):
     plain, scaled = (
         load(Digits(train=50, test=5, normalise=normalise, scale=scale), Path(), SEED)

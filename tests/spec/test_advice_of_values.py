@@ -40,6 +40,14 @@ def test_of_every_key_that_is_required_an_example_is_given():
 
 
 @pytest.mark.parametrize(
+    ("zca", "help"), [("true", "as zca = 0.1, or leave zca out"), ("false", "leave zca out")]
+)
+def test_whitening_is_a_number(zca, help):
+    (fault,) = faults_of(f'data = {{source = "digits", zca = {zca}}}\n{MLP}')
+    assert (fault.code, fault.help) == ("CE103", help)
+
+
+@pytest.mark.parametrize(
     ("classes", "help"),
     [("[0, 1]", '["0", "1"]'), ('[0, "1"]', '["0", "1"]'), ("3", '["3"]'), ('"3"', '["3"]')],
 )

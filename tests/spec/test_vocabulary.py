@@ -46,6 +46,8 @@ WORDS = [
     ("document", "random_state", "seed"),
     ("document", "dataset", "data"),
     ("digits", "normalize", "normalise"),
+    ("digits", "horizontal_flip", "flips"),
+    ("digits", "zca_reg", "zca"),
     ("digits", "n_train", "train"),
     ("train", "lr", "learning_rate"),
     ("train", "batch_size", "batch"),

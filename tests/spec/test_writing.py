@@ -53,11 +53,12 @@ NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,8}", fullmatch=True)
 SOURCE = {
     "train": OPTIONAL_COUNTS,
     "test": st.none() | st.integers(0, 10**9),
-    "normalise": st.sampled_from(["none", "unit", "standard"]),
+    "normalise": st.sampled_from(["none", "unit", "contrast", "standard"]),
     "scale": POSITIVE,
 }
 TARGETS = st.sampled_from(["one-hot", "signed", "raw"])
-FILES = {**SOURCE, "targets": TARGETS, "path": WORDS}
+LABELLED = {**SOURCE, "targets": TARGETS, "flips": st.booleans(), "zca": st.none() | NON_NEGATIVE}
+FILES = {**LABELLED, "path": WORDS}
 MLP = {
     "widths": st.lists(st.just(math.inf) | COUNTS, min_size=1, max_size=4),
     "inputs": OPTIONAL_COUNTS,
@@ -86,7 +87,7 @@ RATES = st.builds(LearningRates, relative=POSITIVE) | st.builds(
     LearningRates, encoder=POSITIVE, decoder=POSITIVE
 )
 KEYS = {
-    Digits: {**SOURCE, "targets": TARGETS, "classes": CLASSES},
+    Digits: {**LABELLED, "classes": CLASSES},
     Idx: {**FILES, "classes": CLASSES},
     Cifar10: {**FILES, "classes": CLASSES},
     Npz: FILES,

@@ -229,7 +229,8 @@ class Flow(Descent):
         last = max((max(pair) for pair in self.entries or ()), default=0)
         if count is not None and last >= count:
             message = f"there is no training example {last}: they are 0 to {count - 1}"
-            help = f"name examples from 0 to {count - 1}, or set data.train to {last + 1} or more"
+            needed = math.ceil((last + 1) / document.data.copies)
+            help = f"name examples from 0 to {count - 1}, or set data.train to {needed} or more"
             yield Fault("CE202", message, ("entries",), help=help)
 
     def _start_faults(self, model: Model, document: "Document") -> Iterator[Fault]:

@@ -7,7 +7,7 @@ from ceflow import bottlenecks
 from ceflow.bottlenecks.costs import Sampled
 from ceflow.compiler import Plan, nodes
 from ceflow.compiler.budget import LARGEST_SMALL_PROGRAM
-from ceflow.costs import Work
+from ceflow.costs import EIGH_FLOPS, Work
 from ceflow.dynamics import costs
 from ceflow.dynamics.costs import StepForecast
 from ceflow.spec import Bottleneck, Flow, Model
@@ -218,9 +218,7 @@ def _solved(stage: Flow, plan: Plan, model: Model) -> Forecast:
     """
     found, side, n = _of_kernel(stage, plan, model), _side(plan, model, stage), _train(plan)
     tested = _examples(plan) - n
-    each = (
-        costs.EIGH_FLOPS * side**3 + 2 * side * _examples(plan) * plan.outputs * stage.moment_count
-    )
+    each = EIGH_FLOPS * side**3 + 2 * side * _examples(plan) * plan.outputs * stage.moment_count
     compilations, spreads = found.work.compilations, 0
     if has_law(stage, plan, model):
         each += COVARIANCE_FLOPS * tested * n**2

@@ -197,7 +197,9 @@ def faults(name: str, stage: Kernel, plan: Plan) -> Iterator[Fault]:
     elif file.shape != (rows, rows):
         shape = " x ".join(map(str, file.shape)) or "a single number"
         message = f"the kernel in {file.path} is {shape}, and there are {rows} training examples"
-        help = "it is a kernel of other data; name another, or set data.train to its rows"
+        source = plan.document.data
+        its = "half its rows" if source and source.copies == 2 else "its rows"
+        help = f"it is a kernel of other data; name another, or set data.train to {its}"
         yield Fault("CE302", message, ("from",), help=help)
     kind = file.about.get("kind", stage.kind)
     if kind != stage.kind:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from ceflow import kernels
 from ceflow.compiler import Plan, nodes
-from ceflow.costs import Demand, Work
-from ceflow.dynamics.costs import EIGH_FLOPS
+from ceflow.costs import EIGH_FLOPS, Demand, Work
 from ceflow.kernels import costs
 from ceflow.kernels.costs import Shape
 from ceflow.spec import FEWEST_KERNEL_DRAWS, Kernel, Model, SpecError
