@@ -15,7 +15,7 @@ from ceflow.costs import Demand, Work
 from ceflow.data import cifar10, digits, generated, idx, npz
 from ceflow.data.dataset import Dataset, Examples, Extent, channels_last, channels_last_fault
 from ceflow.data.generated import deep_gaussian_process
-from ceflow.data.preparing import preparation_faults, prepare, row_copies
+from ceflow.data.preparing import ROW_COPIES, preparation_faults, prepare
 from ceflow.data.whitening import whitening_cost
 from ceflow.seeding import Seed
 from ceflow.spec import Cifar10, Circle, Data, DeepGp, Digits, Gaussian, Idx, Npz, SpecError
@@ -92,8 +92,8 @@ def load(spec: Data, folder: Path, seed: Seed) -> Dataset:
 
 class DataCost(NamedTuple):
     """Bytes of memory, `loading` while a data set is read and prepared, and `held` while it is
-    used; and the work of drawing and of preparing it. `instead` says what else
-    than fewer examples would save most of the memory of loading; '' if nothing does.
+    used; and the work of drawing and of whitening it. `instead` says what would save most of
+    `loading`, other than fewer examples; '' if nothing does.
     """
 
     loading: float
@@ -112,6 +112,7 @@ def cost_of(spec: Data, size: Extent) -> DataCost:
     held = 8.0 * rows * (size.inputs + size.outputs)
     drawing = READERS[type(spec)].drawing(spec, rows)
     whitening = Demand() if spec.whitening is None else whitening_cost(size)
-    loading = row_copies(spec) * held + drawing.memory + whitening.memory
-    instead = "leave data.zca out" if whitening.memory > loading / 2 else ""
-    return DataCost(loading, held, drawing.work.plus(whitening.work), instead)
+    reading = (ROW_COPIES[spec.normalise] + (spec.copies - 1) / 2) * held + drawing.memory
+    instead = "leave data.zca out" if whitening.memory > reading else ""
+    work = drawing.work.plus(whitening.work)
+    return DataCost(max(reading, whitening.memory), held, work, instead)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-NORMALISING_COPIES = {"none": 2, "unit": 3, "contrast": 3, "standard": 4}
-"""Copies of the examples in memory while they are read and normalised."""
+ROW_COPIES = {"none": 2, "unit": 3, "contrast": 4, "standard": 4}
+"""Copies of all examples in memory while they are read and normalised."""
 
 
 def prepare(dataset: Dataset, spec: Data, size: Extent) -> Dataset:
@@ -72,12 +72,6 @@ def preparation_faults(spec: Data, size: Extent) -> Iterator[Fault]:
     if spec.whitening == 0 and size.train < size.inputs:
         message = f"{size.train} training examples are too few to whiten {size.inputs} inputs"
         yield data_fault("CE202", f"{message} with zca = 0", "zca", ADVICE)
-
-
-def row_copies(spec: Data) -> float:
-    """Return the number of copies of all rows in memory while they are read and prepared."""
-    scaled_and_whitened = 0 if spec.whitening is None else 2
-    return NORMALISING_COPIES[spec.normalise] + scaled_and_whitened + (spec.copies - 1) / 2
 
 
 def _scaled(x: "np.ndarray", scale: float) -> "np.ndarray":

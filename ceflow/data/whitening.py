@@ -15,6 +15,9 @@ ADVICE = "raise data.zca, such as to 0.1"
 EIGH_COPIES = 6
 """Copies of the matrix of moments in memory during its eigendecomposition. Measured."""
 
+ROW_COPIES = 3
+"""Copies of all examples in memory during that."""
+
 
 def whiten(
     x: "Float[np.ndarray, 'n d']", test: "Float[np.ndarray, 't d']", regularisation: float
@@ -70,7 +73,8 @@ def _singular(rank: int, inputs: int) -> Exception:
 
 
 def whitening_cost(size: Extent) -> Demand:
-    """Forecast the memory and the work of whitening besides the rows themselves."""
-    side, rows = min(size.train, size.inputs), 2 * size.train + 2 * size.test
-    products = 2 * side * (rows * size.inputs + 2 * side**2)
-    return Demand(EIGH_COPIES * 8.0 * side**2, Work(flops=products + EIGH_FLOPS * side**3))
+    """Forecast the memory and the work of whitening."""
+    side, rows = min(size.train, size.inputs), size.train + size.test
+    numbers = ROW_COPIES * rows * size.inputs + EIGH_COPIES * side**2
+    products = 4 * side * (rows * size.inputs + side**2)
+    return Demand(8.0 * numbers, Work(flops=products + EIGH_FLOPS * side**3))

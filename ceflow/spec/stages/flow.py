@@ -225,12 +225,13 @@ class Flow(Descent):
         if self.entries and whole:
             message = f"{whole[0]} needs the whole NTK"
             yield Fault("CE202", message, ("entries",), "key", "leave entries out")
-        count = document.data and document.data.train_count
+        source = document.data
+        count = source and source.train_count
         last = max((max(pair) for pair in self.entries or ()), default=0)
-        if count is not None and last >= count:
+        if source and count is not None and last >= count:
             message = f"there is no training example {last}: they are 0 to {count - 1}"
-            needed = math.ceil((last + 1) / document.data.copies)
-            help = f"name examples from 0 to {count - 1}, or set data.train to {needed} or more"
+            more = f"data.{source.count_key} to {math.ceil((last + 1) / source.copies)} or more"
+            help = f"name examples from 0 to {count - 1}, or set {more}"
             yield Fault("CE202", message, ("entries",), help=help)
 
     def _start_faults(self, model: Model, document: "Document") -> Iterator[Fault]:
