@@ -108,4 +108,25 @@ SEARCHES: dict[str, Tree] = {
     "latency, resnext-29": _timed(_resnext("cifar", 3, 3, 3)),
 }
 
-CASES = {"flows": FLOWS, "trainings": TRAININGS, "searches": SEARCHES}
+
+def _nngp(data: Tree, model: Tree, method: str = "empirical", **stage: Any) -> Tree:
+    kernel = {"type": "kernel", "kind": "nngp", "method": method, **stage}
+    return {"precision": "float32", "data": data, "model": model, "stages": {"k": kernel}}
+
+
+SMALL_RESNEXT: Tree = {"type": "resnext", "blocks": [1, 1], "cardinality": 4, "base_width": 8}
+
+KERNELS: dict[str, Tree] = {
+    "nngp": _nngp(_mnist(2000), _mlp("relu", 256, 256)),
+    "nngp, wide": _nngp(_digits(1000), _mlp("relu", 4096, 4096)),
+    "nngp, full": _nngp(_digits(300), _mlp("relu", 64, 64), outputs="full"),
+    "nngp, tiles": _nngp(_mnist(6000), _mlp("relu", 256, 256), tile=1024),
+    "nngp, mean": _nngp(_digits(200), _mlp("relu", 64, 64), "mean", draws=1000),
+    "nngp, error": _nngp(_digits(200), _mlp("erf", 128), "mean", error=0.02),
+    "nngp, error, ensemble": _nngp(_digits(100), _ensemble(4, "relu", 16, 16), "mean", error=0.03),
+    "nngp, conditional": _nngp(_digits(200), _mlp("relu", 2048, 2048), "mean", draws=100),
+    "nngp, resnext": _nngp(_digits(200), SMALL_RESNEXT),
+    "nngp, resnext, mean": _nngp(_digits(50), SMALL_RESNEXT, "mean", draws=20),
+}
+
+CASES = {"flows": FLOWS, "trainings": TRAININGS, "searches": SEARCHES, "kernels": KERNELS}

@@ -1,7 +1,7 @@
 """What `ceflow plan` forecasts against what the run then took, stage by stage: the promise is a
 factor of 2.
 
-    python -m benchmarks.forecasts [examples|flows|trainings|searches]... [NAME]...
+    python -m benchmarks.forecasts [examples|flows|trainings|searches|kernels]... [NAME]...
 
 Each run has a process of its own and an empty compilation cache (cold), then one that is filled
 (warm). Seconds are those of the clock and of the processor. The machine may be at work on something

@@ -1,8 +1,8 @@
 """Kernels of networks, and linear algebra with them.
 
-`infinite` computes the NNGP and NTK at infinite width, `empirical` the NTK of any Equinox module,
-and `draws` means over random networks. `tiles` stores kernels larger than memory; `algebra` has
-spectra and regression. `pieces` splits batches, and `costs` forecasts time and memory.
+`infinite` computes the NNGP and NTK at infinite width, `empirical` those of any Equinox module, and
+`draws` means over random networks. `tiles` stores kernels larger than memory; `algebra` has spectra
+and regression. `pieces` splits batches, and `costs` forecasts time and memory.
 """
 
 from typing import TYPE_CHECKING
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from ceflow.kernels.algebra.predictive import Predictive, calibration_error, log_loss
     from ceflow.kernels.algebra.regression import Regression, fit, regression
     from ceflow.kernels.draws.average import KernelAverage
-    from ceflow.kernels.draws.conditional import conditional_ntk
+    from ceflow.kernels.draws.conditional import conditional_ntk, conditional_outputs
     from ceflow.kernels.draws.devices import ensemble_ntk, spread
     from ceflow.kernels.draws.mean import MeanKernel, mean_kernel
+    from ceflow.kernels.empirical.nngp import empirical_nngp
     from ceflow.kernels.empirical.ntk import empirical_ntk
     from ceflow.kernels.empirical.operator import ntk_operator
     from ceflow.kernels.infinite.limits import (
@@ -60,8 +61,10 @@ __all__ = [
     "block_kernel",
     "calibration_error",
     "conditional_ntk",
+    "conditional_outputs",
     "conjugate_gradients",
     "eigenvalue_max",
+    "empirical_nngp",
     "empirical_ntk",
     "ensemble_ntk",
     "fit",
@@ -101,9 +104,10 @@ __getattr__, __dir__ = lazy(
         "ceflow.kernels.algebra.predictive": ("Predictive", "calibration_error", "log_loss"),
         "ceflow.kernels.algebra.regression": ("Regression", "fit", "regression"),
         "ceflow.kernels.draws.average": ("KernelAverage",),
-        "ceflow.kernels.draws.conditional": ("conditional_ntk",),
+        "ceflow.kernels.draws.conditional": ("conditional_ntk", "conditional_outputs"),
         "ceflow.kernels.draws.devices": ("ensemble_ntk", "spread"),
         "ceflow.kernels.draws.mean": ("MeanKernel", "mean_kernel"),
+        "ceflow.kernels.empirical.nngp": ("empirical_nngp",),
         "ceflow.kernels.empirical.ntk": ("empirical_ntk",),
         "ceflow.kernels.empirical.operator": ("ntk_operator",),
         "ceflow.kernels.infinite.limits": (

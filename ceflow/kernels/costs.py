@@ -13,6 +13,20 @@ CONVOLUTION_SLOWDOWN = 20
 8 to 50, for 8 x 8 pixels)."""
 
 
+OUTPUT_BYTES, FEWEST_EXAMPLES = 64e6, 64
+"""Bytes of the values of examples that pass through a network at once for their outputs, and the
+number of examples that may take more, up to 1 GB."""
+
+DRAW_SECONDS = 4e-3
+"""Seconds to draw a small network and to start the programs that it passes through (measured)."""
+
+SMALL_EIGH_FLOPS = 600
+"""FLOPs that take as long as an eigendecomposition of a few hundred rows, which runs on one core,
+per cube of their number (measured)."""
+
+VALUES_PER_UNIT = 3
+"""Numbers that a pass computes for each output of a layer."""
+
 PREDICTIVE_NODES = 40
 """Nodes of the Gauss-Hermite rule for probabilities of classes."""
 
@@ -74,6 +88,19 @@ def met_flops(meetings: float, contracted: float, out: float, asked: Shape) -> f
     return 2 * meetings * (contracted + asked.pairs * out)
 
 
+def examples_at_once(examples: int, size: float) -> int:
+    """Return how many examples pass through a network at once for their outputs.
+
+    `size` is the bytes of the values that a pass of one example computes. The parts are about
+    equal, because the last one is padded.
+
+    >>> examples_at_once(1000, 1e5), examples_at_once(1000, 1e7), examples_at_once(10, 1e12)
+    (500, 63, 1)
+    """
+    fitting = max(OUTPUT_BYTES, min(FEWEST_EXAMPLES * size, 1e9)) / max(size, 1.0)
+    return math.ceil(examples / math.ceil(examples / max(1, int(fitting))))
+
+
 def analytic_cost(
     root: nodes.Node, asked: Shape, inputs: int, itemsize: int, *, positions: int = 1
 ) -> Demand:
@@ -92,7 +119,7 @@ def analytic_cost(
 def conditional_cost(
     root: nodes.Node, asked: Shape, units: float, members: float, itemsize: int
 ) -> Demand:
-    """Count the cost of drawing the kernels of `members` members without their weights.
+    """Count the cost of drawing the NTKs of `members` members without their weights.
 
     For each layer (`units` in all), the columns that the examples meet are drawn and decomposed
     twice.
@@ -108,11 +135,31 @@ def conditional_cost(
     return Demand(itemsize * (4 * rows**2 + 4 * units * columns), work)
 
 
+def conditional_outputs_cost(
+    root: nodes.Node, asked: Shape, units: float, members: float, itemsize: int
+) -> Demand:
+    """Count the cost of drawing the outputs of `members` members without their weights.
+
+    Each layer is drawn with the root of its covariance over the examples.
+    """
+    rows, layers = asked.n1, _layers(root)
+    roots = SMALL_EIGH_FLOPS * (layers + 1) / 2 * rows**3
+    work = Work(
+        flops=members * (4 * units * rows**2 + roots),
+        traffic=members * itemsize * 10 * units * rows,
+        normals=members * units * rows,
+        compilations=4 + layers,
+        seconds=members * DRAW_SECONDS / 2,
+    )
+    return Demand(itemsize * (8 * rows**2 + 4 * units * rows), work)
+
+
 @dataclass(frozen=True)
 class Drawn:
-    """Cost model of the empirical NTK of random networks.
+    """Cost model of the empirical NTK and NNGP of random networks.
 
-    It counts the weights, the features of each example, and the kernel with its temporaries.
+    It counts the weights, the features or values of each example, and the kernel with its
+    temporaries.
     """
 
     root: nodes.Node
@@ -120,7 +167,9 @@ class Drawn:
     itemsize: int
 
     def cost(self, draws: float, members: int) -> Demand:
-        """Count the cost of `draws` networks of `members` members each, one after the other."""
+        """Count the cost of the NTK of `draws` networks of `members` members each, one after the
+        other.
+        """
         rows, outputs = self.asked.n1, self.asked.outputs
         contractions = math.fsum(times * layer.flops for times, layer in self._layers)
         moved = 5 * self._features + 2 * len(self._layers) * members * self.asked.size
@@ -129,8 +178,24 @@ class Drawn:
             traffic=draws * self.itemsize * moved,
             normals=draws * self.root.parameters,
             compilations=2 + _compilations(self.root),
+            seconds=draws * DRAW_SECONDS,
         )
         held = 4 * self.asked.size + 2 * self._features + 2 * self.root.parameters
+        return Demand(self.itemsize * held, work)
+
+    def nngp_cost(self, draws: float) -> Demand:
+        """Count the cost of the NNGP of `draws` networks, one after the other."""
+        rows, size = self.asked.n1, self.asked.size
+        values = VALUES_PER_UNIT * _units(self.root)
+        together = examples_at_once(rows, self.itemsize * values)
+        work = Work(
+            flops=draws * (rows * passing_flops(self.root) + 2 * rows**2 * self.asked.pairs),
+            traffic=draws * self.itemsize * (3 * size + rows * values),
+            normals=draws * self.root.parameters,
+            compilations=2 + _compilations(self.root) / 2,
+            seconds=draws * DRAW_SECONDS,
+        )
+        held = 4 * size + together * values + 2 * self.root.parameters
         return Demand(self.itemsize * held, work)
 
     @property
@@ -185,6 +250,11 @@ def _met(node: nodes.Dense | nodes.Convolution, asked: Shape, positions: int) ->
 def _formed(node: nodes.Node, asked: Shape, positions: int) -> LayerCost:
     flops = formed_flops(node.parameters, positions, asked.n1, asked)
     return LayerCost(asked.outputs * node.parameters, flops)
+
+
+def _units(root: nodes.Node) -> float:
+    """Count the outputs of all layers."""
+    return math.fsum(times * nodes.units(node.outputs) for times, node in nodes.leaves(root))
 
 
 def passing_flops(root: nodes.Node) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.lax import dynamic_slice_in_dim
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 
 class Cut:
@@ -39,15 +39,15 @@ class Cut:
 
 
 def by_chunks(
-    function: Callable[[Array], Array], x: Float[Array, "m k"], size: int
+    function: Callable[[Array], Array], x: Shaped[Array, "m ..."], size: int
 ) -> Float[Array, "m ..."]:
     """Apply a function of batches to at most `size` examples at once.
 
-    The last chunk is padded with zeros. `lax.map(batch_size=)` does not fit: it takes a function of
-    one example, and compiles it again for the remainder.
+    The last chunk is padded with the last example. `lax.map(batch_size=)` does not fit: it takes a
+    function of one example, and compiles it again for the remainder.
     """
     size = min(size, len(x))
-    padded = jnp.pad(x, [(0, -len(x) % size), (0, 0)])
+    padded = jnp.pad(x, [(0, -len(x) % size), *[(0, 0)] * (x.ndim - 1)], mode="edge")
     return mapped(function, padded, size)[: len(x)]
 
 

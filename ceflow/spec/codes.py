@@ -87,8 +87,10 @@ CODES = {
         "The method does not exist for this model, or ceflow does not have it. For example, closed"
         " forms are known for some activations only, and a network with an infinite layer cannot be"
         " drawn.",
-        '[stages.kernel]\ntype = "kernel"\nkind = "nngp"\nmethod = "empirical"',
-        '[stages.kernel]\ntype = "kernel"\nkind = "nngp"\nmethod = "analytic"',
+        '[model]\ntype = "mlp"\nwidths = [inf, inf]\n\n[stages.kernel]\ntype = "kernel"\n'
+        'method = "empirical"',
+        '[model]\ntype = "mlp"\nwidths = [inf, inf]\n\n[stages.kernel]\ntype = "kernel"\n'
+        'method = "analytic"',
     ),
     "CE204": Code(
         "the number of inputs or outputs is unknown or contradicts the data",

@@ -157,8 +157,9 @@ TERMS = {
     ),
     "NNGP": Term(
         (),
-        "The covariance of the outputs of an infinitely wide network over its random weights;"
-        " its outputs are a Gaussian process with it.",
+        "The covariance of the outputs of a network over its random weights. At infinite width"
+        " the outputs are a Gaussian process with it; at finite widths it is estimated by the"
+        " products of the outputs of networks drawn.",
         "semantics.md#infinite-width",
     ),
     "neural mean kernel": Term(

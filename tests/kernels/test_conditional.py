@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ceflow.compiler import compile
-from ceflow.kernels import analytic, conditional_ntk, empirical_ntk
+from ceflow.kernels import analytic, conditional_ntk, conditional_outputs, empirical_ntk
 from ceflow.spec import Document, Mlp
 from ceflow.variance import exact_moments
 
@@ -122,3 +122,33 @@ def test_a_kernel_that_is_not_finite_is_refused():
     # Nothing can be said of what is traced, which goes on to whoever called.
     for traced in (jax.jit(draw)(key), jax.vmap(draw)(key[None])[0]):
         assert not np.isfinite(traced).all()
+
+
+@pytest.mark.parametrize("name", ["biases", "narrower than the inputs are many"])
+def test_the_law_of_outputs_is_that_of_drawn_weights(name: str, x64: None):
+    model = MODELS[name]
+    plan = compile(Document(model=model.model_copy(update={"inputs": 3, "outputs": 2})))
+
+    def by_weights(key: jax.Array) -> jax.Array:
+        return jax.vmap(plan.module(key))(jnp.asarray(X))  # type: ignore[arg-type]
+
+    def without(key: jax.Array) -> jax.Array:
+        return conditional_outputs(model, X, outputs=2, key=key)
+
+    def products(draw: Any) -> np.ndarray:
+        outputs = drawn(draw).transpose(0, 2, 1).reshape(-1, len(X))
+        return statistics(outputs[:, :, None] * outputs[:, None, :])
+
+    one, two = products(by_weights), products(without)
+    # The two outputs of a network are dependent, so that an error may be sqrt(2) times as large:
+    # six of these, passed by chance in 2e-3 of 37 statistics in two cases at the very worst.
+    error = np.sqrt((one.var(axis=0) + two.var(axis=0)) / len(one))
+    assert (np.abs(one.mean(axis=0) - two.mean(axis=0)) < 6 * error).all()
+    assert (error[:16] < 0.05 * one[:, :16].mean(axis=0).max()).all()  # so 30 % would be seen
+
+
+def test_outputs_at_equal_inputs_are_equal(x64: None):
+    x = np.array([[1.0, 2.0, 3.0]] * 3)
+    outputs = conditional_outputs(Mlp(widths=(50, 50)), x, outputs=3, key=jax.random.key(0))
+    # a covariance is exact to 1e-16, and its root to 1e-8
+    np.testing.assert_allclose(outputs, outputs[:1].repeat(3, axis=0), atol=1e-6)

@@ -8,6 +8,7 @@ from ceflow.spec import (
     Circle,
     Document,
     Ensemble,
+    Flow,
     Kernel,
     Mlp,
     Search,
@@ -122,7 +123,13 @@ FAULTY = {
         "key",
     ),
     "a mean of one draw": ({"s": Kernel(method="mean", draws=1)}, {}, "CE202", "draws", "value"),
-    "an NNGP of means": ({"s": Kernel(kind="nngp", method="mean")}, {}, "CE203", "kind", "value"),
+    "a flow by the outputs of one network": (
+        {"k": Kernel(kind="nngp", method="empirical"), "s": Flow(kernel="k", time=1.0)},
+        {},
+        "CE202",
+        "kernel",
+        "value",
+    ),
     "tiles of a mean": ({"s": Kernel(method="mean", tile=64)}, {}, "CE202", "tile", "key"),
     "tiles of draws": (
         {"s": Kernel(method="empirical", draws=2, tile=64)},
@@ -152,11 +159,11 @@ FAULTY = {
         "alignment",
         "key",
     ),
-    "an empirical NNGP": (
-        {"s": Kernel(kind="nngp", method="empirical")},
-        {},
+    "the NNGP of an infinite network that is drawn": (
+        {"s": Kernel(kind="nngp", method="mean")},
+        {"model": INFINITE},
         "CE203",
-        "kind",
+        "method",
         "value",
     ),
     "drawing an infinite network": (

@@ -1,4 +1,4 @@
-"""Exact draws of an MLP's NTK on N inputs, without drawing its weights.
+"""Exact draws of an MLP's NTK and outputs on N inputs, without drawing its weights.
 
 A Gaussian weight matrix W multiplies the N hidden vectors H in the forward pass, and its transpose
 multiplies the N errors E in the backward pass. The forward pass depends only on W Q, Q an
@@ -6,6 +6,9 @@ orthonormal basis of H: at most N standard normal columns. In the backward pass,
 orthogonal to Q is independent of the forward pass, and only R' E matters: again at most one normal
 column per error vector. A layer of width n takes 2 N n random numbers instead of n^2, so that a
 width of 100,000 is affordable. `ceflow.variance` does the same for one input and ReLU.
+
+The outputs alone need no Q: given the layer below, each unit of the next is a normal vector over
+the N inputs, with the covariance of H.
 """
 
 import math
@@ -19,6 +22,7 @@ from jaxtyping import Array, ArrayLike, Float, Key
 from ceflow import nets
 from ceflow._numbers import require_count, require_key
 from ceflow.kernels.empirical.networks import check_examples
+from ceflow.kernels.empirical.nngp import check_outputs
 from ceflow.kernels.empirical.ntk import check_kernel
 from ceflow.spec import Mlp
 
@@ -45,10 +49,41 @@ def conditional_ntk(
     >>> bool(abs(conditional_ntk(wide, x, key=jax.random.key(0))[0, 0] - 3) < 0.1)
     True
     """
+    x = _checked("conditional_ntk", model, x, outputs, key)
+    kernel = _draw(model, x, outputs, key)
+    check_kernel(kernel)
+    return kernel
+
+
+def conditional_outputs(
+    model: Mlp,
+    x: Float[ArrayLike, "n inputs"],
+    *,
+    outputs: int = 1,
+    key: Key[Array, ""],
+) -> Float[Array, "n outputs"]:
+    """Draw the outputs of a random network on N inputs, without drawing its weights.
+
+    Their law is exact at any width, as that of `conditional_ntk`, with the same errors. Their
+    products `f_a(x) f_a(x')` have the NNGP as their mean if the network is wide.
+
+    >>> from ceflow.spec import Mlp
+    >>> x = jnp.array([[1.0, 1.0]])         # |x|^2 = d: the variance of each output is 1
+    >>> wide = Mlp(widths=[100_000] * 2)
+    >>> outputs = conditional_outputs(wide, x, outputs=5000, key=jax.random.key(0))
+    >>> outputs.shape, bool(abs(outputs.var() - 1) < 0.1)
+    ((1, 5000), True)
+    """
+    x = _checked("conditional_outputs", model, x, outputs, key)
+    found = _outputs(model, x, outputs, key)
+    check_outputs(found)
+    return found
+
+
+def _checked(name: str, model: Mlp, x: ArrayLike, outputs: int, key: Key[Array, ""]) -> Array:
+    """Check the arguments of a draw, and convert the inputs to floats."""
     if getattr(model, "type", None) != "mlp":
-        raise TypeError(
-            f"conditional_ntk takes an Mlp of ceflow.spec, not a {type(model).__name__}"
-        )
+        raise TypeError(f"{name} takes an Mlp of ceflow.spec, not a {type(model).__name__}")
     require_count("outputs", outputs)
     require_key(key)
     if not model.is_finite:
@@ -57,9 +92,7 @@ def conditional_ntk(
     check_examples("x", x)
     if x.ndim != 2 or not x.size or model.inputs not in (None, x.shape[1]):
         raise ValueError(f"x must be (examples, {model.inputs or 'inputs'}), not {x.shape}")
-    kernel = _draw(model, x, outputs, key)
-    check_kernel(kernel)
-    return kernel
+    return x
 
 
 class _Layer(NamedTuple):
@@ -119,3 +152,23 @@ def _down(layer: _Layer, errors: Array, key: Array) -> Array:
     fresh = jax.random.normal(key, (len(layer.inputs), len(triangle)), flat.dtype)
     fresh -= layer.basis @ (layer.basis.T @ fresh)  # orthogonal to the forward pass's vectors
     return (known + fresh @ triangle).reshape(-1, *errors.shape[1:])
+
+
+@eqx.filter_jit
+def _outputs(model: Mlp, x: Array, outputs: int, key: Array) -> Array:
+    *hidden, last = jax.random.split(key, len(model.widths) + 1)
+    phi, h, bias_variance = nets.ACTIVATIONS[model.activation], x.T, model.bias_variance
+    for width, k in zip(model.widths, hidden, strict=True):
+        h = phi(_product(h, int(width), model.weight_variance, bias_variance, k))
+    return _product(h, outputs, model.last_variance, bias_variance, last).T
+
+
+def _product(h: Array, width: int, variance: float, bias_variance: float, key: Array) -> Array:
+    """Draw `z = sqrt(c/fan_in) W h + sqrt(b) beta`, whose units are independent.
+
+    Each is normal with the covariance `c/fan_in h'h + b` over the inputs. Its root is taken by the
+    eigenvalues, because it is singular at equal inputs.
+    """
+    eigenvalues, vectors = jnp.linalg.eigh(variance / len(h) * h.T @ h + bias_variance)
+    normals = jax.random.normal(key, (width, len(vectors)), h.dtype)
+    return normals * jnp.sqrt(eigenvalues.clip(0)) @ vectors.T

@@ -179,9 +179,9 @@ class Flow(Descent):
         if self.kernel and engine not in KERNEL_ENGINES:
             message = f"the engine {engine!r} computes its own kernel"
             yield Fault("CE202", message, ("kernel",), "key", 'use engine = "kernel"')
-        if kernel and not Kernel.expect(kernel).can_drive:
-            message = f"{self.kernel!r} has more than one number per entry"
-            yield Fault("CE202", message, ("kernel",), help="name another kernel stage")
+        if kernel and (reason := Kernel.expect(kernel).why_no_flow):
+            why, help = reason
+            yield Fault("CE202", f"{self.kernel!r} {why}", ("kernel",), help=help)
         if model.is_mixed and not self.kernel and engine in KERNEL_ENGINES:
             message = "a finite layer among infinite ones has no deterministic kernel"
             help = "make all widths inf, or all finite"

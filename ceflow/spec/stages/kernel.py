@@ -51,10 +51,11 @@ class Kernel(_FromFile):
     type: Literal["kernel"] = "kernel"
     """A kernel matrix over the training inputs."""
     kind: Literal["ntk", "nngp"] = "ntk"
-    """`ntk`: the neural tangent kernel; `nngp`: the covariance of the outputs at initialisation."""
+    """`ntk`: the neural tangent kernel; `nngp`: the covariance of the outputs at initialisation, of
+    a network drawn the mean of f_a(x) f_a(x') over its outputs a."""
     method: Literal["analytic", "empirical", "mean"] = "analytic"
     """`analytic`: the kernel in the limit of infinite width; `empirical`: the kernel of networks
-    drawn from the seed; `mean`: the mean over such draws, the neural mean kernel."""
+    drawn from the seed; `mean`: the mean over such draws, for the NTK the neural mean kernel."""
     outputs: Literal["mean", "full"] = "mean"
     """`mean`: the mean of K^aa over outputs a, shape (N, N); `full`: all pairs of outputs, shape
     (N, N, outputs, outputs)."""
@@ -115,9 +116,14 @@ class Kernel(_FromFile):
         return self.method == "analytic" or self.from_ is not None
 
     @property
-    def can_drive(self) -> bool:
-        """True if the stage gives one number per pair of examples, which a flow can use."""
-        return self.outputs == "mean"
+    def why_no_flow(self) -> tuple[str, str] | None:
+        """Reason why no flow can follow the kernel, and what to do; None if one can."""
+        if self.outputs == "full":
+            return "has more than one number per entry", "name another kernel stage"
+        if self.kind == "nngp" and self.method == "empirical":
+            message = "is the NNGP of one network, which is the NTK of no layer"
+            return message, 'use method = "mean" or "analytic" there'
+        return None
 
     @property
     def trains_last_layer(self) -> bool:
@@ -216,13 +222,6 @@ class Kernel(_FromFile):
             )
 
     def _drawn_faults(self, model: Model) -> Iterator[Fault]:
-        if self.kind == "nngp":
-            yield Fault(
-                "CE203",
-                "the NNGP kernel exists at infinite width only",
-                ("kind",),
-                help='use kind = "ntk", or method = "analytic"',
-            )
         if not model.is_finite:
             yield Fault(
                 "CE203",

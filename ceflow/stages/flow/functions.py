@@ -21,7 +21,7 @@ from ceflow.stages.flow.recording import Arrays, Recording, joined, outcomes
 from ceflow.stages.flow.result import Steps
 from ceflow.stages.kernel.compiled import kernel as ntk_of
 from ceflow.stages.kernel.methods import compute, open_kernel
-from ceflow.stages.kernel.networks import block_of_network, without_weights
+from ceflow.stages.kernel.networks import one_network, without_weights
 from ceflow.stages.stage import Job, resolve_model
 
 TRAINING_ONLY = (
@@ -218,7 +218,7 @@ def _by_stage(problem: FlowProblem, job: Job) -> FixedKernel:
         return FixedKernel(np.asarray(open_kernel(job, job.name)[:, :]), rows)
     if job.stage.tile and job.stage.method == "empirical":
         # Without tiles it might be drawn without weights, which is another network.
-        rows = block_of_network(job)(problem.x[problem.train :], problem.x[: problem.train])
+        rows = one_network(job).block(problem.x[problem.train :], problem.x[: problem.train])
         return FixedKernel(np.asarray(open_kernel(job, job.name)[:, :]), np.asarray(rows))
     asked: dict[str, Any] = {"ridge": 0.0, "tile": None, "reference": None}
     if job.stage.method == "empirical":

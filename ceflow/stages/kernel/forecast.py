@@ -26,6 +26,10 @@ DIAGONAL_COMPILATIONS = 2
 MODES_COPIES = 5
 """Float64 copies of a kernel while its eigenvectors are computed (measured: 3.2 to 5.2)."""
 
+VARIANCE_OF_PRODUCTS = 4
+"""Typical relative variance of products of Gaussian outputs, 1 + tr(K)^2/|K|^2 (computed: 2.5 to 9
+for relu, 3 to 37 for erf and tanh)."""
+
 TILED = "set tile = 1024, to keep the kernel on disk"
 
 
@@ -129,20 +133,22 @@ def _analytic(stage: Kernel, plan: Plan, model: Model) -> Forecast:
 
 def _drawn(stage: Kernel, plan: Plan, model: Model) -> Forecast:
     asked, size, root = _asked(stage, plan), plan.itemsize, plan.expand(model)
-    draws, members = _likely_draws(stage, model), model.multiplicity
+    draws, members = _likely_draws(stage, plan, model), model.multiplicity
     if not stage.tile and without_weights(stage, plan, model, asked.n1):
-        units = sum(model.widths)
-        found = costs.conditional_cost(root, asked, units, draws * members, size)
+        units, is_ntk = sum(model.widths), stage.kind == "ntk"
+        cost = costs.conditional_cost if is_ntk else costs.conditional_outputs_cost
+        found = cost(root, asked, units, draws * members, size)
         return Forecast(found.memory, _disk(stage, plan), "model.widths", _loaded(found))
     drawn = costs.Drawn(root, asked, size)
-    found, heavy = drawn.cost(draws, members), drawn.is_heavy
+    found = drawn.nngp_cost(draws) if stage.kind == "nngp" else drawn.cost(draws, members)
+    heavy = drawn.is_heavy
     key = "model.widths" if heavy else examples_key(plan)
     tiled = "" if heavy or stage.method == "mean" or stage.outputs == "full" else TILED
     return Forecast(found.memory, _disk(stage, plan), key, _loaded(found), tiled)
 
 
 def _loaded(cost: Demand) -> Work:
-    return cost.work._replace(seconds=LOADING_SECONDS)
+    return cost.work._replace(seconds=LOADING_SECONDS + cost.work.seconds)
 
 
 def _in_tiles(stage: Kernel, plan: Plan, model: Model, whole: Forecast) -> Forecast:
@@ -171,13 +177,15 @@ def _of_targets(stage: Kernel, plan: Plan) -> float:
     return 3 * 8 * _rows(stage, plan) * plan.outputs if learns else 0
 
 
-def _likely_draws(stage: Kernel, model: Model) -> float:
+def _likely_draws(stage: Kernel, plan: Plan, model: Model) -> float:
     """Estimate how many networks are drawn until the standard error is small enough, by the law of
-    the variance (CE eq. 9) with a typical alpha.
+    the variance (CE eq. 9) with a typical alpha. The products of outputs of an NNGP vary besides.
     """
     if stage.error is None:
         return stage.most_draws
     variance = math.expm1(min(TYPICAL_ALPHA * model.fan_in_sum, 50))
+    if stage.kind == "nngp":
+        variance += (1 + variance) * VARIANCE_OF_PRODUCTS / plan.outputs
     return min(stage.most_draws, max(FEWEST_KERNEL_DRAWS, variance / stage.error**2))
 
 

@@ -10,7 +10,7 @@ from ceflow import kernels
 from ceflow.data import Dataset
 from ceflow.events import Notice
 from ceflow.stages.kernel.files import BLOCKS, KernelFile, beside, doubts, read_kernel
-from ceflow.stages.kernel.networks import block_of_network, drawer
+from ceflow.stages.kernel.networks import drawer, one_network
 from ceflow.stages.kernel.result import MethodResult
 from ceflow.stages.result import measured
 from ceflow.stages.stage import Job
@@ -138,8 +138,8 @@ def _empirical(job: Job, dataset: Dataset) -> Computed:
 
 
 def _mean(job: Job, dataset: Dataset) -> Computed:
-    """Estimate the neural mean kernel. An ensemble has that of its member, a block that of one
-    group.
+    """Estimate the mean over draws. An ensemble has that of its member, a block that of one group:
+    for the NNGP because the outputs of each have mean 0.
     """
     small = replace(job, model=job.model.single)
     draw, train = drawer(small, _inputs(job, dataset)), len(dataset.train.x)
@@ -193,7 +193,9 @@ def _is_something(kernel: "Matrix") -> bool:
 def _of_one_network(job: Job, dataset: Dataset) -> Computed:
     import numpy as np
 
-    block, x, test = block_of_network(job), dataset.train.x, dataset.test.x
+    prepared, block = one_network(job)
+    x, test = prepared(dataset.train.x), dataset.test.x
+    test = prepared(test) if _knows_test(job) and len(test) else test
     return Computed(
         _tiled(job, x, block),
         lambda rows: np.asarray(block(test[rows], x)),
