@@ -165,51 +165,62 @@ class Drawn:
     root: nodes.Node
     asked: Shape
     itemsize: int
+    is_ntk: bool = True
 
     def cost(self, draws: float, members: int) -> Demand:
-        """Count the cost of the NTK of `draws` networks of `members` members each, one after the
-        other.
-        """
-        rows, outputs = self.asked.n1, self.asked.outputs
-        contractions = math.fsum(times * layer.flops for times, layer in self._layers)
-        moved = 5 * self._features + 2 * len(self._layers) * members * self.asked.size
+        """Count the cost of `draws` networks of `members` members each, one after the other."""
+        found = self._ntk_work(members) if self.is_ntk else self._nngp_work()
         work = Work(
-            flops=draws * (contractions + rows * (outputs + 1) * passing_flops(self.root)),
-            traffic=draws * self.itemsize * moved,
+            flops=draws * found.flops,
+            traffic=draws * found.traffic,
             normals=draws * self.root.parameters,
-            compilations=2 + _compilations(self.root),
+            compilations=2 + found.compilations,
             seconds=draws * DRAW_SECONDS,
         )
-        held = 4 * self.asked.size + 2 * self._features + 2 * self.root.parameters
+        held = 4 * self.asked.size + self._values + 2 * self.root.parameters
         return Demand(self.itemsize * held, work)
 
-    def nngp_cost(self, draws: float) -> Demand:
-        """Count the cost of the NNGP of `draws` networks, one after the other."""
-        rows, size = self.asked.n1, self.asked.size
-        values = VALUES_PER_UNIT * _units(self.root)
-        together = examples_at_once(rows, self.itemsize * values)
-        work = Work(
-            flops=draws * (rows * passing_flops(self.root) + 2 * rows**2 * self.asked.pairs),
-            traffic=draws * self.itemsize * (3 * size + rows * values),
-            normals=draws * self.root.parameters,
-            compilations=2 + _compilations(self.root) / 2,
-            seconds=draws * DRAW_SECONDS,
+    def _ntk_work(self, members: int) -> Work:
+        rows, outputs = self.asked.n1, self.asked.outputs
+        contractions = math.fsum(times * layer.flops for times, layer in self._layers)
+        moved = 2.5 * self._values + 2 * len(self._layers) * members * self.asked.size
+        return Work(
+            flops=contractions + rows * (outputs + 1) * passing_flops(self.root),
+            traffic=self.itemsize * moved,
+            compilations=_compilations(self.root),
         )
-        held = 4 * size + together * values + 2 * self.root.parameters
-        return Demand(self.itemsize * held, work)
+
+    def _nngp_work(self) -> Work:
+        rows, size = self.asked.n1, self.asked.size
+        return Work(
+            flops=rows * (passing_flops(self.root) + 2 * rows * self.asked.pairs),
+            traffic=self.itemsize * (3 * size + rows * self._values_of_one),
+            compilations=_compilations(self.root) / 2,
+        )
 
     @property
     def is_heavy(self) -> bool:
-        """Whether the weights take more memory than the kernel and the features."""
-        return self.root.parameters > 3 * self.asked.size + self._features
+        """Whether the weights take more memory than the kernel and the values of examples."""
+        return self.root.parameters > 3 * self.asked.size + self._values / 2
+
+    @property
+    def _values(self) -> float:
+        """Numbers that are held for examples: twice the features for an NTK, and for an NNGP the
+        values of those that pass through the network at once.
+        """
+        if self.is_ntk:
+            features = math.fsum(times * layer.features for times, layer in self._layers)
+            return 2 * self.asked.n1 * features
+        together = examples_at_once(self.asked.n1, self.itemsize * self._values_of_one)
+        return together * self._values_of_one
+
+    @property
+    def _values_of_one(self) -> float:
+        return VALUES_PER_UNIT * _units(self.root)
 
     @cached_property
     def _layers(self) -> "list[tuple[int, LayerCost]]":
         return [(times, layer_cost(node, self.asked)) for times, node in nodes.leaves(self.root)]
-
-    @cached_property
-    def _features(self) -> float:
-        return self.asked.n1 * math.fsum(times * layer.features for times, layer in self._layers)
 
 
 class LayerCost(NamedTuple):

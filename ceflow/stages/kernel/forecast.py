@@ -139,9 +139,8 @@ def _drawn(stage: Kernel, plan: Plan, model: Model) -> Forecast:
         cost = costs.conditional_cost if is_ntk else costs.conditional_outputs_cost
         found = cost(root, asked, units, draws * members, size)
         return Forecast(found.memory, _disk(stage, plan), "model.widths", _loaded(found))
-    drawn = costs.Drawn(root, asked, size)
-    found = drawn.nngp_cost(draws) if stage.kind == "nngp" else drawn.cost(draws, members)
-    heavy = drawn.is_heavy
+    drawn = costs.Drawn(root, asked, size, stage.kind == "ntk")
+    found, heavy = drawn.cost(draws, members), drawn.is_heavy
     key = "model.widths" if heavy else examples_key(plan)
     tiled = "" if heavy or stage.method == "mean" or stage.outputs == "full" else TILED
     return Forecast(found.memory, _disk(stage, plan), key, _loaded(found), tiled)
