@@ -1,9 +1,9 @@
 """From a document to shapes and costs (plain Python), and from those to modules (JAX).
 
 `plan` is the compiled document. `sizes` works out inputs and outputs, `models` expands a model into
-the layers of `nodes`, a ResNeXt with `resnext`. `lowering` turns these into modules, with
-weights from `drawing`. `merging` writes an ensemble as a single chain, on request. `programs`
-compiles small networks fast; `budget` says what is small.
+the layers of `nodes`, a ResNeXt with `resnext`, a network of any layers with `layers`. `lowering`
+turns these into modules, with weights from `drawing`. `merging` writes an ensemble as a single
+chain, on request. `programs` compiles small networks fast; `budget` says what is small.
 """
 
 from ceflow.compiler.merging import merged

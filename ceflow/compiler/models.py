@@ -5,8 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 from ceflow.compiler import nodes
+from ceflow.compiler.layers import network
 from ceflow.compiler.resnext import resnext
-from ceflow.spec import Block, Bottleneck, Ensemble, Mlp, Model, Resnext
+from ceflow.spec import Block, Bottleneck, Ensemble, Mlp, Model, Network, Resnext
 
 
 @singledispatch
@@ -61,6 +62,11 @@ def _(model: Block) -> nodes.Node:
 @expand.register
 def _(model: Resnext) -> nodes.Node:
     return resnext(model, *_sizes(model))
+
+
+@expand.register
+def _(model: Network) -> nodes.Node:
+    return network(model)
 
 
 @expand.register

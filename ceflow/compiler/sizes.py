@@ -12,7 +12,10 @@ def sizes_of(document: Document, extent: Extent | None) -> dict[End, Any]:
     """Work out the model's numbers of inputs and outputs. Raises `SpecError` if one is unknown or
     they disagree.
     """
-    return {end: _size(end, document, extent) for end in get_args(End)}
+    sizes: dict[End, Any] = {}
+    for end in get_args(End):  # the inputs first, from which a network's outputs follow
+        sizes[end] = _size(end, document, extent, sizes)
+    return sizes
 
 
 def declared(document: Document) -> Extent | None:
@@ -28,10 +31,12 @@ def declared(document: Document) -> Extent | None:
     return Extent(units, outputs, files.train_count or 1, files.test or 0, image)
 
 
-def _size(end: End, document: Document, extent: Extent | None) -> nodes.Shape:
+def _size(
+    end: End, document: Document, extent: Extent | None, sizes: dict[End, Any]
+) -> nodes.Shape:
     below, part = document.model.part_with(end)
     path = ("model", *below)
-    given = getattr(part, end)
+    given = getattr(part, end) or part.sized(**sizes).own_size(end)
     known = given or _there(end, part, extent) or part.default_size(end)
     if known is None:
         help = f"add {end} to [{'.'.join(map(str, path))}], or a [data] table"

@@ -39,8 +39,12 @@ def classes_at(path: KeyPath, tree: Any, root: type[Spec]) -> list[type[Spec]]:
 
 
 def _step(annotation: Any, step: int | str) -> Any:
+    if get_origin(annotation) is Annotated:
+        return _step(get_args(annotation)[0], step)
     if get_origin(annotation) is dict:  # whose names may be those of keys
         return get_args(annotation)[1]
+    if isinstance(step, int):
+        return get_args(annotation)[0] if get_origin(annotation) is Sequence else None
     for kind in specs(annotation):
         if step in kind.model_fields:
             return kind.model_fields[str(step)].annotation

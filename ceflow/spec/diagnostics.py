@@ -42,6 +42,7 @@ class Fault:
     - `place`: where in the text, once that is known.
     - `meant`: for an unknown key or value, the one that was probably meant.
     - `missing`: the key that the table at `path` lacks.
+    - `absolute`: whether `path` is that in the whole document, and not in the part that found it.
     """
 
     code: str
@@ -52,10 +53,11 @@ class Fault:
     place: Place | None = None
     meant: str | None = None
     missing: str | None = None
+    absolute: bool = False
 
     def below(self, *parents: str | int) -> "Fault":
-        """Return the same fault with its path prefixed by `parents`."""
-        return replace(self, path=(*parents, *self.path))
+        """Return the same fault with its path prefixed by `parents`, unless it is absolute."""
+        return self if self.absolute else replace(self, path=(*parents, *self.path))
 
     def __str__(self) -> str:
         where = str(self.place) if self.place else dotted(self.path)

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import replace
 from datetime import date, time
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -14,6 +14,8 @@ from pydantic_core import ErrorDetails
 from ceflow.spec.base import FORM_TAG_PREFIX, TAGS, KeyPath, Spec
 from ceflow.spec.classes import classes_at, home_of, keys_at, kinds_at, taken_by
 from ceflow.spec.diagnostics import MOST_FAULTS, Fault, cut, dotted
+from ceflow.spec.models.activations import Activation
+from ceflow.spec.models.layers import LAYER_NAMES
 from ceflow.spec.suggest import did_you_mean, likeliest
 from ceflow.spec.trees import child
 from ceflow.spec.vocabulary import ABSENT, KEYS, OPTIMISERS, VALUES, example, known_as, plain
@@ -60,6 +62,8 @@ def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Faul
         fault = _unknown_value(_name(path), path, value, choices)
         others = taken_by(value, classes_at(_table(path), tree, root))
         return replace(fault, help=others) if others and fault.meant is None else fault
+    if kind == "layer_name":
+        return _unknown_value("layer", path, value, [*LAYER_NAMES, *get_args(Activation)])
     if kind == "list_type" and path[:1] == ("sweep",) and isinstance(value, dict):
         return _nested(path, value)
     if kind == "string_type" and path[-2:-1] == ("classes",):

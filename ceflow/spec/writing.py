@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ceflow.spec.base import TAGS, KeyPath, Spec
 from ceflow.spec.diagnostics import SpecError
 from ceflow.spec.document import Document
+from ceflow.spec.models.layers import LayerSpec, short_form
 from ceflow.spec.origin import Origin
 from ceflow.spec.reading import validate
 from ceflow.spec.text import Text, parse
@@ -165,6 +166,8 @@ def _source(path: KeyPath, document: Document) -> str:
 
 
 def _plain(value: Any, defaults: bool) -> Any:
+    if isinstance(value, LayerSpec) and (name := short_form(value)):
+        return name
     if isinstance(value, Spec):
         return tree_of(value, defaults=defaults)
     if isinstance(value, dict):

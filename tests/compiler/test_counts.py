@@ -137,7 +137,7 @@ def test_running_statistics_are_two_numbers_a_channel_of_batch_normalisation():
     root = root_of(SMALL["cifar"])
     module: Any = lower(root, jax.random.key(0))
     norms = [node for _, node in nodes.leaves(root) if isinstance(node, nodes.BatchNorm)]
-    channels = sum(node.inputs[0] for node in norms)
+    channels = sum(nodes.channels(node.inputs) for node in norms)
     leaves = jax.tree.leaves(module.state)
     assert sum(leaf.size for leaf in leaves) == 2 * channels
 

@@ -1,27 +1,12 @@
 """Check that the inputs of all activations of a network are Gaussian at infinite width."""
 
-from typing import NamedTuple
-
 from ceflow.compiler import nodes
+from ceflow.spec.models.limits import INPUTS, Values
 
 NO_KERNEL = (
     "a network with {} has no kernel at infinite width here: its values are not Gaussian; draw"
     " networks (empirical_ntk), or take a block without it"
 )
-
-
-class Values(NamedTuple):
-    """What is known of the values after a layer at infinite width."""
-
-    gaussian: bool = False
-    """True if they are Gaussian; the inputs of a network are not."""
-    centred: bool = False
-    """True if their mean over the channels is 0."""
-    scaled: bool = False
-    """True if each channel was scaled by a parameter of its own after the last weights."""
-
-
-INPUTS = Values()
 
 
 def require_gaussian(node: nodes.Node, values: Values = INPUTS) -> Values:

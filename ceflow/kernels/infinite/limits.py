@@ -25,7 +25,8 @@ from ceflow.kernels.infinite.pairwise import pairwise
 from ceflow.kernels.infinite.recursion import through_layers
 from ceflow.kernels.infinite.spatial import image_error, image_kernels
 from ceflow.nets import ACTIVATIONS, floats, numbers
-from ceflow.spec import Model, ModelSpec
+from ceflow.spec import Model, ModelSpec, Network
+from ceflow.spec.models.limits import INPUTS, require_limit
 
 Activation = Callable[[Array], Array]
 Which = Literal["nngp", "ntk"]
@@ -63,6 +64,10 @@ BOTTLENECK = (
     "a network with a bottleneck has a kernel at infinite width only if its size is infinite, and"
     " with the activations of its halves: change the model's {}"
 )
+
+OF_VECTORS = nodes.Dense | nodes.Activation | nodes.Chain | nodes.Ensemble
+"""Layers that the recursion over vectors knows; with others, a vector is an image of one
+position."""
 
 IN_LAYERS = "a tree of layers has its own activations: change them in its layers"
 
@@ -213,16 +218,25 @@ def _arguments(
     inputs = limit.size_of("inputs")
     if not isinstance(inputs, tuple):
         x1, x2 = _checked(x1, x2, tile, None if inputs is None else (inputs,))
-        return expand(limit.sized(inputs=x1.shape[1], outputs=1)), x1, x2
+        root = expand(limit.sized(inputs=x1.shape[1], outputs=1))
+        if all(isinstance(node, OF_VECTORS) for node in nodes.every(root)):
+            return root, x1, x2
+        return root, x1[..., None, None], None if x2 is None else x2[..., None, None]
     one, two = _patches(x1, inputs), None if x2 is None else _patches(x2, inputs)
-    return expand(limit), *_checked(one, two, tile, inputs)
+    return expand(limit.sized(outputs=1)), *_checked(one, two, tile, inputs)
 
 
 def _limit(model: Model, activation: Activation | None) -> Any:
     """Return the model at infinite width, with the given activation."""
-    if model.has_batch_norm:
+    if isinstance(model, Network):
+        if activation is not None:
+            raise ValueError(IN_LAYERS)
+    elif model.has_batch_norm:
         raise ValueError(NO_KERNEL.format("BatchNorm"))
     limit = model.limit
+    if isinstance(limit, Network):
+        require_limit(limit.layers, INPUTS, "layers")
+        return limit
     if limit.is_mixed or (activation is not None and model.has_bottleneck):
         raise ValueError(BOTTLENECK.format("size" if activation is None else "activation"))
     if activation is None:

@@ -195,7 +195,8 @@ def flattened(pair: Between) -> Between:
     found = Between(q1, q2, apart + lost, together + lost, ntk, pair.reach)
     if pair.errors is not None:
         variance, covariance, ntk_error = map(mean, (*pair.errors[2:], pair.ntk_error))
-        errors = pair.errors._replace(variance=variance, covariance=covariance)
+        relative, angle = (e.max((-2, -1), keepdims=True) for e in pair.errors[:2])
+        errors = Errors(relative, angle, variance, covariance)
         found = rounded_sums(found._replace(errors=errors, ntk_error=ntk_error), INPUT_EPS)
     if pair.every:
         apart, together, ntk = (a[..., None, None] for a in (found.apart, found.together, ntk))

@@ -1,7 +1,8 @@
 """Models: the kinds of network. `ceflow.compiler` builds their layers.
 
 Every kind has the same properties (`model`): `mlp`s and ensembles of them, a `resnext` and its
-block, and a `bottleneck`. `activations` lists the names of the activations and what is known of
+block, a `bottleneck`, and a `network` of any `layers`, of which `limits` tells whether it has
+a kernel at infinite width. `activations` lists the names of the activations and what is known of
 each.
 """
 
@@ -12,7 +13,8 @@ from pydantic import Field
 from ceflow.spec.models.activations import CLOSED_MOMENTS, KINKED, SLOPES, Activation
 from ceflow.spec.models.bottleneck import Bottleneck
 from ceflow.spec.models.mlp import Ensemble, Mlp
-from ceflow.spec.models.model import End, ModelSpec
+from ceflow.spec.models.model import End, ModelSpec, NoLimit
+from ceflow.spec.models.network import Network
 from ceflow.spec.models.resnext import Block, Resnext
 
 __all__ = [
@@ -28,10 +30,14 @@ __all__ = [
     "Mlp",
     "Model",
     "ModelSpec",
+    "Network",
+    "NoLimit",
     "Resnext",
 ]
 
-Model = Annotated[Mlp | Ensemble | Block | Resnext | Bottleneck, Field(discriminator="type")]
+Model = Annotated[
+    Mlp | Ensemble | Block | Resnext | Bottleneck | Network, Field(discriminator="type")
+]
 
 Member = Mlp | Block
 """A network that can be repeated in an ensemble."""

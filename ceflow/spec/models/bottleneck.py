@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Never, Self
 from ceflow.spec.base import KeyPath, Width
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models.mlp import Mlp
-from ceflow.spec.models.model import End, ModelSpec
+from ceflow.spec.models.model import End, ModelSpec, NoLimit
 
 
 class Bottleneck(ModelSpec):
@@ -75,11 +75,11 @@ class Bottleneck(ModelSpec):
         return self.encoder.activations | self.decoder.activations
 
     @property
-    def why_no_limit(self) -> tuple[str, str] | None:
+    def why_no_limit(self) -> NoLimit | None:
         if self.size == math.inf:
             return super().why_no_limit
         message = "with a finite bottleneck the kernel depends on the weights that are drawn"
-        return message, 'set size = inf, or use finite widths and method = "empirical"'
+        return NoLimit(message, 'set size = inf, or use finite widths and method = "empirical"')
 
     def with_members(self, widths: Sequence[float], multiplicity: int) -> Never:
         raise TypeError("a network with a bottleneck has no ensembles in its family")

@@ -2,12 +2,22 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from ceflow.spec.base import KeyPath, Spec
 from ceflow.spec.models.activations import KINKED
 
 End = Literal["inputs", "outputs"]
+
+
+class NoLimit(NamedTuple):
+    """Why a model has no kernel at infinite width that does not depend on the weights."""
+
+    message: str
+    help: str
+    """What to do."""
+    path: KeyPath = ()
+    """Path of the layer that has none, below the model."""
 
 
 class _Answers(Protocol):
@@ -43,12 +53,18 @@ class ModelSpec(Spec):
     """True if the member has only dense layers, so that its kernel can be drawn without weights."""
     has_bottleneck: ClassVar[bool] = False
     """True if the model has a narrow layer between two networks."""
-    has_batch_norm: ClassVar[bool] = False
-    """True if a layer's outputs depend on the other examples of a batch."""
-    takes_images: ClassVar[bool] = False
-    """True if an example must be an image, channels first, and not a vector."""
     widths_key: ClassVar[str] = "widths"
     """Key path of the widths below [model]."""
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """True if a layer's outputs depend on the other examples of a batch."""
+        return False
+
+    @property
+    def takes_images(self) -> bool:
+        """True if an example must be an image, channels first, and not a vector."""
+        return False
 
     @property
     def is_finite(self: _Answers) -> bool:
@@ -89,15 +105,16 @@ class ModelSpec(Spec):
         return len(self.widths)
 
     @property
-    def why_no_limit(self: _Answers) -> tuple[str, str] | None:
-        """Reason why the infinite-width kernel still depends on the weights, and what to do.
-
-        None if it does not depend on them.
+    def why_no_limit(self: _Answers) -> NoLimit | None:
+        """Reason why the infinite-width kernel still depends on the weights; None if it does
+        not.
         """
         if not _is_mixed(self.widths):
             return None
         message = "a finite layer among infinite ones has no deterministic kernel"
-        return message, "make all widths inf, or all finite: then the limit of all is taken"
+        return NoLimit(
+            message, "make all widths inf, or all finite: then the limit of all is taken"
+        )
 
     def size_of(self: _Answers, end: End) -> Any:
         """Return the number of inputs or outputs that the document sets, or None."""
@@ -117,6 +134,13 @@ class ModelSpec(Spec):
     def parts(self) -> Mapping[str, Any]:
         """Models in sequence that this one consists of, by name; empty if it is one piece."""
         return {}
+
+    def own_size(self, end: End) -> int | None:
+        """Return the number of inputs or outputs that the layers determine; None if none does.
+
+        The inputs are known. Raises `SpecError` if layers do not fit.
+        """
+        return None
 
     def default_size(self, end: End) -> int | tuple[int, int, int] | None:
         """Return the number of inputs or outputs for when neither document nor data set one."""

@@ -9,7 +9,7 @@ from pydantic import Field
 from ceflow.spec.base import Count, Counts, Image, KeyPath, VarianceValue
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models.activations import CLOSED_MOMENTS, Activation
-from ceflow.spec.models.model import End, ModelSpec
+from ceflow.spec.models.model import End, ModelSpec, NoLimit
 
 
 class Block(ModelSpec):
@@ -133,8 +133,6 @@ class Resnext(ModelSpec):
     """Number of classes. By default that of the data; without data 10 with the cifar stem, 1000
     with the imagenet stem."""
 
-    has_batch_norm: ClassVar = True
-    takes_images: ClassVar = True
     widths_key: ClassVar = "base_width"
 
     def faults(self) -> list[Fault]:
@@ -171,9 +169,17 @@ class Resnext(ModelSpec):
         return self.member.fan_in_sum
 
     @property
-    def why_no_limit(self) -> tuple[str, str]:
+    def has_batch_norm(self) -> bool:
+        return True
+
+    @property
+    def takes_images(self) -> bool:
+        return True
+
+    @property
+    def why_no_limit(self) -> NoLimit:
         message = "a network with batch normalisation has no kernel at infinite width here"
-        return message, 'use method = "empirical", or the kernel of a block'
+        return NoLimit(message, 'use method = "empirical", or the kernel of a block')
 
     def with_members(self, widths: Sequence[float], multiplicity: int) -> Self:
         return self.replaced({"base_width": widths[0], "cardinality": multiplicity})

@@ -11,7 +11,7 @@ from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Model
 from ceflow.spec.stages.descent import OF_OUTPUTS, TRAIN_ELSEWHERE, Descent
 from ceflow.spec.stages.kernel import Kernel
-from ceflow.spec.stages.stage import References, width_faults
+from ceflow.spec.stages.stage import References, no_limit_fault, width_faults
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -182,6 +182,9 @@ class Flow(Descent):
         if kernel and (reason := Kernel.expect(kernel).why_no_flow):
             why, help = reason
             yield Fault("CE202", f"{self.kernel!r} {why}", ("kernel",), help=help)
+        no_limit = None if model.is_finite or model.is_mixed else model.why_no_limit
+        if no_limit and not self.kernel and engine in KERNEL_ENGINES:
+            yield no_limit_fault(no_limit, ("engine",) if self.engine else ())
         if model.is_mixed and not self.kernel and engine in KERNEL_ENGINES:
             message = "a finite layer among infinite ones has no deterministic kernel"
             help = "make all widths inf, or all finite"

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from ceflow.spec.base import Count, NonNegative, RelativeError
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Model
-from ceflow.spec.stages.stage import References, StageSpec
+from ceflow.spec.stages.stage import References, StageSpec, no_limit_fault
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -203,8 +203,7 @@ class Kernel(_FromFile):
 
     def _analytic_faults(self, model: Model) -> Iterator[Fault]:
         if reason := model.why_no_limit:
-            message, help = reason
-            yield Fault("CE203", message, ("method",), help=help)
+            yield no_limit_fault(reason, ("method",))
         if self.most_draws > 1:
             yield Fault(
                 "CE202",

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from ceflow.spec.base import Spec
+from ceflow.spec.base import KeyPath, Spec
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Bottleneck, Model
+from ceflow.spec.models import Bottleneck, Model, NoLimit
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -76,3 +76,13 @@ def width_faults(model: Model, width: int) -> Iterator[Fault]:
     if model.is_wide_bottleneck and (size := Bottleneck.expect(model).size) > width:
         message = f"a bottleneck of {size} units in a sampled network of {width}"
         yield Fault("CE202", message, ("width",), help="give a width far above the size")
+
+
+def no_limit_fault(reason: NoLimit, key: KeyPath) -> Fault:
+    """Make the fault of a kernel that does not exist at infinite width: at the layer that has none,
+    or else at a key of the stage.
+    """
+    if reason.path:
+        path = ("model", *reason.path)
+        return Fault("CE203", reason.message, path, "key", reason.help, absolute=True)
+    return Fault("CE203", reason.message, key, help=reason.help)

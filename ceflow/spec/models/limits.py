@@ -1,0 +1,120 @@
+"""Which networks of layers have a kernel at infinite width.
+
+The recursion over layers needs Gaussian values where an activation acts. Trees of layers that are
+built in Python are checked by the same rules in `ceflow.kernels.infinite.gaussian`.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ceflow.spec.base import KeyPath
+from ceflow.spec.diagnostics import Fault, SpecError
+from ceflow.spec.models.layers import (
+    ActivationLayer,
+    AttentionLayer,
+    BatchNormLayer,
+    ConvolutionLayer,
+    DenseLayer,
+    EnsembleLayer,
+    LayerNormLayer,
+    LayerSpec,
+    MaxPoolLayer,
+    ResidualLayer,
+    below,
+)
+
+OF_NO_LIMIT = (BatchNormLayer, MaxPoolLayer, AttentionLayer)
+"""Layers that have no kernel at infinite width here."""
+
+
+class Values(NamedTuple):
+    """What is known of the values after a layer at infinite width."""
+
+    gaussian: bool = False
+    """True if they are Gaussian; the inputs of a network are not."""
+    centred: bool = False
+    """True if their mean over the channels is 0."""
+    scaled: bool = False
+    """True if each channel was scaled by a parameter of its own after the last weights."""
+
+
+INPUTS = Values()
+
+
+def require_limit(layers: Sequence[LayerSpec], values: Values, *path: str | int) -> Values:
+    """Return what is known of the values after some layers.
+
+    Raises `SpecError`, at the layer below `path` that has no kernel at infinite width.
+    """
+    for index, layer in enumerate(layers):
+        with below(*path, index):
+            for _ in range(min(layer.repeat, 2)):  # a second time, it acts on its own outputs
+                values = _after(layer, values)
+    return values
+
+
+def _after(layer: LayerSpec, values: Values) -> Values:
+    match layer:
+        case DenseLayer() | ConvolutionLayer() if not is_depthwise(layer):
+            return Values(True, True)
+        case ConvolutionLayer():
+            return Values(False, True, values.scaled)
+        case ActivationLayer():
+            _require_before_activation(layer, values)
+            return Values()
+        case LayerNormLayer():
+            if not values.centred:
+                message = "this layer norm acts on values whose mean at infinite width is not known"
+                raise _none(message, "put a dense layer or a convolution before it")
+            return values._replace(scaled=layer.affine or values.scaled)
+        case ResidualLayer():
+            return _after_residual(layer, values)
+        case EnsembleLayer():
+            return require_limit(layer.layers, values, "layers")
+        case _ if isinstance(layer, OF_NO_LIMIT):
+            kind = type(layer).model_fields["type"].default
+            raise _none(f"a {kind} layer has no kernel at infinite width here", "")
+        case _:  # linear
+            return values
+
+
+def is_depthwise(layer: LayerSpec) -> bool:
+    """Return whether a layer filters each channel by itself."""
+    return isinstance(layer, ConvolutionLayer) and layer.groups == "depthwise"
+
+
+def _require_before_activation(layer: ActivationLayer, values: Values) -> None:
+    if not values.gaussian:
+        message = f"{layer.name} acts on values that are not Gaussian at infinite width"
+        raise _none(message, "put a dense layer or a convolution before it")
+    if values.scaled:
+        message = f"{layer.name} acts on channels that a layer norm scaled, so that the NTK at"
+        help = "set affine = false in the layer norm, or put a dense layer or a convolution between"
+        raise _none(f"{message} infinite width does not factorise", help)
+
+
+def _after_residual(layer: ResidualLayer, values: Values) -> Values:
+    body = require_limit(layer.body, values, "body")
+    shortcut = layer.shortcut or ()
+    straight = require_limit(shortcut, values, "shortcut")
+    if not _ends_in_weights(layer.body) and not _ends_in_weights(shortcut):
+        message = "neither branch ends in weights of its own: at infinite width they are correlated"
+        raise _none(message, "end the body or the shortcut in a dense layer or a convolution")
+    gaussian, centred = (a and b for a, b in zip(body[:2], straight[:2], strict=True))
+    return Values(gaussian, centred, body.scaled or straight.scaled)
+
+
+def _ends_in_weights(layers: Sequence[LayerSpec]) -> bool:
+    match layers[-1] if layers else None:
+        case DenseLayer() | ConvolutionLayer() as layer:
+            return not is_depthwise(layer)
+        case EnsembleLayer(layers=inner):
+            return _ends_in_weights(inner)
+        case ResidualLayer(body=body, shortcut=shortcut):
+            return _ends_in_weights(body) and _ends_in_weights(shortcut or ())
+        case _:
+            return False
+
+
+def _none(message: str, help: str, path: KeyPath = ()) -> SpecError:
+    return SpecError(Fault("CE203", message, path, "key", help))
