@@ -84,7 +84,9 @@ def classes_called(name: str) -> list[type[BaseModel]]:
 
 @cache
 def schema_of(kind: type[BaseModel]) -> Schema:
-    return kind.model_json_schema(mode="serialization")
+    schema = kind.model_json_schema(mode="serialization")
+    itself = schema.get("$ref", "").rpartition("/")[2]  # of a class that can hold itself
+    return schema | schema["$defs"][itself] if itself else schema
 
 
 def properties(kind: type[BaseModel]) -> Schema:

@@ -26,6 +26,7 @@ from ceflow.spec import (
     LearningRates,
     Mlp,
     Model,
+    Network,
     Npz,
     Resnext,
     Search,
@@ -68,6 +69,65 @@ MLP = {
     "last_variance": VARIANCES,
     "bias_variance": st.just(0.0) | VARIANCES,
 }
+OWN = {"weight_variance": st.none() | VARIANCES, "bias_variance": st.none() | VARIANCES}
+LAYERS = {
+    "dense": {"units": st.just(math.inf) | COUNTS, **OWN},
+    "convolution": {
+        "channels": st.none() | st.just(math.inf) | COUNTS,
+        "kernel": st.integers(1, 9),
+        "stride": st.integers(1, 3),
+        "padding": st.sampled_from(["same", "valid", "circular", 0, 3]),
+        "groups": st.sampled_from(["depthwise", 1, 4]),
+        **OWN,
+    },
+    "activation": {"name": st.sampled_from(["relu", "erf"])},
+    "batch-norm": {},
+    "layer-norm": {
+        "axes": st.sampled_from(["all", "channels"]),
+        "affine": st.booleans(),
+        "epsilon": st.floats(1e-12, 1),
+    },
+    "average-pool": {"window": st.integers(1, 9), "stride": st.none() | st.integers(1, 9)},
+    "max-pool": {
+        "window": st.integers(1, 9),
+        "stride": st.none() | st.integers(1, 9),
+        "padding": st.sampled_from(["same", "valid", 1]),
+    },
+    "global-average": {},
+    "flatten": {},
+    "dropout": {"rate": st.floats(0, 0.99)},
+    "attention": {"heads": COUNTS, "head_width": st.none() | COUNTS, **OWN},
+}
+"""Keys of each kind of layer that holds no others."""
+NEEDED = {"name", "window"}
+
+
+@st.composite
+def layers(draw, depth=2):
+    """Layers by name and as tables, and some that hold others."""
+    found = []
+    for _ in range(draw(st.integers(1, 3))):
+        kind = draw(
+            st.sampled_from(["name", *(["residual", "ensemble"] if depth else []), *LAYERS])
+        )
+        if kind == "name":
+            found.append(draw(st.sampled_from(["relu", "flatten", "layer-norm"])))
+        elif kind == "residual":
+            branches = {key: draw(layers(depth - 1)) for key in ("body", "shortcut")}
+            found.append({"type": kind, **branches})
+        elif kind == "ensemble":
+            multiplicity, member = draw(COUNTS), draw(layers(depth - 1))
+            found.append({"type": kind, "multiplicity": multiplicity, "layers": member})
+        else:
+            keys = {
+                key: draw(values)
+                for key, values in LAYERS[kind].items()
+                if key in NEEDED or draw(st.booleans())
+            }
+            found.append({"type": kind, "repeat": draw(st.integers(1, 3)), **keys})
+    return found
+
+
 HALF = {
     "widths": st.just([math.inf]) | st.lists(COUNTS, min_size=1, max_size=3),
     "activation": MLP["activation"],
@@ -130,6 +190,14 @@ KEYS = {
         "outputs": st.none() | COUNTS,
     },
     Ensemble: {"multiplicity": COUNTS, "member": st.deferred(lambda: pieces(Mlp))},
+    Network: {
+        "layers": layers(),
+        "inputs": st.none() | COUNTS | st.tuples(COUNTS, COUNTS, COUNTS),
+        "outputs": OPTIONAL_COUNTS,
+        "weight_variance": VARIANCES,
+        "bias_variance": st.just(0.0) | VARIANCES,
+        "parameterisation": st.sampled_from(["ntk", "standard"]),
+    },
     Bottleneck: {
         "size": st.just(math.inf) | COUNTS,
         "encoder": st.deferred(lambda: pieces(Mlp, HALF)),
@@ -254,7 +322,9 @@ def stages(draw, model, data):
 def documents(draw):
     models = st.one_of(*map(pieces, members(Model)))
     model = draw(
-        models.filter(lambda model: not (isinstance(model, Bottleneck) and model.faults()))
+        models.filter(
+            lambda model: not (isinstance(model, Bottleneck | Network) and model.faults())
+        )
     )
     data = draw(st.none() | st.one_of(*map(pieces, members(Data))))
     document = Document(

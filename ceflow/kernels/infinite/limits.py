@@ -25,8 +25,8 @@ from ceflow.kernels.infinite.pairwise import pairwise
 from ceflow.kernels.infinite.recursion import through_layers
 from ceflow.kernels.infinite.spatial import image_error, image_kernels
 from ceflow.nets import ACTIVATIONS, floats, numbers
-from ceflow.spec import Model, ModelSpec, Network
-from ceflow.spec.models.limits import INPUTS, require_limit
+from ceflow.spec import Model, ModelSpec
+from ceflow.spec.diagnostics import dotted
 
 Activation = Callable[[Array], Array]
 Which = Literal["nngp", "ntk"]
@@ -228,15 +228,13 @@ def _arguments(
 
 def _limit(model: Model, activation: Activation | None) -> Any:
     """Return the model at infinite width, with the given activation."""
-    if isinstance(model, Network):
-        if activation is not None:
-            raise ValueError(IN_LAYERS)
-    elif model.has_batch_norm:
+    if activation is not None and not model.has_one_activation:
+        raise ValueError(IN_LAYERS)
+    if model.has_batch_norm:
         raise ValueError(NO_KERNEL.format("BatchNorm"))
     limit = model.limit
-    if isinstance(limit, Network):
-        require_limit(limit.layers, INPUTS, "layers")
-        return limit
+    if (reason := limit.why_no_limit) and reason.path:
+        raise ValueError(f"{dotted(reason.path)}: {reason.message}; {reason.help}")
     if limit.is_mixed or (activation is not None and model.has_bottleneck):
         raise ValueError(BOTTLENECK.format("size" if activation is None else "activation"))
     if activation is None:

@@ -53,6 +53,8 @@ class ModelSpec(Spec):
     """True if the member has only dense layers, so that its kernel can be drawn without weights."""
     has_bottleneck: ClassVar[bool] = False
     """True if the model has a narrow layer between two networks."""
+    has_one_activation: ClassVar[bool] = True
+    """True if a single key sets all activations."""
     widths_key: ClassVar[str] = "widths"
     """Key path of the widths below [model]."""
 

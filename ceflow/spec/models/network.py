@@ -87,6 +87,7 @@ class Network(ModelSpec):
     width are those of `ntk`."""
 
     has_members: ClassVar = False
+    has_one_activation: ClassVar = False
     widths_key: ClassVar = "layers"
     multiplicity: ClassVar = 1
 

@@ -22,13 +22,13 @@ from ceflow.stages.search.result import (
     Baseline,
     Compared,
     CurvePoint,
+    FoundNetwork,
     NearOptimal,
-    Network,
     Rounded,
 )
 from ceflow.stages.stage import Job, finite
 
-AnyNetwork = TypeVar("AnyNetwork", bound=Network)
+AnyNetwork = TypeVar("AnyNetwork", bound=FoundNetwork)
 
 
 def primal_members(optimum: Optimum, candidate: Candidate) -> int:

@@ -7,7 +7,7 @@ from ceflow.spec import Document, Model, network_name
 from ceflow.stages.result import Record, Result, Values
 
 
-class Network(Record):
+class FoundNetwork(Record):
     """A whole network that a search reports."""
 
     widths: list[int]
@@ -36,7 +36,7 @@ class Network(Record):
         return self.seconds if limit == "latency" else getattr(self, limit)
 
 
-class Baseline(Network):
+class Baseline(FoundNetwork):
     """The network from which the search starts."""
 
     fan_in_sum: float
@@ -56,7 +56,7 @@ class Rounded(Record):
     """Var(K)/E[K]^2 of the whole network."""
 
 
-class Answer(Network):
+class Answer(FoundNetwork):
     """An optimal network: on the curve with a real multiplicity, and with a whole number of
     members.
 
@@ -81,7 +81,7 @@ class Answer(Network):
         return Document.model_validate({"model": self.model}).model
 
 
-class Compared(Network):
+class Compared(FoundNetwork):
     """A network listed in `compare`, with its numbers for a whole number of members."""
 
     name: str
