@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ceflow import nets
-from ceflow.kernels.algebra.matrix import finite, norm
+from ceflow.kernels.algebra.matrix import finite
 
 EXTREME_EXPONENT = 400
 """Binary exponent; squares of numbers from 2^-400 to 2^400 neither over- nor underflow."""
@@ -76,12 +76,14 @@ class KernelAverage:
         If all entries have the same relative variance, its square is `Var(K)/E[K]^2` of CE eq. 9
         and 11. Raises `ValueError` for fewer than two kernels.
         """
-        size = norm(self.mean)
-        if size == 0:
+        if not self.mean.any():
             raise ValueError(
                 "all kernels drawn are 0: the networks are too narrow, or all inputs are 0"
             )
-        return math.ldexp(math.sqrt(self._variance().sum()), self._exponent) / size
+        # In the unit of the numbers kept, neither square over- nor underflows. This is called after
+        # every draw, and `numpy.linalg.norm` would wait for threads.
+        size = math.sqrt(np.square(np.asarray(self._mean)).sum())
+        return math.sqrt(self._variance().sum()) / size
 
     @property
     def error(self) -> float:
