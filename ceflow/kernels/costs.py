@@ -17,7 +17,7 @@ OUTPUT_BYTES, FEWEST_EXAMPLES = 64e6, 64
 """Bytes of the values of examples that pass through a network at once for their outputs, and the
 number of examples that may take more, up to 1 GB."""
 
-DRAW_SECONDS = 3e-3
+DRAW_SECONDS = 2e-3
 """Seconds to draw a small network and to start the programs that it passes through (measured)."""
 
 SMALL_EIGH_FLOPS = 600
@@ -195,7 +195,7 @@ class Drawn:
         return Work(
             flops=rows * (passing_flops(self.root) + 2 * rows * self.asked.pairs),
             traffic=self.itemsize * (3 * size + rows * self._values_of_one),
-            compilations=_compilations(self.root) / 2,
+            compilations=_compilations(self.root) / 3,
         )
 
     @property
