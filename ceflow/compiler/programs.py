@@ -25,6 +25,14 @@ UNOPTIMISED = {
 }
 """Options of XLA that turn its optimisation and its parallel code generation off."""
 
+BRISK = {
+    "xla_backend_optimization_level": 1,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+"""Options of XLA that halve the time to compile elementwise functions. They run up to twice as long
+as with all optimisations."""
+
 
 def program(function: Callable[P, R], largest: int | None = None) -> Callable[P, R]:
     """Compile like `equinox.filter_jit`, but without optimisation if the program is small and runs
@@ -45,6 +53,26 @@ def program(function: Callable[P, R], largest: int | None = None) -> Callable[P,
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         chosen = plain if is_small((args, kwargs), largest) and _has_options() else ordinary
         return chosen(*args, **kwargs)
+
+    return call
+
+
+def brisk(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile like `equinox.filter_jit`, but in half the time on a CPU; within another program, do
+    not compile.
+
+    >>> import jax.numpy as jnp
+    >>> print(brisk(lambda x: 2 * x)(jnp.ones(2)))
+    [2. 2.]
+    """
+    ordinary = eqx.filter_jit(function)
+    quick = eqx.filter_jit(function, compiler_options=BRISK)  # pyright: ignore[reportCallIssue]
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((args, kwargs))):
+            return function(*args, **kwargs)
+        return (quick if _has_options() else ordinary)(*args, **kwargs)
 
     return call
 

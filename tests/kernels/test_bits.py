@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 
+from ceflow.compiler import nodes
 from ceflow.kernels import analytic, block_kernel
 from ceflow.spec import Mlp
 
@@ -62,3 +63,23 @@ def test_one_kernel_alone_has_the_bits_of_both(x64: None):
     x, spec = rows(12, 20), BITS["relu"]
     for name, kernel in zip(("nngp", "ntk"), both(spec, x), strict=True):
         np.testing.assert_array_equal(block_kernel(spec, name)(x), kernel)
+
+
+@pytest.mark.parametrize("pool", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_kernels_of_images_have_the_same_bits_in_any_block(pool: bool):
+    image = (3, 5, 5)
+    root = nodes.Chain(
+        (
+            nodes.Convolution(image, 3, 3, 1, 1, 2.0, 0.0),
+            nodes.Activation("relu", image),
+            nodes.AveragePool(image) if pool else nodes.Flatten(image),
+            nodes.Dense(3 if pool else 75, 1, 1.0, 0.0),
+        )
+    )
+    x = rows(20, 75).astype(np.float32).reshape(20, *image)
+    x[3], x[17] = x[1], -x[1]
+    kernel = block_kernel(root, "ntk")
+    whole = np.asarray(kernel(x))
+    np.testing.assert_array_equal(whole, whole.T)
+    np.testing.assert_array_equal(whole[2:5, 1:19], kernel(x[2:5], x[1:19]))
+    np.testing.assert_array_equal(whole[1:19, 2:5], kernel(x[1:19], x[2:5]))

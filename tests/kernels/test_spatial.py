@@ -10,7 +10,7 @@ import pytest
 from ceflow.compiler import nodes
 from ceflow.compiler.lowering import lower
 from ceflow.kernels import analytic, empirical_ntk
-from ceflow.kernels.infinite.spatial import image_kernels
+from ceflow.kernels.infinite.images import image_kernels
 from ceflow.spec import Mlp
 
 RELU = "relu"

@@ -20,10 +20,10 @@ from ceflow.events import InaccurateKernelWarning
 from ceflow.kernels.infinite.angles import Rows, angles, rows
 from ceflow.kernels.infinite.errors import over_largest, started
 from ceflow.kernels.infinite.gaussian import NO_KERNEL
+from ceflow.kernels.infinite.images import image_error, image_kernels
 from ceflow.kernels.infinite.moments import Moments, from_angle
 from ceflow.kernels.infinite.pairwise import pairwise
 from ceflow.kernels.infinite.recursion import through_layers
-from ceflow.kernels.infinite.spatial import image_error, image_kernels
 from ceflow.nets import ACTIVATIONS, floats, numbers
 from ceflow.spec import Model, ModelSpec
 from ceflow.spec.diagnostics import dotted
@@ -156,7 +156,11 @@ def analytic_error(
 
 
 def block_kernel(
-    model: Model, which: Which, *, activation: Activation | None = None, tile: int = 512
+    model: Model | nodes.Node,
+    which: Which,
+    *,
+    activation: Activation | None = None,
+    tile: int = 512,
 ) -> Callable[..., Float[Array, "n1 n2"]]:
     """Return a function `kernel(x1, x2=x1)` that computes the NNGP or the NTK alone.
 
@@ -188,7 +192,8 @@ def _held(kernel: Array, x1: Array, x2: Array | None) -> Array:
     """Return the kernel; raise `ValueError` if numbers are out of the range of their type."""
     if isinstance(kernel, Tracer):
         return kernel
-    found = np.asarray(jnp.diagonal(kernel) if x2 is None else kernel)
+    found = np.asarray(kernel)
+    found = found.diagonal() if x2 is None else found
     held = np.isfinite(found).all()
     if x2 is None and held:
         vanished = np.abs(found) < jnp.finfo(kernel.dtype).tiny

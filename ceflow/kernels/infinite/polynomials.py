@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 # fmt: off
@@ -70,6 +71,14 @@ def angle_of(s: Float[Array, "..."], k: Float[Array, "..."]) -> Float[Array, "..
     return jnp.where(middle, math.pi / 2 - arc, jnp.where(s < k, arc, math.pi - arc))
 
 
+def angle_between(sine: Float[Array, "..."], cosine: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Compute the angle in [0, pi] from its sine and cosine; near 0 its relative error is small."""
+    middle = cosine**2 < 0.5
+    least = jnp.where(middle, cosine, sine)
+    arc = least * _series(ARCSINE, 4 * least**2 - 1)
+    return jnp.where(middle, math.pi / 2 - arc, jnp.where(cosine > 0, arc, math.pi - arc))
+
+
 def arcsine(sine: Float[Array, "..."], cosine: Float[Array, "..."]) -> Float[Array, "..."]:
     """Compute the angle in [-pi/2, pi/2] from its sine and cosine, by the smaller of both."""
     size = jnp.abs(sine)
@@ -94,7 +103,7 @@ def rounded(product: Float[Array, "..."]) -> Float[Array, "..."]:
     Whether compilers fuse depends on the surrounding code, so the same entry could differ in the
     last bit between blocks. They do not fuse across a maximum.
     """
-    return jnp.maximum(product, -float(jnp.finfo(product.dtype).max))
+    return lax.max(product, -float(jnp.finfo(product.dtype).max))
 
 
 def safe_sqrt(x: Float[Array, "..."]) -> Float[Array, "..."]:

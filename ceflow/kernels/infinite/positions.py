@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
+from itertools import product
 from operator import add
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax.lax import pad, slice_in_dim
+from jax.lax import index_in_dim, pad
+from jax.lax import slice as slice_array
 from jaxtyping import Array
 
 from ceflow.kernels.infinite.errors import FORM_EPS, INPUT_EPS, eps_of
@@ -17,13 +19,20 @@ from ceflow.kernels.infinite.polynomials import rounded, safe_sqrt
 HEIGHT, WIDTH = 0, 1
 """Spatial directions: indices of the axes of an image."""
 
+FEW_CHANNELS = 8
+"""Largest number of channels whose sum is written out."""
+
+Roots = tuple[Array, Array]
+"""Standard deviations at the positions of the first and of the second images."""
+
 
 class Between(NamedTuple):
     """Moments of the values at the positions of pairs of images, per channel, after some layer.
 
-    `q1` and `q2` have shape (pairs, height, width). The other moments run over the positions of the
-    first and the second image, (pairs, height, width, height, width), or are (pairs, height, width)
-    if only equal positions are tracked. A vector is an image of one position.
+    `q1` and `q2` have shape (..., height, width). The other moments run over the positions of the
+    first and the second image, (..., height, width, height, width), or are (..., height, width) if
+    only equal positions are tracked. Axes of pairs, before those of positions, broadcast. A vector
+    is an image of one position.
     """
 
     q1: Array
@@ -50,9 +59,13 @@ class Between(NamedTuple):
     @property
     def sides(self) -> tuple[Array, Array]:
         """`q1` and `q2`, reshaped to broadcast with the other moments."""
+        return self.beside(self.q1, self.q2)
+
+    def beside(self, one: Array, two: Array) -> tuple[Array, Array]:
+        """Reshape arrays over the positions of the first and the second image to broadcast."""
         if self.every:
-            return self.q1[..., None, None], self.q2[..., None, None, :, :]
-        return self.q1, self.q2
+            return one[..., None, None], two[..., None, None, :, :]
+        return one, two
 
     @property
     def covariance(self) -> Array:
@@ -76,15 +89,28 @@ class Between(NamedTuple):
 
 
 def between(one: Array, two: Array, every: bool, reach: Array) -> Between:
-    """Compute the moments of pairs of input images, each (pairs, channels, height, width)."""
-    q1, q2 = (rounded(x**2).mean(axis=1) for x in (one, two))
-    u, v = (x * _inverse_root(q)[:, None] for x, q in ((one, q1), (two, q2)))
+    """Compute the moments of pairs of input images, each (..., channels, height, width)."""
+    q1, q2 = (_mean_over_channels(rounded(x**2), 2) for x in (one, two))
+    inverses = 1 / root(q1), 1 / root(q2)
+    pairs = zip((one, two), inverses, strict=True)
+    u, v = (rounded(x * inverse[..., None, :, :]) for x, inverse in pairs)
     if every:
         u, v = u[..., None, None], v[..., None, None, :, :]
-    apart, together = (rounded(each**2).mean(axis=1) for each in (u - v, u + v))
+    after = 4 if every else 2
+    apart, together = (_mean_over_channels(rounded(each**2), after) for each in (u - v, u + v))
     empty = Between(q1, q2, apart, together, jnp.zeros_like(apart), reach)
-    length = size(*empty.sides)
+    norms = empty.beside(q1 * inverses[0], q2 * inverses[1])
+    length = rounded(norms[0] * norms[1])
     return empty._replace(apart=rounded(length * apart), together=rounded(length * together))
+
+
+def _mean_over_channels(a: Array, after: int) -> Array:
+    """Average over the axis with `after` axes after it; few terms are added ten times faster."""
+    axis = a.ndim - after - 1
+    count = a.shape[axis]
+    if count > FEW_CHANNELS:
+        return a.mean(axis=axis)
+    return reduce(add, [index_in_dim(a, i, axis, keepdims=False) for i in range(count)]) / count
 
 
 def started(pair: Between) -> Between:
@@ -96,11 +122,14 @@ def started(pair: Between) -> Between:
     return pair._replace(errors=Errors(relative, math.pi * relative, none, none), ntk_error=none)
 
 
-def joined(parts: Sequence[Between], weight: float = 1.0) -> Between:
+def joined(
+    parts: Sequence[Between], weight: float = 1.0, roots: Sequence[Roots] | None = None
+) -> Between:
     """Compute the moments of the sum of uncorrelated parts, times the root of `weight`.
 
     Uses `2 sqrt(Q1 Q2) - sum_i 2 sqrt(q1_i q2_i) = sqrt(Q1 Q2) |u - v|^2`, where u and v are the
-    unit vectors along the roots of the parts' variances.
+    unit vectors along the roots of the parts' variances. `roots` are those roots, if they are known
+    already.
     """
     if len(parts) == 1:
         return parts[0]
@@ -108,26 +137,41 @@ def joined(parts: Sequence[Between], weight: float = 1.0) -> Between:
     def total(arrays: Sequence[Array]) -> Array:
         return rounded(weight * reduce(add, arrays))
 
-    q1, q2 = total([part.q1 for part in parts]), total([part.q2 for part in parts])
-    sides = [part.sides for part in parts]
-    whole = parts[0]._replace(q1=q1, q2=q2)
-    inverses = tuple(map(_inverse_root, whole.sides))
-    unequal = total(
-        [rounded((safe_sqrt(a) * inverses[0] - safe_sqrt(b) * inverses[1]) ** 2) for a, b in sides]
+    found = parts[0]._replace(
+        q1=total([part.q1 for part in parts]),
+        q2=total([part.q2 for part in parts]),
+        apart=total([part.apart for part in parts]),
+        together=total([part.together for part in parts]),
+        ntk=total([part.ntk for part in parts]),
+        reach=parts[0].reach if weight < 1 else reduce(add, [part.reach for part in parts]),
     )
-    lost = rounded(size(*whole.sides) * unequal)
-    apart = total([part.apart for part in parts])
-    together = total([part.together for part in parts])
-    ntk = total([part.ntk for part in parts])
-    reach = parts[0].reach if weight < 1 else reduce(add, [part.reach for part in parts])
-    found = Between(q1, q2, apart + lost, together + lost, ntk, reach)
-    if parts[0].errors is None:
+    lost = weight * _unequal(found, roots or [(root(part.q1), root(part.q2)) for part in parts])
+    found = found._replace(apart=found.apart + lost, together=found.together + lost)
+    if found.errors is None:
         return found
     errors = [part.errors for part in parts if part.errors is not None]
     largest = (reduce(jnp.maximum, [each[i] for each in errors]) for i in (0, 1))
     means = (total([each[i] for each in errors]) for i in (2, 3))
     ntk_error = total([part.ntk_error for part in parts])
     return found._replace(errors=Errors(*largest, *means), ntk_error=ntk_error)
+
+
+def root(q: Array) -> Array:
+    """Compute the root of variances; of those below the smallest normal number, its root."""
+    return jnp.sqrt(jnp.maximum(q, float(jnp.finfo(q.dtype).tiny)))
+
+
+def _unequal(whole: Between, roots: Sequence[Roots]) -> Array:
+    """Compute `sqrt(Q1 Q2) |u - v|^2`, with u and v the parts' roots over those of the whole."""
+    inverses = 1 / root(whole.q1), 1 / root(whole.q2)
+    squares = []
+    for pair in roots:
+        u, v = whole.beside(
+            *(rounded(r * inverse) for r, inverse in zip(pair, inverses, strict=True))
+        )
+        squares.append((u - v) ** 2)
+    one, two = whole.beside(whole.q1 * inverses[0], whole.q2 * inverses[1])
+    return one * two * reduce(add, squares)
 
 
 def rounded_sums(pair: Between, count: float) -> Between:
@@ -151,21 +195,29 @@ def own(pair: Between, moment: Array) -> Array:
     return jnp.einsum("...hwhw->...hw", moment) if pair.every else moment
 
 
-def windows(pair: Between, direction: int, kernel: int, stride: int) -> list[Between]:
-    """Return the moments at each offset of a kernel in one direction, the same in both images."""
+def averaged(pair: Between, axes: Sequence[int], kernel: int, stride: int) -> Between:
+    """Average over the offsets of a kernel along some directions, the same in both images."""
+    roots, parts, their_roots = (root(pair.q1), root(pair.q2)), [], []
+    for offsets in product(range(kernel), repeat=len(axes)):
+        places = dict(zip(axes, offsets, strict=True))
 
-    def at(offset: int, axes: tuple[int, ...]) -> Callable[[Array], Array]:
-        def cut(a: Array) -> Array:
-            for axis in axes:
-                length = (a.shape[axis] - kernel) // stride * stride + 1
-                a = slice_in_dim(a, offset, offset + length, stride, axis % a.ndim)
-            return a
+        cuts = [partial(_window, places, kernel, stride, count) for count in (2, 4)]
+        parts.append(pair.moved(cuts[0], cuts[pair.every]))
+        their_roots.append(tuple(map(cuts[0], roots)))
+    return joined(parts, 1 / len(parts), their_roots)
 
-        return cut
 
-    single = (direction - 2,)
-    both = (direction - 4, direction - 2) if pair.every else single
-    return [pair.moved(at(offset, single), at(offset, both)) for offset in range(kernel)]
+def _window(places: dict[int, int], kernel: int, stride: int, count: int, a: Array) -> Array:
+    """Slice the last `count` axes, over the positions of one image or of both: along some
+    directions, take every `stride`-th position from an offset on.
+    """
+    starts, ends, strides = [0] * a.ndim, list(a.shape), [1] * a.ndim
+    for axis in range(a.ndim - count, a.ndim):
+        offset = places.get((a.ndim - axis) % 2)
+        if offset is not None:
+            last = (a.shape[axis] - kernel) // stride * stride
+            starts[axis], ends[axis], strides[axis] = offset, offset + last + 1, stride
+    return slice_array(a, starts, ends, strides)
 
 
 def padded(pair: Between, edges: tuple[int, int], circular: bool) -> Between:
@@ -189,7 +241,7 @@ def flattened(pair: Between) -> Between:
         return a.mean(axis=(-2, -1), keepdims=True)
 
     q1, q2 = mean(pair.q1), mean(pair.q2)
-    u, v = (safe_sqrt(q) * _inverse_root(total) for q, total in ((pair.q1, q1), (pair.q2, q2)))
+    u, v = (safe_sqrt(q) * inverse(safe_sqrt(total)) for q, total in ((pair.q1, q1), (pair.q2, q2)))
     lost = rounded(size(q1, q2) * mean(rounded((u - v) ** 2)))
     apart, together, ntk = (mean(own(pair, a)) for a in pair[2:5])
     found = Between(q1, q2, apart + lost, together + lost, ntk, pair.reach)
@@ -204,6 +256,6 @@ def flattened(pair: Between) -> Between:
     return found
 
 
-def _inverse_root(q: Array) -> Array:
-    root = safe_sqrt(q)
+def inverse(root: Array) -> Array:
+    """Compute the inverse of numbers; 0 for 0."""
     return jnp.where(root > 0, 1 / jnp.where(root > 0, root, 1.0), 0.0)

@@ -9,173 +9,87 @@ import math
 from collections.abc import Callable
 from functools import reduce, singledispatch
 from operator import add
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
 from ceflow.compiler import nodes
+from ceflow.compiler.programs import brisk
 from ceflow.kernels.infinite.duals import dual
-from ceflow.kernels.infinite.errors import FORM_EPS, eps_of, of_covariance, over_largest
-from ceflow.kernels.infinite.gaussian import require_gaussian
+from ceflow.kernels.infinite.errors import FORM_EPS, eps_of, of_covariance
+from ceflow.kernels.infinite.errors import after_kink as errors_after_kink
+from ceflow.kernels.infinite.kinks import after_kink
 from ceflow.kernels.infinite.moments import Errors, Moments, ranged, scaled, size
 from ceflow.kernels.infinite.polynomials import angle_of, half_angle_squares, rounded, safe_sqrt
 from ceflow.kernels.infinite.positions import (
     HEIGHT,
     WIDTH,
     Between,
-    between,
+    averaged,
     flattened,
     joined,
     own,
     padded,
     rounded_sums,
-    started,
-    windows,
 )
+from ceflow.spec.models import SLOPES
 
-BATCH_BYTES = 2**26
-"""Largest number of bytes for the moments of a batch of pairs of images."""
+MOST_OFFSETS = 9
+"""Largest number of offsets of a kernel that are summed in one pass over the memory."""
 
-MOST_PAIRS = 64
-"""Largest number of pairs of images in a batch. The last batch is padded by repetition, so that one
-shape is compiled and an entry is bit for bit the same among any others."""
+Arrays = tuple[Array | np.ndarray, ...]
+"""Arrays over images or pairs; those of several batches are put together by NumPy."""
 
-LIVE_ARRAYS = 16
-"""Number of arrays over pairs of positions in memory at once."""
-
-TRIED_IMAGES = 16
-"""Number of images whose errors are bounded; their norms are spread over those of all images."""
+Step = tuple[Callable[..., Between], tuple[Any, ...]]
+"""A function of moments that returns moments, and its other arguments."""
 
 
 class Images(NamedTuple):
     """Moments of pairs of images, and the variances of each image that pooling needs."""
 
-    across: Between
-    first: tuple[Array, ...] | None = None
+    before: Between
+    """Moments before the functions in `steps`."""
+    first: Arrays | None = None
     """Variances of the first images after each pooling to come; None for pairs of an image with
     itself."""
-    second: tuple[Array, ...] | None = None
+    second: Arrays | None = None
     """Variances of the second images after each pooling to come."""
-    found: tuple[Array, ...] = ()
+    found: Arrays = ()
     """Variances after each pooling so far, for pairs of an image with itself."""
+    steps: tuple[Step, ...] = ()
+    """Functions to apply to the moments; consecutive ones are compiled as one program."""
 
-    def each(self, function: Callable[..., Between], *arguments: object) -> "Images":
-        """Apply a function to the moments of the pairs."""
-        return self._replace(across=function(self.across, *arguments))
+    @property
+    def across(self) -> Between:
+        """Moments of the pairs."""
+        return applied(self.before, self.steps) if self.steps else self.before
 
+    def each(self, function: Callable[..., Between], *arguments: Any) -> "Images":
+        """Apply a function to the moments of the pairs, in one program with those before it."""
+        return self._replace(steps=(*self.steps, (function, arguments)))
 
-def image_kernels(
-    root: nodes.Node, x1: Float[Array, "n1 c h w"], x2: Float[Array, "n2 c h w"] | None
-) -> tuple[Float[Array, "n1 n2"], Float[Array, "n1 n2"]]:
-    """Compute NNGP and NTK of an infinitely wide network.
+    def alone(self, function: Callable[..., Between], *arguments: Any) -> "Images":
+        """Apply a function to the moments of the pairs, in a program of its own.
 
-    Without `x2`, the kernels are those of `x1` with itself, and each pair is computed once.
-    """
-    require_gaussian(root)
-    other = x1 if x2 is None else x2
-    reach = jnp.maximum(_largest(x1), _largest(other))
-    first = _pooled_variances(root, x1, reach)
-    second = first if x2 is None else _pooled_variances(root, other, reach)
+        A function that reads an entry several times needs this: in one program with the functions
+        before it, XLA would compute the entry each time.
+        """
+        return self.settled().each(function, *arguments).settled()
 
-    def pair(at: Int[Array, "2 pairs"]) -> tuple[Array, Array]:
-        i, j = at
-        start = _between(x1[i], other[j], pools(root), reach)
-        pooled = (tuple(q[k] for q in each) for each, k in ((first, i), (second, j)))
-        across = through(root, Images(start, *pooled)).across
-        return across.covariance.reshape(-1), across.ntk.reshape(-1)
-
-    pairs = np.triu_indices(len(x1)) if x2 is None else np.indices((len(x1), len(x2)))
-    indices = np.stack([np.ravel(each) for each in pairs])
-    values = _in_batches(pair, indices, _at_once(root, x1), x1, other)
-    found = (
-        _matrix(each, jnp.asarray(indices), (len(x1), len(other)), x2 is None) for each in values
-    )
-    nngp, ntk = found
-    return nngp, ntk
+    def settled(self) -> "Images":
+        """Apply the functions that were not applied yet."""
+        return self._replace(before=self.across, steps=())
 
 
-def image_error(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, ""]:
-    """Bound the kernels' errors relative to the NTK's largest diagonal entry.
-
-    Errors are computed on the diagonal: the error of any entry is at most the larger of those of
-    its two images.
-    """
-    require_gaussian(root)
-    x = x1 if x2 is None else jnp.concatenate([x1, x2])
-    order = jnp.argsort((x**2).sum(axis=(1, 2, 3)))
-    x = x[order[np.linspace(0, len(x) - 1, TRIED_IMAGES).round().astype(int)]]
-    reach = _largest(x)
-
-    def alone(at: Int[Array, "1 images"]) -> tuple[Array, Array]:
-        start = _started(_between(x[at[0]], x[at[0]], pools(root), reach))
-        across = through(root, Images(start)).across
-        bound, held = jnp.asarray(across.ntk_error).reshape(-1), jnp.isfinite(across.covariance)
-        error = jnp.where(held.reshape(-1), bound, jnp.inf)
-        return error, across.ntk.reshape(-1)
-
-    errors, diagonal = _in_batches(
-        alone, np.arange(TRIED_IMAGES)[None], min(TRIED_IMAGES, _at_once(root, x)), x
-    )
-    return over_largest(errors, diagonal)
-
-
-def _pooled_variances(root: nodes.Node, x: Array, reach: Array) -> tuple[Array, ...]:
-    """Compute each image's variances after each pooling, from covariances of its positions."""
-    if not pools(root):
-        return ()
-
-    def alone(at: Int[Array, "1 images"]) -> tuple[Array, ...]:
-        return through(root, Images(_between(x[at[0]], x[at[0]], True, reach))).found
-
-    return _in_batches(alone, np.arange(len(x))[None], _at_once(root, x), x)
-
-
-def _in_batches(
-    function: Callable[[Array], tuple[Array, ...]],
-    indices: Int[np.ndarray, "k n"],
-    count: int,
-    *inputs: Array,
-) -> tuple[Array, ...]:
-    """Apply a function of indices to batches of `count`; the last batch is padded.
-
-    Layers are compiled separately, so that repeated layers are compiled once. Only if JAX traces
-    the `inputs`, for a derivative or within a larger program, the batches are one compiled loop.
-    """
-    total = indices.shape[1]
-    filled = np.pad(indices, [(0, 0), (0, -total % count)], mode="edge")
-    batches = np.moveaxis(filled.reshape(len(indices), -1, count), 1, 0)
-    if any(isinstance(each, Tracer) for each in inputs):
-        found = jax.lax.map(function, jnp.asarray(batches))
-        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:total], found)
-    results = [jax.block_until_ready(function(jnp.asarray(batch))) for batch in batches]
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:total], *results)
-
-
-@eqx.filter_jit
-def _matrix(
-    values: Float[Array, " pairs"], at: Int[Array, "2 pairs"], shape: tuple[int, int], mirror: bool
-) -> Float[Array, "n1 n2"]:
-    empty = jnp.zeros(shape, values.dtype)
-    if mirror:
-        empty = empty.at[at[1], at[0]].set(values)
-    return empty.at[at[0], at[1]].set(values)
-
-
-@eqx.filter_jit
-def _largest(x: Float[Array, "n c h w"]) -> Float[Array, ""]:
-    """Compute the largest mean square over channels, among all images and positions."""
-    return jnp.max((x**2).mean(axis=1))
-
-
-def _at_once(root: nodes.Node, x: Array) -> int:
-    """Return the number of pairs of images in a batch."""
-    positions = math.prod(x.shape[2:]) ** (2 if pools(root) else 1)
-    return max(1, min(MOST_PAIRS, BATCH_BYTES // (LIVE_ARRAYS * x.dtype.itemsize * positions)))
+@brisk
+def applied(pair: Between, steps: tuple[Step, ...]) -> Between:
+    """Apply functions to moments."""
+    for function, arguments in steps:
+        pair = function(pair, *arguments)
+    return pair
 
 
 def pools(root: nodes.Node) -> bool:
@@ -199,13 +113,13 @@ def _(node: nodes.Convolution, state: Images) -> Images:
     """Propagate through a convolution; each group has infinitely many channels, so groups do not
     matter.
     """
-    near = state.each(_convolved, node.edges, node.circular, node.kernel, node.stride)
+    near = state.alone(_convolved, node.edges, node.circular, node.kernel, node.stride)
     return near.each(_weighted, node.weight_variance, node.bias_variance)
 
 
 @through.register
 def _(node: nodes.Activation, state: Images) -> Images:
-    return state.each(_activated, node.name)
+    return state.each(_activated, node.name).settled()
 
 
 @through.register
@@ -221,25 +135,27 @@ def _(node: nodes.Dropout, state: Images) -> Images:
 
 @through.register
 def _(node: nodes.AveragePool, state: Images) -> Images:
-    pair, first, second, found = state
+    """Propagate through a pooling, with the variances after it of each image by itself."""
+    by, first, second = (_pooled, node.window, node.stride), state.first, state.second
     if first is None or second is None:
-        pooled = _pooled(pair, node.window, node.stride, None, None)
-        return Images(pooled, found=(*found, pooled.q1))
-    after = _pooled(pair, node.window, node.stride, first[0], second[0])
-    return Images(after, first[1:], second[1:])
+        after = state.alone(*by, None, None)
+        return after._replace(found=(*state.found, after.before.q1))
+    after = state.alone(*by, first[0], second[0])
+    return after._replace(first=first[1:], second=second[1:])
 
 
 @through.register
 def _(node: nodes.Flatten, state: Images) -> Images:
-    return state.each(_flattened)
+    return state.alone(flattened)
 
 
 @through.register
 def _(node: nodes.Residual, state: Images) -> Images:
     """Propagate through both branches, which are uncorrelated, so that all moments add."""
-    straight = state if node.shortcut is None else through(node.shortcut, state)
-    bent = through(node.body, straight._replace(across=state.across))
-    return bent.each(_sum, straight.across)
+    state = state.settled()
+    straight = state if node.shortcut is None else through(node.shortcut, state).settled()
+    bent = through(node.body, straight._replace(before=state.before))
+    return bent.each(_sum, straight.before)
 
 
 @through.register
@@ -254,12 +170,11 @@ def _(node: nodes.Ensemble, state: Images) -> Images:
     return through(node.member, state)
 
 
-@eqx.filter_jit
 def _weighted(pair: Between, c: float, b: float) -> Between:
     """Apply `S <- c S + b`, then the NTK `T <- S + c T`."""
     after = pair.moved(lambda a: rounded(c * a))._replace(reach=c * pair.reach)
     if pair.errors is not None:
-        weighted = ranged(scaled(_alone(pair), c)).errors
+        weighted = ranged(scaled(_itself(pair), c)).errors
         assert weighted is not None
         after = after._replace(errors=_of_images(weighted, pair))
     if b:
@@ -268,11 +183,11 @@ def _weighted(pair: Between, c: float, b: float) -> Between:
     if after.errors is None:
         return after
     rounding = 2 * eps_of(after.ntk) * own(after, after.ntk)
-    ntk_error = after.ntk_error + _by_position(of_covariance(_alone(after)), after) + rounding
+    ntk_error = after.ntk_error + _by_position(of_covariance(_itself(after)), after) + rounding
     return after._replace(ntk_error=ntk_error)
 
 
-def _alone(pair: Between) -> Moments:
+def _itself(pair: Between) -> Moments:
     """Return the moments of each position with itself."""
     q = pair.sides[0]
     return Moments(q, q, q, q, _beside(pair))
@@ -291,8 +206,29 @@ def _constant(pair: Between, b: float) -> Between:
     )
 
 
-@eqx.filter_jit
 def _activated(pair: Between, name: str) -> Between:
+    """Apply an activation; those with a kink at 0 have a shorter way."""
+    if name not in SLOPES:
+        return _bent(pair, name)
+    below = SLOPES[name]
+    gain = (1 + below**2) / 2
+    apart, together, slope = after_kink(below, pair.apart, pair.together)
+    after = pair._replace(
+        q1=gain * pair.q1,
+        q2=gain * pair.q2,
+        apart=apart,
+        together=together,
+        ntk=rounded(slope * pair.ntk),
+    )
+    if pair.errors is None:
+        return after
+    errors, slope_error = errors_after_kink(gain, 1 - below / gain, _itself(pair))
+    assert errors is not None
+    return _with_errors(after, pair, errors, slope, slope_error)
+
+
+def _bent(pair: Between, name: str) -> Between:
+    """Apply any activation, by its dual."""
     both = pair.apart + pair.together
     one = jnp.where(both > 0, both, 1.0)
     angle = jnp.where(both > 0, angle_of(pair.apart / one, pair.together / one), 0.0)
@@ -309,10 +245,17 @@ def _activated(pair: Between, name: str) -> Between:
     )
     if errors is None:
         return found
-    ntk, slope = own(pair, pair.ntk), jnp.broadcast_to(after.slope, pair.ntk.shape)
-    ntk_error = own(pair, slope) * pair.ntk_error + eps_of(ntk) * own(found, found.ntk)
-    ntk_error += _by_position(after.slope_error, pair) * (ntk + pair.ntk_error)
-    return found._replace(errors=_of_images(errors, pair), ntk_error=ntk_error)
+    return _with_errors(found, pair, errors, after.slope, after.slope_error)
+
+
+def _with_errors(
+    after: Between, before: Between, errors: Errors, slope: Array, slope_error: Array | float
+) -> Between:
+    """Add the errors of the moments after an activation, given that of its slope."""
+    ntk, slope = own(before, before.ntk), jnp.broadcast_to(slope, before.ntk.shape)
+    ntk_error = own(before, slope) * before.ntk_error + eps_of(ntk) * own(after, after.ntk)
+    ntk_error += _by_position(slope_error, before) * (ntk + before.ntk_error)
+    return after._replace(errors=_of_images(errors, before), ntk_error=ntk_error)
 
 
 def _beside(pair: Between) -> Errors | None:
@@ -334,23 +277,24 @@ def _of_images(errors: Errors, pair: Between) -> Errors:
     return Errors(relative, angle, variance, covariance)
 
 
-@eqx.filter_jit
 def _convolved(
     pair: Between, edges: tuple[int, int], circular: bool, kernel: int, stride: int
 ) -> Between:
-    """Average over the offsets of a kernel, in one direction and then the other."""
+    """Average over the offsets of a kernel; of a large one, in one direction and then the other."""
     pair = padded(pair, edges, circular)
+    if kernel == 1:
+        return averaged(pair, (HEIGHT, WIDTH), kernel, stride)
+    if kernel**2 <= MOST_OFFSETS:
+        return rounded_sums(averaged(pair, (HEIGHT, WIDTH), kernel, stride), kernel**2 / 2)
     for direction in (HEIGHT, WIDTH):
-        pair = joined(windows(pair, direction, kernel, stride), 1 / kernel)
-    return pair if kernel == 1 else rounded_sums(pair, kernel)
+        pair = averaged(pair, (direction,), kernel, stride)
+    return rounded_sums(pair, kernel)
 
 
-@eqx.filter_jit
 def _sum(one: Between, two: Between) -> Between:
     return rounded_sums(joined([one, two]), 1)
 
 
-@eqx.filter_jit
 def _normalised(pair: Between, by_position: bool, affine: bool, epsilon: float) -> Between:
     """Divide by the root of `Q + epsilon`, with Q the variance over channels, or its mean over the
     positions of an image. With infinitely many channels, the mean of the values is 0.
@@ -386,11 +330,10 @@ def _normalised(pair: Between, by_position: bool, affine: bool, epsilon: float) 
     after = after._replace(ntk=after.ntk + after.covariance + 1)
     if after.errors is None:
         return after
-    added = _by_position(of_covariance(_alone(after)), after) + eps_of(after.ntk) * (after.q1 + 1)
+    added = _by_position(of_covariance(_itself(after)), after) + eps_of(after.ntk) * (after.q1 + 1)
     return after._replace(ntk_error=after.ntk_error + added)
 
 
-@eqx.filter_jit
 def _pooled(
     pair: Between, window: int | None, stride: int | None, q1: Array | None, q2: Array | None
 ) -> Between:
@@ -400,7 +343,7 @@ def _pooled(
     errors of angles become errors of covariances.
     """
     sides = [(window or side, stride or window or side) for side in pair.q1.shape[-2:]]
-    covariance, ntk = (_window_means(a, sides) for a in (pair.covariance, pair.ntk))
+    covariance, ntk = (_window_means(a, sides, True) for a in (pair.covariance, pair.ntk))
     alone = jnp.einsum("...hwhw->...hw", covariance)
     q1, q2 = alone if q1 is None else q1, alone if q2 is None else q2
     twice = 2 * size(q1[..., None, None], q2[..., None, None, :, :])
@@ -409,25 +352,22 @@ def _pooled(
     if pair.errors is None:
         return after
     lost, ntk_error = (
-        _window_means(safe_sqrt(error), sides) ** 2
-        for error in (_by_position(of_covariance(_alone(pair)), pair), pair.ntk_error)
+        _window_means(safe_sqrt(error), sides, False) ** 2
+        for error in (_by_position(of_covariance(_itself(pair)), pair), pair.ntk_error)
     )
     none = jnp.zeros_like(lost)
     return after._replace(errors=Errors(none, none, lost, lost), ntk_error=ntk_error)
 
 
-def _window_means(a: Array, sides: list[tuple[int, int]]) -> Array:
+def _window_means(a: Array, sides: list[tuple[int, int]], every: bool) -> Array:
     """Average over windows of the positions of one image or of both, with the window and stride
     of each side.
     """
-    for axis in range(1, a.ndim):
-        window, stride = sides[(axis - 1) % 2]
+    for axis in range(-4 if every else -2, 0):
+        window, stride = sides[axis % 2]
         last = (a.shape[axis] - window) // stride * stride + 1
-        offsets = (jax.lax.slice_in_dim(a, i, i + last, stride, axis) for i in range(window))
+        offsets = (
+            jax.lax.slice_in_dim(a, i, i + last, stride, axis % a.ndim) for i in range(window)
+        )
         a = reduce(add, offsets) / window
     return a
-
-
-_between = eqx.filter_jit(between)
-_started = eqx.filter_jit(started)
-_flattened = eqx.filter_jit(flattened)

@@ -1,0 +1,188 @@
+"""Kernels of an infinitely wide network on images, in batches of pairs."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float, Int
+
+from ceflow.compiler import nodes
+from ceflow.compiler.programs import brisk
+from ceflow.kernels.infinite.errors import over_largest
+from ceflow.kernels.infinite.gaussian import require_gaussian
+from ceflow.kernels.infinite.positions import Between, between, started
+from ceflow.kernels.infinite.spatial import Arrays, Images, Step, applied, pools, through
+
+BATCH_ENTRIES = 2**18
+"""Largest number of pairs of positions in a batch of pairs of images, unless one pair has more: its
+arrays stay in the cache of a CPU."""
+
+MOST_PAIRS = 256
+"""Largest number of pairs of images in a batch. The last batch is padded by repetition, so that one
+shape is compiled and an entry is bit for bit the same among any others."""
+
+TRIED_IMAGES = 16
+"""Number of images whose errors are bounded; their norms are spread over those of all images."""
+
+
+Batch = tuple[Int[np.ndarray, "..."], Int[np.ndarray, "..."]]
+"""Indices of the first and of the second images of pairs, which broadcast."""
+
+
+def image_kernels(
+    root: nodes.Node, x1: Float[Array, "n1 c h w"], x2: Float[Array, "n2 c h w"] | None
+) -> tuple[Float[Array, "n1 n2"], Float[Array, "n1 n2"]]:
+    """Compute NNGP and NTK of an infinitely wide network.
+
+    Without `x2`, the kernels are those of `x1` with itself, and each pair is computed once.
+    """
+    require_gaussian(root)
+    other = x1 if x2 is None else x2
+    reach = _reach(x1, other)
+    first = _pooled_variances(root, x1, reach)
+    second = first if x2 is None else _pooled_variances(root, other, reach)
+
+    def pair(at: Batch) -> tuple[Array, Array]:
+        start = _pairs(x1, other, at, pools(root), reach)
+        one, two = (tuple(q[k] for q in each) for each, k in ((first, at[0]), (second, at[1])))
+        state = through(root, Images(start, one, two))
+        return _values(state.before, state.steps)
+
+    batches = _blocks if not pools(root) else _lists
+    at = batches(len(x1), len(other), x2 is None, _at_once(root, x1))
+    values = _in_batches(pair, at, x1, other)
+    nngp, ntk = (_matrix(each, at, (len(x1), len(other)), x2 is None) for each in values)
+    return nngp, ntk
+
+
+def image_error(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, ""]:
+    """Bound the kernels' errors relative to the NTK's largest diagonal entry.
+
+    Errors are computed on the diagonal: the error of any entry is at most the larger of those of
+    its two images.
+    """
+    require_gaussian(root)
+    x = x1 if x2 is None else jnp.concatenate([x1, x2])
+    order = jnp.argsort((x**2).sum(axis=(1, 2, 3)))
+    x = x[order[np.linspace(0, len(x) - 1, TRIED_IMAGES).round().astype(int)]]
+    reach = _reach(x, x)
+
+    def alone(at: Batch) -> tuple[Array, Array]:
+        start = _pairs(x, x, at, pools(root), reach)
+        across = through(root, Images(_started(start))).across
+        bound, held = jnp.asarray(across.ntk_error).reshape(-1), jnp.isfinite(across.covariance)
+        error = jnp.where(held.reshape(-1), bound, jnp.inf)
+        return error, across.ntk.reshape(-1)
+
+    at = _alone(TRIED_IMAGES, min(TRIED_IMAGES, _at_once(root, x)))
+    errors, diagonal = _in_batches(alone, at, x)
+    return over_largest(jnp.asarray(errors), jnp.asarray(diagonal))
+
+
+def _pooled_variances(root: nodes.Node, x: Array, reach: Array) -> tuple[Array | np.ndarray, ...]:
+    """Compute each image's variances after each pooling, from covariances of its positions."""
+    if not pools(root):
+        return ()
+
+    def alone(at: Batch) -> Arrays:
+        start = _pairs(x, x, at, True, reach)
+        return through(root, Images(start)).found
+
+    found = _in_batches(alone, _alone(len(x), _at_once(root, x)), x, reach)
+    return tuple(each[: len(x)] for each in found)
+
+
+def _lists(n1: int, n2: int, mirror: bool, count: int) -> Batch:
+    """Return batches of `count` pairs; the last batch is padded. If `mirror`, pairs have i <= j."""
+    pairs = np.triu_indices(n1) if mirror else np.indices((n1, n2))
+    at = np.stack([np.ravel(each) for each in pairs])
+    filled = np.pad(at, [(0, 0), (0, -at.shape[1] % count)], mode="edge")
+    i, j = filled.reshape(2, -1, count)
+    return i, j
+
+
+def _alone(n: int, count: int) -> Batch:
+    """Return batches of `count` pairs of an image with itself; the last batch is padded."""
+    i = np.pad(np.arange(n), (0, -n % count), mode="edge").reshape(-1, count)
+    return i, i
+
+
+def _blocks(n1: int, n2: int, mirror: bool, count: int) -> Batch:
+    """Return batches of the pairs of some first and some second images, `count` or fewer.
+
+    Variances are then propagated once per image, and not per pair.
+    """
+    side = math.isqrt(count)
+    rows, columns = (
+        np.minimum(np.arange(-(-n // side) * side), n - 1).reshape(-1, side) for n in (n1, n2)
+    )
+    i, j = (
+        np.triu_indices(len(rows))
+        if mirror
+        else map(np.ravel, np.indices((len(rows), len(columns))))
+    )
+    return rows[i][:, :, None], columns[j][:, None, :]
+
+
+def _in_batches(function: Callable[[Batch], Arrays], at: Batch, *inputs: Array) -> Arrays:
+    """Apply a function of indices to all batches.
+
+    Layers are compiled separately, so that repeated layers are compiled once. Only if JAX traces
+    the `inputs`, for a derivative or within a larger program, the batches are one compiled loop.
+    """
+    if any(isinstance(each, Tracer) for each in inputs):
+        found = jax.lax.map(function, jax.tree.map(jnp.asarray, at))
+        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), found)
+    results = [jax.tree.map(np.asarray, function(batch)) for batch in zip(*at, strict=True)]
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *results)
+
+
+def _matrix(
+    values: Float[Array, " pairs"] | np.ndarray, at: Batch, shape: tuple[int, int], mirror: bool
+) -> Float[Array, "n1 n2"]:
+    """Arrange the values of pairs in a matrix; if `mirror`, those of pairs with i <= j twice."""
+    i, j = (np.ravel(each) for each in np.broadcast_arrays(*at))
+    which, places = np.arange(len(i)), np.zeros(shape, int)
+    if mirror:
+        upper = i <= j
+        i, j, which = i[upper], j[upper], which[upper]
+        places[j, i] = which
+    places[i, j] = which
+    return jnp.asarray(values[places])
+
+
+@brisk
+def _reach(x1: Float[Array, "n1 c h w"], x2: Float[Array, "n2 c h w"]) -> Float[Array, ""]:
+    """Compute the largest mean square over channels, among all images and positions."""
+    return jnp.maximum(*(jnp.max((x**2).mean(axis=1)) for x in (x1, x2)))
+
+
+@brisk
+def _pairs(
+    x1: Float[Array, "n1 c h w"],
+    x2: Float[Array, "n2 c h w"],
+    at: Batch,
+    every: bool,
+    reach: Float[Array, ""],
+) -> Between:
+    """Return the moments of pairs of input images."""
+    return between(x1[at[0]], x2[at[1]], every, reach)
+
+
+@brisk
+def _values(pair: Between, steps: tuple[Step, ...]) -> tuple[Array, Array]:
+    """Return the covariance and the NTK of each pair."""
+    pair = applied(pair, steps)
+    return pair.covariance.reshape(-1), pair.ntk.reshape(-1)
+
+
+def _at_once(root: nodes.Node, x: Array) -> int:
+    """Return the number of pairs of images in a batch."""
+    positions = math.prod(x.shape[2:]) ** (2 if pools(root) else 1)
+    return max(1, min(MOST_PAIRS, BATCH_ENTRIES // positions))
+
+
+_started = brisk(started)
