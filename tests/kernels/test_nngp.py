@@ -12,10 +12,11 @@ import pytest
 from ceflow import compile
 from ceflow.kernels import analytic, costs, empirical_nngp, mean_kernel
 from ceflow.nets import BatchNorm, Convolution, Dense
-from ceflow.spec import Block, Bottleneck, Document, Ensemble, Mlp, Model, Resnext
+from ceflow.spec import Block, Bottleneck, Document, Ensemble, Mlp, Model, Network, Resnext
 
 KEY = jax.random.key(0)
 
+LAYERS: Any = ({"type": "dense", "units": 4}, "erf")
 MODELS: dict[str, Model] = {
     "mlp": Mlp(widths=(6, 5), inputs=3, outputs=2, bias_variance=0.3),
     "ensemble": Ensemble(multiplicity=3, member=Mlp(widths=(4,), inputs=3, outputs=2)),
@@ -23,6 +24,7 @@ MODELS: dict[str, Model] = {
         size=2, encoder=Mlp(widths=(4,), inputs=3), decoder=Mlp(widths=(4,), outputs=2)
     ),
     "block": Block(channels=4, widths=(3, 3), cardinality=2, projection=True),
+    "network": Network(inputs=3, layers=LAYERS),
     "resnext": Resnext(blocks=(1,), cardinality=2, base_width=2, inputs=(1, 8, 8), outputs=3),
 }
 
