@@ -149,7 +149,10 @@ def _mend(tree: dict[str, Any], fault: Fault) -> set[Any]:
     """
     table, key = _at(tree, fault.path[:-1]), fault.path[-1] if fault.path else ""
     mendable = fault.meant and isinstance(table, dict) and key in table
-    if mendable and fault.code == "CE105":
+    if fault.path[:1] == ("model",) and "layers" in (*fault.path, fault.missing):
+        tree["model"] = copy.deepcopy(STAND_INS["member"])  # of half a network, all else is wrong
+        remove(tree, ("sweep",))
+    elif mendable and fault.code == "CE105":
         table[key] = fault.meant
     elif mendable and fault.meant not in table:
         table[fault.meant] = table.pop(key)

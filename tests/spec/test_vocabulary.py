@@ -6,6 +6,7 @@ import pytest
 
 from ceflow.spec import Document, SpecError, loads
 from ceflow.spec.classes import specs
+from ceflow.spec.models import layers
 from ceflow.spec.suggest import nearest
 from ceflow.spec.vocabulary import ABSENT, KEYS, VALUES, plain
 
@@ -16,6 +17,10 @@ TABLES = {
     "resnext": "[model]\ntype = 'resnext'\nblocks = [1]\nbase_width = 4\n{}\n",
     "bottleneck": "[model]\ntype = 'bottleneck'\nsize = 2\nencoder = {{widths = [3]}}\n"
     "decoder = {{widths = [3]}}\n{}\n",
+    "convolution": "[model]\ntype = 'network'\ninputs = [1, 8, 8]\n[[model.layers]]\n"
+    "type = 'convolution'\nchannels = 2\n{}\n",
+    "average-pool": "[model]\ntype = 'network'\n[[model.layers]]\n"
+    "type = 'average-pool'\nwindow = 2\n{}\n",
     "digits": "[model]\ntype = 'mlp'\nwidths = [3]\n[data]\nsource = 'digits'\n{}\n",
     **{
         stage: f"[model]\ntype = 'mlp'\nwidths = [3]\n[stages.s]\ntype = '{stage}'\n{{}}\n"
@@ -41,6 +46,9 @@ WORDS = [
     ("ensemble", "n_members", "multiplicity"),
     ("ensemble", "ensemble_size", "multiplicity"),
     ("bottleneck", "latent_dim", "size"),
+    ("convolution", "kernel_size", "kernel"),
+    ("convolution", "strides", "stride"),
+    ("average-pool", "strides", "stride"),
     ("document", "dtype", "precision"),
     ("document", "rng", "seed"),
     ("document", "random_state", "seed"),
@@ -169,7 +177,7 @@ def kinds_below(annotation: Any) -> set[type]:
     )
 
 
-KINDS = kinds_below(Document)
+KINDS = kinds_below(Document) | set(get_args(layers.KINDS))
 NAMES = {key for kind in KINDS for key in kind.model_fields}
 
 
