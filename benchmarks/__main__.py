@@ -8,6 +8,7 @@ ALL = (
     "variance",
     "kernels",
     "kernels_analytic",
+    "images",
     "tiles",
     "dynamics",
     "bottlenecks",

@@ -1,7 +1,7 @@
 """A peer in an environment of its own: a process that times one call whenever it is asked to.
 
-The peer's script prints a line when it is ready, then answers each line on stdin with the seconds
-that one call took.
+The peer's script prints a line when it is ready (`first`, which may say what the start took), then
+answers each line on stdin with the seconds that one call took.
 """
 
 import os
@@ -22,7 +22,7 @@ class Peer:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self._answer()
+        self.first = self._answer()
 
     @classmethod
     def find(cls, variable: str, script: str, *arguments: str) -> "Peer | None":

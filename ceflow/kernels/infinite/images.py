@@ -16,13 +16,18 @@ from ceflow.kernels.infinite.gaussian import require_gaussian
 from ceflow.kernels.infinite.positions import Between, between, started
 from ceflow.kernels.infinite.spatial import Arrays, Images, Step, applied, pools, through
 
-BATCH_ENTRIES = 2**18
+MOST_ENTRIES = 2**18
 """Largest number of pairs of positions in a batch of pairs of images, unless one pair has more: its
 arrays stay in the cache of a CPU."""
 
 MOST_PAIRS = 256
-"""Largest number of pairs of images in a batch. The last batch is padded by repetition, so that one
-shape is compiled and an entry is bit for bit the same among any others."""
+"""Largest number of pairs of images in a batch if all pairs of their positions are followed.
+
+The last batch is padded by repetition, so that one shape is compiled and an entry is bit for bit
+the same among any others."""
+
+EQUAL_ENTRIES = 2**16
+"""Largest number of pairs of positions in a batch if only equal positions are followed."""
 
 TRIED_IMAGES = 16
 """Number of images whose errors are bounded; their norms are spread over those of all images."""
@@ -181,8 +186,10 @@ def _values(pair: Between, steps: tuple[Step, ...]) -> tuple[Array, Array]:
 
 def _at_once(root: nodes.Node, x: Array) -> int:
     """Return the number of pairs of images in a batch."""
-    positions = math.prod(x.shape[2:]) ** (2 if pools(root) else 1)
-    return max(1, min(MOST_PAIRS, BATCH_ENTRIES // positions))
+    positions = math.prod(x.shape[2:])
+    if pools(root):
+        return max(1, min(MOST_PAIRS, MOST_ENTRIES // positions**2))
+    return max(1, EQUAL_ENTRIES // positions)
 
 
 _started = brisk(started)
