@@ -115,6 +115,17 @@ def test_templates_are_sound_and_written_once(kind, tmp_path, monkeypatch):
     assert "exists" in again.stderr
 
 
+def test_a_ready_made_network_is_written_to_edit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    assert runner.invoke(main, ["init", "network", "--like", "myrtle-5"]).exit_code == 0
+    copied, extended = ceflow.load("myrtle-5.toml"), ceflow.loads('extends = "ceflow:myrtle-5"')
+    assert copied == extended
+    assert "myrtle-5" in runner.invoke(main, ["init", "--help"]).output
+    refused = runner.invoke(main, ["init", "search", "--like", "myrtle-5"])
+    assert (refused.exit_code, "init network --like myrtle-5" in refused.stderr) == (2, True)
+
+
 def test_the_hook_of_pre_commit_checks_a_folder(tmp_path, monkeypatch):
     (hook,) = (ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8").split("- id: ")[1:]
     entry = next(line for line in hook.splitlines() if "entry:" in line).partition(": ceflow ")[2]

@@ -6,24 +6,38 @@ from pathlib import Path
 import click
 
 from ceflow.cli.failures import fail
+from ceflow.spec.ready import ready, ready_names
 
-KINDS = ("quickstart", "search", "resnext", "kernel", "variance", "flow", "bottleneck")
+KINDS = ("quickstart", "search", "resnext", "kernel", "variance", "flow", "bottleneck", "network")
 
 
 @click.command("init")
-@click.argument("kind", type=click.Choice(KINDS), default="quickstart")
-@click.option("--out", metavar="FILE", help="File to write; by default KIND.toml.")
-def command(kind: str, out: str | None) -> None:
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.option(
+    "--like",
+    metavar="NAME",
+    type=click.Choice(ready_names()),
+    help=f"Ready-made network to copy, for `network`: {', '.join(ready_names())}.",
+)
+@click.option("--out", metavar="FILE", help="File to write; by default KIND.toml or NAME.toml.")
+def command(kind: str | None, like: str | None, out: str | None) -> None:
     """Write a commented first spec for a KIND of study.
 
     The default is `quickstart`, which shows most features.
     """
-    path = Path(out or f"{kind}.toml")
+    kind = kind or ("network" if like else "quickstart")
+    if like and kind != "network":
+        fail(f"--like copies a network: ceflow init network --like {like}", 2)
+    path = Path(out or f"{like or kind}.toml")
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write((files("ceflow.cli") / "templates" / f"{kind}.toml").read_text("utf-8"))
+            file.write(ready(like).content if like else _template(kind))
     except FileExistsError:
         fail(f"{path} exists; choose another name with --out", 2)
     except OSError as error:
         fail(f"{path} cannot be written: {error.strerror}", 2)
-    click.echo(f"{path} written; next: ceflow run {path}", err=True)
+    click.echo(f"{path} written; next: ceflow {'plan' if like else 'run'} {path}", err=True)
+
+
+def _template(kind: str) -> str:
+    return (files("ceflow.cli") / "templates" / f"{kind}.toml").read_text("utf-8")

@@ -2,7 +2,8 @@
 
 A `document` has `models`, `data`, `stages`, a `sweep` and comparisons to `collect`; the classes of
 all of them derive from `base`. `notation` reads the names of networks. `text` is parsed into
-`trees`, and `origin` and `positions` know where each value came from; `reading` validates trees
+`trees`, and `origin` and `positions` know where each value came from; `ready` holds the networks
+that a document can extend by name; `reading` validates trees
 into a document, `writing` turns it back into text, with its `comments`. `faults` become
 `diagnostics` with `codes`, with the help of the `classes` of the language, its `vocabulary` and the
 names it can `suggest`; `float32` finds numbers that float32 cannot hold. `schema` is for editors,

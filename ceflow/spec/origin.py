@@ -25,6 +25,9 @@ TOP_KEYS = frozenset({"ceflow", "name", "seed", "precision", "extends"}) | {
 }
 """The top-level keys of a document."""
 
+PREFIX = "ceflow:"
+"""Prefix of the name of a ready-made network in `extends`."""
+
 LONGEST_CHAIN = 16
 """Maximum number of documents in a chain of `extends`."""
 
@@ -138,6 +141,8 @@ def _with_bases(text: Text, above: tuple[Path, ...]) -> list[Layer]:
         return [layer]
     if not isinstance(base, str) or len(base) > 4096:
         raise _extends(text, "CE103", "extends must be a string")
+    if base.startswith(PREFIX):
+        return [Layer(below := _ready(text, base), parse(below)), layer]
     path = text.folder / base
     try:
         chain, target = (*above, Path(text.file).resolve()), path.resolve()
@@ -153,6 +158,17 @@ def _with_bases(text: Text, above: tuple[Path, ...]) -> list[Layer]:
     if sum(len(each.text.content.encode()) for each in layers) > LARGEST_TEXT:
         raise _extends(text, "CE001", f"a chain of more than {LARGEST_TEXT >> 10} KiB")
     return layers
+
+
+def _ready(text: Text, base: str) -> Text:
+    """Read the ready-made network that a text extends."""
+    from ceflow.spec.ready import ready  # loaded only where it is used
+
+    try:
+        return ready(base.removeprefix(PREFIX))
+    except SpecError as error:
+        fault = error.faults[0]
+        raise _extends(text, fault.code, fault.message, fault.help) from None
 
 
 def _base(text: Text, path: Path) -> Text:

@@ -10,8 +10,8 @@ LINK = r"\[([^\]]+)\]\([\w-]+\.md[^)]*\)"
 
 EXTENDS = {
     "type": "string",
-    "description": "Path of a document to extend. Its keys apply unless this document sets them:"
-    " see [extends](sweeps.md#extends).",
+    "description": "Path of a document to extend, or `ceflow:NAME` for a ready-made network. Its"
+    " keys apply unless this document sets them: see [extends](sweeps.md#extends).",
 }
 """Schema of the key `extends`: it is resolved on reading, so it is no field of `Document`."""
 

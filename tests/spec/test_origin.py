@@ -53,6 +53,29 @@ def test_a_cycle_is_refused_where_it_closes(tmp_path):
     assert fault.place.file.endswith("b.toml")
 
 
+def test_a_ready_made_network_is_extended_by_name():
+    document = loads('extends = "ceflow:myrtle-5"\nname = "mine"\n[model]\noutputs = 7\n')
+    assert document.name == "mine"
+    assert (document.model.inputs, document.model.outputs) == ((3, 32, 32), 7)  # pyright: ignore
+
+
+@pytest.mark.parametrize(("name", "help"), [("resnet18", "did you mean resnet-18?"), ("x", "")])
+def test_an_unknown_ready_made_network_is_refused_with_all_names(tmp_path, name, help):
+    fault = fault_of(write(tmp_path, a=f'seed = 1\nextends = "ceflow:{name}"'))
+    assert (fault.code, fault.help, str(fault.place)) == (
+        "CE001",
+        help,
+        f"{tmp_path / 'a.toml'}:2:11",
+    )
+    assert "mobilenet-v2, myrtle-10" in fault.message
+
+
+def test_a_fault_in_a_ready_made_network_names_its_line():
+    with pytest.raises(SpecError) as caught:
+        loads('extends = "ceflow:vgg-16"\n[model]\ninputs = [3, 16, 16]\n')
+    assert str(caught.value.faults[0].place).startswith("ceflow:vgg-16:35:")
+
+
 def test_a_missing_base_is_blamed_on_the_key(tmp_path):
     fault = fault_of(write(tmp_path, a='seed = 1\nextends = "none.toml"'))
     assert (fault.code, str(fault.place)) == ("CE001", f"{tmp_path / 'a.toml'}:2:11")
