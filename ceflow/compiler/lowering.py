@@ -111,9 +111,12 @@ def _drawn(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
     empty = eqx.filter_eval_shape(_built, root, key)
     slots, rest = eqx.partition(empty, _each(lambda layer: isinstance(layer, WEIGHTED), empty))
     shapes, structure = jax.tree.flatten(slots)
-    ends = np.cumsum([shape.size for shape in shapes])
-    numbers = jnp.split(jax.random.normal(key, (int(ends[-1]),)), ends[:-1])
-    leaves = [part.reshape(shape.shape) for part, shape in zip(numbers, shapes, strict=True)]
+    starts = np.cumsum([0, *(shape.size for shape in shapes)])
+    numbers = jax.random.normal(key, (int(starts[-1]),))  # none if the layers have no weights
+    leaves = [
+        numbers[start : start + shape.size].reshape(shape.shape)
+        for start, shape in zip(starts, shapes, strict=False)
+    ]
     return _each(_initial, eqx.combine(jax.tree.unflatten(structure, leaves), rest))
 
 

@@ -120,7 +120,9 @@ class Ensemble(eqx.nn.StatefulLayer):
         """Return the scaled sum of the members' outputs, and the new state if one was given."""
         own = None if state is None else state.substate(self.members)
         each = eqx.filter_vmap(
-            lambda member, own: apply(member, x, own), in_axes=(eqx.if_array(0), 0)
+            lambda member, own: apply(member, x, own),
+            in_axes=(eqx.if_array(0), 0),
+            axis_size=self.multiplicity,  # members without arrays have no axis to count
         )
         outputs, own = each(self.members, own)
         y = outputs.sum(axis=0) / math.sqrt(self.multiplicity)

@@ -19,20 +19,21 @@ def require_gaussian(node: nodes.Node, values: Values = INPUTS) -> Values:
     """
     match node:
         case nodes.Convolution() if node.is_depthwise:
-            # Each channel has weights of its own: its values are Gaussian given those only.
-            return Values(False, True, values.scaled)
+            return values.filtered()
         case nodes.Dense() | nodes.Convolution():
-            return Values(True, True)
+            return values.weighted(node.groups != 1)
         case nodes.Activation():
             _require_before_activation(node, values)
-            return Values()
+            return values.activated()
+        case nodes.Flatten() if nodes.positions(node.inputs) > 1:
+            return values.flattened()
         case nodes.LayerNorm():
             if not values.centred:
                 raise ValueError(
                     "a layer norm acts on values whose mean is not known at infinite width: put a"
                     " dense layer or a convolution before it"
                 )
-            return values._replace(scaled=node.affine or values.scaled)
+            return values._replace(scaled=node.affine or values.scaled, normalised=True)
         case nodes.Residual():
             body = require_gaussian(node.body, values)
             straight = require_gaussian(node.shortcut, values) if node.shortcut else values
@@ -42,8 +43,7 @@ def require_gaussian(node: nodes.Node, values: Values = INPUTS) -> Values:
                     " they are correlated: end the body or the shortcut in a dense layer or a"
                     " convolution"
                 )
-            gaussian, centred = (a and b for a, b in zip(body[:2], straight[:2], strict=True))
-            return Values(gaussian, centred, body.scaled or straight.scaled)
+            return body.added(straight)
         case nodes.Chain():
             for layer in node.layers:
                 values = require_gaussian(layer, values)

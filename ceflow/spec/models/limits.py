@@ -5,7 +5,7 @@ built in Python are checked by the same rules in `ceflow.kernels.infinite.gaussi
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ceflow.spec.base import KeyPath
 from ceflow.spec.diagnostics import Fault, SpecError
@@ -16,6 +16,7 @@ from ceflow.spec.models.layers import (
     ConvolutionLayer,
     DenseLayer,
     EnsembleLayer,
+    FlattenLayer,
     LayerNormLayer,
     LayerSpec,
     MaxPoolLayer,
@@ -36,9 +37,43 @@ class Values(NamedTuple):
     """True if their mean over the channels is 0."""
     scaled: bool = False
     """True if each channel was scaled by a parameter of its own after the last weights."""
+    normalised: bool = False
+    """True if a layer norm acted after the last weights."""
+    channels: Literal["inputs", "groups", "alike"] = "alike"
+    """Whether the channels are those of the inputs, finitely many; or infinitely many, in groups of
+    different laws; or infinitely many of the same law."""
+
+    def weighted(self, groups: bool = False) -> "Values":
+        """Return the values after weights that mix all channels, or those of each group."""
+        if not groups or self.channels == "alike":
+            return Values(True, True)
+        return Values(False, True, channels="groups")
+
+    def filtered(self) -> "Values":
+        """Return the values after weights of each channel: Gaussian only if those are given."""
+        return Values(False, True, self.scaled, self.normalised, self.channels)
+
+    def activated(self) -> "Values":
+        """Return the values after an activation."""
+        return Values(channels=self.channels)
+
+    def flattened(self) -> "Values":
+        """Return the values of all positions as one vector, whose laws differ by position."""
+        return self._replace(gaussian=False, channels=min(self.channels, "groups", key=ORDER.index))
+
+    def added(self, straight: "Values") -> "Values":
+        """Return the values of a sum with those of an uncorrelated shortcut."""
+        return Values(
+            self.gaussian and straight.gaussian,
+            self.centred and straight.centred,
+            self.scaled or straight.scaled,
+            self.normalised or straight.normalised,
+            min(self.channels, straight.channels, key=ORDER.index),
+        )
 
 
-INPUTS = Values()
+ORDER = ("inputs", "groups", "alike")
+INPUTS = Values(channels="inputs")
 
 
 def require_limit(layers: Sequence[LayerSpec], values: Values, *path: str | int) -> Values:
@@ -55,18 +90,26 @@ def require_limit(layers: Sequence[LayerSpec], values: Values, *path: str | int)
 
 def _after(layer: LayerSpec, values: Values) -> Values:
     match layer:
-        case DenseLayer() | ConvolutionLayer() if not is_depthwise(layer):
-            return Values(True, True)
+        case DenseLayer():
+            return values.weighted()
+        case ConvolutionLayer(groups="depthwise"):
+            if layer.channels is None and values.channels == "inputs":
+                message = "this depthwise convolution has only as many channels as the inputs, and"
+                help = "give it channels, or put a convolution of kernel 1 before it"
+                raise _none(f"{message} the kernel at infinite width depends on its weights", help)
+            return values.filtered()
         case ConvolutionLayer():
-            return Values(False, True, values.scaled)
+            return values.weighted(layer.groups != 1)
         case ActivationLayer():
             _require_before_activation(layer, values)
-            return Values()
+            return values.activated()
+        case FlattenLayer():
+            return values.flattened()
         case LayerNormLayer():
             if not values.centred:
                 message = "this layer norm acts on values whose mean at infinite width is not known"
                 raise _none(message, "put a dense layer or a convolution before it")
-            return values._replace(scaled=layer.affine or values.scaled)
+            return values._replace(scaled=layer.affine or values.scaled, normalised=True)
         case ResidualLayer():
             return _after_residual(layer, values)
         case EnsembleLayer():
@@ -76,6 +119,17 @@ def _after(layer: LayerSpec, values: Values) -> Values:
             raise _none(f"a {kind} layer has no kernel at infinite width here", "")
         case _:  # linear
             return values
+
+
+def require_outputs(layers: Sequence[LayerSpec], *path: str | int) -> None:
+    """Raise `SpecError` unless all outputs of a network have the same kernel at infinite width."""
+    values = require_limit(layers, INPUTS, *path)
+    last = (*path, len(layers) - 1)
+    help = "end the network in a dense layer, or in a convolution and global-average"
+    if not values.gaussian:
+        raise _none("the outputs of the network are not Gaussian at infinite width", help, last)
+    if values.normalised:
+        raise _none("a layer norm acts on the outputs, which are finitely many", help, last)
 
 
 def is_depthwise(layer: LayerSpec) -> bool:
@@ -100,8 +154,11 @@ def _after_residual(layer: ResidualLayer, values: Values) -> Values:
     if not _ends_in_weights(layer.body) and not _ends_in_weights(shortcut):
         message = "neither branch ends in weights of its own: at infinite width they are correlated"
         raise _none(message, "end the body or the shortcut in a dense layer or a convolution")
-    gaussian, centred = (a and b for a, b in zip(body[:2], straight[:2], strict=True))
-    return Values(gaussian, centred, body.scaled or straight.scaled)
+    if body.channels != "inputs" and straight.channels == "inputs":
+        message = "the shortcut has only as many channels as the inputs, so that the kernel at"
+        help = "give it a shortcut of a dense layer, or of a convolution of kernel 1"
+        raise _none(f"{message} infinite width depends on the weights", help)
+    return body.added(straight)
 
 
 def _ends_in_weights(layers: Sequence[LayerSpec]) -> bool:

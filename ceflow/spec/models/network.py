@@ -24,7 +24,7 @@ from ceflow.spec.models.layers import (
     shape_text,
     through,
 )
-from ceflow.spec.models.limits import INPUTS, require_limit
+from ceflow.spec.models.limits import require_outputs
 from ceflow.spec.models.model import End, ModelSpec, NoLimit
 
 OPEN_ENDS = (DenseLayer, ConvolutionLayer)
@@ -158,7 +158,7 @@ class Network(ModelSpec):
     @property
     def why_no_limit(self) -> NoLimit | None:
         try:
-            require_limit(self.layers, INPUTS, "layers")
+            require_outputs(self.layers, "layers")
         except SpecError as error:
             fault = error.faults[0]
             help = fault.help or 'use method = "empirical", or leave it out'
