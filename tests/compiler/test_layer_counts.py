@@ -152,7 +152,7 @@ def check_shapes(found: list[Any], inputs: Any) -> None:
         shape = through(layers, inputs)
     except SpecError as error:
         fault = error.faults[0]
-        assert fault.path and isinstance(fault.path[0], int), "at a layer"
+        assert isinstance(fault.path[0], int)  # at a layer
         return
     # `Network` itself refuses what ends in an image.
     network = Network(layers=found).replaced({"inputs": inputs})
