@@ -2,9 +2,9 @@
 
 A stage describes its result by blocks (`content`): sentences, tables, curves and heatmaps.
 `placing` prepares their points and texts, and `symbols` names their axes. `svg` draws figures by
-Matplotlib, which have one `style` and `ticks` that do not overlap; `html` fragments of a page, with
-a `chart` for each drawing whose `axes` need no Matplotlib. `ceflow.report` draws blocks in the
-terminal.
+Matplotlib, which have one `style` and `ticks` that do not overlap. `html` writes fragments of a
+page, with a `chart` for each drawing, whose `axes` and `palette` need no Matplotlib.
+`ceflow.report` draws blocks in the terminal.
 """
 
 from ceflow.blocks.content import (

@@ -58,6 +58,12 @@ class Curve:
     legend: str = ""
     """Name of the quantity whose values label the series, if these are in order."""
 
+    @property
+    def colours(self) -> list[int]:
+        """Index of the colour of each series."""
+        every = enumerate(self.series)
+        return [at if series.colour is None else series.colour for at, series in every]
+
 
 @dataclass(frozen=True)
 class Heatmap:

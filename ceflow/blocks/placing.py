@@ -59,6 +59,21 @@ def drawable(drawing: Drawing) -> tuple[Drawing, str]:
     return replace(drawing, series=kept), _said(left, log_x or log_y)
 
 
+def error_ends(series: Series, *, log: bool) -> list[tuple[float, float]]:
+    """Return the ends of the bar of one standard error at each point; without errors, the point.
+
+    On a logarithmic axis a side that would reach 0 ends at a tenth of its point.
+
+    >>> error_ends(Series("", (0.0, 1.0), (2.0, 3.0), error=(0.5, 3.0)), log=True)
+    [(1.5, 2.5), (0.3, 6.0)]
+    """
+    errors = series.error or (0.0,) * len(series.y)
+    return [
+        (max(y - error, y / 10) if log else y - error, y + error)
+        for y, error in zip(series.y, errors, strict=True)
+    ]
+
+
 def _kept(series: Series, log_x: bool, log_y: bool) -> Series:
     places = zip(series.x, series.y, strict=True)
     pairs = ((_placed(x, log_x), _placed(y, log_y)) for x, y in places)

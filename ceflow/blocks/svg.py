@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ceflow.blocks.content import Curve, Drawing, Heatmap, Series
-from ceflow.blocks.placing import drawable, shortened, shown
+from ceflow.blocks.placing import drawable, error_ends, shortened, shown
 from ceflow.blocks.style import (
     COLOURS,
     DASHES,
@@ -126,12 +126,8 @@ def _draw_curve(figure: "Figure", axes: "Axes", curve: Curve) -> None:
         scale = "log" if log and _spread(curve, axis) else "linear"
         axes.set(**{f"{axis}scale": scale})
     axes.set(ylabel=cut(curve.y_label, LONGEST_VERTICAL_TEXT))
-    colours = [
-        index if series.colour is None else series.colour
-        for index, series in enumerate(curve.series)
-    ]
-    for at, series in zip(colours, curve.series, strict=True):
-        marks = _marks(series, at, max(colours) + 1, ordered=bool(curve.legend))
+    for at, series in zip(curve.colours, curve.series, strict=True):
+        marks = _marks(series, at, max(curve.colours) + 1, ordered=bool(curve.legend))
         (line,) = axes.plot(series.x, series.y, label=series.label, **marks)
         _draw_error(axes, series, line.get_color())
     _draw_legend(figure, axes, curve)
@@ -154,16 +150,10 @@ def _marks(series: Series, at: int, count: int, *, ordered: bool) -> dict[str, A
 
 
 def _draw_error(axes: "Axes", series: Series, color: Any) -> None:
-    """Draw a bar of one standard error on both sides of a point, or a band along a line.
-
-    On a logarithmic axis a side that would reach 0 ends at a tenth of its point.
-    """
+    """Draw a bar of one standard error on both sides of a point, or a band along a line."""
     if not series.error:
         return
-    log = axes.get_yscale() == "log"
-    pairs = list(zip(series.y, series.error, strict=True))
-    low = [max(y - error, y / 10) if log else y - error for y, error in pairs]
-    high = [y + error for y, error in pairs]
+    low, high = zip(*error_ends(series, log=axes.get_yscale() == "log"), strict=True)
     if series.style != "line":
         axes.vlines(series.x, low, high, colors=color, linewidth=0.8)
     else:

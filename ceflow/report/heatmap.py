@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from ceflow.blocks import Heatmap, Series, shortened
+from ceflow.blocks.palette import VIRIDIS, mixed
 from ceflow.report.text import ends, share, spaced
 
 SHADES = "░▒▓█"
@@ -17,9 +18,6 @@ LONGEST_LABEL = 30
 
 SHORT_LABEL = 12
 """Length of labels beside which a drawing of 64 cells fits in 80 columns."""
-
-VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
-"""Evenly spaced colours of the map that the figures use, dark to bright."""
 
 
 def draw_heatmap(heatmap: Heatmap, width: int = 64) -> list[Text]:
@@ -71,10 +69,7 @@ class _Scale:
 def _shade(part: float) -> Text:
     """Return the shade for a number from 0 to 1, in a colour that hides it."""
     shade = SHADES[min(int(part * len(SHADES)), len(SHADES) - 1)]
-    index = min(int(part * (len(VIRIDIS) - 1)), len(VIRIDIS) - 2)
-    rest = part * (len(VIRIDIS) - 1) - index
-    ends = zip(VIRIDIS[index], VIRIDIS[index + 1], strict=True)
-    colour = "rgb({},{},{})".format(*(round(a + (b - a) * rest) for a, b in ends))
+    colour = "rgb({},{},{})".format(*mixed(VIRIDIS, part))
     return Text(shade, f"{colour} on {colour}")
 
 
