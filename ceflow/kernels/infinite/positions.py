@@ -170,8 +170,8 @@ def _unequal(whole: Between, roots: Sequence[Roots]) -> Array:
             *(rounded(r * inverse) for r, inverse in zip(pair, inverses, strict=True))
         )
         squares.append((u - v) ** 2)
-    one, two = whole.beside(whole.q1 * inverses[0], whole.q2 * inverses[1])
-    return one * two * reduce(add, squares)
+    one, two = whole.beside(whole.q1 * inverses[0], inverses[1])
+    return one * reduce(add, squares) / two
 
 
 def rounded_sums(pair: Between, count: float) -> Between:
