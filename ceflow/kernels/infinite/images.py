@@ -10,11 +10,12 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from ceflow.compiler import nodes
-from ceflow.compiler.programs import brisk
+from ceflow.compiler.programs import brisk, program
 from ceflow.kernels.infinite.errors import over_largest
 from ceflow.kernels.infinite.gaussian import require_gaussian
 from ceflow.kernels.infinite.positions import Between, between, started
-from ceflow.kernels.infinite.spatial import Arrays, Images, Step, applied, pools, through
+from ceflow.kernels.infinite.spatial import pools, through
+from ceflow.kernels.infinite.states import FEW_NUMBERS, Arrays, Images, Step, applied
 
 MOST_ENTRIES = 2**18
 """Largest number of pairs of positions in a batch of pairs of images, unless one pair has more: its
@@ -70,21 +71,34 @@ def image_error(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, "
     its two images.
     """
     require_gaussian(root)
-    x = x1 if x2 is None else jnp.concatenate([x1, x2])
-    order = jnp.argsort((x**2).sum(axis=(1, 2, 3)))
-    x = x[order[np.linspace(0, len(x) - 1, TRIED_IMAGES).round().astype(int)]]
+    x = _tried(x1, x2)
     reach = _reach(x, x)
 
     def alone(at: Batch) -> tuple[Array, Array]:
         start = _pairs(x, x, at, pools(root), reach)
-        across = through(root, Images(_started(start))).across
-        bound, held = jnp.asarray(across.ntk_error).reshape(-1), jnp.isfinite(across.covariance)
-        error = jnp.where(held.reshape(-1), bound, jnp.inf)
-        return error, across.ntk.reshape(-1)
+        own = _started(start)
+        state = Images(start, own=own) if pools(root) else Images(own)
+        state = through(root, state).settled()
+        return _found(state.own or state.before)
 
-    at = _alone(TRIED_IMAGES, min(TRIED_IMAGES, _at_once(root, x)))
+    at = _alone(TRIED_IMAGES, _at_once(root, x) if pools(root) else TRIED_IMAGES)
     errors, diagonal = _in_batches(alone, at, x)
-    return over_largest(jnp.asarray(errors), jnp.asarray(diagonal))
+    return _over_largest(jnp.asarray(errors), jnp.asarray(diagonal))
+
+
+@brisk
+def _tried(x1: Array, x2: Array | None) -> Float[Array, "tried c h w"]:
+    """Choose images whose norms are spread over those of all, with the smallest and largest."""
+    x = x1 if x2 is None else jnp.concatenate([x1, x2])
+    order = jnp.argsort((x**2).sum(axis=(1, 2, 3)))
+    return x[order[np.linspace(0, len(x) - 1, TRIED_IMAGES).round().astype(int)]]
+
+
+@program
+def _found(own: Between) -> tuple[Array, Array]:
+    """Return the errors and the NTK; numbers out of the range of their type have no bound."""
+    held = jnp.isfinite(own.covariance)
+    return jnp.where(held, own.ntk_error, jnp.inf).reshape(-1), own.ntk.reshape(-1)
 
 
 def _pooled_variances(root: nodes.Node, x: Array, reach: Array) -> tuple[Array | np.ndarray, ...]:
@@ -192,4 +206,5 @@ def _at_once(root: nodes.Node, x: Array) -> int:
     return max(1, EQUAL_ENTRIES // positions)
 
 
-_started = brisk(started)
+_started = program(started, FEW_NUMBERS)
+_over_largest = program(over_largest)

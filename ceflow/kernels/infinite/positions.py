@@ -113,13 +113,22 @@ def _mean_over_channels(a: Array, after: int) -> Array:
     return reduce(add, [index_in_dim(a, i, axis, keepdims=False) for i in range(count)]) / count
 
 
+def itself(q: Array, ntk: Array, reach: Array) -> Between:
+    """Return the moments of each position of images with itself, given its variance and NTK."""
+    return Between(q, q, jnp.zeros_like(q), 4 * q, ntk, reach)
+
+
 def started(pair: Between) -> Between:
-    """Add the initial errors of inputs; there is no bound if all squares of an image underflow."""
+    """Return the moments of positions of inputs with themselves, with initial errors.
+
+    There is no bound if all squares of an image underflow.
+    """
     none, eps = jnp.zeros_like(pair.q1), eps_of(pair.q1)
     most = jnp.max(pair.q1, axis=(-2, -1), keepdims=True)
     vanished = (most == 0) & (pair.reach > 0)
     relative = jnp.where(vanished, jnp.inf, INPUT_EPS * eps)
-    return pair._replace(errors=Errors(relative, math.pi * relative, none, none), ntk_error=none)
+    errors = Errors(relative, math.pi * relative, none, none)
+    return itself(pair.q1, none, pair.reach)._replace(errors=errors, ntk_error=none)
 
 
 def joined(
@@ -170,8 +179,8 @@ def _unequal(whole: Between, roots: Sequence[Roots]) -> Array:
             *(rounded(r * inverse) for r, inverse in zip(pair, inverses, strict=True))
         )
         squares.append((u - v) ** 2)
-    one, two = whole.beside(whole.q1 * inverses[0], inverses[1])
-    return one * reduce(add, squares) / two
+    one, two = whole.beside(*inverses)
+    return reduce(add, squares) / (one * two)
 
 
 def rounded_sums(pair: Between, count: float) -> Between:

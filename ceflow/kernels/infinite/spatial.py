@@ -6,18 +6,15 @@ and all positions of the other if the network pools, otherwise between equal pos
 """
 
 import math
-from collections.abc import Callable
-from functools import reduce, singledispatch
+from functools import partial, reduce, singledispatch
 from operator import add
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from ceflow.compiler import nodes
-from ceflow.compiler.programs import brisk
+from ceflow.compiler.programs import brisk, program
 from ceflow.kernels.infinite.duals import dual
 from ceflow.kernels.infinite.errors import FORM_EPS, eps_of, of_covariance
 from ceflow.kernels.infinite.errors import after_kink as errors_after_kink
@@ -30,66 +27,17 @@ from ceflow.kernels.infinite.positions import (
     Between,
     averaged,
     flattened,
+    itself,
     joined,
     own,
     padded,
     rounded_sums,
 )
+from ceflow.kernels.infinite.states import FEW_NUMBERS, Images, applied
 from ceflow.spec.models import SLOPES
 
 MOST_OFFSETS = 9
 """Largest number of offsets of a kernel that are summed in one pass over the memory."""
-
-Arrays = tuple[Array | np.ndarray, ...]
-"""Arrays over images or pairs; those of several batches are put together by NumPy."""
-
-Step = tuple[Callable[..., Between], tuple[Any, ...]]
-"""A function of moments that returns moments, and its other arguments."""
-
-
-class Images(NamedTuple):
-    """Moments of pairs of images, and the variances of each image that pooling needs."""
-
-    before: Between
-    """Moments before the functions in `steps`."""
-    first: Arrays | None = None
-    """Variances of the first images after each pooling to come; None for pairs of an image with
-    itself."""
-    second: Arrays | None = None
-    """Variances of the second images after each pooling to come."""
-    found: Arrays = ()
-    """Variances after each pooling so far, for pairs of an image with itself."""
-    steps: tuple[Step, ...] = ()
-    """Functions to apply to the moments; consecutive ones are compiled as one program."""
-
-    @property
-    def across(self) -> Between:
-        """Moments of the pairs."""
-        return applied(self.before, self.steps) if self.steps else self.before
-
-    def each(self, function: Callable[..., Between], *arguments: Any) -> "Images":
-        """Apply a function to the moments of the pairs, in one program with those before it."""
-        return self._replace(steps=(*self.steps, (function, arguments)))
-
-    def alone(self, function: Callable[..., Between], *arguments: Any) -> "Images":
-        """Apply a function to the moments of the pairs, in a program of its own.
-
-        A function that reads an entry several times needs this: in one program with the functions
-        before it, XLA would compute the entry each time.
-        """
-        return self.settled().each(function, *arguments).settled()
-
-    def settled(self) -> "Images":
-        """Apply the functions that were not applied yet."""
-        return self._replace(before=self.across, steps=())
-
-
-@brisk
-def applied(pair: Between, steps: tuple[Step, ...]) -> Between:
-    """Apply functions to moments."""
-    for function, arguments in steps:
-        pair = function(pair, *arguments)
-    return pair
 
 
 def pools(root: nodes.Node) -> bool:
@@ -136,12 +84,13 @@ def _(node: nodes.Dropout, state: Images) -> Images:
 @through.register
 def _(node: nodes.AveragePool, state: Images) -> Images:
     """Propagate through a pooling, with the variances after it of each image by itself."""
-    by, first, second = (_pooled, node.window, node.stride), state.first, state.second
-    if first is None or second is None:
-        after = state.alone(*by, None, None)
-        return after._replace(found=(*state.found, after.before.q1))
-    after = state.alone(*by, first[0], second[0])
-    return after._replace(first=first[1:], second=second[1:])
+    sizes, state = (node.window, node.stride), state.settled()
+    if state.first is not None and state.second is not None:
+        after = state.alone(_pooled, *sizes, state.first[0], state.second[0])
+        return after._replace(first=state.first[1:], second=state.second[1:])
+    pooled = applied(state.before, ((_pooled, (*sizes, None, None)),))
+    own = state.own and _own_pooled(state.own, *sizes, pooled.q1, _own_ntk(pooled))
+    return state._replace(before=pooled, found=(*state.found, pooled.q1), own=own)
 
 
 @through.register
@@ -154,8 +103,8 @@ def _(node: nodes.Residual, state: Images) -> Images:
     """Propagate through both branches, which are uncorrelated, so that all moments add."""
     state = state.settled()
     straight = state if node.shortcut is None else through(node.shortcut, state).settled()
-    bent = through(node.body, straight._replace(before=state.before))
-    return bent.each(_sum, straight.before)
+    bent = through(node.body, straight._replace(before=state.before, own=state.own))
+    return bent.each(_sum, straight)
 
 
 @through.register
@@ -339,24 +288,44 @@ def _pooled(
 ) -> Between:
     """Average over windows of both images' positions.
 
-    `q1` and `q2` are the variances after pooling, or None for pairs of an image with itself. The
-    errors of angles become errors of covariances.
+    `q1` and `q2` are the variances after pooling, or None for pairs of an image with itself.
     """
-    sides = [(window or side, stride or window or side) for side in pair.q1.shape[-2:]]
+    sides = _sides(pair, window, stride)
     covariance, ntk = (_window_means(a, sides, True) for a in (pair.covariance, pair.ntk))
     alone = jnp.einsum("...hwhw->...hw", covariance)
     q1, q2 = alone if q1 is None else q1, alone if q2 is None else q2
     twice = 2 * size(q1[..., None, None], q2[..., None, None, :, :])
     apart, together = (jnp.maximum(twice + sign * 2 * covariance, 0.0) for sign in (-1, 1))
-    after = Between(q1, q2, apart, together, ntk, pair.reach)
-    if pair.errors is None:
-        return after
+    return Between(q1, q2, apart, together, ntk, pair.reach)
+
+
+@partial(program, largest=FEW_NUMBERS)
+def _own_pooled(
+    pair: Between, window: int | None, stride: int | None, q: Array, ntk: Array
+) -> Between:
+    """Return the moments of positions with themselves after pooling, given variances and NTK.
+
+    The errors of angles become errors of covariances.
+    """
+    sides = _sides(pair, window, stride)
     lost, ntk_error = (
         _window_means(safe_sqrt(error), sides, False) ** 2
         for error in (_by_position(of_covariance(_itself(pair)), pair), pair.ntk_error)
     )
     none = jnp.zeros_like(lost)
-    return after._replace(errors=Errors(none, none, lost, lost), ntk_error=ntk_error)
+    return itself(q, ntk, pair.reach)._replace(
+        errors=Errors(none, none, lost, lost), ntk_error=ntk_error
+    )
+
+
+@brisk
+def _own_ntk(pair: Between) -> Array:
+    return own(pair, pair.ntk)
+
+
+def _sides(pair: Between, window: int | None, stride: int | None) -> list[tuple[int, int]]:
+    """Return window and stride in each direction."""
+    return [(window or side, stride or window or side) for side in pair.q1.shape[-2:]]
 
 
 def _window_means(a: Array, sides: list[tuple[int, int]], every: bool) -> Array:
