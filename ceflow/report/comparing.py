@@ -8,9 +8,9 @@ from typing import Any
 from ceflow.blocks import Cell, Curve, Note, ReportBlock, Table, defined, number
 from ceflow.blocks.html import section
 from ceflow.compiler import Plan
-from ceflow.report.figures import overlaid
+from ceflow.report.figures import alike
 from ceflow.report.text import seconds, size
-from ceflow.report.trouble import standing, trouble
+from ceflow.report.trouble import trouble
 from ceflow.runs import Results, known_results, reopen
 from ceflow.runs.numbers import numbers_of
 from ceflow.runs.record import read_state
@@ -102,10 +102,8 @@ class Comparison:
     def _unsound(self) -> Iterator[ReportBlock]:
         """Say what the runs have not done, and what was changed since."""
         for run in self.runs:
-            if run.state["state"] != "done" or run.lost:
-                said = [standing(run.results.directory.path, run.state)]
-                for line in [*said, *trouble(run.state, run.lost)]:
-                    yield Note(f"{run.name}: {line}", warning=True)
+            for line in trouble(run.results.directory.path, run.state, run.lost):
+                yield Note(f"{run.name}: {line}", warning=True)
 
     def _documents(self) -> Iterator[ReportBlock]:
         differing = self.document
@@ -130,15 +128,16 @@ class Comparison:
             yield Note(f"{same} {'number is' if same == 1 else 'numbers are'} the same")
 
     def _curves(self) -> Iterator[tuple[str, Curve]]:
-        """Lay the curves of equal name over each other."""
-        alike: dict[str, dict[str, Curve]] = {}
-        for run in self.runs:
-            for stage, name, drawing in run.results.drawings():
-                if isinstance(drawing, Curve):
-                    alike.setdefault(f"{stage}.{name}", {})[run.name] = drawing
-        for name, curves in alike.items():
-            if len(curves) == len(self.runs):
-                yield name, overlaid(curves)
+        """Yield the curves that all runs have, laid over each other, with their names."""
+        every = {
+            run.name: {
+                f"{stage}.{name}": drawing
+                for stage, name, drawing in run.results.drawings()
+                if isinstance(drawing, Curve)
+            }
+            for run in self.runs
+        }
+        return alike(every, least=len(self.runs))
 
     def _costs(self) -> Table:
         times, memory = self.took("seconds"), self.took("memory")

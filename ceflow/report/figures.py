@@ -1,6 +1,6 @@
 """The curves and heatmaps of a run as figures, in SVG or PDF."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,6 @@ from ceflow.store import Damaged, RunDirectory
 
 Kind = Literal["svg", "pdf"]
 """The format of a figure, which its file's name ends with."""
-
 
 MOST_DASHES = 4
 """Maximum number of runs whose curves differ in dashes too."""
@@ -50,12 +49,20 @@ def write_figures(
 
 def curves_of_runs(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
     """Yield each curve that several runs of a sweep have, laid over each other, with its name."""
-    alike: dict[str, dict[str, Curve]] = {}
+    every: dict[str, dict[str, Curve]] = {}
     for run, its_plan in plan.runs.items() if plan.document.sweep else ():
+        every[run] = {}
         with suppress(Damaged):  # the others are drawn all the same
-            for name, curve in _curves(RunDirectory(directory.path / run), its_plan):
-                alike.setdefault(name, {})[run] = curve
-    yield from ((name, overlaid(curves)) for name, curves in alike.items())
+            every[run].update(_curves(RunDirectory(directory.path / run), its_plan))
+    return alike(every)
+
+
+def alike(every: Mapping[str, Mapping[str, Curve]], least: int = 1) -> Iterator[tuple[str, Curve]]:
+    """Lay curves of equal name in several runs over each other, if `least` runs or more have it."""
+    for name in dict.fromkeys(name for curves in every.values() for name in curves):
+        same = {run: curves[name] for run, curves in every.items() if name in curves}
+        if len(same) >= least:
+            yield name, overlaid(same)
 
 
 def _is_drawn(path: Path) -> bool:
@@ -75,7 +82,7 @@ def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
             yield f"{stage}-{name}", drawing
 
 
-def overlaid(curves: dict[str, Curve]) -> Curve:
+def overlaid(curves: Mapping[str, Curve]) -> Curve:
     """Combine the same curve of several runs: the first series of each, labelled by its run.
 
     If a curve has several series, the axis says which one is shown, or each label if runs differ.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ceflow.blocks import Cell, Note, ReportBlock, Table, defined
-from ceflow.runs.numbers import numbers_of
+from ceflow.runs.numbers import listed, numbers_of
 from ceflow.stages import Values
 
 MOST_COLUMNS = 12
@@ -38,7 +38,11 @@ def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[ReportBlock]:
         (*name, *(_cell(key, found, runs[run]) for key in shown))
         for name, (run, found) in zip(named, values.items(), strict=True)
     )
-    rest = [Note(f"these differ too, and are in results.json: {_named(left)}")] if left else []
+    rest = (
+        [Note(f"these differ too, and are in results.json: {listed(left, MOST_NAMES)}")]
+        if left
+        else []
+    )
     return [*_warnings(runs), Table((*heads, *shown), rows), *rest]
 
 
@@ -73,18 +77,12 @@ def _warnings(runs: Mapping[str, dict[str, Values]]) -> list[Note]:
             for text in values.get("warnings", ()):
                 given.setdefault((stage, text), []).append(run)
     notes = [
-        Note(f"{stage} of {_named(where)}: {text}", warning=True)
+        Note(f"{stage} of {listed(where, MOST_NAMES)}: {text}", warning=True)
         for (stage, text), where in given.items()
     ]
     left = len(notes) - MOST_WARNINGS
     more = [Note(f"{left} more warnings are in results.json", warning=True)] if left > 0 else []
     return [*notes[:MOST_WARNINGS], *more]
-
-
-def _named(names: Sequence[str]) -> str:
-    """List a few names, and count the others."""
-    left = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {left} more" if left > 0 else "")
 
 
 def _cell(key: str, numbers: Mapping[str, Cell | None], results: Mapping[str, Values]) -> Cell:

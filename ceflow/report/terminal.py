@@ -22,9 +22,9 @@ from ceflow.report.plot import draw
 from ceflow.report.sections import Section, run_sections
 from ceflow.report.tables import GAP, fitted
 from ceflow.report.text import seconds, size
-from ceflow.report.trouble import standing, trouble
+from ceflow.report.trouble import trouble
 from ceflow.runs import Needs, known_results
-from ceflow.runs.record import in_a_word, read_state
+from ceflow.runs.record import in_a_word, read_state, started
 from ceflow.spec import Stage, printable
 from ceflow.store import Damaged, RunDirectory
 
@@ -145,15 +145,13 @@ def runs_report(folder: Path) -> RenderableType | None:
 
 def trouble_report(directory: RunDirectory, plan: Plan) -> Iterator[RenderableType]:
     """Describe an unfinished or damaged run, and how to continue it; nothing for an intact one."""
-    state, (_, lost) = (
-        directory.read_json("run.json"),
-        known_results(directory, plan.document.stages),
-    )
-    if state["state"] == "done" and not lost:
+    _, lost = known_results(directory, plan.document.stages)
+    lines = [printable(line) for line in trouble(directory.path, read_state(directory), lost)]
+    if not lines:
         return
-    yield Text(printable(standing(directory.path, state)), "bold yellow")
-    for line in trouble(state, lost):
-        yield Padding(Text(printable(line), "yellow"), (0, 0, 0, 2), expand=False)
+    yield Text(lines[0], "bold yellow")
+    for line in lines[1:]:
+        yield Padding(Text(line, "yellow"), (0, 0, 0, 2), expand=False)
     yield ""
 
 
@@ -204,5 +202,4 @@ def _row(directory: RunDirectory) -> tuple[str, str, str]:
         state = read_state(directory)
     except Damaged:
         return str(directory.path), "damaged", ""
-    started = str(state.get("started", ""))[:16].replace("T", " ")
-    return str(directory.path), in_a_word(directory.path, state), started
+    return str(directory.path), in_a_word(directory.path, state), started(state)

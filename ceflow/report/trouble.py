@@ -19,6 +19,18 @@ STATE_WORDS = {"done": "is damaged", "interrupted": "is interrupted", "failed": 
 """State in words of a run that no process is working on; `done` is shown if files are damaged."""
 
 
+def trouble(path: Path, state: Values, lost: Mapping[str, str]) -> list[str]:
+    """Say how an unfinished or damaged run stands, then what is wrong with which stages.
+
+    Empty for a run that is done and intact. `lost` says why results of stages cannot be used.
+    """
+    if state["state"] == "done" and not lost:
+        return []
+    gone = [f"stage {name!r}: {why}" if name else why for name, why in lost.items()]
+    stages, runs = _of_stages(state["stages"]), _of_runs(state.get("runs", {}))
+    return [standing(path, state), *stages, *runs, *gone]
+
+
 def standing(path: Path, state: Values) -> str:
     """Describe an unfinished or damaged run, and how to continue it."""
     if state["state"] == "running":
@@ -60,15 +72,6 @@ def _far(state: Values, *, with_end: bool = False) -> str:
     runs = state["runs"]
     ends = f", the last by about {runs['ends']}" if with_end and "ends" in runs else ""
     return f", {runs['done']} of {runs['total']} runs are done{ends}"
-
-
-def trouble(state: Values, lost: Mapping[str, str]) -> list[str]:
-    """Write a line for each failed or skipped stage, in each run of a sweep.
-
-    Stages whose results are `lost` get a line too.
-    """
-    gone = [f"stage {name!r}: {why}" if name else why for name, why in lost.items()]
-    return [*_of_stages(state["stages"]), *_of_runs(state.get("runs", {})), *gone]
 
 
 def _of_stages(stages: Values) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""Numbers as JSON can hold them, and messages about those that it cannot hold."""
+"""The numbers of results: as JSON can hold them, by name, and in sentences."""
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ceflow.blocks import Cell
@@ -42,14 +42,14 @@ def _lost(values: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
             yield (*path, key)
 
 
-def listed(names: list[str]) -> str:
+def listed(names: Sequence[str], most: int = MOST_NAMES) -> str:
     """Write some names, and how many more there are.
 
     >>> listed(["a", "b"]), listed(list("abcdefg"))
     ('a, b', 'a, b, c, d, e and 2 more')
     """
-    more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def numbers_of(results: Mapping[str, Values]) -> Iterator[tuple[str, Cell | None]]:
@@ -69,4 +69,5 @@ def _numbers(values: Values) -> Iterator[tuple[str, Cell | None]]:
 
 
 def is_number(value: object) -> bool:
+    """Tell whether a value is a number, which `True` and `False` are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -11,7 +11,7 @@ from ceflow.runs.reading import why_unreadable
 from ceflow.spec import Stage
 from ceflow.stages import Values, kind_of
 from ceflow.store import Damaged, RunDirectory, sign_of_life
-from ceflow.store.digests import facts, is_sound
+from ceflow.store.digests import facts, is_sound, text_facts
 
 STATES = ("running", "done", "failed", "interrupted", "skipped")
 
@@ -38,6 +38,24 @@ def in_a_word(path: Path, state: Values) -> str:
         return state["state"]
     sign = sign_of_life(path)
     return "under way" if sign is not None and sign.is_alive else "killed"
+
+
+def started(state: Values) -> str:
+    """Return the minute in which a run began, in UTC; '' if its version did not record it.
+
+    >>> started({"started": "2026-01-02T03:04:05"})
+    '2026-01-02 03:04'
+    """
+    return str(state.get("started") or "")[:16].replace("T", " ")
+
+
+def read_document(directory: RunDirectory, name: str, state: Values) -> str:
+    """Read a document of a run. Raises `Damaged` if it is not the one that was run."""
+    text = directory.read_text(name)
+    known = state.get("files", {})
+    if name in known and known[name] != text_facts(text):
+        raise Damaged(f"{directory.path / name} was changed after the run")
+    return text
 
 
 def _is_table(value: Any, kinds: dict[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from ceflow.runs.describing import collected_drawing
 from ceflow.runs.failures import RunError
 from ceflow.runs.numbers import listed
 from ceflow.runs.prepared import Needs, Prepared, prepare
-from ceflow.runs.record import known_results, read_results, read_state
+from ceflow.runs.record import known_results, read_document, read_results, read_state
 from ceflow.runs.results import Results
 from ceflow.runs.summaries import run_text, runs_table, sweep_text
 from ceflow.runs.sweeping import perform
@@ -27,7 +27,6 @@ from ceflow.spec import Document, Examined, Fault, SpecError, examined, stack
 from ceflow.spec.text import read
 from ceflow.stages import Values
 from ceflow.store import Damaged, RunDirectory
-from ceflow.store.digests import text_facts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -296,9 +295,8 @@ def _extent_of(state: Values) -> Extent | None:
 
 def _document_of(directory: RunDirectory, state: Values) -> Examined:
     """Read the resolved document of a run."""
-    text, path = directory.read_text("resolved.toml"), directory.path / "resolved.toml"
-    if state.get("files", {}).get("resolved.toml", text_facts(text)) != text_facts(text):
-        raise Damaged(f"{path} was changed")
+    read_document(directory, "resolved.toml", state)
+    path = directory.path / "resolved.toml"
     try:
         return examined(stack(read(path)))
     except SpecError as error:

@@ -25,14 +25,13 @@ from ceflow.report.figures import curves_of_runs
 from ceflow.report.sections import Section, run_sections
 from ceflow.report.terminal import plan_tree
 from ceflow.report.text import seconds, size
-from ceflow.report.trouble import standing, trouble
+from ceflow.report.trouble import trouble
 from ceflow.runs import known_results
-from ceflow.runs.record import read_state
+from ceflow.runs.record import read_document, read_state, started
 from ceflow.spec import SpecError, dumps_origins, examined, stack
 from ceflow.spec.text import read
 from ceflow.stages import Values
 from ceflow.store import PAGE, Damaged, RunDirectory
-from ceflow.store.digests import text_facts
 
 MOST_POINTS = 40_000
 """Largest number of points of all charts of a page, which keeps it below 2 MB."""
@@ -62,16 +61,15 @@ def run_page(directory: RunDirectory, plan: Plan) -> str:
         _Part("time and memory", _block(_costs(directory, plan, state))),
         _Part("how to reproduce it", _reproduction(directory, state, given)),
     ]
-    started = str(state.get("started") or "")[:16].replace("T", " ")
     swept = plan.document.sweep is not None and "seed" in plan.document.sweep.paths
     head = [
-        f"started {started} UTC" if started else "",
+        f"started {begun} UTC" if (begun := started(state)) else "",
         state["state"],
         "" if swept else f"seed {document.seed}",
         document.precision,
         f"ceflow {_versions(state).get('ceflow', 'of unknown version')}",
     ]
-    top = [_question(directory, state), _answers(sections), *_trouble(directory, plan, state)]
+    top = [_question(directory, state), _answers(sections), _trouble(directory, plan, state)]
     return _page(document.name, head, top, parts)
 
 
@@ -125,20 +123,12 @@ def _block(content: ReportBlock, most: int = MOST_POINTS) -> str:
     return f'<div class="scroll" role="group" aria-label="table">{drawn}</div>'
 
 
-def _given(directory: RunDirectory, state: Values) -> str:
-    """Return the document as given. Raises `Damaged` if it is not the one that was run."""
-    content = directory.read_text("spec.toml")
-    if state.get("files", {}).get("spec.toml", text_facts(content)) != text_facts(content):
-        raise Damaged("spec.toml was changed after the run")
-    return content
-
-
 def _question(directory: RunDirectory, state: Values) -> str:
     """Return what the document asks: the first paragraph of the comment at its top."""
     asked = []
     content = ""
     with suppress(Damaged):  # which the section of the document says
-        content = _given(directory, state)
+        content = read_document(directory, "spec.toml", state)
     for line in content.splitlines():
         if not line.startswith("#") or (asked and not line.strip("# ")):
             break
@@ -164,14 +154,11 @@ def _sentence(answer: str) -> str:
     return f"{answer}." if name else f"{answer[0].upper()}{answer[1:]}."
 
 
-def _trouble(directory: RunDirectory, plan: Plan, state: Values) -> Iterator[str]:
+def _trouble(directory: RunDirectory, plan: Plan, state: Values) -> str:
     """Say that a run is unfinished or damaged, and how to go on."""
     _, lost = known_results(directory, plan.document.stages)
-    if state["state"] == "done" and not lost:
-        return
-    lines = [standing(directory.path, state), *trouble(state, lost)]
-    said = "".join(f"<p>{text(line)}</p>" for line in lines)
-    yield f'<div class="trouble" role="note">{said}</div>'
+    said = "".join(f"<p>{text(line)}</p>" for line in trouble(directory.path, state, lost))
+    return f'<div class="trouble" role="note">{said}</div>' if said else ""
 
 
 def _tree(tree: Tree) -> str:
@@ -187,7 +174,7 @@ def _document(directory: RunDirectory, plan: Plan, state: Values) -> tuple[bool,
     """
     path = directory.path / "spec.toml"
     try:
-        given = _given(directory, state)
+        given = read_document(directory, "spec.toml", state)
         with_origins = dumps_origins(examined(stack(read(path))).document, plan.document)
     except (SpecError, ValueError) as error:  # damaged, or of another version
         why = _block(Note(f"the document as given cannot be shown: {error}", warning=True))
