@@ -9,7 +9,7 @@ from ceflow.blocks import Cell, Curve, Note, ReportBlock, Table, defined, number
 from ceflow.blocks.html import section
 from ceflow.compiler import Plan
 from ceflow.report.figures import alike
-from ceflow.report.text import seconds, size
+from ceflow.report.text import ABSENT, known, seconds, size
 from ceflow.report.trouble import trouble
 from ceflow.runs import Results, known_results, reopen
 from ceflow.runs.numbers import numbers_of
@@ -17,9 +17,6 @@ from ceflow.runs.record import read_state
 from ceflow.spec import Fault, SpecError, tree_of
 from ceflow.stages import Values
 from ceflow.store import RunDirectory
-
-ABSENT = "-"
-"""Text in place of a key or a number that a run does not have."""
 
 STDERR = "_stderr"
 """End of the keys of standard errors, which are shown with their numbers."""
@@ -145,8 +142,8 @@ class Comparison:
         rows = (
             (
                 stage,
-                *(ABSENT if each is None else seconds(each) for each in times[stage]),
-                *(ABSENT if each is None else size(each) for each in memory[stage]),
+                *(known(each, seconds) for each in times[stage]),
+                *(known(each, size) for each in memory[stage]),
             )
             for stage in times
         )
@@ -219,8 +216,8 @@ def _row(key: str, values: Sequence[Any], errors: Sequence[Any]) -> tuple[Cell, 
     one, two = values
     if not all(isinstance(each, int | float) for each in values):
         return (key, *cells, "", "")
-    known = [error for error in errors if isinstance(error, int | float)]
-    apart = _with_error(two - one, math.hypot(*known) if known else None)
+    found = [error for error in errors if isinstance(error, int | float)]
+    apart = _with_error(two - one, math.hypot(*found) if found else None)
     return (key, *cells, apart, two / one if one else "")
 
 

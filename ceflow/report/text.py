@@ -1,6 +1,11 @@
-"""Sizes and durations for people, and positions on a scale."""
+"""Sizes, durations and other numbers for people, and positions on a scale."""
+
+from collections.abc import Callable
 
 from ceflow.blocks import number
+
+ABSENT = "-"
+"""Text in place of a value that is not known."""
 
 ROUNDING = 1e-14
 """Relative rounding error of a number after a few sums."""
@@ -30,6 +35,15 @@ def seconds(value: float) -> str:
     if value < 59.95:
         return f"{value:.1f} s"
     return f"{round(value) // 60} min {round(value) % 60} s"
+
+
+def known(value: float | None, write: Callable[[float], str]) -> str:
+    """Write a number by a function such as `seconds`, or say that it is not known.
+
+    >>> known(0.5, seconds), known(None, seconds)
+    ('500 ms', '-')
+    """
+    return ABSENT if value is None else write(value)
 
 
 def share(value: float, low: float, high: float) -> float:
