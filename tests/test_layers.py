@@ -324,7 +324,8 @@ EVERY = nodes.Chain((*DRAWN, *LAYERED))
 
 
 def test_every_kind_of_layer_is_tried():
-    assert {type(node) for node in nodes.every(EVERY)} == set(get_args(nodes.Node))
+    built = set(get_args(nodes.Node)) - {nodes.External}  # which is whatever a user makes
+    assert {type(node) for node in nodes.every(EVERY)} == built
 
 
 def test_every_layer_has_its_module():

@@ -7,7 +7,7 @@ import sys
 import click
 
 from ceflow.cli.failures import explained, faults_as_json, shown
-from ceflow.cli.settings import settings
+from ceflow.cli.settings import modules, modules_of, settings
 from ceflow.cli.specs import load_spec, specs_below
 from ceflow.spec import Fault, SpecError
 
@@ -17,8 +17,13 @@ from ceflow.spec import Fault, SpecError
 @click.option("--json", "as_json", is_flag=True, help="Print the faults as JSON.")
 @click.option("--no-data", is_flag=True, help="Leave data files alone: they may be elsewhere.")
 @settings
+@modules
 def command(
-    specs: tuple[str, ...], as_json: bool, no_data: bool, settings: tuple[str, ...]
+    specs: tuple[str, ...],
+    as_json: bool,
+    no_data: bool,
+    settings: tuple[str, ...],
+    modules: tuple[str, ...],
 ) -> None:
     """Report everything that is wrong with SPECS. Exit status 2 if anything is.
 
@@ -29,7 +34,7 @@ def command(
         below = specs_below(spec) if os.path.isdir(spec) else None
         for path in below.specs if below else [spec]:
             with explained("the check"):
-                found = _faults_of(path, settings, no_data)
+                found = _faults_of(path, settings, modules, no_data)
             faults += found
             if not as_json:
                 click.echo("\n".join(map(str, found)) or shown(f"{path}: ok"), err=True)
@@ -41,13 +46,18 @@ def command(
         sys.exit(2)
 
 
-def _faults_of(path: str, settings: tuple[str, ...], no_data: bool) -> tuple[Fault, ...]:
+def _faults_of(
+    path: str, settings: tuple[str, ...], modules: tuple[str, ...], no_data: bool
+) -> tuple[Fault, ...]:
     from ceflow.compiler import plan_of, without_data
     from ceflow.runs import prepare
 
     try:
-        examined = load_spec(path, settings)
-        for plan in without_data(examined) if no_data else [plan_of(examined)]:
+        examined, known = load_spec(path, settings), modules_of(modules)
+        plans = (
+            without_data(examined, modules=known) if no_data else [plan_of(examined, modules=known)]
+        )
+        for plan in plans:
             prepare(plan)
     except SpecError as error:
         return error.faults

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ceflow.cli.failures import explained, fail
-from ceflow.cli.settings import settings
+from ceflow.cli.settings import modules, modules_of, settings
 from ceflow.cli.specs import load_spec
 
 if TYPE_CHECKING:
@@ -29,8 +29,14 @@ if TYPE_CHECKING:
     help="Weights to put in, as equinox.tree_serialise_leaves wrote them; of stablehlo.",
 )
 @settings
+@modules
 def command(
-    spec: str, to: "Format", out: Path | None, weights: Path | None, settings: tuple[str, ...]
+    spec: str,
+    to: "Format",
+    out: Path | None,
+    weights: Path | None,
+    settings: tuple[str, ...],
+    modules: tuple[str, ...],
 ) -> None:
     """Write the network of SPEC as code or as a module; notes go to stderr.
 
@@ -43,7 +49,8 @@ def command(
     if out and out.exists():
         fail(f"{out} exists already; remove it, or name another file", 2)
     with explained("the export"):
-        made = export(plan_of(load_spec(spec, settings)), to, out.suffix if out else "", weights)
+        plan = plan_of(load_spec(spec, settings), modules=modules_of(modules))
+        made = export(plan, to, out.suffix if out else "", weights)
         _write(made.content, out)
     for note in made.notes:
         click.echo(note, err=True)

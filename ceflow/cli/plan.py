@@ -1,12 +1,13 @@
 """`ceflow plan`: the compiled plan."""
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ceflow.cli.failures import explained, shown
-from ceflow.cli.settings import settings
+from ceflow.cli.settings import modules, modules_of, settings
 from ceflow.cli.specs import load_spec
 
 if TYPE_CHECKING:
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @click.option("--origins", is_flag=True, help="Print every key with where its value came from.")
 @settings
-def command(spec: str, as_json: bool, origins: bool, settings: tuple[str, ...]) -> None:
+@modules
+def command(
+    spec: str,
+    as_json: bool,
+    origins: bool,
+    settings: tuple[str, ...],
+    modules: tuple[str, ...],
+) -> None:
     """Show the layers of SPEC with their shapes and counts, and what each stage will need."""
     from ceflow.cli.console import results_console
     from ceflow.compiler import plan_of
@@ -26,7 +34,7 @@ def command(spec: str, as_json: bool, origins: bool, settings: tuple[str, ...]) 
     from ceflow.spec import dumps_origins
 
     with explained("the plan"):
-        plan = plan_of(load_spec(spec, settings))
+        plan = plan_of(load_spec(spec, settings), modules=modules_of(modules))
         if origins:
             click.echo(shown(dumps_origins(plan.document, plan.resolved())), nl=False)
             return
@@ -49,6 +57,6 @@ def _as_json(prepared: "Prepared") -> dict[str, Any]:
     }
 
 
-def _number(value: float) -> float | str:
-    """Return a number as JSON can hold it: infinity as a string."""
-    return "inf" if value == float("inf") else value
+def _number(value: float) -> float | str | None:
+    """Return a number as JSON can hold it: infinity as a string, and null if it is not known."""
+    return "inf" if value == math.inf else None if math.isnan(value) else value

@@ -5,7 +5,7 @@ import os
 import click
 
 from ceflow.cli.failures import explained, shown
-from ceflow.cli.settings import settings
+from ceflow.cli.settings import modules, modules_of, settings
 from ceflow.cli.specs import load_spec
 
 
@@ -16,6 +16,7 @@ from ceflow.cli.specs import load_spec
 @click.option("--page", is_flag=True, help="Write the report as a page too, report.html.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first stage that fails.")
 @settings
+@modules
 def command(
     spec: str,
     out: str | None,
@@ -23,6 +24,7 @@ def command(
     page: bool,
     fail_fast: bool,
     settings: tuple[str, ...],
+    modules: tuple[str, ...],
 ) -> None:
     """Check SPEC, run its stages, and report. SPEC is a file, or - for standard input.
 
@@ -39,7 +41,7 @@ def command(
     with explained(
         "the run", "; its finished stages are kept: run it again, with the same --out, to go on"
     ):
-        prepared = prepare(plan_of(load_spec(spec, settings)))
+        prepared = prepare(plan_of(load_spec(spec, settings), modules=modules_of(modules)))
         from ceflow.report import plan_tree, run_report, write_figures, write_page
 
         console = results_console(quiet=as_json)

@@ -30,6 +30,8 @@ def lower_with_state(root: nodes.Node, key: Key[Array, ""]) -> tuple[eqx.Module,
     """Build the module in training mode, and its state."""
     _require_finite(root)
     require_key(key)
+    if isinstance(root, nodes.External):
+        return _drawn_outside(root, key), eqx.nn.State(())
     if _is_small(root, key):
         return eqx.nn.make_with_state(_filled)(root, key)
     return eqx.nn.make_with_state(_drawn)(root, key)
@@ -94,6 +96,13 @@ def _empty(root: nodes.Node, dtype: Any) -> Any:
     return eqx.filter_eval_shape(_built, root, jax.random.key(0))
 
 
+def _drawn_outside(root: nodes.External, key: Key[Array, ""]) -> Any:
+    """Make a module of the user's, which may hold arrays that no program should."""
+    if root.make is None:
+        raise ValueError(f"the module {root.name!r} is known by its record alone: bind it again")
+    return root.make(key)
+
+
 @eqx.filter_jit
 def _drawn_each(root: nodes.Node, keys: Key[Array, " k"]) -> Any:
     return eqx.filter_vmap(lambda key: _drawn(root, key))(keys)
@@ -106,6 +115,8 @@ def _drawn(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
     A draw per layer would be slow: JAX takes a third of a second to compile a generator for each
     new shape.
     """
+    if isinstance(root, nodes.External):
+        return _drawn_outside(root, key)
     if isinstance(root, nodes.Ensemble):
         return nets.Ensemble(lambda k: _drawn(root.member, k), root.multiplicity, key=key)
     empty = eqx.filter_eval_shape(_built, root, key)

@@ -7,7 +7,18 @@ from typing import Any
 from ceflow.compiler import nodes
 from ceflow.compiler.layers import network
 from ceflow.compiler.resnext import resnext
-from ceflow.spec import Block, Bottleneck, Ensemble, Mlp, Model, Network, Resnext
+from ceflow.spec import (
+    Block,
+    Bottleneck,
+    Ensemble,
+    External,
+    Fault,
+    Mlp,
+    Model,
+    Network,
+    Resnext,
+    SpecError,
+)
 
 
 @singledispatch
@@ -67,6 +78,17 @@ def _(model: Resnext) -> nodes.Node:
 @expand.register
 def _(model: Network) -> nodes.Node:
     return network(model)
+
+
+@expand.register
+def _(model: External) -> nodes.Node:
+    if model.binding is None:
+        raise ValueError(f"nothing is bound to the name {model.name!r}: give it by modules")
+    layer = model.binding(model)
+    if model.outputs not in (None, layer.outputs):
+        message = f"the module returns {layer.outputs} outputs, and outputs = {model.outputs}"
+        raise SpecError(Fault("CE204", message, ("model", "outputs"), help="leave outputs out"))
+    return layer
 
 
 @expand.register

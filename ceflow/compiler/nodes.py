@@ -6,10 +6,10 @@ number of units, or the shape of an image.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 Image = tuple[float, int, int]
 """Channels, height and width."""
@@ -475,6 +475,37 @@ class Ensemble(Layer):
         return self.multiplicity * self.member.flops
 
 
+@dataclass(frozen=True)
+class External(Layer):
+    """A module of the user's, of which only what it computes is known."""
+
+    name: str
+    width: int | None
+    inputs: Shape
+    outputs: int
+    parameters: int
+    flops: float
+    """FLOPs of its matrix products and convolutions; NaN if they depend on numbers."""
+    program: str
+    """Digest of all that it computes."""
+    products: "tuple[Node, ...]" = ()
+    """Its products with weights, as layers whose costs are known."""
+    make: Callable[[Any], Any] | None = None
+    """Function from a key to the module; None in a report of a run."""
+
+    @property
+    def inner(self) -> "tuple[Node, ...]":
+        return self.products
+
+    @property
+    def title(self) -> str:
+        return f"module {self.name}" + (f" of width {self.width}" if self.width else "")
+
+    @property
+    def starts_normal(self) -> bool:
+        return False
+
+
 Node = (
     Dense
     | Convolution
@@ -489,6 +520,7 @@ Node = (
     | Residual
     | Chain
     | Ensemble
+    | External
 )
 
 

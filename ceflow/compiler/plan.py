@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ceflow import data
 from ceflow.compiler import nodes
 from ceflow.compiler.models import expand
+from ceflow.compiler.modules import Bindings, Modules, bindings, bound, facts_of
 from ceflow.compiler.sizes import declared, sizes_of
 from ceflow.spec import (
     Document,
@@ -40,6 +41,8 @@ class Plan:
     root: nodes.Node
     data: data.Extent | None
     variants: Mapping[str, Document] = field(default_factory=dict, repr=False, compare=False)
+    modules: Bindings = field(default_factory=dict, repr=False, compare=False)
+    """What the names of modules are bound to."""
 
     @cached_property
     def runs(self) -> "Mapping[str, Plan]":
@@ -54,7 +57,7 @@ class Plan:
         faults: dict[str, tuple[Fault, ...]] = {}
         for name, variant in self.variants.items():
             try:
-                plans[name], faults[name] = plan_of(Examined(variant)), ()
+                plans[name], faults[name] = plan_with(Examined(variant), None, self.modules), ()
             except SpecError as error:
                 faults[name] = error.faults
         if any(faults.values()):
@@ -92,6 +95,10 @@ class Plan:
         }
         update = {"model": self.model, "data": found, "stages": stages}
         return self.document.replaced(update)
+
+    def modules_used(self) -> list[dict[str, Any]]:
+        """Return the facts of the user's modules in all runs, as they are recorded."""
+        return facts_of(plan.root for plan in (self, *self.runs.values())) if self.modules else []
 
     def path(self, stage: str, key: str) -> Path:
         """Return the path of the file that a stage names in one of its keys."""
@@ -161,25 +168,38 @@ class Plan:
         return expand(model)
 
 
-def compile(document: Document, extent: data.Extent | None = None) -> Plan:
+def compile(
+    document: Document, extent: data.Extent | None = None, *, modules: Modules | None = None
+) -> Plan:
     """Check a document's meaning and work out its shapes.
 
-    Reads the headers of data files, unless their `extent` is given. Raises `SpecError` with all
-    faults. Never imports JAX.
+    Reads the headers of data files, unless their `extent` is given. `modules` are functions that
+    make modules, by the names in `external` models. Raises `SpecError` with all faults. Never
+    imports JAX, except to trace such a module.
 
     >>> from ceflow.spec import Document, Mlp
     >>> plan = compile(Document(model=Mlp(widths=[500] * 5, inputs=748, outputs=10)))
     >>> plan.root.parameters
     1379000
     """
-    return plan_of(revalidated(document).examine(), extent)
+    return plan_of(revalidated(document).examine(), extent, modules=modules)
 
 
-def plan_of(examined: Examined, extent: data.Extent | None = None) -> Plan:
+def plan_of(
+    examined: Examined, extent: data.Extent | None = None, *, modules: Modules | None = None
+) -> Plan:
     """Compile an examined document; like `compile`, without checking its meaning again."""
+    with placing(examined.document.origin):
+        known = bindings(modules, (examined.document, *examined.variants.values()))
+    return plan_with(examined, extent, known)
+
+
+def plan_with(examined: Examined, extent: data.Extent | None, modules: Bindings) -> Plan:
+    """Compile an examined document whose modules are bound already."""
     document, faults = examined.document, [*examined.faults]
     with placing(document.origin):
         try:
+            document = bound(document, modules)
             if document.data and not extent:
                 extent = data.extent(document.data, folder_of(document))
             counted = _counted(document, extent)
@@ -190,8 +210,19 @@ def plan_of(examined: Examined, extent: data.Extent | None = None) -> Plan:
             raise SpecError(*faults, *error.faults) from None
         if faults:
             raise SpecError(*faults)
-    model = document.model.sized(**sizes)
-    return Plan(document, model, expand(model), extent, examined.variants)
+        model = _anchored(document.model.sized(**sizes), document)
+        return Plan(document, model, expand(model), extent, examined.variants, modules)
+
+
+def _anchored(model: Model, document: Document) -> Model:
+    """Make the paths of a model absolute."""
+    paths = {key: getattr(model, key) for key in model.path_keys}
+    absolute = {
+        key: str((folder_of(document, ("model", key)) / path).resolve())
+        for key, path in paths.items()
+        if path is not None
+    }
+    return model.replaced(absolute) if absolute else model
 
 
 def _counted(document: Document, extent: data.Extent | None) -> Document:
@@ -205,7 +236,7 @@ def _counted(document: Document, extent: data.Extent | None) -> Document:
     return document.replaced({"data": source.replaced(counts)})
 
 
-def without_data(examined: Examined) -> Iterator[Plan]:
+def without_data(examined: Examined, *, modules: Modules | None = None) -> Iterator[Plan]:
     """Yield the plan of a document, or of each run of its sweep, without reading data files.
 
     Yields nothing if the document leaves a size to the data.
@@ -216,20 +247,22 @@ def without_data(examined: Examined) -> Iterator[Plan]:
     >>> [plan.data for plan in without_data(document.examine())]
     [Extent(inputs=2, outputs=1, train=5, test=0, image=None)]
     """
+    known = bindings(modules, (examined.document, *examined.variants.values()))
     for each in examined.variants.values() or [examined.document]:
         in_files = each.data is not None and each.data.in_files
         extent = declared(each) if in_files else None
         if extent or not in_files:
-            yield plan_of(Examined(_without_files(each), examined.faults), extent)
+            yield plan_with(Examined(_without_files(each), examined.faults), extent, known)
 
 
 def _without_files(document: Document) -> Document:
-    """Remove the keys that name files from the stages of a document."""
+    """Remove the keys that name files from the model and the stages of a document."""
     stages = {
         name: stage.replaced(dict.fromkeys(stage.path_keys))
         for name, stage in document.stages.items()
     }
-    return document.replaced({"stages": stages})
+    model = document.model.replaced(dict.fromkeys(document.model.path_keys))
+    return document.replaced({"model": model, "stages": stages})
 
 
 def folder_of(document: Document, key: tuple[str, ...] = ("data", "path")) -> Path:

@@ -9,7 +9,7 @@ of other modules. `types` converts numbers of any type to floats.
 from ceflow._numbers import numbers
 from ceflow.nets.attention import Attention
 from ceflow.nets.batch_norm import BATCH, BatchNorm
-from ceflow.nets.composed import Ensemble, Frozen, Residual, is_stateful
+from ceflow.nets.composed import Ensemble, Frozen, Residual, holds_state, is_stateful
 from ceflow.nets.convolution import Convolution
 from ceflow.nets.dense import Dense
 from ceflow.nets.functions import ACTIVATIONS, average_pool, global_average, max_pool
@@ -31,6 +31,7 @@ __all__ = [
     "examples",
     "floats",
     "global_average",
+    "holds_state",
     "is_stateful",
     "max_pool",
     "numbers",

@@ -14,6 +14,13 @@ def is_stateful(module: Any) -> bool:
     return isinstance(module, eqx.nn.StatefulLayer) and module.is_stateful()
 
 
+def holds_state(module: Any) -> bool:
+    """Return whether any part of a module, not frozen with its state, has a state."""
+    ends = (Frozen, eqx.nn.StateIndex)
+    parts = jax.tree.leaves(module, is_leaf=lambda part: isinstance(part, ends))
+    return any(isinstance(part, eqx.nn.StateIndex) for part in parts)
+
+
 def apply(module: Any, x: Array, state: Any) -> tuple[Array, Any]:
     """Apply a module to one example; return its outputs and the new state.
 
@@ -44,7 +51,10 @@ class Frozen(eqx.Module):
         self, x: Float[Array, "..."], *, key: Key[Array, ""] | None = None
     ) -> Float[Array, "..."]:
         """Compute the outputs for one example; `key` is ignored."""
-        return apply(self.module, x, jax.lax.stop_gradient(self.state))[0]
+        module: Any = self.module
+        if not holds_state(module):
+            return module(x)
+        return module(x, jax.lax.stop_gradient(self.state))[0]
 
 
 class Residual(eqx.nn.StatefulLayer):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ceflow.compiler.modules import PROGRAM_MARK
 from ceflow.runs.record import read_state
 from ceflow.spec import Fault, SpecError
 from ceflow.store import Busy, Damaged, RunDirectory
@@ -62,9 +63,21 @@ def _given(out: str | Path, resolved: str) -> RunDirectory:
 def _require(directory: RunDirectory, resolved: str) -> None:
     """Raise `SpecError` if a directory holds anything but a run of this document."""
     if not directory.is_free and not holds(directory, resolved):
-        what = "the run of another document" if directory.exists else "files that are no run's"
+        what = _held(directory, resolved) if directory.exists else "files that are no run's"
         help = "choose another directory with --out"
         raise SpecError(Fault("CE501", f"{directory.path} holds {what}", help=help))
+
+
+def _held(directory: RunDirectory, resolved: str) -> str:
+    """Say what run a directory holds."""
+    with suppress(Damaged):
+        there = directory.read_text("resolved.toml")
+        if there.partition(PROGRAM_MARK)[0] == resolved.partition(PROGRAM_MARK)[0]:
+            return (
+                "a run of this document in which a module of its model computes something else, or"
+                " its JAX is another version, or the module calls Python, which may do anything"
+            )
+    return "the run of another document"
 
 
 def _release(directory: RunDirectory) -> None:

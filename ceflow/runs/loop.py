@@ -97,7 +97,7 @@ def _state_of(directory: RunDirectory, observe: Observer) -> Values | None:
 
 
 def _new_state(plan: Plan) -> Values:
-    document = plan.document
+    document, modules = plan.document, plan.modules_used()
     return {
         "state": "running",
         "name": document.name,
@@ -105,6 +105,7 @@ def _new_state(plan: Plan) -> Values:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": machine.versions(),
         "data": plan.data and asdict(plan.data),
+        **({"modules": modules} if modules else {}),
         "stages": {},
     }
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ceflow.blocks import Drawing, Table
 from ceflow.blocks.html import section
 from ceflow.blocks.svg import figure_of
-from ceflow.compiler import Plan, compile, plan_of
+from ceflow.compiler import Modules, Plan, compile, plan_with
+from ceflow.compiler.modules import Recorded, recorded
 from ceflow.data import Extent
 from ceflow.events import Observer, ignore
 from ceflow.runs import machine
@@ -184,6 +185,7 @@ def run(
     document: Document,
     out: str | Path | None = None,
     *,
+    modules: Modules | None = None,
     observe: Observer = ignore,
     fail_fast: bool = False,
 ) -> Run:
@@ -191,8 +193,9 @@ def run(
 
     `out` is the directory; by default `runs/NAME`, numbered if that is taken. An unfinished run of
     the same document is resumed: its finished stages are kept. A sweep writes a run directory for
-    each of its documents inside its own. `observe` is called with progress events. Figures are
-    drawn by the command `ceflow run` only.
+    each of its documents inside its own. `modules` are functions that make modules, by the names in
+    `external` models: see `ceflow.spec.External`. `observe` is called with progress events. Figures
+    are drawn by the command `ceflow run` only.
 
     If a stage fails, only the stages that refer to it are skipped; with `fail_fast` all later ones.
     At the end `RunError` is raised: its `run` has the results of all stages done, its `failures`
@@ -209,7 +212,8 @@ def run(
     ...     round(ceflow.run(document, folder).results["alpha"]["alpha"], 2)
     2.91
     """
-    return run_prepared(prepare(compile(document)), out, observe=observe, fail_fast=fail_fast)
+    plan = compile(document, modules=modules)
+    return run_prepared(prepare(plan), out, observe=observe, fail_fast=fail_fast)
 
 
 def run_prepared(
@@ -275,7 +279,7 @@ def reopen(directory: RunDirectory) -> Plan:
     try:
         state = read_state(directory)
         read_results(directory)
-        return plan_of(_document_of(directory, state), _extent_of(state))
+        return plan_with(_document_of(directory, state), _extent_of(state), _modules_of(state))
     except Damaged as damage:
         help = f"run its document again with --out {path}: the damaged stages are run again"
         raise SpecError(Fault("CE501", str(damage), help=help)) from None
@@ -291,6 +295,14 @@ def _extent_of(state: Values) -> Extent | None:
     if not all(isinstance(size, int) and size >= 0 for size in [*sizes, *(image or ())]):
         raise Damaged("run.json is damaged: it does not have the sizes of the data")
     return Extent(*sizes, image=image and tuple(image))
+
+
+def _modules_of(state: Values) -> Recorded:
+    """Read the facts of the user's modules from the state of a run."""
+    try:
+        return recorded(state.get("modules", ()))
+    except ValueError:
+        raise Damaged("run.json is damaged: it does not have the facts of the modules") from None
 
 
 def _document_of(directory: RunDirectory, state: Values) -> Examined:

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import mean
 
 from ceflow.compiler import Plan
+from ceflow.compiler.modules import programs_text
 from ceflow.events import Event, Observer, StageStarted
 from ceflow.runs.collected import read_collected
 from ceflow.runs.directories import holds, taken
@@ -35,7 +36,7 @@ def perform(
     needs: Mapping[str, Needs] | None = None,
 ) -> "Loop | Sweep":
     """Run a document or its sweep in the right directory."""
-    resolved = dumps(plan.resolved(), defaults=True)
+    resolved = dumps(plan.resolved(), defaults=True) + programs_text(plan.modules_used())
     kind = Sweep if plan.document.sweep else Loop
     if out is not None and holds(RunDirectory(out), resolved):
         earlier = kind(plan, RunDirectory(out), observe)

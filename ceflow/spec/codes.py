@@ -111,6 +111,13 @@ CODES = {
         '[sweep]\n"stage.alpha.draws" = [100, 1000]',
         '[sweep]\n"stages.alpha.draws" = [100, 1000]',
     ),
+    "CE207": Code(
+        "a module that is not bound, or is not what a module must be",
+        "A model of type `external` names a module of your own. A document never names code to run, so"
+        " the name is bound to a function `make` from outside: on the command line, or in Python."
+        " `make(key)`, or `make(key, width)` if the model has a `width`, returns an Equinox module,"
+        " which takes one example and returns a vector of floats.",
+    ),
     "CE301": Code(
         "a data file is missing",
         "ceflow looks for the `path` of [data] beside the document, then in the folder that the"

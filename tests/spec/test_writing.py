@@ -19,6 +19,7 @@ from ceflow.spec import (
     Digits,
     Document,
     Ensemble,
+    External,
     Flow,
     Gaussian,
     Idx,
@@ -190,6 +191,13 @@ KEYS = {
         "outputs": st.none() | COUNTS,
     },
     Ensemble: {"multiplicity": COUNTS, "member": st.deferred(lambda: pieces(Mlp))},
+    External: {
+        "name": st.sampled_from(["mine", "a-b_2"]),
+        "width": OPTIONAL_COUNTS,
+        "inputs": st.none() | COUNTS | st.tuples(COUNTS, COUNTS, COUNTS),
+        "outputs": OPTIONAL_COUNTS,
+        "weights": st.sampled_from([None, "w.eqx"]),
+    },
     Network: {
         "layers": layers(),
         "inputs": st.none() | COUNTS | st.tuples(COUNTS, COUNTS, COUNTS),

@@ -1,9 +1,9 @@
 """Models: the kinds of network. `ceflow.compiler` builds their layers.
 
 Every kind has the same properties (`model`): `mlp`s and ensembles of them, a `resnext` and its
-block, a `bottleneck`, and a `network` of any `layers`, of which `limits` tells whether it has
-a kernel at infinite width. `activations` lists the names of the activations and what is known of
-each.
+block, a `bottleneck`, a `network` of any `layers`, of which `limits` tells whether it has a
+kernel at infinite width, and an `external` module of the user's. `activations` lists the names of
+the activations and what is known of each.
 """
 
 from typing import Annotated
@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ceflow.spec.models.activations import CLOSED_MOMENTS, KINKED, SLOPES, Activation
 from ceflow.spec.models.bottleneck import Bottleneck
+from ceflow.spec.models.external import External
 from ceflow.spec.models.mlp import Ensemble, Mlp
 from ceflow.spec.models.model import End, ModelSpec, NoLimit
 from ceflow.spec.models.network import Network
@@ -26,6 +27,7 @@ __all__ = [
     "Bottleneck",
     "End",
     "Ensemble",
+    "External",
     "Member",
     "Mlp",
     "Model",
@@ -36,7 +38,8 @@ __all__ = [
 ]
 
 Model = Annotated[
-    Mlp | Ensemble | Block | Resnext | Bottleneck | Network, Field(discriminator="type")
+    Mlp | Ensemble | Block | Resnext | Bottleneck | Network | External,
+    Field(discriminator="type"),
 ]
 
 Member = Mlp | Block

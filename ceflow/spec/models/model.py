@@ -57,6 +57,18 @@ class ModelSpec(Spec):
     """True if a single key sets all activations."""
     widths_key: ClassVar[str] = "widths"
     """Key path of the widths below [model]."""
+    path_keys: ClassVar[tuple[str, ...]] = ()
+    """Keys whose value is a file path."""
+
+    @property
+    def module_name(self) -> str | None:
+        """Name of the user's module that the model is, or None."""
+        return None
+
+    @property
+    def has_weights(self) -> bool:
+        """True if the weights are read from a file, so that none are drawn."""
+        return False
 
     @property
     def has_batch_norm(self) -> bool:

@@ -11,7 +11,7 @@ from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Model
 from ceflow.spec.stages.descent import OF_OUTPUTS, TRAIN_ELSEWHERE, Descent
 from ceflow.spec.stages.kernel import Kernel
-from ceflow.spec.stages.stage import References, no_limit_fault, width_faults
+from ceflow.spec.stages.stage import References, no_limit_fault, one_network_fault, width_faults
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -151,6 +151,8 @@ class Flow(Descent):
                 "the engine 'features' is for infinitely wide halves about a finite bottleneck"
             )
             yield Fault("CE203", message, ("engine",), help="leave engine out")
+        if model.has_weights and self.replicas > 1:
+            yield one_network_fault("replicas")
         if model.has_batch_norm:
             message = "a network with batch normalisation has no gradient flow here"
             yield Fault("CE203", message, part="key", help=TRAIN_ELSEWHERE)

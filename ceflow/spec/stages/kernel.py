@@ -1,6 +1,7 @@
 """The `kernel` stage."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, create_model
@@ -9,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from ceflow.spec.base import Count, NonNegative, RelativeError
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Model
-from ceflow.spec.stages.stage import References, StageSpec, no_limit_fault
+from ceflow.spec.stages.stage import References, StageSpec, no_limit_fault, one_network_fault
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -221,6 +222,10 @@ class Kernel(_FromFile):
             )
 
     def _drawn_faults(self, model: Model) -> Iterator[Fault]:
+        if model.has_weights and self.method == "mean":
+            yield replace(one_network_fault("method"), help='use method = "empirical"')
+        elif model.has_weights and self.most_draws > 1:
+            yield one_network_fault("draws")
         if not model.is_finite:
             yield Fault(
                 "CE203",

@@ -78,6 +78,12 @@ def width_faults(model: Model, width: int) -> Iterator[Fault]:
         yield Fault("CE202", message, ("width",), help="give a width far above the size")
 
 
+def one_network_fault(key: str) -> Fault:
+    """Make the fault of a key that asks for several draws of a network whose weights are given."""
+    message = "the weights of the model are read from a file, so that there is one network"
+    return Fault("CE202", message, (key,), help=f"leave {key} out, or the weights of the [model]")
+
+
 def no_limit_fault(reason: NoLimit, key: KeyPath) -> Fault:
     """Make the fault of a kernel that does not exist at infinite width: at the layer that has none,
     or else at a key of the stage.

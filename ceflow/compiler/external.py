@@ -1,0 +1,202 @@
+"""From a function that makes a module to a layer: what the module computes, traced once.
+
+Nothing is computed. Loads JAX.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key, PyTree
+
+from ceflow.compiler import nodes
+from ceflow.compiler.tracing import traced
+from ceflow.nets import holds_state
+from ceflow.seeding import pinned
+from ceflow.spec import External, Fault, SpecError
+
+Build = Callable[[Key[Array, ""]], Any]
+"""A function that makes a module with weights drawn from a key."""
+
+NAME = ("model", "name")
+"""Path of the name in a document, at which what is wrong with the module is shown."""
+
+
+def layer_of(model: External, make: Callable[..., Any], precision: str) -> nodes.External:
+    """Trace the module that `make` makes for a model with known inputs.
+
+    Raises `SpecError` if `make` or the module fails, and if the module does not return a vector of
+    floats or has no parameters.
+    """
+    build = _builder(model, make)
+    with pinned(), jax.enable_x64(precision == "float64"):
+        key = jax.random.key(0)
+        module = _made(model, build, key)
+        x = jax.ShapeDtypeStruct(_shape(model), jnp.zeros(()).dtype)
+        outputs = _outputs(model, module, x)
+        leaves, rest = eqx.partition(module, _is_parameter)
+        call = lambda leaves, x: eqx.combine(leaves, rest)(x)  # noqa: E731
+        jaxpr = jax.make_jaxpr(call)(leaves, x).jaxpr
+        count = len(jax.tree.leaves(leaves))
+        found = traced(jaxpr, [index >= count for index in range(len(jaxpr.invars))])
+        # what Python computes on its way cannot be known to be the same
+        program = uuid.uuid4().hex if found.calls_back else _program(build, key, x)
+    return nodes.External(
+        name=model.name,
+        width=model.width,
+        inputs=model.inputs or 0,
+        outputs=outputs,
+        parameters=sum(leaf.size for leaf in jax.tree.leaves(leaves)),
+        flops=found.flops,
+        program=program,
+        products=tuple(found.layers),
+        make=build,
+    )
+
+
+def with_weights(
+    layer: nodes.External, model: External, make: Callable[..., Any], precision: str
+) -> nodes.External:
+    """Give a traced module the weights of the file that the model names.
+
+    Raises `SpecError` if the file cannot be read or holds other weights than the module has.
+    """
+    with pinned(), jax.enable_x64(precision == "float64"):
+        like = _made(model, _builder(model, make), jax.random.key(0))
+        module, digest = _read(like, Path(model.weights or ""))
+    return replace(layer, program=_digest(layer.program + digest), make=lambda _: module)
+
+
+def _builder(model: External, make: Callable[..., Any]) -> Build:
+    return make if model.width is None else lambda key: make(key, model.width)
+
+
+def _shape(model: External) -> tuple[int, ...]:
+    inputs = model.inputs
+    assert inputs is not None, "the inputs are worked out before the outputs"
+    return inputs if isinstance(inputs, tuple) else (inputs,)
+
+
+def _is_parameter(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
+def _made(model: External, build: Build, key: Key[Array, ""]) -> Any:
+    """Make the module, with shapes in place of arrays."""
+    called = "make(key)" if model.width is None else f"make(key, {model.width})"
+    try:
+        module = eqx.filter_eval_shape(build, key)
+    except Exception as error:  # the user's function may raise anything
+        raise _failed(model, f"{called} failed: {_said(error)}") from error
+    if not callable(module):
+        what = type(module).__name__
+        message = f"{called} returned a {what}, and not a module that is called on an example"
+        raise _failed(model, message)
+    if not any(map(_is_parameter, jax.tree.leaves(module))):
+        raise _failed(model, "the module has no parameters: no array of floats is in it")
+    if holds_state(module):
+        help = "return ceflow.nets.Frozen(*eqx.nn.make_with_state(Module)(key)), its inference mode"
+        raise _failed(model, "the module has a state, as that of a BatchNorm", help)
+    return module
+
+
+def _outputs(model: External, module: Any, x: jax.ShapeDtypeStruct) -> int:
+    """Return the number of outputs for one example."""
+    try:
+        out = eqx.filter_eval_shape(lambda module, x: module(x), module, x)
+    except Exception as error:  # the user's module may raise anything
+        message = f"the module failed on an example of shape {x.shape}: {_said(error)}"
+        help = "the key inputs is the shape of an example; a module takes one example, not a batch"
+        raise _failed(model, message, help) from error
+    if isinstance(out, jax.ShapeDtypeStruct):
+        if out.ndim == 1 and out.size and jnp.issubdtype(out.dtype, jnp.floating):
+            return out.size
+        what = f"an array of shape {out.shape} of {out.dtype}"
+    else:
+        what = f"a {type(out).__name__}"
+    message = f"for an example of shape {x.shape} the module returned {what}"
+    raise _failed(model, message, "it must return a vector of floats, of shape (outputs,)")
+
+
+def _program(build: Build, key: Key[Array, ""], x: jax.ShapeDtypeStruct) -> str:
+    """Return a digest of all that the module computes: the weights that are drawn, the outputs and
+    their gradient, in StableHLO. Names, comments and files of the code are no part of it.
+    """
+
+    def everything(key: Key[Array, ""], x: Array) -> tuple[Any, ...]:
+        leaves, rest = eqx.partition(build(key), eqx.is_inexact_array)
+        apply = lambda leaves: eqx.combine(leaves, rest)(x)  # noqa: E731
+        return leaves, *_derived(apply, leaves)
+
+    return _digest(jax.jit(everything).lower(key, x).as_text())
+
+
+def _derived(apply: Callable[[PyTree], Array], leaves: PyTree) -> tuple[Any, ...]:
+    """Compute a function and its gradient: in forward mode if it has none in reverse."""
+    try:
+        out, back = jax.vjp(apply, leaves)
+        return out, back(jnp.ones_like(out))
+    except Exception:  # a function's own rules may raise anything
+        return jax.jvp(apply, (leaves,), (jax.tree.map(jnp.ones_like, leaves),))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(like: PyTree, path: Path) -> tuple[Any, str]:
+    """Read the weights of a module, rounded to its precision; return them with a digest of the
+    file.
+    """
+    try:
+        with path.open("rb") as file:
+            module = eqx.tree_deserialise_leaves(file, like, filter_spec=_leaf)
+            more = file.read(1)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise _unfit("CE301", f"{path} cannot be read: {why}") from None
+    except RuntimeError as error:
+        leaf = jax.tree_util.keystr(getattr(error, "path", ()))
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # one error for each level of the tree
+            cause = cause.__cause__
+        why = str(cause) if type(cause) is ValueError else _said(cause)
+        raise _unfit("CE302", f"{path} does not fit the module at {leaf}: {why}") from None
+    if more:
+        raise _unfit("CE302", f"{path} holds more weights than the module has")
+    return module, digest
+
+
+def _leaf(file: Any, leaf: Any) -> Any:
+    """Read one leaf, which has the shape that the module asks for."""
+    if not isinstance(leaf, jax.ShapeDtypeStruct):
+        return eqx.default_deserialise_filter_spec(file, leaf)
+    found = jnp.load(file)
+    if found.shape != leaf.shape:
+        raise ValueError(f"the module has shape {leaf.shape}, the file {found.shape}")
+    if jnp.issubdtype(leaf.dtype, jnp.inexact) != jnp.issubdtype(found.dtype, jnp.inexact):
+        raise ValueError(f"the module has {leaf.dtype}, the file {found.dtype}")
+    return found.astype(leaf.dtype)
+
+
+def _unfit(code: str, message: str) -> SpecError:
+    help = "write them with equinox.tree_serialise_leaves, of a module that make(key) made"
+    return SpecError(Fault(code, message, ("model", "weights"), help=help))
+
+
+def _failed(model: External, message: str, help: str = "") -> SpecError:
+    return SpecError(Fault("CE207", f"{model.name}: {message}", NAME, help=help))
+
+
+def _said(error: BaseException) -> str:
+    """Return the type and the first line of an error."""
+    first = next(iter(str(error).strip().splitlines()), "").rstrip(".")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

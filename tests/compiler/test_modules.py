@@ -1,0 +1,240 @@
+"""Modules of the user's: what they are bound to, what is traced of them, and what is refused."""
+
+import re
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ceflow.compiler import compile, nodes
+from ceflow.compiler.modules import facts_of, recorded
+from ceflow.nets import Frozen
+from ceflow.spec import Document, External, Mlp, Network, SpecError
+from ceflow.spec.base import Spec
+
+KEY = jax.random.key(3)
+
+
+def mlp(key, width=8):
+    return eqx.nn.MLP(4, 2, width, 2, activation=jnp.tanh, key=key)
+
+
+def linear(key):
+    return eqx.nn.Linear(4, 2, key=key)
+
+
+def document(**keys: Any) -> Document:
+    return Document(model=External(**{"name": "mine", "inputs": 4} | keys))
+
+
+def root_of(make, **keys) -> Any:
+    return compile(document(**keys), modules={"mine": make}).root
+
+
+def fault_of(make, **keys):
+    with pytest.raises(SpecError) as caught:
+        root_of(make, **keys)
+    (fault,) = caught.value.faults
+    return fault
+
+
+def test_a_module_is_counted_and_is_the_one_that_make_makes():
+    plan = compile(document(), modules={"mine": mlp})
+    assert (plan.inputs, plan.outputs) == (4, 2)
+    assert plan.root.parameters == 4 * 8 + 8 + 8 * 8 + 8 + 8 * 2 + 2
+    assert plan.root.flops == 2 * (4 * 8 + 8 * 8 + 8 * 2)
+    assert eqx.tree_equal(plan.module(KEY), mlp(KEY))
+
+
+def test_a_width_is_passed_on():
+    assert root_of(mlp, width=16).parameters == 4 * 16 + 16 + 16 * 16 + 16 + 16 * 2 + 2
+
+
+CONVOLUTIONS: dict[str, Any] = {
+    "inputs": [3, 6, 6],
+    "layers": [
+        {"type": "convolution", "channels": 8, "kernel": 3, "stride": 2},
+        "relu",
+        {"type": "convolution", "channels": 8, "kernel": 3, "groups": 4},
+        {"type": "residual", "body": [{"type": "convolution", "channels": 8, "kernel": 1}]},
+        {"type": "convolution", "channels": 8, "kernel": 3, "groups": 8},
+        "flatten",
+        {"type": "dense", "units": 5},
+    ],
+}
+
+IMAGES = Network(**CONVOLUTIONS)
+
+
+@pytest.mark.parametrize("model", [IMAGES, Mlp(widths=[7, 3], inputs=4, outputs=2)])
+def test_what_is_traced_of_a_tree_of_layers_has_its_counts(model):
+    plan = compile(Document(model=model))
+    inputs = plan.root.inputs
+    shape = list(map(int, inputs)) if isinstance(inputs, tuple) else int(inputs)
+    found = root_of(plan.module, inputs=shape)
+    assert (found.outputs, found.parameters) == (plan.outputs, plan.root.parameters)
+    layers = [node for _, node in nodes.leaves(found)]
+    assert sum(node.parameters for node in layers) == found.parameters  # all found in products
+    assert found.flops == plan.root.flops == sum(node.flops for node in layers)
+
+
+class Looped(eqx.Module):
+    weight: jax.Array
+    times: int | None = eqx.field(static=True)
+
+    def __call__(self, x):
+        if self.times is None:
+            return jax.lax.while_loop(lambda x: x[0] > 1, lambda x: self.weight @ x, x)
+        return jax.lax.scan(lambda x, _: (self.weight @ x, None), x, length=self.times)[0]
+
+
+def test_flops_of_loops_are_counted_if_their_length_is_known():
+    square = lambda times: lambda key: Looped(jax.random.normal(key, (4, 4)), times)  # noqa: E731
+    assert root_of(square(3)).flops == 3 * 2 * 16
+    assert np.isnan(root_of(square(None)).flops)
+
+
+def test_the_program_tells_what_is_computed_and_not_how_it_is_called():
+    def renamed(some_key):
+        return linear(some_key)
+
+    def of_large(last):
+        shift = jnp.zeros(5000).at[-1].set(last)
+        return lambda key: eqx.nn.Sequential([linear(key), eqx.nn.Lambda(lambda x: x + shift[-2:])])
+
+    def own_rule(slope):
+        rule = jax.custom_vjp(lambda x: x)
+        rule.defvjp(lambda x: (x, None), lambda _, v: (slope * v,))
+        return lambda key: eqx.nn.Sequential([linear(key), eqx.nn.Lambda(rule)])
+
+    def program(make):
+        return root_of(make).program
+
+    assert program(linear) == program(renamed)
+    assert program(linear) != program(lambda key: linear(jax.random.fold_in(key, 1)))
+    assert program(of_large(1.0)) == program(of_large(1.0)) != program(of_large(2.0))
+    assert program(own_rule(1.0)) == program(own_rule(1.0)) != program(own_rule(2.0))
+
+
+def test_what_python_computes_is_never_known_to_be_the_same():
+    def called(x):
+        return jax.pure_callback(np.tanh, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
+
+    make = lambda key: eqx.nn.Sequential([mlp(key), eqx.nn.Lambda(called)])  # noqa: E731
+    assert root_of(make).program != root_of(make).program
+
+
+def test_what_is_recorded_is_read_back():
+    for make in (mlp, lambda key: Looped(jnp.eye(4), None)):
+        (facts,) = facts_of([root_of(make)])
+        (layer,) = recorded([facts]).layers
+        assert facts_of([layer]) == [facts]
+    with pytest.raises(ValueError, match="no facts"):
+        recorded([{"name": "mine"}])
+
+
+class Norm(eqx.Module):
+    dense: eqx.nn.Linear
+    norm: eqx.nn.BatchNorm
+
+    def __init__(self, key):
+        self.dense = eqx.nn.Linear(4, 2, key=key)
+        self.norm = eqx.nn.BatchNorm(2, "batch", mode="ema")
+
+    def __call__(self, x, state):
+        return self.norm(self.dense(x), state)
+
+
+def test_a_module_with_a_state_is_taken_when_it_is_frozen():
+    fault = fault_of(Norm)
+    assert "has a state" in fault.message
+    assert "Frozen" in fault.help
+    frozen = lambda key: Frozen(*eqx.nn.make_with_state(Norm)(key))  # noqa: E731
+    plan = compile(document(), modules={"mine": frozen})
+    module: Any = plan.module(KEY)
+    assert module(jnp.ones(4)).shape == (2,)
+
+
+def of(function):
+    return lambda key: eqx.nn.Sequential([mlp(key), eqx.nn.Lambda(function)])
+
+
+WRONG = {
+    "make fails": (lambda key: 1 / 0, r"make\(key\) failed: ZeroDivisionError: division by zero"),
+    "no width": (lambda key: mlp(key), r"make\(key, 3\) failed: TypeError", {"width": 3}),
+    "no module": (lambda key: None, "returned a NoneType, and not a module"),
+    "no parameters": (lambda key: eqx.nn.Identity(), "has no parameters"),
+    "fails": (mlp, r"failed on an example of shape \(5,\): TypeError: .*", {"inputs": 5}),
+    "an image": (of(lambda x: x[None]), r"an array of shape \(1, 2\) of float64"),
+    "whole numbers": (of(lambda x: x.astype(int)), r"an array of shape \(2,\) of int64"),
+    "several": (of(lambda x: (x, x)), "returned a tuple"),
+    "untraceable": (lambda key: mlp(jax.random.key(int(key[0]))), "failed"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_module_that_does_not_do_is_refused_at_its_name(case):
+    make, message, *keys = WRONG[case]
+    fault = fault_of(make, **(keys[0] if keys else {}))
+    assert (fault.code, fault.path) == ("CE207", ("model", "name"))
+    assert re.search(message, str(fault))
+
+
+def test_sizes_that_the_module_does_not_have_are_refused():
+    assert "outputs = 3" in fault_of(mlp, outputs=3).message
+    with pytest.raises(SpecError, match="the number of inputs is not known"):
+        compile(Document(model=External(name="mine")), modules={"mine": mlp})
+
+
+def test_names_are_bound_to_functions_and_all_of_them_are_used():
+    with pytest.raises(SpecError, match=r"no module is bound to the name 'mine'[^;]*bind it by"):
+        compile(document())
+    with pytest.raises(SpecError, match=r"does not use\n.*its modules are 'mine'"):
+        compile(document(), modules={"mine": mlp, "other": mlp})
+    with pytest.raises(SpecError, match="it has no external model"):
+        compile(Document(model=Mlp(widths=[3], inputs=1, outputs=1)), modules={"other": mlp})
+    with pytest.raises(SpecError, match="'mine' is bound to a int, and not to a function"):
+        root_of(3)
+
+
+def written(tmp_path, tree):
+    eqx.tree_serialise_leaves(tmp_path / "w.eqx", tree)
+    return str(tmp_path / "w.eqx")
+
+
+def test_weights_are_read_in_the_precision_of_the_document(tmp_path):
+    given: Any = mlp(KEY)  # in float32
+    plan = compile(document(weights=written(tmp_path, given)), modules={"mine": mlp})
+    read = plan.module(jax.random.key(4))
+    with jax.enable_x64(True):
+        same = jax.tree.map(lambda x: x.astype(float) if eqx.is_array(x) else x, given)
+        assert eqx.tree_equal(eqx.filter(read, eqx.is_array), eqx.filter(same, eqx.is_array))
+    other = eqx.tree_at(lambda m: m.layers[0].bias, given, given.layers[0].bias + 1)
+    first = root_of(mlp, weights=written(tmp_path, given)).program
+    programs = {first, root_of(mlp).program}
+    programs.add(root_of(mlp, weights=written(tmp_path, other)).program)
+    assert len(programs) == 3
+
+
+def test_weights_that_do_not_fit_are_refused_at_their_leaf(tmp_path):
+    whole = mlp(KEY)
+    wider = eqx.tree_at(lambda m: m.layers[1].weight, whole, jnp.ones((9, 8)))
+    fault = fault_of(mlp, weights=written(tmp_path, wider))
+    assert fault.code == "CE302"
+    assert "at .layers[1].weight: the module has shape (8, 8), the file (9, 8)" in fault.message
+    longer = (whole, jnp.ones(1))
+    assert "more weights" in fault_of(mlp, weights=written(tmp_path, longer)).message
+    shorter = eqx.tree_at(lambda m: m.layers[2], whole, None)
+    assert "at .layers[2].weight" in fault_of(mlp, weights=written(tmp_path, shorter)).message
+    assert fault_of(mlp, weights=str(tmp_path / "none.eqx")).code == "CE301"
+    (tmp_path / "w.eqx").write_bytes(b"no numbers")
+    assert "at .layers[0].weight" in fault_of(mlp, weights=str(tmp_path / "w.eqx")).message
+
+
+def test_a_document_says_nothing_of_what_its_name_is_bound_to():
+    plan = compile(document(), modules={"mine": mlp})
+    assert isinstance(plan.resolved(), Spec)
+    assert "make" not in repr(plan.resolved())
