@@ -114,6 +114,20 @@ def _nngp(data: Tree, model: Tree, method: str = "empirical", **stage: Any) -> T
     return {"precision": "float32", "data": data, "model": model, "stages": {"k": kernel}}
 
 
+def _of_images(name: str, size: int, train: int) -> Tree:
+    """The NTK of a network of `benchmarks.peers.ceflow_images`."""
+    convolution = [{"type": "convolution", "channels": INF}, "relu"]
+    pool: list[Any] = [{"type": "average-pool", "window": 2}]
+    layers = {
+        "flat": [*convolution, *convolution, *convolution, "flatten"],
+        "pooled": [*convolution, *pool, *convolution, "global-average"],
+        "myrtle": [*2 * convolution, *2 * (pool + convolution), *3 * pool, "flatten"],
+    }[name]
+    model = {"type": "network", "inputs": [3, size, size], "layers": [*layers, "dense"]}
+    tree = _nngp(_gaussian(train, 3 * size**2), model, "analytic")
+    return {**tree, "stages": {"k": {"type": "kernel"}}}
+
+
 SMALL_RESNEXT: Tree = {"type": "resnext", "blocks": [1, 1], "cardinality": 4, "base_width": 8}
 
 KERNELS: dict[str, Tree] = {
@@ -126,6 +140,11 @@ KERNELS: dict[str, Tree] = {
     "nngp, error, ensemble": _nngp(_digits(100), _ensemble(4, "relu", 16, 16), "mean", error=0.03),
     "nngp, conditional": _nngp(_digits(200), _mlp("relu", 2048, 2048), "mean", draws=100),
     "nngp, resnext": _nngp(_digits(200), SMALL_RESNEXT),
+    "ntk of images": _of_images("flat", 16, 64),
+    "ntk of images, pooled": _of_images("pooled", 16, 16),
+    "ntk of images, pooled, small": _of_images("pooled", 8, 24),
+    "ntk of images, myrtle": _of_images("myrtle", 32, 2),
+    "ntk of images, myrtle, more": _of_images("myrtle", 32, 8),
     "nngp, resnext, mean": _nngp(_digits(50), SMALL_RESNEXT, "mean", draws=20),
 }
 

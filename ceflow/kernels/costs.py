@@ -27,6 +27,15 @@ per cube of their number (measured)."""
 VALUES_PER_UNIT = 3
 """Numbers that a pass computes for each output of a layer."""
 
+IMAGE_PASSES = 8
+"""Numbers that a layer moves per pair of positions of images, in units of traffic (measured)."""
+
+IMAGE_ENTRIES, IMAGE_COPIES = 2**18, 32
+"""Pairs of positions of images in a batch, and numbers held for each (measured)."""
+
+TRIED_IMAGES = 16
+"""Largest number of images whose errors are bounded, if all pairs of positions are followed."""
+
 PREDICTIVE_NODES = 40
 """Nodes of the Gauss-Hermite rule for probabilities of classes."""
 
@@ -101,19 +110,36 @@ def examples_at_once(examples: int, size: float) -> int:
     return math.ceil(examples / math.ceil(examples / max(1, int(fitting))))
 
 
-def analytic_cost(
-    root: nodes.Node, asked: Shape, inputs: int, itemsize: int, *, positions: int = 1
-) -> Demand:
-    """Count the cost of a kernel at infinite width, whose pairs of examples pass all layers.
-
-    For a block, `positions` pairs of positions are followed per pair of examples.
-    """
+def analytic_cost(root: nodes.Node, asked: Shape, inputs: int, itemsize: int) -> Demand:
+    """Count the cost of a kernel at infinite width, whose pairs of examples pass all layers."""
+    if isinstance(root.inputs, tuple):
+        return _images_cost(root, asked, itemsize)
     layers = _layers(root)
     work = Work(
-        traffic=itemsize * asked.size * (2 * inputs + 30 * layers * positions),
+        traffic=itemsize * asked.size * (2 * inputs + 30 * layers),
         compilations=1 + layers / 3,
     )
     return Demand(itemsize * (6 * asked.size + 3 * asked.n1 * inputs), work)
+
+
+def _images_cost(root: nodes.Node, asked: Shape, itemsize: int) -> Demand:
+    """Count the cost of a kernel of images, whose pairs of positions are followed.
+
+    If the network pools, these are all pairs of positions of a pair of images, and each image is
+    paired with itself too: for its variances, and some images for the bound on errors. Layers of
+    the same kind and size are compiled once.
+    """
+    layers = [layer for _, layer in nodes.leaves(root)]
+    power = 2 if any(layer.pools for layer in layers) else 1
+    pairs = asked.n1 * (asked.n1 + 1) / 2 if asked.symmetric else asked.size
+    if power == 2:
+        pairs += asked.n1 + min(asked.n1, TRIED_IMAGES)
+    passes = (IMAGE_PASSES * nodes.positions(layer.inputs) ** power for layer in layers)
+    kinds = {(type(layer), layer.inputs, getattr(layer, "name", "")) for layer in layers}
+    held = IMAGE_COPIES * max(IMAGE_ENTRIES, nodes.positions(root.inputs) ** power)
+    held += 3 * asked.size + 3 * asked.n1 * nodes.units(root.inputs)
+    work = Work(traffic=itemsize * pairs * math.fsum(passes), compilations=3 + 0.9 * len(kinds))
+    return Demand(itemsize * held, work)
 
 
 def conditional_cost(

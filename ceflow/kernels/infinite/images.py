@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from ceflow.compiler import nodes
 from ceflow.compiler.programs import brisk, program
+from ceflow.kernels.costs import TRIED_IMAGES
 from ceflow.kernels.infinite.errors import over_largest
 from ceflow.kernels.infinite.gaussian import require_gaussian
 from ceflow.kernels.infinite.positions import Between, between, started
@@ -29,10 +30,6 @@ the same among any others."""
 
 EQUAL_ENTRIES = 2**16
 """Largest number of pairs of positions in a batch if only equal positions are followed."""
-
-TRIED_IMAGES = 16
-"""Number of images whose errors are bounded; their norms are spread over those of all images."""
-
 
 Batch = tuple[Int[np.ndarray, "..."], Int[np.ndarray, "..."]]
 """Indices of the first and of the second images of pairs, which broadcast."""
@@ -81,7 +78,7 @@ def image_error(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, "
         state = through(root, state).settled()
         return _found(state.own or state.before)
 
-    at = _alone(TRIED_IMAGES, _at_once(root, x) if pools(root) else TRIED_IMAGES)
+    at = _alone(len(x), _at_once(root, x) if pools(root) else TRIED_IMAGES)
     errors, diagonal = _in_batches(alone, at, x)
     return _over_largest(jnp.asarray(errors), jnp.asarray(diagonal))
 
@@ -91,7 +88,8 @@ def _tried(x1: Array, x2: Array | None) -> Float[Array, "tried c h w"]:
     """Choose images whose norms are spread over those of all, with the smallest and largest."""
     x = x1 if x2 is None else jnp.concatenate([x1, x2])
     order = jnp.argsort((x**2).sum(axis=(1, 2, 3)))
-    return x[order[np.linspace(0, len(x) - 1, TRIED_IMAGES).round().astype(int)]]
+    tried = min(TRIED_IMAGES, len(x))
+    return x[order[np.linspace(0, len(x) - 1, tried).round().astype(int)]]
 
 
 @program

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from ceflow import kernels
-from ceflow.compiler import Plan, nodes
+from ceflow.compiler import Plan
 from ceflow.costs import EIGH_FLOPS, Demand, Work
 from ceflow.kernels import costs
 from ceflow.kernels.costs import Shape
@@ -125,9 +125,9 @@ def _measured(stage: Kernel, plan: Plan) -> float:
 
 
 def _analytic(stage: Kernel, plan: Plan, model: Model) -> Forecast:
-    asked, size, root = _asked(stage, plan), plan.itemsize, plan.expand(model)
-    positions = nodes.positions(root.inputs)
-    found = costs.analytic_cost(root, asked, plan.inputs, size, positions=positions)
+    asked, root = _asked(stage, plan), plan.expand(model)
+    asked = asked._replace(symmetric=stage.tile is None)  # `_in_tiles` counts half of it
+    found = costs.analytic_cost(root, asked, plan.inputs, plan.itemsize)
     return Forecast(found.memory, _disk(stage, plan), examples_key(plan), _loaded(found), TILED)
 
 
