@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from ceflow import kernels
+from ceflow.compiler import nodes
 from ceflow.kernels import TiledKernel, assemble, row_blocks, write_tiles
 from ceflow.spec import Mlp
 from ceflow.store.tiles import TileStore, triangle
@@ -387,3 +388,26 @@ def test_examples_may_be_arrays_of_jax_and_of_any_shape(tmp_path: Path):
     )
     # sums of five products in float32
     np.testing.assert_allclose(kernel, rows(6) @ rows(6).T, rtol=0, atol=1e-5)
+
+
+def test_the_kernel_of_a_tree_of_layers_on_images_is_written_in_tiles(tmp_path: Path):
+    """Each pair is computed once: on the diagonal a tile gets one batch, and uses its symmetry."""
+    image = (3, 4, 4)
+    root = nodes.Chain(
+        (
+            nodes.Convolution(image, 3, 3, 1, 1, 2.0, 0.0),
+            nodes.Activation("relu", image),
+            nodes.Flatten(image),
+            nodes.Dense(48, 1, 1.0, 0.0),
+        )
+    )
+    x = np.random.default_rng(2).standard_normal((5, *image)).astype(np.float32)
+    ntk, batches = kernels.block_kernel(root, "ntk"), []
+
+    def kernel(x1: Any, x2: Any) -> Any:
+        batches.append(x1 is x2)
+        return ntk(x1, x2)
+
+    tiles = write_tiles(tmp_path / "k", kernel, x, tile=2)
+    np.testing.assert_array_equal(np.asarray(tiles), ntk(x))
+    assert batches == [True, False, False, True, False, True]
