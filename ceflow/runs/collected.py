@@ -1,8 +1,8 @@
 """The result of a `[collect]` table: a comparison between the runs of a sweep."""
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ceflow.runs.reading import read_as, why_unreadable
 from ceflow.spec import Collect
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Number = int | float
 Infinite = Literal["inf"]
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
 
 
 class CollectedPoint(Record):
@@ -112,9 +114,14 @@ class CollectedPoints(Record):
     """Warnings: runs that failed or lack the number, curves without a power law, an activation
     outside the assumptions of theorem 1."""
 
+    @property
+    def shown(self) -> Sequence[CollectedPoint | CollectedMean]:
+        """The means, or without `over` the points."""
+        return self.means or self.points
+
     def columns(self) -> "dict[str, np.ndarray]":
         """Return the means, or without `over` the points, as columns; NaN where there is none."""
-        return table_of([each.table() for each in self.means or self.points])
+        return table_of([each.table() for each in self.shown])
 
 
 class OfRun(Record):
@@ -131,6 +138,11 @@ class OfRun(Record):
     def run_label(self) -> str:
         """Name that tells the run from others: the value of `by`, if there is one."""
         return self.by if "by" in self else self.run
+
+    @property
+    def subject(self) -> Values:
+        """The run, the quantity and the value of `by`, as far as they are set."""
+        return {key: self[key] for key in ("run", "of", "by") if key in self}
 
 
 class CollectedCurve(OfRun):
@@ -191,12 +203,11 @@ class CollectedCurves(Record):
 
     def columns(self) -> "dict[str, np.ndarray]":
         """Return the moments of all curves as columns, with the run and the `by` of each."""
-        rows = []
+        rows: list[Values] = []
         for curve in self.curves:
-            named = {key: curve[key] for key in ("run", "of", "by") if key in curve}
-            errors = curve.stderr or (None,) * len(curve.x)
-            for x, y, stderr in zip(curve.x, curve.y, errors, strict=True):
-                rows.append(named | {"x": x, "y": y} | ({"stderr": stderr} if curve.stderr else {}))
+            columns = {key: curve[key] for key in ("x", "y", "stderr") if curve.get(key)}
+            moments = zip(*columns.values(), strict=True)
+            rows += [curve.subject | dict(zip(columns, each, strict=True)) for each in moments]
         return table_of(rows)
 
 
@@ -231,20 +242,23 @@ def read_collected(results: Values) -> tuple[dict[str, Collected], dict[str, str
     return known, lost
 
 
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> Iterable[tuple[Key, list[Item]]]:
+    """Gather items of equal keys, in the order of the first of each.
+
+    >>> dict(grouped([3, 4, 5], lambda number: number % 2))
+    {1: [3, 5], 0: [4]}
+    """
+    groups: dict[Key, list[Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups.items()
+
+
 def scales(asked: Collect) -> Values:
     """Return the scales that the document asks for."""
     return {key: getattr(asked, key) for key in ("x_scale", "y_scale") if asked.changes(key)}
 
 
-def which(key: str | None, value: str) -> str:
-    """Say of which value of `by` a sentence is; nothing without one.
-
-    >>> which("model.size", "8"), which("", "")
-    ('model.size = 8: ', '')
-    """
-    return f"{key} = {value}: " if value else ""
-
-
-def given(**fields: Any) -> Values:
-    """Return the fields that are not empty."""
+def filled(**fields: Any) -> Values:
+    """Return the fields that are neither None nor an empty list."""
     return {key: value for key, value in fields.items() if value not in (None, [])}

@@ -13,11 +13,12 @@ from ceflow.runs.collected import (
     CollectedPoints,
     Correlation,
     Fit,
-    given,
+    filled,
+    grouped,
     scales,
-    which,
 )
-from ceflow.runs.curves import curves, label, mean_and_error, missing
+from ceflow.runs.curves import curves, mean_and_error, missing
+from ceflow.runs.labels import label, short, which
 from ceflow.runs.numbers import plain
 from ceflow.spec import (
     Collect,
@@ -73,7 +74,7 @@ def _collected_points(
         y=asked.quantities[0],
         points=points,
         **relations,
-        **given(by=asked.by, over=asked.over, given=asked.given, means=means, warnings=warnings),
+        **filled(by=asked.by, over=asked.over, given=asked.given, means=means, warnings=warnings),
         **scales(asked),
     )
 
@@ -83,17 +84,15 @@ def _means(points: list[CollectedPoint], *, apart: bool) -> list[CollectedMean]:
 
     Points whose given numbers differ are averaged `apart`, or these numbers too.
     """
-    alike: dict[tuple[Any, ...], list[CollectedPoint]] = {}
-    for point in points:
-        if point.y is not None:
-            key = (point.x, point.by, point.given if apart else None)
-            alike.setdefault(key, []).append(point)
+    known = [point for point in points if point.y is not None]
     means = []
-    for (x, by, _), several in alike.items():
+    for (x, by, _), several in grouped(
+        known, lambda each: (each.x, each.by, each.given if apart else None)
+    ):
         mean, stderr = mean_and_error([float(point.y or 0) for point in several])
         if len(several) == 1:
             stderr = several[0].stderr
-        fields = given(by=by or None, stderr=stderr)
+        fields = filled(by=by or None, stderr=stderr)
         if "given" in several[0]:
             fields["given"] = _mean_given(several)
         means.append(CollectedMean(x=x, y=mean, runs=len(several), **fields))
@@ -115,7 +114,7 @@ def _points(
         tree = tree_of(document, defaults=True)
         results = runs.get(run, {})
         values = {
-            key: at_path(results, _below(path)) if key in found else at_path(tree, path)
+            key: at_path(results, short(path)) if key in found else at_path(tree, path)
             for key, path in asked.paths
         }
         numbers: Values = {key: _number(value) for key, value in values.items()}
@@ -124,16 +123,11 @@ def _points(
         yield CollectedPoint(
             run=run,
             **numbers,
-            **given(
+            **filled(
                 by=None if asked.by is None else label(at_path(tree, asked.by)),
-                stderr=_number(at_path(results, f"{_below(asked.quantities[0])}_stderr")),
+                stderr=_number(at_path(results, f"{short(asked.quantities[0])}_stderr")),
             ),
         )
-
-
-def _below(path: str) -> str:
-    """Return the path of a result below `stages`."""
-    return path.removeprefix("stages.")
 
 
 def _number(value: Any) -> float | None:
@@ -153,11 +147,8 @@ def _repeated(value: Any) -> Any:
 
 def _by_curve(points: Sequence[Point]) -> dict[str, list[Point]]:
     """Sort the points that have both numbers by the value of `by`."""
-    curves: dict[str, list[Point]] = {}
-    for point in points:
-        if point.x not in (None, "inf") and point.y is not None:
-            curves.setdefault(point.by, []).append(point)
-    return curves
+    known = [each for each in points if each.x not in (None, "inf") and each.y is not None]
+    return dict(grouped(known, lambda each: each.by))
 
 
 def _correlations(asked: Collect, points: Sequence[Point]) -> Iterator[Correlation]:
@@ -166,7 +157,7 @@ def _correlations(asked: Collect, points: Sequence[Point]) -> Iterator[Correlati
 
     known = [point for point in points if asked.given is None or point.given is not None]
     for by, curve in _by_curve(known).items():
-        fields: Values = given(by=by or None) | {"runs": len(curve)}
+        fields: Values = filled(by=by or None) | {"runs": len(curve)}
         try:
             found = rank_correlation(*([point[key] for point in curve] for key, _ in asked.paths))
         except ValueError as error:
@@ -223,7 +214,7 @@ def _lacking(
 
 def _without_result(path: str, key: str, points: list[CollectedPoint], runs: Runs) -> Iterator[str]:
     """Name the runs that lack the result of a stage at this path."""
-    stage = _below(path).split(".")[0]
+    stage = short(path).split(".")[0]
     absent = [point.run for point in points if stage not in runs.get(point.run, {})]
     if absent:
         yield missing(stage, absent, len(points))

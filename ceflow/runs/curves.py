@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 from ceflow.history import History
-from ceflow.runs.collected import CollectedCurve, CollectedCurves, Reached, given, scales, which
+from ceflow.runs.collected import CollectedCurve, CollectedCurves, Reached, filled, grouped, scales
+from ceflow.runs.labels import label, which
 from ceflow.runs.numbers import listed
 from ceflow.spec import Collect, Document, at_path, history_path, tree_of
 
@@ -46,7 +46,7 @@ def curves(
         view=asked.view,
         curves=kept,
         **reached,
-        **given(by=asked.by, over=asked.over, warnings=warnings),
+        **filled(by=asked.by, over=asked.over, warnings=warnings),
         **scales(asked),
     )
 
@@ -74,11 +74,8 @@ def _averaged(
     """
     import numpy as np
 
-    alike: dict[tuple[str, str], list[CollectedCurve]] = {}
-    for curve in curves:
-        alike.setdefault((curve.of, curve.by), []).append(curve)
     means, warnings = [], []
-    for (of, by), several in alike.items():
+    for (of, by), several in grouped(curves, lambda each: (each.of, each.by)):
         lines = [sorted(zip(curve.x, curve.y, strict=True)) for curve in several]
         low, high = max(line[0][0] for line in lines), min(line[-1][0] for line in lines)
         grid = sorted({x for line in lines for x, _ in line if low <= x <= high})
@@ -100,7 +97,7 @@ def _averaged(
                 x=grid,
                 y=[mean for mean, _ in each],
                 runs=len(several),
-                **given(of=of or None, by=by or None, stderr=errors),
+                **filled(of=of or None, by=by or None, stderr=errors),
             )
         )
     return means, warnings
@@ -111,14 +108,6 @@ def missing(stage: str, runs: list[str], count: int) -> str:
     if runs == [""]:  # of a document without a sweep
         return f"the stage {stage!r} is not done"
     return f"{len(runs)} of {count} runs have not done {stage!r}: {listed(runs)}"
-
-
-def label(value: Any) -> str:
-    """Write a swept value in few characters; a list of equal values is written as one."""
-    if not isinstance(value, list | tuple):
-        return str(value)
-    one = len(set(map(str, value))) == 1
-    return str(value[0]) if one else " ".join(map(str, value))
 
 
 def _curves(
@@ -133,7 +122,7 @@ def _curves(
         known = histories[run].get(stage, History({})).points(x, y)
         by = asked.by and label(at_path(tree_of(document, defaults=True), asked.by))
         xs, ys = [at for at, _ in known], [value for _, value in known]
-        yield CollectedCurve(run=run, x=xs, y=ys, **given(of=of, by=by))
+        yield CollectedCurve(run=run, x=xs, y=ys, **filled(of=of, by=by))
 
 
 def _rank(curve: CollectedCurve) -> tuple[bool, float]:
@@ -150,7 +139,7 @@ def _reached(curve: CollectedCurve, level: float) -> Reached:
     """Find the first x at which y reaches a level, interpolating linearly between moments. If it
     never does, x is None and `last` is the last x.
     """
-    named = {key: curve[key] for key in ("run", "of", "by") if key in curve}
+    named = curve.subject
     x, above = curve.x, [y - level for y in curve.y]
     if above[0] == 0:
         return Reached(**named, x=x[0])
@@ -162,15 +151,12 @@ def _reached(curve: CollectedCurve, level: float) -> Reached:
 
 def _mean_places(places: list[Reached], over: str) -> list[Reached]:
     """Average the places where runs of equal `by` reach the level, and count those that do not."""
-    alike: dict[tuple[str, str], list[Reached]] = {}
-    for place in places:
-        alike.setdefault((place.of, place.by), []).append(place)
     means = []
-    for (of, by), several in alike.items():
+    for (of, by), several in grouped(places, lambda each: (each.of, each.by)):
         known = [float(place.x) for place in several if place.x is not None]
         mean, stderr = mean_and_error(known) if known else (None, None)
         last = max((float(each.last) for each in several if each.last is not None), default=None)
-        fields = given(of=of or None, by=by or None, stderr=stderr, last=None if known else last)
+        fields = filled(of=of or None, by=by or None, stderr=stderr, last=None if known else last)
         counts = {"missed": len(several) - len(known), "runs": len(several)}
         means.append(Reached(run=f"mean over {over}", x=mean, **counts, **fields))
     return means

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ceflow.history import History
-from ceflow.runs.curves import label
+from ceflow.runs.labels import label
 from ceflow.runs.numbers import is_number, numbers_of
 from ceflow.runs.record import in_a_word, read_state
 from ceflow.runs.results import Results
