@@ -308,6 +308,8 @@ LAYERED = (
     nodes.Activation("relu", (2, 2, 2)),
     BLOCK,
     nodes.LayerNorm((2, 2, 2)),
+    nodes.PositionEmbedding((2, 2, 2), 1.0),
+    nodes.Scale((2, 2, 2), 0.5),
     nodes.Dropout((2, 2, 2), 0.5),
     nodes.AveragePool((2, 2, 2), 2),
     nodes.Flatten((2, 1, 1)),
@@ -317,6 +319,7 @@ DRAWN = (
     nodes.BatchNorm((1, 2, 2)),
     nodes.Attention((1, 2, 2), 2, 3, 1.0, 0.0),
     nodes.MaxPool((1, 2, 2), 3, 1, (1, 1)),
+    nodes.TokenMixing((1, 2, 2), nodes.Convolution((4, 1, 1), 4, 1, 1, 1, 1.0, 0.0)),
 )
 """Layers that have no kernel at infinite width."""
 EVERY = nodes.Chain((*DRAWN, *LAYERED))

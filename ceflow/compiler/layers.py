@@ -48,8 +48,10 @@ def _joined(layers: Layers, shape: nodes.Shape, law: Weights) -> nodes.Node:
     built: list[nodes.Node] = []
     for layer in layers:
         for _ in range(layer.repeat):
-            built.append(_node(layer, shape, law))
-            shape = built[-1].outputs
+            node = _node(layer, shape, law)
+            shape = node.outputs
+            # a sequence is no layer of its own
+            built.extend(node.layers if isinstance(node, nodes.Chain) else (node,))
     return built[0] if len(built) == 1 else nodes.Chain(tuple(built))
 
 
@@ -98,6 +100,16 @@ def _(layer: specs.LayerNormLayer, shape: nodes.Shape, law: Weights) -> nodes.No
 
 
 @_node.register
+def _(layer: specs.ScaleLayer, shape: nodes.Shape, law: Weights) -> nodes.Node:
+    return nodes.Scale(shape, layer.initial)
+
+
+@_node.register
+def _(layer: specs.PositionEmbeddingLayer, shape: nodes.Shape, law: Weights) -> nodes.Node:
+    return nodes.PositionEmbedding(nodes.image(shape), layer.variance, law.standard)
+
+
+@_node.register
 def _(layer: specs.AveragePoolLayer, shape: nodes.Shape, law: Weights) -> nodes.Node:
     return nodes.AveragePool(nodes.image(shape), layer.window, layer.stride)
 
@@ -119,6 +131,11 @@ def _(layer: specs.FlattenLayer, shape: nodes.Shape, law: Weights) -> nodes.Node
 
 
 @_node.register
+def _(layer: specs.SequenceLayer, shape: nodes.Shape, law: Weights) -> nodes.Node:
+    return _joined(layer.layers, shape, law)
+
+
+@_node.register
 def _(layer: specs.ResidualLayer, shape: nodes.Shape, law: Weights) -> nodes.Node:
     shortcut = _joined(layer.shortcut, shape, law) if layer.shortcut else None
     return nodes.Residual(_joined(layer.body, shape, law), shortcut)
@@ -127,6 +144,13 @@ def _(layer: specs.ResidualLayer, shape: nodes.Shape, law: Weights) -> nodes.Nod
 @_node.register
 def _(layer: specs.EnsembleLayer, shape: nodes.Shape, law: Weights) -> nodes.Node:
     return nodes.Ensemble(layer.multiplicity, _joined(layer.layers, shape, law))
+
+
+@_node.register
+def _(layer: specs.TokenMixingLayer, shape: nodes.Shape, law: Weights) -> nodes.Node:
+    image = nodes.image(shape)
+    swapped = (nodes.positions(image), int(image[0]), 1)
+    return nodes.TokenMixing(image, _joined(layer.layers, swapped, law))
 
 
 @_node.register

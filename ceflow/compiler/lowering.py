@@ -57,7 +57,7 @@ def _require_finite(root: nodes.Node) -> None:
         raise SpecError(Fault("CE203", message, ("model",), "key", "give it finite widths"))
 
 
-WEIGHTED = (nets.Dense, nets.Convolution)
+WEIGHTED = (nets.Dense, nets.Convolution, nets.PositionEmbedding)
 """Modules that have weights."""
 
 SMALL_PARAMETERS = 2**14
@@ -133,7 +133,7 @@ def _drawn(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
 
 def _each(function: Any, module: eqx.Module) -> Any:
     """Replace each layer that has arrays by a function of it."""
-    kinds = (*WEIGHTED, nets.BatchNorm, nets.LayerNorm)
+    kinds = (*WEIGHTED, nets.BatchNorm, nets.LayerNorm, nets.Scale)
     return jax.tree.map(function, module, is_leaf=lambda part: isinstance(part, kinds))
 
 
@@ -147,6 +147,8 @@ def _initial(layer: Any) -> Any:
     if isinstance(layer, nets.LayerNorm) and layer.weight is not None:
         ones, zeros = (make(layer.weight.shape) for make in (jnp.ones, jnp.zeros))
         return eqx.tree_at(_weights, layer, (ones, zeros))
+    if isinstance(layer, nets.Scale):
+        return nets.Scale(len(layer.weight), initial=layer.initial)
     return layer
 
 
@@ -208,6 +210,18 @@ def _(node: nodes.LayerNorm, key: Key[Array, ""]) -> eqx.Module:
 
 
 @_built.register
+def _(node: nodes.Scale, key: Key[Array, ""]) -> eqx.Module:
+    return nets.Scale(int(nodes.channels(node.inputs)), initial=node.initial)
+
+
+@_built.register
+def _(node: nodes.PositionEmbedding, key: Key[Array, ""]) -> eqx.Module:
+    channels, height, width = node.inputs
+    shape = (int(channels), height, width)
+    return nets.PositionEmbedding(shape, variance=node.variance, standard=node.standard, key=key)
+
+
+@_built.register
 def _(node: nodes.Dropout, key: Key[Array, ""]) -> eqx.Module:
     return eqx.nn.Dropout(node.rate, inference=True)
 
@@ -248,6 +262,11 @@ def _(node: nodes.Residual, key: Key[Array, ""]) -> eqx.Module:
     body, shortcut = jax.random.split(key)
     straight = node.shortcut and _built(node.shortcut, shortcut)
     return nets.Residual(_built(node.body, body), straight)
+
+
+@_built.register
+def _(node: nodes.TokenMixing, key: Key[Array, ""]) -> eqx.Module:
+    return nets.TokenMixing(_built(node.mixer, key))
 
 
 @_built.register

@@ -262,6 +262,65 @@ class LayerNorm(Layer):
 
 
 @dataclass(frozen=True)
+class Scale(Layer):
+    """A factor of each channel; all start at `initial`."""
+
+    inputs: Shape
+    initial: float
+
+    flops = 0
+
+    @property
+    def parameters(self) -> float:
+        return channels(self.inputs)
+
+    @property
+    def starts_normal(self) -> bool:
+        return False
+
+    @property
+    def suffix(self) -> str:
+        return "scale"
+
+    @property
+    def outputs(self) -> Shape:
+        return self.inputs
+
+
+@dataclass(frozen=True)
+class PositionEmbedding(Layer):
+    """A vector for each position of an image, added to its channels there."""
+
+    inputs: Image
+    variance: float
+    """Variance of the initial vectors."""
+    standard: bool = False
+    """True if the scale is in the initial vectors, not an explicit factor."""
+
+    flops = 0
+
+    @property
+    def parameters(self) -> float:
+        return units(self.inputs)
+
+    @property
+    def starts_normal(self) -> bool:
+        return not self.standard
+
+    @property
+    def title(self) -> str:
+        return "position-embedding"
+
+    @property
+    def suffix(self) -> str:
+        return self.title
+
+    @property
+    def outputs(self) -> Image:
+        return self.inputs
+
+
+@dataclass(frozen=True)
 class Dropout(Layer):
     """Zeros in place of a random part of the values, in training; otherwise the identity."""
 
@@ -506,12 +565,43 @@ class External(Layer):
         return False
 
 
+@dataclass(frozen=True)
+class TokenMixing(Layer):
+    """Layers on an image whose positions are channels, and whose channels are positions."""
+
+    inputs: Image
+    mixer: "Node"
+    """The layers; they keep the swapped shape, (positions, channels, 1)."""
+
+    @property
+    def title(self) -> str:
+        return "token-mixing"
+
+    @property
+    def inner(self) -> "tuple[Node, ...]":
+        return (self.mixer,)
+
+    @property
+    def outputs(self) -> Image:
+        return self.inputs
+
+    @property
+    def parameters(self) -> float:
+        return self.mixer.parameters
+
+    @property
+    def flops(self) -> float:
+        return self.mixer.flops
+
+
 Node = (
     Dense
     | Convolution
     | Activation
     | BatchNorm
     | LayerNorm
+    | Scale
+    | PositionEmbedding
     | Dropout
     | Attention
     | MaxPool
@@ -521,6 +611,7 @@ Node = (
     | Chain
     | Ensemble
     | External
+    | TokenMixing
 )
 
 

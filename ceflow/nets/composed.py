@@ -1,4 +1,6 @@
-"""Modules made of other modules: residual connections, ensembles, networks with frozen state."""
+"""Modules made of other modules: residual connections, ensembles, token mixing, networks with
+frozen state.
+"""
 
 import math
 from collections.abc import Callable
@@ -93,6 +95,40 @@ class Residual(eqx.nn.StatefulLayer):
         straight, after = (x, state) if self.shortcut is None else apply(self.shortcut, x, state)
         bent, after = apply(self.body, x, after)
         return straight + bent if state is None else (straight + bent, after)
+
+
+class TokenMixing(eqx.nn.StatefulLayer):
+    """Apply a module to an image whose positions and channels are swapped, and swap them back.
+
+    The module takes and returns (positions, channels, 1).
+
+    >>> from ceflow.nets import Convolution
+    >>> mixer = Convolution(4, 4, kernel=1, key=jax.random.key(0))
+    >>> TokenMixing(mixer)(jax.numpy.ones((3, 2, 2))).shape
+    (3, 2, 2)
+    """
+
+    mixer: eqx.Module
+
+    def __init__(self, mixer: eqx.Module):
+        self.mixer = mixer
+
+    def is_stateful(self) -> bool:
+        """Return whether the module has state."""
+        return is_stateful(self.mixer)
+
+    def __call__(
+        self,
+        x: Float[Array, "channels height width"],
+        state: eqx.nn.State | None = None,
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> Any:
+        """Return the outputs, and the new state if one was given; `key` is ignored."""
+        swapped = x.reshape(len(x), -1).T[..., None]
+        mixed, after = apply(self.mixer, swapped, state)
+        y = mixed[..., 0].T.reshape(x.shape)
+        return y if state is None else (y, after)
 
 
 class Ensemble(eqx.nn.StatefulLayer):

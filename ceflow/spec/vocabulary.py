@@ -128,10 +128,15 @@ _OTHER_VALUES: dict[str, str] = {
     "convolution": "conv conv1d conv2d convolution2d convolutional depthwise",
     "batch-norm": "bn batchnorm1d batchnorm2d batch-normalization batch-normalisation",
     "layer-norm": "ln layernorm2d layer-normalization group-norm rms-norm",
+    "scale": "layer-scale layerscale gamma gain channel-scale",
+    "position-embedding": "pos-embed pos-embedding positional-embedding positional-encoding"
+    " position-encoding learned-position",
+    "token-mixing": "mixer mixer-block mlp-mixer token-mixer tokens",
     "average-pool": "avgpool avg-pool avgpool2d averagepooling averagepooling2d mean-pool",
     "max-pool": "maxpool2d maxpooling maxpooling2d",
     "global-average": "gap global-avg-pool globalaveragepooling globalaveragepooling2d"
     " adaptive-avg-pool adaptiveavgpool2d global-average-pool",
+    "sequence": "sequential serial chain stage repeated-layers layer-list",
     "residual": "skip shortcut add fan-in-sum res residual-block",
     "attention": "mha multihead-attention self-attention global-self-attention transformer",
     "mlp": "fc fcn fcnn dnn ffn nn dense feedforward fully-connected perceptron sequential",

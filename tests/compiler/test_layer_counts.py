@@ -62,6 +62,24 @@ HAND: dict[str, tuple[Any, Any, int, int]] = {
         # weights at 56 positions; scores and means of 8 channels between 56 x 56 of them
         2 * 56 * (3 * 6 * 8 + 8 * 6) + 2 * 2 * 8 * 56 * 56,
     ),
+    "scale": ("scale", IMAGE, 6, 0),
+    "scale of a vector": ("scale", 5, 5, 0),
+    "position embedding": ("position-embedding", IMAGE, 6 * 8 * 7, 0),
+    "token mixing": (
+        {"type": "token-mixing", "layers": [
+            {"type": "convolution", "channels": 9, "kernel": 1, **B}, "relu",
+            {"type": "convolution", "channels": 56, "kernel": 1}]},
+        IMAGE,
+        # over 56 positions, for each of 6 channels
+        56 * 9 + 9 + 9 * 56,
+        2 * 2 * 56 * 9 * 6,
+    ),
+    "sequence": (
+        {"type": "sequence", "repeat": 3, "layers": [BODY, "layer-norm"]},
+        IMAGE,
+        3 * (6 * 6 * 9 + 6 + 12),
+        3 * 2 * 6 * 6 * 9 * 56,
+    ),
     "residual": (
         {"type": "residual", "body": [BODY, "relu"], "shortcut": [BODY]},
         IMAGE,
@@ -103,7 +121,8 @@ def test_counts_are_those_by_hand_and_those_of_the_arrays(name: str):
 
 
 SIZES = st.sampled_from([1, 2, 3, 4])
-SHORT = st.sampled_from(["relu", "erf", "layer-norm", "batch-norm", "dropout", "flatten"])
+NAMES = ["relu", "erf", "layer-norm", "batch-norm", "dropout", "scale", "position-embedding"]
+SHORT = st.sampled_from([*NAMES, "flatten"])
 
 
 @st.composite
@@ -112,8 +131,8 @@ def layers(draw: Any, depth: int = 2) -> list[Any]:
     found = []
     for _ in range(draw(st.integers(1, 3))):
         kinds = ["short", "dense", "convolution", "average-pool", "max-pool", "attention"]
-        kind = draw(st.sampled_from([*kinds, "convolution", "global-average"]
-                                    + ["residual", "ensemble"] * bool(depth)))  # fmt: skip
+        holders = ["residual", "ensemble", "sequence", "token-mixing"] if depth else []
+        kind = draw(st.sampled_from([*kinds, "convolution", "global-average", *holders]))
         keys: dict[str, Any] = {"type": kind}
         if kind == "short":
             found.append(draw(SHORT))
@@ -137,6 +156,10 @@ def layers(draw: Any, depth: int = 2) -> list[Any]:
             keys["shortcut"] = draw(st.none() | layers(depth - 1))
         if kind == "ensemble":
             keys["multiplicity"], keys["layers"] = draw(SIZES), draw(layers(depth - 1))
+        if kind == "sequence":
+            keys["layers"] = draw(layers(depth - 1))
+        if kind == "token-mixing":
+            keys["layers"] = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=2))
         keys["repeat"] = draw(st.sampled_from([1, 1, 2]))
         found.append(keys)
     return found

@@ -12,6 +12,8 @@ from ceflow.compiler.lowering import lower
 from ceflow.spec.ready import ready, ready_names
 
 COUNTS = {
+    "convnext-tiny": (28_589_128, 8_911_062_528),
+    "mixer-s16": (18_528_264, 7_553_916_928),
     "mobilenet-v2": (3_504_872, 601_548_544),
     # by hand: 9 (3 + (k - 1) 128) 128 + 1280 parameters, k convolutions
     "myrtle-5": (447_104, 403_442_176),
@@ -21,6 +23,7 @@ COUNTS = {
     "resnet-34": (21_797_672, 7_327_522_816),
     "vgg-16": (138_357_544, 30_940_528_640),
     "vgg-16-bn": (138_365_992, 30_940_528_640),
+    "vit-tiny": (5_717_032, 2_493_127_680),
     "wide-resnet-28-10": (36_479_194, 10_486_657_536),
 }
 """Parameters and FLOPs of each network."""
@@ -57,6 +60,12 @@ def test_a_network_for_other_images_and_classes_runs(name):
     outputs = plan.module(jax.random.key(0))(jnp.ones((3, 32, 32)))  # pyright: ignore
     assert outputs.shape == (4,)
     assert jnp.isfinite(outputs).all()
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_kernels_at_infinite_width_are_those_of_convnext_and_myrtle(name):
+    reason = plan_of(name).model.why_no_limit
+    assert (reason is None) == name.startswith(("convnext", "myrtle"))
 
 
 def test_sizes_over_a_ready_made_network_change_its_ends_alone():

@@ -12,14 +12,14 @@ import numpy as np
 from ceflow.compiler import compile
 from ceflow.nets import Dense
 from ceflow.nets import Ensemble as EnsembleModule
-from ceflow.spec import Document, Ensemble, Mlp
+from ceflow.spec import Document, Ensemble, Mlp, Network
 
 
 def model(**fields: Any) -> Mlp:
     return Mlp(**{"widths": (6, 5), "inputs": 4, "outputs": 3, **fields})
 
 
-def of_language(spec: Mlp | Ensemble) -> Callable[[jax.Array], Any]:
+def of_language(spec: Mlp | Ensemble | Network) -> Callable[[jax.Array], Any]:
     return lambda key: compile(Document(model=spec)).module(key)
 
 
@@ -359,6 +359,20 @@ def square(key: jax.Array) -> jax.Array:
     return jax.random.normal(key, (4, 4))
 
 
+TOKENS: Any = {
+    "inputs": (2, 2, 2),
+    "layers": [
+        {"type": "position-embedding", "variance": 0.5},
+        {
+            "type": "token-mixing",
+            "layers": [{"type": "convolution", "channels": 4, "kernel": 1}, "tanh"],
+        },
+        {"type": "scale", "initial": 0.7},
+        "flatten",
+        {"type": "dense", "units": 3},
+    ],
+}
+
 MODULES = {
     "dense": Case(lambda key: Dense(4, 3, weight_variance=2.0, key=key)),
     "relu": Case(of_language(model())),
@@ -385,6 +399,7 @@ MODULES = {
     "scalar": Case(lambda key: eqx.nn.MLP(4, "scalar", 6, 1, activation=jnp.tanh, key=key)),
     "matrix of outputs": Case(SquareOutput),
     "convolution": Case(Convolved, (2, 4, 4)),
+    "token mixing": Case(of_language(Network(**TOKENS)), (2, 2, 2)),
     "norm": Case(Normed),
     "tied": Case(lambda key: Tied(square(key))),
     "tied through calls": Case(lambda key: TiedThroughCalls(square(key))),

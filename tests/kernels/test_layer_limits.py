@@ -124,6 +124,13 @@ CASES = {
             *(DEPTHWISE, convolution(kernel=1), "relu", "global-average"),
         ]
     ),
+    "embeddings and scales": Case(
+        [
+            *(convolution(), {"type": "position-embedding", "variance": 0.5}, "relu"),
+            *(convolution(), residual("relu", convolution(), {"type": "scale", "initial": 0.7})),
+            "global-average",
+        ]
+    ),
     "groups": Case(
         [convolution(groups=1), "relu", convolution(groups=2), "relu", "flatten"], bias=0.2
     ),

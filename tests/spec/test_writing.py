@@ -88,6 +88,8 @@ LAYERS = {
         "affine": st.booleans(),
         "epsilon": st.floats(1e-12, 1),
     },
+    "scale": {"initial": st.floats(0, 1e6)},
+    "position-embedding": {"variance": VARIANCES},
     "average-pool": {"window": st.integers(1, 9), "stride": st.none() | st.integers(1, 9)},
     "max-pool": {
         "window": st.integers(1, 9),
@@ -101,6 +103,7 @@ LAYERS = {
 }
 """Keys of each kind of layer that holds no others."""
 NEEDED = {"name", "window"}
+HOLDERS = ["residual", "ensemble", "sequence", "token-mixing"]
 
 
 @st.composite
@@ -108,9 +111,7 @@ def layers(draw, depth=2):
     """Layers by name and as tables, and some that hold others."""
     found = []
     for _ in range(draw(st.integers(1, 3))):
-        kind = draw(
-            st.sampled_from(["name", *(["residual", "ensemble"] if depth else []), *LAYERS])
-        )
+        kind = draw(st.sampled_from(["name", *(HOLDERS if depth else []), *LAYERS]))
         if kind == "name":
             found.append(draw(st.sampled_from(["relu", "flatten", "layer-norm"])))
         elif kind == "residual":
@@ -119,6 +120,8 @@ def layers(draw, depth=2):
         elif kind == "ensemble":
             multiplicity, member = draw(COUNTS), draw(layers(depth - 1))
             found.append({"type": kind, "multiplicity": multiplicity, "layers": member})
+        elif kind in ("sequence", "token-mixing"):
+            found.append({"type": kind, "layers": draw(layers(depth - 1))})
         else:
             keys = {
                 key: draw(values)

@@ -13,9 +13,9 @@ def require_gaussian(node: nodes.Node, values: Values = INPUTS) -> Values:
     """Return what is known of the outputs of a node, given what is known of its inputs.
 
     Raises `ValueError` if the inputs of an activation are not Gaussian: such a network has a limit,
-    but no closed recursion computes it. Also raises it for an activation after a layer norm with
-    scales, for a residual connection with correlated branches, and for a node without a kernel at
-    infinite width.
+    but no closed recursion computes it. Also raises it for an activation after scales of single
+    channels, for parameters of the channels of the inputs, for a residual connection with
+    correlated branches, and for a node without a kernel at infinite width.
     """
     match node:
         case nodes.Convolution() if node.is_depthwise:
@@ -27,6 +27,13 @@ def require_gaussian(node: nodes.Node, values: Values = INPUTS) -> Values:
             return values.activated()
         case nodes.Flatten() if nodes.positions(node.inputs) > 1:
             return values.flattened()
+        case nodes.Scale() | nodes.PositionEmbedding():
+            if values.channels == "inputs":
+                raise ValueError(
+                    f"a {node.title} acts on inputs, whose channels are finitely many: put a dense"
+                    " layer or a convolution before it"
+                )
+            return values._replace(scaled=values.scaled or isinstance(node, nodes.Scale))
         case nodes.LayerNorm():
             if not values.centred:
                 raise ValueError(
@@ -65,9 +72,9 @@ def _require_before_activation(node: nodes.Activation, values: Values) -> None:
         )
     if values.scaled:
         raise ValueError(
-            f"{node.name} acts on values that a layer norm scaled channel by channel, so that the"
-            " NTK does not factorise: leave out the scales (affine = false), or put a dense layer"
-            " or a convolution between"
+            f"{node.name} acts on values that were scaled channel by channel, so that the NTK does"
+            " not factorise: leave out the scales (affine = false in a layer norm), or put a dense"
+            " layer or a convolution between"
         )
 
 
@@ -78,7 +85,9 @@ def _ends_in_weights(node: nodes.Node | None) -> bool:
         case nodes.Convolution():
             return not node.is_depthwise
         case nodes.Chain():
-            return _ends_in_weights(node.layers[-1])
+            kept = (nodes.Scale, nodes.Dropout)
+            rest = (layer for layer in reversed(node.layers) if not isinstance(layer, kept))
+            return _ends_in_weights(next(rest, None))
         case nodes.Ensemble():
             return _ends_in_weights(node.member)
         case nodes.Residual():

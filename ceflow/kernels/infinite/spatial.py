@@ -76,6 +76,16 @@ def _(node: nodes.LayerNorm, state: Images) -> Images:
 
 
 @through.register
+def _(node: nodes.Scale, state: Images) -> Images:
+    return state.each(_scaled, node.initial**2)
+
+
+@through.register
+def _(node: nodes.PositionEmbedding, state: Images) -> Images:
+    return state.each(_embedded, node.variance)
+
+
+@through.register
 def _(node: nodes.Dropout, state: Images) -> Images:
     """Return the moments unchanged: dropout acts in training only."""
     return state
@@ -121,19 +131,46 @@ def _(node: nodes.Ensemble, state: Images) -> Images:
 
 def _weighted(pair: Between, c: float, b: float) -> Between:
     """Apply `S <- c S + b`, then the NTK `T <- S + c T`."""
-    after = pair.moved(lambda a: rounded(c * a))._replace(reach=c * pair.reach)
-    if pair.errors is not None:
-        weighted = ranged(scaled(_itself(pair), c)).errors
-        assert weighted is not None
-        after = after._replace(errors=_of_images(weighted, pair))
+    after = _times(pair, c)
     if b:
         after = rounded_sums(joined([after, _constant(after, b)]), 1)
-    after = after._replace(ntk=after.covariance + after.ntk)
+    return _learned(after, after)
+
+
+def _times(pair: Between, c: float) -> Between:
+    """Multiply all moments by c."""
+    after = pair.moved(lambda a: rounded(c * a))._replace(reach=c * pair.reach)
+    if pair.errors is None:
+        return after
+    weighted = ranged(scaled(_itself(pair), c)).errors
+    assert weighted is not None
+    return after._replace(errors=_of_images(weighted, pair))
+
+
+def _learned(after: Between, added: Between) -> Between:
+    """Add the covariance of `added` to the NTK: the part of parameters that multiply it."""
+    after = after._replace(ntk=added.covariance + after.ntk)
     if after.errors is None:
         return after
     rounding = 2 * eps_of(after.ntk) * own(after, after.ntk)
-    ntk_error = after.ntk_error + _by_position(of_covariance(_itself(after)), after) + rounding
+    ntk_error = after.ntk_error + _by_position(of_covariance(_itself(added)), after) + rounding
     return after._replace(ntk_error=ntk_error)
+
+
+def _scaled(pair: Between, c: float) -> Between:
+    """Multiply channels by factors, whose squares are c: `T <- c T + S`, then `S <- c S`."""
+    return _learned(_times(pair, c), pair)
+
+
+def _embedded(pair: Between, v: float) -> Between:
+    """Add values of variance v, which are independent at each position, and parameters."""
+    equal = jnp.ones_like(pair.ntk)
+    if pair.every:
+        height, width = (jnp.eye(side, dtype=pair.q1.dtype) for side in pair.q1.shape[-2:])
+        equal *= height[:, None, :, None] * width[:, None, :]
+    alone = _constant(pair, v)
+    apart, together = 2 * v * (1 - equal), 2 * v * (1 + equal)
+    return _sum(pair, alone._replace(apart=apart, together=together, ntk=v * equal))
 
 
 def _itself(pair: Between) -> Moments:

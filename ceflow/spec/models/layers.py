@@ -241,6 +241,32 @@ class LayerNormLayer(LayerSpec):
     """Number added to the variance."""
 
 
+class ScaleLayer(LayerSpec):
+    """A learned factor of each channel."""
+
+    type: Literal["scale"] = "scale"
+    """A learned factor for each channel; the units of a vector are channels. It adds `S` to the NTK
+    at infinite width, where S is the covariance before the layer."""
+    initial: Annotated[float, Field(ge=0, le=1e6)] = 1.0
+    """Initial value of all factors."""
+
+
+class PositionEmbeddingLayer(LayerSpec):
+    """A learned vector for each position of an image, added to it."""
+
+    type: Literal["position-embedding"] = "position-embedding"
+    """A learned vector over the channels, added at each position; without it, `attention` does not
+    know where positions are. At infinite width it adds its variance to S and T at equal
+    positions."""
+    variance: VarianceValue = 1.0
+    """Variance of the initial vectors."""
+
+    is_spatial: ClassVar = True
+
+    def once(self, shape: Shape) -> Shape:
+        return self.image(shape)
+
+
 class AveragePoolLayer(LayerSpec):
     """The mean over windows of an image."""
 
@@ -310,6 +336,20 @@ class FlattenLayer(LayerSpec):
         return math.prod(shape) if isinstance(shape, tuple) else shape
 
 
+class SequenceLayer(LayerSpec):
+    """Layers one after another, to repeat them together."""
+
+    type: Literal["sequence"] = "sequence"
+    """Layers one after another. With `repeat`, all of them are repeated in turn."""
+    layers: "Layers"
+    """The layers, first to last."""
+
+    parts: ClassVar = ("layers",)
+
+    def once(self, shape: Shape) -> Shape:
+        return through(self.layers, shape, "layers")
+
+
 class ResidualLayer(LayerSpec):
     """The sum of a body and a shortcut."""
 
@@ -350,6 +390,34 @@ class EnsembleLayer(LayerSpec):
 
     def once(self, shape: Shape) -> Shape:
         return through(self.layers, shape, "layers")
+
+
+class TokenMixingLayer(LayerSpec):
+    """Layers on an image whose positions and channels are swapped."""
+
+    type: Literal["token-mixing"] = "token-mixing"
+    """Layers that mix positions, as in an MLP-Mixer: they see the positions of the image as
+    channels, and its channels as positions, so that a convolution of kernel 1 acts on all positions
+    of each channel, with the same weights. It has no kernel at infinite width."""
+    layers: "Layers"
+    """The layers; they end in as many channels as the image has positions, and keep their
+    positions."""
+
+    parts: ClassVar = ("layers",)
+    is_spatial: ClassVar = True
+
+    def once(self, shape: Shape) -> Shape:
+        image = self.image(shape)
+        if image[0] == math.inf:
+            message = "infinitely many channels cannot be the positions of token-mixing"
+            raise misfit(message, "give the layer before it a number of channels")
+        swapped = (image[1] * image[2], int(image[0]), 1)
+        mixed = through(self.layers, swapped, "layers")
+        if mixed != swapped:
+            message = f"the layers take {shape_text(swapped)}, and give {shape_text(mixed)}"
+            help = f"let them end in {swapped[0]} channels, and keep the height and width"
+            raise misfit(message, help, ("layers",))
+        return image
 
 
 class DropoutLayer(LayerSpec):
@@ -398,12 +466,16 @@ KINDS = (
     | ActivationLayer
     | BatchNormLayer
     | LayerNormLayer
+    | ScaleLayer
+    | PositionEmbeddingLayer
     | AveragePoolLayer
     | MaxPoolLayer
     | GlobalAverageLayer
     | FlattenLayer
+    | SequenceLayer
     | ResidualLayer
     | EnsembleLayer
+    | TokenMixingLayer
     | DropoutLayer
     | AttentionLayer
 )
@@ -413,7 +485,8 @@ LAYER_NAMES: tuple[str, ...] = tuple(
 )
 SHORT_NAMES = (
     *get_args(Activation),
-    *("global-average", "flatten", "batch-norm", "layer-norm", "dropout", "dense"),
+    *("global-average", "flatten", "batch-norm", "layer-norm", "scale", "position-embedding"),
+    *("dropout", "dense"),
 )
 """Layers that a name alone stands for."""
 
@@ -457,7 +530,7 @@ Layer = Annotated[
 Layers = Annotated[Sequence[Layer], AfterValidator(tuple), Field(min_length=1)]
 """Layers one after another."""
 
-for _kind in (ResidualLayer, EnsembleLayer):
+for _kind in (SequenceLayer, ResidualLayer, EnsembleLayer, TokenMixingLayer):
     _kind.model_rebuild()
 
 

@@ -15,16 +15,21 @@ from ceflow.spec.models.layers import (
     BatchNormLayer,
     ConvolutionLayer,
     DenseLayer,
+    DropoutLayer,
     EnsembleLayer,
     FlattenLayer,
     LayerNormLayer,
     LayerSpec,
     MaxPoolLayer,
+    PositionEmbeddingLayer,
     ResidualLayer,
+    ScaleLayer,
+    SequenceLayer,
+    TokenMixingLayer,
     below,
 )
 
-OF_NO_LIMIT = (BatchNormLayer, MaxPoolLayer, AttentionLayer)
+OF_NO_LIMIT = (BatchNormLayer, MaxPoolLayer, AttentionLayer, TokenMixingLayer)
 """Layers that have no kernel at infinite width here."""
 
 
@@ -105,6 +110,11 @@ def _after(layer: LayerSpec, values: Values) -> Values:
             return values.activated()
         case FlattenLayer():
             return values.flattened()
+        case ScaleLayer() | PositionEmbeddingLayer():
+            if values.channels == "inputs":
+                message = f"{layer.type} acts on inputs, whose channels are finitely many"
+                raise _none(message, "put a dense layer or a convolution before it")
+            return values._replace(scaled=values.scaled or isinstance(layer, ScaleLayer))
         case LayerNormLayer():
             if not values.centred:
                 message = "this layer norm acts on values whose mean at infinite width is not known"
@@ -112,7 +122,7 @@ def _after(layer: LayerSpec, values: Values) -> Values:
             return values._replace(scaled=layer.affine or values.scaled, normalised=True)
         case ResidualLayer():
             return _after_residual(layer, values)
-        case EnsembleLayer():
+        case EnsembleLayer() | SequenceLayer():
             return require_limit(layer.layers, values, "layers")
         case _ if isinstance(layer, OF_NO_LIMIT):
             kind = type(layer).model_fields["type"].default
@@ -130,6 +140,8 @@ def require_outputs(layers: Sequence[LayerSpec], *path: str | int) -> None:
         raise _none("the outputs of the network are not Gaussian at infinite width", help, last)
     if values.normalised:
         raise _none("a layer norm acts on the outputs, which are finitely many", help, last)
+    if values.scaled:
+        raise _none("a scale acts on the outputs, which are finitely many", help, last)
 
 
 def is_depthwise(layer: LayerSpec) -> bool:
@@ -142,8 +154,11 @@ def _require_before_activation(layer: ActivationLayer, values: Values) -> None:
         message = f"{layer.name} acts on values that are not Gaussian at infinite width"
         raise _none(message, "put a dense layer or a convolution before it")
     if values.scaled:
-        message = f"{layer.name} acts on channels that a layer norm scaled, so that the NTK at"
-        help = "set affine = false in the layer norm, or put a dense layer or a convolution between"
+        message = f"{layer.name} acts on channels that were scaled one by one, so that the NTK at"
+        help = (
+            "put a dense layer or a convolution between (or set affine = false in a layer norm),"
+            " and leave out scale"
+        )
         raise _none(f"{message} infinite width does not factorise", help)
 
 
@@ -163,9 +178,11 @@ def _after_residual(layer: ResidualLayer, values: Values) -> Values:
 
 def _ends_in_weights(layers: Sequence[LayerSpec]) -> bool:
     match layers[-1] if layers else None:
+        case ScaleLayer() | DropoutLayer():
+            return _ends_in_weights(layers[:-1])
         case DenseLayer() | ConvolutionLayer() as layer:
             return not is_depthwise(layer)
-        case EnsembleLayer(layers=inner):
+        case EnsembleLayer(layers=inner) | SequenceLayer(layers=inner):
             return _ends_in_weights(inner)
         case ResidualLayer(body=body, shortcut=shortcut):
             return _ends_in_weights(body) and _ends_in_weights(shortcut or ())

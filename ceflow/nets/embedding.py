@@ -1,0 +1,40 @@
+"""Learned vectors of positions."""
+
+from jaxtyping import Array, Float, Key
+
+from ceflow.nets.weighted import Weighted
+
+
+class PositionEmbedding(Weighted):
+    """`h(p) -> h(p) + sqrt(v) e(p)` at the positions p of an image, entries of e iid N(0, 1).
+
+    `v` is `variance`. In `standard` parameterisation the layer adds `e(p)`, of initial variance v.
+
+    >>> import jax
+    >>> PositionEmbedding((2, 3, 3), key=jax.random.key(0))(jax.numpy.ones((2, 3, 3))).shape
+    (2, 3, 3)
+    """
+
+    weight: Float[Array, "channels height width"]
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        variance: float = 1.0,
+        standard: bool = False,
+        key: Key[Array, ""],
+    ):
+        super().__init__(shape, variance, 0.0, 1, standard, key)
+
+    @property
+    def fan_in(self) -> int:
+        """Number of vectors that are added to each output."""
+        return 1
+
+    def __call__(
+        self, x: Float[Array, "channels height width"], *, key: Key[Array, ""] | None = None
+    ) -> Float[Array, "channels height width"]:
+        """Apply the layer. `key` is ignored; `equinox.nn.Sequential` passes it."""
+        factor, _ = self.factors()
+        return x + factor * self.weight
