@@ -8,20 +8,23 @@ from ceflow.compiler import nodes
 from ceflow.spec import Network
 from ceflow.spec.models import layers as specs
 from ceflow.spec.models.layers import Layers, LayerSpec
+from ceflow.spec.models.network import Weighted
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The law of the weights of a network, where a layer does not say otherwise."""
+    """The law of the weights of a network's layers."""
 
-    variance: float
-    bias_variance: float
-    standard: bool
+    model: Network
 
-    def of(self, layer: specs.DenseLayer | specs.ConvolutionLayer | specs.AttentionLayer) -> tuple:
+    @property
+    def standard(self) -> bool:
+        """True if the scale of weights is that of the initial weights."""
+        return self.model.parameterisation == "standard"
+
+    def of(self, layer: Weighted) -> tuple[float, float]:
         """Return the variances of a layer's weights and biases."""
-        bias = self.bias_variance if layer.bias_variance is None else layer.bias_variance
-        return layer.weight_variance or self.variance, bias
+        return self.model.law_of(layer)
 
 
 def network(model: Network) -> nodes.Node:
@@ -34,8 +37,7 @@ def network(model: Network) -> nodes.Node:
         raise ValueError("the inputs of the model are not known; give them by sized()")
     model.ends()  # which raises if layers do not fit
     inputs = model.inputs if isinstance(model.inputs, int) else _image(model.inputs)
-    law = Weights(model.weight_variance, model.bias_variance, model.parameterisation == "standard")
-    return _joined(model.layers, inputs, law)
+    return _joined(model.layers, inputs, Weights(model))
 
 
 def _image(sizes: Sequence[int]) -> nodes.Image:
@@ -161,5 +163,5 @@ def _(layer: specs.DropoutLayer, shape: nodes.Shape, law: Weights) -> nodes.Node
 @_node.register
 def _(layer: specs.AttentionLayer, shape: nodes.Shape, law: Weights) -> nodes.Node:
     image = nodes.image(shape)
-    width = layer.width(image[0])
+    width = layer.head_channels(image[0])
     return nodes.Attention(image, layer.heads, width, *law.of(layer), standard=law.standard)

@@ -630,6 +630,23 @@ def leaves(node: Node, times: int = 1) -> Iterator[tuple[int, Node]]:
         yield from leaves(inner, times * node.copies)
 
 
+def centre(shape: Shape) -> int:
+    """Return the index of the middle position of the first channel, in the order of `ravel`.
+
+    >>> centre((8, 3, 3)), centre(10)
+    (4, 0)
+    """
+    if not isinstance(shape, tuple):
+        return 0
+    _, height, width = shape
+    return height // 2 * width + width // 2
+
+
+def values(root: Node) -> float:
+    """Count the values between layers in a forward pass of one example."""
+    return sum(times * units(layer.outputs) for times, layer in leaves(root))
+
+
 def is_finite(node: Node) -> bool:
     """Tell whether every layer has a finite width."""
     return math.isfinite(node.parameters)

@@ -135,13 +135,13 @@ def _expected_models(plan: Plan) -> dict[str, Model]:
     offers: dict[str, Mapping[str, Model]] = {}
     for name, stage in plan.document.stages.items():
         if stage.answer is None:
-            models[name] = plan.model
+            models[name] = stage.acts_on(plan.model)
             continue
         search, part = stage.answer
         if search not in offers:
             spec = plan.document.stages[search]
             offers[search] = stages.kind_of(spec).offers(spec, plan, models[search])
-        models[name] = offers[search][part]
+        models[name] = stage.acts_on(offers[search][part])
     return models
 
 

@@ -66,7 +66,7 @@ class Exact:
 
         try:
             with np.errstate(over="ignore", invalid="ignore"):
-                ratio = float(variance.exact_moments(member).ratio)
+                ratio = float(variance.exact_moments(member.entry).ratio)
         except variance.MomentsOverflow:
             return math.inf
         return ratio - 1 if math.isfinite(ratio) else math.inf

@@ -164,7 +164,7 @@ class Problem:
 
     def require_affordable(self, curve: Iterable[Candidate]) -> None:
         """Raise `ValueError` if not even the cheapest network is within the limits."""
-        smallest = (1,) * len(self.baseline_widths)
+        smallest = self.baseline.ratio_widths(0)
         every = [candidate.widths for candidate in curve]
         for limit in self.limits:
             tried = every if limit.name == "latency" else [smallest]

@@ -157,9 +157,8 @@ at most to 10^12."""
 
 Widths = Annotated[Sequence[Width], AfterValidator(tuple), Field(min_length=1)]
 """Hidden widths: any sequence in the constructor, then a tuple."""
-Ratios = Annotated[
-    Sequence[Annotated[float, Field(gt=0, le=1)]], AfterValidator(tuple), Field(min_length=1)
-]
+Ratio = Annotated[float, Field(gt=0, le=1000)]
+Ratios = Annotated[Sequence[Ratio], AfterValidator(tuple), Field(min_length=1)]
 Counts = Annotated[Sequence[Count], AfterValidator(tuple)]
 Image = Annotated[Sequence[Count], AfterValidator(tuple), Field(min_length=3, max_length=3)]
 """Channels, height and width."""

@@ -120,16 +120,22 @@ class Document(Spec):
         for name, stage in self.stages.items():
             found = [*stage.faults(), *_reference_faults(stage, earlier, self.stages)]
             if not found:
-                found = list(stage.faults_in(self, self._acted_on(stage)))
+                found = self._stage_faults(stage)
             faults += [fault.below("stages", name) for fault in found]
             if len(faults) >= MOST_FAULTS:
                 break
             earlier[name] = stage
         return [*faults, *float32_faults(self)]
 
-    def _acted_on(self, stage: Stage) -> Model:
-        """Return the model of a stage; for a search's answer one of its type, as the answer is of
-        the family of its baseline, and its widths are not known yet."""
+    def _stage_faults(self, stage: Stage) -> list[Fault]:
+        try:
+            return list(stage.faults_in(self, stage.acts_on(self._given(stage))))
+        except SpecError as error:
+            return [*error.faults]
+
+    def _given(self, stage: Stage) -> Model:
+        """Return the model given to a stage; for a search's answer one of its type, as the answer
+        is of the family of its baseline, and its widths are not known yet."""
         if stage.answer is None or not self.model.has_members:
             return self.model
         return self.model.with_members(tuple(self.model.widths), self.model.multiplicity)

@@ -184,9 +184,9 @@ def resolve_model(stage: language.Stage, plan: Plan, results: Mapping[str, Resul
     earlier stage.
     """
     if stage.answer is None:
-        return plan.model
+        return stage.acts_on(plan.model)
     name, part = stage.answer
-    return results[name].models()[part]
+    return stage.acts_on(results[name].models()[part])
 
 
 def examples_key(plan: Plan) -> str:

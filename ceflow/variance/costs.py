@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+from ceflow.compiler.nodes import Node, values
 from ceflow.costs import Demand, Work
 from ceflow.spec import Member
 
@@ -20,16 +21,17 @@ SAMPLING_BYTES = 2e7
 
 
 CHUNK_NUMBERS = 2**24
-"""Number of weights drawn at once, over all networks of a chunk."""
+"""Number of weights drawn at once, and of values between layers, over all networks of a chunk."""
 
 
-def chunk_size(parameters: float, draws: int) -> int:
-    """Return the number of networks in a chunk, given their parameters and the number of draws.
+def chunk_size(parameters: float, draws: int, passing: float = 0) -> int:
+    """Return the number of networks in a chunk, given their parameters, the number of draws, and
+    the values that pass between its layers.
 
-    >>> chunk_size(1_379_000, 2000)
-    12
+    >>> chunk_size(1_379_000, 2000), chunk_size(1000, 2000, passing=500_000)
+    (12, 33)
     """
-    return max(1, min(draws, int(CHUNK_NUMBERS // parameters), 1024))
+    return max(1, min(draws, int(CHUNK_NUMBERS // max(parameters, passing)), 1024))
 
 
 def likely_draws(member: Member, error: float) -> float:
@@ -48,13 +50,15 @@ def sampling(member: Member, draws: float) -> Demand:
     return Demand(SAMPLING_BYTES, Work(seconds=draws * SECONDS_PER_DRAW[member.type](member)))
 
 
-def drawing(parameters: float, layers: int, draws: float, *, most: int, itemsize: int) -> Demand:
+def drawing(root: Node, layers: int, draws: float, *, most: int, itemsize: int) -> Demand:
     """Forecast the cost of `draws` draws by `draw_ntk`, which may be up to `most`."""
+    parameters, passing = root.parameters, values(root)
     weights = draws * parameters
     work = Work(
-        flops=6 * weights,
-        traffic=4 * itemsize * weights,
+        flops=draws * max(6 * parameters, 3 * root.flops),
+        traffic=4 * itemsize * (weights + draws * passing),
         normals=weights,
         compilations=2 + layers / 2,
     )
-    return Demand(3 * itemsize * parameters * chunk_size(parameters, most), work)
+    held = 3 * itemsize * (parameters + passing)
+    return Demand(held * chunk_size(parameters, most, passing), work)

@@ -12,14 +12,14 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
 from ceflow._numbers import require_count
-from ceflow.compiler.lowering import lower_each
+from ceflow.compiler.lowering import lower, lower_each
 from ceflow.compiler.models import expand
-from ceflow.compiler.nodes import Node
+from ceflow.compiler.nodes import BatchNorm, Node, centre, every, values
 from ceflow.compiler.programs import program
 from ceflow.kernels import empirical_ntk
 from ceflow.nets import floats
 from ceflow.seeding import Seed, partitionable
-from ceflow.spec import Block, Ensemble, Mlp, Model
+from ceflow.spec import Block, Ensemble, Mlp, Model, NetworkMember
 from ceflow.variance.costs import chunk_size
 
 Network = Callable[[Key[Array, ""]], eqx.Module]
@@ -34,7 +34,7 @@ a few times only."""
 
 
 def draw_ntk(
-    network: Network | Mlp | Ensemble | Block,
+    network: Network | Mlp | Ensemble | Block | NetworkMember,
     x1: Float[ArrayLike, "..."],
     x2: Float[ArrayLike, "..."] | None = None,
     *,
@@ -58,20 +58,21 @@ def draw_ntk(
     [3. 3. 3. 3.]
     """
     require_count("draws", draws)
-    stream = seed if isinstance(seed, Seed) else Seed(seed)
+    stream, passing = seed if isinstance(seed, Seed) else Seed(seed), 0.0
     x1, x2 = _example("x1", x1), None if x2 is None else _example("x2", x2)
     if callable(network):
         build: Networks = partial(_each, network)
         parameters, outputs = _sizes(build, x1)
+        chosen = output
     else:
         root = _tree(network, x1)
-        build, parameters = partial(lower_each, root), int(root.parameters)
+        build, parameters, passing = _builder(root), int(root.parameters), values(root)
         outputs = network.size_of("outputs") or 1
+        chosen = centre(root.outputs)  # the tree's outputs have the same law
     if not 0 <= output < outputs:
         raise ValueError(f"there is no output {output}: the network has {outputs}, from 0")
-    if not callable(network):
-        output = 0  # the only one of the tree, and all have the same law
-    return _chunks(build, x1, x2, draws, stream, output, chunk_size(parameters, draws))
+    size = chunk_size(parameters, draws, passing)
+    return _chunks(build, x1, x2, draws, stream, chosen, size)
 
 
 def _example(name: str, x: ArrayLike) -> Float[Array, "..."]:
@@ -94,6 +95,12 @@ def _tree(model: Model, x: Array) -> Node:
     if isinstance(said, int) and said != x.size:
         raise ValueError(f"the model takes {said} inputs, and x1 has {x.size}: give it as many")
     return expand(model.sized(inputs=x.size, outputs=1))
+
+
+def _builder(root: Node) -> Networks:
+    """Return the function that draws the modules of a tree, at inference."""
+    stateful = any(isinstance(node, BatchNorm) for node in every(root))
+    return partial(_each, partial(lower, root)) if stateful else partial(lower_each, root)
 
 
 def _sizes(build: Networks, x: Array) -> tuple[int, int]:

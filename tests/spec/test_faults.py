@@ -142,10 +142,10 @@ FAULTS = [
         "",
     ),
     (
-        STAGE + 'type = "variance"\nratios = [0.5, 1.5]\n',
+        STAGE + 'type = "variance"\nratios = [0.5, 1001.0]\n',
         "CE104",
         ("stages", "a", "ratios", 1),
-        "must be at most 1.0, not 1.5",
+        "must be at most 1000.0, not 1001.0",
         "",
     ),
     (

@@ -36,7 +36,7 @@ TOML = {
     "a quoted table": '["model"]\ntype = "mlp"\n[stages."a"]\ntype = "variance"\ndraws = «3»\n'
     "[model.x]\n",
     "a table named with spaces": MODEL + '[ stages . a ]\ntype = "variance"\ndraws = «1»\n',
-    "a table with a dotted name": MODEL + '[stages.a]\ntype = "variance"\nratios = [1, «2»]\n',
+    "a table with a dotted name": MODEL + '[stages.a]\ntype = "variance"\nratios = [1, «2000»]\n',
     "an unknown table": MODEL + "[«modle»]\nwidths = [3]\n",
     "a table that should be a value": MODEL + "[«seed»]\nx = 1\n",
     "a missing key": '[«model»]\ntype = "mlp"\n',

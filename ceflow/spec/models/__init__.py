@@ -2,8 +2,9 @@
 
 Every kind has the same properties (`model`): `mlp`s and ensembles of them, a `resnext` and its
 block, a `bottleneck`, a `network` of any `layers`, of which `limits` tells whether it has a
-kernel at infinite width, and an `external` module of the user's. `activations` lists the names of
-the activations and what is known of each.
+kernel at infinite width, and an `external` module of the user's. `focus` chooses the ensemble
+inside a network that a stage acts on, `members` and `widths` tell what is known of its members.
+`activations` lists the names of the activations and what is known of each.
 """
 
 from typing import Annotated
@@ -13,6 +14,7 @@ from pydantic import Field
 from ceflow.spec.models.activations import CLOSED_MOMENTS, KINKED, SLOPES, Activation
 from ceflow.spec.models.bottleneck import Bottleneck
 from ceflow.spec.models.external import External
+from ceflow.spec.models.focus import NetworkMember
 from ceflow.spec.models.mlp import Ensemble, Mlp
 from ceflow.spec.models.model import End, ModelSpec, NoLimit
 from ceflow.spec.models.network import Network
@@ -33,6 +35,7 @@ __all__ = [
     "Model",
     "ModelSpec",
     "Network",
+    "NetworkMember",
     "NoLimit",
     "Resnext",
 ]

@@ -26,3 +26,10 @@ KINKED = frozenset(name for name, below in SLOPES.items() if below != 1)
 
 CLOSED_MOMENTS = ("relu", "linear")
 """Activations whose NTK has moments in closed form (`ceflow.variance.exact`)."""
+
+
+def unknown_moments(activation: str) -> str | None:
+    """Return what has no moments in closed form, if an activation has none."""
+    if activation in CLOSED_MOMENTS:
+        return None
+    return f"the activation {activation!r}, but for relu and linear"

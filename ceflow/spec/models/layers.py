@@ -65,6 +65,11 @@ class LayerSpec(Spec):
     """True if the layer takes images only."""
 
     @property
+    def width(self) -> float | None:
+        """Number of outputs that the layer sets itself."""
+        return getattr(self, self.width_key) if self.width_key else None
+
+    @property
     def inner(self) -> "Iterator[tuple[str, Layers]]":
         """The layers inside this one, by key."""
         for key in self.parts:
@@ -448,7 +453,7 @@ class AttentionLayer(LayerSpec):
 
     is_spatial: ClassVar = True
 
-    def width(self, channels: float) -> int:
+    def head_channels(self, channels: float) -> int:
         """Return the channels of one head."""
         return self.head_width or int(channels // self.heads)
 
@@ -553,6 +558,34 @@ def each(layers: Sequence[LayerSpec], *path: str | int) -> Iterator[tuple[KeyPat
         yield (*path, index), layer
         for key, inner in layer.inner:
             yield from each(inner, *path, index, key)
+
+
+def layer_at(layers: Sequence[LayerSpec], path: KeyPath) -> LayerSpec:
+    """Return the layer at a path below some layers, such as `(2, "body", 1)`."""
+    index, *deeper = path
+    layer = layers[int(index)]
+    return layer_at(getattr(layer, str(deeper[0])), tuple(deeper[1:])) if deeper else layer
+
+
+def shape_before(layers: Sequence[LayerSpec], shape: Shape, path: KeyPath) -> Shape:
+    """Return the shape of the inputs of the layer at a path below some layers.
+
+    >>> layers = [ConvolutionLayer(channels=8, stride=2), EnsembleLayer(multiplicity=2,
+    ...     layers=[FlattenLayer(), DenseLayer(units=3)])]
+    >>> shape_before(layers, (3, 4, 4), (1,)), shape_before(layers, (3, 4, 4), (1, "layers", 1))
+    ((8, 2, 2), 32)
+    """
+    index, *deeper = path
+    shape = through(layers[: int(index)], shape)
+    if not deeper:
+        return shape
+    inner = getattr(layers[int(index)], str(deeper[0]))
+    return shape_before(inner, shape, tuple(deeper[1:]))
+
+
+def is_depthwise(layer: LayerSpec) -> bool:
+    """Return whether a layer filters each channel by itself."""
+    return isinstance(layer, ConvolutionLayer) and layer.groups == "depthwise"
 
 
 def edges(padding: str | int, window: int) -> tuple[int, int]:

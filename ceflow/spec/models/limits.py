@@ -27,6 +27,7 @@ from ceflow.spec.models.layers import (
     SequenceLayer,
     TokenMixingLayer,
     below,
+    is_depthwise,
 )
 
 OF_NO_LIMIT = (BatchNormLayer, MaxPoolLayer, AttentionLayer, TokenMixingLayer)
@@ -142,11 +143,6 @@ def require_outputs(layers: Sequence[LayerSpec], *path: str | int) -> None:
         raise _none("a layer norm acts on the outputs, which are finitely many", help, last)
     if values.scaled:
         raise _none("a scale acts on the outputs, which are finitely many", help, last)
-
-
-def is_depthwise(layer: LayerSpec) -> bool:
-    """Return whether a layer filters each channel by itself."""
-    return isinstance(layer, ConvolutionLayer) and layer.groups == "depthwise"
 
 
 def _require_before_activation(layer: ActivationLayer, values: Values) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from ceflow.spec.base import Count, KeyPath, VarianceValue, Widths
-from ceflow.spec.models.activations import CLOSED_MOMENTS, Activation
+from ceflow.spec.models.activations import Activation, unknown_moments
 from ceflow.spec.models.model import End, ModelSpec
 
 
@@ -35,7 +35,13 @@ class Mlp(ModelSpec):
     @property
     def has_closed_moments(self) -> bool:
         """True if the moments of an NTK entry are known without drawing weights."""
-        return self.is_finite and self.activation in CLOSED_MOMENTS and not self.bias_variance
+        return self.is_finite and self.why_drawn is None
+
+    @property
+    def why_drawn(self) -> str | None:
+        """Networks such as this one, in words, if the moments of an NTK entry are not known."""
+        biased = "networks with biases" if self.bias_variance else None
+        return unknown_moments(self.activation) or biased
 
     is_dense: ClassVar = True
     usual_inputs: ClassVar[Literal["iid"]] = "iid"

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from ceflow.spec.base import KeyPath, Spec
+from ceflow.spec.diagnostics import Fault, SpecError
 from ceflow.spec.models.activations import KINKED
 
 End = Literal["inputs", "outputs"]
@@ -25,6 +26,9 @@ class _Answers(Protocol):
 
     @property
     def widths(self) -> Sequence[float]: ...
+
+    @property
+    def width_steps(self) -> tuple[int, ...]: ...
 
     @property
     def activations(self) -> frozenset[str]: ...
@@ -109,9 +113,18 @@ class ModelSpec(Spec):
         """
         return math.fsum(1 / width for width in self.widths)
 
+    @property
+    def width_steps(self: _Answers) -> tuple[int, ...]:
+        """Number that must divide each width: of its groups, for a grouped layer."""
+        return (1,) * len(self.widths)
+
     def ratio_widths(self: _Answers, ratio: float) -> tuple[int, ...]:
-        """Multiply the hidden widths by a ratio; round, to at least 1 (CE Algorithm 1)."""
-        return tuple(max(1, round(ratio * width)) for width in self.widths)
+        """Multiply the hidden widths by a ratio; round, to at least 1 (CE Algorithm 1).
+
+        Widths that must have a divisor are rounded to its multiples.
+        """
+        pairs = zip(self.widths, self.width_steps, strict=True)
+        return tuple(max(step, step * round(ratio * width / step)) for width, step in pairs)
 
     @property
     def width_count(self: _Answers) -> int:
@@ -133,6 +146,36 @@ class ModelSpec(Spec):
     def size_of(self: _Answers, end: End) -> Any:
         """Return the number of inputs or outputs that the document sets, or None."""
         return getattr(self.part_with(end)[1], end)
+
+    def focused(self, at: str | None) -> Any:
+        """Return the model, with the ensemble layer at a path chosen as the one to repeat.
+
+        Raises `SpecError` for a path, unless the model has layers.
+        """
+        if at is not None:
+            message = f"a model of type {getattr(self, 'type')!r} has no layers to name"  # noqa: B009
+            raise SpecError(Fault("CE202", message, ("at",), "key", "leave it out"))
+        return self
+
+    @property
+    def whole(self) -> Any:
+        """The model as a document says it, with no layer chosen."""
+        return self
+
+    @property
+    def place(self) -> str | None:
+        """Path of the ensemble layer that was chosen; None if the whole model is the ensemble."""
+        return None
+
+    @property
+    def entry(self) -> Any:
+        """The network of which an entry of the NTK is drawn or computed, for a member."""
+        return self
+
+    @property
+    def why_no_examples(self) -> str | None:
+        """What the member acts on, in a sentence, if that is not the inputs of the model."""
+        return None
 
     @property
     def single(self) -> Any:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Never, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -12,6 +12,7 @@ from ceflow.spec.diagnostics import Fault, SpecError
 from ceflow.spec.models.layers import (
     MOST_LAYERS,
     ActivationLayer,
+    AttentionLayer,
     BatchNormLayer,
     ConvolutionLayer,
     DenseLayer,
@@ -27,6 +28,11 @@ from ceflow.spec.models.layers import (
 from ceflow.spec.models.limits import require_outputs
 from ceflow.spec.models.model import End, ModelSpec, NoLimit
 
+if TYPE_CHECKING:
+    from ceflow.spec.models.focus import Focus
+
+Weighted = DenseLayer | ConvolutionLayer | AttentionLayer
+"""Layers that may give the variances of their weights and biases."""
 OPEN_ENDS = (DenseLayer, ConvolutionLayer)
 """Layers that can leave their number of outputs to the data."""
 
@@ -100,7 +106,12 @@ class Network(ModelSpec):
     def is_open(self) -> bool:
         """True if the last layer with weights leaves its number of outputs to the data."""
         last = self._last
-        return last is not None and _width(self.layers[last]) is None
+        return last is not None and self.layers[last].width is None
+
+    @property
+    def ends_in_weights(self) -> bool:
+        """True if the network's outputs are those of a layer with weights, or its averages."""
+        return self._last is not None
 
     @property
     def _last(self) -> int | None:
@@ -112,6 +123,11 @@ class Network(ModelSpec):
         if not isinstance(layer, OPEN_ENDS) or layer.repeat > 1:
             return None
         return None if isinstance(layer, ConvolutionLayer) and layer.groups != 1 else last
+
+    def law_of(self, layer: Weighted) -> tuple[float, float]:
+        """Return the variances of a layer's weights and biases."""
+        bias = self.bias_variance if layer.bias_variance is None else layer.bias_variance
+        return layer.weight_variance or self.weight_variance, bias
 
     @property
     def takes_images(self) -> bool:
@@ -130,7 +146,7 @@ class Network(ModelSpec):
         hidden = [
             width
             for path, layer in self.every
-            if (width := _width(layer)) is not None and path != ("layers", last)
+            if (width := layer.width) is not None and path != ("layers", last)
         ]
         return tuple(hidden)
 
@@ -141,8 +157,18 @@ class Network(ModelSpec):
         )
 
     @property
-    def member(self) -> Never:
-        raise TypeError("a network repeats nothing")
+    def member(self) -> Any:
+        raise TypeError("a network repeats nothing: a stage chooses a layer by focused")
+
+    def focused(self, at: str | None) -> "Focus":
+        """Choose the ensemble layer at a path, or the only one; without any, the whole network.
+
+        Raises `SpecError` if there are several and no path, no layer at the path, or nothing to
+        repeat. Paths of the faults are relative to the stage.
+        """
+        from ceflow.spec.models.focus import focus  # which knows this class
+
+        return focus(self, at)
 
     @property
     def limit(self) -> Self:
@@ -165,7 +191,7 @@ class Network(ModelSpec):
             return NoLimit(fault.message, help, fault.path)
         return super().why_no_limit
 
-    def with_members(self, widths: Sequence[float], multiplicity: int) -> Never:
+    def with_members(self, widths: Sequence[float], multiplicity: int) -> Any:
         raise TypeError("a network has no family of ensembles")
 
     def part_with(self, end: End) -> tuple[KeyPath, Self]:
@@ -242,11 +268,6 @@ class Network(ModelSpec):
         return Fault("CE204", message, last, help=help)
 
 
-def _width(layer: LayerSpec) -> float | None:
-    """Return the number of outputs that a layer sets itself."""
-    return getattr(layer, layer.width_key) if layer.width_key else None
-
-
 def _takes_images(layers: Sequence[LayerSpec]) -> Iterator[bool]:
     """Yield whether each layer takes images, for layers that take one kind of shape only."""
     for layer in layers:
@@ -259,7 +280,7 @@ def _takes_images(layers: Sequence[LayerSpec]) -> Iterator[bool]:
 def _infinite(layer: LayerSpec) -> LayerSpec:
     """Make a layer and those inside it infinitely wide, with one member of each ensemble."""
     changed: dict[str, Any] = {key: tuple(map(_infinite, layers)) for key, layers in layer.inner}
-    if layer.width_key and _width(layer) is not None:
+    if layer.width_key and layer.width is not None:
         changed[layer.width_key] = math.inf
     if isinstance(layer, EnsembleLayer):
         changed["multiplicity"] = 1

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ceflow.spec.base import Count, Counts, Image, KeyPath, VarianceValue
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models.activations import CLOSED_MOMENTS, Activation
+from ceflow.spec.models.activations import Activation, unknown_moments
 from ceflow.spec.models.model import End, ModelSpec, NoLimit
 
 
@@ -50,7 +50,12 @@ class Block(ModelSpec):
     @property
     def has_closed_moments(self) -> bool:
         """True if the moments of an NTK entry are known without drawing weights."""
-        return self.activation in CLOSED_MOMENTS
+        return self.why_drawn is None
+
+    @property
+    def why_drawn(self) -> str | None:
+        """Blocks such as this one, in words, if the moments of an NTK entry are not known."""
+        return unknown_moments(self.activation)
 
     @property
     def multiplicity(self) -> int:
@@ -175,6 +180,10 @@ class Resnext(ModelSpec):
     @property
     def takes_images(self) -> bool:
         return True
+
+    @property
+    def why_no_examples(self) -> str:
+        return f"the block of a resnext acts on {self.member.channels} channels"
 
     @property
     def why_no_limit(self) -> NoLimit:

@@ -1,6 +1,7 @@
 """The `search` stage."""
 
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -9,7 +10,7 @@ from ceflow.spec.base import Spec
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Model
 from ceflow.spec.notation import NetworkName, read_network
-from ceflow.spec.stages.stage import References, StageSpec
+from ceflow.spec.stages.stage import MemberStageSpec, References
 from ceflow.spec.stages.variance import Variance
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Budget(Spec):
         return []
 
 
-class Search(StageSpec):
+class Search(MemberStageSpec):
     """The optimal ensemble for a baseline: primal and dual (CE eq. 10 to 14, Algorithm 2)."""
 
     type: Literal["search"] = "search"
@@ -165,6 +166,8 @@ class Search(StageSpec):
         message, layers = "", len(model.widths)
         if model.width_count < layers:
             message = f"a {model.type} has one width, {model.widths_key}"
+        elif set(model.width_steps) != {1}:
+            message = "grouped layers need widths that their groups divide"
         elif layers > MOST_FREE_WIDTHS:
             message = f"a free search is for at most {MOST_FREE_WIDTHS} layers, not {layers}"
         elif self.using == "curve":
@@ -177,8 +180,13 @@ class Search(StageSpec):
     def _compare_faults(self, model: Model) -> Iterator[Fault]:
         layers = model.width_count
         for index, name in enumerate(self.compare):
-            widths = len(read_network(name)[1])
-            if widths not in (1, layers):
-                message = f"{name!r} has {widths} widths, the network {layers}"
+            widths = read_network(name)[1]
+            message = help = ""
+            if len(widths) not in (1, layers):
+                message = f"{name!r} has {len(widths)} widths, the network {layers}"
                 help = "give one width for all layers, or one for each"
+            elif any(w % step for w, step in zip(cycle(widths), model.width_steps, strict=False)):
+                message = f"{name!r} has a width that cannot be split into the groups of its layer"
+                help = f"give multiples of {', '.join(map(str, model.width_steps))}"
+            if message:
                 yield Fault("CE202", message, ("compare", index), help=help)

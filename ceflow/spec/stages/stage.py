@@ -1,7 +1,7 @@
 """The keys and checks that every stage has."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ceflow.spec.base import KeyPath, Spec
 from ceflow.spec.diagnostics import Fault
@@ -37,6 +37,10 @@ class StageSpec(Spec):
         """True if the result is the same for every width."""
         return False
 
+    def acts_on(self, model: Model) -> Any:
+        """Return the model, with what the stage acts on chosen. Raises `SpecError` if it cannot."""
+        return model
+
     def reads_data(self, model: Model) -> bool:
         """Tell whether the stage uses the document's examples."""
         return False
@@ -69,6 +73,18 @@ class StageSpec(Spec):
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         """Find the faults of this stage in its document; `model` is the network it acts on."""
         yield from ()
+
+
+class MemberStageSpec(StageSpec):
+    """The keys of a stage about the members of an ensemble."""
+
+    at: str | None = None
+    """The ensemble layer to act on, in a [network](models.md#network) that has several: its path
+    below the model, such as `"layers.2.body.1"`. By default the only one; a network without one is
+    its own member, once."""
+
+    def acts_on(self, model: Model) -> Any:
+        return model.focused(self.at)
 
 
 def width_faults(model: Model, width: int) -> Iterator[Fault]:

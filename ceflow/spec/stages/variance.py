@@ -7,8 +7,8 @@ from pydantic import Field
 
 from ceflow.spec.base import LARGEST_COUNT, Ratios, RelativeError
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import CLOSED_MOMENTS, Model
-from ceflow.spec.stages.stage import StageSpec
+from ceflow.spec.models import Model
+from ceflow.spec.stages.stage import MemberStageSpec
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -25,7 +25,7 @@ LARGEST_LEAST_RATIO = 0.5
 InputsLaw = Literal["iid", "rectified", "data"]
 
 
-class Variance(StageSpec):
+class Variance(MemberStageSpec):
     """Moments of one NTK entry at several widths, and the alpha fitted to them (CE eq. 9, Algorithm
     1).
     """
@@ -33,11 +33,11 @@ class Variance(StageSpec):
     type: Literal["variance"] = "variance"
     """Moments of one NTK entry at several widths, and the alpha fitted to them."""
     ratios: Ratios | None = None
-    """Widths to measure, as fractions of the network's widths, rounded, at least 1. Each ratio may
-    be given once; ratios that round to the same widths are measured once. By default 0.05, 0.1,
-    0.2, 0.5 and 1; if 0.05 makes a layer narrower than 8, or than 16 where networks are drawn,
-    five ratios in geometric progression from that of this width, or from 0.5 if that is less, to
-    1."""
+    """Widths to measure, as multiples of the network's widths up to 1,000, rounded, at least 1.
+    Each ratio may be given once; ratios that round to the same widths are measured once. By
+    default 0.05, 0.1, 0.2, 0.5 and 1; if 0.05 makes a layer narrower than 8, or than 16 where
+    networks are drawn, five ratios in geometric progression from that of this width, or from 0.5 if
+    that is less, to 1."""
     draws: Annotated[int, Field(ge=100, le=LARGEST_COUNT)] | None = None
     """Number of networks drawn at each width, 2,000 by default; with `error` the maximum, 1,000,000
     by default. The method `exact` draws none."""
@@ -49,8 +49,8 @@ class Variance(StageSpec):
     inputs_law: InputsLaw | None = None
     """Source of the inputs. `iid`: standard normal; `rectified`: the positive part of standard
     normal, as after a ReLU; both are scaled to |x|^2 = inputs. `data`: the first training example,
-    for off-diagonal entries the first two. By default `rectified` for a `block` or a `resnext`,
-    otherwise `iid`."""
+    for off-diagonal entries the first two. By default `rectified` for a `block`, a `resnext`, or
+    an ensemble layer behind a ReLU, otherwise `iid`."""
     method: Literal["auto", "exact", "sample", "monte-carlo"] = "auto"
     """How the moments are found. `exact`: closed form; `sample`: exact draws of K without drawing
     all weights; `monte-carlo`: draws of all weights; `auto`: `exact` if it applies, otherwise
@@ -114,6 +114,9 @@ class Variance(StageSpec):
             if ratio in ratios[:index]:
                 message = f"the ratio {ratio:g} is given twice"
                 yield Fault("CE104", message, ("ratios", index), help="give each once")
+            if model.is_finite and max(model.ratio_widths(ratio)) > LARGEST_COUNT:
+                message = f"at the ratio {ratio:g} a width is above 10^12"
+                yield Fault("CE104", message, ("ratios", index), help="lower it")
         rounded = {model.ratio_widths(ratio) for ratio in ratios} if model.is_finite else set()
         if 1 == len(rounded) < len(set(ratios)):
             message = f"at every ratio the widths are {', '.join(map(str, rounded.pop()))}"
@@ -128,17 +131,13 @@ class Variance(StageSpec):
             message = "an off-diagonal entry needs two training examples; the data have one"
             help = 'raise data.train, or use entries = "diagonal"'
             yield Fault("CE202", message, ("entries",), help=help)
-        if model.takes_images:
-            message = "the block of a resnext acts on 256 channels, not on examples of the data"
-            yield Fault("CE202", message, ("inputs_law",), help='use inputs_law = "rectified"')
+        if reason := model.why_no_examples:
+            message = f"{reason}, not on examples of the data"
+            help = f'use inputs_law = "{model.member.usual_inputs}"'
+            yield Fault("CE202", message, ("inputs_law",), help=help)
 
     def why_drawn(self, model: Model) -> str | None:
         """Say why all weights must be drawn to find the law of K; None if theory gives it."""
-        member = model.member
         if self.entries == "off-diagonal":
             return "off-diagonal entries"
-        if member.activation not in CLOSED_MOMENTS:
-            return f"the activation {member.activation!r}, but for relu and linear"
-        if not member.has_closed_moments and model.is_finite:
-            return "networks with biases"
-        return None
+        return model.member.why_drawn

@@ -119,7 +119,7 @@ def _answer(job: Job, optimum: Optimum, best: Candidate, exact: float, members: 
         efficiency=best.share / exact,
         variance=best.single / exact,
         rounded=Rounded(efficiency=cost(job.model) / cost(model), variance=best.single / members),
-        model=tree_of(model),
+        model=tree_of(model.whole),
     )
 
 

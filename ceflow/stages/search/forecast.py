@@ -43,11 +43,12 @@ def expect(stage: Search, plan: Plan, model: Model) -> dict[str, Model]:
     try:
         optimum = search.optimise(problem_of(stage, plan, model, law, costs))
     except ValueError:
-        return dict.fromkeys(stage.offers, model)
+        whole: Model = model.whole
+        return dict.fromkeys(stage.offers, whole)
     primal, dual = optimum.primal, optimum.dual
     return {
-        "primal": model.with_members(primal.widths, primal_members(optimum, primal)),
-        "dual": model.with_members(dual.widths, dual_members(optimum, dual)),
+        "primal": model.with_members(primal.widths, primal_members(optimum, primal)).whole,
+        "dual": model.with_members(dual.widths, dual_members(optimum, dual)).whole,
     }
 
 
@@ -55,7 +56,7 @@ def faults(name: str, stage: Search, plan: Plan, model: Model) -> Iterator[Fault
     """Check the latency file, budgets too small for any network, and budgets whose answer overflows
     a count.
     """
-    timed, smallest = None, model.with_members((1,) * len(model.widths), 1)
+    timed, smallest = None, model.with_members(model.ratio_widths(0), 1)
     least = {limit: limit.cost(smallest) for limit in limits_of(stage, plan, None)}
     if stage.latency is not None:
         try:
@@ -111,10 +112,10 @@ def _oversized(
 
 
 def _most(problem: Problem) -> float:
-    """Return the number of members of width 1 in an answer, which exceeds that of any
-    other width.
+    """Return the number of members of the least widths in an answer, which exceeds that of any
+    other widths.
     """
-    smallest = problem.candidate((1,) * len(problem.baseline_widths))
+    smallest = problem.candidate(problem.baseline.ratio_widths(0))
     return max(smallest.share, smallest.primal_multiplicity)
 
 

@@ -49,6 +49,8 @@ def answer(result: SearchResult) -> str:
     kernel = "kernel"
     if result.primal.model["type"] == "resnext":  # of any depth the same
         kernel = "kernel of a block"
+    elif result.primal.model["type"] == "network":
+        kernel = "ensemble's kernel"
     if result.budget:
         first = f"within the budget, {smooth} vary least: they have {less:.3g} of the variance of"
         return f"{first} your network's {kernel}"

@@ -130,6 +130,7 @@ def _by_time(network: Shown, baseline: float | None) -> Shown:
 def _warnings(job: Job, optimum: Optimum, latency: Latencies | None) -> Iterator[str]:
     yield from _inherited(job)
     yield from _nothing_to_gain(job, optimum)
+    yield from _side_by_side(job, optimum)
     for part, best in (("primal", optimum.primal), ("dual", optimum.dual)):
         yield from _at_an_edge(job, optimum, part, best)
     if optimum.gap > ROUNDING_GAP:
@@ -152,6 +153,20 @@ def _nothing_to_gain(job: Job, optimum: Optimum) -> Iterator[str]:
         yield "the baseline is optimal already: no other widths do better at its cost"
     elif more <= job.stage.tolerance:
         yield f"the baseline is within {more:.1%} of the optimum: there is little to gain"
+
+
+def _side_by_side(job: Job, optimum: Optimum) -> Iterator[str]:
+    """Say if a member of width n is n members of width 1 by its cost and its S."""
+    problem, model = optimum.problem, job.model
+    if len(problem.baseline_widths) != 1:
+        return
+    one, two = (model.member.with_widths(model.ratio_widths(ratio)) for ratio in (1, 2))
+    cost = problem.costs.path(two) / problem.costs.path(one)
+    if cost == two.widths[0] / one.widths[0] == one.fan_in_sum / two.fan_in_sum:
+        yield (
+            "m members of width n cost and vary as one of width m n: what one has over the other is"
+            " the curvature of the law, so keep the network"
+        )
 
 
 def _at_an_edge(job: Job, optimum: Optimum, part: str, best: Candidate) -> Iterator[str]:

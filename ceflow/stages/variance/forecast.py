@@ -26,6 +26,5 @@ def _demand(stage: Variance, plan: Plan, method: str, member: Member) -> Demand:
     draws = most if stage.error is None else min(most, costs.likely_draws(member, stage.error))
     if method == "sample":
         return costs.sampling(member, draws)
-    parameters = plan.expand(member.sized(outputs=1)).parameters
-    layers = len(member.widths)
-    return costs.drawing(parameters, layers, draws, most=most, itemsize=plan.itemsize)
+    root = plan.expand(member.sized(outputs=1))
+    return costs.drawing(root, len(member.widths), draws, most=most, itemsize=plan.itemsize)

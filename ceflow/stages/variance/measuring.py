@@ -29,12 +29,12 @@ def members_of(stage: Variance, model: Model) -> list[tuple[float, Member]]:
     ratios: dict[tuple[int, ...], float] = {}
     for ratio in sorted(stage.ratios_of(model)):
         ratios.setdefault(model.ratio_widths(ratio), ratio)
-    return [(ratio, model.member.with_widths(widths)) for widths, ratio in ratios.items()]
+    return [(ratio, model.member.with_widths(widths).entry) for widths, ratio in ratios.items()]
 
 
 def inputs_of(job: Job) -> "np.ndarray":
     """Return the inputs x and x', the same for every width."""
-    size = job.model.member.inputs
+    size = job.model.member.entry.inputs
     assert size is not None, "a plan knows the inputs"
     shape = size if isinstance(size, tuple) else (size,)
     law = job.stage.inputs_law_of(job.model)
