@@ -46,7 +46,8 @@ def _orthogonal(n: int, d: int, seed: Seed) -> Float[Array, "n d"]:
     """Draw rows of random rotations, scaled to the lengths of independent normal rows."""
     blocks = math.ceil(n / d)
     normal = jax.random.normal(seed.fold("rotations").jax(), (blocks, d, d))
-    q, r = jnp.linalg.qr(normal)
+    # Two batches of LAPACK calls at once can wait for each other forever: see `conditional`.
+    q, r = jax.block_until_ready(jnp.linalg.qr(normal))
     rotations = q * jnp.sign(jnp.diagonal(r, axis1=1, axis2=2))[:, None]
     lengths = jnp.linalg.norm(jax.random.normal(seed.fold("lengths").jax(), (n, d)), axis=1)
     return lengths[:, None] * rotations.reshape(-1, d)[:n]

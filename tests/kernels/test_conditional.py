@@ -1,5 +1,7 @@
 """Exact draws of the NTK without weights, against drawing all weights: the same law."""
 
+import re
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -54,6 +56,23 @@ def test_the_law_is_that_of_drawn_weights(name: str, outputs: int, x64: None):
     # of nearly normal means; the seed is fixed.
     assert (np.abs(weights.mean(axis=0) - without.mean(axis=0)) < 5 * error).all()
     assert (error[:16] < 0.05 * weights[:, :16].mean(axis=0).max()).all()  # so 25 % would be seen
+
+
+@pytest.mark.parametrize("draw", [conditional_ntk, conditional_outputs])
+def test_no_two_calls_of_lapack_can_run_at_once(draw):
+    """A batch of them waits in the thread pool for others in that pool: two at once stopped a run
+    on two cores for ever (jaxlib 0.10.2).
+    """
+    batch = jax.vmap(lambda key: draw(Mlp(widths=(6, 5)), X, key=key))
+    compiled = jax.jit(batch).lower(jax.random.split(jax.random.key(0), 7)).compile().as_text()
+    entry = compiled[compiled.index("ENTRY") :]
+    found = re.findall(r"%?([\w.-]+) = [^\n]*?\((.*)", entry)
+    needs = {name: set(re.findall(r"%([\w.-]+)", rest)) for name, rest in found}
+    for name in needs:  # in the order of the program, so that those of its operands are complete
+        needs[name] |= set().union(*(needs.get(other, set()) for other in needs[name]))
+    calls = [name for name, rest in found if 'custom_call_target="lapack' in rest]
+    assert len(calls) > 1
+    assert all(one in needs[two] for one, two in pairwise(calls))
 
 
 def test_moments_are_the_closed_form_ones(x64: None):

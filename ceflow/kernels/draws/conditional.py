@@ -134,6 +134,9 @@ def _draw(model: Mlp, x: Array, outputs: int, key: Array) -> Array:
 def _up(model: Mlp, h: Array, width: int, key: Array) -> tuple[_Layer, Array]:
     """Compute `z = sqrt(c/fan_in) W h + sqrt(b) beta` for all inputs at once, and phi(z)."""
     basis, coordinates = jnp.linalg.qr(h)
+    # In a batch, LAPACK calls wait for the thread pool that they run in: with the next one of these
+    # beside it, two cores would wait forever. So what follows waits for the basis too.
+    coordinates += 0 * basis[:1, :1]
     weight_key, bias_key = jax.random.split(key)
     seen = jax.random.normal(weight_key, (width, basis.shape[1]), h.dtype)
     z = math.sqrt(model.weight_variance / len(h)) * seen @ coordinates
