@@ -1,7 +1,8 @@
 """What may come of a random document: it is refused with a place, or each of its stages is done or
 ends in a sentence of ceflow's own, and then all of it can be shown.
 
-    python tests/random_runs.py 0 500       # judges so many seeds, and lists what is wrong
+    python tests/random_runs.py 0 500           # judges so many seeds, and lists what is wrong
+    python tests/random_runs.py 0 500 networks  # the same of networks of layers
 """
 
 import io
@@ -13,10 +14,10 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from unittest.mock import patch
 from xml.etree import ElementTree
 
@@ -24,10 +25,12 @@ import jax
 import numpy as np
 from conftest import idx_bytes
 from random_documents import ODD, Tree, tree_of
+from random_networks import network_of
 from rich.console import Console
 
 import ceflow
 from ceflow.compiler import compile
+from ceflow.exports import Format, export
 from ceflow.report import plan_tree, run_report, write_figures
 from ceflow.runs import Prepared, prepare, reopen, run_prepared
 from ceflow.runs.failures import Failure
@@ -70,12 +73,14 @@ def write_files(folder: Path) -> None:
         (folder / "cifar-10-batches-bin" / file).write_bytes(b"".join(records))
 
 
-def judge(seed: int, folder: Path, share: float = 1.0) -> tuple[int, str]:
+def judge(
+    seed: int, folder: Path, share: float = 1.0, make: Callable[[int, int], Tree] = tree_of
+) -> tuple[int, str]:
     """Run the first document of a seed that is sound and needs no more than a share of what small
     ones may. Tells which it is and how it ended. Raises `Wrong`."""
     for attempt in range(ATTEMPTS):
         try:
-            prepared = sound(tree_of(seed, attempt))
+            prepared = sound(make(seed, attempt))
             if prepared is not None and small(prepared, share):
                 return attempt, run(prepared, folder / f"{seed}")
         except Wrong as error:
@@ -124,6 +129,9 @@ def run(prepared: Prepared, path: Path) -> str:
         with suppress(ValueError, OSError), ends_in_a_sentence("a stage"):
             raise error
     show(RunDirectory(path), prepared)
+    for to in get_args(Format):
+        with suppress(SpecError), ends_in_a_sentence(f"the export to {to}"):
+            export(prepared.plan, to)
     return "; ".join(map(str, caught)) or "done"
 
 
@@ -184,7 +192,7 @@ def _is_own(error: Exception) -> bool:
     return "/ceflow/" in last.filename and line.startswith("raise")
 
 
-def main(first: int, last: int) -> None:
+def main(first: int, last: int, make: Callable[[int, int], Tree] = tree_of) -> None:
     """Judge these seeds; what is wrong is told as it is found."""
     jax.config.update("jax_disable_most_optimizations", True)
     warnings.simplefilter("error")
@@ -195,7 +203,7 @@ def main(first: int, last: int) -> None:
         for seed in range(first, last):
             started = time.process_time()
             try:
-                found: Any = judge(seed, folder)
+                found: Any = judge(seed, folder, make=make)
             except Wrong as error:
                 found = f"WRONG {error}"
                 traceback.print_exc()
@@ -205,4 +213,4 @@ def main(first: int, last: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(int(sys.argv[1]), int(sys.argv[2]), network_of if sys.argv[3:] else tree_of)

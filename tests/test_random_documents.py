@@ -1,5 +1,5 @@
-"""Random small documents over models, data, stages and options: none ends in a bare exception, and
-what each found is drawn at 80 and at 120 columns."""
+"""Random small documents over models, data, stages and options, and over networks of layers: none
+ends in a bare exception, and what each found is drawn at 80 and at 120 columns."""
 
 import os
 from collections.abc import Iterator
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import jax
 import pytest
+from random_networks import network_of
 from random_runs import OFTEN, judge, write_files
 
 SEEDS, MORE = 60, 2000
+NETWORKS = 300
 GROUP = 20
 """Seeds of a test; what they compiled is let go of after it."""
 
@@ -41,3 +43,16 @@ def test_a_document_is_refused_or_done_or_ends_in_a_sentence(first: int, files: 
 @pytest.mark.parametrize("first", range(0, MORE, GROUP))
 def test_so_are_many_more(first: int, files: Path):
     judge_all(first, files)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_network_of_layers_is_done(seed: int, files: Path):
+    assert judge(seed, files / "few", OFTEN, network_of)[1] == "done"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, NETWORKS, GROUP))
+def test_so_are_many_networks(first: int, files: Path):
+    for seed in range(first, first + GROUP):
+        judge(seed, files / "networks", make=network_of)
+    jax.clear_caches()

@@ -110,6 +110,8 @@ def _form_of(kind: str, path: KeyPath, value: Any) -> str:
         return f"its numbers are taken in one row: inputs = {math.prod(value)}"
     if kind in ARRAY_KINDS and isinstance(value, int | float | str):
         return cut(f"{path[-1]} = [{_shown(value)}]", 60).replace("'", '"')
+    if kind in ARRAY_KINDS and isinstance(value, dict) and all(map(str.isdecimal, value)):
+        return "a table changes only entries that are there; they are numbered from 0"
     if path == ("model",) and isinstance(value, str):
         return 'a table, as model = {type = "mlp", widths = [512, 512]}; or see `ceflow init`'
     if path == ("data", "zca") and isinstance(value, bool):

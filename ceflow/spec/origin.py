@@ -14,7 +14,7 @@ from typing import Any
 from ceflow.spec.base import TAGS, KeyPath
 from ceflow.spec.diagnostics import Fault, SpecError
 from ceflow.spec.text import LARGEST_TEXT, Text, is_too_dotted, parse, read
-from ceflow.spec.trees import child
+from ceflow.spec.trees import child, index_of
 
 SET = "--set"
 """Name of a command-line setting in messages."""
@@ -116,17 +116,26 @@ def placing(origin: Origin | None) -> Iterator[None]:
 def overlay(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
     """Merge two trees; `high` takes precedence: tables merge key by key, other values are replaced.
 
-    A table of another kind (`type`, `source`) replaces the whole table below it.
+    A table of another kind (`type`, `source`) replaces the whole table below it. A table over an
+    array, with indices as keys, changes these entries of the array.
 
     >>> overlay({"a": {"x": 1, "y": 2}}, {"a": {"x": 3}})
     {'a': {'x': 3, 'y': 2}}
+    >>> overlay({"layers": [{"units": 1}, "relu"]}, {"layers": {"0": {"units": 2}}})
+    {'layers': [{'units': 2}, 'relu']}
     """
-    merged = dict(low)
-    for key, value in high.items():
-        below: Any = low.get(key)
-        tables = isinstance(value, dict) and isinstance(below, dict)
-        merged[key] = overlay(below, value) if tables and _same_kind(below, value) else value
-    return merged
+    return dict(low) | {key: _laid(low.get(key), value) for key, value in high.items()}
+
+
+def _laid(low: Any, high: Any) -> Any:
+    """Lay one value over another."""
+    if isinstance(low, dict) and isinstance(high, dict) and _same_kind(low, high):
+        return overlay(low, high)
+    if isinstance(low, list) and isinstance(high, dict) and high:
+        changed = {index_of(low, key): value for key, value in high.items()}
+        if None not in changed:
+            return [_laid(low[i], changed[i]) if i in changed else low[i] for i in range(len(low))]
+    return high
 
 
 def _same_kind(low: dict[str, Any], high: dict[str, Any]) -> bool:

@@ -41,14 +41,14 @@ class Positions:
         language = Language(_GRAMMARS[text.syntax].language())
         root = Parser(language).parse(text.content.encode()).root_node
         walk = _walk_toml(root) if text.syntax == "toml" else _walk_json(root, ())
-        self.entries: dict[KeyPath, _Entry] = {}
+        self.entries: dict[tuple[str, ...], _Entry] = {}
         for path, entry in walk:
-            self.entries.setdefault(path, entry)
+            self.entries.setdefault(tuple(map(str, path)), entry)
 
     def find(self, path: KeyPath, part: Part = "value") -> Place:
         """Find the place of a key or value, or else of the nearest table around it."""
         for length in range(len(path), 0, -1):
-            entry = self.entries.get(path[:length])
+            entry = self.entries.get(tuple(map(str, path[:length])))
             if entry is None:
                 continue
             wanted_key = part == "key" or length < len(path)

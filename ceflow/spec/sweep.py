@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 
 from ceflow.spec.base import KeyPath, Spec
 from ceflow.spec.diagnostics import MOST_FAULTS, Fault, SpecError, cut, dotted
+from ceflow.spec.trees import child, index_of
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -294,22 +295,40 @@ def _run_name(document: "Document", chosen: dict[str, int]) -> str:
 
 
 def _set(tree: dict[str, Any], path: str, value: Any) -> Fault | None:
-    """Set the value at a dotted path of a tree; return a fault if there is no such table."""
+    """Set the value at a dotted path of a tree, where numbers are indices of an array's entries,
+    from 0; return a fault if there is no such table or entry.
+    """
     *parents, last = path.split(".")
+    here: Any = tree
     for step in parents:
-        if not isinstance(tree.get(step), dict):
-            message = f"a sweep over a path that does not exist: no table {step!r} in {path}"
-            return Fault("CE206", message, ("sweep", path), "key")
-        tree = tree[step]
-    tree[last] = value
+        below = child(here, step)
+        if not isinstance(below, dict | list):
+            return _nowhere(path, step, here)
+        here = below
+    place: Any = index_of(here, last) if isinstance(here, list) else last
+    if place is None:
+        return _nowhere(path, last, here)
+    here[place] = value
     return None
+
+
+def _nowhere(path: str, step: str, here: Any) -> Fault:
+    """Make the fault of a swept path that the document does not have."""
+    what, help = f"no table {step!r}", ""
+    if isinstance(here, list):
+        what, help = f"no entry {step}", f"entries are numbered from 0 to {len(here) - 1}"
+        if (entry := index_of(here, step)) is not None:
+            what = f"no table, but {cut(repr(here[entry]), 40)}, at {step}"
+            help = "sweep over the whole entry"
+    message = f"a sweep over a path that does not exist: {what} in {path}"
+    return Fault("CE206", message, ("sweep", path), "key", help)
 
 
 def _blamed(fault: Fault, chosen: dict[str, int]) -> Fault:
     """Move a variant's fault to the sweep if a swept value causes it."""
     for path, index in chosen.items():
-        steps: KeyPath = tuple(path.split("."))
-        if fault.path[: len(steps)] == steps:
+        steps = tuple(path.split("."))
+        if tuple(map(str, fault.path[: len(steps)])) == steps:
             rest = fault.path[len(steps) :]
             here: KeyPath = (
                 ("sweep", path) if fault.code == "CE101" else ("sweep", path, index, *rest)

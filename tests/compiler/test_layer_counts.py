@@ -189,13 +189,13 @@ def check_shapes(found: list[Any], inputs: Any) -> None:
 
 
 @given(layers(), SHAPES)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_shapes_of_the_language_are_those_of_modules(found: list[Any], inputs: Any):
     check_shapes(found, inputs)
 
 
 @pytest.mark.slow
 @given(layers(3), SHAPES)
-@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_so_are_those_of_many_more(found: list[Any], inputs: Any):
     check_shapes(found, inputs)

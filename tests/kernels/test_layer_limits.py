@@ -160,7 +160,8 @@ CASES = {
 
 
 def network(case: Case) -> Network:
-    return Network(layers=[*case.layers, "dense"], inputs=case.inputs, bias_variance=case.bias)
+    layers: Any = [*case.layers, "dense"]
+    return Network(layers=layers, inputs=case.inputs, bias_variance=case.bias)
 
 
 def inputs_of(case: Case) -> np.ndarray:

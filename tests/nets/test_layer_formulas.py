@@ -17,7 +17,7 @@ from ceflow.spec import Network
 Image = np.ndarray
 
 
-def network(layer: Any, shape: tuple[int, ...] | int, **keys: Any) -> Any:
+def network(layer: Any, shape: Any, **keys: Any) -> Any:
     """The module of one layer, with all its arrays drawn anew, so that none is 0 or 1."""
     root = expand(Network(layers=[layer], inputs=shape, **keys))
     module = lower(root, jax.random.key(1))
@@ -187,7 +187,8 @@ def test_attention_is_a_loop_over_heads_and_positions(
 
 def test_batch_norm_of_vectors_takes_its_initial_statistics(x64: None):
     x = examples(5, float)
-    lowered = lower(expand(Network(layers=["batch-norm"], inputs=5)), jax.random.key(0))
+    layers: Any = ["batch-norm"]
+    lowered = lower(expand(Network(layers=layers, inputs=5)), jax.random.key(0))
     agree(lowered, x, [e / np.sqrt(1 + 1e-5) for e in x])
 
 
@@ -224,14 +225,14 @@ def test_layers_without_weights_are_their_formulas(x64: None):
 @pytest.mark.parametrize("parameterisation", ["ntk", "standard"])
 def test_initial_weights_have_their_variance(kind: str, parameterisation: str):
     shape = 40 if kind == "dense" else (40, 1, 1)
-    keys = {
+    sizes = {
         "dense": {"units": 60},
         "convolution": {"channels": 60},
         "attention": {"head_width": 60},
     }
-    layer = {"type": kind, **keys[kind], "weight_variance": 3.0, "bias_variance": 0.2}
-    root = expand(Network(layers=[layer], inputs=shape, parameterisation=parameterisation))
-    module = lower(root, jax.random.key(0))
+    layer = {"type": kind, **sizes[kind], "weight_variance": 3.0, "bias_variance": 0.2}
+    keys: Any = {"layers": [layer], "parameterisation": parameterisation}
+    module: Any = lower(expand(Network(inputs=shape, **keys)), jax.random.key(0))
     for part in [module] if kind != "attention" else [module.queries, module.output]:
         fan_in = np.prod(part.weight.shape[1:])
         for array, variance in ((part.weight, 3.0), (part.bias, 0.2)):

@@ -5,7 +5,7 @@ built in Python are checked by the same rules in `ceflow.kernels.infinite.gaussi
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from ceflow.spec.base import KeyPath
 from ceflow.spec.diagnostics import Fault, SpecError
@@ -34,6 +34,9 @@ OF_NO_LIMIT = (BatchNormLayer, MaxPoolLayer, AttentionLayer, TokenMixingLayer)
 """Layers that have no kernel at infinite width here."""
 
 
+Channels = Literal["inputs", "groups", "alike"]
+
+
 class Values(NamedTuple):
     """What is known of the values after a layer at infinite width."""
 
@@ -45,7 +48,7 @@ class Values(NamedTuple):
     """True if each channel was scaled by a parameter of its own after the last weights."""
     normalised: bool = False
     """True if a layer norm acted after the last weights."""
-    channels: Literal["inputs", "groups", "alike"] = "alike"
+    channels: Channels = "alike"
     """Whether the channels are those of the inputs, finitely many; or infinitely many, in groups of
     different laws; or infinitely many of the same law."""
 
@@ -65,7 +68,7 @@ class Values(NamedTuple):
 
     def flattened(self) -> "Values":
         """Return the values of all positions as one vector, whose laws differ by position."""
-        return self._replace(gaussian=False, channels=min(self.channels, "groups", key=ORDER.index))
+        return self._replace(gaussian=False, channels=_least(self.channels, "groups"))
 
     def added(self, straight: "Values") -> "Values":
         """Return the values of a sum with those of an uncorrelated shortcut."""
@@ -74,11 +77,14 @@ class Values(NamedTuple):
             self.centred and straight.centred,
             self.scaled or straight.scaled,
             self.normalised or straight.normalised,
-            min(self.channels, straight.channels, key=ORDER.index),
+            _least(self.channels, straight.channels),
         )
 
 
-ORDER = ("inputs", "groups", "alike")
+def _least(*channels: Channels) -> Channels:
+    return min(channels, key=get_args(Channels).index)
+
+
 INPUTS = Values(channels="inputs")
 
 
@@ -127,7 +133,7 @@ def _after(layer: LayerSpec, values: Values) -> Values:
             return require_limit(layer.layers, values, "layers")
         case _ if isinstance(layer, OF_NO_LIMIT):
             kind = type(layer).model_fields["type"].default
-            raise _none(f"a {kind} layer has no kernel at infinite width here", "")
+            raise _none(f"{kind} has no kernel at infinite width here", "")
         case _:  # linear
             return values
 
