@@ -171,10 +171,13 @@ def _matrix(
     return jnp.asarray(values[places])
 
 
-@brisk
-def _reach(x1: Float[Array, "n1 c h w"], x2: Float[Array, "n2 c h w"]) -> Float[Array, ""]:
+def _reach(*batches: Float[Array, "n c h w"]) -> Float[Array, ""]:
     """Compute the largest mean square over channels, among all images and positions."""
-    return jnp.maximum(*(jnp.max((x**2).mean(axis=1)) for x in (x1, x2)))
+    if any(isinstance(x, Tracer) for x in batches):
+        return jnp.stack([(x**2).mean(axis=1).max() for x in batches]).max()
+    with np.errstate(over="ignore"):  # such a kernel is refused, with a message of its own
+        largest = [(np.asarray(x) ** 2).mean(axis=1).max() for x in batches]
+    return jnp.asarray(np.max(largest))
 
 
 @brisk

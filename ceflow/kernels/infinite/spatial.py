@@ -33,7 +33,7 @@ from ceflow.kernels.infinite.positions import (
     padded,
     rounded_sums,
 )
-from ceflow.kernels.infinite.states import FEW_NUMBERS, Images, applied
+from ceflow.kernels.infinite.states import FEW_NUMBERS, Images
 from ceflow.spec.models import SLOPES
 
 MOST_OFFSETS = 9
@@ -96,16 +96,19 @@ def _(node: nodes.AveragePool, state: Images) -> Images:
     """Propagate through a pooling, with the variances after it of each image by itself."""
     sizes, state = (node.window, node.stride), state.settled()
     if state.first is not None and state.second is not None:
-        after = state.alone(_pooled, *sizes, state.first[0], state.second[0])
+        after = state.each(_pooled, *sizes, state.first[0], state.second[0])
         return after._replace(first=state.first[1:], second=state.second[1:])
-    pooled = applied(state.before, ((_pooled, (*sizes, None, None)),))
-    own = state.own and _own_pooled(state.own, *sizes, pooled.q1, _own_ntk(pooled))
-    return state._replace(before=pooled, found=(*state.found, pooled.q1), own=own)
+    q = _pooled_variance(state.before, *sizes)
+    after = state._replace(found=(*state.found, q), own=None).each(_pooled, *sizes, q, q)
+    if state.own is None:
+        return after
+    after = after.settled()
+    return after._replace(own=_own_pooled(state.own, *sizes, q, _own_ntk(after.before)))
 
 
 @through.register
 def _(node: nodes.Flatten, state: Images) -> Images:
-    return state.alone(flattened)
+    return state.settled().each(flattened)
 
 
 @through.register
@@ -320,20 +323,19 @@ def _normalised(pair: Between, by_position: bool, affine: bool, epsilon: float) 
     return after._replace(ntk_error=after.ntk_error + added)
 
 
-def _pooled(
-    pair: Between, window: int | None, stride: int | None, q1: Array | None, q2: Array | None
-) -> Between:
-    """Average over windows of both images' positions.
-
-    `q1` and `q2` are the variances after pooling, or None for pairs of an image with itself.
-    """
+def _pooled(pair: Between, window: int | None, stride: int | None, q1: Array, q2: Array) -> Between:
+    """Average over windows of both images' positions, given the variances after pooling."""
     sides = _sides(pair, window, stride)
     covariance, ntk = (_window_means(a, sides, True) for a in (pair.covariance, pair.ntk))
-    alone = jnp.einsum("...hwhw->...hw", covariance)
-    q1, q2 = alone if q1 is None else q1, alone if q2 is None else q2
     twice = 2 * size(q1[..., None, None], q2[..., None, None, :, :])
     apart, together = (jnp.maximum(twice + sign * 2 * covariance, 0.0) for sign in (-1, 1))
     return Between(q1, q2, apart, together, ntk, pair.reach)
+
+
+@brisk
+def _pooled_variance(pair: Between, window: int | None, stride: int | None) -> Array:
+    """Compute the variances after pooling, from pairs of an image with itself."""
+    return own(pair, _window_means(pair.covariance, _sides(pair, window, stride), True))
 
 
 @partial(program, largest=FEW_NUMBERS)
