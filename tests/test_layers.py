@@ -25,7 +25,7 @@ from ceflow.compiler.models import expand
 from ceflow.data import READERS
 from ceflow.kernels.infinite.duals import DUALS
 from ceflow.nets import ACTIVATIONS
-from ceflow.spec import Claim, Data, Ensemble, Mlp, Model, Stage
+from ceflow.spec import Claim, Data, Ensemble, Mlp, Model, Stage, plugins
 from ceflow.spec.models import SLOPES, Activation
 from ceflow.stages import KINDS
 
@@ -88,7 +88,7 @@ def layer(module):
 
 def layers_below(source):
     """The layers of ceflow that a source imports."""
-    mine = {name for name in imported(source) if name.split(".")[0] == "ceflow"}
+    mine = {name for name in imported(source) if name.split(".")[0] == "ceflow"} - {plugins.GROUP}
     return {layer(name) for name in mine}
 
 

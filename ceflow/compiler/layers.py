@@ -60,7 +60,7 @@ def _joined(layers: Layers, shape: nodes.Shape, law: Weights) -> nodes.Node:
 @singledispatch
 def _node(layer: LayerSpec, shape: nodes.Shape, law: Weights) -> nodes.Node:
     """Build a layer whose inputs have this shape."""
-    raise TypeError(f"no meaning is registered for the layer {type(layer).__name__}")
+    return layer.node(shape)
 
 
 @_node.register

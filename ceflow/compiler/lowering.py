@@ -163,7 +163,7 @@ def _normalisation(layer: nets.BatchNorm) -> Any:
 @singledispatch
 def _built(node: nodes.Node, key: Key[Array, ""]) -> Any:
     """Build a layer's module."""
-    raise TypeError(f"no module is registered for the layer {type(node).__name__}")
+    return node.module(key)
 
 
 @_built.register

@@ -74,6 +74,12 @@ class Layer:
         """True if all initial parameters are standard normal, with scales as explicit factors."""
         return bool(self.inner) or not getattr(self, "parameters", 0)
 
+    def module(self, key: Any) -> Any:
+        """Build the Equinox module of a layer that a plugin adds. Weights are those of modules of
+        `ceflow.nets` in it.
+        """
+        raise TypeError(f"no module is registered for the layer {type(self).__name__}")
+
     @property
     def title(self) -> str:
         """Kind of the layer, in words."""

@@ -56,13 +56,18 @@ READERS: dict[type, Reader] = {
 }
 
 
+def reader_of(spec: Data) -> Reader:
+    """Return the reader of a source's kind."""
+    return READERS.get(type(spec)) or spec.reader()
+
+
 def extent(spec: Data, folder: Path) -> Extent:
     """Measure a data set, mirror images included, and check its files completely.
 
     This is the only place that opens data files before a run. It keeps no array in memory and does
     not load NumPy. Raises `SpecError` for a bad file.
     """
-    size = READERS[type(spec)].extent(spec, folder)
+    size = reader_of(spec).extent(spec, folder)
     size = replace(size, train=size.train * spec.copies)
     if faults := list(preparation_faults(spec, size)):
         raise SpecError(*faults)
@@ -87,7 +92,7 @@ def load(spec: Data, folder: Path, seed: Seed) -> Dataset:
     >>> load(Gaussian(inputs=3, train=5), Path(), Seed(0)).train.x.shape
     (5, 3)
     """
-    return prepare(READERS[type(spec)].load(spec, folder, seed), spec, extent(spec, folder))
+    return prepare(reader_of(spec).load(spec, folder, seed), spec, extent(spec, folder))
 
 
 class DataCost(NamedTuple):
@@ -110,7 +115,7 @@ def cost_of(spec: Data, size: Extent) -> DataCost:
     """
     rows = size.train + size.test
     held = 8.0 * rows * (size.inputs + size.outputs)
-    drawing = READERS[type(spec)].drawing(spec, rows)
+    drawing = reader_of(spec).drawing(spec, rows)
     whitening = Demand() if spec.whitening is None else whitening_cost(size)
     reading = (ROW_COPIES[spec.normalise] + (spec.copies - 1) / 2) * held + drawing.memory
     instead = "leave data.zca out" if whitening.memory > reading else ""

@@ -1,10 +1,11 @@
 """Data: the sources of examples. `ceflow.data` reads them."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from ceflow.spec.base import Count, Names, Natural, NonNegative, Positive, Spec
+from ceflow.spec.plugins import with_plugins
 
 __all__ = [
     "Cifar10",
@@ -71,6 +72,10 @@ class DataSpec(Spec):
     def mean_square(self, inputs: int) -> float | None:
         """Return the mean square of the inputs as the network sees them, or None if unknown."""
         return self.square
+
+    def reader(self) -> Any:
+        """Return the `ceflow.data.Reader` of a source that a plugin adds."""
+        raise TypeError(f"no reader is registered for the source {type(self).__name__}")
 
 
 class Source(DataSpec):
@@ -264,6 +269,10 @@ class Circle(DataSpec):
         return self.scale * self.scale / 2
 
 
-Data = Annotated[
-    Digits | Idx | Cifar10 | Npz | Gaussian | DeepGp | Circle, Field(discriminator="source")
-]
+_Known = Digits | Idx | Cifar10 | Npz | Gaussian | DeepGp | Circle
+if TYPE_CHECKING:
+    Data = _Known
+else:
+    Data = Annotated[
+        with_plugins(_Known, "source", DataSpec, "source"), Field(discriminator="source")
+    ]

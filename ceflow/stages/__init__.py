@@ -25,7 +25,16 @@ from ceflow.stages.train import TrainStage
 from ceflow.stages.variance import VarianceStage
 from ceflow.stages.verify import VerifyStage
 
-KINDS: dict[type, Stage[Any, Any]] = {
+KINDS: dict[type, Stage[Any, Any]] = {}
+"""The implementation of each kind; those of plugins when they are used first."""
+
+
+def _add(spec: type, kind: Stage[Any, Any]) -> None:
+    kind.result.DESCRIBE = staticmethod(kind.describe)
+    KINDS[spec] = kind
+
+
+_known: dict[type, Stage[Any, Any]] = {
     Flow: FlowStage(),
     Kernel: KernelStage(),
     Search: SearchStage(),
@@ -35,12 +44,14 @@ KINDS: dict[type, Stage[Any, Any]] = {
 }
 
 
-for _kind in KINDS.values():
-    _kind.result.DESCRIBE = staticmethod(_kind.describe)
+for _spec, _kind in _known.items():
+    _add(_spec, _kind)
 
 
 def kind_of(stage: language.Stage) -> Stage[Any, Any]:
     """Return the implementation of a stage's kind."""
+    if type(stage) not in KINDS:
+        _add(type(stage), stage.implementation())
     return KINDS[type(stage)]
 
 

@@ -8,7 +8,7 @@ channels, height and width of an image.
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.json_schema import JsonSchemaValue
@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError, core_schema
 from ceflow.spec.base import Count, KeyPath, Spec, VarianceValue, Width
 from ceflow.spec.diagnostics import Fault, SpecError
 from ceflow.spec.models.activations import Activation
+from ceflow.spec.plugins import with_plugins
 
 Shape = float | tuple[float, int, int]
 """Shape of an example between two layers: a number of units, or channels, height and width."""
@@ -96,6 +97,17 @@ class LayerSpec(Spec):
             if shape == before:
                 break
         return shape
+
+    def node(self, shape: Shape) -> Any:
+        """Build the layer, whose inputs have this shape, of a kind that a plugin adds: an instance
+        of a class derived from `ceflow.compiler.nodes.Layer`.
+        """
+        raise TypeError(f"no meaning is registered for the layer {type(self).__name__}")
+
+    @property
+    def is_added(self) -> bool:
+        """True if a plugin adds this kind of layer."""
+        return type(self).node is not LayerSpec.node
 
     def image(self, shape: Shape) -> tuple[float, int, int]:
         """Return the shape of an image. Raises `SpecError` for a vector."""
@@ -465,7 +477,7 @@ class AttentionLayer(LayerSpec):
         return image
 
 
-KINDS = (
+_Known = (
     DenseLayer
     | ConvolutionLayer
     | ActivationLayer
@@ -484,6 +496,10 @@ KINDS = (
     | DropoutLayer
     | AttentionLayer
 )
+if TYPE_CHECKING:
+    KINDS = _Known
+else:
+    KINDS = with_plugins(_Known, "layer", LayerSpec, "type")
 
 LAYER_NAMES: tuple[str, ...] = tuple(
     get_args(kind.model_fields["type"].annotation)[0] for kind in get_args(KINDS)

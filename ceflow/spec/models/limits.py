@@ -131,7 +131,7 @@ def _after(layer: LayerSpec, values: Values) -> Values:
             return _after_residual(layer, values)
         case EnsembleLayer() | SequenceLayer():
             return require_limit(layer.layers, values, "layers")
-        case _ if isinstance(layer, OF_NO_LIMIT):
+        case _ if isinstance(layer, OF_NO_LIMIT) or layer.is_added:
             kind = type(layer).model_fields["type"].default
             raise _none(f"{kind} has no kernel at infinite width here", "")
         case _:  # linear

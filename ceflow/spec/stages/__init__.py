@@ -4,10 +4,11 @@ The kinds are `flow`, `kernel`, `search`, `train`, `variance` and `verify`. `sta
 have in common, `descent` what flow and train do.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from ceflow.spec.plugins import with_plugins
 from ceflow.spec.stages.descent import Descent, Stop
 from ceflow.spec.stages.flow import Flow
 from ceflow.spec.stages.kernel import FEWEST_KERNEL_DRAWS, Kernel
@@ -34,4 +35,8 @@ __all__ = [
     "Verify",
 ]
 
-Stage = Annotated[Kernel | Variance | Search | Flow | Train | Verify, Field(discriminator="type")]
+_Known = Kernel | Variance | Search | Flow | Train | Verify
+if TYPE_CHECKING:
+    Stage = _Known
+else:
+    Stage = Annotated[with_plugins(_Known, "stage", StageSpec, "type"), Field(discriminator="type")]

@@ -74,6 +74,10 @@ class StageSpec(Spec):
         """Find the faults of this stage in its document; `model` is the network it acts on."""
         yield from ()
 
+    def implementation(self) -> Any:
+        """Return the `ceflow.stages.Stage` of a kind that a plugin adds."""
+        raise TypeError(f"no stage is registered for the kind {type(self).__name__}")
+
 
 class MemberStageSpec(StageSpec):
     """The keys of a stage about the members of an ensemble."""
