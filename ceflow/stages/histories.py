@@ -1,12 +1,12 @@
 """What flow and train stages share: the result at the end, and curves of the history."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ceflow.blocks import Cell, Curve, Series, number
+from ceflow.blocks import Cell, Curve, Note, ReportBlock, Series, Table, number
 from ceflow.compiler import Plan
 from ceflow.history import History
-from ceflow.stages.profiles import OutputProfile
+from ceflow.stages.profiles import OutputProfile, drawn_outputs
 from ceflow.stages.result import Array, Result
 
 
@@ -72,6 +72,22 @@ def final_losses(result: DescentResult) -> str:
     return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
+def descent_blocks(
+    result: DescentResult,
+    rows: Iterable[tuple[str, Cell]],
+    clock: tuple[str, str],
+    figures: Mapping[str, "Drawn"],
+) -> list[ReportBlock]:
+    """Show the rows as a table, curves of the history, the outputs over the input, and the
+    warnings. `clock` names the moments: as an axis, and in a label.
+    """
+    axis, name = clock
+    drawn = curves(result.history, axis, figures) if isinstance(result.history, History) else []
+    drawn += [drawn_outputs(result.profile, name)] if result.profile else []
+    warnings = [Note(text, warning=True) for text in result.warnings]
+    return [Table(("", ""), tuple(rows)), *drawn, *warnings]
+
+
 FEWEST_MOMENTS = 3
 """Minimum number of moments for a curve."""
 
@@ -96,6 +112,7 @@ class Drawn(NamedTuple):
 
 
 LOSS = Drawn("loss", {"train_loss": "training", "test_loss": "test"})
+DRIFT = Drawn("median of |K(t) - K(0)|", {"drift": "drift of the NTK"})
 
 
 def curves(history: History, x_label: str, figures: Mapping[str, Drawn]) -> list[Curve]:

@@ -135,7 +135,7 @@ def drawn_outputs(profile: OutputProfile, clock: str = "") -> Curve:
     the training targets as points. `clock` is the name of the moments. The end comes first, because
     a figure of a sweep shows the first line of each run.
     """
-    labels = [f"{clock} {at}" for at in map(_written, profile.moments)] or ["posterior"]
+    labels = [f"{clock} {at}" for at in map(moment_text, profile.moments)] or ["posterior"]
     series = []
     for index, label in reversed([*enumerate(labels)]):
         spreads = profile.stddev[index] if profile.stddev else [0.0] * len(profile.x)
@@ -155,5 +155,10 @@ def drawn_outputs(profile: OutputProfile, clock: str = "") -> Curve:
     return Curve(name, title, profile.axis, y_label, (*series, targets))
 
 
-def _written(moment: float | str) -> str:
+def moment_text(moment: float | str) -> str:
+    """Write a time or a number of steps in four digits.
+
+    >>> moment_text(0.123456), moment_text("inf")
+    ('0.1235', 'inf')
+    """
     return moment if isinstance(moment, str) else format(moment, ".4g")

@@ -51,13 +51,16 @@ def conjugate_gradients(
     """
     kernel, targets = checked_regression(kernel, targets, ridge)
     columns = targets.reshape(len(targets), -1)
-    sizes = np.linalg.norm(columns, axis=0)
+    norms = np.linalg.norm(columns, axis=0)
     precondition = _nystrom(kernel, ridge, landmarks(len(kernel)) if rank is None else rank)
-    product = lambda rows: finite(kernel @ rows) + ridge * rows  # noqa: E731
-    answer, iterations = _iterated(product, precondition, columns, tolerance * sizes, most)
-    rest = np.linalg.norm(columns - product(answer), axis=0)
-    residual = float(np.divide(rest, sizes, out=np.zeros_like(rest), where=sizes > 0).max())
-    return Iterated(answer.reshape(targets.shape), iterations, residual)
+
+    def product(rows: Rows) -> Rows:
+        return finite(kernel @ rows) + ridge * rows
+
+    solution, iterations = _iterated(product, precondition, columns, tolerance * norms, most)
+    left = np.linalg.norm(columns - product(solution), axis=0)
+    residual = float(np.divide(left, norms, out=np.zeros_like(left), where=norms > 0).max())
+    return Iterated(solution.reshape(targets.shape), iterations, residual)
 
 
 def _iterated(
@@ -68,28 +71,28 @@ def _iterated(
     most: int,
 ) -> tuple[Rows, int]:
     """Iterate on each column until its residual is small enough; one product serves all."""
-    answer, rest = np.zeros_like(columns), columns.copy()
-    steps = precondition(rest)
-    fall = (rest * steps).sum(axis=0)
+    solution, residuals = np.zeros_like(columns), columns.copy()
+    directions = precondition(residuals)
+    inner = (residuals * directions).sum(axis=0)  # r . z, with z the preconditioned residual
     for iteration in range(most):
-        left = np.linalg.norm(rest, axis=0) > enough
+        left = np.linalg.norm(residuals, axis=0) > enough
         if not left.any():
-            return answer, iteration
-        moved = product(steps[:, left])
-        curvature = (steps[:, left] * moved).sum(axis=0)
-        if (curvature <= 0).any():
+            return solution, iteration
+        products = product(directions[:, left])
+        curvatures = (directions[:, left] * products).sum(axis=0)
+        if (curvatures <= 0).any():
             raise ValueError(
                 "the kernel has negative eigenvalues; it must be positive semidefinite, and with"
                 " rounding needs a ridge"
             )
-        length = fall[left] / curvature
-        answer[:, left] += length * steps[:, left]
-        rest[:, left] -= length * moved
-        ahead = precondition(rest[:, left])
-        next_fall = (rest[:, left] * ahead).sum(axis=0)
-        steps[:, left] = ahead + next_fall / fall[left] * steps[:, left]
-        fall[left] = next_fall
-    return answer, most
+        steps = inner[left] / curvatures
+        solution[:, left] += steps * directions[:, left]
+        residuals[:, left] -= steps * products
+        preconditioned = precondition(residuals[:, left])
+        next_inner = (residuals[:, left] * preconditioned).sum(axis=0)
+        directions[:, left] = preconditioned + next_inner / inner[left] * directions[:, left]
+        inner[left] = next_inner
+    return solution, most
 
 
 def _nystrom(kernel: Matrix, ridge: float, rank: int) -> Callable[[Rows], Rows]:
@@ -100,12 +103,12 @@ def _nystrom(kernel: Matrix, ridge: float, rank: int) -> Callable[[Rows], Rows]:
     if rank == 0:
         return lambda rows: rows.copy()
     chosen = np.sort(np.random.default_rng(0).permutation(len(kernel))[:rank])
-    beside = np.concatenate(
+    columns = np.concatenate(
         [np.asarray(block[:, chosen], float) for _, block in row_blocks(kernel)]
     )
-    eigenvalues, vectors = np.linalg.eigh(beside[chosen])
+    eigenvalues, vectors = np.linalg.eigh(columns[chosen])
     kept = eigenvalues > 10 * epsilon(kernel) * len(kernel) * max(eigenvalues[-1], 0)
-    factor = beside @ (vectors[:, kept] / np.sqrt(eigenvalues[kept]))
+    factor = columns @ (vectors[:, kept] / np.sqrt(eigenvalues[kept]))
     diagonal = np.asarray(kernel.diagonal(), float)
     left = float((diagonal - np.square(factor).sum(axis=1)).mean())
     rho = ridge + max(left, epsilon(kernel) * float(diagonal.mean()))

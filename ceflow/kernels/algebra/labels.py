@@ -12,6 +12,7 @@ from ceflow.kernels.algebra.matrix import (
     norm,
     row_blocks,
     rows_of,
+    targets_of,
 )
 
 SUM_ROUNDING = 1e-14
@@ -35,11 +36,8 @@ def alignment(
     1.0
     """
     kernel = as_kernel(kernel)
-    y = rows_of(targets, "targets")
-    y = y.reshape(len(y), -1)
     size = len(kernel)
-    if len(y) != size:
-        raise ValueError(f"{len(y)} targets do not go with a kernel of {size} rows")
+    y = targets_of(kernel, targets).reshape(size, -1)
     means = kernel @ np.full(size, 1 / size) if centred else np.zeros(size)
     y = y / (np.abs(y).max(initial=0) or 1)  # so that no square over- or underflows
     length = float(np.linalg.norm(y))

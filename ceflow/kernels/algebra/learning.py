@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 
 from ceflow.kernels.algebra.eigenvalues import Spectrum, ends_of, rounding_of
-from ceflow.kernels.algebra.matrix import Matrix, as_kernel, numbers, rows_of
+from ceflow.kernels.algebra.matrix import Matrix, as_kernel, numbers, targets_of
 
 POWER_ROUNDING = 1e-24
 """Fraction of the power of targets below which it is rounding: (1e-12)^2, as projections on
@@ -43,10 +43,8 @@ def modes(kernel: Matrix, targets: Float[np.ndarray, "n ..."]) -> Modes:
     >>> modes(np.diag([1.0, 3.0]), np.array([2.0, 4.0]))[:2]
     (array([3., 1.]), array([8., 2.]))
     """
-    kernel, y = as_kernel(kernel), rows_of(targets, "targets")
-    y = y.reshape(len(y), -1)
-    if len(y) != len(kernel):
-        raise ValueError(f"{len(y)} targets do not go with a kernel of {len(kernel)} rows")
+    kernel = as_kernel(kernel)
+    y = targets_of(kernel, targets).reshape(len(kernel), -1)
     eigenvalues, vectors = np.linalg.eigh(numbers(kernel))
     power = np.square(vectors.T @ y).sum(axis=1) / y.size
     return Modes(eigenvalues[::-1].copy(), power[::-1].copy(), rounding_of(kernel))

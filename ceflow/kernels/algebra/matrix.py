@@ -75,6 +75,16 @@ def rows_of(array: Any, what: str) -> Float[np.ndarray, "n ..."]:
     return values
 
 
+def targets_of(kernel: Matrix, targets: Any) -> Float[np.ndarray, "n ..."]:
+    """Convert the targets of a kernel's examples to float64; raise `ValueError` if they are not
+    finite, or not as many as the kernel has rows.
+    """
+    values = rows_of(targets, "targets")
+    if len(values) != len(kernel):
+        raise ValueError(f"{len(values)} targets do not go with a kernel of {len(kernel)} rows")
+    return values
+
+
 def epsilon(kernel: Matrix) -> float:
     """Return the machine epsilon of a kernel's type."""
     return float(finfo(kernel.dtype).eps)

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from ceflow._machine import MEMORY
 from ceflow.kernels.algebra.cholesky import Factor, SingularError, factored, rounding_ridge
-from ceflow.kernels.algebra.matrix import Matrix, as_kernel, epsilon, rows_of
+from ceflow.kernels.algebra.matrix import Matrix, as_kernel, epsilon, targets_of
 
 ZERO_KERNEL = "the kernel is 0, or too small for float64: are all inputs 0?"
 
@@ -81,9 +81,8 @@ def checked_regression(
     kernel: Matrix, targets: Float[np.ndarray, "n ..."], ridge: float
 ) -> tuple[Matrix, Float[np.ndarray, "n ..."]]:
     """Convert the kernel and the targets of a regression; raise `ValueError` as `fit` does."""
-    kernel, targets = as_kernel(kernel), rows_of(targets, "targets")
-    if len(targets) != len(kernel):
-        raise ValueError(f"{len(targets)} targets do not go with a kernel of {len(kernel)} rows")
+    kernel = as_kernel(kernel)
+    targets = targets_of(kernel, targets)
     if not (isinstance(ridge, Real) and math.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"a ridge is a number of 0 or more, not {ridge!r}")
     if float(kernel.diagonal().sum(dtype=float)) + ridge < sys.float_info.min:

@@ -207,19 +207,24 @@ def _fixed_kernel(problem: FlowProblem, index: int) -> FixedKernel:
 
 
 def _by_stage(problem: FlowProblem, job: Job) -> FixedKernel:
-    """Load the kernel of an earlier stage; rows of test examples are computed from the
-    same draws.
+    """Load the kernel of an earlier stage, with its rows of test examples: those that are kept, or
+    else computed from the same draws.
     """
-    if len(problem.x) == problem.train:
-        matrix = np.asarray(open_kernel(job, job.name)[:, :])
+    train, test = problem.x[: problem.train], problem.x[problem.train :]
+    drawn_in_tiles = job.stage.tile and job.stage.method == "empirical"
+    if len(test) and not job.stage.test_blocks and not drawn_in_tiles:
+        return _computed_again(problem, job)
+    matrix = np.asarray(open_kernel(job, job.name)[:, :])
+    if not len(test):
         return FixedKernel(matrix, matrix[:0])
     if job.stage.test_blocks:
-        rows = job.directory.read_array(f"{job.name}.test_train")
-        return FixedKernel(np.asarray(open_kernel(job, job.name)[:, :]), rows)
-    if job.stage.tile and job.stage.method == "empirical":
-        # Without tiles it might be drawn without weights, which is another network.
-        rows = one_network(job).block(problem.x[problem.train :], problem.x[: problem.train])
-        return FixedKernel(np.asarray(open_kernel(job, job.name)[:, :]), np.asarray(rows))
+        return FixedKernel(matrix, job.directory.read_array(f"{job.name}.test_train"))
+    # Without tiles it might be drawn without weights, which is another network.
+    return FixedKernel(matrix, np.asarray(one_network(job).block(test, train)))
+
+
+def _computed_again(problem: FlowProblem, job: Job) -> FixedKernel:
+    """Compute the kernel of an earlier stage, and its rows of test examples, by the same draws."""
     asked: dict[str, Any] = {"ridge": 0.0, "tile": None, "reference": None}
     if job.stage.method == "empirical":
         asked["draws"] = 1

@@ -1,17 +1,16 @@
 """The report of a flow stage."""
 
-from ceflow.blocks import AXES, Note, ReportBlock, Table, number
-from ceflow.history import History
+from ceflow.blocks import AXES, Cell, ReportBlock, number
 from ceflow.stages.flow.result import FlowResult
 from ceflow.stages.histories import (
     DESCENT_TITLES,
+    DRIFT,
     LOSS,
-    Drawn,
-    curves,
+    descent_blocks,
     final_losses,
     numbers,
 )
-from ceflow.stages.profiles import drawn_outputs
+from ceflow.stages.profiles import moment_text
 
 TITLES = {
     **DESCENT_TITLES,
@@ -30,22 +29,14 @@ TITLES = {
 """Results in the order shown."""
 
 
-FIGURES = {
-    "loss": LOSS,
-    "drift": Drawn("median of |K(t) - K(0)|", {"drift": "drift of the NTK"}),
-}
-
-
 def describe(result: FlowResult) -> list[ReportBlock]:
     """Tabulate how the flow ended and its final values; draw curves of its history."""
-    history, time = result.history, result.time
-    at = time if isinstance(time, str) else format(time, ".4g")
-    rows = [("flow", _how(result)), ("ended at mu t", f"{at} ({result.ended})")]
-    rows += numbers(result, TITLES)
-    drawn = curves(history, AXES["time"], FIGURES) if isinstance(history, History) else []
-    drawn += [drawn_outputs(result.profile, "mu t")] if result.profile else []
-    warnings = [Note(text, warning=True) for text in result.warnings]
-    return [Table(("", ""), tuple(rows)), *drawn, *warnings]
+    rows: list[tuple[str, Cell]] = [
+        ("flow", _how(result)),
+        ("ended at mu t", f"{moment_text(result.time)} ({result.ended})"),
+        *numbers(result, TITLES),
+    ]
+    return descent_blocks(result, rows, (AXES["time"], "mu t"), {"loss": LOSS, "drift": DRIFT})
 
 
 def _how(result: FlowResult) -> str:
@@ -59,8 +50,7 @@ def _how(result: FlowResult) -> str:
 
 def answer(result: FlowResult) -> str:
     """State the losses at the end."""
-    time, losses = result.time, final_losses(result)
-    at = time if isinstance(time, str) else format(time, ".4g")
+    at, losses = moment_text(result.time), final_losses(result)
     if result.ended not in ("finished", "stopped"):
         return f"the solver failed at mu t = {at} ({result.ended})"
     return f"the flow ended at mu t = {at} with {losses}" if losses else ""

@@ -1,13 +1,14 @@
 """Measurements of a kernel: its distance, its spectrum, its alignment with the targets."""
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ceflow import kernels
 from ceflow.data import Dataset
 from ceflow.stages.kernel.keeping import keep
 from ceflow.stages.kernel.learning import ENDS, FULL_SPECTRUM, full_spectrum
-from ceflow.stages.kernel.methods import DEAD, Computed, reference_of
+from ceflow.stages.kernel.methods import WHY_ZERO, Computed, reference_of
 from ceflow.stages.kernel.regressing import regressed
 from ceflow.stages.kernel.result import KernelResult, Profile
 from ceflow.stages.result import Values, measured
@@ -36,12 +37,12 @@ def measure(job: Job, dataset: Dataset, computed: Computed) -> KernelResult:
     if result.trace <= len(kernel) * smallest(job.plan.document.precision):
         result = result.warned(
             f"the kernel is 0, or near the smallest numbers of {job.plan.document.precision}:"
-            f" {DEAD}, or the inputs or variances too small"
+            f" {WHY_ZERO}, or the inputs or variances too small"
         )
     if stage.reference:
         result = _compared(job, result, kernel)
     if stage.spectrum == "full":
-        whole = lambda: full_spectrum(kernel, dataset.train.y, stage.ridge)  # noqa: E731
+        whole = partial(full_spectrum, kernel, dataset.train.y, stage.ridge)
         result = measured(result, FULL_SPECTRUM, whole, "the spectrum")
     elif stage.spectrum:
         result = measured(result, ENDS, lambda: kernels.spectrum(kernel)._asdict(), "the spectrum")
@@ -103,12 +104,15 @@ def _aligned(
         ("alignment_centred", True, "the centred alignment"),
     )
     for field, centred, name in ways:
-
-        def alignment(field: str = field, centred: bool = centred) -> dict[str, float]:
-            return {field: kernels.alignment(kernel, targets, centred=centred)}
-
-        result = measured(result, [field], alignment, name)
+        measure = partial(_alignment, kernel, targets, field, centred=centred)
+        result = measured(result, [field], measure, name)
     return result
+
+
+def _alignment(
+    kernel: "Matrix", targets: "Float[np.ndarray, 'n outputs']", field: str, *, centred: bool
+) -> Values:
+    return {field: kernels.alignment(kernel, targets, centred=centred)}
 
 
 def _profile(dataset: Dataset, computed: Computed) -> Profile:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 DIAGONAL_ROWS = 16
 """Number of examples in a block about the diagonal of a kernel."""
 
-DEAD = "the networks are too narrow, or all inputs 0"
+WHY_ZERO = "the networks are too narrow, or all inputs 0"
 
 
-def unknown(*_: slice) -> "np.ndarray":
+def no_test_block(*_: slice) -> "np.ndarray":
     """Stand for the blocks of test examples of a kernel that was read without them."""
     raise ValueError("the file of the kernel has no blocks of test examples")
 
@@ -58,7 +58,7 @@ class Computed(NamedTuple):
     @property
     def knows_test(self) -> bool:
         """Whether there is a kernel of test examples, and not of training examples alone."""
-        return self.cross is not unknown
+        return self.cross is not no_test_block
 
 
 def compute(job: Job, dataset: Dataset) -> Computed:
@@ -86,10 +86,11 @@ def _read(job: Job, dataset: Dataset) -> Computed:
     kernel, file = read_kernel(job, dataset)
     about = MethodResult.model_validate(accuracy(file.about)).warned(*doubts(job, file))
     if not job.stage.test_blocks:
-        return Computed(kernel, unknown, unknown, about, file)
+        return Computed(kernel, no_test_block, no_test_block, about, file)
     rows, square = (beside(file, block) for block in BLOCKS)
-    cross = lambda part: read_rows(rows, part)  # noqa: E731
-    return Computed(kernel, cross, lambda: read_array(square), about, file)
+    return Computed(
+        kernel, lambda part: read_rows(rows, part), lambda: read_array(square), about, file
+    )
 
 
 def accuracy(about: MethodResult | About) -> About:
@@ -99,20 +100,33 @@ def accuracy(about: MethodResult | About) -> About:
 
 def _analytic(job: Job, dataset: Dataset) -> Computed:
     """Compute the limit of infinite width."""
-    import numpy as np
-
     x, test = dataset.train.x, dataset.test.x
-    asked = test if _knows_test(job) and len(test) else None
+    asked = test if _needs_test(job) and len(test) else None
     error = float(kernels.analytic_error(job.model, x, asked))
     about = MethodResult(quadrature_error=None if math.isnan(error) else error)
-    block = kernels.block_kernel(job.model, job.stage.kind)
-    cross = lambda rows: np.asarray(block(test[rows], x))  # noqa: E731
-    own = lambda: _diagonal(block, test)  # noqa: E731
-    if job.stage.tile:
-        among = lambda: _tiled(job, test, block, "test")  # noqa: E731
-        return Computed(_tiled(job, x, block), cross, among, about, own=own)
-    among = lambda: np.asarray(block(test))  # noqa: E731
-    return Computed(np.asarray(block(x)), cross, among, about, own=own)
+    return _by_blocks(job, x, test, kernels.block_kernel(job.model, job.stage.kind), about)
+
+
+def _by_blocks(
+    job: Job,
+    x: "np.ndarray",
+    test: "np.ndarray",
+    block: "Callable[..., Array]",
+    about: MethodResult,
+) -> Computed:
+    """Compute a kernel by a function of blocks, on disk if the stage asks for tiles."""
+    import numpy as np
+
+    def square(x: "np.ndarray", part: str = "") -> "Matrix":
+        return _tiled(job, x, block, part) if job.stage.tile else np.asarray(block(x))
+
+    return Computed(
+        square(x),
+        lambda rows: np.asarray(block(test[rows], x)),
+        lambda: square(test, "test"),
+        about,
+        own=lambda: _diagonal(block, test),
+    )
 
 
 def _empirical(job: Job, dataset: Dataset) -> Computed:
@@ -156,7 +170,7 @@ def _mean(job: Job, dataset: Dataset) -> Computed:
         draws=draws, error=None if math.isnan(error) else error, stderr=stderr[:train, :train]
     )
     if math.isnan(error):
-        about = about.warned(f"the error is undefined: all kernels drawn are 0 ({DEAD})")
+        about = about.warned(f"the error is undefined: all kernels drawn are 0 ({WHY_ZERO})")
     elif stage.error and error > stage.error:
         about = about.warned(
             f"after {draws} draws the standard error is {error:.2g},"
@@ -180,7 +194,7 @@ METHODS: dict[str, Callable[[Job, Dataset], Computed]] = {
 }
 
 
-def _knows_test(job: Job) -> bool:
+def _needs_test(job: Job) -> bool:
     """Tell whether the kernel of test examples is needed."""
     return job.stage.ridge is not None or job.stage.test_blocks
 
@@ -191,18 +205,11 @@ def _is_something(kernel: "Matrix") -> bool:
 
 
 def _of_one_network(job: Job, dataset: Dataset) -> Computed:
-    import numpy as np
-
+    """Compute the kernel of the only network drawn, in tiles."""
     prepared, block = one_network(job)
     x, test = prepared(dataset.train.x), dataset.test.x
-    test = prepared(test) if _knows_test(job) and len(test) else test
-    return Computed(
-        _tiled(job, x, block),
-        lambda rows: np.asarray(block(test[rows], x)),
-        lambda: _tiled(job, test, block, "test"),
-        MethodResult(draws=1),
-        own=lambda: _diagonal(block, test),
-    )
+    test = prepared(test) if _needs_test(job) and len(test) else test
+    return _by_blocks(job, x, test, block, MethodResult(draws=1))
 
 
 def _diagonal(
@@ -251,7 +258,7 @@ def _inputs(job: Job, dataset: Dataset) -> "np.ndarray":
     """
     import numpy as np
 
-    if not _knows_test(job):
+    if not _needs_test(job):
         return dataset.train.x
     return np.concatenate([dataset.train.x, dataset.test.x])
 

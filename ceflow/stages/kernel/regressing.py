@@ -1,5 +1,6 @@
 """Kernel regression in a kernel stage: errors, the posterior on test examples, and its scores."""
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ceflow import kernels
@@ -73,7 +74,7 @@ def regressed(job: Job, dataset: Dataset, computed: Computed, result: KernelResu
         result = result.warned(NOT_CONVERGED.format(**values))
     if posterior is None:
         return result
-    spread = lambda: _spread(posterior)  # noqa: E731
+    spread = partial(_spread, posterior)
     result = measured(result, SPREAD_FIELDS, spread, "the posterior standard deviation")
     if result.std is None:
         return result.model_copy(update=dict.fromkeys(scores))
@@ -81,7 +82,7 @@ def regressed(job: Job, dataset: Dataset, computed: Computed, result: KernelResu
         mean, std = posterior.mean[None, None], np.asarray(result.std)[None]
         profile = output_profile(dataset.test.x, dataset.train, (), mean, std)
         result = result.model_copy(update={"posterior": profile} if profile else {})
-    scored = lambda: _scores(job, dataset, posterior)  # noqa: E731
+    scored = partial(_scores, job, dataset, posterior)
     return measured(result, scores, scored, "the likelihood of the test targets")
 
 

@@ -174,8 +174,8 @@ def _distances(results: Mapping[str, KernelResult]) -> list[ReportBlock]:
 
 
 def _caveats(compared: Mapping[str, KernelResult]) -> Iterator[Note]:
-    """Say of which networks the kernels vary less than of the first, and yet their mean is further
-    from the reference: less variance does not make them nearer to it.
+    """Name networks whose kernels vary less than those of the first, but whose mean kernel is
+    further from the reference: less variance does not bring them nearer to it.
     """
     (first, base), *others = compared.items()
     for name, result in others:

@@ -1,16 +1,15 @@
 """The report of a train stage."""
 
-from ceflow.blocks import Note, ReportBlock, Table, counted, number
-from ceflow.history import History
+from ceflow.blocks import Cell, ReportBlock, counted, number
 from ceflow.stages.histories import (
     DESCENT_TITLES,
+    DRIFT,
     LOSS,
     Drawn,
-    curves,
+    descent_blocks,
     final_losses,
     numbers,
 )
-from ceflow.stages.profiles import drawn_outputs
 from ceflow.stages.train.result import Rate, Rates, TrainResult
 
 TITLES = {
@@ -25,7 +24,7 @@ FIGURES = {
     "accuracy": Drawn(
         "accuracy", {"train_accuracy": "training", "test_accuracy": "test"}, log=False
     ),
-    "drift": Drawn("median of |K(t) - K(0)|", {"drift": "drift of the NTK"}),
+    "drift": DRIFT,
 }
 
 ENDED = {
@@ -37,8 +36,7 @@ ENDED = {
 
 def describe(result: TrainResult) -> list[ReportBlock]:
     """Tabulate how the training ended and its final values; draw curves of its history."""
-    history = result.history
-    rows = [
+    rows: list[tuple[str, Cell]] = [
         ("training", f"{result.engine}, width {number(result.width)}, {result.sampling}"),
         ("learning rate", _rate(result.learning_rate)),
         ("largest stable at the start", _rate(result.largest_learning_rate)),
@@ -46,10 +44,7 @@ def describe(result: TrainResult) -> list[ReportBlock]:
         ("ended", ENDED[result.ended]),
         *numbers(result, TITLES),
     ]
-    drawn = curves(history, "step", FIGURES) if isinstance(history, History) else []
-    drawn += [drawn_outputs(result.profile, "step")] if result.profile else []
-    warnings = [Note(text, warning=True) for text in result.warnings]
-    return [Table(("", ""), tuple(rows)), *drawn, *warnings]
+    return descent_blocks(result, rows, ("step", "step"), FIGURES)
 
 
 def _rate(rate: Rate | Rates) -> str:
