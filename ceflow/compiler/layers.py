@@ -151,8 +151,7 @@ def _(layer: specs.EnsembleLayer, shape: nodes.Shape, law: Weights) -> nodes.Nod
 @_node.register
 def _(layer: specs.TokenMixingLayer, shape: nodes.Shape, law: Weights) -> nodes.Node:
     image = nodes.image(shape)
-    swapped = (nodes.positions(image), int(image[0]), 1)
-    return nodes.TokenMixing(image, _joined(layer.layers, swapped, law))
+    return nodes.TokenMixing(image, _joined(layer.layers, layer.swapped(image), law))
 
 
 @_node.register

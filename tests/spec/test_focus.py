@@ -23,6 +23,14 @@ def residual(*body: Any, **keys: Any) -> dict[str, Any]:
     return {"type": "residual", "body": body, **keys}
 
 
+def sequence(*layers: Any, **keys: Any) -> dict[str, Any]:
+    return {"type": "sequence", "layers": layers, **keys}
+
+
+def mixer(*layers: Any) -> dict[str, Any]:
+    return {"type": "token-mixing", "layers": layers}
+
+
 DENSE = {"type": "dense", "units": 7}
 DEPTHWISE = convolution(groups="depthwise")
 HEADS = {"type": "attention", "heads": 4}
@@ -56,6 +64,14 @@ FREE: dict[str, tuple[list[Any], list[tuple[float, int]]]] = {
         [],
     ),
     "repeated": ([convolution(8, repeat=3), convolution(3)], [(8, 1)]),
+    "in sequences": (
+        [sequence(convolution(8), residual(convolution(5), convolution(8))), convolution(3)],
+        [(8, 1), (5, 1)],
+    ),
+    "over 16 positions": (
+        [convolution(8), mixer(convolution(5, 1), convolution(16, 1)), "scale", convolution(3)],
+        [(8, 1), (5, 1)],
+    ),
     "inside another": (
         [ensemble(convolution(8), convolution(5)), convolution(3)],
         [(8, 1), (5, 1)],
@@ -175,6 +191,11 @@ SUMS: dict[str, tuple[list[Any], float]] = {
         1 / 72 + 1 / 4,
     ),
     "attention": ([convolution(8), HEADS, convolution(6, 1)], 1 / 8 + 1 / 8 + 1 / 8),
+    "sequences": ([sequence(convolution(8), repeat=3), convolution(6, 1)], 2 / 72 + 1 / 8),
+    "over 64 positions": (
+        [convolution(8), mixer(convolution(5, 1), convolution(64, 1)), convolution(6, 1)],
+        1 / 64 + 1 / 5 + 1 / 8,
+    ),
 }
 
 

@@ -423,12 +423,16 @@ class TokenMixingLayer(LayerSpec):
     parts: ClassVar = ("layers",)
     is_spatial: ClassVar = True
 
+    def swapped(self, image: tuple[float, int, int]) -> tuple[int, int, int]:
+        """Return the shape of an image whose positions are channels, and channels positions."""
+        return image[1] * image[2], int(image[0]), 1
+
     def once(self, shape: Shape) -> Shape:
         image = self.image(shape)
         if image[0] == math.inf:
             message = "infinitely many channels cannot be the positions of token-mixing"
             raise misfit(message, "give the layer before it a number of channels")
-        swapped = (image[1] * image[2], int(image[0]), 1)
+        swapped = self.swapped(image)
         mixed = through(self.layers, swapped, "layers")
         if mixed != swapped:
             message = f"the layers take {shape_text(swapped)}, and give {shape_text(mixed)}"

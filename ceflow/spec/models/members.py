@@ -19,7 +19,10 @@ from ceflow.spec.models.layers import (
     LayerSpec,
     MaxPoolLayer,
     ResidualLayer,
+    ScaleLayer,
+    SequenceLayer,
     Shape,
+    TokenMixingLayer,
     is_depthwise,
 )
 from ceflow.spec.models.mlp import Mlp
@@ -28,7 +31,7 @@ from ceflow.spec.models.resnext import Block
 
 ModuleT = TypeVar("ModuleT", bound=Network)
 
-BY_POSITION = (ActivationLayer, BatchNormLayer, DropoutLayer)
+BY_POSITION = (ActivationLayer, BatchNormLayer, DropoutLayer, ScaleLayer)
 """Layers whose outputs depend on the values at the same position alone."""
 BY_CHANNEL = (*BY_POSITION, AveragePoolLayer, MaxPoolLayer, GlobalAverageLayer)
 """Layers that act on each channel by itself."""
@@ -72,6 +75,10 @@ def _added(layer: LayerSpec, shape: Shape, hidden: bool) -> tuple[float, bool]:
         case EnsembleLayer():
             inner, behind = _sum(layer.layers, shape, hidden)
             return inner / layer.multiplicity, behind
+        case SequenceLayer():
+            return _sum(layer.layers, shape, hidden)
+        case TokenMixingLayer():
+            return _sum(layer.layers, layer.swapped(layer.image(shape)), hidden)
         case _:
             return 0.0, hidden
 

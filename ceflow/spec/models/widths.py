@@ -13,6 +13,8 @@ from ceflow.spec.models.layers import (
     FlattenLayer,
     LayerSpec,
     ResidualLayer,
+    SequenceLayer,
+    TokenMixingLayer,
     is_depthwise,
 )
 
@@ -106,7 +108,10 @@ class _Channels:
                 straight = self.through(layer.shortcut or (), before, *path, "shortcut")
                 self.tie(straight, self.through(layer.body, before, *path, "body"))
                 return straight
-            case EnsembleLayer():
+            case TokenMixingLayer():  # whose channels are the positions, which are given
+                self.fixed.add(path)
+                self.tie(path, self.through(layer.layers, path, *path, "layers"))
+            case EnsembleLayer() | SequenceLayer():
                 return self.through(layer.layers, before, *path, "layers")
             case FlattenLayer():
                 self.flat[path] = before
