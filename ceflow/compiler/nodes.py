@@ -412,6 +412,10 @@ class Attention(Layer):
     """True if the scale is in the initial weights, not an explicit factor."""
 
     @property
+    def title(self) -> str:
+        return f"attention of {self.heads} x {self.head_width} channels"
+
+    @property
     def width(self) -> int:
         """Channels of all heads together."""
         return self.heads * self.head_width

@@ -29,44 +29,62 @@ def add_network(tree: Tree, plan: Plan) -> None:
 
 def add_layers(tree: Tree, node: nodes.Node) -> None:
     """Add layers in order; successive equal layers are shown once, with their number."""
-    if isinstance(node, nodes.Ensemble):
-        members = counted(node.multiplicity, "member")
-        branch = tree.add(f"{members}, each {costs(node.member)}")
-        add_layers(branch, node.member)
-        return
     layers = node.layers if isinstance(node, nodes.Chain) else (node,)
-    for (line, inside), alike in groupby(_lines(layers)):
+    for (line, layer), alike in groupby(_lines(layers)):
         count = len(list(alike))
         branch = tree.add(f"{line}  x {count}" if count > 1 else line)
-        if inside:
-            branch.add(inside)
+        _add_inner(branch, layer)
 
 
-def _lines(layers: tuple[nodes.Node, ...]) -> Iterator[tuple[str, str]]:
-    """Yield one line per layer, and its contents; a layer that keeps the shape is added to the line
-    before.
+def _lines(layers: tuple[nodes.Node, ...]) -> Iterator[tuple[str, nodes.Node]]:
+    """Yield one line per layer, and the layer; a layer that keeps the shape is added to the line
+    before, unless that is followed by the layers inside it.
     """
-    line, inside = "", ""
+    line, shown = "", None
     for layer in layers:
-        if line and layer.suffix:
+        if shown and layer.suffix and (not shown.inner or _is_plain(shown)):
             line += f", {layer.suffix}"
             continue
-        if line:
-            yield line, inside
-        line, inside = _line(layer), _branches(layer)
-    yield line, inside
+        if shown:
+            yield line, shown
+        line, shown = _line(layer), layer
+    if shown:
+        yield line, shown
 
 
 def _line(node: nodes.Node) -> str:
+    if isinstance(node, nodes.Ensemble):
+        return f"{counted(node.multiplicity, 'member')}, each {costs(node.member)}"
+    if node.suffix:
+        return f"{node.suffix} {_shape(node.inputs)}"
     return f"{node.title} {_shape(node.inputs)} → {_shape(node.outputs)}"
 
 
-def _branches(node: nodes.Node) -> str:
-    """Write the convolutions inside a residual connection."""
+def _add_inner(branch: Tree, node: nodes.Node) -> None:
+    """Add the layers inside a layer; a residual connection of convolutions takes one line."""
     if not isinstance(node, nodes.Residual):
-        return ""
-    shortcut = f"; shortcut {_kernels(node.shortcut)}" if node.shortcut else ""
-    return _kernels(node.body) + shortcut
+        for inner in node.inner:
+            add_layers(branch, inner)
+    elif _is_plain(node):
+        shortcut = f"; shortcut {_kernels(node.shortcut)}" if node.shortcut else ""
+        branch.add(_kernels(node.body) + shortcut)
+    else:
+        add_layers(branch, node.body)
+        if node.shortcut:
+            add_layers(branch.add("shortcut"), node.shortcut)
+
+
+PLAIN = (nodes.Residual, nodes.Chain, nodes.Convolution, nodes.BatchNorm, nodes.Activation)
+"""Layers of residual connections that are shown by their convolutions alone."""
+
+
+def _is_plain(node: nodes.Node) -> bool:
+    """Tell whether a residual connection holds only convolutions, with norms and activations."""
+    if not isinstance(node, nodes.Residual):
+        return False
+    inner = [layer for branch in node.inner for layer in nodes.every(branch)]
+    nested = any(isinstance(layer, nodes.Residual) for layer in inner)
+    return not nested and all(isinstance(layer, PLAIN) for layer in inner)
 
 
 def _kernels(node: nodes.Node) -> str:

@@ -1,17 +1,29 @@
 """The layers of a network in the tree of `ceflow plan`."""
 
 import math
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from ceflow.compiler import compile
 from ceflow.report import plan_tree
-from ceflow.spec import Block, Bottleneck, Data, Document, Ensemble, Gaussian, Mlp, Model, Resnext
+from ceflow.spec import (
+    Block,
+    Bottleneck,
+    Data,
+    Document,
+    Ensemble,
+    Gaussian,
+    Mlp,
+    Model,
+    Network,
+    Resnext,
+)
 
 
-def lines_of(model: Model, data: Data | None = None) -> list[str]:
-    console = Console(width=100)
+def lines_of(model: Model, data: Data | None = None, width: int = 100) -> list[str]:
+    console = Console(width=width)
     with console.capture() as captured:
         console.print(plan_tree(compile(Document(model=model, data=data)), {}))
     return captured.get().splitlines()
@@ -71,3 +83,39 @@ def test_one_is_singular_and_infinity_is_a_word(model: Model, said: list[str]):
     for text in [*said, "1 training and 1 test example,"]:
         assert text in shown
     assert "inf parameters" not in shown
+
+
+def test_layers_inside_layers_are_shown_at_80_columns():
+    body: Any = [
+        {"type": "layer-norm", "axes": "channels"},
+        {"type": "ensemble", "multiplicity": 8, "layers": [
+            {"type": "convolution", "channels": 4, "kernel": 3}, "relu",
+            {"type": "convolution", "channels": 16, "kernel": 1}]},
+    ]  # fmt: skip
+    plain: Any = {"type": "convolution", "channels": 32, "stride": 2}
+    layers: Any = [
+        *({"type": "convolution", "channels": 16}, "gelu", {"type": "residual", "body": body}),
+        *({"type": "residual", "body": body}, {"type": "attention", "heads": 4}),
+        {"type": "residual", "body": ["relu", plain], "shortcut": [plain]},
+        {"type": "residual", "body": [plain, "layer-norm"], "shortcut": [plain, "batch-norm"]},
+        *("relu", "global-average", "dense"),
+    ]
+    lines = lines_of(Network(layers=layers, inputs=(3, 8, 8), outputs=2), width=80)
+    assert [line.replace("│   ", "    ").rstrip() for line in lines[2:]] == [
+        "    ├── convolution 3x3 3 x 8 x 8 → 16 x 8 x 8, gelu",
+        "    ├── residual 16 x 8 x 8 → 16 x 8 x 8  x 2",
+        "        ├── layernorm 16 x 8 x 8",
+        "        └── 8 members, each 640 parameters, 81.9 kFLOPs (41.0 kMACs) an example",
+        "            ├── convolution 3x3 16 x 8 x 8 → 4 x 8 x 8, relu",
+        "            └── convolution 1x1 4 x 8 x 8 → 16 x 8 x 8",
+        "    ├── attention of 4 x 4 channels 16 x 8 x 8 → 16 x 8 x 8",
+        "    ├── residual 16 x 8 x 8 → 32 x 4 x 4",
+        "        └── 3x3/2 32; shortcut 3x3/2 32",
+        "    ├── residual 32 x 4 x 4 → 32 x 2 x 2",
+        "        ├── convolution 3x3/2 32 x 4 x 4 → 32 x 2 x 2, layernorm",
+        "        └── shortcut",
+        "            └── convolution 3x3/2 32 x 4 x 4 → 32 x 2 x 2, batchnorm",
+        "    ├── relu 32 x 2 x 2",
+        "    ├── global-average 32 x 2 x 2 → 32",
+        "    └── dense 32 → 2",
+    ]
