@@ -16,8 +16,20 @@ import ceflow
 from ceflow.cli import main
 from ceflow.kernels import empirical_nngp, empirical_ntk
 from ceflow.seeding import Seed
-from ceflow.spec import Document, External, Flow, Gaussian, Kernel, SpecError, Sweep, dumps
+from ceflow.spec import (
+    Document,
+    External,
+    Flow,
+    Gaussian,
+    Kernel,
+    Mlp,
+    SpecError,
+    Sweep,
+    Variance,
+    dumps,
+)
 from ceflow.stages.stage import precision
+from ceflow.variance import exact_moments
 
 
 def mlp(key, width=8):
@@ -170,6 +182,39 @@ def test_weights_of_a_file_are_one_network(tmp_path):
     with precision(plan):
         x = ceflow.data.load(DATA, plan.folder, Seed(0).fold("data")).train.x
         np.testing.assert_allclose(run.array("nngp"), empirical_nngp(given, x), rtol=1e-12)
+
+
+def test_the_variance_of_a_module_of_any_width_is_that_of_the_network_it_is(tmp_path):
+    def layers(width):
+        return Mlp(widths=[width], inputs=3, outputs=2)
+
+    def make(key, width):
+        return ceflow.compile(Document(model=layers(width))).module(key)
+
+    model = External(name="mine", width=24, inputs=3)
+    stage = Variance(ratios=[0.5, 1.0], draws=2000)
+    document = Document(model=model, stages={"alpha": stage})
+    found = ceflow.run(document, tmp_path / "run", modules={"mine": make}).results["alpha"]
+    assert found.method == "monte-carlo"
+    for point, width in zip(found.points, (12, 24), strict=True):
+        exact = exact_moments(layers(width))
+        assert (point.widths, point.fan_in_sum) == ([width], 1 / width)
+        # beyond 4 standard errors once in 16,000 tests
+        assert abs(point.moment_ratio - exact.ratio) < 4 * point.moment_ratio_stderr
+
+
+FAMILIES = {
+    "no width": (External(name="mine"), Variance(), "one of no family of other widths"),
+    "weights": (External(name="mine", width=3, weights="w.eqx"), Variance(), "none are drawn"),
+    "search": (External(name="mine", width=3), ceflow.spec.Search(alpha=3.0), "yet"),
+}
+
+
+@pytest.mark.parametrize("case", FAMILIES)
+def test_stages_about_widths_refuse_a_module_without_them(case):
+    model, stage, message = FAMILIES[case]
+    faults = Document(model=model, stages={"one": stage}).faults()
+    assert [message in fault.message for fault in faults] == [True]
 
 
 SEVERAL = {

@@ -1,11 +1,12 @@
 """Networks that are a module of the user's, bound to a name when the document is compiled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Never, Self
 
 from pydantic import Field, PrivateAttr
 
 from ceflow.spec.base import Count, KeyPath
+from ceflow.spec.diagnostics import Fault, SpecError
 from ceflow.spec.models.model import End, ModelSpec, NoLimit
 from ceflow.spec.models.network import Inputs
 
@@ -96,6 +97,21 @@ class External(ModelSpec):
     def with_members(self, widths: Any, multiplicity: int) -> Never:
         raise TypeError("a module of the user's has no family of ensembles")
 
+    def focused(self, at: str | None) -> Any:
+        """Return the family of modules of all widths. Raises `SpecError` if there is none."""
+        super().focused(at)
+        if self.width is None:
+            message = "a module without a width is one of no family of other widths"
+            help = "give the [model] a width, and bind its name to a function make(key, width)"
+            raise SpecError(Fault("CE203", message, part="key", help=help))
+        if self.weights is not None:
+            message = "the weights of the model are read from a file, so that none are drawn"
+            help = "leave the weights of the [model] out"
+            raise SpecError(Fault("CE203", message, part="key", help=help))
+        family = ExternalFamily.model_construct(**dict(self))
+        family._binding = self._binding
+        return family
+
     def part_with(self, end: End) -> tuple[KeyPath, Self]:
         return (), self
 
@@ -114,3 +130,30 @@ class External(ModelSpec):
 
     def smaller(self, cost: str) -> str:
         return "a smaller module"
+
+
+class ExternalFamily(External):
+    """The modules that a function makes at all widths, of which this is one."""
+
+    width: Count  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    has_members: ClassVar = True
+    has_closed_moments: ClassVar = False
+    usual_inputs: ClassVar[Literal["iid"]] = "iid"
+    why_drawn: ClassVar = "a module of your own"
+
+    @property
+    def member(self) -> Self:
+        return self
+
+    @property
+    def entry(self) -> Self:
+        return self
+
+    def with_widths(self, widths: Sequence[float]) -> Self:
+        """Return the module of another width, without validation."""
+        return self.replaced({"width": int(widths[0])})
+
+    def sized(self, **sizes: Any) -> Self:
+        """Return the same: inputs and outputs are those of the module."""
+        return self
