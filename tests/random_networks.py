@@ -65,9 +65,10 @@ def _after(layer: Any, shape: Shape) -> Shape | None:
 def _layer(r: random.Random, shape: Shape, depth: int, infinite: bool) -> Any:
     width = "inf" if infinite else r.choice(WIDTHS)
     of_images = ["convolution", "convolution", "average-pool", "max-pool", "attention", "depthwise"]
+    of_images += ["position-embedding", *(["token-mixing"] * bool(depth))]
     kinds = [*(of_images if isinstance(shape, tuple) else ["dense", "dense"])]
     kinds += ["activation", "activation", "norm", "global-average", "flatten", "dropout"]
-    kinds += ["residual", "ensemble"] * bool(depth)
+    kinds += ["scale", *(["residual", "ensemble", "sequence"] * bool(depth))]
     kind = r.choice(kinds)
     if kind == "activation":
         return r.choice(ACTIVATIONS)
@@ -96,6 +97,17 @@ def _layer(r: random.Random, shape: Shape, depth: int, infinite: bool) -> Any:
             found |= {"window": r.choice([1, 2, 3])} | r.choice([{}, {"stride": 1}])
         case "attention":
             found |= {"heads": r.choice([1, 2]), "head_width": r.choice([1, 3])}
+        case "scale":
+            found["initial"] = r.choice([0.1, 1.0, 3.0])
+        case "position-embedding":
+            found["variance"] = r.choice([0.1, 1.0])
+        case "token-mixing":
+            found["layers"] = [r.choice(ACTIVATIONS)]
+            if isinstance(shape, tuple):
+                positions = shape[1] * shape[2]
+                found["layers"] += [{"type": "convolution", "channels": positions, "kernel": 1}]
+        case "sequence":
+            found["layers"], _ = _layers(r, shape, depth - 1, r.randint(1, 2), infinite)
         case "residual":
             found["body"], after = _layers(r, shape, depth - 1, r.randint(1, 3), infinite)
             if after != shape or r.random() < 0.3:
