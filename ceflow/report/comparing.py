@@ -23,7 +23,7 @@ STDERR = "_stderr"
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedRun:
     """One of the runs that are compared."""
 
     name: str
@@ -48,7 +48,7 @@ class Compared:
 class Comparison:
     """The runs, in the order given, and what differs between them."""
 
-    runs: tuple[Compared, ...]
+    runs: tuple[ComparedRun, ...]
 
     @property
     def document(self) -> dict[str, list[Any]]:
@@ -97,7 +97,7 @@ class Comparison:
         return tuple(run.name for run in self.runs)
 
     def _unsound(self) -> Iterator[ReportBlock]:
-        """Say what the runs have not done, and what was changed since."""
+        """Say what is missing in unfinished and damaged runs."""
         for run in self.runs:
             for line in trouble(run.results.directory.path, run.state, run.lost):
                 yield Note(f"{run.name}: {line}", warning=True)
@@ -111,16 +111,15 @@ class Comparison:
         yield Table(("key", *self._heads), tuple(rows))
 
     def _results(self) -> Iterator[ReportBlock]:
-        differing, errors = self.results, [run.numbers for run in self.runs]
+        differing, numbers = self.results, [run.numbers for run in self.runs]
         keys = [key for key in differing if not key.endswith(STDERR)]
         two = len(self.runs) == 2
         if keys:
             heads = ("number", *self._heads, *(("second - first", "second / first") if two else ()))
-            rows = (
-                _row(key, differing[key], [e.get(key + STDERR) for e in errors]) for key in keys
-            )
+            errors = {key: [each.get(key + STDERR) for each in numbers] for key in keys}
+            rows = (_row(key, differing[key], errors[key]) for key in keys)
             yield Table(heads, tuple(rows))
-        every = {key for numbers in errors for key in numbers if not key.endswith(STDERR)}
+        every = {key for each in numbers for key in each if not key.endswith(STDERR)}
         if same := len(every) - len(keys):
             yield Note(f"{same} {'number is' if same == 1 else 'numbers are'} the same")
 
@@ -152,11 +151,11 @@ class Comparison:
 
 def compared(paths: Sequence[str]) -> Comparison:
     """Open runs, to compare them. Raises `SpecError` for what is no run, or a whole sweep."""
-    names = _short(paths)
+    names = _names(paths)
     return Comparison(tuple(_opened(*each) for each in zip(names, paths, strict=True)))
 
 
-def _opened(name: str, path: str) -> Compared:
+def _opened(name: str, path: str) -> ComparedRun:
     directory = RunDirectory(path)
     plan = reopen(directory)
     if plan.document.sweep:
@@ -167,10 +166,10 @@ def _opened(name: str, path: str) -> Compared:
         )
     known, lost = known_results(directory, plan.document.stages)
     results = Results(directory, plan.document, known["stages"])
-    return Compared(name, plan, results, read_state(directory), lost)
+    return ComparedRun(name, plan, results, read_state(directory), lost)
 
 
-def _short(paths: Sequence[str]) -> list[str]:
+def _names(paths: Sequence[str]) -> list[str]:
     """Name runs by the last part of their paths, or by the whole of them if two would be alike."""
     last = [RunDirectory(path).path.name for path in paths]
     names = last if len(set(last)) == len(last) else list(paths)

@@ -174,6 +174,8 @@ class Chart {
   }
 }
 
+const MARGIN = { right: 16, top: 12, bottom: 46 };  // pixels, as in blocks/chart/frame.py
+
 class CurveChart extends Chart {
   begin() {
     const { data } = this;
@@ -221,8 +223,8 @@ class CurveChart extends Chart {
     const at = this.log[axis] ? Math.log10 : (v) => v;
     return (at(value) - at(low)) / (at(high) - at(low));
   }
-  across(x) { return this.left + this.share(0, x) * (this.width - 16 - this.left); }
-  down(y) { return this.height - 46 - this.share(1, y) * (this.height - 58); }
+  across(x) { return this.left + this.share(0, x) * (this.width - MARGIN.right - this.left); }
+  down(y) { return this.height - MARGIN.bottom - this.share(1, y) * (this.height - MARGIN.bottom - MARGIN.top); }
   place(series, point) {
     const { x, y } = this.data.series[series];
     return [this.across(x[point]), this.down(y[point])];
@@ -260,13 +262,13 @@ class CurveChart extends Chart {
 
   axes(across, down) {
     const group = svg("g", { class: "axes" });
-    const [right, bottom] = [this.width - 16, this.height - 46];
+    const [right, bottom] = [this.width - MARGIN.right, this.height - MARGIN.bottom];
     const room = Math.max(...across.map(([, label]) => 7 * label.length + 10), 1);
     const every = Math.ceil((room * across.length) / (right - this.left));
     let grid = "";
     across.forEach(([value, label], index) => {
       const x = this.across(value);
-      grid += `M${x} 12V${bottom}`;
+      grid += `M${x} ${MARGIN.top}V${bottom}`;
       if (index % every) return;
       group.append(svg("text", { x, y: bottom + 18, "text-anchor": "middle" }, label));
     });
@@ -276,9 +278,9 @@ class CurveChart extends Chart {
       group.append(svg("text", { x: this.left - 8, y: y + 4, "text-anchor": "end" }, label));
     }
     group.prepend(svg("path", { class: "grid", d: grid }),
-      svg("path", { class: "frame", d: `M${this.left} 12V${bottom}H${right}` }));
+      svg("path", { class: "frame", d: `M${this.left} ${MARGIN.top}V${bottom}H${right}` }));
     const [nameX, nameY] = this.data.labels;
-    const [middle, up] = [(this.left + right) / 2, (12 + bottom) / 2];
+    const [middle, up] = [(this.left + right) / 2, (MARGIN.top + bottom) / 2];
     group.append(svg("text", { x: middle, y: this.height - 6, "text-anchor": "middle" }, nameX));
     const turned = `translate(14 ${up}) rotate(-90)`;
     group.append(svg("text", { transform: turned, "text-anchor": "middle" }, nameY));
