@@ -153,8 +153,11 @@ def _in_batches(function: Callable[[Batch], Arrays], at: Batch, *inputs: Array) 
     if any(isinstance(each, Tracer) for each in inputs):
         found = jax.lax.map(function, jax.tree.map(jnp.asarray, at))
         return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), found)
-    results = [jax.tree.map(np.asarray, function(batch)) for batch in zip(*at, strict=True)]
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *results)
+    results = []
+    for batch in zip(*at, strict=True):
+        results.append(function(batch))
+        jax.block_until_ready(results[-2:-1])  # two batches run at once, and no more are held
+    return jax.tree.map(lambda *parts: np.concatenate(list(map(np.asarray, parts))), *results)
 
 
 def _matrix(
