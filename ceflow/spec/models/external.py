@@ -84,7 +84,7 @@ class External(ModelSpec):
         return frozenset()
 
     @property
-    def member(self) -> Never:
+    def member(self) -> Any:
         raise TypeError("a module of the user's repeats nothing")
 
     @property
@@ -134,8 +134,6 @@ class External(ModelSpec):
 
 class ExternalFamily(External):
     """The modules that a function makes at all widths, of which this is one."""
-
-    width: Count  # pyright: ignore[reportIncompatibleVariableOverride]
 
     has_members: ClassVar = True
     has_closed_moments: ClassVar = False
