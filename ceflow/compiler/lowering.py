@@ -189,6 +189,7 @@ def _(node: nodes.Convolution, key: Key[Array, ""]) -> eqx.Module:
         groups=int(node.groups),
         padding=node.edges,
         circular=node.circular,
+        as_products=node.as_products,
         weight_variance=node.weight_variance,
         bias_variance=node.bias_variance,
         standard=node.standard,

@@ -7,7 +7,7 @@ number of units, or the shape of an image.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -140,6 +140,8 @@ class Convolution(Layer):
     the size of the image at stride 1."""
     circular: bool = False
     """True if the image is continued periodically, and not with zeros."""
+    as_products: bool = False
+    """True if it is computed by matrix products, whatever its groups."""
     shared: int = 1
     """Number of outputs of the network that share each output of this layer: FLOPs are counted for
     one."""
@@ -638,6 +640,21 @@ def leaves(node: Node, times: int = 1) -> Iterator[tuple[int, Node]]:
         yield times, node
     for inner in node.inner:
         yield from leaves(inner, times * node.copies)
+
+
+def by_products(node: Node) -> Node:
+    """Return the tree with its convolutions computed by matrix products."""
+    match node:
+        case Convolution():
+            return replace(node, as_products=True)
+        case Chain(layers=layers):
+            return Chain(tuple(map(by_products, layers)))
+        case Residual(body=body, shortcut=shortcut):
+            return Residual(by_products(body), shortcut and by_products(shortcut))
+        case Ensemble(multiplicity=multiplicity, member=member):
+            return Ensemble(multiplicity, by_products(member))
+        case _:
+            return node
 
 
 def centre(shape: Shape) -> int:

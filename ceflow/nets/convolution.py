@@ -17,9 +17,11 @@ class Convolution(Weighted):
     (CE section 4.2). `padding` is the number of zeros added on every side, or a pair of numbers
     before and after each axis; by default `kernel - 1` in all, so that the image keeps its size at
     stride 1. A negative padding crops the image. With `circular`, the image is continued
-    periodically instead of with zeros. In `standard` parameterisation the layer computes `W * h +
-    beta`, with initial variances `c/fan_in` of W and `b/fan_in` of beta. It takes one example;
-    batch it with `jax.vmap`.
+    periodically instead of with zeros. With `as_products`, it is computed by matrix products on
+    shifted images: XLA's gradients of a thousand convolutions batched over their weights are wrong
+    on a CPU. In `standard` parameterisation the layer computes `W * h + beta`, with initial
+    variances `c/fan_in` of W and `b/fan_in` of beta. It takes one example; batch it with
+    `jax.vmap`.
 
     >>> convolution = Convolution(4, 6, kernel=3, groups=2, key=jax.random.key(0))
     >>> convolution(jnp.ones((4, 8, 8))).shape
@@ -30,6 +32,7 @@ class Convolution(Weighted):
     stride: int = eqx.field(static=True)
     padding: tuple[int, int] = eqx.field(static=True)
     circular: bool = eqx.field(static=True)
+    as_products: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Convolution(Weighted):
         groups: int = 1,
         padding: int | tuple[int, int] | None = None,
         circular: bool = False,
+        as_products: bool = False,
         weight_variance: float = 1.0,
         bias_variance: float = 0.0,
         standard: bool = False,
@@ -55,6 +59,7 @@ class Convolution(Weighted):
         around = ((kernel - 1) // 2, kernel // 2) if padding is None else padding
         self.padding = (around, around) if isinstance(around, int) else around
         self.circular = circular
+        self.as_products = as_products
         shape = (channels_out, channels_in // groups, kernel, kernel)
         super().__init__(shape, weight_variance, bias_variance, groups, standard, key)
 
@@ -85,8 +90,8 @@ class Convolution(Weighted):
     def _convolve(self, x: Array) -> Array:
         edges = (0, 0) if self.circular else self.padding
         # XLA's grouped convolution on CPU runs at 0.1 to 0.4 GFLOP/s.
-        if self.groups > 1 and jax.default_backend() == "cpu":
-            return self._as_products(x, edges)
+        if self.as_products or (self.groups > 1 and jax.default_backend() == "cpu"):
+            return self._products(x, edges)
         return jax.lax.conv_general_dilated(
             x[None],
             self.weight,
@@ -95,7 +100,7 @@ class Convolution(Weighted):
             feature_group_count=self.groups,
         )[0]
 
-    def _as_products(self, x: Array, edges: tuple[int, int]) -> Array:
+    def _products(self, x: Array, edges: tuple[int, int]) -> Array:
         """Compute the convolution as one matrix product per group: weights times shifted images."""
         patches = shifted(x, self.weight.shape[-1], self.stride, edges)
         size, grouped = patches.shape[-2:], (self.groups, self.weight.shape[1])

@@ -14,7 +14,7 @@ from jaxtyping import Array, ArrayLike, Float, Key
 from ceflow._numbers import require_count
 from ceflow.compiler.lowering import lower, lower_each
 from ceflow.compiler.models import expand
-from ceflow.compiler.nodes import BatchNorm, Node, centre, every, values
+from ceflow.compiler.nodes import BatchNorm, Node, by_products, centre, every, values
 from ceflow.compiler.programs import program
 from ceflow.kernels import empirical_ntk
 from ceflow.nets import floats
@@ -94,7 +94,8 @@ def _tree(model: Model, x: Array) -> Node:
     said = model.size_of("inputs")
     if isinstance(said, int) and said != x.size:
         raise ValueError(f"the model takes {said} inputs, and x1 has {x.size}: give it as many")
-    return expand(model.sized(inputs=x.size, outputs=1))
+    # XLA's gradients of many convolutions batched over their weights are wrong on a CPU
+    return by_products(expand(model.sized(inputs=x.size, outputs=1)))
 
 
 def _builder(root: Node) -> Networks:

@@ -32,8 +32,9 @@ def convolution(channels: int | None = None, kernel: int = 3, **keys: Any) -> di
 def around(*layers: Any, members: int = 2) -> Network:
     """A network with an ensemble behind a ReLU, on images of 4 channels and 9 x 9."""
     inner = EnsembleLayer(multiplicity=members, layers=layers)
-    before = [convolution(4, 1), "relu", {"type": "residual", "body": [inner]}]
-    return Network(inputs=(2, 9, 9), layers=[*before, "global-average", {**LAST, "units": 5}])
+    before: list[Any] = [convolution(4, 1), "relu", {"type": "residual", "body": [inner]}]
+    end: list[Any] = ["global-average", {**LAST, "units": 5}]
+    return Network(inputs=(2, 9, 9), layers=[*before, *end])
 
 
 BLOCK = [convolution(8, 1), "relu", convolution(8), "relu"]
@@ -55,7 +56,7 @@ METHODS = {
 @pytest.mark.parametrize("method", METHODS)
 def test_variance_is_that_of_the_ensemble_that_the_network_is(tmp_path, method):
     stage = Variance(**{"ratios": [0.5, 1.0, 2.0], **METHODS[method]})
-    pairs = [(OLD, NEW)]
+    pairs: list[tuple[Model, Model]] = [(OLD, NEW)]
     if method != "monte-carlo":
         pairs.append((Block(channels=4, widths=[8, 8]), around(*BLOCK)))
     for index, pair in enumerate(pairs):
@@ -99,7 +100,7 @@ def flops(n: int, members: int) -> int:
 
 def test_search_counts_whole_networks_and_emits_them(tmp_path):
     model = around(*INVERTED)
-    stages = {"s": Search(alpha=6.0, cost="flops", compare=["3x5"]), "c": Search(alpha=6.0)}
+    stages: Any = {"s": Search(alpha=6.0, cost="flops", compare=["3x5"])}
     document = Document(model=model, stages=stages)
     found = ceflow.run(document, tmp_path / "run").results["s"]
     for _, each in found.shown:
@@ -154,13 +155,16 @@ CUT: dict[str, tuple[list[Any], int]] = {
 @pytest.mark.parametrize("name", ["pools", pytest.param("strides", marks=pytest.mark.slow)])
 def test_an_entry_on_its_patch_is_that_on_the_whole_image(name):
     layers, size = CUT[name]
-    member = around(*layers, convolution(4, 1)).focused(None).member
+    member: Any = around(*layers, convolution(4, 1)).focused(None).member
     entry = member.entry
     assert entry.inputs == (4, size, size)
     whole = member.replaced({"layers": (*member.layers[:-1], entry.layers[-1])})
     full, small = (lower(layers_of(each), jax.random.key(5)) for each in (whole, entry))
     x = jax.random.normal(jax.random.key(0), member.inputs)
-    seen = np.asarray(jax.jacrev(full)(x)).any(3)[0]  # by output position: where the input matters
+    forward: Any = full
+    seen: Any = np.asarray(jax.jacrev(forward)(x)).any(axis=3)[
+        0
+    ]  # by output position: where the input matters
     boxes = {at: np.argwhere(seen[at]) for at in np.ndindex(seen.shape[:2])}
     inner = [at for at, box in boxes.items() if (np.ptp(box, axis=0) == size - 1).all()]
     at = inner[0]
@@ -174,6 +178,17 @@ def entry_of(module: Any, x: jax.Array, output: tuple[int, ...]) -> float:
     """K^aa(x, x) of one output, by its gradient."""
     gradient = eqx.filter_grad(lambda module: module(x)[output])(module)
     return sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(gradient))
+
+
+def test_many_convolutions_are_drawn_at_once():
+    """XLA's gradients of so many, batched over their weights, are wrong on a CPU."""
+    layers = [convolution(64, 1), "relu", convolution(64, 1)]
+    member = Network(inputs=(64, 1, 1), layers=[EnsembleLayer(multiplicity=1, layers=layers)])
+    entry = member.focused(None).member.entry
+    x = draw_inputs((64, 1, 1), "iid", np.random.default_rng(0))[0]
+    found = np.concatenate(list(draw_ntk(entry, x, draws=1024, seed=1)))
+    # E[K] = 2 + 2, within 5 standard errors
+    assert abs(found.mean() - 4.0) < 5 * found.std() / 1024**0.5 < 0.2
 
 
 def test_batch_norm_is_drawn_at_inference():
