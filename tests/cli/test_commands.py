@@ -621,7 +621,7 @@ def test_a_wrong_command_line_ends_with_two(arguments):
 
 
 def test_what_fails_unforeseen_in_a_check_is_a_sentence_too(alone, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError("the disk is gone")
 
     monkeypatch.setattr("ceflow.compiler.plan_of", fail)
