@@ -148,7 +148,8 @@ def _initial(layer: Any) -> Any:
         ones, zeros = (make(layer.weight.shape) for make in (jnp.ones, jnp.zeros))
         return eqx.tree_at(_weights, layer, (ones, zeros))
     if isinstance(layer, nets.Scale):
-        return nets.Scale(len(layer.weight), initial=layer.initial)
+        initial = jnp.full(layer.weight.shape, layer.initial)
+        return eqx.tree_at(lambda scale: scale.weight, layer, initial)
     return layer
 
 

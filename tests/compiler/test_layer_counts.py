@@ -92,6 +92,16 @@ HAND: dict[str, tuple[Any, Any, int, int]] = {
         5 * (6 * 6 * 9 + 6 + 12),
         5 * 2 * 6 * 6 * 9 * 56,
     ),
+    "ensemble of scales": (
+        {
+            "type": "ensemble",
+            "multiplicity": 3,
+            "layers": [{"type": "ensemble", "multiplicity": 2, "layers": ["scale", BODY]}],
+        },
+        IMAGE,
+        6 * (6 + 6 * 6 * 9 + 6),
+        6 * 2 * 6 * 6 * 9 * 56,
+    ),
     "ensemble of ensembles": (
         {
             "type": "ensemble",

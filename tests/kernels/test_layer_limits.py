@@ -73,6 +73,12 @@ CASES = {
             *(convolution(), "relu", "global-average"),
         ]
     ),
+    "a pool before a stride": Case(
+        [
+            *(convolution(), {"type": "average-pool", "window": 2, "stride": 1}),
+            *(convolution(kernel=2, stride=2, padding="valid"), "relu", "global-average"),
+        ]
+    ),
     "pools of part of an image": Case(
         [convolution(), "relu", {"type": "average-pool", "window": 3}, convolution(), "flatten"],
         inputs=(2, 5, 4),

@@ -351,7 +351,7 @@ def _own_pooled(
         _window_means(safe_sqrt(error), sides, False) ** 2
         for error in (_by_position(of_covariance(_itself(pair)), pair), pair.ntk_error)
     )
-    none = jnp.zeros_like(lost)
+    none = jnp.zeros_like(lost[:, :1, :1])  # maxima over an image
     return itself(q, ntk, pair.reach)._replace(
         errors=Errors(none, none, lost, lost), ntk_error=ntk_error
     )
