@@ -233,6 +233,7 @@ KEYS = {
     },
     Variance: {
         **MODEL_KEY,
+        "at": st.sampled_from([None, "layers.2"]),
         "ratios": st.lists(st.floats(1e-3, 1), min_size=1, max_size=4, unique=True),
         "draws": st.none() | st.integers(100, 10**9),
         "error": st.none(),
@@ -259,6 +260,7 @@ KEYS = {
     },
     Search: {
         **MODEL_KEY,
+        "at": st.sampled_from([None, "layers.2"]),
         "variance": st.none(),
         "alpha": st.none() | st.floats(1e-3, 1e3),
         "using": st.sampled_from(["law", "exact"]),
