@@ -37,6 +37,10 @@ SLOW = {
     "bottlenecks/verify.toml",
     "collegial/fig2-neural-mean-kernel.toml",
     "dynamics/infinite.toml",
+    *(
+        f"blocks/{name}.toml"
+        for name in ("basic-block", "convnext-block", "inverted-bottleneck", "mixer-mlp")
+    ),
 }
 SWEEPS = {
     name
@@ -298,6 +302,28 @@ def test_quickstart_shows_the_smooth_ensemble_smoother_and_the_compact_one_as_sm
 @pytest.mark.parametrize("name", [name for name in SPECS if name.endswith(LARGE)])
 def test_large_examples_are_sound(name):
     ceflow.compile(load(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["basic-block", "inverted-bottleneck", "mixer-mlp"])
+def test_blocks_of_one_hidden_layer_gain_nothing(example, name):
+    results = example(f"blocks/{name}.toml").results
+    narrow, *_, wide = results["alpha"].points
+    ratio = (narrow.moment_ratio - 1) * narrow.widths[0] / (wide.moment_ratio - 1) / wide.widths[0]
+    errors = (each.moment_ratio_stderr / (each.moment_ratio - 1) for each in (narrow, wide))
+    assert abs(ratio - 1) < 4 * math.hypot(*errors)  # the variance is as 1/n; a fixed seed
+    found = results["best"]
+    assert found.primal.widths == found.baseline.widths
+    assert {each.parameters for each in found.compare} == {found.baseline.parameters}
+    assert any("vary as one of width m n" in each for each in found.warnings)
+
+
+@pytest.mark.slow
+def test_a_block_of_convnext_gains_from_a_second_member(example):
+    found = example("blocks/convnext-block.toml").results["measured"]
+    assert found.primal.multiplicity == 2
+    assert 0.7 < found.primal.variance / found.baseline.variance < 0.9
+    assert found.dual.efficiency > 1.15
 
 
 @pytest.mark.slow
