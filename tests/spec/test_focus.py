@@ -102,6 +102,10 @@ def network(*layers: Any, inputs: Any = (3, 8, 8), **keys: Any) -> Network:
     return Network(inputs=inputs, layers=[*layers, *end], **keys)
 
 
+def alone(*layers: Any, **keys: Any) -> Network:
+    return Network(inputs=5, layers=list(layers), **keys)
+
+
 def member(*layers: Any) -> Any:
     return network(ensemble(*layers)).focused("layers.0").member
 
@@ -126,18 +130,18 @@ def test_other_members_change_that_layer_alone():
 
 
 def test_a_network_without_an_ensemble_becomes_one_of_whole_networks():
-    alone = Network(inputs=5, layers=[DENSE, "relu", {"type": "dense", "units": 2}])
-    found = alone.focused(None)
+    dense = alone(DENSE, "relu", {"type": "dense", "units": 2})
+    found = dense.focused(None)
     assert (found.widths, found.multiplicity, found.place) == ((7,), 1, None)
     several = found.with_members((3,), 4)
     layers = [{**DENSE, "units": 3}, "relu", {"type": "dense", "units": 2}]
-    assert several.whole == Network(inputs=5, layers=[ensemble(*layers, members=4)])
+    assert several.whole == alone(ensemble(*layers, members=4))
     assert several.with_members((7,), 1).member == found.member
 
 
 KNOWN: dict[str, tuple[Any, Any]] = {
     "an mlp": (
-        Network(inputs=5, layers=[DENSE, "erf", {"type": "dense", "units": 2}], bias_variance=0.1),
+        alone(DENSE, "erf", {"type": "dense", "units": 2}, bias_variance=0.1),
         Mlp(inputs=5, outputs=2, widths=[7], activation="erf", last_variance=2, bias_variance=0.1),
     ),
     "a block": (
@@ -157,19 +161,19 @@ KNOWN: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "two activations": (
-        Network(inputs=5, layers=[DENSE, "erf", DENSE, "relu", {"type": "dense", "units": 2}]),
+        alone(DENSE, "erf", DENSE, "relu", {"type": "dense", "units": 2}),
         None,
     ),
     "two variances": (
-        Network(inputs=5, layers=[DENSE, "erf", {**DENSE, "weight_variance": 3.0}, "erf", DENSE]),
+        alone(DENSE, "erf", {**DENSE, "weight_variance": 3.0}, "erf", DENSE),
         None,
     ),
     "standard weights": (
-        Network(inputs=5, layers=[DENSE, "erf", DENSE], parameterisation="standard"),
+        alone(DENSE, "erf", DENSE, parameterisation="standard"),
         None,
     ),
-    "no activation between": (Network(inputs=5, layers=[DENSE, DENSE]), None),
-    "another order": (Network(inputs=5, layers=["relu", DENSE, "relu", DENSE]), None),
+    "no activation between": (alone(DENSE, DENSE), None),
+    "another order": (alone("relu", DENSE, "relu", DENSE), None),
 }
 
 
@@ -273,7 +277,7 @@ def test_faults_are_placed(name):
 
 def test_what_has_nothing_to_repeat_is_refused():
     with pytest.raises(SpecError, match="its last layer has no weights"):
-        Network(inputs=3, layers=[DENSE, "relu"]).focused(None)
+        alone(DENSE, "relu").focused(None)
     with pytest.raises(SpecError, match=r"layers\.0 has no width that can be changed"):
         network(ensemble(convolution(4))).focused(None)
     with pytest.raises(SpecError, match="of type 'mlp' has no layers to name"):

@@ -18,8 +18,8 @@ from ceflow.spec import Block, Budget, Document, Ensemble, Mlp, Model, Network, 
 from ceflow.spec.models.layers import EnsembleLayer
 from ceflow.variance import draw_inputs, draw_ntk, estimate_moments
 
-DENSE = [{"type": "dense", "units": 12}, "relu", {"type": "dense", "units": 8}, "relu"]
-LAST = {"type": "dense", "units": 2, "weight_variance": 1.0}
+DENSE: list[Any] = [{"type": "dense", "units": 12}, "relu", {"type": "dense", "units": 8}, "relu"]
+LAST: Any = {"type": "dense", "units": 2, "weight_variance": 1.0}
 OLD = Ensemble(multiplicity=3, member=Mlp(widths=[12, 8], inputs=3, outputs=2))
 NEW = Network(inputs=3, layers=[EnsembleLayer(multiplicity=3, layers=[*DENSE, LAST])])
 
@@ -162,9 +162,8 @@ def test_an_entry_on_its_patch_is_that_on_the_whole_image(name):
     full, small = (lower(layers_of(each), jax.random.key(5)) for each in (whole, entry))
     x = jax.random.normal(jax.random.key(0), member.inputs)
     forward: Any = full
-    seen: Any = np.asarray(jax.jacrev(forward)(x)).any(axis=3)[
-        0
-    ]  # by output position: where the input matters
+    slopes: Any = np.asarray(jax.jacrev(forward)(x))[0]
+    seen = slopes.any(axis=2)  # by output position: where the input matters
     boxes = {at: np.argwhere(seen[at]) for at in np.ndindex(seen.shape[:2])}
     inner = [at for at, box in boxes.items() if (np.ptp(box, axis=0) == size - 1).all()]
     at = inner[0]
