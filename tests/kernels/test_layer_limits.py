@@ -159,6 +159,9 @@ CASES = {
         bias=0.1,
         slow=False,
     ),
+    "a residual connection before the last layer": Case(
+        [dense(), residual("relu", dense()), "dropout"], inputs=5, slow=False
+    ),
     "dropout and flatten of vectors": Case(
         [dense(), "relu", {"type": "dropout"}, "flatten", dense(), "relu"], inputs=5
     ),

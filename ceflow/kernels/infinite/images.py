@@ -16,7 +16,7 @@ from ceflow.kernels.infinite.errors import over_largest
 from ceflow.kernels.infinite.gaussian import require_gaussian
 from ceflow.kernels.infinite.positions import Between, between, started
 from ceflow.kernels.infinite.spatial import pools, through
-from ceflow.kernels.infinite.states import FEW_NUMBERS, Arrays, Images, Step, applied
+from ceflow.kernels.infinite.states import FEW_NUMBERS, Arrays, Images, Step, applied, resolved
 
 MOST_ENTRIES = 2**18
 """Largest number of pairs of positions in a batch of pairs of images, unless one pair has more: its
@@ -52,7 +52,7 @@ def image_kernels(
         start = _pairs(x1, other, at, pools(root), reach)
         one, two = (tuple(q[k] for q in each) for each, k in ((first, at[0]), (second, at[1])))
         state = through(root, Images(start, one, two))
-        return _values(state.before, state.steps)
+        return _values(state.before, resolved(state.steps, False))
 
     batches = _blocks if not pools(root) else _lists
     at = batches(len(x1), len(other), x2 is None, _at_once(root, x1))

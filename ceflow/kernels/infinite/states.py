@@ -63,12 +63,12 @@ class Images(NamedTuple):
         """Apply the functions that were not applied yet."""
         if not self.steps:
             return self
-        before = applied(self.before, _resolved(self.steps, False))
-        own = self.own and applied(self.own, _resolved(self.steps, True))
+        before = applied(self.before, resolved(self.steps, False))
+        own = self.own and applied(self.own, resolved(self.steps, True))
         return self._replace(before=before, own=own, steps=())
 
 
-def _resolved(steps: tuple[Step, ...], own: bool) -> tuple[Step, ...]:
+def resolved(steps: tuple[Step, ...], own: bool) -> tuple[Step, ...]:
     """Replace images in the arguments of functions by their moments."""
 
     def moments(argument: Any) -> Any:
