@@ -143,7 +143,8 @@ def _data(r: random.Random) -> Tree:
 
 
 def _model(r: random.Random) -> Tree:
-    kind = r.choice(["mlp", "mlp", "mlp", "bottleneck", *_kinds("model")])
+    drawn = [kind for kind in _kinds("model") if kind not in ("network", "external")]
+    kind = r.choice(["mlp", "mlp", "mlp", "bottleneck", *drawn])  # networks: `random_networks`
     model = _object(r, _kinds("model")[kind], {"type": kind}, without=("inputs", "outputs"))
     for part in [model, *(each for each in model.values() if isinstance(each, dict))]:
         for key in ("inputs", "outputs"):
@@ -186,7 +187,7 @@ def _stages(r: random.Random, model: Tree) -> Tree:
     kinds = SUITED[suited] if r.random() < 0.9 else tuple(_kinds("stages"))
     for name in ("a", "b", "c")[: r.choice([1, 1, 2, 2, 3])]:
         kind = r.choice(kinds)
-        stage = _object(r, _kinds("stages")[kind], {"type": kind}, without=(*REFERENCES, "from"))
+        stage = _object(r, _kinds("stages")[kind], {"type": kind}, without=(*REFERENCES, "from", "at"))
         stages[name] = stage | _small(r, stage, suited) | _references(r, kind, stages)
         if kind == "search":
             _with_alpha(r, stages[name])

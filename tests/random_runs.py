@@ -38,7 +38,7 @@ from ceflow.spec import SpecError, loads
 from ceflow.spec.codes import CODES
 from ceflow.store import RunDirectory
 
-ATTEMPTS = 200
+ATTEMPTS = 500
 """Documents of a seed, until one is sound and small enough to be run."""
 
 SECONDS, MEMORY, COMPILATIONS = 3.0, 6e8, 43

@@ -13,8 +13,8 @@ class LayerNorm(eqx.Module):
     `affine` is False.
 
     >>> norm = LayerNorm(4, by_position=True)
-    >>> norm(jnp.arange(16.0).reshape(4, 2, 2))[:, 0, 0].round(1)
-    Array([-1.3, -0.4,  0.4,  1.3], dtype=float32)
+    >>> (10 * norm(jnp.arange(16.0).reshape(4, 2, 2))[:, 0, 0]).round()
+    Array([-13.,  -4.,   4.,  13.], dtype=float32)
     """
 
     weight: Float[Array, " channels"] | None

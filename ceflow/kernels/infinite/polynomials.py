@@ -103,7 +103,7 @@ def rounded(product: Float[Array, "..."]) -> Float[Array, "..."]:
     Whether compilers fuse depends on the surrounding code, so the same entry could differ in the
     last bit between blocks. They do not fuse across a maximum.
     """
-    return lax.max(product, -float(jnp.finfo(product.dtype).max))
+    return lax.max(product, jnp.finfo(product.dtype).min)
 
 
 def safe_sqrt(x: Float[Array, "..."]) -> Float[Array, "..."]:
