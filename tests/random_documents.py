@@ -187,7 +187,8 @@ def _stages(r: random.Random, model: Tree) -> Tree:
     kinds = SUITED[suited] if r.random() < 0.9 else tuple(_kinds("stages"))
     for name in ("a", "b", "c")[: r.choice([1, 1, 2, 2, 3])]:
         kind = r.choice(kinds)
-        stage = _object(r, _kinds("stages")[kind], {"type": kind}, without=(*REFERENCES, "from", "at"))
+        without = (*REFERENCES, "from", "at")
+        stage = _object(r, _kinds("stages")[kind], {"type": kind}, without=without)
         stages[name] = stage | _small(r, stage, suited) | _references(r, kind, stages)
         if kind == "search":
             _with_alpha(r, stages[name])
