@@ -45,6 +45,9 @@ class Case(NamedTuple):
     inputs: Any = (3, 4, 4)
     bias: float = 0.0
     slow: bool = True
+    bound: float = 1e-3
+    """Most that the error bound in float32 may be: wide where many layers or pools follow each
+    other, of which each adds its own."""
 
     @property
     def draws(self) -> int:
@@ -67,16 +70,18 @@ CASES = {
         [convolution(padding="circular", kernel=4, stride=3), "relu", "global-average"], bias=0.1
     ),
     "overlapping pools": Case(
-        [
+        bound=0.005,
+        layers=[
             *(convolution(), "relu", {"type": "average-pool", "window": 3, "stride": 1}),
             *(convolution(), "relu", "global-average"),
-        ]
+        ],
     ),
     "a pool before a stride": Case(
-        [
+        bound=0.003,
+        layers=[
             *(convolution(), {"type": "average-pool", "window": 2, "stride": 1}),
             *(convolution(kernel=2, stride=2, padding="valid"), "relu", "global-average"),
-        ]
+        ],
     ),
     "pools of part of an image": Case(
         [convolution(), "relu", {"type": "average-pool", "window": 3}, convolution(), "flatten"],
@@ -115,7 +120,8 @@ CASES = {
         ],
     ),
     "depthwise, norm, pointwise": Case(
-        [
+        bound=0.015,
+        layers=[
             *(
                 convolution(),
                 residual(
@@ -127,7 +133,7 @@ CASES = {
                 ),
             ),
             *(DEPTHWISE, convolution(kernel=1), "relu", "global-average"),
-        ]
+        ],
     ),
     "embeddings and scales": Case(
         [
@@ -241,4 +247,4 @@ def test_float32_is_within_its_bound_of_float64(case: Case):
     for wide, narrow in zip(exact[:2], found[:2], strict=True):
         assert np.abs(np.asarray(wide) - narrow).max() <= float(found.error) * largest
         np.testing.assert_array_equal(narrow, narrow.T)
-    assert float(found.error) < 0.03  # pooled networks of many layers have wide bounds
+    assert float(found.error) < case.bound
