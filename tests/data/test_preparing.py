@@ -1,6 +1,5 @@
 """What is done to inputs: mirror images, contrast, whitening and scale, in this order."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +35,11 @@ RANDOM = np.random.default_rng(0)
 
 
 @pytest.fixture
-def images(
-    tmp_path: Path, write_idx: Callable[..., Path], write_cifar: Callable[..., Path]
-) -> Path:
+def images(folder: Path) -> Path:
     """A folder with images of every source of files."""
-    write_idx("train", [0, 1, 2, 1])
-    write_idx("t10k", [2, 1])
-    write_cifar("data_batch_1.bin", [0, 1, 9])
-    write_cifar("test_batch.bin", [3])
     x = np.random.default_rng(1).normal(size=(4, 2, 3, 5))
-    np.savez(tmp_path / "images.npz", x=x, y=np.arange(4), x_test=x[:2], y_test=np.arange(2))
-    return tmp_path
+    np.savez(folder / "images.npz", x=x, y=np.arange(4), x_test=x[:2], y_test=np.arange(2))
+    return folder
 
 
 SOURCES: dict[str, tuple[Any, tuple[int, ...]]] = {
