@@ -44,7 +44,7 @@ class Binding:
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """What a run has recorded of its modules, from which its reports are drawn again."""
+    """The modules of a recorded run; they draw its reports again."""
 
     layers: tuple[nodes.External, ...] = ()
     """Layers that tell their counts, and cannot be built."""

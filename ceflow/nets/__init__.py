@@ -1,8 +1,8 @@
 """Equinox modules in NTK parameterisation, each a function of one example.
 
 `dense` and `convolution` hold the layers with weights, derived from the base class in `weighted`.
-`embedding` adds vectors to positions, and `scale` multiplies channels by factors. `functions` holds
-the layers without weights, `batch_norm` the layer with state, `layer_norm` the one that normalises
+`learned` holds factors of channels and vectors of positions. `functions` holds the layers without
+weights, `batch_norm` the layer with state, `layer_norm` the one that normalises
 each example, `attention` mixes positions, and `composed` holds the modules made of other modules.
 `types` converts numbers of any type to floats.
 """
@@ -13,10 +13,9 @@ from ceflow.nets.batch_norm import BATCH, BatchNorm
 from ceflow.nets.composed import Ensemble, Frozen, Residual, TokenMixing, holds_state, is_stateful
 from ceflow.nets.convolution import Convolution
 from ceflow.nets.dense import Dense
-from ceflow.nets.embedding import PositionEmbedding
 from ceflow.nets.functions import ACTIVATIONS, average_pool, global_average, max_pool
 from ceflow.nets.layer_norm import LayerNorm
-from ceflow.nets.scale import Scale
+from ceflow.nets.learned import PositionEmbedding, Scale
 from ceflow.nets.types import examples, floats
 
 __all__ = [

@@ -53,7 +53,7 @@ class External(ModelSpec):
 
     @property
     def binding(self) -> Binding | None:
-        """What the name is bound to, or None."""
+        """The function or the record that the name is bound to; None if it is not bound."""
         return self._binding
 
     def bound(self, binding: Binding) -> Self:

@@ -38,7 +38,7 @@ Channels = Literal["inputs", "groups", "alike"]
 
 
 class Values(NamedTuple):
-    """What is known of the values after a layer at infinite width."""
+    """The law of the values after a layer at infinite width, as far as it is known."""
 
     gaussian: bool = False
     """True if they are Gaussian; the inputs of a network are not."""

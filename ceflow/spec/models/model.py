@@ -174,7 +174,7 @@ class ModelSpec(Spec):
 
     @property
     def why_no_examples(self) -> str | None:
-        """What the member acts on, in a sentence, if that is not the inputs of the model."""
+        """A sentence that names the inputs of the member; None if they are those of the model."""
         return None
 
     @property
