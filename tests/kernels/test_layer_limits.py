@@ -248,3 +248,17 @@ def test_float32_is_within_its_bound_of_float64(case: Case):
         assert np.abs(np.asarray(wide) - narrow).max() <= float(found.error) * largest
         np.testing.assert_array_equal(narrow, narrow.T)
     assert float(found.error) < case.bound
+
+
+@pytest.mark.parametrize("before", [["dense"], ["convolution", "global-average"]])
+def test_flattening_a_vector_changes_nothing(before: list[str]):
+    first: Table = {"dense": dense(), "convolution": convolution()}
+    layers: list[Any] = [first.get(name, name) for name in before]
+    inputs = 5 if before == ["dense"] else (3, 4, 4)
+    end: list[Any] = ["relu", dense(1)]
+    straight = Network(layers=[*layers, *end], inputs=inputs)
+    between: list[Any] = [*layers, "flatten"]
+    flat = Network(layers=[*between, *end], inputs=inputs)
+    x = np.random.default_rng(0).standard_normal((3, 5) if inputs == 5 else (3, 3, 4, 4))
+    # through a flatten, vectors are images of one position, of which lengths round elsewhere
+    np.testing.assert_allclose(analytic(flat, x).ntk, analytic(straight, x).ntk, atol=1e-6)

@@ -9,7 +9,7 @@ import pytest
 
 from ceflow.compiler import nodes
 from ceflow.compiler.lowering import lower
-from ceflow.kernels import analytic, empirical_ntk
+from ceflow.kernels import analytic, analytic_error, block_kernel, empirical_ntk
 from ceflow.kernels.infinite.images import image_kernels
 from ceflow.spec import Mlp
 
@@ -230,35 +230,54 @@ def test_gradients_are_finite_at_equal_and_zero_images(x64: None):
     assert np.abs(gradient).max() > 0.01
 
 
-def test_an_activation_on_what_is_not_gaussian_is_refused():
-    image = (4, 4, 4)
-    root = nodes.Chain(
-        (
-            convolution((3, 4, 4), 4),
-            nodes.Activation(RELU, image),
-            nodes.Residual(convolution(image, 4)),
-            nodes.Activation(RELU, image),
-            nodes.AveragePool(image),
-            nodes.Dense(4, 1, 1.0, 0.0),
-        )
-    )
-    with pytest.raises(ValueError, match="relu acts on values that are not Gaussian"):
-        analytic(root, inputs())
+IMAGE = (4, 4, 4)
+MAPPED = convolution((3, 4, 4), 4)
+ACTIVE = nodes.Activation(RELU, IMAGE)
+HEAD = (nodes.AveragePool(IMAGE), nodes.Dense(4, 1, 1.0, 0.0))
+REFUSED = {
+    "an activation of a sum": (
+        (MAPPED, ACTIVE, nodes.Residual(convolution(IMAGE, 4)), ACTIVE, *HEAD),
+        "relu acts on values that are not Gaussian",
+    ),
+    "correlated branches": (
+        (MAPPED, nodes.Residual(nodes.Chain((convolution(IMAGE, 4), ACTIVE))), *HEAD),
+        "neither branch of a residual connection",
+    ),
+    "an activation at the end": (
+        (MAPPED, nodes.AveragePool(IMAGE), nodes.Activation(RELU, 4)),
+        "the outputs are not Gaussian",
+    ),
+    "an image at the end": ((MAPPED, ACTIVE, convolution(IMAGE, 1)), "the outputs are an image"),
+    "positions at the end": ((MAPPED, nodes.Flatten(IMAGE)), "the outputs are not Gaussian"),
+    "a scale at the end": ((MAPPED, *HEAD, nodes.Scale(1, 2.0)), "a scale acts on the outputs"),
+    "a norm at the end": ((MAPPED, *HEAD, nodes.LayerNorm(1)), "a layer norm acts on the outputs"),
+    "inputs beside a body": (
+        (nodes.Residual(convolution((3, 4, 4), 3)), nodes.AveragePool((3, 4, 4))),
+        "the shortcut of a residual connection has only as many channels as the inputs",
+    ),
+    "a filter of each input": (
+        (convolution((3, 4, 4), 3, groups=3), convolution((3, 4, 4), 4), *HEAD),
+        "a depthwise convolution has only as many channels as the inputs",
+    ),
+    "a dense layer on an image": (
+        (MAPPED, ACTIVE, nodes.Dense(64, 1, 1.0, 0.0)),
+        "an image of 4 x 4 x 4 and not a vector of 64",
+    ),
+    "a shortcut of another shape": (
+        (MAPPED, nodes.Residual(convolution(IMAGE, 4), convolution(IMAGE, 4, 1, 2)), *HEAD),
+        "an image of 4 x 2 x 2 and not an image of 4 x 4 x 4",
+    ),
+}
 
 
-def test_branches_that_are_correlated_are_refused():
-    image = (4, 4, 4)
-    body = nodes.Chain((convolution(image, 4), nodes.Activation(RELU, image)))
-    root = nodes.Chain(
-        (
-            convolution((3, 4, 4), 4),
-            nodes.Residual(body),
-            nodes.AveragePool(image),
-            nodes.Dense(4, 1, 1.0, 0.0),
-        )
-    )
-    with pytest.raises(ValueError, match="neither branch of a residual connection"):
-        analytic(root, inputs())
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize(
+    "ask", [analytic, analytic_error, lambda root, x: block_kernel(root, "ntk")(x)]
+)
+def test_trees_without_a_kernel_are_refused(name: str, ask: Any):
+    layers, message = REFUSED[name]
+    with pytest.raises(ValueError, match=message):
+        ask(nodes.Chain(layers), inputs())
 
 
 def test_a_function_in_place_of_the_activations_is_refused():

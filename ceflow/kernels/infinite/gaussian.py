@@ -1,12 +1,36 @@
-"""Check that the inputs of all activations of a network are Gaussian at infinite width."""
+"""Check that a network has a kernel at infinite width: the inputs of all its activations, and its
+outputs, are Gaussian.
+"""
+
+import math
+from itertools import pairwise
 
 from ceflow.compiler import nodes
+from ceflow.spec.models.layers import shape_text
 from ceflow.spec.models.limits import INPUTS, Values
 
 NO_KERNEL = (
     "a network with {} has no kernel at infinite width here: its values are not Gaussian; draw"
     " networks (empirical_ntk), or take a block without it"
 )
+
+OF_INPUTS = "has only as many channels as the inputs, so that the kernel depends on its weights"
+
+
+def require_outputs(root: nodes.Node) -> None:
+    """Raise `ValueError` unless all outputs of a network have the same kernel at infinite width.
+
+    The rules are those of `ceflow.spec.models.limits`, for trees that are built in Python.
+    """
+    values = require_gaussian(root)
+    help = "end the network in a dense layer, or in a convolution and a pooling of all positions"
+    if nodes.positions(root.outputs) > 1:
+        raise ValueError(f"the outputs are an image, with a kernel for each position: {help}")
+    if not values.gaussian:
+        raise ValueError(f"the outputs are not Gaussian at infinite width: {help}")
+    if values.normalised or values.scaled:
+        what = "a layer norm" if values.normalised else "a scale"
+        raise ValueError(f"{what} acts on the outputs, which are finitely many: {help}")
 
 
 def require_gaussian(node: nodes.Node, values: Values = INPUTS) -> Values:
@@ -15,10 +39,16 @@ def require_gaussian(node: nodes.Node, values: Values = INPUTS) -> Values:
     Raises `ValueError` if the inputs of an activation are not Gaussian: such a network has a limit,
     but no closed recursion computes it. Also raises it for an activation after scales of single
     channels, for parameters of the channels of the inputs, for a residual connection with
-    correlated branches, and for a node without a kernel at infinite width.
+    correlated branches, for a node without a kernel at infinite width, and for layers that do not
+    fit.
     """
     match node:
         case nodes.Convolution() if node.is_depthwise:
+            if values.channels == "inputs" and node.channels == node.inputs[0] < math.inf:
+                raise ValueError(
+                    f"a depthwise convolution {OF_INPUTS}: give it more channels, or put a"
+                    " convolution of kernel 1 before it"
+                )
             return values.filtered()
         case nodes.Dense() | nodes.Convolution():
             return values.weighted(node.groups != 1)
@@ -42,6 +72,8 @@ def require_gaussian(node: nodes.Node, values: Values = INPUTS) -> Values:
                 )
             return values._replace(scaled=node.affine or values.scaled, normalised=True)
         case nodes.Residual():
+            beside = node.shortcut.outputs if node.shortcut else node.inputs
+            _require_fit("the shortcut of a residual connection", beside, node.outputs)
             body = require_gaussian(node.body, values)
             straight = require_gaussian(node.shortcut, values) if node.shortcut else values
             if not any(_ends_in_weights(branch) for branch in (node.body, node.shortcut)):
@@ -50,8 +82,15 @@ def require_gaussian(node: nodes.Node, values: Values = INPUTS) -> Values:
                     " they are correlated: end the body or the shortcut in a dense layer or a"
                     " convolution"
                 )
+            if body.channels != "inputs" and straight.channels == "inputs":
+                raise ValueError(
+                    f"the shortcut of a residual connection {OF_INPUTS}: give it a dense layer, or"
+                    " a convolution of kernel 1"
+                )
             return body.added(straight)
         case nodes.Chain():
+            for before, layer in pairwise(node.layers):
+                _require_fit(f"{before.title} before {layer.title}", before.outputs, layer.inputs)
             for layer in node.layers:
                 values = require_gaussian(layer, values)
             return values
@@ -61,6 +100,12 @@ def require_gaussian(node: nodes.Node, values: Values = INPUTS) -> Values:
             return values
         case _:
             raise ValueError(NO_KERNEL.format(type(node).__name__))
+
+
+def _require_fit(what: str, found: nodes.Shape, wanted: nodes.Shape) -> None:
+    if found != wanted:
+        one, other = map(shape_text, (found, wanted))
+        raise ValueError(f"{what} has outputs of another shape, {one} and not {other}: change one")
 
 
 def _require_before_activation(node: nodes.Activation, values: Values) -> None:

@@ -13,7 +13,6 @@ from ceflow.compiler import nodes
 from ceflow.compiler.programs import brisk, program
 from ceflow.kernels.costs import TRIED_IMAGES
 from ceflow.kernels.infinite.errors import over_largest
-from ceflow.kernels.infinite.gaussian import require_gaussian
 from ceflow.kernels.infinite.positions import Between, between, started
 from ceflow.kernels.infinite.spatial import pools, through
 from ceflow.kernels.infinite.states import FEW_NUMBERS, Arrays, Images, Step, applied, resolved
@@ -40,9 +39,9 @@ def image_kernels(
 ) -> tuple[Float[Array, "n1 n2"], Float[Array, "n1 n2"]]:
     """Compute NNGP and NTK of an infinitely wide network.
 
-    Without `x2`, the kernels are those of `x1` with itself, and each pair is computed once.
+    Without `x2`, the kernels are those of `x1` with itself, and each pair is computed once. The
+    network is one that `require_outputs` allows.
     """
-    require_gaussian(root)
     other = x1 if x2 is None else x2
     reach = _reach(x1, other)
     first = _pooled_variances(root, x1, reach)
@@ -67,7 +66,6 @@ def image_error(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, "
     Errors are computed on the diagonal: the error of any entry is at most the larger of those of
     its two images.
     """
-    require_gaussian(root)
     x = _tried(x1, x2)
     reach = _reach(x, x)
 

@@ -19,7 +19,7 @@ from ceflow.compiler.programs import program
 from ceflow.events import InaccurateKernelWarning
 from ceflow.kernels.infinite.angles import Rows, angles, rows
 from ceflow.kernels.infinite.errors import over_largest, started
-from ceflow.kernels.infinite.gaussian import NO_KERNEL
+from ceflow.kernels.infinite.gaussian import NO_KERNEL, require_outputs
 from ceflow.kernels.infinite.images import image_error, image_kernels
 from ceflow.kernels.infinite.moments import Moments, from_angle
 from ceflow.kernels.infinite.pairwise import pairwise
@@ -123,7 +123,7 @@ def analytic(
     Raises `ValueError` for inputs that are not two batches of finite numbers of the same shape, a
     tile below 1, variances out of the range of the inputs' precision, or a network whose values are
     not Gaussian at infinite width: one with a finite bottleneck, an activation of a sum of unequal
-    terms, batch normalisation, or maxima.
+    terms, batch normalisation, maxima, or an end in an activation, a norm or an image.
 
     >>> from ceflow.spec import Mlp
     >>> x = jnp.ones((1, 4))     # |x|^2 = d: the NTK of a ReLU network is H + 1
@@ -205,6 +205,15 @@ def _held(kernel: Array, x1: Array, x2: Array | None) -> Array:
 
 def _arguments(
     model: Model | nodes.Node, activation: Activation | None, x1: Any, x2: Any, tile: int = 1
+) -> tuple[nodes.Node, Array, Array | None]:
+    """Return the layers and the examples, checked to have a kernel."""
+    root, one, two = _expanded(model, activation, x1, x2, tile)
+    require_outputs(root)
+    return root, one, two
+
+
+def _expanded(
+    model: Model | nodes.Node, activation: Activation | None, x1: Any, x2: Any, tile: int
 ) -> tuple[nodes.Node, Array, Array | None]:
     """Expand the model to layers without widths, and reshape examples to its input shape.
 

@@ -18,6 +18,7 @@ from ceflow.spec.models.layers import (
     DropoutLayer,
     EnsembleLayer,
     FlattenLayer,
+    GlobalAverageLayer,
     LayerNormLayer,
     LayerSpec,
     MaxPoolLayer,
@@ -51,6 +52,8 @@ class Values(NamedTuple):
     channels: Channels = "alike"
     """Whether the channels are those of the inputs, finitely many; or infinitely many, in groups of
     different laws; or infinitely many of the same law."""
+    vector: bool = False
+    """True if they are known to be a vector, which flattening does not change."""
 
     def weighted(self, groups: bool = False) -> "Values":
         """Return the values after weights that mix all channels, or those of each group."""
@@ -64,11 +67,16 @@ class Values(NamedTuple):
 
     def activated(self) -> "Values":
         """Return the values after an activation."""
-        return Values(channels=self.channels)
+        return Values(channels=self.channels, vector=self.vector)
 
     def flattened(self) -> "Values":
-        """Return the values of all positions as one vector, whose laws differ by position."""
-        return self._replace(gaussian=False, channels=_least(self.channels, "groups"))
+        """Return the values of all positions as one vector, whose laws differ by position; those of
+        a vector are unchanged.
+        """
+        if self.vector:
+            return self
+        channels = _least(self.channels, "groups")
+        return self._replace(gaussian=False, channels=channels, vector=True)
 
     def added(self, straight: "Values") -> "Values":
         """Return the values of a sum with those of an uncorrelated shortcut."""
@@ -78,6 +86,7 @@ class Values(NamedTuple):
             self.scaled or straight.scaled,
             self.normalised or straight.normalised,
             _least(self.channels, straight.channels),
+            self.vector or straight.vector,
         )
 
 
@@ -103,7 +112,7 @@ def require_limit(layers: Sequence[LayerSpec], values: Values, *path: str | int)
 def _after(layer: LayerSpec, values: Values) -> Values:
     match layer:
         case DenseLayer():
-            return values.weighted()
+            return values.weighted()._replace(vector=True)
         case ConvolutionLayer(groups="depthwise"):
             if layer.channels is None and values.channels == "inputs":
                 message = "this depthwise convolution has only as many channels as the inputs, and"
@@ -117,6 +126,8 @@ def _after(layer: LayerSpec, values: Values) -> Values:
             return values.activated()
         case FlattenLayer():
             return values.flattened()
+        case GlobalAverageLayer():
+            return values._replace(vector=True)
         case ScaleLayer() | PositionEmbeddingLayer():
             if values.channels == "inputs":
                 message = f"{layer.type} acts on inputs, whose channels are finitely many"
