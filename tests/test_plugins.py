@@ -14,10 +14,33 @@ import jax.numpy as jnp
 import pytest
 
 from ceflow.compiler.lowering import lower
-from ceflow.spec import SpecError, loads, plugins
+from ceflow.kernels.infinite.duals import by_plugin as dual_of_plugin
+from ceflow.kernels.infinite.duals import dual
+from ceflow.kernels.infinite.moments import Errors, from_angle
+from ceflow.spec import Mlp, SpecError, loads, plugins
 from ceflow.spec.data import Circle, DataSpec, Gaussian
+from ceflow.spec.models.activations import ActivationSpec
 
 PLUGIN = Path(__file__).parents[1] / "docs" / "plugin"
+ACTIVE = """
+precision = "float64"
+[data]
+source = "gaussian"
+inputs = 3
+train = 4
+
+[model]
+type = "mlp"
+widths = [5, 5]
+activation = "mish"
+
+[stages.limit]
+type = "kernel"
+
+[stages.drawn]
+type = "kernel"
+method = "empirical"
+"""
 SPEC = """
 [data]
 source = "line"
@@ -25,7 +48,7 @@ train = 5
 
 [model]
 type = "network"
-layers = [{type = "dense", units = 6}, "gate", {type = "dense", units = 1}]
+layers = [{type = "dense", units = 6}, "mish", "gate", {type = "dense", units = 1}]
 
 [stages.count]
 type = "tally"
@@ -61,6 +84,78 @@ def test_the_kinds_of_a_plugin_are_of_the_language_and_run(installed, tmp_path):
     assert json.loads(done.stdout)["stages"]["count"] == {"ratio": 9 / 5}
 
 
+def test_an_activation_of_a_plugin_has_its_kernels_and_its_file(installed, tmp_path):
+    (tmp_path / "spec.toml").write_text(ACTIVE)
+    done = ceflow(installed, tmp_path, "run", "spec.toml", "--json", "--out", "run")
+    assert done.returncode == 0, done.stderr
+    code = (
+        "import ceflow, jax, jax.numpy as jnp, numpy as np; from ceflow.kernels import analytic;"
+        "from ceflow.spec import Mlp; from ceflow_line.activation import Mish;"
+        "x = jax.random.normal(jax.random.key(0), (4, 5));"
+        "ours = analytic(Mlp(widths=[8], activation='mish'), x);"
+        "same = analytic(Mlp(widths=[8]), x, activation=Mish().function);"
+        "np.testing.assert_array_equal(ours.ntk, same.ntk);"
+        "steep = Mlp(widths=[8, 8], activation='steep-relu', weight_variance=0.5);"
+        "ours, relu = analytic(steep, x), analytic(Mlp(widths=[8, 8]), x);"
+        "gap = np.abs(ours.ntk - relu.ntk).max() / np.max(relu.ntk);"
+        "assert gap < ours.error < 1e-2, (gap, ours.error)"
+    )
+    path = os.pathsep.join([*installed, *sys.path])
+    env = os.environ | {"PYTHONPATH": path}
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    exported = ceflow(installed, tmp_path, "export", "spec.toml", "--to", "equinox")
+    assert "x * jnp.tanh(jax.nn.softplus(x))" in exported.stdout, exported.stderr
+
+
+class Kinked(ActivationSpec):
+    name = "kinked"
+    kinked = True
+
+    def function(self, x):
+        return jnp.maximum(x, 0.5)
+
+
+class Wrong(ActivationSpec):
+    """Twice what its dual is of."""
+
+    name = "wrong"
+
+    def function(self, x):
+        return 2 * jnp.sin(x)
+
+    def dual(self, q1, q2, covariance):
+        damped = jnp.exp(-(q1 + q2) / 2)
+        return damped * jnp.sinh(covariance), damped * jnp.cosh(covariance)
+
+
+MOMENTS = from_angle(*jnp.ones((3, 2)))
+
+
+def test_an_activation_with_kinks_and_no_dual_has_no_limit(monkeypatch):
+    monkeypatch.setattr("ceflow.kernels.infinite.duals.WITHOUT_DUAL", {"kinked"})
+    with pytest.raises(ValueError, match="kinked has kinks, and its plugin computes no dual"):
+        dual("kinked", MOMENTS)
+    monkeypatch.setattr("ceflow.spec.models.model.WITHOUT_DUAL", {"kinked"})
+    reason = Mlp.model_construct(widths=(3,), activation="kinked").why_no_limit
+    assert reason is not None
+    assert "its plugin computes no dual" in reason.message
+
+
+def test_a_dual_of_another_function_is_far_off_by_its_bound(monkeypatch):
+    none = jnp.zeros(2)
+    moments = MOMENTS._replace(q2=MOMENTS.q1, covariance=MOMENTS.q1, errors=Errors(*4 * [none]))
+    bounds = []
+    for scale in (2, 1):
+        monkeypatch.setattr(Wrong, "function", lambda self, x, s=scale: s * jnp.sin(x))
+        found = dual_of_plugin(Wrong(), moments)
+        assert found[1] is not None
+        bounds.append(found[1][0].covariance / found[0].own1)
+    assert (bounds[0] > 0.5).all()
+    assert (bounds[1] < 1e-4).all()
+
+
 def test_the_kinds_of_a_plugin_are_not_known_without_it():
     with pytest.raises(SpecError) as caught:
         loads(SPEC)
@@ -89,6 +184,10 @@ class Nameless(DataSpec):
     pass
 
 
+class Silent(ActivationSpec):
+    pass
+
+
 WRONG = {
     "Taken": "the name 'circle' is taken",
     "Nameless": 'has no key source, as source: Literal["mine"] = "mine"',
@@ -108,3 +207,13 @@ def test_what_cannot_be_added_is_left_out_with_a_sentence(name, monkeypatch):
         union = plugins.with_plugins(Circle | Gaussian, "source", DataSpec, "source")
     assert get_args(union) == (Circle, Gaussian, Fine)
     assert WRONG[name] in str(caught[0].message)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("Silent", 'it has no key name, as name = "mine"'), ("Kinked", "is taken")]
+)
+def test_an_activation_needs_a_name_of_its_own(name, why, monkeypatch):
+    entry = EntryPoint("activation.mine", f"{__name__}:{name}", plugins.GROUP)
+    monkeypatch.setattr(plugins, "_entries", lambda: [entry])
+    with pytest.warns(UserWarning, match=why):
+        assert not [*plugins.plugins("activation", ActivationSpec, "name", ["kinked"])]

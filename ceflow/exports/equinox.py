@@ -11,6 +11,7 @@ from string import Template
 from ceflow.compiler import Plan
 from ceflow.compiler.nodes import Shape, units
 from ceflow.spec import Block, Bottleneck, Ensemble, Fault, Mlp, Model, Resnext, SpecError
+from ceflow.spec.models.activations import ADDED
 
 LONGEST_LINE = 100
 """Maximum number of characters of a line."""
@@ -27,6 +28,7 @@ ACTIVATIONS = {
     "tanh": "jnp.tanh(x)",
     "softplus": "jax.nn.softplus(x)",
     "silu": "jax.nn.silu(x)",
+    **{name: added.expression for name, added in ADDED.items() if added.expression},
 }
 """The activations of the language as Python expressions."""
 
@@ -44,9 +46,13 @@ def equinox_file(plan: Plan) -> str:
     >>> "WIDTHS = (3, 20, 1)" in text
     True
 
-    Raises `SpecError` for a kind of model that has no template.
+    Raises `SpecError` for a kind of model that has no template, and for an activation of a plugin
+    that has no `expression`.
     """
     model = plan.model
+    if unknown := model.activations - {*ACTIVATIONS}:
+        message = f"no expression in Python is known of the activation {min(unknown)}"
+        raise SpecError(Fault("CE203", message, ("model",), help="export it to stablehlo"))
     template = files("ceflow.exports") / "templates" / f"{model.type}.txt"
     if not template.is_file():
         message = f"no Equinox file is written for the type {model.type}"

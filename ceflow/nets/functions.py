@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ceflow.spec.models.activations import ADDED
+
 
 def linear(x: Array) -> Array:
     """Return the input: the activation of deep linear networks."""
@@ -25,6 +27,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": jnp.tanh,
     "softplus": jax.nn.softplus,
     "silu": jax.nn.silu,
+    **{name: added.function for name, added in ADDED.items()},
 }
 """Activation functions by the names that specs use."""
 

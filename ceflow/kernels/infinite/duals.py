@@ -8,7 +8,7 @@ digits near 0 and pi, but smooth functions of the covariance need no more.
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -33,21 +33,30 @@ from ceflow.kernels.infinite.polynomials import (
     relu_angle,
     rounded,
 )
-from ceflow.kernels.infinite.quadrature import by_quadrature
+from ceflow.kernels.infinite.quadrature import by_quadrature, expansion
 from ceflow.nets import ACTIVATIONS
 from ceflow.spec.models import SLOPES
+from ceflow.spec.models.activations import ADDED, WITHOUT_DUAL, ActivationSpec
+from ceflow.spec.models.model import NO_DUAL
 
 Function = Callable[[Array], Array]
 Halves = tuple[Array, Array]
 
 
 def dual(activation: str | Function, moments: Moments) -> Dual:
-    """Compute the dual of an activation by its name in specs, or of any elementwise function."""
+    """Compute the dual of an activation by its name in specs, or of any elementwise function.
+
+    Raises `ValueError` for an activation of a plugin that has kinks and no dual.
+    """
     name = _name(activation)
     if name in DUALS:
         found = DUALS[name](moments)
     elif name in MIXTURES:
         found = _smooth_dual(*by_mixture(name, moments))
+    elif name in WITHOUT_DUAL:
+        raise ValueError(NO_DUAL.format(name) + ": draw networks (empirical_ntk)")
+    elif name in ADDED and ADDED[name].has_dual:
+        found = _smooth_dual(*by_plugin(ADDED[name], moments))
     else:
         found = _smooth_dual(*by_quadrature(_function(activation), moments))
     if moments.reach is None:
@@ -132,6 +141,45 @@ def by_mixture(
     return found, both
 
 
+def by_plugin(added: ActivationSpec, moments: Moments) -> tuple[Expectations, Bounds | None]:
+    """Compute expectations by the dual that a plugin gives, with estimates of their errors.
+
+    Of a smooth activation, the relative distance of the dual from the quadrature, of a Gaussian
+    with itself, counts as an error. A kink has no finite bend: its bounds are by angles.
+    """
+
+    def form(q1: Array, q2: Array, covariance: Array) -> tuple[Array, Array]:
+        largest = size(q1, q2)
+        value, slope = added.dual(q1, q2, jnp.clip(covariance, -largest, largest))
+        return value, slope
+
+    q, q2, _, covariance, errors, _ = moments
+    own, own_slope = form(q, q, q)
+    if is_alone(moments):
+        found = Expectations(own, own, own, own_slope)
+    else:
+        found = Expectations(own, form(q2, q2, q2)[0], *form(q, q2, covariance))
+    if errors is None:
+        return found, None
+    expected, facts = expansion(added.function, q)
+    if added.kinked:
+        facts = facts._replace(bend=STEEP, twist=STEEP, variation=_variation(added))
+    else:
+        pairs = (own, expected.value.square), (own_slope, expected.slope.square)
+        apart = (jnp.abs(a - b) / jnp.where(b > 0, b, 1.0) for a, b in pairs)
+        facts = facts._replace(own=jnp.maximum(*apart))
+    growth = expected.turn / jnp.where(q > 0, q, 1.0)
+    return found, after_bend(facts, moments, own, own_slope, growth)
+
+
+@cache
+def _variation(added: ActivationSpec) -> float:
+    """Compute the total variation of the derivative, from its values on a grid."""
+    with jax.ensure_compile_time_eval():
+        slopes = jax.vmap(jax.grad(added.function))(jnp.linspace(-REACH, REACH, GRID))
+        return float(jnp.abs(jnp.diff(slopes)).sum())
+
+
 def _asked_mixture(mixture: Mixture, asked: Array, *at: Array) -> tuple[Array, Array]:
     """Compute the mixture's closed form if any pair needs it (`asked`), and zeros otherwise."""
     empty = jnp.zeros(jnp.broadcast_shapes(*(each.shape for each in at)), at[2].dtype)
@@ -178,6 +226,12 @@ def _reach(activation: str | Function, reach: Float[Array, ""]) -> Float[Array, 
         return reach
     return 2 * reach + 1 if name == "softplus" else jnp.full_like(reach, jnp.inf)
 
+
+REACH, GRID = 32.0, 2**14 + 1
+"""Reach and number of the points between which changes of a derivative are added up."""
+
+STEEP = 1e15
+"""Bend and twist of a kink, whose square is a number in float32."""
 
 FACTS = {
     "erf": Facts(0.97, 2.26, 2.26),

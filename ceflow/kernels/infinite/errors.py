@@ -33,7 +33,7 @@ class Facts(NamedTuple):
     """Total variation of phi'."""
     swing: Any = 1.0
     """Bound on the relative change of phi(u) over that of u."""
-    own: float = 0.0
+    own: Any = 0.0
     """Relative error of the closed form of phi, without rounding."""
 
 

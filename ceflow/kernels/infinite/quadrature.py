@@ -87,6 +87,12 @@ def by_quadrature(
     return found, after_bend(known, moments, *own, growth, left_out)
 
 
+def expansion(function: Callable[[Array], Array], q: Float[Array, "..."]) -> tuple[_Both, Facts]:
+    """Expand an elementwise function for Gaussians of variance q; return facts of it, too."""
+    (both,) = _both_of(function, (q,), False)
+    return both, _facts(both, q)
+
+
 def _facts(both: _Both, q: Float[Array, "..."]) -> Facts:
     """Compute facts from the series, as `E[phi''^2] = sum_k k a_k^2/q` with a_k those of phi'."""
     k, squares = jnp.arange(both.slope.terms.shape[-1]), both.slope.terms**2

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Never, Self
 
 from ceflow.spec.base import KeyPath, Width
 from ceflow.spec.diagnostics import Fault
+from ceflow.spec.models.activations import ADDED
 from ceflow.spec.models.mlp import Mlp
 from ceflow.spec.models.model import End, ModelSpec, NoLimit
 
@@ -96,7 +97,13 @@ class Bottleneck(ModelSpec):
         return self.replaced(update)
 
     def faults(self) -> list[Fault]:
-        return [*self._size_faults(), *self._width_faults()]
+        return [*self._size_faults(), *self._width_faults(), *self._kink_faults()]
+
+    def _kink_faults(self) -> Iterator[Fault]:
+        for half in ("encoder", "decoder"):
+            if getattr(self, half).kinks & {*ADDED}:
+                message = "a bottleneck takes no activation of a plugin that has kinks"
+                yield Fault("CE203", message, (half, "activation"), help="take a smooth one")
 
     def _size_faults(self) -> Iterator[Fault]:
         ends = {("encoder", "outputs"): self.encoder.outputs}

@@ -6,9 +6,11 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from ceflow.spec.base import KeyPath, Spec
 from ceflow.spec.diagnostics import Fault, SpecError
-from ceflow.spec.models.activations import KINKED
+from ceflow.spec.models.activations import KINKED, WITHOUT_DUAL
 
 End = Literal["inputs", "outputs"]
+
+NO_DUAL = "the activation {} has kinks, and its plugin computes no dual, which the kernel needs"
 
 
 class NoLimit(NamedTuple):
@@ -136,6 +138,10 @@ class ModelSpec(Spec):
         """Reason why the infinite-width kernel still depends on the weights; None if it does
         not.
         """
+        if unknown := self.activations & WITHOUT_DUAL:
+            return NoLimit(
+                NO_DUAL.format(min(unknown)), 'use method = "empirical", or leave it out'
+            )
         if not _is_mixed(self.widths):
             return None
         message = "a finite layer among infinite ones has no deterministic kernel"
