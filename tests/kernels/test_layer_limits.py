@@ -224,6 +224,7 @@ EACH = pytest.mark.parametrize(
 
 
 @EACH
+@pytest.mark.filterwarnings("ignore::ceflow.kernels.InaccurateKernelWarning")
 def test_the_mean_of_wide_networks_is_near_the_limit(case: Case):
     model, x = network(case), inputs_of(case).astype(np.float32)
     draws = drawn(model, x, case.draws)
