@@ -49,11 +49,11 @@ def counted(expand: Callable[[Model], nodes.Node], kind: Counted) -> Costs:
     return Costs(count, count)
 
 
-def timed(widths: Sequence[int], seconds: Sequence[float]) -> Costs:
+def timed(widths: Sequence[int], seconds: Sequence[float], shared: float = 0.0) -> Costs:
     """Return costs in seconds, interpolated over the largest width of a member.
 
     They are infinite outside of the range of `widths`. A network's seconds are the sum of its
-    members'.
+    members' `seconds` and of the `shared` ones, of parts that members share.
 
     >>> from ceflow.spec import Ensemble, Mlp
     >>> costs = timed([1, 4], [1e-3, 2e-3])
@@ -67,7 +67,7 @@ def timed(widths: Sequence[int], seconds: Sequence[float]) -> Costs:
 
     def whole(model: Model) -> float:
         seconds = path(model.member)
-        return model.multiplicity * seconds if math.isfinite(seconds) else math.inf
+        return shared + model.multiplicity * seconds if math.isfinite(seconds) else math.inf
 
     return Costs(path, whole)
 

@@ -14,6 +14,7 @@ import pytest
 import ceflow
 from ceflow.compiler.layers import network as layers_of
 from ceflow.compiler.lowering import lower
+from ceflow.search import Timing
 from ceflow.spec import Block, Budget, Document, Ensemble, Mlp, Model, Network, Search, Variance
 from ceflow.spec.models.layers import EnsembleLayer
 from ceflow.variance import draw_inputs, draw_ntk, estimate_moments
@@ -115,6 +116,33 @@ def test_search_counts_whole_networks_and_emits_them(tmp_path):
         arrays = jax.tree.leaves(ceflow.compile(emitted).module(jax.random.key(0)))
         assert sum(a.size for a in arrays if isinstance(a, jax.Array)) == answer.parameters
     assert any("m members of width n cost and vary as one" in each for each in found.warnings)
+
+
+def test_latencies_are_those_of_whole_networks(tmp_path, monkeypatch):
+    """On a machine whose time is that of the FLOPs, what is interpolated is what is counted."""
+
+    def timed(job: Any, networks: list[Any]) -> list[Timing]:
+        return [Timing(1e-9 * job.plan.expand(each).flops, 0.0, 5) for each in networks]
+
+    for module in ("problem", "run"):
+        monkeypatch.setattr(f"ceflow.stages.search.{module}.time_networks", timed)
+    searches = (Search(alpha=6.0, cost=cost, compare=["3x5-5"]) for cost in ("latency", "flops"))
+    found, counted = (
+        run(tmp_path / str(k), around(*BLOCK), s=search)["s"]
+        for k, search in enumerate(searches)
+    )
+    assert found.latency.shared == pytest.approx(1e-9 * flops(0, 0), rel=1e-9)
+    for (_, one), (_, other) in zip(found.shown, counted.shown, strict=True):
+        assert (one.widths, one.multiplicity) == (other.widths, other.multiplicity)
+        assert one.efficiency == pytest.approx(other.efficiency, rel=1e-9)
+
+
+@pytest.mark.slow
+def test_latencies_of_a_network_are_measured(tmp_path):
+    found = run(tmp_path, around(*INVERTED), s=Search(alpha=6.0, cost="latency"))["s"]
+    assert 0 <= found.latency.shared < min(each.seconds for each in found.latency.points)
+    assert all(each.repeats >= 5 for each in found.latency.points)
+    assert all(each.seconds > 0 for _, each in found.shown)
 
 
 def inverted_entries(x: np.ndarray, n: int, draws: int) -> np.ndarray:

@@ -14,6 +14,9 @@ from ceflow.stages.search.result import Latencies, Timed
 from ceflow.stages.stage import Job, precision
 from ceflow.stages.variance import VarianceResult
 
+LARGEST_SHARE = 0.9
+"""Largest share of the measured seconds of a network that its members can be found to share: times
+are noisy, and a member takes some."""
 TIMED_WIDTHS = 9
 """Number of widths to time, from the narrowest to the widest candidate."""
 BATCH_EXAMPLES, BATCH_FLOPS = 64, 10e9
@@ -99,9 +102,12 @@ def times_of(plan: Plan, name: str) -> list[search.Time]:
     return search.read_times(plan.path(name, "latency"))
 
 
-def costs_of(times: Sequence[search.Time]) -> Costs:
-    """Return the cost function that gives the seconds of a member by width."""
-    return search.timed([t.width for t in times], [t.seconds / t.multiplicity for t in times])
+def costs_of(times: Sequence[search.Time], shared: float = 0.0) -> Costs:
+    """Return the cost function that gives the seconds of a member by width, and of networks with
+    the seconds of what members share.
+    """
+    seconds = [(t.seconds - shared) / t.multiplicity for t in times]
+    return search.timed([t.width for t in times], seconds, shared)
 
 
 def _read(job: Job) -> tuple[Costs, Latencies]:
@@ -114,19 +120,35 @@ def _read(job: Job) -> tuple[Costs, Latencies]:
 
 
 def _measure(job: Job, law: Law) -> tuple[Costs, Latencies]:
-    """Time networks with the FLOPs of the baseline."""
+    """Time networks with the FLOPs of the baseline; if members share layers, also the baseline with
+    twice its members, so as to tell the seconds of those layers.
+    """
     networks = _timed_networks(job, law)
+    timings = time_networks(job, [*networks, *_twice(job)])
     points = [
         Timed(
             widths=[int(width) for width in network.widths],
             multiplicity=network.multiplicity,
             **timing._asdict(),
         )
-        for network, timing in zip(networks, time_networks(job, networks), strict=True)
+        for network, timing in zip(networks, timings, strict=False)
     ]
     times = [search.Time(max(p.widths), p.multiplicity, p.seconds) for p in points]
-    measured = Latencies(batch=batch_of(job.plan), precision="float32", points=points)
-    return costs_of(times), measured
+    shared = 0.0
+    if len(timings) > len(networks):
+        found = 2 * timings[0].seconds - timings[-1].seconds
+        shared = min(max(0.0, found), LARGEST_SHARE * min(p.seconds for p in points))
+    measured = Latencies(
+        batch=batch_of(job.plan), precision="float32", shared=shared, points=points
+    )
+    return costs_of(times, shared), measured
+
+
+def _twice(job: Job) -> list[Model]:
+    """Return the baseline with twice its members, if they share layers."""
+    whole, model = counts(job.plan, "flops").whole, job.model
+    one, two = (model.with_members(model.widths, m * model.multiplicity) for m in (1, 2))
+    return [two] if 2 * whole(one) > whole(two) else []
 
 
 def _timed_networks(job: Job, law: Law) -> list[Model]:

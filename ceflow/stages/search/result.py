@@ -172,6 +172,9 @@ class Latencies(Record):
     """Number of examples in the timed batch, if it was timed here."""
     precision: str | None = None
     """Precision of the arrays in the timed calls, if they were timed here."""
+    shared: float = 0.0
+    """Seconds of the layers that members share, as told from the baseline with twice its members; 0
+    if they share none. Those of a file count as shared by none."""
     points: list[Timed]
     """The networks whose latency was measured."""
 

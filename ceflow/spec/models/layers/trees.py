@@ -72,10 +72,10 @@ def _long_form(value: Any) -> Any:
     """Turn the name of a layer into its table."""
     if not isinstance(value, str):
         return value
+    if value in LAYER_NAMES:  # which a plugin's activation may share
+        return {"type": value}
     if value in get_args(Activation):
         return {"type": "activation", "name": value}
-    if value in LAYER_NAMES:
-        return {"type": value}
     raise PydanticCustomError("layer_name", "is no layer")
 
 
@@ -88,7 +88,7 @@ def short_form(layer: LayerSpec) -> str | None:
     if layer == type(layer).model_construct():
         return getattr(layer, "type")  # noqa: B009 (each kind has one)
     if isinstance(layer, ActivationLayer) and layer.repeat == 1:
-        return layer.name
+        return layer.name if layer.name not in LAYER_NAMES else None
     return None
 
 
