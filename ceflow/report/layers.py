@@ -1,14 +1,52 @@
-"""The layers of a network as branches of a tree."""
+"""The layers of a network as branches of a tree, each with its parameters and FLOPs."""
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
 from rich.tree import Tree
 
 from ceflow.blocks import counted, number
 from ceflow.compiler import Plan, nodes
-from ceflow.spec import flops_text
+from ceflow.spec import flops_text, scaled
+
+WIDEST = 100
+"""Column of a terminal at which counts end, if it is not narrower."""
+WIDTHS = (8, 9)
+"""Widths of the columns of parameters and FLOPs."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a tree, with counts in columns at the right edge of the terminal."""
+
+    line: str
+    counts: tuple[str, str] = ("", "")
+    """Parameters and FLOPs."""
+    said: str = ""
+    """The counts in words."""
+
+    @property
+    def plain(self) -> str:
+        """The row as text without columns."""
+        return f"{self.line}: {self.said}" if self.said else self.line
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the line with its counts; they go below it if there is no room."""
+        pairs = zip(self.counts, WIDTHS, strict=True)
+        cells = "".join(f"{count:>{width}}" for count, width in pairs).lstrip()
+        width = options.max_width - max(0, options.size.width - WIDEST)
+        gap = width - len(self.line) - len(cells)
+        if not self.counts[0] and not self.counts[1]:
+            yield Text(self.line)
+        elif gap < 2:
+            yield Text(f"{self.line}\n").append(cells.rjust(width), "dim")
+        else:
+            yield Text(self.line + " " * gap).append(cells, "dim")
 
 
 def costs(node: nodes.Node) -> str:
@@ -19,7 +57,11 @@ def costs(node: nodes.Node) -> str:
 
 
 def add_network(tree: Tree, plan: Plan) -> None:
-    """Add the layers of a plan's network; with a bottleneck, those of both halves."""
+    """Add the inputs and layers of a plan's network; with a bottleneck, those of both halves."""
+    counts = [layer.parameters for _, layer in nodes.leaves(plan.root)]
+    finite = any(0 < count < math.inf for count in counts)
+    titles = ("parameters", "FLOPs") if finite else ("", "")
+    tree.add(Row(f"inputs {_shape(plan.root.inputs)}", titles))
     if not plan.model.parts:
         add_layers(tree, plan.root)
     for name, part in plan.model.parts.items():
@@ -29,72 +71,79 @@ def add_network(tree: Tree, plan: Plan) -> None:
 
 def add_layers(tree: Tree, node: nodes.Node) -> None:
     """Add layers in order; successive equal layers are shown once, with their number."""
-    layers = node.layers if isinstance(node, nodes.Chain) else (node,)
-    for (line, layer), alike in groupby(_lines(layers)):
+    for step, alike in groupby(_steps(node)):
         count = len(list(alike))
-        branch = tree.add(f"{line}  x {count}" if count > 1 else line)
-        _add_inner(branch, layer)
+        branch = tree.add(_row(step, f"  x {count}, each" if count > 1 else ""))
+        _add_inner(branch, step.layer)
 
 
-def _lines(layers: tuple[nodes.Node, ...]) -> Iterator[tuple[str, nodes.Node]]:
-    """Yield one line per layer, and the layer; a layer that keeps the shape is added to the line
-    before, unless that is followed by the layers inside it.
+class _Step(NamedTuple):
+    """A layer, with those after it that keep its shape."""
+
+    line: str
+    layer: nodes.Node
+    parameters: float
+    flops: float
+
+    def and_then(self, layer: nodes.Node) -> "_Step":
+        """Add a layer that keeps the shape; what holds other layers is shown before them."""
+        line = f"{self.line}, {'then ' if self.layer.inner else ''}{layer.suffix}"
+        parameters, flops = self.parameters + layer.parameters, self.flops + layer.flops
+        return _Step(line, self.layer, parameters, flops)
+
+
+def _steps(node: nodes.Node) -> Iterator[_Step]:
+    """Yield layers in order; one that keeps the shape is joined to the one before, unless that is
+    the last of several equal ones which hold other layers.
     """
-    line, shown = "", None
-    for layer in layers:
-        if shown and layer.suffix and (not shown.inner or _is_plain(shown)):
-            line += f", {layer.suffix}"
+    before = step = None
+    for layer in node.layers if isinstance(node, nodes.Chain) else (node,):
+        if step and layer.suffix and not (step.layer.inner and step == before):
+            step = step.and_then(layer)
             continue
-        if shown:
-            yield line, shown
-        line, shown = _line(layer), layer
-    if shown:
-        yield line, shown
+        if step:
+            yield step
+        before, step = step, _Step(_line(layer), layer, layer.parameters, layer.flops)
+    if step:
+        yield step
+
+
+def _row(step: _Step, times: str = "") -> Row:
+    line = step.line + times
+    parameters, flops = (
+        scaled(count).rstrip() if 0 < count < math.inf else ""  # FLOPs may be NaN
+        for count in (step.parameters, step.flops)
+    )
+    said = [counted(step.parameters, "parameter")] if parameters else []
+    return Row(line, (parameters, flops), ", ".join(said + [flops_text(step.flops)] * bool(flops)))
 
 
 def _line(node: nodes.Node) -> str:
+    """Write a layer; the shape of an image that it takes is that of the row above."""
     if isinstance(node, nodes.Ensemble):
-        return f"{counted(node.multiplicity, 'member')}, each {costs(node.member)}"
+        each = node.member.parameters
+        known = counted(each, "parameter") if each < math.inf else "infinitely wide"
+        return f"{counted(node.multiplicity, 'member')}, each {known}"
     if node.suffix:
-        return f"{node.suffix} {_shape(node.inputs)}"
-    return f"{node.title} {_shape(node.inputs)} → {_shape(node.outputs)}"
+        return node.suffix
+    image = isinstance(node.inputs, tuple)
+    return f"{node.title} {'' if image else _shape(node.inputs) + ' '}→ {_shape(node.outputs)}"
 
 
 def _add_inner(branch: Tree, node: nodes.Node) -> None:
-    """Add the layers inside a layer; a residual connection of convolutions takes one line."""
+    """Add the layers inside a layer; a shortcut of one layer takes one row."""
     if not isinstance(node, nodes.Residual):
         for inner in node.inner:
             add_layers(branch, inner)
-    elif _is_plain(node):
-        shortcut = f"; shortcut {_kernels(node.shortcut)}" if node.shortcut else ""
-        branch.add(_kernels(node.body) + shortcut)
+        return
+    add_layers(branch, node.body)
+    if node.shortcut is None:
+        return
+    step, *more = _steps(node.shortcut)
+    if more or step.layer.inner:
+        add_layers(branch.add("shortcut"), node.shortcut)
     else:
-        add_layers(branch, node.body)
-        if node.shortcut:
-            add_layers(branch.add("shortcut"), node.shortcut)
-
-
-PLAIN = (nodes.Residual, nodes.Chain, nodes.Convolution, nodes.BatchNorm, nodes.Activation)
-"""Layers of residual connections that are shown by their convolutions alone."""
-
-
-def _is_plain(node: nodes.Node) -> bool:
-    """Tell whether a residual connection holds only convolutions, with norms and activations."""
-    if not isinstance(node, nodes.Residual):
-        return False
-    inner = [layer for branch in node.inner for layer in nodes.every(branch)]
-    nested = any(isinstance(layer, nodes.Residual) for layer in inner)
-    return not nested and all(isinstance(layer, PLAIN) for layer in inner)
-
-
-def _kernels(node: nodes.Node) -> str:
-    """Write kernels and channels, such as 1x1 128, 3x3 128 in 32 groups, 1x1 256."""
-    convolutions = (one for _, one in nodes.leaves(node) if isinstance(one, nodes.Convolution))
-    return ", ".join(
-        f"{one.size} {number(one.channels)}"
-        + (f" in {number(one.groups)} groups" if one.groups > 1 else "")
-        for one in convolutions
-    )
+        branch.add(_row(step._replace(line=f"shortcut: {step.line}")))
 
 
 def _shape(shape: nodes.Shape) -> str:

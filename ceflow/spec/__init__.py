@@ -17,7 +17,7 @@ from ceflow.spec.data import *  # noqa: F403
 from ceflow.spec.diagnostics import Fault, Place, SpecError, printable
 from ceflow.spec.document import VERSION, Document, Examined
 from ceflow.spec.models import *  # noqa: F403
-from ceflow.spec.notation import flops_text, network_name, read_network
+from ceflow.spec.notation import flops_text, network_name, read_network, scaled
 from ceflow.spec.origin import Origin, placing, stack
 from ceflow.spec.reading import check, examined, load, loads, revalidated
 from ceflow.spec.schema import json_schema
@@ -53,6 +53,7 @@ __all__ = [
     "printable",
     "read_network",
     "revalidated",
+    "scaled",
     "seen_from_sweep",
     "stack",
     "tree_of",

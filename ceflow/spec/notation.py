@@ -38,13 +38,13 @@ def flops_text(flops: float) -> str:
     >>> flops_text(8.18e9), flops_text(960), flops_text(1.2345e6)
     ('8.18 GFLOPs (4.09 GMACs)', '960 FLOPs (480 MACs)', '1.23 MFLOPs (617 kMACs)')
     """
-    return f"{_scaled(flops)}FLOPs ({_scaled(flops / 2)}MACs)"
+    return f"{scaled(flops)}FLOPs ({scaled(flops / 2)}MACs)"
 
 
-def _scaled(count: float) -> str:
+def scaled(count: float) -> str:
     """Write a number with three digits and the prefix of its unit.
 
-    >>> _scaled(999_600), _scaled(7), _scaled(0.5), _scaled(4e16), _scaled(float("inf"))
+    >>> scaled(999_600), scaled(7), scaled(0.5), scaled(4e16), scaled(float("inf"))
     ('1.00 M', '7 ', '0.5 ', '40.0 P', 'inf ')
     """
     if count < 999.5 or count == float("inf"):

@@ -31,26 +31,49 @@ def lines_of(model: Model, data: Data | None = None, width: int = 100) -> list[s
 
 def test_equal_blocks_of_a_stage_are_shown_once():
     model = Resnext(stem="imagenet", blocks=[3, 4, 23, 3], cardinality=32, base_width=8)
-    text = "\n".join(lines := lines_of(model))
+    text = "\n".join(lines := lines_of(model, width=80))
     assert "resnext  88,791,336 parameters, 32.8 GFLOPs (16.4 GMACs) an example" in text
-    # the name, the model, a stem of two, a mean, a dense layer; two kinds of block a stage
-    assert len(lines) == 2 + 2 + 2 * 4 * 2 + 2
-    assert "convolution 7x7/2 3 x 224 x 224 → 64 x 112 x 112, batchnorm, relu" in text
-    assert "residual 1,024 x 14 x 14 → 1,024 x 14 x 14, relu  x 22" in text
-    assert "1x1 512, 3x3/2 512 in 32 groups, 1x1 512; shortcut 1x1/2 512" in text
+    # the name, the model, the inputs, a stem of two, a mean, a dense layer; two kinds of block a
+    # stage, of three layers each, and a shortcut in one of them
+    assert sum("→" in line for line in lines) == 2 + 4 * (2 + 2 * 3 + 1) + 2
+    assert "convolution 7x7/2 → 64 x 112 x 112, batch-norm, relu     9.54 k    236 M" in text
+    assert "residual → 1,024 x 14 x 14, then relu  x 22, each" in text
+    assert "convolution 3x3/2 in 32 groups → 512 x 28 x 28, batch-norm, relu" in text
+    assert "shortcut: convolution 1x1/2 → 512 x 28 x 28, batch-norm" in text
     assert all(len(line) <= 80 for line in lines)
+
+
+def test_counts_of_rows_are_those_of_the_layers_on_them():
+    body: Any = [{"type": "convolution", "groups": "depthwise"}, "batch-norm", "relu"]
+    mixed: Any = {"type": "convolution", "channels": 12, "groups": 2, "stride": 2}
+    layers: Any = [{"type": "residual", "body": body, "repeat": 3}, mixed, "flatten", "dense"]
+    lines = lines_of(Network(layers=layers, inputs=(8, 4, 4), outputs=2), width=80)
+    assert lines[1].startswith("└── model  network  792 parameters")  # 3 x 88 + 432 + 96
+    assert lines[2:] == [
+        "    ├── inputs 8 x 4 x 4                                     parameters    FLOPs",
+        # 8 filters of 3x3, a scale and a shift each; 2 FLOPs at 16 positions
+        "    ├── residual → 8 x 4 x 4  x 3, each                              88   2.30 k",
+        "    │   └── depthwise 3x3 → 8 x 4 x 4, batch-norm, relu              88   2.30 k",
+        # 12 filters of 3x3 over 4 channels, at 4 positions
+        "    ├── convolution 3x3/2 in 2 groups → 12 x 2 x 2                  432   3.46 k",
+        "    ├── flatten → 48",
+        "    └── dense 48 → 2                                                 96      192",
+    ]
+    at_most = lines_of(Network(layers=layers, inputs=(8, 4, 4), outputs=2), width=500)
+    assert max(map(len, at_most)) == 100
 
 
 def test_a_block_is_shown_on_its_patch():
     text = "\n".join(lines_of(Block(channels=4, widths=[5, 6], cardinality=3, outputs=2)))
-    assert "convolution 1x1 4 x 3 x 3 → 15 x 3 x 3, relu" in text
-    assert "convolution 3x3 15 x 3 x 3 → 18 x 1 x 1, relu" in text
+    assert "convolution 1x1 → 15 x 3 x 3, relu" in text
+    assert "convolution 3x3 in 3 groups → 18 x 1 x 1, relu" in text
 
 
 def test_a_bottleneck_is_shown_between_its_halves():
     encoder, decoder = Mlp(widths=[6, 6], inputs=4), Mlp(widths=[7], outputs=2)
     lines = lines_of(Bottleneck(size=3, encoder=encoder, decoder=decoder))
-    assert [line.strip("│├└─ ") for line in lines[2:]] == [
+    assert [line.strip("│├└─ ").split("    ")[0] for line in lines[2:]] == [
+        "inputs 4",
         "encoder  78 parameters, 156 FLOPs (78 MACs) an example",
         "dense 4 → 6, relu",
         "dense 6 → 6, relu",
@@ -65,7 +88,7 @@ def test_an_infinite_bottleneck_is_shown_too():
     encoder = Mlp(widths=[math.inf], inputs=4)
     decoder = Mlp(widths=[math.inf], outputs=2)
     text = "\n".join(lines_of(Bottleneck(size=math.inf, encoder=encoder, decoder=decoder)))
-    assert "dense inf → inf\n" in text
+    assert "dense inf → inf\n" in text and "parameters" not in text
     assert "bottleneck  infinitely wide" in text
 
 
@@ -102,20 +125,22 @@ def test_layers_inside_layers_are_shown_at_80_columns():
     ]
     lines = lines_of(Network(layers=layers, inputs=(3, 8, 8), outputs=2), width=80)
     assert [line.replace("│   ", "    ").rstrip() for line in lines[2:]] == [
-        "    ├── convolution 3x3 3 x 8 x 8 → 16 x 8 x 8, gelu",
-        "    ├── residual 16 x 8 x 8 → 16 x 8 x 8  x 2",
-        "        ├── layernorm 16 x 8 x 8",
-        "        └── 8 members, each 640 parameters, 81.9 kFLOPs (41.0 kMACs) an example",
-        "            ├── convolution 3x3 16 x 8 x 8 → 4 x 8 x 8, relu",
-        "            └── convolution 1x1 4 x 8 x 8 → 16 x 8 x 8",
-        "    ├── attention of 4 x 4 channels 16 x 8 x 8 → 16 x 8 x 8",
-        "    ├── residual 16 x 8 x 8 → 32 x 4 x 4",
-        "        └── 3x3/2 32; shortcut 3x3/2 32",
-        "    ├── residual 32 x 4 x 4 → 32 x 2 x 2",
-        "        ├── convolution 3x3/2 32 x 4 x 4 → 32 x 2 x 2, layernorm",
-        "        └── shortcut",
-        "            └── convolution 3x3/2 32 x 4 x 4 → 32 x 2 x 2, batchnorm",
-        "    ├── relu 32 x 2 x 2",
-        "    ├── global-average 32 x 2 x 2 → 32",
-        "    └── dense 32 → 2",
+        "    ├── inputs 3 x 8 x 8                                     parameters    FLOPs",
+        "    ├── convolution 3x3 → 16 x 8 x 8, gelu                          432   55.3 k",
+        "    ├── residual → 16 x 8 x 8  x 2, each                         5.15 k    655 k",
+        "        ├── layer-norm                                               32",
+        "        └── 8 members, each 640 parameters                       5.12 k    655 k",
+        "            ├── convolution 3x3 → 4 x 8 x 8, relu                   576   73.7 k",
+        "            └── convolution 1x1 → 16 x 8 x 8                         64   8.19 k",
+        "    ├── attention of 4 x 4 channels → 16 x 8 x 8                 1.02 k    393 k",
+        "    ├── residual → 32 x 4 x 4                                    9.22 k    295 k",
+        "        ├── relu",
+        "        ├── convolution 3x3/2 → 32 x 4 x 4                       4.61 k    147 k",
+        "        └── shortcut: convolution 3x3/2 → 32 x 4 x 4             4.61 k    147 k",
+        "    ├── residual → 32 x 2 x 2, then relu                         18.6 k    147 k",
+        "        ├── convolution 3x3/2 → 32 x 2 x 2, layer-norm           9.28 k   73.7 k",
+        "        └── shortcut: convolution 3x3/2 → 32 x 2 x 2, batch-norm",
+        "                                                                 9.28 k   73.7 k",
+        "    ├── global-average → 32",
+        "    └── dense 32 → 2                                                 64      128",
     ]

@@ -64,7 +64,9 @@ class Convolution(Layer):
 
     @property
     def title(self) -> str:
-        return f"convolution {self.size}"
+        if self.is_depthwise:
+            return f"depthwise {self.size}"
+        return f"convolution {self.size}" + (f" in {self.groups} groups" if self.groups > 1 else "")
 
     @property
     def size(self) -> str:

@@ -37,8 +37,12 @@ class BatchNorm(Layer):
         return 2 * channels(self.inputs)
 
     @property
+    def title(self) -> str:
+        return "batch-norm"
+
+    @property
     def suffix(self) -> str:
-        return "batchnorm"
+        return self.title
 
     @property
     def starts_normal(self) -> bool:
@@ -70,8 +74,12 @@ class LayerNorm(Layer):
         return 2 * channels(self.inputs) if self.affine else 0
 
     @property
+    def title(self) -> str:
+        return "layer-norm"
+
+    @property
     def suffix(self) -> str:
-        return "layernorm"
+        return self.title
 
     @property
     def starts_normal(self) -> bool:

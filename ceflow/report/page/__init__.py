@@ -19,6 +19,7 @@ from ceflow.report.figures import curves_of_runs
 from ceflow.report.page.document import document_and_reproduction, question
 from ceflow.report.page.shell import Part, anchor, whole_page
 from ceflow.report.sections import Section, run_sections
+from ceflow.report.layers import Row
 from ceflow.report.terminal import plan_tree
 from ceflow.report.text import ABSENT, seconds
 from ceflow.report.trouble import trouble
@@ -141,6 +142,6 @@ def _trouble(directory: RunDirectory, plan: Plan, state: Values) -> str:
 
 def _tree(tree: Tree) -> str:
     """Draw a tree as nested lists."""
-    label = tree.label.plain if isinstance(tree.label, Text) else str(tree.label)
+    label = tree.label.plain if isinstance(tree.label, Text | Row) else str(tree.label)
     below = "".join(f"<li>{_tree(child)}</li>" for child in tree.children)
     return f"{text(label)}{f'<ul>{below}</ul>' if below else ''}"
