@@ -148,4 +148,37 @@ KERNELS: dict[str, Tree] = {
     "nngp, resnext, mean": _nngp(_digits(50), SMALL_RESNEXT, "mean", draws=20),
 }
 
-CASES = {"flows": FLOWS, "trainings": TRAININGS, "searches": SEARCHES, "kernels": KERNELS}
+
+def _external(name: str, data: Tree, model: Tree, **stages: Tree) -> Tree:
+    model = {"type": "external", "name": name, **model}
+    return {"precision": "float32", "data": data, "model": model, "stages": stages}
+
+
+KERNEL: Tree = {"type": "kernel", "method": "empirical"}
+MEAN: Tree = {"type": "kernel", "method": "mean", "draws": 20}
+VARIANCE: Tree = {"type": "variance", "draws": 1000}
+SMALL_IMAGES = _gaussian(40, 3 * 8 * 8) | {"outputs": 10}
+
+EXTERNALS: dict[str, Tree] = {
+    "module, mlp": _external("mlp", _mnist(200), {}, kernel=KERNEL),
+    "module, mlp, mean": _external("mlp", _mnist(100), {}, kernel=MEAN),
+    "module, mlp, variance": _external("wide", _digits(20), {"width": 32}, alpha=VARIANCE),
+    "module, convolutions": _external(
+        "convolutions", SMALL_IMAGES, {"inputs": [3, 8, 8]}, kernel=KERNEL
+    ),
+    "module, convolutions, mean": _external(
+        "convolutions", SMALL_IMAGES, {"inputs": [3, 8, 8]}, kernel=MEAN
+    ),
+    "module, convolutions, variance": _external(
+        "channels", SMALL_IMAGES, {"inputs": [3, 8, 8], "width": 8}, alpha=VARIANCE
+    ),
+}
+"""Their names are bound to the functions of `benchmarks.external_modules`."""
+
+CASES = {
+    "flows": FLOWS,
+    "trainings": TRAININGS,
+    "searches": SEARCHES,
+    "kernels": KERNELS,
+    "externals": EXTERNALS,
+}

@@ -1,7 +1,9 @@
 """What `ceflow plan` forecasts against what the run then took, stage by stage: the promise is a
 factor of 2.
 
-    python -m benchmarks.forecasts [examples|flows|trainings|searches|kernels]... [NAME]...
+    python -m benchmarks.forecasts [GROUP]... [NAME]...
+
+The groups are `examples` and those of `benchmarks.forecast_cases`.
 
 Each run has a process of its own and an empty compilation cache (cold), then one that is filled
 (warm). Seconds are those of the clock and of the processor. The machine may be at work on something
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,7 +49,7 @@ def _compared(name: str, text: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         spec = Path(folder, "spec.toml")
         spec.write_text(text)
-        line = ("-m", "ceflow", "plan", str(spec), "--json")
+        line = ("-m", "ceflow", "plan", str(spec), "--json", *_bound(text))
         plan = json.loads(_output(*line))["stages"]
         load = _load()
         cold, warm = (
@@ -67,6 +70,12 @@ def _compared(name: str, text: str) -> Iterator[str]:
             f" {said['memory'] / 1e6:.0f} MB said, {memory / 1e6:.0f} taken,"
             f" {said['memory'] / memory:.2f}  {took.get('solver', '')} {took.get('steps', '')}"
         )
+
+
+def _bound(text: str) -> list[str]:
+    """The option that binds the name of an external model; none for others."""
+    name = tomllib.loads(text)["model"].get("name")
+    return ["--module", f"{name}=benchmarks.external_modules:{name}"] if name else []
 
 
 def _output(*arguments: str, cache: str = "") -> str:
@@ -92,6 +101,7 @@ def _load() -> float:
 def measure(spec: str) -> None:
     """Run a spec in this process, and print what each of its stages took."""
     import ceflow
+    from benchmarks.external_modules import MODULES
     from ceflow.events import Event, StageFinished, StageStarted
 
     clocks: dict[str, tuple[float, float]] = {}
@@ -107,7 +117,9 @@ def measure(spec: str) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         document = ceflow.load(spec)
-        run = ceflow.run(document, folder, observe=observe)
+        name = document.model.module_name
+        modules = {name: MODULES[name]} if name else {}
+        run = ceflow.run(document, folder, observe=observe, modules=modules)
         if document.sweep is None:
             facts = json.loads(Path(folder, "run.json").read_text())["stages"]
             for name, took in taken.items():

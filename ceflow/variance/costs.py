@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from ceflow.compiler.nodes import Node, values
+from ceflow.compiler.nodes import External, Node, leaves, values
 from ceflow.costs import Demand, Work
 from ceflow.spec import Member
 
@@ -50,15 +50,23 @@ def sampling(member: Member, draws: float) -> Demand:
     return Demand(SAMPLING_BYTES, Work(seconds=draws * SECONDS_PER_DRAW[member.type](member)))
 
 
+MODULE_COMPILATIONS = 6.0
+"""Compilations of a module of the user's, besides one for each of its products: it is made by
+operations that are not known here."""
+
+
 def drawing(root: Node, layers: int, draws: float, *, most: int, itemsize: int) -> Demand:
     """Forecast the cost of `draws` draws by `draw_ntk`, which may be up to `most`."""
     parameters, passing = root.parameters, values(root)
+    compilations = 2 + layers / 2
+    if isinstance(root, External):
+        compilations = MODULE_COMPILATIONS + len([*leaves(root)])
     weights = draws * parameters
     work = Work(
         flops=draws * max(6 * parameters, 3 * root.flops),
         traffic=4 * itemsize * (weights + draws * passing),
         normals=weights,
-        compilations=2 + layers / 2,
+        compilations=compilations,
     )
     held = 3 * itemsize * (parameters + passing)
     return Demand(held * chunk_size(parameters, most, passing), work)

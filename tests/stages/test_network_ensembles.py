@@ -128,8 +128,7 @@ def test_latencies_are_those_of_whole_networks(tmp_path, monkeypatch):
         monkeypatch.setattr(f"ceflow.stages.search.{module}.time_networks", timed)
     searches = (Search(alpha=6.0, cost=cost, compare=["3x5-5"]) for cost in ("latency", "flops"))
     found, counted = (
-        run(tmp_path / str(k), around(*BLOCK), s=search)["s"]
-        for k, search in enumerate(searches)
+        run(tmp_path / str(k), around(*BLOCK), s=search)["s"] for k, search in enumerate(searches)
     )
     assert found.latency.shared == pytest.approx(1e-9 * flops(0, 0), rel=1e-9)
     for (_, one), (_, other) in zip(found.shown, counted.shown, strict=True):
