@@ -149,9 +149,15 @@ class Tower(ModelSpec):
     inputs: int | None = None
     outputs: int | None = None
 
-    has_members: ClassVar = False
-    widths_key: ClassVar = "heights"
     multiplicity: ClassVar = 1
+
+    @property
+    def has_members(self) -> bool:
+        return False
+
+    @property
+    def widths_key(self) -> str:
+        return "heights"
 
     @property
     def widths(self) -> tuple[int, ...]:

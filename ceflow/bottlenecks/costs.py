@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ceflow._machine import MEMORY  # of Theta; beyond, its rows are made as needed
+from ceflow.compiler import nodes
+from ceflow.compiler.models import expand
 from ceflow.costs import Demand, Work
+from ceflow.kernels.costs import Shape, analytic_cost, is_of_vectors
 from ceflow.spec import Bottleneck
 
 THETA_BYTES = 2**24
@@ -39,11 +42,31 @@ class Sampled:
     inputs: int
     outputs: int
 
+    @cached_property
+    def root(self) -> nodes.Node:
+        """The layers of the encoder."""
+        limit = self.network.limit.encoder.at_width(self.width)
+        return expand(limit.sized(inputs=limit.inputs or self.inputs, outputs=self._bottleneck))
+
     @property
     def encoder(self) -> int:
         """Number of weights of the encoder."""
-        layers, n = len(self.network.encoder.widths), self.width
-        return n * (self.inputs + (layers - 1) * n + self._bottleneck)
+        return int(self.root.parameters)
+
+    @property
+    def theta(self) -> nodes.Node | None:
+        """The layers through which Theta is computed at once; None if it follows norms and
+        angles.
+        """
+        if follows_vectors(self.network):
+            return None
+        limit = self.network.limit if self._is_infinite else self.network.limit.encoder
+        inputs = self.network.encoder.inputs or self.inputs
+        return expand(limit.sized(inputs=inputs, outputs=1))
+
+    @property
+    def _is_infinite(self) -> bool:
+        return self.network.size == math.inf
 
     @property
     def decoder(self) -> int:
@@ -52,7 +75,7 @@ class Sampled:
 
     @property
     def _bottleneck(self) -> int:
-        return SAMPLED_SIZE if self.network.size == math.inf else int(self.network.size)
+        return SAMPLED_SIZE if self._is_infinite else int(self.network.size)
 
 
 @dataclass(frozen=True)
@@ -102,8 +125,10 @@ class SimulationSizes:
 
     @cached_property
     def kept(self) -> bool:
-        """Whether Theta is kept in memory; otherwise its rows are computed when needed."""
-        return self.theta * self.itemsize <= MEMORY
+        """Whether Theta is kept in memory, as always if it is computed at once; otherwise its rows
+        are computed when needed.
+        """
+        return self.sampled.theta is not None or self.theta * self.itemsize <= MEMORY
 
     @cached_property
     def embedding(self) -> int:
@@ -117,6 +142,7 @@ class SimulationSizes:
         making = 2 * theta + 3 * number * self.sampled.encoder  # random bits and numbers
         rates = 8 * 4 * self.batch * (self.batch + self.sampled.outputs * self.state)
         training = theta + number * (self._moving() + self._passing()) + rates
+        making += self._at_once.memory
         inputs = (2 * 8 + 4 * number) * self.examples * self.sampled.inputs  # for `remarks`
         sampled = number * (self.sampled.encoder + self.sampled.decoder)
         return inputs + sampled + max(making, training)
@@ -150,17 +176,51 @@ class SimulationSizes:
         decoder = 0 if self.infinite else self.sampled.decoder
         flops = (
             2 * rows * self.sampled.inputs
-            + 2 * self.examples * self.sampled.encoder
+            + self.examples * self.sampled.root.flops
             + (6 * passed + 2 * looks) * width
             + 2 * passed * self.examples * self.state
             + 4 * pairs * self.state * (1 + self.sampled.outputs)
         )
         moved = decoder + 2 * self.state * self.examples
         traffic = 30 * layers * rows + (3 * passed + looks) * self.hidden + self.steps * moved
-        return Work(
+        work = Work(
             flops=flops,
             traffic=self.itemsize * traffic + PAST_PAIR_BYTES * pairs,
             normals=self.sampled.encoder + self.sampled.decoder,
             compilations=TRAINING_COMPILATIONS,
             seconds=STEP_SECONDS * self.steps,
         )
+        return work.plus(self._at_once.work)
+
+    @cached_property
+    def _at_once(self) -> Demand:
+        """Cost of Theta if it is computed at once."""
+        return theta_at_once(self.sampled, self.train, self.examples, self.itemsize)
+
+
+def follows_vectors(network: Bottleneck) -> bool:
+    """Tell whether Theta is a function of the norms and angles of vectors alone."""
+    encoder = network.encoder
+    if encoder.takes_images or isinstance(encoder.inputs, tuple):
+        return False
+    return is_of_vectors(expand(encoder.sized(inputs=1, outputs=1)))
+
+
+def theta_at_once(sampled: Sampled, train: int, examples: int, itemsize: int) -> Demand:
+    """Forecast the cost of Theta if it is computed at once; nothing if it follows angles."""
+    root = sampled.theta
+    if root is None:
+        return Demand(0.0, Work())
+    own = analytic_cost(root, Shape(train, train, 1, True, True), sampled.inputs, itemsize)
+    tests = Shape(train, examples - train, 1, True, False)
+    others = analytic_cost(root, tests, sampled.inputs, itemsize)
+    return Demand(max(own.memory, others.memory), own.work.plus(others.work))
+
+
+def images_at_once(shape: tuple[int, ...]) -> int:
+    """Return the number of examples of a shape that are embedded at once.
+
+    >>> images_at_once((784,)), images_at_once((3, 32, 32))
+    (512, 4)
+    """
+    return max(1, min(OUTPUTS_AT_ONCE, 8 * OUTPUTS_AT_ONCE // math.prod(shape[1:])))

@@ -13,13 +13,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from ceflow._numbers import require_count
-from ceflow.bottlenecks.costs import OUTPUTS_AT_ONCE, SAMPLED_SIZE
+from ceflow.bottlenecks.costs import OUTPUTS_AT_ONCE, SAMPLED_SIZE, images_at_once
 from ceflow.bottlenecks.network import limit_of
 from ceflow.bottlenecks.sampling import Features, normal_rows
+from ceflow.compiler import nodes
 from ceflow.compiler.lowering import lower
 from ceflow.compiler.models import expand
 from ceflow.kernels.pieces import by_chunks
-from ceflow.nets import ACTIVATIONS, Dense, examples, floats
+from ceflow.nets import ACTIVATIONS, examples, floats
 from ceflow.seeding import Seed, partitionable
 from ceflow.spec import Bottleneck, Mlp
 
@@ -68,24 +69,31 @@ class WideNetwork(eqx.Module):
 
     encoder: Any
     decoder: WideDecoder
+    inputs: tuple[int, ...] = eqx.field(static=True)
+    """Shape of an example."""
 
-    def embed(self, x: Float[ArrayLike, "b inputs"]) -> Float[Array, "b d"]:
+    @property
+    def size(self) -> int | tuple[int, ...]:
+        """Number of inputs, or the shape of images."""
+        return self.inputs if len(self.inputs) > 1 else math.prod(self.inputs)
+
+    def embed(self, x: Float[ArrayLike, "b ..."]) -> Float[Array, "b d"]:
         """Compute the values g(x) in the bottleneck."""
-        inputs = _dense(self.encoder)[0].weight.shape[1]
-        return _embedded(self.encoder, examples("inputs", x, (inputs,), self.decoder.u.dtype))
+        x = examples("inputs", x, self.inputs, self.decoder.u.dtype)
+        return _embedded(self.encoder, x, images_at_once(self.inputs))
 
     def decode(self, points: Float[ArrayLike, "b d"]) -> Float[Array, "b outputs"]:
         """Compute the outputs f(g) of points in the bottleneck."""
         size = self.decoder.u.shape[1]
         return _decoded(self.decoder, examples("points", points, (size,), self.decoder.u.dtype))
 
-    def __call__(self, x: Float[ArrayLike, "b inputs"]) -> Float[Array, "b outputs"]:
+    def __call__(self, x: Float[ArrayLike, "b ..."]) -> Float[Array, "b outputs"]:
         return self.decode(self.embed(x))
 
 
 @eqx.filter_jit
-def _embedded(encoder: Any, x: Float[Array, "b inputs"]) -> Float[Array, "b d"]:
-    return by_chunks(jax.vmap(encoder), x, OUTPUTS_AT_ONCE)
+def _embedded(encoder: Any, x: Float[Array, "b ..."], count: int) -> Float[Array, "b d"]:
+    return by_chunks(jax.vmap(encoder), x, count)
 
 
 @eqx.filter_jit
@@ -96,7 +104,7 @@ def _decoded(decoder: WideDecoder, points: Float[Array, "b d"]) -> Float[Array, 
 @partitionable()
 def sample(
     network: Bottleneck,
-    inputs: int,
+    inputs: int | tuple[int, int, int],
     outputs: int,
     seed: Seed,
     *,
@@ -105,11 +113,13 @@ def sample(
 ) -> WideNetwork:
     """Draw a network with n = `width` units in every hidden layer, and standard normal weights.
 
-    `features` tells how to draw the weight rows in the first layers of encoder and decoder (see
-    `normal_rows`): orthogonal and quasi-random rows bring the kernels of the sampled network nearer
-    to their limits. Other weights are independent, so that the distributions of g_0 and f_0 do not
-    change. Weights are reproducible from the seed, and each layer's are independent of the other
-    layers. An infinite bottleneck is sampled with 1,000 units.
+    `inputs` is the number of inputs, or the channels, height and width of images. `features` tells
+    how to draw the weight rows in the first layers of encoder and decoder (see `normal_rows`), if
+    these are dense layers or convolutions: orthogonal and quasi-random rows bring the kernels of
+    the sampled network nearer to their limits. Other weights are independent, so that the
+    distributions of g_0 and f_0 do not change. Weights are reproducible from the seed, and each
+    layer's are independent of the other layers. An infinite bottleneck is sampled with 1,000
+    units.
 
     Raises `ValueError` for inputs, outputs or a width below 1, or a width below the size of the
     bottleneck.
@@ -121,7 +131,8 @@ def sample(
     >>> net.embed(x).shape, net(x).shape, net.decoder.jacobian(net.embed(x)).shape
     ((5, 3), (5, 2), (5, 2, 3))
     """
-    for name, count in (("inputs", inputs), ("outputs", outputs), ("width", width)):
+    shape = inputs if isinstance(inputs, tuple) else (inputs,)
+    for name, count in (*(("inputs", n) for n in shape), ("outputs", outputs), ("width", width)):
         require_count(name, count)
     network = limit_of(network)
     size = int(network.size) if network.size < math.inf else SAMPLED_SIZE
@@ -133,25 +144,29 @@ def sample(
     return WideNetwork(
         _encoder(network, inputs, size, width, features, seed.fold("encoder")),
         WideDecoder.from_weights(
-            network.decoder,
+            network.wide_decoder,
             normal_rows(features, width, size, seed.fold("u")),
             normal_rows("iid", outputs, width, seed.fold("v")),
         ),
+        shape,
     )
 
 
 def _encoder(
-    network: Bottleneck, inputs: int, size: int, width: int, features: Features, seed: Seed
+    network: Bottleneck, inputs: Any, size: int, width: int, features: Features, seed: Seed
 ) -> Any:
-    model = network.encoder.with_widths((width,) * len(network.encoder.widths))
-    module: Any = lower(expand(model.sized(inputs=inputs, outputs=size)), seed.jax())
-    if features == "iid":
+    model = network.encoder.at_width(width)
+    root = expand(model.sized(inputs=inputs, outputs=size))
+    module: Any = lower(root, seed.jax())
+    if features == "iid" or not _begins_in_rows(root):
         return module
-    first = normal_rows(features, width, inputs, seed.fold("features"))
-    return eqx.tree_at(lambda whole: _dense(whole)[0].weight, module, first)
+    weight = module.layers[0].weight
+    count = len(weight)
+    rows = normal_rows(features, count, weight.size // count, seed.fold("features"))
+    return eqx.tree_at(lambda whole: whole.layers[0].weight, module, rows.reshape(weight.shape))
 
 
-def _dense(module: Any) -> list[Dense]:
-    """List the dense layers of a module, first to last."""
-    leaves = jax.tree.leaves(module, is_leaf=lambda leaf: isinstance(leaf, Dense))
-    return [leaf for leaf in leaves if isinstance(leaf, Dense)]
+def _begins_in_rows(root: nodes.Node) -> bool:
+    """Tell whether the first layer has standard normal weights, in a row for each of its units."""
+    first = root.layers[0] if isinstance(root, nodes.Chain) else root
+    return isinstance(first, nodes.Dense | nodes.Convolution) and first.starts_normal

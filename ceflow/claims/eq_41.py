@@ -41,7 +41,7 @@ def kernel_derivative(trial: Trial, kernels: type[DecoderKernels] = DecoderKerne
     """
     network, n = trial.bottleneck, trial.width
     pairs = trial.normal("pairs", trial.points, 2, int(network.size))
-    step = n**-0.2 if network.decoder.kinks else None
+    step = n**-0.2 if network.wide_decoder.kinks else None
     means = terms(network, n, trial.seed.fold("units").jax(), pairs, step)
     mean, noise = (np.asarray(each, float) for each in means)
     limit = kernels(network)
@@ -84,7 +84,9 @@ def terms(
     def one(item: tuple[Array, Array]) -> Means:
         index, pair = item
         weights = jax.random.normal(jax.random.fold_in(key, index), (width, d + 1))
-        decoder = WideDecoder.from_weights(network.decoder, weights[:, :d], weights[None, :, d])
+        decoder = WideDecoder.from_weights(
+            network.wide_decoder, weights[:, :d], weights[None, :, d]
+        )
         every = unit_terms(decoder, pair, step)
         mean = every.mean(1)
         off = every - mean[:, None]

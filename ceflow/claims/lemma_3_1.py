@@ -47,7 +47,7 @@ def covariances(trial: Trial, kernels: type[DecoderKernels] = DecoderKernels) ->
     parts, deviations = {}, {}
     for name, block in blocks.items():
         parts[name], deviations[name] = _deviation(moments.second, expected, block, trial.draws)
-    narrow = float(unit_excess(network.decoder, pairs.reshape(-1, d)).mean()) / trial.width
+    narrow = float(unit_excess(network.wide_decoder, pairs.reshape(-1, d)).mean()) / trial.width
     parts["kurtosis"] = _kurtosis(moments, trial.draws, narrow)
     return Verdict(parts, {"deviations": deviations})
 
@@ -116,7 +116,7 @@ def _sums(
         first, last = jax.random.split(jax.random.fold_in(key, index))
         u = jax.random.normal(first, (width, points.shape[1]))
         v = jax.random.normal(last, (1, width))
-        z = _values(WideDecoder.from_weights(network.decoder, u, v), points)
+        z = _values(WideDecoder.from_weights(network.wide_decoder, u, v), points)
         moments = DrawnMoments(z[:, :, None] * z[:, None], z**4)
         counted = jax.tree.map(lambda all, m: all + jnp.where(index < draws, m, 0), total, moments)
         return counted, None

@@ -60,7 +60,8 @@ def two_layers(trial: Trial, depths: tuple[int, int] | None = None) -> Verdict:
     """
     network = linear(trial.bottleneck)
     tried = experiment(trial, network, rate_factors=RATE_FACTORS)
-    deep = depths or (len(network.encoder.widths) + 1, len(network.decoder.widths) + 1)
+    encoder, decoder = _halves(network)
+    deep = depths or (len(encoder.widths) + 1, len(decoder.widths) + 1)
     raised = Rates(*(depth * each for depth, each in zip(deep, tried.rates, strict=True)))
     trial.observe(1, 4)
     two = follow(effective(network, tried), tried.x, tried.y, raised, trial.steps)
@@ -84,8 +85,14 @@ def linear(network: Bottleneck) -> Bottleneck:
     def half(model: Mlp) -> Mlp:
         return model.replaced({"activation": "linear", "bias_variance": 0.0})
 
-    halves = {"encoder": half(network.encoder), "decoder": half(network.decoder)}
-    return network.replaced(halves)
+    encoder, decoder = map(half, _halves(network))
+    return network.replaced({"encoder": encoder, "decoder": decoder})
+
+
+def _halves(network: Bottleneck) -> tuple[Mlp, Mlp]:
+    encoder = network.encoder.as_mlp
+    assert encoder is not None, "the document was checked"
+    return encoder, network.wide_decoder
 
 
 def effective(network: Bottleneck, tried: Experiment) -> Halves:
@@ -111,7 +118,7 @@ def _scales(network: Bottleneck, inputs: int) -> tuple[float, float]:
     fans = (inputs, int(network.size))
     first, last = (
         half.weight_variance ** len(half.widths) * half.last_variance / fan
-        for half, fan in zip((network.encoder, network.decoder), fans, strict=True)
+        for half, fan in zip(_halves(network), fans, strict=True)
     )
     return first, last
 

@@ -63,7 +63,7 @@ def _parts(
     finite = float(np.median(residual.discrete))
     parts = {"f": Part(f, 0.0, noise + finite), "g": Part(g, 0.0, noise)}
     parts["J"] = Part(jacobian, 0.0, noise)
-    if network.decoder.kinks:
+    if network.wide_decoder.kinks:
         switched = SWITCHING_FACTOR * switching(trial, residual)
         parts["J"] = Part(float(residual.sums["J"][-1]), 0.0, noise + switched)
     return parts | {"trajectory": Part(float(errors.max()), 0.0, TRAJECTORY_FACTOR * n**-0.5)}
@@ -81,7 +81,7 @@ def switching(trial: Trial, residual: Residuals) -> float:
     of phi'.
     """
     network, d = trial.bottleneck, int(trial.bottleneck.size)
-    decoder = network.decoder
+    decoder = network.wide_decoder
     size = (decoder.weight_variance * decoder.last_variance) ** 0.5
     jump = size * (1 - SLOPES[decoder.activation])
     moved = np.einsum("nod,nd->no", residual.turned, residual.start)

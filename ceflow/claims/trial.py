@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ceflow.compiler.nodes import units
 from ceflow.seeding import Seed
 from ceflow.spec import Bottleneck, Ensemble, Model
 
@@ -38,16 +39,17 @@ class Trial:
         return Ensemble.expect(self.model)
 
     @property
-    def sizes(self) -> tuple[int, int]:
-        """Numbers of inputs and outputs."""
+    def sizes(self) -> tuple[int | tuple[int, int, int], int]:
+        """Shape of an example, a number of inputs or that of an image, and number of outputs."""
         return self.model.size_of("inputs"), self.model.size_of("outputs")
 
-    def examples(self) -> "tuple[Float[Array, 'n inputs'], Float[Array, 'n outputs']]":
+    def examples(self) -> "tuple[Float[Array, 'n ...'], Float[Array, 'n outputs']]":
         """Draw standard normal inputs, and as targets a fixed random projection of them."""
-        inputs, outputs = self.sizes
+        shape, outputs = self.sizes
+        inputs = int(units(shape))
         x = self._drawn("inputs", self.points, inputs)
         y = x @ self._drawn("targets", inputs, outputs) / inputs**0.5
-        return _array(x), _array(y)
+        return _array(x.reshape(len(x), *shape) if isinstance(shape, tuple) else x), _array(y)
 
     def normal(self, name: str, *shape: int) -> "Float[Array, '...']":
         """Draw standard normal numbers from the random stream `name`."""

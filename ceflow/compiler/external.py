@@ -24,8 +24,8 @@ from ceflow.spec import External, Fault, SpecError
 Build = Callable[[Key[Array, ""]], Any]
 """A function that makes a module with weights drawn from a key."""
 
-NAME = ("model", "name")
-"""Path of the name in a document, at which what is wrong with the module is shown."""
+NAME = ("name",)
+"""Path of the name below the model, at which what is wrong with the module is shown."""
 
 
 def layer_of(model: External, make: Callable[..., Any], precision: str) -> nodes.External:
@@ -189,7 +189,7 @@ def _leaf(file: Any, leaf: Any) -> Any:
 
 def _unfit(code: str, message: str) -> SpecError:
     help = "write them with equinox.tree_serialise_leaves, of a module that make(key) made"
-    return SpecError(Fault(code, message, ("model", "weights"), help=help))
+    return SpecError(Fault(code, message, ("weights",), help=help))
 
 
 def _failed(model: External, message: str, help: str = "") -> SpecError:

@@ -17,7 +17,7 @@ def merged(model: Ensemble) -> nodes.Chain:
     `beta = (beta_1 + ... + beta_m)/sqrt(m)`, which is standard normal too. That removes (m - 1)
     outputs parameters and leaves gradient flow unchanged.
 
-    Raises `ValueError` if inputs or outputs are not known (`sized`).
+    Raises `ValueError` if inputs or outputs are not known (`sized`), or the members are not mlps.
 
     >>> from ceflow.spec import Mlp
     >>> model = Ensemble(multiplicity=364, member=Mlp(widths=[19, 19], inputs=784, outputs=10))
@@ -27,7 +27,9 @@ def merged(model: Ensemble) -> nodes.Chain:
     >>> chain.parameters == expand(model).parameters
     True
     """
-    m, member = model.multiplicity, model.member
+    m, member = model.multiplicity, model.member.as_mlp
+    if member is None:
+        raise ValueError("only members that are mlps are merged")
     alone = expand(member)  # which asks for its sizes
     c, b = member.weight_variance, member.bias_variance
     first, *others = (m * width for width in member.widths)

@@ -19,11 +19,15 @@ from ceflow.spec import (
     Resnext,
     SpecError,
 )
+from ceflow.spec.models.layers import below
 
 
 @singledispatch
 def expand(model: Model) -> nodes.Node:
-    """Expand a model with known inputs and outputs (`sized`) to its tree of layers."""
+    """Expand a model with known inputs and outputs (`sized`) to its tree of layers.
+
+    Raises `SpecError`, with the path below the model, if layers do not fit.
+    """
     raise TypeError(f"no meaning is registered for the model {type(model).__name__}")
 
 
@@ -44,7 +48,8 @@ def _mlp(model: Mlp) -> tuple[nodes.Node, ...]:
 
 @expand.register
 def _(model: Ensemble) -> nodes.Node:
-    return nodes.Ensemble(model.multiplicity, expand(model.member))
+    with below("member"):
+        return nodes.Ensemble(model.multiplicity, expand(model.member))
 
 
 @expand.register
@@ -87,13 +92,22 @@ def _(model: External) -> nodes.Node:
     layer = model.binding(model)
     if model.outputs not in (None, layer.outputs):
         message = f"the module returns {layer.outputs} outputs, and outputs = {model.outputs}"
-        raise SpecError(Fault("CE204", message, ("model", "outputs"), help="leave outputs out"))
+        raise SpecError(Fault("CE204", message, ("outputs",), help="leave outputs out"))
     return layer
 
 
 @expand.register
 def _(model: Bottleneck) -> nodes.Node:
-    return nodes.Chain(tuple(layer for half in model.parts.values() for layer in _mlp(half)))
+    layers: list[nodes.Node] = []
+    for name, half in model.parts.items():
+        with below(name):
+            layers += _in_turn(expand(half))
+    return nodes.Chain(tuple(layers))
+
+
+def _in_turn(root: nodes.Node) -> tuple[nodes.Node, ...]:
+    """Return the layers of a chain; any other layer is the only one."""
+    return root.layers if isinstance(root, nodes.Chain) else (root,)
 
 
 def _sizes(model: Mlp | Resnext) -> tuple[Any, int]:

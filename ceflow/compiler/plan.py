@@ -21,6 +21,7 @@ from ceflow.spec import (
     revalidated,
     seen_from_sweep,
 )
+from ceflow.spec.models.layers import below
 
 if TYPE_CHECKING:
     import equinox as eqx
@@ -211,7 +212,9 @@ def plan_with(examined: Examined, extent: data.Extent | None, modules: Bindings)
         if faults:
             raise SpecError(*faults)
         model = _anchored(document.model.sized(**sizes), document)
-        return Plan(document, model, expand(model), extent, examined.variants, modules)
+        with below("model"):
+            root = expand(model)
+        return Plan(document, model, root, extent, examined.variants, modules)
 
 
 def _anchored(model: Model, document: Document) -> Model:

@@ -6,6 +6,7 @@ from ceflow.compiler import nodes
 from ceflow.data import Extent, channels_last, channels_last_fault
 from ceflow.spec import Document, End, Fault, Files, ModelSpec, SpecError
 from ceflow.spec.base import KeyPath
+from ceflow.spec.models.layers import below
 
 
 def sizes_of(document: Document, extent: Extent | None) -> dict[End, Any]:
@@ -34,9 +35,10 @@ def declared(document: Document) -> Extent | None:
 def _size(
     end: End, document: Document, extent: Extent | None, sizes: dict[End, Any]
 ) -> nodes.Shape:
-    below, part = document.model.part_with(end)
-    path = ("model", *below)
-    given = getattr(part, end) or part.sized(**sizes).own_size(end)
+    inside, part = document.model.sized(**sizes).part_with(end)
+    path = ("model", *inside)
+    with below(*path):
+        given = getattr(part, end) or part.own_size(end)
     known = given or _there(end, part, extent) or part.default_size(end)
     if known is None:
         help = f"add {end} to [{'.'.join(map(str, path))}], or a [data] table"

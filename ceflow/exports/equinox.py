@@ -49,16 +49,30 @@ def equinox_file(plan: Plan) -> str:
     Raises `SpecError` for a kind of model that has no template, and for an activation of a plugin
     that has no `expression`.
     """
-    model = plan.model
+    model = _of_mlps(plan.model)
     if unknown := model.activations - {*ACTIVATIONS}:
         message = f"no expression in Python is known of the activation {min(unknown)}"
         raise SpecError(Fault("CE203", message, ("model",), help="export it to stablehlo"))
     template = files("ceflow.exports") / "templates" / f"{model.type}.txt"
     if not template.is_file():
-        message = f"no Equinox file is written for the type {model.type}"
-        raise SpecError(Fault("CE203", message, ("model", "type"), help="export it to stablehlo"))
+        raise _no_template(model.type, "type")
     text = "\n".join(_kept(template.read_text("utf-8").splitlines(), _options(model)))
     return Template(text).substitute(_header(plan), **_constants(model)) + "\n"
+
+
+def _of_mlps(model: Model) -> Model:
+    """Write the parts of a model as mlps. Raises `SpecError` if they have other layers."""
+    found = {}
+    for key in model.usual_kinds:
+        found[key] = getattr(model, key).as_mlp
+        if found[key] is None:
+            raise _no_template(getattr(model, key).type, key, "type")
+    return model.replaced(found) if found else model
+
+
+def _no_template(kind: str, *path: str) -> SpecError:
+    message = f"no Equinox file is written for the type {kind}"
+    return SpecError(Fault("CE203", message, ("model", *path), help="export it to stablehlo"))
 
 
 def _kept(lines: Sequence[str], options: set[str]) -> Iterator[str]:
@@ -157,7 +171,8 @@ def _(model: Resnext) -> dict[str, str]:
 @_constants.register
 def _(model: Bottleneck) -> dict[str, str]:
     constants = {"size": str(model.size)}
-    for name, half in model.parts.items():
+    for name, part in model.parts.items():
+        half = Mlp.expect(part)
         widths = (half.inputs or 0, *half.widths, half.outputs or 0)
         variances = (half.weight_variance, half.last_variance, half.bias_variance)
         constants[f"{name}_widths"] = _tuple(f"{name.upper()}_WIDTHS", widths)

@@ -80,6 +80,16 @@ class Shape(NamedTuple):
         return self.n1 * self.n2 * self.entries
 
 
+OF_VECTORS = nodes.Dense | nodes.Activation | nodes.Chain | nodes.Ensemble
+"""Layers that the recursion over vectors knows; with others, a vector is an image of one
+position."""
+
+
+def is_of_vectors(root: nodes.Node) -> bool:
+    """Tell whether the kernel at infinite width follows norms and angles of vectors alone."""
+    return all(isinstance(node, OF_VECTORS) for node in nodes.every(root))
+
+
 def formed_flops(weights: float, free: int, examples: int, asked: Shape) -> float:
     """Count the flops of a kernel computed from per-example gradients of the weights.
 

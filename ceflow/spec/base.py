@@ -5,7 +5,7 @@ import math
 import numbers
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -36,6 +36,9 @@ class Spec(BaseModel):
         use_attribute_docstrings=True,
         protected_namespaces=(),
     )
+
+    usual_kinds: ClassVar[Mapping[str, Any]] = {}
+    """Kinds of the tables that may leave their type out, by key."""
 
     def __init__(self, /, **values: Any):
         values = {_key(name): value for name, value in values.items()}

@@ -29,11 +29,13 @@ def classes_at(path: KeyPath, tree: Any, root: type[Spec]) -> list[type[Spec]]:
     """List the classes that a table could be; only one if its tag tells which."""
     annotation: Any = root
     for step in path:
-        tree = child(tree, step)
+        tree, holders = child(tree, step), specs(annotation)
         annotation = _step(annotation, step)
         classes = specs(annotation)
         if len(classes) > 1 and isinstance(tree, dict):
             tagged = [kind for kind in classes if _is_tagged(kind, tree)]
+            if not tagged and not any(tag in tree for tag in TAGS):
+                tagged = [kind for each in holders if (kind := each.usual_kinds.get(str(step)))]
             annotation = tagged[0] if tagged else annotation
     return specs(annotation)
 

@@ -74,6 +74,7 @@ def _for_editors(node: Any, tables: dict[str, Any]) -> Any:
 def _chosen_by_tag(node: dict[str, Any], tables: dict[str, Any]) -> dict[str, Any]:
     """Rewrite a tagged union as `if` the tag is this, `then` that; `discriminator` stays as a note.
 
+    A table may leave the tag out where the note names the kind that it then is, `defaultMapping`.
     The keys of all kinds are listed as well, with their descriptions, so that editors can complete
     them.
     """
@@ -83,13 +84,17 @@ def _chosen_by_tag(node: dict[str, Any], tables: dict[str, Any]) -> dict[str, An
         {"if": {"properties": {name: {"const": tag}}, "required": [name]}, "then": {"$ref": kind}}
         for tag, kind in kinds.items()
     ]
+    required = [name]
+    if usual := node["discriminator"].get("defaultMapping"):
+        cases.append({"if": {"not": {"required": [name]}}, "then": {"$ref": kinds[usual]}})
+        required = []
     keys = {
         key: {"description": value["description"]}
         for kind in kinds.values()
         for key, value in tables[kind.rpartition("/")[2]]["properties"].items()
     }
     keys[name] = {"enum": list(kinds)}
-    tagged = {"type": "object", "required": [name], "properties": keys}
+    tagged = {"type": "object", "required": required, "properties": keys}
     return node | tagged | {"additionalProperties": True, "allOf": cases}
 
 

@@ -78,16 +78,16 @@ def simulated(
     """
     network = Bottleneck.expect(model)
     train, test = dataset.train, dataset.test
-    inputs, outputs = train.x.shape[1], train.y.shape[1]
+    inputs, outputs = network.encoder.inputs or train.x.shape[1], train.y.shape[1]
     initial = bottlenecks.sample(
         network, inputs, outputs, seed, width=stage.width, features=stage.sampling
     )
     return bottlenecks.Simulation(
         network,
         initial,
-        train.x,
+        train.x.reshape(-1, *initial.inputs),
         train.y,
-        x_test=test.x if len(test.x) else None,
+        x_test=test.x.reshape(-1, *initial.inputs) if len(test.x) else None,
         loss=dynamics.LOSSES[stage.loss](stage.reduction),
         engine=engine,
         rate_factors=rate_factors or bottlenecks.Rates(1.0, 1.0),

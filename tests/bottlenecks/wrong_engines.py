@@ -17,7 +17,7 @@ from ceflow.spec.models import SLOPES
 
 def plain_kernels(x: np.ndarray, past: np.ndarray, network: Bottleneck) -> tuple[Any, Any]:
     """K and Xi as BN eq. 45 and 46 print them, for different points."""
-    d, decoder = x.shape[1], network.decoder
+    d, decoder = x.shape[1], network.wide_decoder
     size = np.linalg.norm(x, axis=1)[:, None] * np.linalg.norm(past, axis=1)
     product = x @ past.T
     cosine = (product / size).clip(-1, 1)

@@ -14,6 +14,7 @@ from ceflow.spec import (
     Flow,
     Kernel,
     Mlp,
+    Network,
     Search,
     SpecError,
     Stop,
@@ -112,6 +113,59 @@ SOUND = {
 def test_a_sound_stage_has_no_faults(case):
     model, stage = SOUND[case]
     assert not document(model, {"s": stage}).faults()
+
+
+DENSE: dict[str, Any] = {"type": "dense", "units": math.inf}
+NARROW, OPEN = {"type": "dense", "units": 3}, {"type": "dense"}
+CONVOLUTION: dict[str, Any] = {"type": "convolution", "channels": math.inf}
+MEMBERS = {"type": "ensemble", "multiplicity": 2, "layers": [DENSE]}
+HALF: list[Any] = [DENSE, "relu", OPEN]
+OF_PARTS: dict[str, tuple[float, Any, Any, tuple[Any, ...], str]] = {
+    "an encoder without a kernel": (
+        *(3, [DENSE, "batch-norm", "relu", OPEN], HALF, ("encoder", "layers", 1)),
+        "batch-norm has no kernel at infinite width here",
+    ),
+    "an encoder that ends in no layer with weights": (
+        *(3, [DENSE, "relu", MEMBERS], HALF, ("encoder", "layers")),
+        "the units of the bottleneck are no outputs of a layer with weights",
+    ),
+    "an encoder of another size": (
+        *(2, [DENSE, "relu", NARROW], HALF, ("encoder", "outputs")),
+        "the layers end in a vector of 3, and outputs = 2",
+    ),
+    "a deep decoder": (
+        *(3, HALF, [DENSE, "relu", DENSE, "relu", OPEN], ("decoder", "layers")),
+        "the kernels of an infinitely wide decoder are known for one hidden layer",
+    ),
+    "a decoder of other layers": (
+        *(3, HALF, [DENSE, "layer-norm", "relu", OPEN], ("decoder", "layers")),
+        "the kernels of an infinitely wide decoder are known for a dense layer, an activation and a"
+        " dense layer",
+    ),
+    "a finite encoder": (
+        *(3, [NARROW, "relu", OPEN], HALF, ("encoder", "layers")),
+        "one layer beside the bottleneck is infinitely wide, another is not",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OF_PARTS)
+def test_a_fault_of_a_half_of_layers_is_said_where_it_is(case):
+    size, encoder, decoder, path, message = OF_PARTS[case]
+    inputs = (3, 4, 4) if CONVOLUTION in encoder else 2
+    halves = Network(layers=encoder, inputs=inputs), Network(layers=decoder)
+    model = Bottleneck(size=size, encoder=halves[0], decoder=halves[1])
+    (fault,) = Document(model=model).faults()
+    assert (fault.path, fault.message) == (("model", *path), message)
+    assert fault.help
+
+
+def test_an_infinite_middle_takes_an_encoder_of_layers():
+    layers: list[Any] = [CONVOLUTION, "relu", "flatten", OPEN]
+    encoder = Network(layers=layers, inputs=(3, 4, 4))
+    model = Bottleneck(size=math.inf, encoder=encoder, decoder=INFINITE.decoder)
+    assert not Document(model=model).faults()
+    assert model.why_no_limit is None
 
 
 ONLY = "the engine 'features' is for infinitely wide halves about a finite bottleneck"

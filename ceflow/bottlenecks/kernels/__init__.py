@@ -1,6 +1,7 @@
 """Kernels of infinitely wide networks with a bottleneck.
 
-`encoder` computes Theta, and `rows` keeps or recomputes its rows. `decoder` computes Sigma, K, Xi
+`encoder` computes Theta, and `rows` keeps or recomputes its rows; `whole` computes Theta of images
+at once. `decoder` computes Sigma, K, Xi
 and other derivatives for pairs of points, from closed forms in `kinked` or by differentiation in
 `smooth`. `past` sums K and Xi over many past points by matrix products.
 """

@@ -42,11 +42,11 @@ class DecoderKernels:
 
     def nngp(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2"]:
         """Compute Sigma, the covariance of `f(x)` and `f(x')` (BN eq. 4)."""
-        return block_kernel(self.network.decoder, "nngp")(*self._points(one, two))
+        return block_kernel(self.network.wide_decoder, "nngp")(*self._points(one, two))
 
     def ntk(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2"]:
         """Compute `K(x, x') = Sigma + (b c/d) x.x' E[phi' phi']` (BN eq. 45, for ReLU)."""
-        return block_kernel(self.network.decoder, "ntk")(*self._points(one, two))
+        return block_kernel(self.network.wide_decoder, "ntk")(*self._points(one, two))
 
     def nngp_slope(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d"]:
         """Compute `dSigma/dx'`, the covariance of `f(x)` and `J(x')` (BN eq. 10)."""
@@ -85,7 +85,7 @@ def _scaled(
 
     `order` is the order of the derivative, and `closed` or `differentiated` compute it for f1.
     """
-    decoder, scale = network.decoder, network.decoder_scale
+    decoder, scale = network.wide_decoder, network.decoder_scale
     if decoder.activation in SLOPES:
         # The kernel has degree 2, so scales factor out, and the difference x' - x stays exact.
         found = closed(pairs(one, two), SLOPES[decoder.activation])

@@ -8,13 +8,13 @@ from ceflow.compiler.models import expand
 from ceflow.kernels.infinite.moments import Moments, from_angle
 from ceflow.kernels.infinite.recursion import through_layers
 from ceflow.nets import floats
-from ceflow.spec import Bottleneck, Mlp
+from ceflow.spec import Bottleneck, Mlp, Network
 
 Pairs = Float[Array, "..."]
 
 
 class EncoderKernel(eqx.Module):
-    """Theta, the NTK of an infinitely wide MLP of any depth (BN eq. 45, for one ReLU layer).
+    """Theta, the NTK of an infinitely wide encoder of dense layers (BN eq. 45, for one ReLU layer).
 
     It is a function of `q1 = |x|^2/d_0`, `q2 = |x'|^2/d_0` and the angle between x and x', arrays
     that broadcast.
@@ -23,7 +23,7 @@ class EncoderKernel(eqx.Module):
     encoder: nodes.Node = eqx.field(static=True)
 
     def __init__(self, network: Bottleneck):
-        self.encoder = _root(network.encoder)
+        self.encoder = root_of(network.encoder)
 
     def __call__(self, q1: Pairs, q2: Pairs, angle: Pairs) -> Pairs:
         return through_layers(self.encoder, _moments(q1, q2, angle)).ntk
@@ -42,7 +42,7 @@ class ComposedKernel(EncoderKernel):
 
     def __init__(self, network: Bottleneck, rate_factors: tuple[float, float] = (1.0, 1.0)):
         super().__init__(network)
-        self.decoder, self.rate_factors = _root(network.decoder), rate_factors
+        self.decoder, self.rate_factors = root_of(network.decoder), rate_factors
 
     def __call__(self, q1: Pairs, q2: Pairs, angle: Pairs) -> Pairs:
         of_encoder, of_decoder = self.parts(_moments(q1, q2, angle))
@@ -60,7 +60,7 @@ def _moments(*of_inputs: Pairs) -> Moments:
     return from_angle(*map(floats, of_inputs))
 
 
-def _root(model: Mlp) -> nodes.Node:
+def root_of(model: Mlp | Network) -> nodes.Node:
     """Expand an encoder or decoder to layers; at infinite width, input and output sizes are
     irrelevant.
     """

@@ -110,14 +110,14 @@ def pieces_of(network: Bottleneck) -> Callable[[Array, Array], Pieces]:
 
     Raises `ValueError` for an activation without closed forms.
     """
-    activation = network.decoder.activation
+    activation = network.wide_decoder.activation
     if activation not in SLOPES:
         known = ", ".join(SLOPES)
         raise ValueError(
             f"the history engine sums kernels over the past in closed form, which {known} have, and"
             f' {activation} has not: take the engine "features"'
         )
-    scale = network.decoder.last_variance * network.decoder_scale
+    scale = network.wide_decoder.last_variance * network.decoder_scale
     linear, relu = (scale * weight for weight in mixture(SLOPES[activation]))
 
     def pieces(cosine: Array, size: Array) -> Pieces:

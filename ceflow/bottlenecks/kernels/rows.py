@@ -103,6 +103,13 @@ class MadeRows(KernelRows):
         empty = jnp.zeros((len(self.points.unit), v.shape[1]), v.dtype)
         return jax.lax.scan(add, empty, jnp.arange(0, self.train, ROWS_AT_ONCE))[0]
 
+    def rows(self, memory: int) -> KernelRows:
+        """Return the rows kept in memory if they take at most `memory` bytes, otherwise these."""
+        n, m = self.train, len(self.points.unit)
+        fits = n * m * self.points.unit.dtype.itemsize <= memory
+        return KeptRows(_assembled(self)) if fits else self
+
+    @eqx.filter_jit
     def with_others(self, others: Float[Array, "k d"]) -> Float[Array, "n k"]:
         """Compute the kernel between the training points and other points."""
         two = points_of(others)
@@ -113,12 +120,6 @@ class MadeRows(KernelRows):
             return self.kernel(one.q[:, None], two.q, angles(one, two, same))
 
         return _stacked(block, self.train)
-
-
-def kernel_rows(made: MadeRows, memory: int) -> KernelRows:
-    """Return the rows kept in memory if they take at most `memory` bytes, otherwise unchanged."""
-    n, m = made.train, len(made.points.unit)
-    return KeptRows(_assembled(made)) if n * m * made.points.unit.dtype.itemsize <= memory else made
 
 
 @eqx.filter_jit

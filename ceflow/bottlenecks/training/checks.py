@@ -13,8 +13,12 @@ def checked(x: Any, y: Any, x_test: Any, initial: WideNetwork) -> None:
     given = {"x": x, "y": y} | ({} if x_test is None else {"x_test": x_test})
     parts = {name: np.asarray(nets.numbers(part)) for name, part in given.items()}
     for name, part in parts.items():
-        if part.ndim != 2 or not part.size:
+        of_inputs = name != "y" and len(initial.inputs) > 1
+        if not part.size or (part.ndim != 2 and not of_inputs):
             raise ValueError(f"{name} must be (examples, numbers), not of shape {part.shape}")
+        if of_inputs and part.shape[1:] != initial.inputs:
+            wanted = ", ".join(map(str, initial.inputs))
+            raise ValueError(f"{name} must be (examples, {wanted}), not of shape {part.shape}")
         if not np.isfinite(part).all():
             raise ValueError(f"{name} holds NaN or infinity; leave those examples out")
     x, y = parts["x"], parts["y"]
@@ -40,9 +44,10 @@ def remarks(x: Any, y: Any) -> list[str]:
     '1 of the training inputs is zero:'
     """
     x, y = np.asarray(x), np.asarray(y)
-    if x.ndim != 2 or len(x) != len(y):
+    if x.ndim < 2 or len(x) != len(y):
         raise ValueError(f"inputs of shape {x.shape} do not go with targets of shape {y.shape}")
-    return [*_of_zeros(x), *_of_one(x), *_of_equals(x, y)]
+    rows = x.reshape(len(x), -1)
+    return [*_of_zeros(rows), *_of_one(rows), *_of_equals(rows, y)]
 
 
 def _of_zeros(x: np.ndarray) -> list[str]:

@@ -13,9 +13,11 @@ from jaxtyping import Array, Float, Int
 
 from ceflow._machine import MEMORY
 from ceflow._words import one_of
+from ceflow.bottlenecks.costs import follows_vectors
 from ceflow.bottlenecks.kernels.encoder import ComposedKernel, EncoderKernel
 from ceflow.bottlenecks.kernels.past import pieces_of
-from ceflow.bottlenecks.kernels.rows import MadeRows, kernel_rows, points_of
+from ceflow.bottlenecks.kernels.rows import MadeRows, points_of
+from ceflow.bottlenecks.kernels.whole import WholeKernel
 from ceflow.bottlenecks.training import steps
 from ceflow.bottlenecks.training.checks import checked
 from ceflow.bottlenecks.training.engines import Engine, Features, History, Identity
@@ -55,9 +57,9 @@ class Simulation:
 
     network: Bottleneck
     initial: WideNetwork
-    x: Float[Any, "n inputs"]
+    x: Float[Any, "n ..."]
     y: Float[Any, "n outputs"]
-    x_test: Float[Any, "k inputs"] | None = None
+    x_test: Float[Any, "k ..."] | None = None
     loss: Loss = field(default_factory=lambda: SquaredError("mean"))
     engine: EngineName = "features"
     rate_factors: Rates = field(default_factory=lambda: Rates(1.0, 1.0))
@@ -81,7 +83,7 @@ class Simulation:
         return len(self.x)
 
     @cached_property
-    def inputs(self) -> Float[Array, "m inputs"]:
+    def inputs(self) -> Float[Array, "m ..."]:
         """Inputs of the training examples, then of the test examples."""
         both = [self.x] if self.x_test is None else [self.x, self.x_test]
         return jnp.concatenate([jnp.asarray(each, jnp.zeros(()).dtype) for each in both])
@@ -92,22 +94,24 @@ class Simulation:
         return self._first_points(self.inputs)
 
     @cached_property
-    def made(self) -> MadeRows:
-        """The kernel over all inputs, whose rows are computed when needed."""
-        if self.network.size < math.inf:
-            analytic_error(self.network.encoder, self.inputs)  # warns if the error is large
-            kernel = EncoderKernel(self.network)
-        else:
-            analytic_error(self.network, self.inputs)
-            encoder, decoder = map(float, self.rate_factors)
-            kernel = ComposedKernel(self.network, (encoder, decoder))
+    def made(self) -> MadeRows | WholeKernel:
+        """The kernel over all inputs, before any is computed."""
+        narrow = self.network.size < math.inf
+        network = self.network.sized(inputs=self.initial.size)
+        # which warns if the error is large
+        analytic_error(network.encoder if narrow else network, self.inputs)
+        encoder, decoder = map(float, self.rate_factors)
+        factors = (encoder, decoder)
+        if not follows_vectors(network):
+            return WholeKernel(network, self.inputs, self.train_count, factors)
+        kernel = EncoderKernel(network) if narrow else ComposedKernel(network, factors)
         return MadeRows(kernel, points_of(self.inputs), self.train_count)
 
     @cached_property
     def dynamics(self) -> Dynamics:
         """The dynamics at learning rate 1."""
         y = jnp.asarray(self.y, self.inputs.dtype)
-        rows = kernel_rows(self.made, self.memory)
+        rows = self.made.rows(self.memory)
         return Dynamics(rows, self._engine(), y, self.loss, self._rates(1.0))
 
     def at(self, rate: float) -> Dynamics:
@@ -127,10 +131,10 @@ class Simulation:
         on_training = self.outputs(state)[: self.train_count]
         return float(self.loss.per_example(on_training, self.dynamics.targets).mean())
 
-    def evaluate(self, state: State, x: Float[Any, "k inputs"]) -> Float[Array, "k outputs"]:
+    def evaluate(self, state: State, x: Float[Any, "k ..."]) -> Float[Array, "k outputs"]:
         """Compute the outputs `F_t` on any inputs, whether tracked or not."""
         x = jnp.asarray(examples("inputs", x, self.inputs.shape[1:]), self.inputs.dtype)
-        moved = eqx.filter_jit(self.made.with_others)(x).T @ state.coefficients
+        moved = self.made.with_others(x).T @ state.coefficients
         points = self._first_points(x) - moved
         return steps.outputs(self.dynamics.engine, state.memory, points)
 
@@ -203,7 +207,7 @@ class Simulation:
             return Features(self.initial.decoder)
         return History(self.initial.decoder, self.network)
 
-    def _first_points(self, x: Float[Array, "k inputs"]) -> Array:
+    def _first_points(self, x: Float[Array, "k ..."]) -> Array:
         return self.initial.embed(x) if self.network.size < math.inf else self.initial(x)
 
 

@@ -17,6 +17,7 @@ from ceflow.compiler import nodes
 from ceflow.compiler.models import expand
 from ceflow.compiler.programs import program
 from ceflow.events import InaccurateKernelWarning
+from ceflow.kernels.costs import is_of_vectors
 from ceflow.kernels.infinite.angles import Rows, angles, rows
 from ceflow.kernels.infinite.errors import over_largest, started
 from ceflow.kernels.infinite.gaussian import NO_KERNEL, require_outputs
@@ -64,10 +65,6 @@ BOTTLENECK = (
     "a network with a bottleneck has a kernel at infinite width only if its size is infinite, and"
     " with the activations of its halves: change the model's {}"
 )
-
-OF_VECTORS = nodes.Dense | nodes.Activation | nodes.Chain | nodes.Ensemble
-"""Layers that the recursion over vectors knows; with others, a vector is an image of one
-position."""
 
 IN_LAYERS = "a tree of layers has its own activations: change them in its layers"
 
@@ -233,7 +230,7 @@ def _expanded(
     if not isinstance(inputs, tuple):
         x1, x2 = _checked(x1, x2, tile, None if inputs is None else (inputs,))
         root = expand(limit.sized(inputs=x1.shape[1], outputs=1))
-        if all(isinstance(node, OF_VECTORS) for node in nodes.every(root)):
+        if is_of_vectors(root):
             return root, x1, x2
         return root, x1[..., None, None], None if x2 is None else x2[..., None, None]
     one, two = _patches(x1, inputs), None if x2 is None else _patches(x2, inputs)

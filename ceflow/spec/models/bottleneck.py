@@ -1,7 +1,7 @@
 """Networks with a narrow layer in the middle."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Never, Self
 
 from ceflow.spec.base import KeyPath, Width
@@ -9,6 +9,8 @@ from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models.activations import ADDED
 from ceflow.spec.models.mlp import Mlp
 from ceflow.spec.models.model import End, ModelSpec, NoLimit
+from ceflow.spec.models.network import Network
+from ceflow.spec.models.parts import Part
 
 
 class Bottleneck(ModelSpec):
@@ -16,8 +18,8 @@ class Bottleneck(ModelSpec):
     `size` linear outputs, followed by a decoder `f`.
 
     With finite widths it is an ordinary network. If both halves are infinitely wide, only the
-    bottleneck is finite, and the kernels change during training (BN theorem 3.2); if `size` is
-    infinite too, they stay fixed.
+    bottleneck is finite, and the kernels change during training (BN theorem 3.2, which lets the
+    encoder be any network whose kernel is known); if `size` is infinite too, they stay fixed.
 
     >>> wide = Mlp(widths=[math.inf], weight_variance=1.0)
     >>> Bottleneck(size=10, encoder=wide, decoder=wide).decoder_scale   # c/d
@@ -29,18 +31,38 @@ class Bottleneck(ModelSpec):
     size: Width
     """Number of units of the bottleneck, d. With `inf` there is no bottleneck: the kernels stay
     fixed."""
-    encoder: Mlp
-    """The first half, an [mlp](models.md#mlp). Its outputs are the values in the bottleneck. The
-    `inputs` of the whole network are set here."""
-    decoder: Mlp
-    """The second half, an [mlp](models.md#mlp). Its inputs are the values in the bottleneck. The
-    `outputs` of the whole network are set here. An infinitely wide decoder has one hidden layer and
-    no bias."""
+    encoder: Part
+    """The first half, an [mlp](models.md#mlp) or a table of type [network](models.md#network). Its
+    outputs are the values in the bottleneck. The `inputs` of the whole network are set here. An
+    infinitely wide one has a kernel at infinite width."""
+    decoder: Part
+    """The second half, an [mlp](models.md#mlp) or a table of type [network](models.md#network). Its
+    inputs are the values in the bottleneck. The `outputs` of the whole network are set here. An
+    infinitely wide decoder has one hidden layer and no bias."""
 
-    has_members: ClassVar = False
     has_bottleneck: ClassVar = True
-    widths_key: ClassVar = "encoder.widths"
     multiplicity: ClassVar = 1
+    usual_kinds: ClassVar[Mapping[str, Any]] = {"encoder": Mlp, "decoder": Mlp}
+
+    @property
+    def has_members(self) -> bool:
+        return False
+
+    @property
+    def has_one_activation(self) -> bool:
+        return self.encoder.has_one_activation and self.decoder.has_one_activation
+
+    @property
+    def has_batch_norm(self) -> bool:
+        return self.encoder.has_batch_norm or self.decoder.has_batch_norm
+
+    @property
+    def takes_images(self) -> bool:
+        return self.encoder.takes_images
+
+    @property
+    def widths_key(self) -> str:
+        return f"encoder.{self.encoder.widths_key}"
 
     @property
     def widths(self) -> tuple[float, ...]:
@@ -53,12 +75,23 @@ class Bottleneck(ModelSpec):
         return not self.is_finite and self.size != math.inf
 
     @property
-    def decoder_scale(self) -> float:
-        """Factor of `x.x'` in the decoder's first covariance: c/size."""
-        return self.decoder.weight_variance / self.size
+    def wide_decoder(self) -> Mlp:
+        """The decoder, which is an mlp or layers that are those of an mlp: as every infinitely wide
+        one.
+        """
+        found = self.decoder.as_mlp
+        assert found is not None, "the document was checked"
+        return found
 
     @property
-    def parts(self) -> dict[str, Mlp]:
+    def decoder_scale(self) -> float:
+        """Factor of `x.x'` in the covariance of an infinitely wide decoder's first layer:
+        c/size.
+        """
+        return self.wide_decoder.weight_variance / self.size
+
+    @property
+    def parts(self) -> dict[str, Mlp | Network]:
         """Encoder and decoder, with as many outputs and inputs as the bottleneck has units."""
         encoder = self.encoder.sized(outputs=self.size)
         return {"encoder": encoder, "decoder": self.decoder.sized(inputs=self.size)}
@@ -78,15 +111,30 @@ class Bottleneck(ModelSpec):
     @property
     def why_no_limit(self) -> NoLimit | None:
         if self.size == math.inf:
-            return super().why_no_limit
+            return super().why_no_limit or self._why_no_part
         message = "with a finite bottleneck the kernel depends on the weights that are drawn"
         return NoLimit(message, 'set size = inf, or use finite widths and method = "empirical"')
+
+    @property
+    def _why_no_part(self) -> NoLimit | None:
+        """Reason why a half has no kernel at infinite width."""
+        for half in ("encoder", "decoder"):
+            reason = getattr(self, half).why_no_limit
+            if reason:
+                return reason._replace(path=(half, *reason.path))
+        return None
 
     def with_members(self, widths: Sequence[float], multiplicity: int) -> Never:
         raise TypeError("a network with a bottleneck has no ensembles in its family")
 
-    def part_with(self, end: End) -> tuple[KeyPath, Mlp]:
-        return (("encoder",), self.encoder) if end == "inputs" else (("decoder",), self.decoder)
+    def at_width(self, width: int) -> Self:
+        """Return a copy with this width in every layer of both halves, without validation."""
+        halves = {"encoder": self.encoder, "decoder": self.decoder}
+        return self.replaced({name: half.at_width(width) for name, half in halves.items()})
+
+    def part_with(self, end: End) -> tuple[KeyPath, Mlp | Network]:
+        half = "encoder" if end == "inputs" else "decoder"
+        return (half,), self.parts[half]
 
     def sized(self, **sizes: Any) -> Self:
         ends = {"encoder": "inputs", "decoder": "outputs"}
@@ -97,13 +145,15 @@ class Bottleneck(ModelSpec):
         return self.replaced(update)
 
     def faults(self) -> list[Fault]:
-        return [*self._size_faults(), *self._width_faults(), *self._kink_faults()]
+        found = [*self._size_faults(), *self._width_faults(), *self._kink_faults()]
+        return found or [*self._part_faults()]
 
     def _kink_faults(self) -> Iterator[Fault]:
-        for half in ("encoder", "decoder"):
-            if getattr(self, half).kinks & {*ADDED}:
+        for name, half in (("encoder", self.encoder), ("decoder", self.decoder)):
+            if half.kinks & {*ADDED}:
                 message = "a bottleneck takes no activation of a plugin that has kinks"
-                yield Fault("CE203", message, (half, "activation"), help="take a smooth one")
+                key = "activation" if half.has_one_activation else half.widths_key
+                yield Fault("CE203", message, (name, key), help="take a smooth one")
 
     def _size_faults(self) -> Iterator[Fault]:
         ends = {("encoder", "outputs"): self.encoder.outputs}
@@ -121,11 +171,43 @@ class Bottleneck(ModelSpec):
         elif math.inf in outer and len({width == math.inf for width in outer}) > 1:
             message = "one layer beside the bottleneck is infinitely wide, another is not"
             help = "make the widths of encoder and decoder all inf, or all finite"
-            yield Fault("CE203", message, ("encoder", "widths"), help=help)
-        elif math.inf in outer and len(self.decoder.widths) > 1:
+            path: KeyPath = ("encoder", self.encoder.widths_key)
+            yield Fault("CE203", message, path, help=help)
+        elif math.inf in outer:
+            yield from self._wide_faults()
+
+    def _wide_faults(self) -> Iterator[Fault]:
+        """Find why the kernels of infinitely wide halves are not known."""
+        if reason := self.encoder.why_no_limit:
+            yield Fault("CE203", reason.message, ("encoder", *reason.path), "key", reason.help)
+        elif not self.encoder.ends_in_weights:
+            message = "the units of the bottleneck are no outputs of a layer with weights"
+            help = "end the encoder in a dense layer, or in a convolution and global-average"
+            path: KeyPath = ("encoder", self.encoder.widths_key)
+            yield Fault("CE203", message, path, help=help)
+        decoder = self.decoder.as_mlp
+        if decoder is None:
+            message = "the kernels of an infinitely wide decoder are known for a dense layer, an"
+            help = 'use layers = [{type = "dense", units = inf}, "relu", "dense"], or an mlp'
+            path = ("decoder", "layers")
+            yield Fault("CE203", f"{message} activation and a dense layer", path, help=help)
+        elif len(decoder.widths) > 1:
             message = "the kernels of an infinitely wide decoder are known for one hidden layer"
-            yield Fault("CE203", message, ("decoder", "widths"), help="use widths = [inf]")
-        elif math.inf in outer and self.decoder.bias_variance:
+            help = "use widths = [inf]" if decoder is self.decoder else "leave the others out"
+            path = ("decoder", self.decoder.widths_key)
+            yield Fault("CE203", message, path, help=help)
+        elif decoder.bias_variance:
             message = "the kernels of an infinitely wide decoder are known without bias"
-            path: KeyPath = ("decoder", "bias_variance")
-            yield Fault("CE203", message, path, help="leave it out")
+            yield Fault("CE203", message, self._bias_path(), help="leave it out")
+
+    def _bias_path(self) -> KeyPath:
+        """Return the path of the key that gives an infinitely wide decoder its biases."""
+        given = self.decoder.bias_variance  # otherwise one of its layers has a key of its own
+        return "decoder", "bias_variance" if given else self.decoder.widths_key
+
+    def _part_faults(self) -> Iterator[Fault]:
+        """Find layers that do not fit, or do not end in as many units as the bottleneck has."""
+        for name, half in self.parts.items():
+            for fault in half.faults():
+                if not (name == "encoder" and self.size == math.inf and fault.code == "CE203"):
+                    yield fault.below(name)

@@ -43,13 +43,22 @@ class External(ModelSpec):
     rounded to the document's precision. The path is relative to the document. By default weights
     are drawn."""
 
-    has_members: ClassVar = False
-    has_one_activation: ClassVar = False
-    widths_key: ClassVar = "width"
     path_keys: ClassVar = ("weights",)
     multiplicity: ClassVar = 1
 
     _binding: Binding | None = PrivateAttr(None)
+
+    @property
+    def has_members(self) -> bool:
+        return False
+
+    @property
+    def has_one_activation(self) -> bool:
+        return False
+
+    @property
+    def widths_key(self) -> str:
+        return "width"
 
     @property
     def binding(self) -> Binding | None:
@@ -135,10 +144,13 @@ class External(ModelSpec):
 class ExternalFamily(External):
     """The modules that a function makes at all widths, of which this is one."""
 
-    has_members: ClassVar = True
     has_closed_moments: ClassVar = False
     usual_inputs: ClassVar[Literal["iid"]] = "iid"
     why_drawn: ClassVar = "a module of your own"
+
+    @property
+    def has_members(self) -> bool:
+        return True
 
     @property
     def member(self) -> Self:

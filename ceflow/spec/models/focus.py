@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from ceflow.spec.base import KeyPath
 from ceflow.spec.diagnostics import Fault, SpecError
@@ -108,10 +108,12 @@ class Focus(Network):
     at: KeyPath
     """Path of the ensemble layer below the model; empty if there is none."""
 
-    has_members: ClassVar = True
+    @property
+    def has_members(self) -> bool:
+        return True
 
     @property
-    def whole(self) -> Network:
+    def whole(self) -> Any:
         return Network.model_construct(**{key: getattr(self, key) for key in Network.model_fields})
 
     @property
@@ -181,7 +183,11 @@ class Focus(Network):
 
 def focus(network: Network, at: str | None) -> Focus:
     """Choose the ensemble layer that a stage acts on (see `Network.focused`)."""
-    found = Focus.model_construct(**dict(network), at=_path(network, at))
+    return require_width(Focus.model_construct(**dict(network), at=_path(network, at)), at)
+
+
+def require_width(found: Focus, at: str | None = None) -> Focus:
+    """Return what a stage acts on. Raises `SpecError` if no width of it can be changed."""
     if found.member.free:
         return found
     message = f"{found.place or 'the network'} has no width that can be changed"

@@ -3,7 +3,7 @@ it is, and the part of it on which an entry of its NTK depends.
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ceflow.spec.models.layers import (
     ActivationLayer,
@@ -89,6 +89,39 @@ def known_member(module: Network) -> Mlp | Block | None:
     It is an mlp if dense layers and activations alternate. It is a block if 1x1, 3x3 and 1x1
     convolutions and activations do, and the image holds the patch that an output position sees.
     """
+    found = known_mlp(module)
+    return found if found else _known_block(module)
+
+
+def known_mlp(module: Network) -> Mlp | None:
+    """Return the mlp that has the layers of a module; None if there is none."""
+    alternating = _alternating(module)
+    if alternating is None or not all(isinstance(each, DenseLayer) for each in alternating.weights):
+        return None
+    *hidden, outputs = (each.width for each in alternating.weights)
+    sizes = {"inputs": module.inputs, "outputs": outputs or module.outputs}
+    return Mlp.model_construct(widths=tuple(hidden), **sizes, **alternating.law)
+
+
+def _known_block(module: Network) -> Block | None:
+    alternating = _alternating(module)
+    if alternating is None or alternating.law["bias_variance"]:
+        return None
+    if not _is_block(module, alternating.weights):
+        return None
+    law = {key: value for key, value in alternating.law.items() if key != "bias_variance"}
+    return _block(module, [each.width for each in alternating.weights], law)
+
+
+class _Alternating(NamedTuple):
+    """Layers with weights between which one activation acts, and their law, as keys of an mlp."""
+
+    weights: list[DenseLayer | ConvolutionLayer]
+    law: dict[str, Any]
+
+
+def _alternating(module: Network) -> _Alternating | None:
+    """Return the layers of a module if layers with weights and one activation alternate."""
     layers = _unrolled(module.layers)
     weights = [each for each in layers[::2] if isinstance(each, DenseLayer | ConvolutionLayer)]
     names = [each.name for each in layers[1::2] if isinstance(each, ActivationLayer)]
@@ -98,23 +131,18 @@ def known_member(module: Network) -> Mlp | Block | None:
     *hidden, last = map(module.law_of, weights)
     if len(set(hidden)) != 1 or hidden[0][1] != last[1]:
         return None
-    law = {"activation": names[0], "weight_variance": hidden[0][0], "last_variance": last[0]}
-    widths = [each.width for each in weights]
-    if all(isinstance(each, DenseLayer) for each in weights):
-        return _mlp(module, widths, law | {"bias_variance": last[1]})
-    if last[1] or not _is_block(module, weights):
-        return None
-    return _block(module, widths, law)
+    law = {
+        "activation": names[0],
+        "weight_variance": hidden[0][0],
+        "last_variance": last[0],
+        "bias_variance": last[1],
+    }
+    return _Alternating(weights, law)
 
 
 def _unrolled(layers: Sequence[LayerSpec]) -> list[LayerSpec]:
     """Write repeated layers out."""
     return [layer.replaced({"repeat": 1}) for layer in layers for _ in range(layer.repeat)]
-
-
-def _mlp(module: Network, widths: list[float | None], law: dict[str, Any]) -> Mlp:
-    *hidden, outputs = widths
-    return Mlp.model_construct(widths=tuple(hidden), inputs=module.inputs, outputs=outputs, **law)
 
 
 def _is_block(module: Network, weights: Sequence[LayerSpec]) -> bool:

@@ -1,14 +1,17 @@
-"""Fully connected networks, and ensembles of them."""
+"""Fully connected networks."""
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
 from ceflow.spec.base import Count, KeyPath, VarianceValue, Widths
 from ceflow.spec.models.activations import Activation, unknown_moments
 from ceflow.spec.models.model import End, ModelSpec
+
+if TYPE_CHECKING:
+    from ceflow.spec.models.ensemble import Ensemble
 
 
 class Mlp(ModelSpec):
@@ -43,13 +46,25 @@ class Mlp(ModelSpec):
         biased = "networks with biases" if self.bias_variance else None
         return unknown_moments(self.activation) or biased
 
-    is_dense: ClassVar = True
     usual_inputs: ClassVar[Literal["iid"]] = "iid"
     """Law of the inputs if nothing is known of them."""
     multiplicity: ClassVar = 1
+    ends_in_weights: ClassVar = True
+
+    @property
+    def is_dense(self) -> bool:
+        return True
 
     @property
     def member(self) -> "Mlp":
+        return self
+
+    def focused_in(self, ensemble: Any) -> Any:
+        """Return what a stage acts on that acts on an ensemble of these networks."""
+        return ensemble
+
+    @property
+    def as_mlp(self) -> "Mlp":
         return self
 
     @property
@@ -65,56 +80,17 @@ class Mlp(ModelSpec):
         return self.replaced({"widths": tuple(widths)})
 
     def with_members(self, widths: Sequence[float], multiplicity: int) -> "Ensemble":
+        from ceflow.spec.models.ensemble import Ensemble  # which knows this class
+
         member = self.with_widths(widths)
         return Ensemble.model_construct(multiplicity=multiplicity, member=member)
+
+    def at_width(self, width: int) -> Self:
+        """Return a copy with this width in every hidden layer, without validation."""
+        return self.with_widths((width,) * len(self.widths))
 
     def part_with(self, end: End) -> "tuple[KeyPath, Mlp]":
         return (), self
 
     def sized(self, **sizes: Any) -> Self:
         return self.replaced(sizes)
-
-
-class Ensemble(ModelSpec):
-    """A collegial ensemble: the sum of independent members over sqrt(multiplicity) (CE eq. 4)."""
-
-    type: Literal["ensemble"] = "ensemble"
-    """A collegial ensemble."""
-    multiplicity: Count
-    """Number of members, m."""
-    member: Mlp
-    """The network of each member, an [mlp](models.md#mlp); each member has its own weights.
-    `inputs` and `outputs` are set here."""
-
-    is_dense: ClassVar = True
-    widths_key: ClassVar = "member.widths"
-
-    @property
-    def widths(self) -> Sequence[float]:
-        return self.member.widths
-
-    @property
-    def activations(self) -> frozenset[str]:
-        return self.member.activations
-
-    @property
-    def single(self) -> Mlp:
-        return self.member
-
-    @property
-    def limit(self) -> Mlp:
-        return self.member.limit
-
-    def with_members(self, widths: Sequence[float], multiplicity: int) -> "Ensemble":
-        return self.member.with_members(widths, multiplicity)
-
-    def part_with(self, end: End) -> tuple[KeyPath, Mlp]:
-        return ("member",), self.member
-
-    def sized(self, **sizes: Any) -> Self:
-        """
-        >>> pair = Ensemble(multiplicity=2, member=Mlp(widths=[3]))
-        >>> pair.sized(inputs=4, outputs=1).member.inputs
-        4
-        """
-        return self.replaced({"member": self.member.sized(**sizes)})

@@ -52,19 +52,32 @@ class ModelSpec(Spec):
     - `sized(inputs=..., outputs=...)`: the model with these numbers.
     """
 
-    has_members: ClassVar[bool] = True
-    """True if the model belongs to a family of ensembles with any member widths and
-    multiplicity."""
-    is_dense: ClassVar[bool] = False
-    """True if the member has only dense layers, so that its kernel can be drawn without weights."""
     has_bottleneck: ClassVar[bool] = False
     """True if the model has a narrow layer between two networks."""
-    has_one_activation: ClassVar[bool] = True
-    """True if a single key sets all activations."""
-    widths_key: ClassVar[str] = "widths"
-    """Key path of the widths below [model]."""
     path_keys: ClassVar[tuple[str, ...]] = ()
     """Keys whose value is a file path."""
+
+    @property
+    def has_members(self) -> bool:
+        """True if the model belongs to a family of ensembles with any member widths and
+        multiplicity.
+        """
+        return True
+
+    @property
+    def is_dense(self) -> bool:
+        """True if the member is an mlp, whose kernel can be drawn without weights."""
+        return False
+
+    @property
+    def has_one_activation(self) -> bool:
+        """True if a single key sets all activations."""
+        return True
+
+    @property
+    def widths_key(self) -> str:
+        """Key path of the widths below [model]."""
+        return "widths"
 
     @property
     def module_name(self) -> str | None:

@@ -30,6 +30,7 @@ from ceflow.spec.models.model import End, ModelSpec, NoLimit
 
 if TYPE_CHECKING:
     from ceflow.spec.models.focus import Focus
+    from ceflow.spec.models.mlp import Mlp
 
 Weighted = DenseLayer | ConvolutionLayer | AttentionLayer
 """Layers that may give the variances of their weights and biases."""
@@ -92,10 +93,19 @@ class Network(ModelSpec):
     (`standard`, where biases start with variance `bias_variance`/fan-in). Kernels at infinite
     width are those of `ntk`."""
 
-    has_members: ClassVar = False
-    has_one_activation: ClassVar = False
-    widths_key: ClassVar = "layers"
     multiplicity: ClassVar = 1
+
+    @property
+    def has_members(self) -> bool:
+        return False
+
+    @property
+    def has_one_activation(self) -> bool:
+        return False
+
+    @property
+    def widths_key(self) -> str:
+        return "layers"
 
     @property
     def every(self) -> Iterator[tuple[KeyPath, LayerSpec]]:
@@ -170,6 +180,19 @@ class Network(ModelSpec):
 
         return focus(self, at)
 
+    def focused_in(self, ensemble: Any) -> Any:
+        """Return what a stage acts on that acts on an ensemble of these networks."""
+        from ceflow.spec.models.ensemble import NetworkEnsemble  # which knows this class
+
+        return NetworkEnsemble.of(ensemble)
+
+    @property
+    def as_mlp(self) -> "Mlp | None":
+        """The mlp that has the layers of the network; None if there is none."""
+        from ceflow.spec.models.members import known_mlp  # which knows this class
+
+        return known_mlp(self)
+
     @property
     def limit(self) -> Self:
         """The network with all layers infinitely wide, except the last; kernels do not depend on
@@ -193,6 +216,10 @@ class Network(ModelSpec):
 
     def with_members(self, widths: Sequence[float], multiplicity: int) -> Any:
         raise TypeError("a network has no family of ensembles")
+
+    def at_width(self, width: int) -> Self:
+        """Return a copy with this width in every infinitely wide layer, without validation."""
+        return self.replaced({"layers": tuple(_at_width(layer, width) for layer in self.layers)})
 
     def part_with(self, end: End) -> tuple[KeyPath, Self]:
         return (), self
@@ -229,7 +256,7 @@ class Network(ModelSpec):
             return None
         found = self.ends()
         if isinstance(found, tuple) or found == math.inf:
-            raise SpecError(self._no_end(found).below("model"))
+            raise SpecError(self._no_end(found))
         return int(found)
 
     def misfit(self, end: End, image: bool) -> tuple[str, str]:
@@ -284,4 +311,14 @@ def _infinite(layer: LayerSpec) -> LayerSpec:
         changed[layer.width_key] = math.inf
     if isinstance(layer, EnsembleLayer):
         changed["multiplicity"] = 1
+    return layer.replaced(changed) if changed else layer
+
+
+def _at_width(layer: LayerSpec, width: int) -> LayerSpec:
+    """Give a layer and those inside it this width if they are infinitely wide."""
+    changed: dict[str, Any] = {
+        key: tuple(_at_width(each, width) for each in layers) for key, layers in layer.inner
+    }
+    if layer.width_key and layer.width == math.inf:
+        changed[layer.width_key] = width
     return layer.replaced(changed) if changed else layer

@@ -138,7 +138,9 @@ class Resnext(ModelSpec):
     """Number of classes. By default that of the data; without data 10 with the cifar stem, 1000
     with the imagenet stem."""
 
-    widths_key: ClassVar = "base_width"
+    @property
+    def widths_key(self) -> str:
+        return "base_width"
 
     def faults(self) -> list[Fault]:
         if sum(self.blocks) <= MOST_BLOCKS:

@@ -166,10 +166,10 @@ class Train(Descent):
             known = '"kernel"' if model.size == math.inf else '"features" or "history"'
             message = f"the engine {engine!r} is not for a bottleneck of size {model.size}"
             yield Fault("CE203", message, ("engine",), help=f"use engine = {known}")
-        elif engine == "history" and model.decoder.activation not in SLOPES:
+        elif engine == "history" and not model.decoder.activations <= SLOPES.keys():
+            other = min(model.decoder.activations - SLOPES.keys())
             message = (
-                f"sums over the past have closed forms for {', '.join(SLOPES)}, and not for"
-                f" {model.decoder.activation}"
+                f"sums over the past have closed forms for {', '.join(SLOPES)}, and not for {other}"
             )
             yield Fault("CE203", message, ("engine",), help='use engine = "features"')
         if engine == "kernel" and "embedding" in self.record:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from ceflow.spec.base import Count
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Model
+from ceflow.spec.models import Bottleneck, Model
 from ceflow.spec.stages.stage import StageSpec, width_faults
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ class Verify(StageSpec):
         elif not ensemble and not model.is_wide_bottleneck:
             message = f"{claim} is about a finite bottleneck between infinitely wide layers"
             yield message, "make the widths inf and the size a number; `width` says n"
+        elif claim == "lemma-4.1" and Bottleneck.expect(model).encoder.as_mlp is None:
+            message = "lemma 4.1 is about an encoder of dense layers, with one activation between"
+            yield message, "leave the claim out, or take another encoder"
 
     def _size_faults(self) -> Iterator[Fault]:
         """Find experiments that are too small to be meaningful."""

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from ceflow import bottlenecks
-from ceflow.bottlenecks.costs import Sampled
+from ceflow.bottlenecks.costs import Sampled, theta_at_once
 from ceflow.compiler import Plan, nodes
 from ceflow.compiler.budget import LARGEST_SMALL_PROGRAM
 from ceflow.costs import EIGH_FLOPS, Work
@@ -282,17 +282,21 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
     of_examples = 2 * min(theta, bottlenecks.MEMORY) + STATE_COPIES * size * n * d
     of_examples += 8 * (NTK_COPIES * ntk**2 + 2 * ntk * plan.outputs * d)
     times = stage.replicas * stage.moment_count
-    kept = theta <= bottlenecks.MEMORY
+    kept = sampled.theta is not None or theta <= bottlenecks.MEMORY
     work = Work(
         flops=2 * times * (rows * decoder + recorded**2 * plan.outputs * d),
         traffic=size * times * rows * width + 30 * depth * theta * stage.replicas,
         normals=stage.replicas * (encoder + decoder),
-        compilations=22 if network.decoder.activation in SLOPES else 42,
+        compilations=22 if network.wide_decoder.activation in SLOPES else 42,
         seconds=LOADING_SECONDS,
     )
     key = "width" if of_width > of_examples else examples_key(plan)
+    at_once = theta_at_once(sampled, n, rows, size)
+    whole = Work(*(stage.replicas * amount for amount in at_once.work))
+    work = work.plus(whole._replace(compilations=at_once.work.compilations))
+    memory = PROGRAM_BYTES + of_width + of_examples + at_once.memory
     return _Flow(
-        Forecast(PROGRAM_BYTES + of_width + of_examples, key=key, work=work),
+        Forecast(memory, key=key, work=work),
         state=n * d + decoder,
         held=NUMBERS_PER_UNIT * n * width + (0 if kept else 30 * depth * n * rows),
         flops=FLOPS_PER_PARAMETER * n * decoder + 2 * n * rows * d,
