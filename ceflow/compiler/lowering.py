@@ -30,8 +30,8 @@ def lower_with_state(root: nodes.Node, key: Key[Array, ""]) -> tuple[eqx.Module,
     """Build the module in training mode, and its state."""
     _require_finite(root)
     require_key(key)
-    if isinstance(root, nodes.External):
-        return _drawn_outside(root, key), eqx.nn.State(())
+    if any(isinstance(each, nodes.External) for each in nodes.every(root)):
+        return _built(root, key), eqx.nn.State(())
     if _is_small(root, key):
         return eqx.nn.make_with_state(_filled)(root, key)
     return eqx.nn.make_with_state(_drawn)(root, key)
@@ -96,13 +96,6 @@ def _empty(root: nodes.Node, dtype: Any) -> Any:
     return eqx.filter_eval_shape(_built, root, jax.random.key(0))
 
 
-def _drawn_outside(root: nodes.External, key: Key[Array, ""]) -> Any:
-    """Make a module of the user's, which may hold arrays that no program should."""
-    if root.make is None:
-        raise ValueError(f"the module {root.name!r} is known by its record alone: bind it again")
-    return root.make(key)
-
-
 @eqx.filter_jit
 def _drawn_each(root: nodes.Node, keys: Key[Array, " k"]) -> Any:
     return eqx.filter_vmap(lambda key: _drawn(root, key))(keys)
@@ -116,7 +109,7 @@ def _drawn(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
     new shape.
     """
     if isinstance(root, nodes.External):
-        return _drawn_outside(root, key)
+        return _built(root, key)
     if isinstance(root, nodes.Ensemble):
         return nets.Ensemble(lambda k: _drawn(root.member, k), root.multiplicity, key=key)
     empty = eqx.filter_eval_shape(_built, root, key)
@@ -279,6 +272,14 @@ def _(node: nodes.Activation, key: Key[Array, ""]) -> eqx.Module:
 @_built.register
 def _(node: nodes.Ensemble, key: Key[Array, ""]) -> eqx.Module:
     return nets.Ensemble(lambda k: _built(node.member, k), node.multiplicity, key=key)
+
+
+@_built.register
+def _(node: nodes.External, key: Key[Array, ""]) -> Any:
+    """Make a module of the user's, which may hold arrays that no program should."""
+    if node.make is None:
+        raise ValueError(f"the module {node.name!r} is known by its record alone: bind it again")
+    return node.make(key)
 
 
 @_built.register

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ceflow.compiler import nodes
-from ceflow.spec import Document, External, Fault, SpecError
+from ceflow.spec import Document, External, Fault, Model, SpecError
 
 if TYPE_CHECKING:
     import equinox as eqx
@@ -67,7 +67,7 @@ def bindings(modules: Modules | None, documents: Iterable[Document]) -> dict[str
 
     Raises `SpecError` for a name that none of them uses, and for what is no function.
     """
-    modules = modules or {}
+    modules, documents = modules or {}, [*documents]
     used = {each.model.module_name for each in documents} - {None}
     faults = []
     for name, make in modules.items():
@@ -77,7 +77,8 @@ def bindings(modules: Modules | None, documents: Iterable[Document]) -> dict[str
             faults.append(Fault("CE207", message, help=there))
         elif not callable(make):
             message = f"{name!r} is bound to a {type(make).__name__}, and not to a function make"
-            faults.append(Fault("CE207", message, ("model", "name"), help=MAKE))
+            places = {each.model.module_path for each in documents}
+            faults.append(Fault("CE207", message, ("model", *min(places)), help=MAKE))
     if faults:
         raise SpecError(*faults)
     return {name: Binding(make) for name, make in modules.items()}
@@ -86,11 +87,14 @@ def bindings(modules: Modules | None, documents: Iterable[Document]) -> dict[str
 MAKE = "make(key) returns an equinox.Module that takes one example"
 
 
-def bound(document: Document, known: Bindings) -> Document:
-    """Bind the name of a document's model. Raises `SpecError` if nothing is bound to it."""
-    name = document.model.module_name
+def bound(model: Model, known: Bindings, precision: str) -> Any:
+    """Bind the name of the user's module in a model, if it has one.
+
+    Raises `SpecError` if nothing is bound to it.
+    """
+    name = model.module_name
     if name is None:
-        return document
+        return model
     if not isinstance(known, Recorded) and name not in known:
         there = f"{_listed('bound are', known)}; " if known else ""
         message = f"no module is bound to the name {name!r}"
@@ -98,10 +102,10 @@ def bound(document: Document, known: Bindings) -> Document:
             f"{there}bind it by --module {name}=package.module:make, or in Python by"
             f' ceflow.run(document, modules={{"{name}": make}})'
         )
-        raise SpecError(Fault("CE207", message, ("model", "name"), help=help))
+        raise SpecError(Fault("CE207", message, ("model", *model.module_path), help=help))
     binding = known if isinstance(known, Recorded) else known[name]
-    layer_of = partial(binding.layer_of, precision=document.precision)
-    return document.replaced({"model": External.expect(document.model).bound(layer_of)})
+    named: Any = model
+    return named.bound(partial(binding.layer_of, precision=precision))
 
 
 def _listed(what: str, names: Collection[Any]) -> str:

@@ -164,6 +164,10 @@ class Plan:
 
         return lower(self.expand(model), key)
 
+    def bound(self, model: Model) -> Model:
+        """Bind the name of the module in another model, if it has one."""
+        return bound(model, self.modules, self.document.precision)
+
     def expand(self, model: Model) -> nodes.Node:
         """Expand another model, whose inputs and outputs are set, to its layers."""
         return expand(model)
@@ -200,7 +204,8 @@ def plan_with(examined: Examined, extent: data.Extent | None, modules: Bindings)
     document, faults = examined.document, [*examined.faults]
     with placing(document.origin):
         try:
-            document = bound(document, modules)
+            model = bound(document.model, modules, document.precision)
+            document = document.replaced({"model": model})
             if document.data and not extent:
                 extent = data.extent(document.data, folder_of(document))
             counted = _counted(document, extent)

@@ -186,7 +186,7 @@ def resolve_model(stage: language.Stage, plan: Plan, results: Mapping[str, Resul
     if stage.answer is None:
         return stage.acts_on(plan.model)
     name, part = stage.answer
-    return stage.acts_on(results[name].models()[part])
+    return stage.acts_on(plan.bound(results[name].models()[part]))
 
 
 def examples_key(plan: Plan) -> str:

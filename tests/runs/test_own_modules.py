@@ -206,7 +206,7 @@ def test_the_variance_of_a_module_of_any_width_is_that_of_the_network_it_is(tmp_
 FAMILIES = {
     "no width": (External(name="mine"), Variance(), "one of no family of other widths"),
     "weights": (External(name="mine", width=3, weights="w.eqx"), Variance(), "none are drawn"),
-    "search": (External(name="mine", width=3), ceflow.spec.Search(alpha=3.0), "yet"),
+    "search": (External(name="mine"), ceflow.spec.Search(alpha=3.0), "one of no family"),
 }
 
 

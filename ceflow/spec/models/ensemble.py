@@ -10,12 +10,11 @@ from ceflow.spec.models.layers import EnsembleLayer
 from ceflow.spec.models.mlp import Mlp
 from ceflow.spec.models.model import End, ModelSpec, NoLimit
 from ceflow.spec.models.network import Network
-from ceflow.spec.models.parts import Part
 
 if TYPE_CHECKING:
     MemberPart = Any  # for stages, which act on what `focused` returns
 else:
-    MemberPart = Part
+    from ceflow.spec.models.parts import MemberPart
 
 
 class Ensemble(ModelSpec):
@@ -27,8 +26,8 @@ class Ensemble(ModelSpec):
     """Number of members, m."""
     member: MemberPart
     """The network of each member, an [mlp](models.md#mlp) or a table of type
-    [network](models.md#network); each member has its own weights. `inputs` and `outputs` are set
-    here."""
+    [network](models.md#network) or [external](models.md#external); each member has its own
+    weights. `inputs` and `outputs` are set here."""
 
     usual_kinds: ClassVar[Mapping[str, Any]] = {"member": Mlp}
 
@@ -43,6 +42,14 @@ class Ensemble(ModelSpec):
     @property
     def has_one_activation(self) -> bool:
         return self.member.has_one_activation
+
+    @property
+    def module_name(self) -> str | None:
+        return self.member.module_name
+
+    @property
+    def module_path(self) -> KeyPath:
+        return ("member", *self.member.module_path)
 
     @property
     def has_batch_norm(self) -> bool:
@@ -80,6 +87,10 @@ class Ensemble(ModelSpec):
     def with_members(self, widths: Sequence[float], multiplicity: int) -> "Ensemble":
         return self.member.with_members(widths, multiplicity)
 
+    def bound(self, binding: Any) -> Self:
+        """Return a copy whose member's name is bound."""
+        return self.replaced({"member": self.member.bound(binding)})
+
     def focused(self, at: str | None) -> Any:
         super().focused(at)
         return self.member.focused_in(self)
@@ -99,6 +110,9 @@ class Ensemble(ModelSpec):
         return self.member.smaller(cost)
 
     def faults(self) -> list[Fault]:
+        if self.member.has_weights:
+            message = "the members would be equal: their weights are read from a file"
+            return [Fault("CE202", message, ("member", "weights"), "key", "leave it out")]
         return [fault.below("member") for fault in self.member.faults()]
 
 

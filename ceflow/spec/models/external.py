@@ -1,7 +1,7 @@
 """Networks that are a module of the user's, bound to a name when the document is compiled."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Never, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr
 
@@ -76,6 +76,10 @@ class External(ModelSpec):
         return self.name
 
     @property
+    def module_path(self) -> KeyPath:
+        return ("name",)
+
+    @property
     def has_weights(self) -> bool:
         return self.weights is not None
 
@@ -103,7 +107,7 @@ class External(ModelSpec):
             'use method = "empirical" or "mean"',
         )
 
-    def with_members(self, widths: Any, multiplicity: int) -> Never:
+    def with_members(self, widths: Sequence[float], multiplicity: int) -> Any:
         raise TypeError("a module of the user's has no family of ensembles")
 
     def focused(self, at: str | None) -> Any:
@@ -120,6 +124,12 @@ class External(ModelSpec):
         family = ExternalFamily.model_construct(**dict(self))
         family._binding = self._binding
         return family
+
+    def focused_in(self, ensemble: Any) -> Any:
+        """Return what a stage acts on that acts on an ensemble of these modules: an ensemble in the
+        family of all widths.
+        """
+        return ensemble.replaced({"member": self.focused(None)})
 
     def part_with(self, end: End) -> tuple[KeyPath, Self]:
         return (), self
@@ -163,6 +173,12 @@ class ExternalFamily(External):
     def with_widths(self, widths: Sequence[float]) -> Self:
         """Return the module of another width, without validation."""
         return self.replaced({"width": int(widths[0])})
+
+    def with_members(self, widths: Sequence[float], multiplicity: int) -> Any:
+        from ceflow.spec.models.ensemble import Ensemble  # which knows this class
+
+        member = self.with_widths(widths)
+        return Ensemble.model_construct(multiplicity=multiplicity, member=member)
 
     def sized(self, **sizes: Any) -> Self:
         """Return the same: inputs and outputs are those of the module."""

@@ -85,6 +85,11 @@ class ModelSpec(Spec):
         return None
 
     @property
+    def module_path(self) -> KeyPath:
+        """Path of the key that names the user's module; empty if there is none."""
+        return ()
+
+    @property
     def has_weights(self) -> bool:
         """True if the weights are read from a file, so that none are drawn."""
         return False

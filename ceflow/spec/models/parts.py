@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from pydantic.json_schema import JsonSchemaValue
 
+from ceflow.spec.models.external import External
 from ceflow.spec.models.mlp import Mlp
 from ceflow.spec.models.network import Network
 
@@ -32,4 +33,10 @@ class Typed:
 typed = BeforeValidator(_typed)
 
 Part = Annotated[Annotated[Mlp | Network, Field(discriminator="type")], typed, Typed()]
-"""A network inside another model: an mlp, which may leave its type out, or any network."""
+"""A half of a bottleneck: an mlp, which may leave its type out, or any network."""
+
+MemberPart = Annotated[
+    Annotated[Mlp | Network | External, Field(discriminator="type")], typed, Typed()
+]
+"""A member of an ensemble: an mlp, which may leave its type out, any network, or a module of the
+user's."""

@@ -130,11 +130,6 @@ class Search(MemberStageSpec):
         return [key for key in ("variance", "alpha") if getattr(self, key) is not None]
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
-        if model.module_name is not None:
-            message = "a module of your own cannot be the member of an ensemble yet"
-            help = "search for a network of layers; a variance stage takes the module"
-            yield Fault("CE203", message, part="key", help=help)
-            return
         if not model.has_members:
             message = "optimal ensembles are found for networks without a bottleneck"
             yield Fault("CE203", message, part="key", help='use a model of type "mlp"')

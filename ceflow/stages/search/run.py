@@ -129,6 +129,7 @@ def _by_time(network: Shown, baseline: float | None) -> Shown:
 
 def _warnings(job: Job, optimum: Optimum, latency: Latencies | None) -> Iterator[str]:
     yield from _inherited(job)
+    yield from _own_module(job)
     yield from _nothing_to_gain(job, optimum)
     yield from _side_by_side(job, optimum)
     for part, best in (("primal", optimum.primal), ("dual", optimum.dual)):
@@ -145,6 +146,15 @@ def _inherited(job: Job) -> Iterator[str]:
     """Repeat the warnings about alpha, since they also apply to the search."""
     for text in fit_of(job).warnings if job.stage.variance else ():
         yield f"{job.stage.variance}: {text}"
+
+
+def _own_module(job: Job) -> Iterator[str]:
+    """Say what S is where no sum of 1/fan-in is known."""
+    if job.model.module_name and job.stage.using == "law":
+        yield (
+            f"no layers of the module {job.model.module_name} are known: S is taken to be 1/width;"
+            ' using = "curve" takes the moments that a variance stage measured in place of the law'
+        )
 
 
 def _nothing_to_gain(job: Job, optimum: Optimum) -> Iterator[str]:
