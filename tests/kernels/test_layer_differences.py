@@ -51,7 +51,8 @@ def test_every_kind_of_layer_is_differenced():
 def test_the_empirical_ntk_is_that_of_finite_differences(name: str, x64: None):
     layers = LAYERS[name] if isinstance(LAYERS[name], list) else [LAYERS[name]]
     end = [*([] if name in ("dense", "global-average", "flatten") else ["flatten"]), "dense"]
-    model: Any = Network(inputs=(1, 3, 2), layers=[MIX, *layers, *end]).sized(outputs=2)
+    every: Any = [MIX, *layers, *end]
+    model: Any = Network(inputs=(1, 3, 2), layers=every).sized(outputs=2)
     module: Any = lower(expand(model), jax.random.key(1))
     x = jax.random.normal(jax.random.key(2), (2, 1, 3, 2))
     trained = getattr(module, "module", module)  # a frozen module holds statistics besides
