@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from ceflow.compiler.nodes import External, Node, leaves, values
+from ceflow.compiler.nodes import Convolution, External, Node, leaves, values
 from ceflow.costs import Demand, Work
 from ceflow.spec import Member
 
@@ -51,8 +51,8 @@ def sampling(member: Member, draws: float) -> Demand:
 
 
 MODULE_COMPILATIONS = 6.0
-"""Compilations of a module of the user's, besides one for each of its products: it is made by
-operations that are not known here."""
+"""Compilations of a module of the user's, besides one for each of its products and two for each of
+its convolutions: it is made by operations that are not known here."""
 
 
 def drawing(root: Node, layers: int, draws: float, *, most: int, itemsize: int) -> Demand:
@@ -60,7 +60,8 @@ def drawing(root: Node, layers: int, draws: float, *, most: int, itemsize: int) 
     parameters, passing = root.parameters, values(root)
     compilations = 2 + layers / 2
     if isinstance(root, External):
-        compilations = MODULE_COMPILATIONS + len([*leaves(root)])
+        products = (layer for _, layer in leaves(root))
+        compilations = MODULE_COMPILATIONS + sum(1 + isinstance(p, Convolution) for p in products)
     weights = draws * parameters
     work = Work(
         flops=draws * max(6 * parameters, 3 * root.flops),
