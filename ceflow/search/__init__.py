@@ -2,8 +2,8 @@
 
 A `problem` consists of a baseline, the law of its members' variance (`laws`), and the costs of
 networks (`costs`). `optimum` solves it for widths in the baseline's proportion, `free` for any
-widths. These are plain Python. `times` reads latencies, and `timing`, which loads JAX, measures
-them.
+widths, and `whole` finds the networks of whole members. These are plain Python. `times` reads
+latencies, and `timing`, which loads JAX, measures them.
 """
 
 from typing import TYPE_CHECKING

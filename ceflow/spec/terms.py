@@ -45,8 +45,8 @@ TERMS = {
     "E[K]": Term(
         ("mean",),
         "The mean over random weights of one entry K of the NTK, here K(x, x) of one input."
-        " It depends on the depth and the variances of the weights, not on the widths, if"
-        " there is no bias: so it is the same in all rows of the table.",
+        " It depends on the depth and the variances of the weights, not on the widths, in NTK"
+        " parameterisation without bias: then it is the same in all rows of the table.",
         "semantics.md#the-law-of-the-variance",
     ),
     "E[K²]/E[K]²": Term(

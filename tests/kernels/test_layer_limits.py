@@ -263,3 +263,41 @@ def test_flattening_a_vector_changes_nothing(before: list[str]):
     x = np.random.default_rng(0).standard_normal((3, 5) if inputs == 5 else (3, 3, 4, 4))
     # through a flatten, vectors are images of one position, of which lengths round elsewhere
     np.testing.assert_allclose(analytic(flat, x).ntk, analytic(straight, x).ntk, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        [convolution(), "relu"],
+        [residual("relu", convolution())],
+        [{"type": "average-pool", "window": 2}],
+    ],
+    ids=["activations with a mean", "a shared shortcut", "no weights"],
+)
+def test_members_that_are_correlated_have_no_limit(member: list[Any]):
+    """Their kernels depend on their number: by wide networks, 1.5 to 4 times as much for four."""
+    layers: Any = [convolution(), ensemble(4, *member), convolution(), "relu", "flatten", "dense"]
+    model = Network(layers=layers, inputs=(3, 4, 4)).sized(outputs=1)
+    with pytest.raises(ValueError, match="members are correlated"):
+        analytic(model, np.ones((1, 3, 4, 4)))
+    with pytest.raises(ValueError, match="members of an ensemble are correlated"):
+        analytic(expand(model), np.ones((1, 3, 4, 4)))
+    alone: Any = [convolution(), ensemble(1, *member), convolution(), "relu", "flatten", "dense"]
+    assert Network(layers=alone, inputs=(3, 4, 4)).why_no_limit is None
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [["scale"], ["layer-norm"], [residual("relu", dense())]],
+    ids=["scale", "norm", "residual"],
+)
+def test_an_example_of_zeros_has_kernels_of_zero(layers: list[Any]):
+    every: list[Any] = [dense(), *layers, dense(2)]
+    model = Network(layers=every, inputs=3)
+    nngp, ntk, error = analytic(model, np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], np.float32))
+    assert error < 1e-4
+    np.testing.assert_array_equal(nngp[1], 0)
+    constant = layers == ["layer-norm"]  # the shift of a norm adds 1 to the NTK
+    assert (np.asarray(ntk[1]) > 0).all() if constant else not np.asarray(ntk[1]).any()
+    with pytest.raises(ValueError, match="out of the range"):
+        analytic(model, np.full((1, 3), 1e-30, np.float32))

@@ -81,6 +81,6 @@ def test_block_is_searched_as_the_resnext_that_it_is_of():
 
 
 def test_resnet_101_with_a_budget_takes_less_than_two_seconds():
-    started = time.perf_counter()
+    started = time.process_time()
     optimise(problem(resnet(3, 4, 23, 3), 3.0, parameters=20e6, flops=8e9))
-    assert time.perf_counter() - started < 2  # 0.3 s on an idle machine
+    assert time.process_time() - started < 2  # 0.3 s on an idle machine

@@ -243,6 +243,24 @@ LIMITS = [
     (f'{CONVOLUTION}, "global-average", "dense", "relu"', (3,), "outputs of the network are not"),
     (f'{CONVOLUTION}, "global-average", "dense", "layer-norm"', (3,), "acts on the outputs"),
     (
+        f'{CONVOLUTION}, {{type = "ensemble", multiplicity = 2, layers = [{CONVOLUTION}, "relu"]}},'
+        f' {CONVOLUTION}, "flatten", "dense"',
+        (1,),
+        "the members are correlated",
+    ),
+    (
+        f'{CONVOLUTION}, {{type = "ensemble", multiplicity = 3, layers = [{{type = "residual",'
+        f' body = ["relu", {CONVOLUTION}]}}]}}, "flatten", "dense"',
+        (1,),
+        "the members are correlated",
+    ),
+    (
+        f'{CONVOLUTION}, {{type = "ensemble", multiplicity = 2, layers = [{{type ='
+        ' "average-pool", window = 2}]}, "flatten", "dense"',
+        (1,),
+        "the members are correlated",
+    ),
+    (
         f'{CONVOLUTION}, {{type = "ensemble", multiplicity = 2, layers = ["batch-norm"]}},'
         ' "flatten", "dense"',
         (1, "layers", 0),

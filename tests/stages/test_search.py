@@ -242,7 +242,7 @@ def test_optimum_at_the_edge_of_what_was_measured_is_said(tmp_path):
     narrow = Variance(ratios=[0.6, 0.8, 1.0])
     curve = Search(using="curve", variance="fit")
     result = results(tmp_path, MLP, fit=narrow, best=curve)["best"]
-    assert result.primal.widths == [36, 24]
+    assert result.duality.primal_widths == [36, 24]
     assert warned(result, "the primal is at the edge of the widths measured")
 
 

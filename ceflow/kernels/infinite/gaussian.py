@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from ceflow.compiler import nodes
 from ceflow.spec.models.layers import shape_text
-from ceflow.spec.models.limits import INPUTS, Values
+from ceflow.spec.models.limits import INPUTS, OF_MEMBERS, Values
 
 NO_KERNEL = (
     "a network with {} has no kernel at infinite width here: its values are not Gaussian; draw"
@@ -39,8 +39,8 @@ def require_gaussian(node: nodes.Node, values: Values = INPUTS) -> Values:
     Raises `ValueError` if the inputs of an activation are not Gaussian: such a network has a limit,
     but no closed recursion computes it. Also raises it for an activation after scales of single
     channels, for parameters of the channels of the inputs, for a residual connection with
-    correlated branches, for a node without a kernel at infinite width, and for layers that do not
-    fit.
+    correlated branches, for an ensemble of correlated members, for a node without a kernel at
+    infinite width, and for layers that do not fit.
     """
     match node:
         case nodes.Convolution() if node.is_depthwise:
@@ -94,8 +94,16 @@ def require_gaussian(node: nodes.Node, values: Values = INPUTS) -> Values:
             for layer in node.layers:
                 values = require_gaussian(layer, values)
             return values
-        case nodes.Ensemble():
+        case nodes.Ensemble(multiplicity=1):
             return require_gaussian(node.member, values)
+        case nodes.Ensemble():
+            after = require_gaussian(node.member, values._replace(apart=False))
+            if not after.apart:
+                raise ValueError(
+                    f"the members of an ensemble are correlated at infinite width: {OF_MEMBERS}:"
+                    " end each in a dense layer or a convolution"
+                )
+            return after
         case nodes.AveragePool() | nodes.Flatten() | nodes.Dropout():  # linear
             return values
         case _:

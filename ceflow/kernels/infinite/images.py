@@ -71,7 +71,7 @@ def image_error(root: nodes.Node, x1: Array, x2: Array | None) -> Float[Array, "
 
     def alone(at: Batch) -> tuple[Array, Array]:
         start = _pairs(x, x, at, pools(root), reach)
-        own = _started(start)
+        own = _started(start, x[at[0]])
         state = Images(start, own=own) if pools(root) else Images(own)
         state = through(root, state).settled()
         return _found(state.own or state.before)

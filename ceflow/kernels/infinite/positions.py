@@ -118,14 +118,14 @@ def itself(q: Array, ntk: Array, reach: Array) -> Between:
     return Between(q, q, jnp.zeros_like(q), 4 * q, ntk, reach)
 
 
-def started(pair: Between) -> Between:
+def started(pair: Between, x: Array) -> Between:
     """Return the moments of positions of inputs with themselves, with initial errors.
 
-    There is no bound if all squares of an image underflow.
+    There is no bound if all squares of an image `x` underflow, unless it is zero.
     """
     none, eps = jnp.zeros_like(pair.q1), eps_of(pair.q1)
     most = jnp.max(pair.q1, axis=(-2, -1), keepdims=True)
-    vanished = (most == 0) & (pair.reach > 0)
+    vanished = (most == 0) & (x != 0).any((-3, -2, -1), keepdims=True)[..., 0, :, :]
     relative = jnp.where(vanished, jnp.inf, INPUT_EPS * eps)
     errors = Errors(relative, math.pi * relative, none, none)
     return itself(pair.q1, none, pair.reach)._replace(errors=errors, ntk_error=none)

@@ -35,6 +35,10 @@ OF_NO_LIMIT = (BatchNormLayer, MaxPoolLayer, AttentionLayer, TokenMixingLayer)
 """Layers that have no kernel at infinite width here."""
 
 
+OF_MEMBERS = "they share what is not behind weights of their own, or means of activations"
+"""Why the kernel of a sum of members depends on their number."""
+
+
 Channels = Literal["inputs", "groups", "alike"]
 
 
@@ -54,16 +58,20 @@ class Values(NamedTuple):
     different laws; or infinitely many of the same law."""
     vector: bool = False
     """True if they are known to be a vector, which flattening does not change."""
+    apart: bool = False
+    """True if those of two members of an ensemble are uncorrelated, given their inputs: weights of
+    each member acted on them, and no activation after these."""
 
     def weighted(self, groups: bool = False) -> "Values":
         """Return the values after weights that mix all channels, or those of each group."""
         if not groups or self.channels == "alike":
-            return Values(True, True)
-        return Values(False, True, channels="groups")
+            return Values(True, True, apart=True)
+        return Values(False, True, channels="groups", apart=True)
 
     def filtered(self) -> "Values":
         """Return the values after weights of each channel: Gaussian only if those are given."""
-        return Values(False, True, self.scaled, self.normalised, self.channels)
+        own = {"scaled": self.scaled, "normalised": self.normalised, "channels": self.channels}
+        return Values(False, True, **own, apart=True)
 
     def activated(self) -> "Values":
         """Return the values after an activation."""
@@ -87,6 +95,7 @@ class Values(NamedTuple):
             self.normalised or straight.normalised,
             _least(self.channels, straight.channels),
             self.vector or straight.vector,
+            self.apart and straight.apart,
         )
 
 
@@ -140,8 +149,16 @@ def _after(layer: LayerSpec, values: Values) -> Values:
             return values._replace(scaled=layer.affine or values.scaled, normalised=True)
         case ResidualLayer():
             return _after_residual(layer, values)
-        case EnsembleLayer() | SequenceLayer():
+        case SequenceLayer():
             return require_limit(layer.layers, values, "layers")
+        case EnsembleLayer(layers=layers, multiplicity=1):
+            return require_limit(layers, values, "layers")
+        case EnsembleLayer():
+            after = require_limit(layer.layers, values._replace(apart=False), "layers")
+            if not after.apart:
+                message = f"the members are correlated at infinite width: {OF_MEMBERS}"
+                raise _none(message, "end each member in a dense layer or a convolution")
+            return after
         case _ if isinstance(layer, OF_NO_LIMIT) or layer.is_added:
             kind = type(layer).model_fields["type"].default
             raise _none(f"{kind} has no kernel at infinite width here", "")

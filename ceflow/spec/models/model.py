@@ -95,6 +95,11 @@ class ModelSpec(Spec):
         return False
 
     @property
+    def is_standard(self) -> bool:
+        """True if the scale of weights is in their initial values, and not an explicit factor."""
+        return False
+
+    @property
     def has_batch_norm(self) -> bool:
         """True if a layer's outputs depend on the other examples of a batch."""
         return False

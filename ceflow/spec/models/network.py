@@ -145,6 +145,10 @@ class Network(ModelSpec):
         return next(_takes_images(self.layers), False)
 
     @property
+    def is_standard(self) -> bool:
+        return self.parameterisation == "standard"
+
+    @property
     def has_batch_norm(self) -> bool:
         """True if a layer's outputs depend on the other examples of a batch."""
         return any(isinstance(layer, BatchNormLayer) for _, layer in self.every)
@@ -196,7 +200,7 @@ class Network(ModelSpec):
     @property
     def limit(self) -> Self:
         """The network with all layers infinitely wide, except the last; kernels do not depend on
-        the numbers of members, so that of every ensemble is 1.
+        the numbers of members, so that an ensemble of several has two.
         """
         last = self._last
         layers = [
@@ -305,12 +309,12 @@ def _takes_images(layers: Sequence[LayerSpec]) -> Iterator[bool]:
 
 
 def _infinite(layer: LayerSpec) -> LayerSpec:
-    """Make a layer and those inside it infinitely wide, with one member of each ensemble."""
+    """Make a layer and those inside it infinitely wide; ensembles keep one member, or two."""
     changed: dict[str, Any] = {key: tuple(map(_infinite, layers)) for key, layers in layer.inner}
     if layer.width_key and layer.width is not None:
         changed[layer.width_key] = math.inf
     if isinstance(layer, EnsembleLayer):
-        changed["multiplicity"] = 1
+        changed["multiplicity"] = min(layer.multiplicity, 2)  # one is not correlated with others
     return layer.replaced(changed) if changed else layer
 
 

@@ -3,9 +3,8 @@
 import math
 from typing import Any, TypeVar
 
-from ceflow import search
 from ceflow.search import Candidate, Optimum
-from ceflow.search.costs import whole_members
+from ceflow.search.whole import Whole, dual_at, whole_dual, whole_primal
 from ceflow.spec import (
     Document,
     Model,
@@ -31,44 +30,17 @@ from ceflow.stages.stage import Job, finite
 AnyNetwork = TypeVar("AnyNetwork", bound=FoundNetwork)
 
 
-def primal_members(optimum: Optimum, candidate: Candidate) -> int:
-    """Return the whole number of members whose cost is nearest to the baseline's, or within the
-    budget.
-    """
-    if optimum.problem.limits:
-        return whole_members(candidate.primal_multiplicity)
-    return _nearest(optimum, candidate, 1.0)
-
-
-def dual_members(optimum: Optimum, candidate: Candidate) -> int:
-    """Return the whole number of members next to the real one, so that the variance is nearly the
-    baseline's, whose cost is nearest to the baseline's divided by the efficiency.
-    """
-    return _nearest(optimum, candidate, candidate.efficiency, candidate.dual_multiplicity)
-
-
-def _nearest(
-    optimum: Optimum, candidate: Candidate, efficiency: float, beside: float | None = None
-) -> int:
-    baseline, whole = optimum.problem.baseline, optimum.problem.costs.whole
-    return search.nearest_multiplicity(
-        whole(baseline) / efficiency,
-        lambda m: whole(baseline.with_members(candidate.widths, m)),
-        beside,
-    )
-
-
 def oversized(optimum: Optimum) -> tuple[str, str] | None:
     """Say what is wrong, and what to do, if an answer is larger than the largest allowed
     network.
     """
     narrow = "give the [model] smaller widths or fewer members"
     lower = "lower the budget" if optimum.problem.limits else narrow
-    primal, dual = optimum.primal, optimum.dual
-    for part, widths, members, help in (
-        ("primal", primal.widths, primal_members(optimum, primal), lower),
-        ("dual", dual.widths, dual_members(optimum, dual), narrow),
+    for part, found, help in (
+        ("primal", whole_primal(optimum), lower),
+        ("dual", whole_dual(optimum), narrow),
     ):
+        members, widths = found.members, found.candidate.widths
         if max(members, *widths) > LARGEST_COUNT:
             message = (
                 f"the {part} would be {members:,} members of widths up to {max(widths):,}, and a"
@@ -98,18 +70,17 @@ def baseline(job: Job, optimum: Optimum) -> Baseline:
 
 def primal(job: Job, optimum: Optimum) -> Answer:
     """Describe the optimally smooth network."""
-    best = optimum.primal
-    return _answer(job, optimum, best, best.primal_multiplicity, primal_members(optimum, best))
+    return _answer(job, optimum, whole_primal(optimum))
 
 
 def dual(job: Job, optimum: Optimum) -> Answer:
     """Describe the optimally compact network."""
-    best = optimum.dual
-    return _answer(job, optimum, best, best.dual_multiplicity, dual_members(optimum, best))
+    return _answer(job, optimum, whole_dual(optimum))
 
 
-def _answer(job: Job, optimum: Optimum, best: Candidate, exact: float, members: int) -> Answer:
-    """Describe the network at the best widths, with `exact` members on the curve."""
+def _answer(job: Job, optimum: Optimum, found: Whole) -> Answer:
+    """Describe a network of whole members, and its point on the curve."""
+    best, members, exact = found
     model, cost = job.model.with_members(best.widths, members), optimum.problem.costs.whole
     return _network(
         Answer,
@@ -123,14 +94,14 @@ def _answer(job: Job, optimum: Optimum, best: Candidate, exact: float, members: 
     )
 
 
-def near(job: Job, optimum: Optimum, candidate: Candidate) -> NearOptimal:
+def near(job: Job, optimum: Optimum, found: Whole) -> NearOptimal:
     """Describe a candidate of the near-optimal set, with the costs of its primal."""
-    objective, members = optimum.problem.primal_objective, primal_members(optimum, candidate)
+    objective, candidate, members = optimum.problem.primal_objective, *found[:2]
     root = job.plan.expand(job.model.with_members(candidate.widths, members))
     return NearOptimal(
         widths=list(candidate.widths),
         primal_multiplicity=members,
-        dual_multiplicity=dual_members(optimum, candidate),
+        dual_multiplicity=dual_at(optimum, candidate).members,
         objective_ratio=objective(candidate) / objective(optimum.primal),
         parameters=int(root.parameters),
         flops=int(root.flops),

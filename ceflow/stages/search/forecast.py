@@ -7,9 +7,10 @@ from ceflow import search
 from ceflow.compiler import Plan
 from ceflow.search import Costs, Exponential, Law, Problem
 from ceflow.search.costs import comparing, timing
+from ceflow.search.whole import whole_dual, whole_primal
 from ceflow.spec import Fault, Model, Search, SpecError
 from ceflow.spec.base import LARGEST_COUNT
-from ceflow.stages.search.answers import dual_members, oversized, primal_members
+from ceflow.stages.search.answers import oversized
 from ceflow.stages.search.problem import (
     TIMED_WIDTHS,
     batch_of,
@@ -45,10 +46,10 @@ def expect(stage: Search, plan: Plan, model: Model) -> dict[str, Model]:
     except ValueError:
         whole: Model = model.whole
         return dict.fromkeys(stage.offers, whole)
-    primal, dual = optimum.primal, optimum.dual
+    answers = {"primal": whole_primal(optimum), "dual": whole_dual(optimum)}
     return {
-        "primal": model.with_members(primal.widths, primal_members(optimum, primal)).whole,
-        "dual": model.with_members(dual.widths, dual_members(optimum, dual)).whole,
+        part: model.with_members(found.candidate.widths, found.members).whole
+        for part, found in answers.items()
     }
 
 

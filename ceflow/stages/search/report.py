@@ -14,6 +14,9 @@ from ceflow.stages.search.result import (
     Timed,
 )
 
+SAME = 0.05
+"""Relative difference up to which a cost or a variance is called the same: that of whole members.
+The table beside the sentence has the numbers."""
 MOST_SHOWN = 9
 """Maximum number of near-optimal candidates in the table; the results hold all."""
 GROUPED = ("block", "resnext")
@@ -41,23 +44,50 @@ def describe(result: SearchResult) -> list[ReportBlock]:
 def answer(result: SearchResult) -> str:
     """Answer the question of the search in a sentence."""
     cost = {"parameters": "parameters", "flops": "FLOPs"}.get(result.cost, result.cost)
-    shares = []
-    for each in (result.primal, result.dual):
-        share = each.rounded.variance / result.baseline.variance
-        shares.append((_counted(each), share, 1 / each.rounded.efficiency))
-    (smooth, less, _), (compact, _, cheaper) = shares
+    smooth, compact = map(_counted, (result.primal, result.dual))
+    less = result.primal.rounded.variance / result.baseline.variance
+    has = "has" if result.primal.multiplicity == 1 else "have"
     kernel = "kernel"
     if result.primal.model["type"] == "resnext":  # of any depth the same
         kernel = "kernel of a block"
     elif result.primal.model["type"] == "network":
         kernel = "ensemble's kernel"
     if result.budget:
-        first = f"within the budget, {smooth} vary least: they have {less:.3g} of the variance of"
-        return f"{first} your network's {kernel}"
-    first = (
-        f"{smooth} have the {cost} of your network, and {less:.3g} of the variance of its {kernel}"
+        return (
+            f"within the budget, {smooth} {has} the least variance: {_part(less)} of that of your"
+            f" network's {kernel}"
+        )
+    if _is_baseline(result, result.primal):
+        first = f"no ensemble with the {cost} of your network varies less"
+    else:
+        spent = _share(result.primal.rounded.efficiency, cost)
+        first = f"{smooth} {has} {spent} of your network, and {_part(less)} of the variance of its"
+        first += f" {kernel}"
+    if _is_baseline(result, result.dual):
+        return f"{first}; none of its variance has fewer {cost}"
+    varies = result.dual.rounded.variance / result.baseline.variance
+    kept = "its variance" if abs(varies - 1) <= SAME else f"{varies:.3g} of its variance"
+    has, cheaper = (
+        "has" if result.dual.multiplicity == 1 else "have",
+        result.dual.rounded.efficiency,
     )
-    return f"{first}; {compact} have its variance, and {cheaper:.3g} of its {cost}"
+    return f"{first}; {compact} {has} {kept}, and {1 / cheaper:.3g} of its {cost}"
+
+
+def _is_baseline(result: SearchResult, answer: Answer) -> bool:
+    own = result.baseline
+    return (answer.widths, answer.multiplicity) == (own.widths, own.multiplicity)
+
+
+def _share(efficiency: float, cost: str) -> str:
+    """Write the share of a cost in words."""
+    return (
+        f"the {cost}" if abs(1 / efficiency - 1) <= SAME else f"{1 / efficiency:.3g} of the {cost}"
+    )
+
+
+def _part(share: float) -> str:
+    return "all" if share == 1 else f"{share:.3g}"
 
 
 def _counted(answer: Answer) -> str:
@@ -137,20 +167,28 @@ def _on_the_curve(result: SearchResult) -> Table:
 def _near_optimal(result: SearchResult) -> list[ReportBlock]:
     points = result.near_optimal
     objective = "over the best" if result.budget else "ratio on curve"
-    columns = ("near-optimal", objective, "parameters", "FLOPs", "dual")
+    columns = ("near-optimal", objective, "parameters", "FLOPs", "Var/E²", "dual")
     rows = tuple(
         (
             network_name(point.primal_multiplicity, point.widths),
             f"{point.objective_ratio:.4f}",
             point.parameters,
             flops_text(point.flops),
+            point.variance,
             network_name(point.dual_multiplicity, point.widths),
         )
         for point in _thinned(points)
     )
     left = len(points) - len(rows)
     rest = [Note(f"{left} more near-optimal candidates are in results.json")] if left else []
-    return [Table(columns, rows), *rest]
+    if result.left_out:
+        rest.append(Note(_left_out(result.left_out)))
+    return [*([Table(columns, rows)] if rows else []), *rest]
+
+
+def _left_out(count: int) -> str:
+    more = counted(count, "near-optimal candidate")
+    return f"{more} on the curve are left out: no whole number of members comes near to theirs"
 
 
 def _thinned(points: list[NearOptimal]) -> list[NearOptimal]:
@@ -216,7 +254,7 @@ def _figures(result: SearchResult) -> list[Curve]:
         for point in result.curve
         if point.primal_multiplicity >= 1 and point.variance is not None
     ]
-    primal = result.primal
+    primal, best, given = result.primal, result.duality, "best in whole members"
     compact = [(_width(point), point.efficiency) for point in result.curve]
     grouped = result.primal.model["type"] in GROUPED
     x_label = "width n of a group" if grouped else "width n"
@@ -226,7 +264,11 @@ def _figures(result: SearchResult) -> list[Curve]:
             f"primal: variance {held}",
             x_label,
             AXES["variance"],
-            _series(smooth, (_width(primal), drawn(primal.variance, primal.multiplicity_exact))),
+            _series(
+                smooth,
+                (_width(primal), drawn(primal.variance, primal.multiplicity_exact)),
+                "optimum" if primal.widths == best.primal_widths or result.budget else given,
+            ),
             log_x=True,
             log_y=True,
         ),
@@ -235,16 +277,22 @@ def _figures(result: SearchResult) -> list[Curve]:
             "dual: efficiency at the baseline's variance",
             x_label,
             AXES["efficiency"],
-            _series(compact, (_width(result.dual), result.dual.efficiency)),
+            _series(
+                compact,
+                (_width(result.dual), result.dual.efficiency),
+                "optimum" if result.dual.widths == best.dual_widths else given,
+            ),
             log_x=True,
         ),
     ]
 
 
-def _series(points: list[tuple[float, float]], optimum: tuple[float, float]) -> tuple[Series, ...]:
+def _series(
+    points: list[tuple[float, float]], optimum: tuple[float, float], label: str
+) -> tuple[Series, ...]:
     objective = Series("objective", tuple(x for x, _ in points), tuple(y for _, y in points))
     x, y = optimum
-    return objective, Series("optimum", (x,), (y,), "points")
+    return objective, Series(label, (x,), (y,), "points")
 
 
 def _width(network: Timed | Answer | CurvePoint) -> float:

@@ -203,6 +203,9 @@ class SearchResult(Result):
     """Whether the two problems, solved separately, give the same widths."""
     near_optimal: list[NearOptimal]
     """The candidates within `tolerance` of the best, narrowest first."""
+    left_out: int = 0
+    """Number of further candidates within `tolerance` of the best on the curve that no whole number
+    of members comes near to."""
     compare: list[Compared]
     """The networks listed in `compare`."""
     ROWS: ClassVar[str] = "curve"

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ceflow import search
+from ceflow.blocks import widths_text
 from ceflow.search import Candidate, Costs, Optimum
+from ceflow.search.whole import near_optimal, whole_dual, whole_primal
 from ceflow.spec import network_name
 from ceflow.stages.result import Values
 from ceflow.stages.search import answers
@@ -50,6 +52,7 @@ def _result(job: Job, optimum: Optimum, latency: Latencies | None) -> SearchResu
     """Build the result, without timings of the answers."""
     stage, law = job.stage, optimum.problem.law
     widths_interval, doubts = _widths_interval(job, optimum)
+    near, left_out = near_optimal(optimum, stage.tolerance)
     return SearchResult(
         alpha=law.alpha if isinstance(law, search.Exponential) else None,
         using=stage.using,
@@ -65,9 +68,8 @@ def _result(job: Job, optimum: Optimum, latency: Latencies | None) -> SearchResu
             gap=optimum.gap,
             holds=optimum.gap <= ROUNDING_GAP,
         ),
-        near_optimal=[
-            answers.near(job, optimum, near) for near in optimum.near_optimal(stage.tolerance)
-        ],
+        near_optimal=[answers.near(job, optimum, each) for each in near],
+        left_out=left_out,
         compare=[answers.compared(job, optimum, name) for name in stage.compare],
         curve=[answers.point(candidate) for candidate in optimum.curve],
         widths_interval=widths_interval,
@@ -132,6 +134,7 @@ def _warnings(job: Job, optimum: Optimum, latency: Latencies | None) -> Iterator
     yield from _own_module(job)
     yield from _nothing_to_gain(job, optimum)
     yield from _side_by_side(job, optimum)
+    yield from _rounded(optimum)
     for part, best in (("primal", optimum.primal), ("dual", optimum.dual)):
         yield from _at_an_edge(job, optimum, part, best)
     if optimum.gap > ROUNDING_GAP:
@@ -166,17 +169,39 @@ def _nothing_to_gain(job: Job, optimum: Optimum) -> Iterator[str]:
 
 
 def _side_by_side(job: Job, optimum: Optimum) -> Iterator[str]:
-    """Say if a member of width n is n members of width 1 by its cost and its S."""
+    """Say if a member of width n is n members of width 1 by its cost and its S.
+
+    With standard weights, the layers of a wide member have other shares of its NTK.
+    """
     problem, model = optimum.problem, job.model
     if len(problem.baseline_widths) != 1:
         return
     one, two = (model.member.with_widths(model.ratio_widths(ratio)) for ratio in (1, 2))
     cost = problem.costs.path(two) / problem.costs.path(one)
+    if job.stage.using == "curve" or model.is_standard:
+        return
     if cost == two.widths[0] / one.widths[0] == one.fan_in_sum / two.fan_in_sum:
         yield (
             "m members of width n cost and vary as one of width m n: what one has over the other is"
             " the curvature of the law, so keep the network"
         )
+
+
+def _rounded(optimum: Optimum) -> Iterator[str]:
+    """Say if an answer is not at the widths of its curve's optimum, as members are whole."""
+    answers = {
+        "primal": (whole_primal(optimum), optimum.primal, optimum.primal.primal_multiplicity),
+        "dual": (whole_dual(optimum), optimum.dual, optimum.dual.dual_multiplicity),
+    }
+    for part, (found, best, exact) in answers.items():
+        if found.candidate.widths != best.widths:
+            is_baseline = found.candidate.widths == optimum.problem.baseline_widths
+            yield (
+                f"the {part} on the curve is {exact:.2f} members of widths"
+                f" {widths_text(best.widths)}, and no whole number of them does better than your"
+                " network: "
+                + ("your network is given" if is_baseline else "the best in whole members is given")
+            )
 
 
 def _at_an_edge(job: Job, optimum: Optimum, part: str, best: Candidate) -> Iterator[str]:

@@ -133,7 +133,8 @@ def _of_law(points: list[Point], fit: "Fit") -> Iterator[str]:
         worst = max(missed, key=lambda name: missed[name])
         yield (
             f"the law exp(alpha S) misses widths {worst} by {missed[worst]:.0%} of the logarithm:"
-            " alpha depends on the ratios chosen; choose widths near those you will use"
+            " alpha depends on the ratios chosen; choose widths near those you will use, or search"
+            ' with using = "curve"'
         )
 
 
