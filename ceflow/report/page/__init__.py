@@ -16,10 +16,10 @@ from ceflow.compiler import Plan
 from ceflow.report.comparing import Comparison
 from ceflow.report.costs import cost_table
 from ceflow.report.figures import curves_of_runs
+from ceflow.report.layers import Row
 from ceflow.report.page.document import document_and_reproduction, question
 from ceflow.report.page.shell import Part, anchor, whole_page
 from ceflow.report.sections import Section, run_sections
-from ceflow.report.layers import Row
 from ceflow.report.terminal import plan_tree
 from ceflow.report.text import ABSENT, seconds
 from ceflow.report.trouble import trouble
