@@ -5,7 +5,7 @@ the compiler's optimisations, a program runs two to three times slower.
 """
 
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import cache, lru_cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import equinox as eqx
@@ -33,6 +33,13 @@ BRISK = {
 """Options of XLA that halve the time to compile elementwise functions. They run up to twice as long
 as with all optimisations."""
 
+BRISK_PROGRAMS = 1024
+"""Largest number of programs, apart from shapes, that a brisk function holds."""
+
+ARRAYS = (jax.Array, np.ndarray)
+HOLE = object()
+"""Stands for an array among arguments that are part of a program."""
+
 
 def program(function: Callable[P, R], largest: int | None = None) -> Callable[P, R]:
     """Compile like `equinox.filter_jit`, but without optimisation if the program is small and runs
@@ -57,22 +64,38 @@ def program(function: Callable[P, R], largest: int | None = None) -> Callable[P,
     return call
 
 
-def brisk(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile like `equinox.filter_jit`, but in half the time on a CPU; within another program, do
-    not compile.
+def brisk(function: Callable[P, R], largest: int = 0) -> Callable[P, R]:
+    """Compile in half the usual time on a CPU, or in a fifth of it if the arrays among the
+    arguments have at most `largest` entries in all; within another program, do not compile.
+
+    Arguments other than arrays are part of the program and must be hashable. The function must
+    return arrays.
 
     >>> import jax.numpy as jnp
-    >>> print(brisk(lambda x: 2 * x)(jnp.ones(2)))
-    [2. 2.]
+    >>> print(brisk(lambda x, n: n * x)(jnp.ones(2), 3))
+    [3. 3.]
     """
-    ordinary = eqx.filter_jit(function)
-    quick = eqx.filter_jit(function, compiler_options=BRISK)  # pyright: ignore[reportCallIssue]
+
+    @lru_cache(maxsize=BRISK_PROGRAMS)
+    def compiled(treedef: Any, fixed: tuple[Any, ...], kinds: tuple[type, ...], few: bool) -> Any:
+        def run(*arrays: jax.Array) -> R:
+            left = iter(arrays)
+            leaves = [next(left) if each is HOLE else each for each in fixed]
+            args, kwargs = jax.tree.unflatten(treedef, leaves)
+            return function(*args, **kwargs)  # pyright: ignore[reportCallIssue]
+
+        options = (UNOPTIMISED if few else BRISK) if _has_options() else None
+        return jax.jit(run, compiler_options=options)
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((args, kwargs))):
+        leaves, treedef = jax.tree.flatten((args, kwargs))
+        if any(isinstance(leaf, Tracer) for leaf in leaves):
             return function(*args, **kwargs)
-        return (quick if _has_options() else ordinary)(*args, **kwargs)
+        arrays = [leaf for leaf in leaves if isinstance(leaf, ARRAYS)]
+        fixed = tuple(HOLE if isinstance(leaf, ARRAYS) else leaf for leaf in leaves)
+        few = sum(array.size for array in arrays) <= largest
+        return compiled(treedef, fixed, tuple(map(type, fixed)), few)(*arrays)
 
     return call
 
@@ -86,7 +109,7 @@ def is_small(arguments: Any, largest: int | None = None) -> bool:
     leaves = jax.tree.leaves(arguments)
     if any(isinstance(leaf, Tracer) or _holds(leaf) for leaf in leaves):
         return False
-    arrays = (leaf for leaf in leaves if isinstance(leaf, np.ndarray | jax.Array))
+    arrays = (leaf for leaf in leaves if isinstance(leaf, ARRAYS))
     return sum(array.size for array in arrays) <= (largest or LARGEST_SMALL_PROGRAM)
 
 

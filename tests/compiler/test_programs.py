@@ -59,3 +59,22 @@ def test_a_compiler_without_the_options_compiles_all(monkeypatch):
         assert programs.program(lambda x: 2 * x)(jnp.ones(2)).tolist() == [2, 2]
     finally:
         programs._has_options.cache_clear()
+
+
+def test_arguments_of_a_brisk_program_count_with_their_types():
+    """1, 1.0 and True are equal, and are three programs."""
+    twice_if_whole = programs.brisk(lambda x, one: 2 * x if type(one) is int else x)
+    found = [twice_if_whole(jnp.ones(2), one).tolist() for one in (1.0, 1, True, 1)]
+    assert found == [[1, 1], [2, 2], [1, 1], [2, 2]]
+
+
+@pytest.mark.parametrize(("numbers", "plain"), [(8, True), (9, False)])
+def test_a_brisk_program_of_few_numbers_is_compiled_plainly(numbers, plain, monkeypatch):
+    monkeypatch.setattr(programs, "_has_options", lambda: True)
+    monkeypatch.setattr(programs, "UNOPTIMISED", {"an_option_that_no_compiler_has": 0})
+    double = programs.brisk(lambda x: 2 * x, 8)
+    if plain:
+        with pytest.raises((RuntimeError, ValueError)):
+            double(np.ones(numbers))
+    else:
+        assert double(np.ones(numbers)).tolist() == [2] * numbers

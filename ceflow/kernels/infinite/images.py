@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,15 @@ from ceflow.kernels.costs import TRIED_IMAGES
 from ceflow.kernels.infinite.errors import over_largest
 from ceflow.kernels.infinite.positions import Between, between, started
 from ceflow.kernels.infinite.spatial import pools, through
-from ceflow.kernels.infinite.states import FEW_NUMBERS, Arrays, Images, Step, applied, resolved
+from ceflow.kernels.infinite.states import (
+    FEW_ENTRIES,
+    FEW_NUMBERS,
+    Arrays,
+    Images,
+    Step,
+    applied,
+    resolved,
+)
 
 MOST_ENTRIES = 2**18
 """Largest number of pairs of positions in a batch of pairs of images, unless one pair has more: its
@@ -193,7 +202,7 @@ def _pairs(
     return between(x1[at[0]], x2[at[1]], every, reach)
 
 
-@brisk
+@partial(brisk, largest=FEW_ENTRIES)
 def _values(pair: Between, steps: tuple[Step, ...]) -> tuple[Array, Array]:
     """Return the covariance and the NTK of each pair."""
     pair = applied(pair, steps)

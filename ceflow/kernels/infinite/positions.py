@@ -48,7 +48,7 @@ class Between(NamedTuple):
     errors: Errors | None = None
     """Bounds on the errors of the moments, if they are tracked, of images with themselves. Each has
     shape (pairs, height, width); relative errors and errors of angles are maxima over an image."""
-    ntk_error: Array = 0.0  # type: ignore
+    ntk_error: Array = None  # type: ignore
     """Bound on the NTK's error; between two positions the error is at most their geometric mean."""
 
     @property

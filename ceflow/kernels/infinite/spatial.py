@@ -33,7 +33,7 @@ from ceflow.kernels.infinite.positions import (
     padded,
     rounded_sums,
 )
-from ceflow.kernels.infinite.states import FEW_NUMBERS, Images
+from ceflow.kernels.infinite.states import FEW_ENTRIES, FEW_NUMBERS, Images
 from ceflow.spec.models import SLOPES
 
 MOST_OFFSETS = 9
@@ -332,7 +332,7 @@ def _pooled(pair: Between, window: int | None, stride: int | None, q1: Array, q2
     return Between(q1, q2, apart, together, ntk, pair.reach)
 
 
-@brisk
+@partial(brisk, largest=FEW_ENTRIES)
 def _pooled_variance(pair: Between, window: int | None, stride: int | None) -> Array:
     """Compute the variances after pooling, from pairs of an image with itself."""
     return own(pair, _window_means(pair.covariance, _sides(pair, window, stride), True))
@@ -357,7 +357,7 @@ def _own_pooled(
     )
 
 
-@brisk
+@partial(brisk, largest=FEW_ENTRIES)
 def _own_ntk(pair: Between) -> Array:
     return own(pair, pair.ntk)
 

@@ -12,6 +12,11 @@ from ceflow.kernels.infinite.positions import Between
 FEW_NUMBERS = 2**19
 """Largest number of moments and errors of programs that are compiled without optimisation."""
 
+FEW_ENTRIES = 2**16
+"""Largest number of moments, without errors, of programs that are compiled without optimisation: a
+twelfth of those of a batch, so that they are layers behind a pooling, and whole networks of very
+small images. They run five times as long, and take a small part of the time."""
+
 Arrays = tuple[Array | np.ndarray, ...]
 """Arrays over images or pairs; those of several batches are put together by NumPy."""
 
@@ -90,5 +95,5 @@ def _in_turn(pair: Between, steps: tuple[Step, ...]) -> Between:
     return pair
 
 
-_applied = brisk(_in_turn)
+_applied = brisk(_in_turn, FEW_ENTRIES)
 _applied_to_few = program(_in_turn, FEW_NUMBERS)
