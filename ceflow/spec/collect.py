@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from ceflow.spec.base import Count, Spec
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.suggest import did_you_mean
+from ceflow.spec.trees import index_of
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -274,15 +275,22 @@ def history_path(path: str) -> tuple[str, str]:
 
 
 def at_path(tree: Any, path: str) -> Any:
-    """Find the value at a dotted path of a tree, or None. Keys may contain dots.
+    """Find the value at a dotted path of a tree, or None. Keys may contain dots; numbers are
+    indices of an array's entries, from 0.
 
     >>> at_path({"model": {"widths": [3]}}, "model.widths")
     [3]
     >>> at_path({"theorem-3.2": {"value": 0.1}}, "theorem-3.2.value")
     0.1
+    >>> at_path({"model": {"layers": ["flatten", {"units": 4}]}}, "model.layers.1.units")
+    4
     """
     if not path:
         return tree
+    if isinstance(tree, list | tuple):
+        step, _, rest = path.partition(".")
+        place = index_of(tree, step)
+        return None if place is None else at_path(tree[place], rest)
     for key in tree if isinstance(tree, dict) else ():
         if f"{path}.".startswith(f"{key}."):
             return at_path(tree[key], path[len(key) + 1 :])

@@ -23,7 +23,18 @@ from ceflow.runs.collected import (
     Reached,
 )
 from ceflow.runs.describing import collected_answer, collected_blocks, collected_drawing
-from ceflow.spec import Collect, Document, Ensemble, Flow, Gaussian, Kernel, Mlp, Sweep, Variance
+from ceflow.spec import (
+    Collect,
+    Document,
+    Ensemble,
+    Flow,
+    Gaussian,
+    Kernel,
+    Mlp,
+    Network,
+    Sweep,
+    Variance,
+)
 from ceflow.store import RunDirectory
 
 ENSEMBLE = Ensemble(multiplicity=1, member=Mlp(widths=[8, 8], activation="erf"))
@@ -100,6 +111,28 @@ def test_there_is_a_curve_for_each_value_of_by_and_no_fit_of_one_point(law, tmp_
     points = [CollectedPoint(run=str(x), x=x, by="8", y=1.0 / x) for x in (1, 2)]
     _, why = collecting._fits([*points, again, again], "n")
     assert why == ["n = 16: a power law needs two different x"]
+
+
+def test_keys_of_layers_are_read_by_the_numbers_of_the_layers(monkeypatch, tmp_path):
+    """Of drift = (bias variance)/units, with units as x; the bias variance is `by`, or averaged."""
+
+    def found(job):
+        dense = job.model.layers[0]
+        return Untyped(drift=dense.bias_variance / dense.units)
+
+    stub(monkeypatch, Flow, run=found, describe=lambda result: [])
+    units, biases = "model.layers.0.units", "model.layers.0.bias_variance"
+    model = Network(layers=[{"type": "dense", "units": 3}, "tanh", {"type": "dense", "units": 1}])
+    collect = {"by": drift(x=units, by=biases), "over": drift(x=units, over=biases)}
+    document = swept(collect, model, **{units: [4, 8, 16], biases: [1.0, 2.0]})
+    run = ceflow.run(document, tmp_path / "out")
+    for each in run.collected.values():
+        assert [point["x"] for point in each["points"]] == [4, 4, 8, 8, 16, 16]
+        assert "warnings" not in each
+    fits = run.collected["by"]["fits"]
+    assert [(fit["by"], round(fit["factor"], 9)) for fit in fits] == [("1.0", 1.0), ("2.0", 2.0)]
+    means = run.collected["over"]["means"]
+    assert [(mean["x"], mean["y"]) for mean in means] == [(n, 1.5 / n) for n in (4, 8, 16)]
 
 
 def test_over_is_the_mean_with_its_error_and_the_fit_is_to_it(law, tmp_path):
