@@ -3,6 +3,7 @@ arguments.
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ceflow.spec.base import TAGS, KeyPath
-from ceflow.spec.diagnostics import Fault, SpecError
+from ceflow.spec.diagnostics import Fault, SpecError, dotted
 from ceflow.spec.text import LARGEST_TEXT, Text, is_too_dotted, parse, read
-from ceflow.spec.trees import child, index_of
+from ceflow.spec.trees import child, index_of, numbering
 
 SET = "--set"
 """Name of a command-line setting in messages."""
@@ -70,9 +71,13 @@ class Origin:
 
     @cached_property
     def tree(self) -> dict[str, Any]:
-        """The tree of all layers merged."""
+        """The tree of all layers merged.
+
+        Raises `SpecError` for a number that names no entry of an array.
+        """
         tree: dict[str, Any] = {}
         for layer in self.layers:
+            _refuse_entries(tree, layer.tree)
             tree = overlay(tree, layer.tree)
         tree.pop("extends", None)
         return tree
@@ -136,6 +141,23 @@ def _laid(low: Any, high: Any) -> Any:
         if None not in changed:
             return [_laid(low[i], changed[i]) if i in changed else low[i] for i in range(len(low))]
     return high
+
+
+def _refuse_entries(low: Any, high: Any, *path: str) -> None:
+    """Raise `SpecError` if a table over an array has numbers as keys that name none of its
+    entries.
+    """
+    if not isinstance(high, dict) or not isinstance(low, dict | list):
+        return
+    if isinstance(low, dict) and not _same_kind(low, high):
+        return
+    if isinstance(low, list):
+        for key in high:
+            if re.fullmatch(r"[+-]?[0-9]+", key) and index_of(low, key) is None:
+                message = f"no entry {key} in {dotted(path)}"
+                raise SpecError(Fault("CE101", message, (*path, key), "key", numbering(low, key)))
+    for key, value in high.items():
+        _refuse_entries(child(low, key), value, *path, key)
 
 
 def _same_kind(low: dict[str, Any], high: dict[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field
 
 from ceflow.spec.base import KeyPath, Spec
 from ceflow.spec.diagnostics import MOST_FAULTS, Fault, SpecError, cut, dotted
-from ceflow.spec.trees import child, index_of
+from ceflow.spec.trees import child, index_of, numbering
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -316,7 +316,7 @@ def _nowhere(path: str, step: str, here: Any) -> Fault:
     """Make the fault of a swept path that the document does not have."""
     what, help = f"no table {step!r}", ""
     if isinstance(here, list):
-        what, help = f"no entry {step}", f"entries are numbered from 0 to {len(here) - 1}"
+        what, help = f"no entry {step}", numbering(here, step)
         if (entry := index_of(here, step)) is not None:
             what = f"no table, but {cut(repr(here[entry]), 40)}, at {step}"
             help = "sweep over the whole entry"

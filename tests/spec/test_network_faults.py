@@ -343,7 +343,9 @@ def test_a_setting_goes_into_layers_by_their_numbers():
     [
         ("model.layers.0.channels=0", 25, "from 1 to", ""),
         ("model.layers.0.chanels=3", 16, "'chanels'", "did you mean channels?"),
-        ("model.layers.9.channels=3", 7, "must be an array", "numbered from 0"),
+        ("model.layers.9.channels=3", 14, "no entry 9 in model.layers", "from 0 to 3"),
+        ("model.layers.-1.units=3", 14, "no entry -1 in model.layers", "the last is 3"),
+        ("model.layers.01.channels=3", 14, "no entry 01 in model.layers", "write 1"),
         ("model.layers.2={type='average-pool', window=99}", 45, "larger than", "smaller window"),
     ],
 )
