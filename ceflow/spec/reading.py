@@ -115,6 +115,9 @@ STAND_INS: dict[str, Any] = {
 }
 """Replacements for missing keys of data and models, used while the rest is checked."""
 
+OF_DATA: dict[Any, Any] = {"test": 1, "targets": "one-hot"}
+"""Replacements for unreadable values of data, for which stages may ask."""
+
 
 def _faults_beside(faults: tuple[Fault, ...], tree: dict[str, Any]) -> list[Fault]:
     """Find the semantic faults of the rest of a document, after its unreadable values were repaired
@@ -163,8 +166,10 @@ def _mend(tree: dict[str, Any], fault: Fault) -> set[Any]:
         remove(tree, ("sweep",))
     elif fault.missing in STAND_INS:
         _at(tree, fault.path)[fault.missing] = copy.deepcopy(STAND_INS[fault.missing])
-    elif fault.path[:1] == ("data",) and fault.code in ("CE102", "CE105"):
-        tree["data"] = {"source": "gaussian", "inputs": 1}  # stages ask for some data
+    elif fault.path in (("data",), ("data", "source")):
+        tree["data"] = {"source": "digits"}  # has test examples and classes, as stages may ask
+    elif fault.path[:1] == ("data",) and fault.code != "CE101" and fault.path[-1] in OF_DATA:
+        tree["data"][fault.path[-1]] = OF_DATA[fault.path[-1]]
     else:
         remove(tree, fault.path)
     return set()

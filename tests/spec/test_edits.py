@@ -96,6 +96,29 @@ def test_faults_of_meaning_are_found_beside_those_of_form():
     assert [fault.code for fault in caught.value.faults] == ["CE101", "CE203"]
 
 
+@pytest.mark.parametrize(
+    ("source", "keys", "code"),
+    [
+        ("digits", 'normalise = "zzzzzz"', "CE105"),
+        ("zzzzzz", "test = 7", "CE105"),
+        ("gaussian", 'inputs = 3\ntest = "seven"', "CE103"),
+        ("npz", 'path = "a.npz"\ntargets = "zzzzzz"', "CE105"),
+    ],
+)
+def test_of_data_that_cannot_be_read_no_stage_misses_examples(source: str, keys: str, code: str):
+    text = (
+        f'{TEXT}[data]\nsource = "{source}"\n{keys}\n[stages.a]\ntype = "flow"\ntime = 1.0\n'
+        "[sweep]\nseed = [1, 2]\n"
+        + "".join(
+            f'[collect.{key}]\nx = "seed"\ny = "stages.a.{key}"\n'
+            for key in ("test_loss", "test_accuracy")[: 1 if source == "gaussian" else 2]
+        )
+    )
+    with pytest.raises(SpecError) as caught:
+        loads(text)
+    assert [fault.code for fault in caught.value.faults] == [code]
+
+
 def test_a_stage_that_cannot_be_read_is_not_missed_by_others():
     text = TEXT + '[stages.a]\ntype = "variance"\ndraws = "x"\n'
     text += '[stages.b]\ntype = "search"\nvariance = "a"\n'
