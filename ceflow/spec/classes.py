@@ -74,14 +74,21 @@ def _is_tagged(kind: type[Spec], tree: dict[str, Any]) -> bool:
     )
 
 
-def home_of(key: str, here: list[type[Spec]], root: type[Spec]) -> str:
-    """Say in which table a key belongs that is not known `here`; '' if it is unknown everywhere."""
+def home_of(
+    key: str, here: list[type[Spec]], root: type[Spec], written: Sequence[str] = ()
+) -> str:
+    """Say in which table a key belongs that is not known `here`; '' if it is unknown everywhere.
+
+    A required table that is not among those `written` comes first.
+    """
     if key in root.model_fields:
         return f"{key} stands at the top of a document, above its tables"
     inner = [name for name, field in _tables(here) if key in _keys_of(field)]
     if inner and here != [root]:
         return f"{key} stands in the table {' or '.join(inner)}"
-    for name, annotation in _tables([root]):
+    required = {name for name, field in root.model_fields.items() if field.is_required()}
+    tables = sorted(_tables([root]), key=lambda table: table[0] not in required - set(written))
+    for name, annotation in tables:
         kinds = specs(annotation)
         having = [kind for kind in kinds if key in kind.model_fields]
         if having:

@@ -15,16 +15,30 @@ from ceflow.spec.base import FORM_TAG_PREFIX, TAGS, KeyPath, Spec
 from ceflow.spec.classes import classes_at, home_of, keys_at, kinds_at, taken_by
 from ceflow.spec.diagnostics import MOST_FAULTS, Fault, cut, dotted
 from ceflow.spec.models.activations import Activation
-from ceflow.spec.models.layers import LAYER_NAMES
-from ceflow.spec.suggest import did_you_mean, likeliest
+from ceflow.spec.models.layers import LAYER_NAMES, SHORT_NAMES, LayerSpec
+from ceflow.spec.suggest import did_you_mean, likeliest, one_of
 from ceflow.spec.trees import child
-from ceflow.spec.vocabulary import ABSENT, KEYS, OPTIMISERS, VALUES, example, known_as, plain
+from ceflow.spec.vocabulary import (
+    ABSENT,
+    KEYS,
+    NO_KEYS,
+    NO_VALUES,
+    OPTIMISERS,
+    VALUES,
+    example,
+    known_as,
+    plain,
+)
 
 PLAIN_NUMBER = re.compile(r"[+-]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 """Matches a number that TOML, JSON and Python write in the same way."""
 
 ARRAY_KINDS = ("is_instance_of", "sequence_str")
 """Kinds of pydantic errors of a value that is not an array."""
+SQUARE = (("kernel",), ("stride",), ("padding",), ("window",))
+"""Ends of the paths of values that are the same for both axes of an image."""
+SEQUENCES = (("layers",), ("body",), ("shortcut",))
+"""Ends of the paths of arrays of layers."""
 LONGEST_NUMBER = 40
 """Maximum number of characters of a number that a fault repeats."""
 
@@ -63,7 +77,11 @@ def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Faul
         others = taken_by(value, classes_at(_table(path), tree, root))
         return replace(fault, help=others) if others and fault.meant is None else fault
     if kind == "layer_name":
-        return _unknown_value("layer", path, value, [*LAYER_NAMES, *get_args(Activation)])
+        return _unknown_layer(path, value)
+    if kind == "name_or_number" and isinstance(value, str):
+        names = re.findall(r'"([^"]+)"', context["expected"])
+        if (meant := likeliest(value, names, VALUES)) is not None:
+            return replace(_unknown_value(_name(path), path, value, names), meant=meant)
     if kind == "list_type" and path[:1] == ("sweep",) and isinstance(value, dict):
         return _nested(path, value)
     if kind == "string_type" and path[-2:-1] == ("classes",):
@@ -87,6 +105,8 @@ def _missing(key: str, table: KeyPath, help: str) -> Fault:
 def _unknown_key(path: KeyPath, value: Any, tree: Any, root: type[Spec]) -> Fault:
     key, table = str(path[-1]), path[:-1]
     known = keys_at(table, tree, root)
+    if help := _no_key(key, value, classes_at(table, tree, root)):
+        return Fault("CE101", f"unknown key {_shown(path[-1])}", path, "key", help)
     message, meant = f"unknown key {_shown(path[-1])}", likeliest(key, known, KEYS)
     others = taken_by(value, classes_at(table, tree, root))
     if others and meant is None:
@@ -96,6 +116,26 @@ def _unknown_key(path: KeyPath, value: Any, tree: Any, root: type[Spec]) -> Faul
     if elsewhere and not slip and known_as(key, known, KEYS) is None:
         return Fault("CE101", message, path, "key", elsewhere)
     return Fault("CE101", message, path, "key", did_you_mean(key, known, KEYS), meant=meant)
+
+
+def _no_key(key: str, value: Any, here: list[type[Spec]]) -> str:
+    """Say what to do instead of a key that layers of other tools have; '' if this is none."""
+    if len(here) != 1 or not issubclass(here[0], LayerSpec):
+        return ""
+    if "activation" in (key, *KEYS.get(plain(key), ())):
+        if isinstance(value, str) and plain(value) in NO_VALUES:
+            return NO_VALUES[plain(value)]
+        name = value if value in get_args(Activation) else "relu"
+        return f'put "{name}" after it, as a layer of its own'
+    return NO_KEYS.get(plain(key), "")
+
+
+def _unknown_layer(path: KeyPath, value: Any) -> Fault:
+    """Make the fault of a name that is no layer; those that stand alone are listed."""
+    fault = _unknown_value("layer", path, value, [*LAYER_NAMES, *get_args(Activation)])
+    if fault.meant is None and plain(str(value)) not in NO_VALUES:
+        return replace(fault, help=one_of(SHORT_NAMES))
+    return fault
 
 
 def _form_of(kind: str, path: KeyPath, value: Any) -> str:
@@ -108,6 +148,12 @@ def _form_of(kind: str, path: KeyPath, value: Any) -> str:
         return f"write {bare} without quotes"
     if path[-1:] == ("inputs",) and kind == "int_type" and _is_image(value):
         return f"its numbers are taken in one row: inputs = {math.prod(value)}"
+    if path[-1:] in SQUARE and isinstance(value, list) and value:
+        same = all(each == value[0] for each in value) and isinstance(value[0], int)
+        return f"write {value[0]}, for both axes" if same else "it is one number, for both axes"
+    if path[-2:-1] in SEQUENCES and isinstance(value, list):
+        layers = '{type = "sequence", layers = [...]}'
+        return f"write its layers without brackets around them, or as {layers}"
     if kind in ARRAY_KINDS and isinstance(value, int | float | str):
         return cut(f"{path[-1]} = [{_shown(value)}]", 60).replace("'", '"')
     if kind in ARRAY_KINDS and isinstance(value, dict) and all(map(str.isdecimal, value)):
@@ -157,7 +203,10 @@ def _elsewhere(key: str, table: KeyPath, tree: Any, root: type[Spec]) -> str:
     rate = "learning_rate" in (key, *KEYS.get(plain(key), ()))
     if [kind.__name__ for kind in here] == ["Flow"] and (rate or plain(key) in OPTIMISERS):
         return "a flow has no learning rate: its time is learning rate x steps"
-    return ABSENT.get(plain(key)) or home_of("learning_rate" if rate else key, here, root)
+    written = tree if isinstance(tree, dict) else {}
+    return ABSENT.get(plain(key)) or home_of(
+        "learning_rate" if rate else key, here, root, tuple(written)
+    )
 
 
 def _classes(path: KeyPath, tree: Any) -> Fault:
@@ -181,6 +230,8 @@ def _nested(path: KeyPath, value: dict[str, Any]) -> Fault:
 
 def _unknown_value(name: str, path: KeyPath, value: Any, choices: list[str]) -> Fault:
     help, meant = did_you_mean(str(value), choices, VALUES), likeliest(str(value), choices, VALUES)
+    if meant is None:
+        help = NO_VALUES.get(plain(str(value)), help)
     return Fault("CE105", f"unknown {name} {_shown(value)}", path, help=help, meant=meant)
 
 

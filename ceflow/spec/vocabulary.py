@@ -50,7 +50,7 @@ _OTHERS: dict[str, str] = {
     "base_width": "width_per_group widths width bottleneck_width group_width filters planes"
     " num_filters init_filters",
     "blocks": "layers depth depths num_blocks n_blocks stages stage_sizes block_counts num_layers",
-    "channels": "in_channels num_channels n_channels",
+    "channels": "in_channels num_channels n_channels out_channels filters features num_filters out_chans",
     "projection": "downsample shortcut skip project",
     "size": "latent latent_dim latent_size code_size bottleneck bottleneck_size bottleneck_dim"
     " width d units",
@@ -216,6 +216,22 @@ _ABSENT = {
 }
 """Features of other tools that this language lacks, and what to do instead."""
 
+_NO_KEYS = {
+    "in_features in_channels in_chans in_dim input_size input_dim input_shape inputs num_features"
+    " d_in": "leave it out: it is that of the layer before",
+    "dilation dilation_rate rhs_dilation": "leave it out: kernels are not dilated here",
+}
+"""Keys of layers in other tools that a layer lacks here, and what to do instead."""
+
+_NO_VALUES = {
+    "regression kernel_regression krr ridge ridge_regression gp_regression posterior": "a kernel"
+    ' stage with a ridge, as type = "kernel", method = "analytic" and ridge = 1e-3',
+    "softmax log_softmax": "a network ends in the layer before the softmax, which belongs to"
+    ' loss = "cross-entropy"',
+    "sigmoid logistic": "erf, tanh and silu are alike",
+}
+"""Values of other tools that this language lacks, and what to do instead."""
+
 
 def plain(word: str) -> str:
     """Normalise a word: remove what differs between spellings.
@@ -237,7 +253,13 @@ def _by_word(table: dict[str, str]) -> Words:
 KEYS = _by_word(_OTHERS)
 VALUES = _by_word(_OTHER_VALUES)
 COLUMNS = _by_word(_OTHER_COLUMNS)
-ABSENT = {plain(word): why for words, why in _ABSENT.items() for word in words.split()}
+
+
+def _each(table: dict[str, str]) -> dict[str, str]:
+    return {plain(word): help for words, help in table.items() for word in words.split()}
+
+
+ABSENT, NO_KEYS, NO_VALUES = map(_each, (_ABSENT, _NO_KEYS, _NO_VALUES))
 
 OPTIMISERS = frozenset(map(plain, ("optimizer", "optim", "optimiser")))
 

@@ -232,12 +232,12 @@ class ModelSpec(Spec):
         """Return the number of inputs or outputs for when neither document nor data set one."""
         return None
 
-    def misfit(self, end: End, image: bool) -> tuple[str, str]:
-        """Return the key to change if the data have another size at one end, and what to do.
+    def misfit(self, end: End, image: bool) -> tuple[KeyPath, str]:
+        """Return the path of the key to change if the data have another size at one end, and what to do.
 
         `image` is True if the data are images.
         """
-        return end, f"leave {end} out: it comes from the data"
+        return (end,), f"leave {end} out: it comes from the data"
 
     def smaller(self, cost: str) -> str:
         """Say how to make the model smaller if a search already uses the smallest widths.

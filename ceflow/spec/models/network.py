@@ -263,9 +263,12 @@ class Network(ModelSpec):
             raise SpecError(self._no_end(found))
         return int(found)
 
-    def misfit(self, end: End, image: bool) -> tuple[str, str]:
+    def misfit(self, end: End, image: bool) -> tuple[KeyPath, str]:
         if end == "outputs" and not self.is_open and self.outputs is None:
-            return "layers", "give the last layer as many, or let it leave its number out"
+            last = self._last
+            layer = () if last is None else (last, self.layers[last].width_key or "")
+            help = "give the last layer as many, or let it leave its number out"
+            return ("layers", *layer), help
         return super().misfit(end, image)
 
     def smaller(self, cost: str) -> str:
