@@ -43,6 +43,10 @@ def modules_of(given: Sequence[str]) -> "Modules":
         module, _, function = path.partition(":")
         if not (name and module and function):
             raise _fault(f"--module {each} is not written as NAME=package.module:make")
+        if module.endswith(".py"):
+            dotted = module.removesuffix(".py").removeprefix("./").replace("/", ".")
+            message = f"--module names {module}, a file, and not the module in it"
+            raise _fault(message, f"write --module {name}={dotted}:{function}")
         if name in found:
             raise _fault(f"--module binds the name {name!r} twice")
         found[name] = _imported(module, function)
@@ -64,7 +68,7 @@ def _imported(module: str, function: str) -> Any:
     return found
 
 
-def _fault(message: str) -> Exception:
+def _fault(message: str, help: str = "") -> Exception:
     from ceflow.spec import Fault, SpecError
 
-    return SpecError(Fault("CE207", message))
+    return SpecError(Fault("CE207", message, help=help))

@@ -37,7 +37,7 @@ def layer_of(model: External, make: Callable[..., Any], precision: str) -> nodes
     build = _builder(model, make)
     with pinned(), jax.enable_x64(precision == "float64"):
         key = jax.random.key(0)
-        module = _made(model, build, key)
+        module = _made(model, build, key, _advice(make))
         x = jax.ShapeDtypeStruct(_shape(model), jnp.zeros(()).dtype)
         outputs = _outputs(model, module, x)
         leaves, rest = eqx.partition(module, _is_parameter)
@@ -68,7 +68,7 @@ def with_weights(
     Raises `SpecError` if the file cannot be read or holds other weights than the module has.
     """
     with pinned(), jax.enable_x64(precision == "float64"):
-        like = _made(model, _builder(model, make), jax.random.key(0))
+        like = _made(model, _builder(model, make), jax.random.key(0), _advice(make))
         module, digest = _read(like, Path(model.weights or ""))
     return replace(layer, program=_digest(layer.program + digest), make=lambda _: module)
 
@@ -87,17 +87,23 @@ def _is_parameter(leaf: Any) -> bool:
     return isinstance(leaf, jax.ShapeDtypeStruct) and jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
-def _made(model: External, build: Build, key: Key[Array, ""]) -> Any:
-    """Make the module, with shapes in place of arrays."""
+def _advice(make: Callable[..., Any]) -> str:
+    """Say what to bind if a module with weights was bound in place of what makes it."""
+    is_module = isinstance(make, eqx.Module) and any(map(eqx.is_array, jax.tree.leaves(make)))
+    return "bind the function that makes the module, not the module" if is_module else ""
+
+
+def _made(model: External, build: Build, key: Key[Array, ""], advice: str) -> Any:
+    """Make the module, with shapes in place of arrays; `advice` is for when that fails."""
     called = "make(key)" if model.width is None else f"make(key, {model.width})"
     try:
         module = eqx.filter_eval_shape(build, key)
     except Exception as error:  # the user's function may raise anything
-        raise _failed(model, f"{called} failed: {_said(error)}") from error
+        raise _failed(model, f"{called} failed: {_said(error)}", advice) from error
     if not callable(module):
         what = type(module).__name__
         message = f"{called} returned a {what}, and not a module that is called on an example"
-        raise _failed(model, message)
+        raise _failed(model, message, advice)
     if not any(map(_is_parameter, jax.tree.leaves(module))):
         raise _failed(model, "the module has no parameters: no array of floats is in it")
     if holds_state(module):

@@ -1,5 +1,6 @@
 """The inputs and outputs of a model, from the model and from the data, which must agree."""
 
+from dataclasses import replace
 from typing import Any, get_args
 
 from ceflow.compiler import nodes
@@ -7,6 +8,7 @@ from ceflow.data import Extent, channels_last, channels_last_fault
 from ceflow.spec import Document, End, Fault, Files, ModelSpec, SpecError
 from ceflow.spec.base import KeyPath
 from ceflow.spec.models.layers import below
+from ceflow.spec.origin import PREFIX
 
 
 def sizes_of(document: Document, extent: Extent | None) -> dict[End, Any]:
@@ -49,8 +51,23 @@ def _size(
         there = extent.image if isinstance(known, tuple) and extent.image else getattr(extent, end)
         message = f"the model has {_shown(known)} {end}, the data have {_shown(there)}"
         key, help = part.misfit(end, extent.image is not None)
-        raise SpecError(Fault("CE204", message, (*path, key), help=help))
+        fault = Fault("CE204", message, (*path, *key), help=help)
+        shown = f"{end} = {list(there) if isinstance(there, tuple) else there} in [model]"
+        if isinstance(known, tuple) and not isinstance(there, tuple):
+            shown = f"{end} = [channels, height, width] in [model], of {there} numbers"
+        raise SpecError(_in_own_text(fault, end, shown, document))
     return known
+
+
+def _in_own_text(fault: Fault, end: End, right: str, document: Document) -> Fault:
+    """Turn a fault in a ready-made network to the document that extends it, where the `right` size
+    is to be set.
+    """
+    origin = document.origin
+    in_ready = origin and origin.writer(fault.path).text.file.startswith(PREFIX)
+    if not in_ready or fault.path[-1] != end:
+        return fault
+    return replace(fault, path=("extends",), help=f"set {right}")
 
 
 def _there(end: End, part: ModelSpec, extent: Extent | None) -> Any:

@@ -8,7 +8,7 @@ stages: those parts are replaced.
 from collections.abc import Iterable, Iterator, Mapping
 
 from ceflow.compiler import Plan
-from ceflow.spec import Fault, Resnext, SpecError
+from ceflow.spec import Fault, Model, Resnext, SpecError
 
 STAGES = 4
 """Number of stages of timm's ResNet."""
@@ -24,6 +24,7 @@ NAMES: dict[tuple[int, ...], str] = {
 """Names of timm's ResNets by their numbers of blocks: bottleneck blocks after the stem of
 ImageNet."""
 ELSEWHERE = "export it to equinox or to stablehlo"
+ANY = "any network can be exported --to equinox, as a Python file, or --to stablehlo"
 EMPTY_STAGE = "type(net.layer1)()"
 """An empty `torch.nn.Sequential`, which returns its input."""
 
@@ -100,12 +101,19 @@ def _replaced(model: Resnext) -> Iterator[tuple[str, str]]:
         yield f"layer{stage + 1}", EMPTY_STAGE
 
 
+def no_class(package: str, model: Model) -> str:
+    """Say that a package has a class for models of type `resnext` alone."""
+    return (
+        f"an export to {package} is a call of its ResNet, which can build models of type resnext,"
+        f" not of type {model.type}"
+    )
+
+
 def _required(plan: Plan) -> Resnext:
     """Return the plan's model. Raises `SpecError` if timm's class cannot build it."""
     model = plan.model
     if not isinstance(model, Resnext):
-        message = f"timm has no network of the type {model.type}, only resnext"
-        raise SpecError(Fault("CE203", message, ("model", "type"), help=ELSEWHERE))
+        raise SpecError(Fault("CE203", no_class("timm", model), ("model", "type"), help=ANY))
     if len(model.blocks) > STAGES:
         message = f"timm's ResNet has at most {STAGES} stages, this one {len(model.blocks)}"
         help = f"give it four at most, as blocks = [3, 4, 6, 3], or {ELSEWHERE}"

@@ -1,7 +1,7 @@
 """Export of a ResNeXt as one Python expression that builds it with torchvision."""
 
 from ceflow.compiler import Plan
-from ceflow.exports.timm import differing
+from ceflow.exports.timm import ANY, differing, no_class
 from ceflow.spec import Fault, Resnext, SpecError
 
 NAMES: dict[tuple[int, ...], str] = {
@@ -42,10 +42,7 @@ def refusal(plan: Plan) -> Fault | None:
     """Return the fault of a network that torchvision cannot build; None if it can."""
     model = plan.model
     if not isinstance(model, Resnext):
-        message = f"torchvision has no network of the type {model.type}, only resnext"
-        return Fault(
-            "CE203", message, ("model", "type"), help="export it to equinox or to stablehlo"
-        )
+        return Fault("CE203", no_class("torchvision", model), ("model", "type"), help=ANY)
     if len(model.blocks) != 4:
         message = f"torchvision's ResNet has four stages, this one {len(model.blocks)}"
         return Fault("CE203", message, ("model", "blocks"), help=ELSEWHERE)

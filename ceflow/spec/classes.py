@@ -74,9 +74,7 @@ def _is_tagged(kind: type[Spec], tree: dict[str, Any]) -> bool:
     )
 
 
-def home_of(
-    key: str, here: list[type[Spec]], root: type[Spec], written: Sequence[str] = ()
-) -> str:
+def home_of(key: str, here: list[type[Spec]], root: type[Spec], written: Sequence[str] = ()) -> str:
     """Say in which table a key belongs that is not known `here`; '' if it is unknown everywhere.
 
     A required table that is not among those `written` comes first.

@@ -1,6 +1,6 @@
 """The document: everything that a user wrote."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
@@ -114,13 +114,15 @@ class Document(Spec):
 
     def _faults(self) -> list[Fault]:
         """List the semantic faults, except those of the sweep and of the comparisons over it."""
-        faults = [fault.below("model") for fault in self.model.faults()]
+        misfits = [fault.below("model") for fault in self.model.faults()]
+        faults = [*misfits]
         faults += self._name_faults()
         earlier: dict[str, Stage] = {}
         for name, stage in self.stages.items():
             found = [*stage.faults(), *_reference_faults(stage, earlier, self.stages)]
             if not found:
                 found = self._stage_faults(stage)
+            found = [fault for fault in found if not _is_inside(fault, misfits)]
             faults += [fault.below("stages", name) for fault in found]
             if len(faults) >= MOST_FAULTS:
                 break
@@ -170,6 +172,16 @@ class Examined:
     document: Document
     faults: tuple[Fault, ...] = ()
     variants: Mapping[str, Document] = field(default_factory=dict)
+
+
+def _is_inside(fault: Fault, misfits: Sequence[Fault]) -> bool:
+    """Tell whether what a stage says of a layer is about one that does not fit: the shape comes
+    first.
+    """
+    return fault.absolute and any(
+        all(here == there for here, there in zip(fault.path, misfit.path, strict=False))
+        for misfit in misfits
+    )
 
 
 def _reference_faults(

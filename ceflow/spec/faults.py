@@ -123,10 +123,10 @@ def _no_key(key: str, value: Any, here: list[type[Spec]]) -> str:
     if len(here) != 1 or not issubclass(here[0], LayerSpec):
         return ""
     if "activation" in (key, *KEYS.get(plain(key), ())):
-        if isinstance(value, str) and plain(value) in NO_VALUES:
-            return NO_VALUES[plain(value)]
-        name = value if value in get_args(Activation) else "relu"
-        return f'put "{name}" after it, as a layer of its own'
+        known = isinstance(value, str) and likeliest(value, get_args(Activation), VALUES)
+        if not known and plain(str(value)) in NO_VALUES:
+            return NO_VALUES[plain(str(value))]
+        return f'put "{known or "relu"}" after it, as a layer of its own'
     return NO_KEYS.get(plain(key), "")
 
 

@@ -92,8 +92,20 @@ class Origin:
             return fault
         from ceflow.spec.positions import positions_in  # loaded only where something is wrong
 
-        written = positions_in(self.writer(fault.path).text)
+        writer = self.writer(fault.path)
+        if fault.missing in TAGS and (name := self._name_below(fault.path, writer)):
+            message = f"{dotted(fault.path)} is {json.dumps(name)}, a layer without keys"
+            help = f"layers are numbered from 0; or set the whole layer, with its {fault.missing}"
+            fault = replace(fault, message=message, help=help)
+        written = positions_in(writer.text)
         return replace(fault, place=written.find(fault.path, fault.part))
+
+    def _name_below(self, path: KeyPath, writer: Layer) -> str | None:
+        """Return the name in the place of which a text sets a table; None if there is none."""
+        below = Origin(self.layers[: self.layers.index(writer)]).tree
+        for step in path:
+            below = child(below, step)
+        return below if isinstance(below, str) else None
 
 
 def stack(text: Text, settings: Sequence[str] = ()) -> Origin:

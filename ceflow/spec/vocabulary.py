@@ -50,7 +50,8 @@ _OTHERS: dict[str, str] = {
     "base_width": "width_per_group widths width bottleneck_width group_width filters planes"
     " num_filters init_filters",
     "blocks": "layers depth depths num_blocks n_blocks stages stage_sizes block_counts num_layers",
-    "channels": "in_channels num_channels n_channels out_channels filters features num_filters out_chans",
+    "channels": "in_channels num_channels n_channels out_channels filters features"
+    " num_filters out_chans",
     "projection": "downsample shortcut skip project",
     "size": "latent latent_dim latent_size code_size bottleneck bottleneck_size bottleneck_dim"
     " width d units",
@@ -228,7 +229,7 @@ _NO_VALUES = {
     ' stage with a ridge, as type = "kernel", method = "analytic" and ridge = 1e-3',
     "softmax log_softmax": "a network ends in the layer before the softmax, which belongs to"
     ' loss = "cross-entropy"',
-    "sigmoid logistic": "erf, tanh and silu are alike",
+    "sigmoid logistic": "there is no sigmoid; a tanh of other weights and biases is the same",
 }
 """Values of other tools that this language lacks, and what to do instead."""
 

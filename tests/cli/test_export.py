@@ -85,7 +85,7 @@ def test_a_file_that_is_there_is_left(folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mlp.toml", "--to", "timm"], "CE203: timm has no network of the type mlp"),
+        (["mlp.toml", "--to", "timm"], "of type resnext, not of type mlp"),
         (["missing.toml", "--to", "timm"], "CE001"),
         (["mlp.toml", "--to", "onnx"], "'onnx' is not one of"),
         (["mlp.toml"], "Missing option '--to'"),

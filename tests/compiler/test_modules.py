@@ -189,6 +189,15 @@ def test_sizes_that_the_module_does_not_have_are_refused():
         compile(Document(model=External(name="mine")), modules={"mine": mlp})
 
 
+def test_a_module_in_place_of_the_function_that_makes_it_is_told_so():
+    advice = "bind the function that makes the module, not the module"
+    assert fault_of(mlp(KEY)).help == advice
+    # a module that takes a key and returns a module is such a function
+    plan = compile(document(), modules={"mine": eqx.Partial(mlp)})
+    assert plan.outputs == 2
+    assert fault_of(lambda key: 1 / 0).help == ""
+
+
 def test_names_are_bound_to_functions_and_all_of_them_are_used():
     with pytest.raises(SpecError, match=r"no module is bound to the name 'mine'[^;]*bind it by"):
         compile(document())

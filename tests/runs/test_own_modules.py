@@ -258,6 +258,7 @@ BOUND = {
     "own.absent:make": "own.absent cannot be imported: ModuleNotFoundError: No module named",
     "own.broken:make": "own.broken cannot be imported: ZeroDivisionError: division by zero",
     "own.nets": "is not written as NAME=package.module:make",
+    "own/nets.py:make": "write --module mine=own.nets:make",
 }
 
 

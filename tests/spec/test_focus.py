@@ -235,7 +235,7 @@ ceflow = 1
 type = "network"
 inputs = [3, 8, 8]
 layers = [
-  {{type = "ensemble", multiplicity = 2, layers = [
+  {{{kind}, layers = [
       {{type = "convolution", channels = {width}}}, {{type = "convolution", channels = 4}}]}},
   {layer}, "global-average", {end}]
 [stages.alpha]
@@ -247,10 +247,24 @@ WRONG: dict[str, tuple[dict[str, str], str, int, int, str]] = {
         {"layer": '{type = "ensemble", multiplicity = 2, layers = ["relu"]}'},
         *("CE202", 9, 9, "2 ensembles: layers.0, layers.1"),
     ),
-    "no such path": ({"keys": 'at = "layers.2"'}, "CE201", 11, 6, "did you mean layers.0"),
+    "no such path": (
+        {"keys": 'at = "layers.2"'},
+        "CE201",
+        11,
+        6,
+        "name layers.0; or put it, or several layers, into",
+    ),
     "a path to another layer": (
         {"keys": 'at = "layers.0.layers.1"'},
-        *("CE201", 11, 6, "is no ensemble layer of the model"),
+        *("CE201", 11, 6, 'layers.0.layers.1 is no ensemble, but a layer of type "convolution"'),
+    ),
+    "a layer where no ensemble is": (
+        {"keys": 'at = "layers.0"', "kind": 'type = "sequence"'},
+        *("CE201", 11, 6, 'into {type = "ensemble", multiplicity = 1, layers = [...]}'),
+    ),
+    "a path where no ensemble is": (
+        {"keys": 'at = "layers.7"', "kind": 'type = "sequence"'},
+        *("CE201", 11, 6, "(layers.0 is sequence, layers.1 is relu, layers.2 is global-average"),
     ),
     "data behind other layers": (
         {"keys": 'inputs_law = "data"\n[data]\nsource = "gaussian"\ninputs = 192\noutputs = 2'},
@@ -266,7 +280,14 @@ WRONG: dict[str, tuple[dict[str, str], str, int, int, str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_faults_are_placed(name):
     given, code, line, column, words = WRONG[name]
-    usual = {"width": "8", "layer": '"relu"', "end": '{type = "dense", units = 2}', "keys": ""}
+    kind = 'type = "ensemble", multiplicity = 2'
+    usual = {
+        "kind": kind,
+        "width": "8",
+        "layer": '"relu"',
+        "end": '{type = "dense", units = 2}',
+        "keys": "",
+    }
     with pytest.raises(SpecError) as caught:
         ceflow.compile(ceflow.loads(TEXT.format(**usual | given)))
     (fault,) = caught.value.faults

@@ -186,13 +186,13 @@ type = "dense"
     [
         (f'{CONVOLUTION}, "relu"', 1, "CE204", "ends in an image of 8 x 8 x 8, not in a vector"),
         ('"flatten", {type = "dense", units = inf}', 1, "CE203", "infinitely many outputs"),
-        ('"flatten", {type = "dense", units = 5}', None, "CE204", "has 5 outputs, the data have 2"),
+        ('"flatten", {type = "dense", units = 5}', 1, "CE204", "has 5 outputs, the data have 2"),
     ],
 )
-def test_a_network_must_end_in_the_outputs(layers: str, index: int | None, code: str, message: str):
+def test_a_network_must_end_in_the_outputs(layers: str, index: int, code: str, message: str):
     (fault,) = faults_of(inline(layers))
-    place = ("model", "layers") if index is None else ("model", "layers", index)
-    assert (fault.code, fault.path) == (code, place)
+    assert (fault.code, fault.path[:3]) == (code, ("model", "layers", index))
+    assert fault.path[3:] == (("units",) if "data" in message else ())
     assert message in fault.message
 
 
@@ -346,6 +346,7 @@ def test_a_setting_goes_into_layers_by_their_numbers():
         ("model.layers.9.channels=3", 14, "no entry 9 in model.layers", "from 0 to 3"),
         ("model.layers.-1.units=3", 14, "no entry -1 in model.layers", "the last is 3"),
         ("model.layers.01.channels=3", 14, "no entry 01 in model.layers", "write 1"),
+        ("model.layers.1.channels=3", 14, 'is "relu", a layer without keys', "from 0"),
         ("model.layers.2={type='average-pool', window=99}", 45, "larger than", "smaller window"),
     ],
 )

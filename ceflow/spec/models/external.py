@@ -142,9 +142,9 @@ class External(ModelSpec):
             return None
         return int(self.binding(self.replaced({"weights": None})).outputs)
 
-    def misfit(self, end: End, image: bool) -> tuple[str, str]:
+    def misfit(self, end: End, image: bool) -> tuple[KeyPath, str]:
         if end == "outputs" and self.outputs is None:
-            return "name", "let the module return as many numbers"
+            return ("name",), "let the module return as many numbers"
         return super().misfit(end, image)
 
     def smaller(self, cost: str) -> str:

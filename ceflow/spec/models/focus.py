@@ -18,13 +18,14 @@ from ceflow.spec.models.layers import (
     Shape,
     layer_at,
     shape_before,
+    short_form,
 )
 from ceflow.spec.models.members import fan_in_sum, known_member, one_output
 from ceflow.spec.models.mlp import Mlp
 from ceflow.spec.models.network import Network
 from ceflow.spec.models.resnext import Block
 from ceflow.spec.models.widths import FreeWidth, changed, free_widths
-from ceflow.spec.suggest import did_you_mean
+from ceflow.spec.suggest import MOST_LISTED, did_you_mean
 
 POSITIVE = (AveragePoolLayer, MaxPoolLayer, GlobalAverageLayer, FlattenLayer, DropoutLayer)
 """Layers behind which the values of a ReLU are still not negative."""
@@ -200,16 +201,36 @@ def _path(network: Network, at: str | None) -> KeyPath:
     layers = (path for path, layer in network.every if isinstance(layer, EnsembleLayer))
     paths = {path_text(path): path for path in layers}
     if at is not None and at not in paths:
-        help = did_you_mean(at, paths) or "leave it out: the model has none"
-        raise _refusal(at, "CE201", f"{at!r} is no ensemble layer of the model", help)
+        raise _refusal(at, "CE201", *_no_ensemble(network, at, list(paths)))
     if at is None and len(paths) > 1:
         message = f"the model has {len(paths)} ensembles: {', '.join(paths)}"
         raise _refusal(at, "CE202", message, f'name one: at = "{next(iter(paths))}"')
     if not paths and not network.ends_in_weights:
         message = "the model has no ensemble layer, and its last layer has no weights"
-        help = 'put layers into {type = "ensemble", multiplicity = 1, layers = [...]}'
+        help = f"put layers into {ENSEMBLE}"
         raise _refusal(at, "CE203", message, help)
     return paths[at] if at else next(iter(paths.values()), ())
+
+
+ENSEMBLE = '{type = "ensemble", multiplicity = 1, layers = [...]}'
+
+
+def _no_ensemble(network: Network, at: str, paths: Sequence[str]) -> tuple[str, str]:
+    """Say that there is no ensemble layer at a path, and how to have one."""
+    kinds = {path_text(path): layer for path, layer in network.every}
+    if at in kinds:
+        kind = getattr(kinds[at], "type")  # noqa: B009 (each kind has one)
+        named = f"name {' or '.join(paths[:MOST_LISTED])}; or " if paths else ""
+        message = f'{at} is no ensemble, but a layer of type "{kind}"'
+        return message, f"{named}put it, or several layers, into {ENSEMBLE}"
+    message = f"{at!r} is no ensemble layer of the model"
+    if paths:
+        return message, did_you_mean(at, paths)
+    named = ", ".join(
+        f"layers.{index} is {short_form(layer) or getattr(layer, 'type')}"  # noqa: B009
+        for index, layer in enumerate(network.layers[:3])
+    )
+    return message, f"there is none: put layers into {ENSEMBLE}, and name its path ({named}, ...)"
 
 
 def _refusal(at: str | None, code: str, message: str, help: str) -> SpecError:

@@ -233,7 +233,8 @@ class ModelSpec(Spec):
         return None
 
     def misfit(self, end: End, image: bool) -> tuple[KeyPath, str]:
-        """Return the path of the key to change if the data have another size at one end, and what to do.
+        """Return the path of the key to change if the data have another size at one end, and what
+        to do.
 
         `image` is True if the data are images.
         """

@@ -100,9 +100,9 @@ class Block(ModelSpec):
     def default_size(self, end: End) -> int:
         return self.channels
 
-    def misfit(self, end: End, image: bool) -> tuple[str, str]:
+    def misfit(self, end: End, image: bool) -> tuple[KeyPath, str]:
         if end == "inputs":
-            return "channels", "a block takes patches, channels x 3 x 3 inputs"
+            return ("channels",), "a block takes patches, channels x 3 x 3 inputs"
         return super().misfit(end, image)
 
     def smaller(self, cost: str) -> str:
@@ -205,10 +205,10 @@ class Resnext(ModelSpec):
         side, classes = (224, 1000) if self.stem == "imagenet" else (32, 10)
         return (3, side, side) if end == "inputs" else classes
 
-    def misfit(self, end: End, image: bool) -> tuple[str, str]:
+    def misfit(self, end: End, image: bool) -> tuple[KeyPath, str]:
         if end == "inputs" and not image:
             help = "the data are no images: give inputs = [channels, height, width] that fit them"
-            return end, help
+            return (end,), help
         return super().misfit(end, image)
 
     def smaller(self, cost: str) -> str:
