@@ -15,6 +15,7 @@ from ceflow.cli.init import KINDS
 from ceflow.runs import results_schema
 from ceflow.spec import Sweep, json_schema
 from ceflow.spec.codes import CODES
+from ceflow.spec.meanings import kinds, name_of
 from ceflow.spec.terms import TERMS, known
 
 ROOT = Path(__file__).parent.parent
@@ -172,6 +173,25 @@ def test_words_are_explained_by_any_of_their_names():
         assert found.exit_code == 0
         name, _ = known(form) or ("nothing", None)
         assert found.stdout.startswith(name)
+
+
+def explained(*words: str) -> str:
+    found = CliRunner().invoke(main, ["explain", *words])
+    assert found.exit_code == 0
+    return found.stdout
+
+
+def test_words_of_documents_are_explained_from_their_classes():
+    for what, kind in kinds():
+        said = explained(name_of(kind))
+        if name_of(kind) not in TERMS:
+            assert f"{name_of(kind)}: a kind of {what}\n" in said
+    assert "ridge: a key of kernel\n\nRidge of a kernel regression" in explained("ridge")
+    assert explained("learning", "curve") == explained("learning curve")
+    for word in ("regression", "accuracy", "trace"):
+        assert explained(word)
+    refused = CliRunner().invoke(main, ["explain", "networkk"])
+    assert "did you mean network?" in refused.stderr
 
 
 @pytest.mark.parametrize("name", TERMS)

@@ -187,6 +187,25 @@ TERMS = {
         "The cosine between a kernel and that of the targets, Y Yᵀ: 1 if they are proportional.",
         "semantics.md#measures-of-a-kernel-stage",
     ),
+    "kernel regression": Term(
+        ("regression", "ridge regression"),
+        "The function K(x, X) (K + r I)^-1 Y, which fits the training targets Y. With the NTK and"
+        " r = 0 it is what an infinitely wide network learns by gradient flow, averaged over its"
+        " random start. A kernel stage with the key `ridge` computes it.",
+        "semantics.md#the-posterior",
+    ),
+    "accuracy": Term(
+        ("training accuracy", "test accuracy", "train_accuracy", "test_accuracy"),
+        "The fraction of examples whose class is predicted: the class of the largest output, or of"
+        " the sign of the one output if targets are signed.",
+        "semantics.md#measures-of-a-kernel-stage",
+    ),
+    "trace": Term(
+        (),
+        "The sum of the diagonal of a kernel, and of its eigenvalues: over the N examples, N times"
+        " the mean of K(x, x).",
+        "semantics.md#measures-of-a-kernel-stage",
+    ),
     "noise": Term(
         ("ridge",),
         "The variance of the noise that a kernel regression assumes of each target: the ridge"
