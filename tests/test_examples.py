@@ -37,6 +37,7 @@ SLOW = {
     "bottlenecks/verify.toml",
     "collegial/fig2-neural-mean-kernel.toml",
     "dynamics/infinite.toml",
+    "kernels/myrtle-5.toml",
     *(
         f"blocks/{name}.toml"
         for name in ("basic-block", "convnext-block", "inverted-bottleneck", "mixer-mlp")
@@ -324,6 +325,15 @@ def test_a_block_of_convnext_gains_from_a_second_member(example):
     assert found.primal.multiplicity == 2
     assert 0.7 < found.primal.variance / found.baseline.variance < 0.9
     assert found.dual.efficiency > 1.15
+
+
+@pytest.mark.slow
+def test_kernels_of_myrtle_5_tell_aeroplanes_from_frogs(example):
+    results = example("kernels/myrtle-5.toml").results
+    for found in results.values():
+        # by chance 8 of 30 right or more than 22 have a probability of 0.006
+        assert found.test_accuracy > 22 / 30
+        assert found.train_accuracy == 1.0
 
 
 @pytest.mark.slow

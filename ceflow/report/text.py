@@ -27,14 +27,21 @@ def size(count: float) -> str:
 def seconds(value: float) -> str:
     """Write a duration.
 
-    >>> seconds(0.0213), seconds(12.34), seconds(125)
-    ('21 ms', '12.3 s', '2 min 5 s')
+    >>> seconds(0.0213), seconds(12.34), seconds(125), seconds(5000)
+    ('21 ms', '12.3 s', '2 min 5 s', '1 h 23 min')
+    >>> seconds(2e5), seconds(4e7), seconds(1e10)
+    ('2.31 days', '463 days', '317 years')
     """
     if value < 0.9995:
         return f"{1000 * value:.0f} ms"
     if value < 59.95:
         return f"{value:.1f} s"
-    return f"{round(value) // 60} min {round(value) % 60} s"
+    if value < 3599.5:
+        return f"{round(value) // 60} min {round(value) % 60} s"
+    if value < 48 * 3600:
+        return f"{round(value / 60) // 60} h {round(value / 60) % 60} min"
+    days, year = value / 86400, 365.25
+    return f"{days:.3g} days" if days < 2 * year else f"{days / year:.3g} years"
 
 
 def known(value: float | None, write: Callable[[float], str]) -> str:

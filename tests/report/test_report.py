@@ -183,7 +183,7 @@ def test_sizes_have_a_unit(count, shown):
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0.0213, "21 ms"), (1.0, "1.0 s"), (59.94, "59.9 s"), (60, "1 min 0 s"), (3725, "62 min 5 s")],
+    [(0.0213, "21 ms"), (1.0, "1.0 s"), (59.94, "59.9 s"), (60, "1 min 0 s"), (3725, "1 h 2 min")],
 )
 def test_durations_have_a_unit(value, shown):
     assert seconds(value) == shown

@@ -41,7 +41,7 @@ def left(folder, silent, keys):
         (
             {"machine": "other"},
             3605,
-            "the run was killed or cut off: the last sign of life of {holder} was 60 min 5 s ago",
+            "the run was killed or cut off: the last sign of life of {holder} was 1 h 0 min ago",
             False,
         ),
     ],
