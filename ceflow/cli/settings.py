@@ -58,7 +58,7 @@ def _imported(module: str, function: str) -> Any:
         sys.path.insert(0, os.getcwd())
     try:
         found: Any = importlib.import_module(module)
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         why = f"{type(error).__name__}: {error}".strip()
         raise _fault(f"{module} cannot be imported: {why}") from error
     for name in function.split("."):

@@ -162,7 +162,88 @@ def of(function):
     return lambda key: eqx.nn.Sequential([mlp(key), eqx.nn.Lambda(function)])
 
 
+class Buffered(eqx.Module):
+    """The entries `index` of `weight x` that the mask lets through, and noise of a stored key."""
+
+    weight: jax.Array
+    index: jax.Array
+    mask: jax.Array
+    noise: jax.Array
+
+    def __init__(self, key):
+        self.weight = jax.random.normal(key, (4, 4))
+        self.index, self.mask = jnp.array([2, 0]), jnp.array([True, True, False, True])
+        self.noise = jax.random.key(1)
+
+    def __call__(self, x):
+        out = jnp.where(self.mask, self.weight @ x, 0.0)
+        return out[self.index] + jax.random.normal(self.noise, (2,))
+
+
+def test_arrays_that_are_no_parameters_are_traced_too():
+    plan = compile(document(), modules={"mine": Buffered})
+    assert (plan.root.parameters, plan.outputs) == (16, 2)
+    assert plan.root.flops == 2 * 16
+    module: Any = plan.module(KEY)
+    assert module(jnp.ones(4)).shape == (2,)
+
+
+def leaves_python(_: Any) -> Any:
+    raise SystemExit(3)
+
+
+def with_weight(call, weight=lambda key: jax.random.normal(key, (2, 4))):
+    class Module(eqx.Module):
+        weight: jax.Array
+
+        def __call__(self, x):
+            return call(self.weight, x)
+
+    return lambda key: Module(weight(key))
+
+
+def dropping(key):
+    return eqx.nn.Sequential([mlp(key), eqx.nn.Dropout(0.5)])
+
+
+def first_is_positive(w, x):
+    return w @ x if x[0] > 0 else w @ -x
+
+
+HELPED = {
+    "dropout": (dropping, "Dropout requires a key", "eqx.nn.inference_mode"),
+    "if": (with_weight(first_is_positive), "TracerBool", "jnp.where or jax.lax.cond"),
+    "a mask": (with_weight(lambda w, x: (w @ x)[x[:2] > 0]), "NonConcrete", "jnp.where"),
+    "a batch": (with_weight(lambda w, x: w @ x[0]), "failed on an example", "not a batch"),
+    "complex": (
+        with_weight(lambda w, x: (w @ x).real, lambda key: jnp.ones((2, 4)) * 1j),
+        "the module has complex parameters",
+        "real and imaginary parts",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HELPED)
+def test_what_to_change_in_a_module_is_told(case):
+    make, message, help = HELPED[case]
+    fault = fault_of(make)
+    assert fault.code == "CE207"
+    assert message in fault.message
+    assert help in fault.help
+
+
+def test_what_fails_when_it_is_traced_again_is_no_bare_error():
+    calls = iter(range(10))
+
+    def call(w, x):
+        return w @ x if next(calls) < 1 else 1 / 0
+
+    assert "cannot be traced: ZeroDivisionError" in fault_of(with_weight(call)).message
+
+
 WRONG = {
+    "make exits": (leaves_python, r"make\(key\) failed: SystemExit: 3"),
+    "exits": (of(leaves_python), r"failed on an example of shape \(4,\): SystemExit: 3"),
     "make fails": (lambda key: 1 / 0, r"make\(key\) failed: ZeroDivisionError: division by zero"),
     "no width": (lambda key: mlp(key), r"make\(key, 3\) failed: TypeError", {"width": 3}),
     "no module": (lambda key: None, "returned a NoneType, and not a module"),
