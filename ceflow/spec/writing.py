@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from ceflow.spec.base import TAGS, KeyPath, Spec
 from ceflow.spec.diagnostics import SpecError
@@ -120,8 +120,19 @@ def _edit(table: Any, old: dict[str, Any], new: dict[str, Any]) -> None:
         before = old.get(key)
         if isinstance(value, dict) and isinstance(before, dict) and key in table:
             _edit(table[key], before, value)
+        elif _are_layers(value, key) and _are_layers(before, key) and len(value) == len(before):
+            _edit_layers(table[key], before, value)
         elif value != before:
-            table[key] = _item(value)
+            table[key] = _item(value, key)
+
+
+def _edit_layers(array: Any, old: list[Any], new: list[Any]) -> None:
+    """Edit an array of as many layers of a text; those that are the same keep their form."""
+    for index, (before, value) in enumerate(zip(old, new, strict=True)):
+        if isinstance(value, dict) and isinstance(before, dict) and before != value:
+            _edit(array[index], before, value)
+        elif value != before:
+            array[index] = _item(value)
 
 
 def _written(tree: dict[str, Any]) -> str:
@@ -131,17 +142,72 @@ def _written(tree: dict[str, Any]) -> str:
     return tomlkit.dumps(_item(tree))
 
 
-def _item(value: Any) -> Any:
-    """Convert a value for tomlkit; tables inside an array are written inline."""
+def _item(value: Any, key: str = "") -> Any:
+    """Convert a value for tomlkit; tables inside an array are written inline, and layers in lines
+    of their own.
+    """
     import tomlkit
 
     if isinstance(value, dict):
-        return {key: _item(each) for key, each in value.items()}
+        return {key: _item(each, key) for key, each in value.items()}
+    if _are_layers(value, key):
+        return tomlkit.parse(f"{key} = [\n  {_lines(value, '  ')},\n]\n")[key]
     if isinstance(value, list) and any(isinstance(each, dict | list) for each in value):
         array = tomlkit.array()
         array.extend(value)
         return array
     return value
+
+
+WIDEST = 100
+"""Largest number of characters in a line of layers, unless one value needs more."""
+
+
+def _are_layers(value: Any, key: str) -> TypeGuard[list[Any]]:
+    """Tell whether a value is an array of layers, tables among them."""
+    return (
+        key in ("layers", "body", "shortcut")
+        and isinstance(value, list)
+        and any(isinstance(each, dict) for each in value)
+    )
+
+
+def _lines(layers: list[Any], indent: str) -> str:
+    """Write layers one a line; names stand behind the layer before."""
+    text = ""
+    for layer in layers:
+        written = _inline(layer)
+        room = WIDEST - len(text) + text.rfind("\n") + 1 - len(",, ") - len(written)
+        if isinstance(layer, str) and text and room >= (0 if "\n" in text else len(indent)):
+            text += f", {written}"
+            continue
+        if len(indent) + len(written) + len(",") > WIDEST:
+            written = _broken(layer, indent)
+        text += f",\n{indent}{written}" if text else written
+    return text
+
+
+def _broken(layer: Any, indent: str) -> str:
+    """Write a layer in several lines, if it holds others: these are indented."""
+    if not isinstance(layer, dict):
+        return _inline(layer)
+    pairs = [(key, value) for key, value in layer.items() if not _are_layers(value, key)]
+    parts = [(key, value) for key, value in layer.items() if _are_layers(value, key)]
+    deeper = f"{indent}  "
+    written = [f"{key} = {_inline(value)}" for key, value in pairs]
+    written += [f"{key} = [\n{deeper}{_lines(value, deeper)}]" for key, value in parts]
+    return f"{{{', '.join(written)}}}"
+
+
+def _inline(value: Any) -> str:
+    """Write a value in one line."""
+    import tomlkit
+
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {_inline(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_inline, value))}]"
+    return tomlkit.item(value).as_string()
 
 
 def _annotate(table: Any, path: KeyPath, document: Document) -> None:

@@ -10,6 +10,7 @@ from ceflow.spec import (
     Ensemble,
     Gaussian,
     Mlp,
+    Network,
     Resnext,
     SpecError,
     dumps,
@@ -17,6 +18,7 @@ from ceflow.spec import (
     load,
     loads,
 )
+from ceflow.spec.ready import ready_names
 
 QUICKSTART = Path(__file__).parent.parent.parent / "examples" / "quickstart.toml"
 
@@ -137,3 +139,56 @@ def test_a_dangling_name_is_blamed_though_a_broken_stage_begins_like_it():
 
 def test_document_is_a_type_that_users_can_check():
     assert isinstance(loads(TEXT), Document)
+
+
+LAYERS = """\
+[model]
+type = "network"
+inputs = [3, 8, 8]
+layers = [  # as in the paper
+  {type="convolution", channels = 8}, "relu",  # first
+  # an ensemble
+  {type = "ensemble", multiplicity = 2, layers = [
+    {type = "convolution", channels = 4}, "relu",  # of members
+    {type = "convolution", channels = 8}]},
+  "global-average", {type = "dense", units = 3},
+]
+"""
+
+
+def test_a_change_inside_layers_leaves_their_form():
+    document = loads(LAYERS)
+    found = Network.expect(document.model).focused(None).with_members([3], 5).whole
+    wanted = LAYERS.replace("multiplicity = 2", "multiplicity = 5").replace(
+        "channels = 4}", "channels = 3}"
+    )
+    assert dumps(document.model_copy(update={"model": found})) == wanted
+
+
+def test_layers_written_anew_have_lines_of_their_own():
+    document = loads(LAYERS)
+    model = Network.expect(document.model)
+    model = model.replaced({"layers": (*model.layers, model.layers[-1])})
+    written = dumps(document.model_copy(update={"model": model}))
+    assert (
+        written
+        == LAYERS.partition("layers")[0]
+        + """\
+layers = [
+  {type = "convolution", channels = 8}, "relu",
+  {type = "ensemble", multiplicity = 2, layers = [
+    {type = "convolution", channels = 4}, "relu",
+    {type = "convolution", channels = 8}]}, "global-average",
+  {type = "dense", units = 3},
+  {type = "dense", units = 3},
+]
+"""
+    )
+
+
+@pytest.mark.parametrize("name", ready_names())
+def test_layers_of_ready_made_networks_are_written_in_short_lines(name):
+    model = loads(f'extends = "ceflow:{name}"').model
+    text = dumps(Document(model=model))
+    assert max(map(len, text.splitlines())) <= 100
+    assert loads(text).model == model
