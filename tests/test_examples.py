@@ -38,6 +38,7 @@ SLOW = {
     "collegial/fig2-neural-mean-kernel.toml",
     "dynamics/infinite.toml",
     "kernels/myrtle-5.toml",
+    "quickstart.toml",  # tests/test_notebooks.py runs it quickly
     *(
         f"blocks/{name}.toml"
         for name in ("basic-block", "convnext-block", "inverted-bottleneck", "mixer-mlp")
@@ -285,6 +286,7 @@ def test_figure_2_of_the_paper(example):
     assert (np.abs(means[0] - means[1]) < 5 * np.hypot(errors[0], errors[0])).all()
 
 
+@pytest.mark.slow
 def test_quickstart_shows_the_smooth_ensemble_smoother_and_the_compact_one_as_smooth(example):
     results = example("quickstart.toml").results
     spread = {name: results[name]["spread"] for name in ("baseline", "smooth", "compact")}
