@@ -123,6 +123,8 @@ def _no_key(key: str, value: Any, here: list[type[Spec]]) -> str:
     if len(here) != 1 or not issubclass(here[0], LayerSpec):
         return ""
     if "activation" in (key, *KEYS.get(plain(key), ())):
+        if "name" in here[0].model_fields:
+            return "here it is called name"
         known = isinstance(value, str) and likeliest(value, get_args(Activation), VALUES)
         if not known and plain(str(value)) in NO_VALUES:
             return NO_VALUES[plain(str(value))]

@@ -49,6 +49,7 @@ CALLED = [
     ),
     (convolution('channels = 4, act = "swish"'), "'act'", 'put "silu" after it', '"silu"'),
     (convolution('channels = 4, activation = "softmax"'), "activation", "cross-entropy", ""),
+    ('{type = "activation", name = "relu", act_fn = "relu"},', "'act_fn'", "called name", ""),
     (convolution("channels = 4, dilation = 2"), "'dilation'", "are not dilated", ""),
     (convolution("channels = 4, kernel = [3, 3]"), "not [3, 3]", "write 3, for both axes", ""),
     (convolution("channels = 4, kernel = [3, 5]"), "not [3, 5]", "one number, for both", ""),
