@@ -20,6 +20,8 @@ from ceflow.kernels.infinite.moments import Errors, from_angle
 from ceflow.spec import Mlp, SpecError, loads, plugins
 from ceflow.spec.data import Circle, DataSpec, Gaussian
 from ceflow.spec.models.activations import ActivationSpec
+from ceflow.spec.models.layers import DenseLayer, ResidualLayer
+from ceflow.spec.models.widths import free_widths
 
 PLUGIN = Path(__file__).parents[1] / "docs" / "plugin"
 ACTIVE = """
@@ -170,6 +172,58 @@ def test_the_layer_of_the_plugin_is_a_module(monkeypatch):
         Gate().after(5)
     module: Any = lower(Gate().node(4), jax.random.key(0))
     assert module(jnp.array([1.0, 2.0, 0.0, 0.0])).tolist() == [0.5, 1.0]
+
+
+def test_widths_that_the_layer_of_a_plugin_ties_to_others_are_not_free(monkeypatch):
+    monkeypatch.syspath_prepend(str(PLUGIN))
+    from ceflow_line.layer import Gate  # pyright: ignore[reportMissingImports]
+
+    gate: Any = Gate()
+    halved = (DenseLayer(units=8), gate)
+    (free,) = free_widths([*halved, DenseLayer()])
+    assert (free.paths, free.step) == (((0,),), 2)
+    beside = ResidualLayer.model_construct(body=halved, shortcut=None)
+    assert free_widths([DenseLayer(units=4), beside, DenseLayer()]) == ()  # 4 is half of 8
+
+
+STAGES = {
+    "alpha": '[stages.alpha]\ntype = "variance"\ndraws = 100\nratios = [0.3, 0.5, 1.0]\n',
+    "best": '[stages.best]\ntype = "search"\nalpha = 3.0\n',
+}
+
+
+def gated(installed, folder, block, stages, *words):
+    layers = ", ".join(block)
+    (folder / "gated.toml").write_text(
+        f'model = {{type = "network", inputs = 5, layers = [{layers}]}}\n'
+        + "".join(STAGES[stage] for stage in stages)
+    )
+    return ceflow(installed, folder, *words)
+
+
+DENSE = '{type = "dense", units = 10}'
+
+
+def test_candidates_have_widths_that_the_layer_of_a_plugin_takes(installed, tmp_path):
+    block = (DENSE, '"gate"', '{type = "dense", units = 2}')
+    done = gated(installed, tmp_path, block, STAGES, "run", "gated.toml", "--json", "--out", "run")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["stages"]
+    assert [point["widths"] for point in found["alpha"]["points"]] == [[4], [10]]  # 2 (10 r/2)
+    assert found["best"]["primal"]["widths"][0] % 2 == 0
+
+
+@pytest.mark.parametrize(("stage", "width"), [("alpha", 6), ("best", 2)])
+def test_a_candidate_that_a_layer_of_a_plugin_refuses_is_named(installed, tmp_path, stage, width):
+    """The second gate takes a quarter of the units, of which the first alone states its step."""
+    block = (DENSE.replace("10", "12"), '"gate"', '"gate"', '{type = "dense", units = 2}')
+    block = ('{type = "ensemble", multiplicity = 2, layers = [' + ", ".join(block) + "]}",)
+    done = gated(installed, tmp_path, block, [stage], "check", "gated.toml")
+    assert done.returncode == 2
+    message = f"gated.toml:2:9: CE204: of width {width}, model.layers.0.layers.2 does not fit"
+    assert message in done.stderr
+    assert f"[stages.{stage}]" in done.stderr
+    assert "let the plugin's layer state its step" in done.stderr
 
 
 class Fine(DataSpec):

@@ -19,6 +19,7 @@ from ceflow.spec import (
     placing,
     seen_from_sweep,
 )
+from ceflow.spec.models.layers import below
 from ceflow.stages import Forecast
 
 PLAIN_PROCESS_BYTES = 80e6
@@ -148,12 +149,23 @@ def _expected_models(plan: Plan) -> dict[str, Model]:
 def _stage_faults(plan: Plan, models: Mapping[str, Model]) -> Iterator[Fault]:
     """Find faults of stages that only show in sizes and files."""
     for name, stage in plan.document.stages.items():
-        for fault in stages.kind_of(stage).faults(name, stage, plan, models[name]):
+        try:
+            found = list(stages.kind_of(stage).faults(name, stage, plan, models[name]))
+        except SpecError as error:  # a network that the stage would try does not fit
+            found = error.faults
+        for fault in found:
             yield fault.below("stages", name)
 
 
 def _forecasts(plan: Plan, models: Mapping[str, Model]) -> dict[str, Forecast]:
-    return {name: forecast(plan, each, models[name]) for name, each in plan.document.stages.items()}
+    """Forecast each stage. Raises `SpecError`, at its stage, for a network that a stage would try
+    and that does not fit.
+    """
+    found = {}
+    for name, stage in plan.document.stages.items():
+        with placing(plan.document.origin), below("stages", name):
+            found[name] = forecast(plan, stage, models[name])
+    return found
 
 
 def forecast(plan: Plan, stage: Stage, model: Model) -> Forecast:

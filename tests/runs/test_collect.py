@@ -122,7 +122,8 @@ def test_keys_of_layers_are_read_by_the_numbers_of_the_layers(monkeypatch, tmp_p
 
     stub(monkeypatch, Flow, run=found, describe=lambda result: [])
     units, biases = "model.layers.0.units", "model.layers.0.bias_variance"
-    model = Network(layers=[{"type": "dense", "units": 3}, "tanh", {"type": "dense", "units": 1}])
+    layers: Any = [{"type": "dense", "units": 3}, "tanh", {"type": "dense", "units": 1}]
+    model: Any = Network(layers=layers)
     collect = {"by": drift(x=units, by=biases), "over": drift(x=units, over=biases)}
     document = swept(collect, model, **{units: [4, 8, 16], biases: [1.0, 2.0]})
     run = ceflow.run(document, tmp_path / "out")

@@ -136,7 +136,9 @@ def test_a_network_without_an_ensemble_becomes_one_of_whole_networks():
     several = found.with_members((3,), 4)
     layers = [{**DENSE, "units": 3}, "relu", {"type": "dense", "units": 2}]
     assert several.whole == alone(ensemble(*layers, members=4))
-    assert several.with_members((7,), 1).member == found.member
+    again = several.with_members((7,), 1).member
+    assert (again.at, found.member.at) == (("layers", 0), ())
+    assert again.replaced({"at": ()}) == found.member
 
 
 KNOWN: dict[str, tuple[Any, Any]] = {

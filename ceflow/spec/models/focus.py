@@ -1,5 +1,6 @@
 """Networks of layers with the ensemble inside them that a stage acts on, and its members."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal, Self
@@ -19,6 +20,7 @@ from ceflow.spec.models.layers import (
     layer_at,
     shape_before,
     short_form,
+    through,
 )
 from ceflow.spec.models.members import fan_in_sum, known_member, one_output
 from ceflow.spec.models.mlp import Mlp
@@ -37,6 +39,8 @@ class NetworkMember(Network):
     """The layers of one member of an ensemble, as a network by themselves."""
 
     usual_inputs: Literal["iid", "rectified"] = "iid"
+    at: KeyPath = ()
+    """Path of the layers' ensemble below the model; empty if there is none."""
 
     @property
     def free(self) -> tuple[FreeWidth, ...]:
@@ -87,13 +91,31 @@ class NetworkMember(Network):
         return self.known or one_output(self)
 
     def with_widths(self, widths: Sequence[float]) -> Self:
-        """Return a copy with other widths, without validation."""
+        """Return a copy with other widths.
+
+        Raises `SpecError` if they do not fit a layer that a plugin adds.
+        """
         values = {
             path: {layer_at(self.layers, path).width_key or "": width}
             for free, width in zip(self.free, widths, strict=True)
             for path in free.paths
         }
-        return self.replaced({"layers": changed(self.layers, values)})
+        layers = changed(self.layers, values)
+        if math.inf not in widths and any(layer.is_added for _, layer in self.every):
+            self._require_fit(layers, widths)
+        return self.replaced({"layers": layers})
+
+    def _require_fit(self, layers: Sequence[LayerSpec], widths: Sequence[float]) -> None:
+        try:
+            through(layers, self._known_inputs, *self.at, "layers")
+        except SpecError as error:
+            fault = error.faults[0]
+            tried = " and ".join(map(str, widths))
+            message = (
+                f"of width {tried}, model.{path_text(fault.path)} does not fit: {fault.message}"
+            )
+            help = "give widths that fit at every ratio, or let the plugin's layer state its step"
+            raise SpecError(Fault("CE204", message, part="key", help=help)) from None
 
     def sized(self, **sizes: Any) -> Self:
         """Return the same: inputs and outputs are those of the layers."""
@@ -141,6 +163,7 @@ class Focus(Network):
             weight_variance=self.weight_variance,
             bias_variance=self.bias_variance,
             parameterisation=self.parameterisation,
+            at=self.at,
             usual_inputs="rectified" if ensemble and _follows_relu(self.layers, below) else "iid",
         )
 

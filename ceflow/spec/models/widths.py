@@ -81,8 +81,9 @@ class _Channels:
         if one == two:
             return
         for name in (one, two):
-            if name in self.flat:  # as many as positions times channels: no ratio keeps that
+            while name in self.flat:  # a function of other channels, which no ratio keeps
                 self.fixed |= {name, self.flat[name]}
+                name = self.flat[name]
         one, two = self.root(one), self.root(two)
         if one != two:
             self.same[two] = one
@@ -113,9 +114,14 @@ class _Channels:
                 self.tie(path, self.through(layer.layers, path, *path, "layers"))
             case EnsembleLayer() | SequenceLayer():
                 return self.through(layer.layers, before, *path, "layers")
-            case FlattenLayer():
+            case FlattenLayer() if before != path:
                 self.flat[path] = before
                 return path
+            case _ if layer.is_added:
+                self.divisors.append((before, layer.step))
+                if type(layer).once is not LayerSpec.once and before != path:
+                    self.flat[path] = before
+                    return path
             case _:
                 pass
         return before

@@ -1,7 +1,7 @@
 """A layer: what a document says of it, and what it is."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ceflow.spec.models.layers import LayerSpec, misfit
 
@@ -11,6 +11,7 @@ class Gate(LayerSpec):
 
     type: Literal["gate"] = "gate"
     """One half of the values of a vector times the sigmoid of the other half."""
+    step: ClassVar = 2
 
     def once(self, shape):
         if isinstance(shape, tuple) or shape % 2:

@@ -59,6 +59,8 @@ class LayerSpec(Spec):
     """The key that sets the number of outputs, if one does."""
     is_spatial: ClassVar[bool] = False
     """True if the layer takes images only."""
+    step: ClassVar[int] = 1
+    """Number that must divide the channels of the inputs, for a kind that a plugin adds."""
 
     @property
     def width(self) -> float | None:
