@@ -312,6 +312,8 @@ def _value(r: random.Random, schema: Tree) -> Any:
     """Any value of a kind."""
     if "$ref" in schema:
         return _object(r, _at(schema["$ref"]), {}, often=0.4)
+    if "discriminator" in schema:  # a part of a model; networks: `random_networks`
+        return _object(r, _at(schema["discriminator"]["mapping"]["mlp"]), {}, often=0.4)
     if "anyOf" in schema:
         return _value(r, r.choice([each for each in schema["anyOf"] if each != {"type": "null"}]))
     if "const" in schema:
