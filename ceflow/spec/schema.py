@@ -28,10 +28,20 @@ def json_schema() -> dict[str, Any]:
     written = Document.model_json_schema()
     schema = _for_editors(written, written["$defs"])
     schema["properties"]["extends"] = EXTENDS
-    # What a document extends may say what is missing in it.
-    schema["anyOf"] = [{"required": schema.pop("required")}, {"required": ["extends"]}]
+    _let_what_is_extended_say_the_rest(schema)
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return without_links(dialect | schema | {"title": "ceflow"})
+
+
+def _let_what_is_extended_say_the_rest(schema: dict[str, Any]) -> None:
+    """Ask for the model, and for the tags of tables, only in a document that extends none."""
+    whole: dict[str, Any] = {"required": schema.pop("required"), "properties": {}}
+    for key, table in schema["properties"].items():
+        (pattern, each), *_ = [*table.get("patternProperties", {}).items(), ("", table)]
+        if "discriminator" in each:
+            tag = {"required": each.pop("required")}
+            whole["properties"][key] = {"patternProperties": {pattern: tag}} if pattern else tag
+    schema |= {"if": {"not": {"required": ["extends"]}}, "then": whole}
 
 
 def without_links(schema: Any) -> Any:
