@@ -86,6 +86,7 @@ def test_the_kinds_of_a_plugin_are_of_the_language_and_run(installed, tmp_path):
     assert json.loads(done.stdout)["stages"]["count"] == {"ratio": 9 / 5}
 
 
+@pytest.mark.slow
 def test_an_activation_of_a_plugin_has_its_kernels_and_its_file(installed, tmp_path):
     (tmp_path / "spec.toml").write_text(ACTIVE)
     done = ceflow(installed, tmp_path, "run", "spec.toml", "--json", "--out", "run")
@@ -213,7 +214,9 @@ def test_candidates_have_widths_that_the_layer_of_a_plugin_takes(installed, tmp_
     assert found["best"]["primal"]["widths"][0] % 2 == 0
 
 
-@pytest.mark.parametrize(("stage", "width"), [("alpha", 6), ("best", 2)])
+@pytest.mark.parametrize(
+    ("stage", "width"), [pytest.param("alpha", 6, marks=pytest.mark.slow), ("best", 2)]
+)
 def test_a_candidate_that_a_layer_of_a_plugin_refuses_is_named(installed, tmp_path, stage, width):
     """The second gate takes a quarter of the units, of which the first alone states its step."""
     block = (DENSE.replace("10", "12"), '"gate"', '"gate"', '{type = "dense", units = 2}')

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from ceflow.compiler.nodes import Convolution, External, Node, leaves, values
+from ceflow.compiler import nodes
 from ceflow.costs import Demand, Work
 from ceflow.spec import Member
 
@@ -55,13 +55,14 @@ MODULE_COMPILATIONS = 6.0
 its convolutions: it is made by operations that are not known here."""
 
 
-def drawing(root: Node, layers: int, draws: float, *, most: int, itemsize: int) -> Demand:
+def drawing(root: nodes.Node, layers: int, draws: float, *, most: int, itemsize: int) -> Demand:
     """Forecast the cost of `draws` draws by `draw_ntk`, which may be up to `most`."""
-    parameters, passing = root.parameters, values(root)
+    parameters, passing = root.parameters, nodes.values(root)
     compilations = 2 + layers / 2
-    if isinstance(root, External):
-        products = (layer for _, layer in leaves(root))
-        compilations = MODULE_COMPILATIONS + sum(1 + isinstance(p, Convolution) for p in products)
+    if isinstance(root, nodes.External):
+        each = (layer for _, layer in nodes.leaves(root))
+        compilations = MODULE_COMPILATIONS
+        compilations += sum(1 + isinstance(product, nodes.Convolution) for product in each)
     weights = draws * parameters
     work = Work(
         flops=draws * max(6 * parameters, 3 * root.flops),
