@@ -1,24 +1,53 @@
-"""Data sources: `extent` measures a data set without loading NumPy, `load` reads it.
+"""Data sources: `extent` measures a data set without loading NumPy, `load` reads it, and `stream`
+gives its examples on demand, so that a data set may be larger than the memory.
 
-Each source has its own module: `digits`, `idx`, `cifar10`, `npz` and `generated`. They return the
-classes of `dataset`, after the checks in `checks`; `preparing` makes the inputs of them that a
-network sees, with `normalising` and `whitening`. `files`, `archives` and `npy` open and read files.
+Each family of sources has its own module: `digits`, `idx` (EMNIST too), `cifar`, `imagenet`,
+`images`, `npz`, `tables` and `generated`. Those with classes describe their examples for the checks
+in `checks`, and say where they are `stored`; `load` and `streaming` read those that are needed.
+`preparing` makes the inputs that a network sees, with `normalising` and `whitening`, and `dataset`
+has the classes of what is in memory. `files`, `archives` and `npy` open and read files.
 """
 
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from ceflow.costs import Demand, Work
-from ceflow.data import cifar10, digits, generated, idx, npz
+from ceflow.data import cifar, digits, generated, idx, imagenet, images, npz, tables
+from ceflow.data.checks import Survey, classes_of, extent_of
 from ceflow.data.dataset import Dataset, Examples, Extent, channels_last, channels_last_fault
 from ceflow.data.generated import deep_gaussian_process
 from ceflow.data.preparing import ROW_COPIES, preparation_faults, prepare
+from ceflow.data.stored import Contents
+from ceflow.data.streaming import (
+    Stream,
+    Streams,
+    choices_of,
+    examples_of,
+    file_streams,
+    held_streams,
+)
 from ceflow.data.whitening import whitening_cost
 from ceflow.seeding import Seed
-from ceflow.spec import Cifar10, Circle, Data, DeepGp, Digits, Gaussian, Idx, Npz, SpecError
+from ceflow.spec import (
+    Cifar10,
+    Cifar100,
+    Circle,
+    Data,
+    DataTable,
+    DeepGp,
+    Digits,
+    Emnist,
+    Gaussian,
+    Idx,
+    ImageFiles,
+    Imagenet32,
+    Imagenet64,
+    Npz,
+    SpecError,
+)
 
 __all__ = [
     "READERS",
@@ -27,6 +56,8 @@ __all__ = [
     "Examples",
     "Extent",
     "Reader",
+    "Stream",
+    "Streams",
     "anchored",
     "channels_last",
     "channels_last_fault",
@@ -34,6 +65,7 @@ __all__ = [
     "deep_gaussian_process",
     "extent",
     "load",
+    "stream",
 ]
 
 
@@ -43,13 +75,45 @@ class Reader(NamedTuple):
     extent: Callable[[Any, Path], Extent]
     load: Callable[[Any, Path, Seed], Dataset]
     drawing: Callable[[Any, int], Demand] = lambda spec, rows: Demand()
+    survey: Callable[[Any, Path], Survey] | None = None
+    """Describes the examples of a source whose examples are stored."""
+    opened: Callable[[Any, Path, str], Contents] | None = None
+    """Opens the part `train` or `test` of such a source."""
+
+    @classmethod
+    def stored(
+        cls,
+        survey: Callable[[Any, Path], Survey],
+        opened: Callable[[Any, Path, str], Contents],
+    ) -> Self:
+        """Return the reader of a source of stored examples, which can be streamed too."""
+
+        def extent(spec: Any, folder: Path) -> Extent:
+            return extent_of(spec, survey(spec, folder))
+
+        def load(spec: Any, folder: Path, seed: Seed) -> Dataset:
+            described = survey(spec, folder)
+            size = extent_of(spec, described)
+            classes = len(classes_of(spec, described)) if described.train.labels else 0
+            choices = choices_of(
+                spec, described, size, lambda part: opened(spec, folder, part), seed
+            )
+            return Dataset(*(examples_of(choice, classes, spec.targets) for choice in choices))
+
+        return cls(extent, load, survey=survey, opened=opened)
 
 
 READERS: dict[type, Reader] = {
-    Digits: Reader(digits.extent, digits.load),
-    Idx: Reader(idx.extent, idx.load),
-    Cifar10: Reader(cifar10.extent, cifar10.load),
-    Npz: Reader(npz.extent, npz.load),
+    Digits: Reader.stored(digits.survey, digits.opened),
+    Idx: Reader.stored(idx.survey, idx.opened),
+    Emnist: Reader.stored(idx.survey, idx.opened),
+    Cifar10: Reader.stored(cifar.survey, cifar.opened),
+    Cifar100: Reader.stored(cifar.survey, cifar.opened),
+    Imagenet32: Reader.stored(imagenet.survey, imagenet.opened),
+    Imagenet64: Reader.stored(imagenet.survey, imagenet.opened),
+    ImageFiles: Reader.stored(images.survey, images.opened),
+    Npz: Reader.stored(npz.survey, npz.opened),
+    DataTable: Reader.stored(tables.survey, tables.opened),
     Gaussian: Reader(generated.drawn_extent, generated.gaussian),
     DeepGp: Reader(generated.drawn_extent, generated.deep_gp, generated.deep_gp_cost),
     Circle: Reader(generated.circle_extent, generated.circle),
@@ -61,13 +125,18 @@ def reader_of(spec: Data) -> Reader:
     return READERS.get(type(spec)) or spec.reader()
 
 
-def extent(spec: Data, folder: Path) -> Extent:
+def extent(spec: Data, folder: Path, held: bool = True) -> Extent:
     """Measure a data set, mirror images included, and check its files completely.
 
     This is the only place that opens data files before a run. It keeps no array in memory and does
-    not load NumPy. Raises `SpecError` for a bad file.
+    not load NumPy. If `held` is False, the examples will be streamed, and need not fit into memory.
+    Raises `SpecError` for a bad file.
     """
-    size = reader_of(spec).extent(spec, folder)
+    reader = reader_of(spec)
+    if reader.survey and not held:
+        size = extent_of(spec, reader.survey(spec, folder), held=False)
+    else:
+        size = reader.extent(spec, folder)
     size = replace(size, train=size.train * spec.copies)
     if faults := list(preparation_faults(spec, size)):
         raise SpecError(*faults)
@@ -75,11 +144,14 @@ def extent(spec: Data, folder: Path) -> Extent:
 
 
 def anchored(spec: Data, folder: Path) -> Data:
-    """Make the path of a source absolute if it exists relative to the document's folder."""
-    path = getattr(spec, "path", None)
-    if path is None or not os.path.exists(folder / path):
-        return spec
-    return spec.replaced({"path": str((folder / path).resolve())})
+    """Make the paths of a source absolute if they exist relative to the document's folder."""
+    paths = {key: getattr(spec, key, None) for key in spec.path_keys}
+    there = {
+        key: str((folder / path).resolve())
+        for key, path in paths.items()
+        if path is not None and os.path.exists(folder / path)
+    }
+    return spec.replaced(there) if there else spec
 
 
 def load(spec: Data, folder: Path, seed: Seed) -> Dataset:
@@ -93,6 +165,32 @@ def load(spec: Data, folder: Path, seed: Seed) -> Dataset:
     (5, 3)
     """
     return prepare(reader_of(spec).load(spec, folder, seed), spec, extent(spec, folder))
+
+
+def stream(spec: Data, folder: Path, seed: Seed, dtype: Any = float) -> Streams:
+    """Return the examples of a data set on demand: the same as those of `load`.
+
+    Examples of files stay there, so the memory does not grow with the images or numbers of a data
+    set. What is packed or is text is first unpacked to a temporary file, in the folder that TMPDIR
+    names. `normalise = "standard"` and `zca` read all training examples, three and two times.
+    Examples that are generated are held. Raises `SpecError` as `load` does.
+
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from ceflow.spec import Digits
+    >>> train, test, size = stream(Digits(train=1000), Path(), Seed(0))
+    >>> order = np.random.default_rng(0).permutation(len(train))
+    >>> [len(block.x) for block in train.blocks(order, 400)]
+    [400, 400, 200]
+    """
+    reader, size = reader_of(spec), extent(spec, folder, held=False)
+    if reader.survey is None or reader.opened is None:
+        return held_streams(load(spec, folder, seed), size, dtype)
+    survey, opened = reader.survey(spec, folder), reader.opened
+    own = replace(size, train=size.train // spec.copies)
+    choices = choices_of(spec, survey, own, lambda part: opened(spec, folder, part), seed)
+    classes = len(classes_of(spec, survey)) if survey.train.labels else 0
+    return file_streams(spec, choices, classes, size, dtype)
 
 
 class DataCost(NamedTuple):

@@ -6,10 +6,12 @@ A source describes its two parts in a `Survey`; nothing is computed before all c
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from ceflow import _machine
 from ceflow.data.dataset import Extent, data_fault
+from ceflow.data.files import unlike_checksum
 from ceflow.spec import Fault, Labelled, SpecError
 
 LARGEST_LABEL = 10**6
@@ -44,6 +46,13 @@ class Survey(NamedTuple):
     """Names of the classes; if None, the labels are their names."""
     image: bool = False
     """Whether an input with two axes is an image of one channel."""
+    first: int = 0
+    """The number that the files give to the first of the named classes, for messages."""
+    cut: bool = False
+    """Whether the test examples are cut from `train`: examples are shuffled, those for training
+    taken, four fifths by default, and the rest are for the test."""
+    files: Sequence[Path] = ()
+    """Files whose checksums are compared with those beside them."""
 
     @property
     def parts(self) -> list[Part]:
@@ -54,13 +63,15 @@ class Survey(NamedTuple):
         return part.labels() if part and part.labels else Counter()
 
 
-def extent_of(spec: Labelled, survey: Survey) -> Extent:
+def extent_of(spec: Labelled, survey: Survey, held: bool = True) -> Extent:
     """Check a source, and measure the part of it that is used.
 
-    Raises `SpecError` with all faults that the first failing step of `CHECKS` finds.
+    If `held` is False, examples are read as they are needed, and need not fit into memory. Raises
+    `SpecError` with all faults that the first failing step of `CHECKS` finds.
     """
     for step in CHECKS:
-        faults = [fault for check in step for fault in check(spec, survey)]
+        checks = [check for check in step if held or check is not _data_fit]
+        faults = [fault for check in checks for fault in check(spec, survey)]
         if faults:
             raise SpecError(*faults)
     return _extent(spec, survey)
@@ -79,14 +90,20 @@ def _extent(spec: Labelled, survey: Survey) -> Extent:
 
 def available(spec: Labelled, survey: Survey) -> tuple[int, int]:
     """Count the training and test examples of the chosen classes."""
-    if survey.train.labels is None:
-        return survey.train.inputs[0], survey.test.inputs[0] if survey.test else 0
-    numbers = classes_of(spec, survey)
-    train, test = (
-        sum(count for label, count in survey.counts(part).items() if label in numbers)
-        for part in (survey.train, survey.test)
-    )
+    train, test = (_chosen(spec, survey, part) for part in (survey.train, survey.test))
+    if survey.cut:
+        every, train = train, min(spec.train or max(1, train * 4 // 5), train)
+        return (every if spec.train else train), every - train
     return train, test
+
+
+def _chosen(spec: Labelled, survey: Survey, part: Part | None) -> int:
+    if part is None:
+        return 0
+    if part.labels is None:
+        return part.inputs[0]
+    numbers = classes_of(spec, survey)
+    return sum(count for label, count in survey.counts(part).items() if label in numbers)
 
 
 def classes_of(spec: Labelled, survey: Survey) -> Sequence[int]:
@@ -170,8 +187,26 @@ def _examples_have_one_label(spec: Labelled, survey: Survey) -> Iterator[Fault]:
             yield data_fault("CE302", message, "targets", help)
 
 
+def _checksums_agree(spec: Labelled, survey: Survey) -> Iterator[Fault]:
+    for path in survey.files:
+        if name := unlike_checksum(path):
+            message = f"{path} is not the file whose checksum {path.with_name(name)} gives"
+            yield data_fault("CE302", message, help="fetch the file again, or remove the checksum")
+
+
+def _labels_have_names(spec: Labelled, survey: Survey) -> Iterator[Fault]:
+    for part in survey.parts if survey.names is not None else ():
+        nameless = [at for at in survey.counts(part) if not 0 <= at < len(survey.names or ())]
+        if nameless:
+            first = survey.first
+            classes = f"{first} to {first + len(survey.names or ()) - 1}"
+            message = f"{part.y} of {survey.place} has the label {max(nameless) + first}"
+            help = "fetch the file again, or name the source whose format it has"
+            yield data_fault("CE302", f"{message}: the classes are {classes}", help=help)
+
+
 def _labels_are_labels(spec: Labelled, survey: Survey) -> Iterator[Fault]:
-    for part in survey.parts:
+    for part in survey.parts if survey.names is None else ():
         counts = survey.counts(part)
         where = f"{part.y} of {survey.place} has"
         if min(counts, default=0) < 0 and spec.targets != "signed":
@@ -265,9 +300,10 @@ def _numbers_are_finite(spec: Labelled, survey: Survey) -> Iterator[Fault]:
 Check = Callable[[Labelled, Survey], Iterator[Fault]]
 
 CHECKS: tuple[tuple[Check, ...], ...] = (
+    (_checksums_agree,),
     (_rows_agree, _examples_are_there),
     (_examples_have_numbers, _parts_are_alike, _examples_have_one_label),
-    (_labels_are_labels,),
+    (_labels_are_labels, _labels_have_names),
     (_classes_are_known,),
     (_classes_occur, _test_labels_are_known, _signed_means_two),
     (_asked_are_there,),

@@ -70,9 +70,9 @@ def channels_last_fault(image: tuple[int, int, int], path: KeyPath = ("data",)) 
 
 
 def rows_of(
-    labels: "np.ndarray", numbers: Sequence[int], count: int
+    labels: "np.ndarray", numbers: Sequence[int], count: int | None
 ) -> "tuple[Int[np.ndarray, ' n'], Int[np.ndarray, ' n']]":
-    """Find the first `count` examples whose label is in `numbers`.
+    """Find the first `count` examples whose label is in `numbers`, or all of them.
 
     Returns their indices, and for each the index of its label in `numbers`.
     """

@@ -1,6 +1,7 @@
 """Finding and opening data files. Every problem is reported as a `SpecError`."""
 
 import gzip
+import hashlib
 import os
 import stat
 import time
@@ -9,16 +10,14 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, Concatenate, ParamSpec, TypeVar, cast
+from typing import IO, BinaryIO, Concatenate, ParamSpec, TypeVar, cast
 
 from ceflow.data.dataset import data_error
-from ceflow.spec import Cifar10, Idx, Npz
+from ceflow.spec import Files
 from ceflow.spec.suggest import nearest
 
-if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Int, UInt8
-
+CHECKSUM_FILES = {"SHA256SUMS": "sha256", "MD5SUMS": "md5"}
+"""Names of files of checksums, as sha256sum and md5sum write them, with the algorithm of each."""
 
 BLOCK_BYTES = 1 << 20
 """Bytes read at a time, whatever size a file states."""
@@ -42,21 +41,22 @@ Rest = ParamSpec("Rest")
 Found = TypeVar("Found")
 
 
-def find(spec: Idx | Cifar10 | Npz, folder: Path) -> Path:
-    """Find the `path` of a source in the document's folder, else in the folder named by
-    CEFLOW_DATA.
+def find(spec: Files, folder: Path, key: str = "path") -> Path:
+    """Find the path that a key of a source names in the document's folder, else in the folder named
+    by CEFLOW_DATA.
     """
-    places = [folder / spec.path]
+    path = getattr(spec, key)
+    places = [folder / path]
     if root := os.environ.get("CEFLOW_DATA"):
-        places.append(Path(root) / spec.path)
+        places.append(Path(root) / path)
     for place in places:
         if os.path.exists(place):  # unlike Path.exists, False for an invalid name
             return place
     looked = " or ".join(str(place.absolute()) for place in places)
-    help = "set [data] path, or CEFLOW_DATA to the folder that holds it"
-    if spec.changes("path"):
+    help = f"set [data] {key}, or CEFLOW_DATA to the folder that holds it"
+    if spec.changes(key):
         help = beside(*places) or help
-    raise data_error("CE301", f"no data at {looked}", help=help)
+    raise data_error("CE301", f"no data at {looked}", key, help)
 
 
 def beside(*missing: Path) -> str:
@@ -143,6 +143,12 @@ def read_start(path: Path, length: int) -> bytes:
         return stream.read(length)
 
 
+def is_packed(path: Path) -> bool:
+    """Tell whether a file is gzipped."""
+    with content(path) as stream:
+        return isinstance(stream, gzip.GzipFile)
+
+
 def blocks(stream: IO[bytes], length: int) -> Iterator[bytes]:
     """Read the next `length` bytes of a stream in blocks; stop early if the stream ends."""
     while length > 0 and (block := stream.read(min(BLOCK_BYTES, length))):
@@ -195,23 +201,30 @@ def unpacked_size(path: Path, most: int) -> int:
         return sum(map(len, blocks(stream, most + 1)))
 
 
-def read_rows(
-    stream: BinaryIO, width: int, rows: "Int[np.ndarray, ' n']"
-) -> "UInt8[np.ndarray, 'n width']":
-    """Read rows of `width` bytes by their indices, which ascend; no other rows stay in memory.
+@remembered
+def digest(path: Path, algorithm: str) -> str:
+    """Compute the checksum of a file as it lies on disk."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
-    Raises `EOFError` if the stream ends before the last of them.
-    """
-    import numpy as np
 
-    pixels = np.empty((len(rows), width), np.uint8)
-    height, start, done = max(1, BLOCK_BYTES // width), 0, 0
-    while done < len(rows):
-        content = stream.read(height * width)
-        if not content:
-            raise EOFError
-        block = np.frombuffer(content, np.uint8).reshape(-1, width)
-        here = rows[done : np.searchsorted(rows, start + len(block))] - start
-        pixels[done : done + len(here)] = block[here]
-        start, done = start + len(block), done + len(here)
-    return pixels
+@remembered
+def checksums(path: Path) -> dict[str, str]:
+    """Read the lines `CHECKSUM  NAME` of a file of checksums; other lines are left out."""
+    lines = (line.split(maxsplit=1) for line in path.read_text("utf-8", "replace").splitlines())
+    return {
+        pair[1].removeprefix("*").removeprefix("./"): pair[0].lower()
+        for pair in lines
+        if len(pair) == 2
+    }
+
+
+def unlike_checksum(path: Path) -> str | None:
+    """Return the name of the file of checksums beside a file which it differs from, or None."""
+    for name, algorithm in CHECKSUM_FILES.items():
+        sums = path.with_name(name)
+        if sums.is_file():
+            wanted = checksums(sums).get(path.name)
+            if wanted is not None and digest(path, algorithm) != wanted:
+                return name
+    return None

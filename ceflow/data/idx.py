@@ -1,82 +1,124 @@
-"""IDX files, the format of MNIST and its successors."""
+"""IDX files, the format of MNIST and its successors, EMNIST among them."""
 
 import math
+import string
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ceflow.data.checks import Part, Survey, classes_of, extent_of
-from ceflow.data.dataset import Dataset, Examples, Extent, data_error, rows_of, targets_of
+from ceflow.data.checks import Part, Survey
+from ceflow.data.dataset import data_error
 from ceflow.data.files import (
     blocks,
     content,
     contents,
     find,
-    read_rows,
     read_start,
     remembered,
     status,
     unpacked_size,
 )
-from ceflow.seeding import Seed
-from ceflow.spec import Idx
+from ceflow.data.stored import Contents, Stored, file_records
+from ceflow.spec import Emnist, Idx
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ceflow.data.stored import Numbers, Rows
 
 IMAGES_MAGIC, LABELS_MAGIC = 0x0803, 0x0801
 """Magic numbers of files of unsigned bytes: images have three dimensions, labels one."""
 
+OF_MNIST = {"train": "train", "test": "t10k"}
+"""What the names of MNIST's files begin with."""
 
-def extent(spec: Idx, folder: Path) -> Extent:
-    return extent_of(spec, _survey(spec, find(spec, folder)))
-
-
-def load(spec: Idx, folder: Path, seed: Seed) -> Dataset:
-    size, root = extent(spec, folder), find(spec, folder)
-    numbers = classes_of(spec, _survey(spec, root))
-    parts = (("train", size.train), ("t10k", size.test))
-    return Dataset(*(_examples(spec, root, part, count, numbers) for part, count in parts))
-
-
-def _examples(spec: Idx, root: Path, part: str, count: int, numbers: Sequence[int]) -> Examples:
-    import numpy as np
-
-    images = _file(root, part if count else "train", "images", 3)
-    rows, ranks = np.zeros(0, int), np.zeros(0, int)
-    if count:
-        with content(_file(root, part, "labels", 1)) as stream:
-            labels = np.frombuffer(stream.read(), np.uint8, offset=_header_size(LABELS_MAGIC))
-        rows, ranks = rows_of(labels, numbers, count)
-    _, *shape = _shape(images, IMAGES_MAGIC)
-    with content(images) as stream:
-        stream.seek(_header_size(IMAGES_MAGIC))
-        pixels = read_rows(stream, math.prod(shape), rows)
-    return Examples(pixels / 255, targets_of(ranks, len(numbers), spec.targets))
+MERGED = [*string.digits, *string.ascii_uppercase, *"abdefghnqrt"]
+SPLITS = {
+    "balanced": MERGED,
+    "bymerge": MERGED,
+    "byclass": [*string.digits, *string.ascii_uppercase, *string.ascii_lowercase],
+    "digits": [*string.digits],
+    "mnist": [*string.digits],
+    "letters": [*string.ascii_uppercase],
+}
+"""Classes of the splits of EMNIST, in the order of their labels. Of the letters that look alike as
+capitals and small, `balanced` and `bymerge` have one class, and so has each of `letters`."""
 
 
-def _survey(spec: Idx, root: Path) -> Survey:
-    train = _part(root, "train")
-    return Survey(str(root), train, None if spec.test == 0 else _part(root, "t10k"), image=True)
+FILES = {"images": 3, "labels": 1}
+"""The two files of a part, and the number of dimensions of each."""
 
 
-def _part(root: Path, part: str) -> Part:
-    images, labels = _file(root, part, "images", 3), _file(root, part, "labels", 1)
-    shapes = _shape(images, IMAGES_MAGIC), _shape(labels, LABELS_MAGIC)
-    return Part(images.name, labels.name, *shapes, lambda: _counts(labels))
+def survey(spec: Idx | Emnist, folder: Path) -> Survey:
+    root = find(spec, folder)
+    used = ["train"] if spec.test == 0 else ["train", "test"]
+    return Survey(
+        str(root),
+        *(_part(spec, root, part) for part in used),
+        names=SPLITS[spec.split] if spec.source == "emnist" else None,
+        image=True,
+        first=_first_label(spec),
+        files=[_file(spec, root, part, what) for part in used for what in FILES],
+    )
 
 
-def _file(root: Path, part: str, what: str, dimensions: int) -> Path:
-    """Find the file of a part, trying each name under which it is distributed.
+def opened(spec: Idx | Emnist, folder: Path, part: str) -> Contents:
+    root = find(spec, folder)
+    images, labels = (_file(spec, root, part, what) for what in FILES)
+    count, *shape = _shape(images, IMAGES_MAGIC)
+    x: Stored = file_records(images, count, math.prod(shape), _header_size(IMAGES_MAGIC))
+    if spec.source == "emnist":
+        x = Turned(x, (shape[0], shape[1]))
+    return Contents(x, lambda: _read_labels(labels) - _first_label(spec), unit=255)
+
+
+@dataclass(frozen=True, eq=False)
+class Turned(Stored):
+    """Images whose rows and columns are exchanged, as those of EMNIST are in their files."""
+
+    images: Stored
+    shape: tuple[int, int]
+    """Rows and columns of the images as they are stored."""
+
+    def at(self, rows: "Rows") -> "Numbers":
+        return self._turned(self.images.at(rows))
+
+    def ascending(self, rows: "Rows") -> "Numbers":
+        return self._turned(self.images.ascending(rows))
+
+    def _turned(self, found: "Numbers") -> "Numbers":
+        return found.reshape(-1, *self.shape).swapaxes(1, 2).reshape(found.shape)
+
+
+def _first_label(spec: Idx | Emnist) -> int:
+    """Return the label of the first class: the letters of EMNIST are numbered from 1."""
+    return int(spec.source == "emnist" and spec.split == "letters")
+
+
+def _part(spec: Idx | Emnist, root: Path, part: str) -> Part:
+    images, labels = (_file(spec, root, part, what) for what in FILES)
+    (count, *shape), targets = _shape(images, IMAGES_MAGIC), _shape(labels, LABELS_MAGIC)
+    if spec.source == "emnist":
+        shape.reverse()
+    return Part(images.name, labels.name, (count, *shape), targets, lambda: _counts(spec, labels))
+
+
+def _file(spec: Idx | Emnist, root: Path, part: str, what: str) -> Path:
+    """Find a file of a part, trying each name under which it is distributed.
 
     If several exist, return the first: a compressed file often lies beside its unpacked copy.
     """
+    stem = f"emnist-{spec.split}-{part}" if spec.source == "emnist" else OF_MNIST[part]
     names = [
-        f"{part}-{what}{separator}idx{dimensions}-ubyte{ending}"
+        f"{stem}-{what}{separator}idx{FILES[what]}-ubyte{ending}"
         for separator in "-."
         for ending in ("", ".gz")
     ]
     there = [root / name for name in names if (root / name).exists()]
     if not there:
-        without = "; set test = 0, to do without a test part" if part == "t10k" else ""
+        without = "; set test = 0, to do without a test part" if part == "test" else ""
         help = contents(root) + without
         raise data_error("CE301", f"no file {root / names[0]}, plain or .gz", help=help)
     path = next((path for path in there if path.is_file()), there[0])
@@ -109,12 +151,24 @@ def _shape(path: Path, magic: int) -> tuple[int, ...]:
     return tuple(shape)
 
 
+def _counts(spec: Idx | Emnist, path: Path) -> Counter[int]:
+    """Count the examples of each class in a file of labels."""
+    first = _first_label(spec)
+    return Counter({label - first: count for label, count in _label_counts(path).items()})
+
+
 @remembered
-def _counts(path: Path) -> Counter[int]:
-    """Count the examples of each label in a file of labels."""
+def _label_counts(path: Path) -> Counter[int]:
     counts: Counter[int] = Counter()
     with content(path) as stream:
         stream.seek(_header_size(LABELS_MAGIC))
         for block in blocks(stream, math.prod(_shape(path, LABELS_MAGIC))):
             counts.update(block)
     return counts
+
+
+def _read_labels(path: Path) -> "np.ndarray":
+    import numpy as np
+
+    with content(path) as stream:
+        return np.frombuffer(stream.read(), np.uint8, offset=_header_size(LABELS_MAGIC))

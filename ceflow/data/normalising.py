@@ -2,11 +2,14 @@
 variance 1; without overflow.
 """
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
+
+    Blocks = Callable[[], Iterable[Float[np.ndarray, "_ d"]]]
 
 
 def unit(x: "Float[np.ndarray, 'n d']") -> "Float[np.ndarray, 'n d']":
@@ -61,21 +64,40 @@ def standard(
     array([[ 0., -1.],
            [ 0.,  1.]])
     """
+    return standardiser(lambda: [train])(x)
+
+
+def standardiser(blocks: "Blocks") -> "Callable[[np.ndarray], np.ndarray]":
+    """Return `standard` as a function of x alone, with the rows of `train` in blocks.
+
+    `blocks()` reads them; they are read three times, for the largest entries, means and deviations.
+    """
     import numpy as np
 
-    exponents = _exponents(train, axis=0)
-    scaled = np.ldexp(train, -exponents)
-    mean, deviation = scaled.mean(axis=0), scaled.std(axis=0)
-    rounding = len(train) * np.finfo(float).eps
-    constant = deviation <= rounding * abs(scaled).max(axis=0)
-    with np.errstate(over="ignore", invalid="ignore"):  # `load` reports an overflow
-        x = np.ldexp(x, -exponents)
-        x -= np.where(constant, scaled[0], mean)
-        level = x[:, constant]
-        level[abs(level) <= rounding] = 0
-        x[:, constant] = np.ldexp(level, exponents[:, constant])
-        x[:, ~constant] /= deviation[~constant]
-    return x
+    maxima = [(len(block), abs(block).max(axis=0, keepdims=True, initial=0)) for block in blocks()]
+    count, largest = sum(n for n, _ in maxima), np.concatenate([m for _, m in maxima])
+    exponents = _exponents(largest, axis=0)
+    scaled = (np.ldexp(block, -exponents) for block in blocks())
+    first = next(scaled)
+    mean = sum((block.sum(axis=0) for block in scaled), first.sum(axis=0)) / count
+    squares = np.zeros_like(mean)
+    for block in blocks():
+        squares += np.square(np.ldexp(block, -exponents) - mean).sum(axis=0)
+    deviation = np.sqrt(squares / count)
+    rounding = count * np.finfo(float).eps
+    constant = deviation <= rounding * np.ldexp(largest, -exponents).max(axis=0)
+
+    def apply(x: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):  # `load` reports an overflow
+            x = np.ldexp(x, -exponents)
+            x -= np.where(constant, first[0], mean)
+            level = x[:, constant]
+            level[abs(level) <= rounding] = 0
+            x[:, constant] = np.ldexp(level, exponents[:, constant])
+            x[:, ~constant] /= deviation[~constant]
+        return x
+
+    return apply
 
 
 def _exponents(x: "Float[np.ndarray, 'n d']", axis: int) -> "np.ndarray":

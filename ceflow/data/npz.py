@@ -5,52 +5,43 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ceflow.data.archives import Array, arrays, names_in, rows_of_array
-from ceflow.data.checks import LARGEST_LABEL, Part, Survey, classes_of, extent_of
-from ceflow.data.dataset import (
-    Dataset,
-    Examples,
-    Extent,
-    data_error,
-    data_fault,
-    rows_of,
-    targets_of,
+from ceflow.data.archives import (
+    Array,
+    arrays,
+    label_counts,
+    labels_in,
+    names_in,
+    rows_of_array,
+    stored,
 )
+from ceflow.data.checks import Part, Survey
+from ceflow.data.dataset import data_error, data_fault
 from ceflow.data.files import find, remembered
-from ceflow.data.npy import Header, first_not_finite, first_rounded, numbers_in
-from ceflow.seeding import Seed
+from ceflow.data.npy import Header, first_not_finite, first_rounded
+from ceflow.data.stored import Contents
 from ceflow.spec import Fault, Npz
-
-if TYPE_CHECKING:
-    import numpy as np
 
 TRAIN_ARRAYS, TEST_ARRAYS = ("x", "y"), ("x_test", "y_test")
 """Array names of the training part and of the test part."""
 
 
-def extent(spec: Npz, folder: Path) -> Extent:
-    return extent_of(spec, _survey(spec, find(spec, folder)))
+def survey(spec: Npz, folder: Path) -> Survey:
+    path = find(spec, folder)
+    train = _part(spec, path, TRAIN_ARRAYS)
+    test = None if spec.test == 0 else _part(spec, path, TEST_ARRAYS)
+    if train is None:
+        raise _missing(path, "x")
+    return Survey(str(path), train, test, files=[path])
 
 
-def load(spec: Npz, folder: Path, seed: Seed) -> Dataset:
-    size, path = extent(spec, folder), find(spec, folder)
-    parts = ((TRAIN_ARRAYS, size.train), (TEST_ARRAYS, size.test))
-    return Dataset(*(_examples(spec, path, names, count, size) for names, count in parts))
-
-
-def _examples(spec: Npz, path: Path, names: tuple[str, str], count: int, size: Extent) -> Examples:
-    import numpy as np
-
-    if not count:
-        return Examples(np.zeros((0, size.inputs)), np.zeros((0, size.outputs)))
-    x, y = (arrays(path, names)[name] for name in names)
+def opened(spec: Npz, folder: Path, part: str) -> Contents:
+    path, names = find(spec, folder), TRAIN_ARRAYS if part == "train" else TEST_ARRAYS
+    x, y = (stored(arrays(path, names)[name]) for name in names)
     if spec.targets == "raw":
-        return Examples(_numbers(x, count), _numbers(y, count))
-    numbers = classes_of(spec, _survey(spec, path))
-    _, ranks = rows_of(_numbers(y, count)[:, 0], numbers, count)
-    return Examples(_numbers(x, count), targets_of(ranks, len(numbers), spec.targets))
+        return Contents(x, y=y)
+    rows = arrays(path, names)[names[1]].header.shape[0]
+    return Contents(x, lambda: labels_in(y, rows))
 
 
 FindFirst = Callable[[bytes, Header], int | None]
@@ -65,28 +56,6 @@ UNFIT_NUMBERS: tuple[tuple[FindFirst, str, str], ...] = (
     ),
 )
 """Numbers that examples must not hold: how to find them, their description, and the help."""
-
-
-def _numbers(array: Array, count: int) -> "np.ndarray":
-    """Read the first `count` examples as float64, one row per example."""
-    import numpy as np
-
-    header, at = array.header, 0
-    shape, order = (count, *header.shape[1:]), "F" if header.fortran else "C"
-    content = bytearray(header.itemsize * math.prod(shape))
-    for block in rows_of_array(array, count):
-        content[at : at + len(block)] = block
-        at += len(block)
-    numbers = np.frombuffer(content, header.type).reshape(shape, order=order)
-    return numbers.reshape(count, -1).astype(float, copy=False)
-
-
-def _survey(spec: Npz, path: Path) -> Survey:
-    train = _part(spec, path, TRAIN_ARRAYS)
-    test = None if spec.test == 0 else _part(spec, path, TEST_ARRAYS)
-    if train is None:
-        raise _missing(path, "x")
-    return Survey(str(path), train, test)
 
 
 def _part(spec: Npz, path: Path, names: tuple[str, str]) -> Part | None:
@@ -112,18 +81,7 @@ def _missing(path: Path, name: str) -> Exception:
 
 @remembered
 def _label_counts(path: Path, names: tuple[str, str]) -> Counter[int]:
-    """Count the examples of each label; labels are integers of any type, or whole floats."""
-    name, array = names[1], arrays(path, names)[names[1]]
-    counts: Counter[float] = Counter()
-    for block in rows_of_array(array, array.header.shape[0]):
-        counts.update(numbers_in(block, array.header))
-        if len(counts) > 2 * LARGEST_LABEL:
-            break  # too many to be classes: `_labels_are_labels` reports the largest
-    for number in counts:
-        if not math.isfinite(number) or number % 1:
-            message = f"{name} of {path} must hold one integer label per example, not {number}"
-            raise data_error("CE302", message, "targets", 'use targets = "raw"')
-    return Counter({int(number): count for number, count in counts.items()})
+    return label_counts(arrays(path, names)[names[1]])
 
 
 def _faults(path: Path, given: list[Array], count: int) -> Iterator[Fault]:

@@ -1,6 +1,6 @@
 """Preparation of a data set's inputs: mirror images, normalisation, whitening and scale."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ceflow.data import normalising
@@ -13,12 +13,14 @@ from ceflow.data.dataset import (
     data_error,
     data_fault,
 )
-from ceflow.data.whitening import ADVICE, whiten
+from ceflow.data.whitening import ADVICE, whiten, whitener
 from ceflow.spec import Data, Fault
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
+
+    from ceflow.data.normalising import Blocks
 
 ROW_COPIES = {"none": 2, "unit": 3, "contrast": 4, "standard": 4}
 """Copies of all examples in memory while they are read and normalised."""
@@ -47,6 +49,32 @@ def prepare(dataset: Dataset, spec: Data, size: Extent) -> Dataset:
         x, test = whiten(x, test, spec.whitening)
     x, test = _scaled(x, spec.scale), _scaled(test, spec.scale)
     return Dataset(Examples(x, y), Examples(test, dataset.test.y))
+
+
+def learnt(spec: Data, blocks: "Blocks") -> "Callable[[np.ndarray], np.ndarray]":
+    """Return what `prepare` does to rows, as a function that has learnt all it must.
+
+    `blocks()` reads the training rows in blocks, mirror images included. Raises `SpecError` as
+    `prepare` does.
+    """
+    steps: list[Callable[[np.ndarray], np.ndarray]] = []
+    normalise = {"unit": normalising.unit, "contrast": normalising.contrast}.get(spec.normalise)
+    if spec.normalise == "standard":
+        normalise = normalising.standardiser(blocks)
+    if normalise:
+        steps.append(normalise)
+    if spec.whitening is not None:
+        matrix = whitener(
+            lambda: (normalise(b) if normalise else b for b in blocks()), spec.whitening
+        )
+        steps.append(lambda x: x @ matrix.astype(x.dtype))
+
+    def apply(x: "np.ndarray") -> "np.ndarray":
+        for step in steps:
+            x = step(x)
+        return _scaled(x, spec.scale)
+
+    return apply
 
 
 def mirrored(

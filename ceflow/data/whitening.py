@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
+    from ceflow.data.normalising import Blocks
+
 ADVICE = "raise data.zca, such as to 0.1"
 """What to do about second moments that cannot be inverted."""
 
@@ -47,9 +49,7 @@ def whiten(
     added = regularisation * np.trace(moments) / inputs
     eigenvalues, vectors = np.linalg.eigh(moments)
     del moments
-    rounding = inputs * np.finfo(float).eps * eigenvalues[-1]
-    if added + (0 if few else eigenvalues[0]) <= rounding:
-        raise _singular(int((eigenvalues > rounding).sum()), inputs)
+    _require_rank(eigenvalues, added, inputs)
     roots = np.sqrt(eigenvalues.clip(0) + added)
     inverse = (vectors / roots) @ vectors.T
     with np.errstate(over="ignore", invalid="ignore"):
@@ -62,6 +62,39 @@ def whiten(
         test /= least
         test += change
         return inverse @ x, test
+
+
+def whitener(blocks: "Blocks", regularisation: float) -> "Float[np.ndarray, 'd d']":
+    """Return the matrix of `whiten`, (C + r tr(C)/d I)^(-1/2), from the training rows in blocks.
+
+    `blocks()` reads them; they are read twice, and never all held. Raises `SpecError` as `whiten`
+    does.
+    """
+    import numpy as np
+
+    largest = max(abs(block).max(initial=0) for block in blocks())
+    exponent = -np.frexp(largest)[1]
+    moments, count = 0.0, 0
+    for block in blocks():
+        block = np.ldexp(block, exponent)
+        moments, count = moments + block.T @ block, count + len(block)
+    moments = np.asarray(moments) / count
+    inputs = len(moments)
+    added = regularisation * np.trace(moments) / inputs
+    eigenvalues, vectors = np.linalg.eigh(moments)
+    _require_rank(eigenvalues, added, inputs)
+    roots = np.sqrt(eigenvalues.clip(0) + added)
+    return np.ldexp((vectors / roots) @ vectors.T, exponent)
+
+
+def _require_rank(eigenvalues: "np.ndarray", added: float, inputs: int) -> None:
+    """Raise if the eigenvalues of moments, with a number added, are 0 to rounding."""
+    import numpy as np
+
+    rounding = inputs * np.finfo(float).eps * eigenvalues[-1]
+    least = eigenvalues[0] if len(eigenvalues) == inputs else 0
+    if added + least <= rounding:
+        raise _singular(int((eigenvalues > rounding).sum()), inputs)
 
 
 def _singular(rank: int, inputs: int) -> Exception:

@@ -142,7 +142,7 @@ DATA = {
     ),
     "truncated batch": (lambda: write_cifar(record()[:-1]), "cifar10", "d", "CE302", "3072 bytes"),
     "empty batch": (lambda: write_cifar(b""), "cifar10", "d", "CE302", "damaged"),
-    "labels of 100 classes": (lambda: write_cifar(record(10)), "cifar10", "d", "CE302", "above 9"),
+    "labels of 100 classes": (lambda: write_cifar(record(10)), "cifar10", "d", "CE302", "0 to 9"),
     "truncated npz": (
         lambda: write("d.npz", archive(x=npy(X), y=npy(Y))[:-20]),
         "npz",

@@ -5,10 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_sources import write_all
 
 from ceflow.data import extent, load
 from ceflow.seeding import Seed
-from ceflow.spec import Cifar10, Data, Idx, Npz, SpecError
+from ceflow.spec import (
+    Cifar10,
+    Cifar100,
+    Data,
+    DataTable,
+    Emnist,
+    Idx,
+    Imagenet32,
+    Npz,
+    SpecError,
+)
 
 ROUNDS = 150
 
@@ -42,6 +53,7 @@ def folder(
     x, y = np.arange(12, dtype="<f4").reshape(4, 3), np.array([0, 1, 2, 1])
     np.savez(tmp_path / "a.npz", x=x, y=y)
     np.savez_compressed(tmp_path / "b.npz", x=np.asfortranarray(x), y=y.astype(">f8"))
+    write_all(tmp_path)
     return tmp_path
 
 
@@ -53,6 +65,10 @@ FILES: dict[str, Data] = {
     "data_batch_1.bin": Cifar10(path="."),
     "a.npz": Npz(path="a.npz", targets="one-hot"),
     "b.npz": Npz(path="b.npz", train=2),
+    "cifar100/train.bin": Cifar100(path="cifar100"),
+    "emnist/emnist-letters-test-labels-idx1-ubyte.gz": Emnist(path="emnist", split="letters"),
+    "imagenet32/train_data_batch_2.npz": Imagenet32(path="imagenet32"),
+    "animals.csv": DataTable(path="animals.csv", label="kind"),
 }
 
 

@@ -13,11 +13,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_sources import write_all
 
 from ceflow.data import READERS, Dataset, Extent, anchored, extent, load
 from ceflow.data import digits as digits_source
 from ceflow.seeding import Seed
-from ceflow.spec import Cifar10, Circle, Data, DeepGp, Digits, Gaussian, Idx, Npz
+from ceflow.spec import (
+    Cifar10,
+    Cifar100,
+    Circle,
+    Data,
+    DataTable,
+    DeepGp,
+    Digits,
+    Emnist,
+    Gaussian,
+    Idx,
+    ImageFiles,
+    Imagenet32,
+    Imagenet64,
+    Npz,
+)
 
 SEED = Seed(0)
 TRAIN_LABELS = [3, 0, 1, 3, 2, 1, 0, 3]
@@ -35,6 +51,17 @@ SPECS: dict[str, Data] = {
     "cifar10": Cifar10(path="."),
     "cifar10, two": Cifar10(path=".", classes=("cat", "bird"), targets="signed", train=3, test=1),
     "cifar10, prepared": Cifar10(path=".", flips=True, normalise="contrast", zca=0.1),
+    "cifar100": Cifar100(path="cifar100", labels="coarse"),
+    "emnist": Emnist(path="emnist", split="letters"),
+    "imagenet32": Imagenet32(path="imagenet32"),
+    "imagenet64": Imagenet64(path="imagenet64", classes=("8", "7"), targets="raw"),
+    "images": ImageFiles(path="photos", size=5, channels=1),
+    "images, two": ImageFiles(path="photos", size=5, classes=("dog",), corrupt="skip", train=1),
+    "images, prepared": ImageFiles(path="photos/train", size=2, fit="stretch", flips=True, zca=0.1),
+    "table": DataTable(path="animals.csv", label="kind"),
+    "table, some": DataTable(path="animals.csv", label="kind", classes=("dog", "cat"), train=3),
+    "table, raw": DataTable(path="animals.csv", label="weight", columns=("height",), targets="raw"),
+    "table, two": DataTable(path="animals.csv", label="kind", test_path="more.csv"),
     "npz": Npz(path="arrays.npz"),
     "npz, some": Npz(path="arrays.npz", train=2, test=1),
     "npz, labels": Npz(path="labels.npz", targets="one-hot"),
@@ -62,6 +89,7 @@ def folder(
     labels = np.array([2, 0, 1, 2])
     np.savez(tmp_path / "labels.npz", x=x, y=labels, x_test=x[:2], y_test=labels[:2])
     np.savez_compressed(tmp_path / "signed.npz", x=x[:, 0], y=np.array([0, 1, 1, 0], np.uint8))
+    write_all(tmp_path)
     return tmp_path
 
 
@@ -77,7 +105,16 @@ def counted(given: Extent) -> Extent:
     return replace(given, image=None)
 
 
-IMAGES = {"digits": (1, 8, 8), "idx": (1, 2, 3), "cifar10": (3, 32, 32), "npz": None}
+IMAGES = {
+    "digits": (1, 8, 8),
+    "idx": (1, 2, 3),
+    "emnist": (1, 3, 2),
+    "cifar10": (3, 32, 32),
+    "imagenet64": (3, 64, 64),
+    "images": (1, 5, 5),
+    "npz": None,
+    "table": None,
+}
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -147,13 +184,13 @@ def test_equal_seeds_give_equal_data(name: str, folder: Path):
         np.testing.assert_array_equal(a.y, b.y)
 
 
-@pytest.mark.parametrize("name", ["digits", "gaussian"])
-def test_another_seed_gives_other_inputs(name: str):
-    one, two = (load(SPECS[name], Path(), Seed(root)) for root in (0, 1))
+@pytest.mark.parametrize("name", ["digits", "table", "gaussian"])
+def test_another_seed_gives_other_inputs(name: str, folder: Path):
+    one, two = (load(SPECS[name], folder, Seed(root)) for root in (0, 1))
     assert not np.array_equal(one.train.x, two.train.x)
 
 
-@pytest.mark.parametrize("name", ["idx", "cifar10", "npz"])
+@pytest.mark.parametrize("name", ["idx", "cifar10", "images", "npz", "table, two"])
 def test_files_keep_their_order_whatever_the_seed(name: str, folder: Path):
     one, two = (load(SPECS[name], folder, Seed(root)) for root in (0, 1))
     np.testing.assert_array_equal(one.train.x, two.train.x)
