@@ -248,7 +248,7 @@ class Silent(ActivationSpec):
 WRONG = {
     "Taken": "the name 'circle' is taken",
     "Nameless": 'has no key source, as source: Literal["mine"] = "mine"',
-    "PLUGIN": "it is no class derived from ceflow.spec.data.DataSpec",
+    "PLUGIN": "it is no class derived from ceflow.spec.data.source.DataSpec",
     "absent": "AttributeError",
 }
 

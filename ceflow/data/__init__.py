@@ -25,7 +25,7 @@ from ceflow.data.streaming import (
     Stream,
     Streams,
     choices_of,
-    examples_of,
+    dataset_of,
     file_streams,
     held_streams,
 )
@@ -45,6 +45,7 @@ from ceflow.spec import (
     ImageFiles,
     Imagenet32,
     Imagenet64,
+    Labelled,
     Npz,
     SpecError,
 )
@@ -98,7 +99,7 @@ class Reader(NamedTuple):
             choices = choices_of(
                 spec, described, size, lambda part: opened(spec, folder, part), seed
             )
-            return Dataset(*(examples_of(choice, classes, spec.targets) for choice in choices))
+            return dataset_of(choices, classes, spec.targets)
 
         return cls(extent, load, survey=survey, opened=opened)
 
@@ -134,7 +135,7 @@ def extent(spec: Data, folder: Path, held: bool = True) -> Extent:
     """
     reader = reader_of(spec)
     if reader.survey and not held:
-        size = extent_of(spec, reader.survey(spec, folder), held=False)
+        size = extent_of(Labelled.expect(spec), reader.survey(spec, folder), held=False)
     else:
         size = reader.extent(spec, folder)
     size = replace(size, train=size.train * spec.copies)
@@ -187,10 +188,10 @@ def stream(spec: Data, folder: Path, seed: Seed, dtype: Any = float) -> Streams:
     if reader.survey is None or reader.opened is None:
         return held_streams(load(spec, folder, seed), size, dtype)
     survey, opened = reader.survey(spec, folder), reader.opened
-    own = replace(size, train=size.train // spec.copies)
-    choices = choices_of(spec, survey, own, lambda part: opened(spec, folder, part), seed)
-    classes = len(classes_of(spec, survey)) if survey.train.labels else 0
-    return file_streams(spec, choices, classes, size, dtype)
+    labelled, own = Labelled.expect(spec), replace(size, train=size.train // spec.copies)
+    choices = choices_of(labelled, survey, own, lambda part: opened(spec, folder, part), seed)
+    classes = len(classes_of(labelled, survey)) if survey.train.labels else 0
+    return file_streams(labelled, choices, classes, size, dtype)
 
 
 class DataCost(NamedTuple):

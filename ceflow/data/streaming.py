@@ -98,8 +98,24 @@ class Stream:
         return contents.y.at(rows[which]).astype(self.dtype)
 
 
-def examples_of(choice: Choice, classes: int, targets: str) -> Examples:
-    """Read all examples of a choice, as float64, before any preparation."""
+def dataset_of(choices: tuple[Choice, Choice], classes: int, targets: str) -> Dataset:
+    """Read all examples of two choices, as float64, before any preparation.
+
+    Those of the same contents are read in one pass.
+    """
+    import numpy as np
+
+    (contents, rows, ranks), test = choices
+    if contents is not test.contents:
+        return Dataset(*(_examples(choice, classes, targets) for choice in choices))
+    cut, rows = len(rows), np.concatenate([rows, test.rows])
+    if ranks is not None and test.ranks is not None:
+        ranks = np.concatenate([ranks, test.ranks])
+    every = _examples(Choice(contents, rows, ranks), classes, targets)
+    return Dataset(Examples(every.x[:cut], every.y[:cut]), Examples(every.x[cut:], every.y[cut:]))
+
+
+def _examples(choice: Choice, classes: int, targets: str) -> Examples:
     contents, rows, ranks = choice
     x = _in_units(_gathered(contents.x, rows), contents.unit, float)
     if ranks is not None:

@@ -115,7 +115,7 @@ BAD = {
     "batch cut": Bad(CIFAR, edit("data_batch_1.bin", lambda b: b[:-1]), "CE302", says="3073"),
     "batch empty": Bad(CIFAR, edit("test_batch.bin", lambda b: b""), "CE302", says="test_batch"),
     "label of no class": Bad(
-        CIFAR, edit("data_batch_1.bin", lambda b: b"\x0a" + b[1:]), "CE302", says="labels"
+        CIFAR, edit("data_batch_1.bin", lambda b: b"\x0a" + b[1:]), "CE302", says="has the label"
     ),
     "not a zip": Bad(NPZ, edit("a.npz", lambda b: b"text"), "CE302", says="a.npz"),
     "archive empty": Bad(NPZ, edit("a.npz", lambda b: b""), "CE302", says="a.npz"),

@@ -406,6 +406,8 @@ def test_the_documents_folder_comes_before_ceflow_data(
 def test_an_anchored_path_is_absolute(folder: Path):
     spec = anchored(Npz(path="arrays.npz"), folder)
     assert extent(spec, Path("/nowhere")) == extent(Npz(path="arrays.npz"), folder)
+    both = SPECS["table, two"]
+    assert extent(anchored(both, folder), Path("/nowhere")) == extent(both, folder)
 
 
 # the real data, against their bytes
