@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         nets,
         search,
         spec,
+        training,
         variance,
     )
     from ceflow.compiler import Plan, compile
@@ -55,6 +56,7 @@ __all__ = [
     "run",
     "search",
     "spec",
+    "training",
     "variance",
 ]
 
@@ -89,6 +91,7 @@ __getattr__, __dir__ = lazy(
         "nets",
         "search",
         "spec",
+        "training",
         "variance",
     ),
 )

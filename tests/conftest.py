@@ -18,7 +18,7 @@ os.environ.pop("COLUMNS", None)  # workers of pytest-xdist have one, which is no
 
 QUICKLY = {
     *("bottlenecks", "claims", "cli", "compiler", "dynamics", "exports", "kernels", "nets"),
-    *("report", "runs", "stages", "variance"),
+    *("report", "runs", "stages", "training", "variance"),
     *("test_documents", "test_extending", "test_growth", "test_layers", "test_notebooks"),
     *("test_random_documents", "test_reference"),
 }

@@ -41,6 +41,7 @@ LAYERS = [
     {"kernels"},
     {"variance"},  # beside kernels, and the one that may import the other
     {"dynamics"},
+    {"training"},
     {"bottlenecks"},
     {"claims"},
     {"search"},
@@ -200,7 +201,7 @@ def loaded(code):
 
 def test_packages_are_found_after_importing_the_root_alone():
     names = ("bottlenecks", "claims", "data", "dynamics", "exports", "kernels", "search", "spec")
-    names += ("variance",)
+    names += ("training", "variance")
     assert {*names, "nets"} <= set(dir(ceflow))
     said = "; ".join(f"assert ceflow.{name}.__name__ == 'ceflow.{name}'" for name in names)
     assert not loaded("import ceflow")
@@ -242,7 +243,7 @@ def test_what_is_loaded_is_seen():
 
 PURE = [
     *("data", "compiler", "search", "stages", "runs", "cli", "kernels", "variance", "store"),
-    *("dynamics", "bottlenecks", "claims"),
+    *("dynamics", "training", "bottlenecks", "claims"),
 ]
 
 

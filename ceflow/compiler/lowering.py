@@ -20,10 +20,16 @@ from ceflow.spec import Fault, SpecError
 def lower(root: nodes.Node, key: Key[Array, ""]) -> eqx.Module:
     """Build the module of a tree of layers, with weights drawn from `key`. It takes one example.
 
-    With batch normalisation it is the network at inference, with its initial statistics.
+    It is the network at inference; with batch normalisation, with its initial statistics.
     """
     module, state = lower_with_state(root, key)
-    return nets.Frozen(module, state) if nets.is_stateful(module) else module
+    return nets.Frozen(module, state) if nets.is_stateful(module) else _at_inference(root, module)
+
+
+def _at_inference(root: nodes.Node, module: Any) -> Any:
+    """Turn off what acts in training alone; a network without dropout stays as it is."""
+    drops = any(isinstance(node, nodes.Dropout) for node in nodes.every(root))
+    return eqx.nn.inference_mode(module) if drops else module
 
 
 def lower_with_state(root: nodes.Node, key: Key[Array, ""]) -> tuple[eqx.Module, eqx.nn.State]:
@@ -48,7 +54,8 @@ def lower_each(root: nodes.Node, keys: Key[Array, " k"]) -> eqx.Module:
     [(5, 3, 2), (5, 1, 3)]
     """
     _require_finite(root)
-    return _filled(root, keys) if _is_small(root, keys) else _drawn_each(root, keys)
+    drawn = _filled(root, keys) if _is_small(root, keys) else _drawn_each(root, keys)
+    return _at_inference(root, drawn)
 
 
 def _require_finite(root: nodes.Node) -> None:
@@ -218,7 +225,7 @@ def _(node: nodes.PositionEmbedding, key: Key[Array, ""]) -> eqx.Module:
 
 @_built.register
 def _(node: nodes.Dropout, key: Key[Array, ""]) -> eqx.Module:
-    return eqx.nn.Dropout(node.rate, inference=True)
+    return eqx.nn.Dropout(node.rate)
 
 
 @_built.register

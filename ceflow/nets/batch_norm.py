@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from ceflow.nets.types import wider
+
 BATCH = "batch"
 """Name of the `jax.vmap` axis that runs over the examples of a batch."""
 
@@ -60,7 +62,8 @@ class BatchNorm(eqx.nn.StatefulLayer):
             state = state.set(self.statistics, self._moved(running, moments, x))
         mean, variance = (_along(values, x) for values in moments)
         normalised = (x - mean) / jnp.sqrt(variance + self.eps)
-        return _along(self.weight, x) * normalised + _along(self.bias, x), state
+        y = _along(self.weight, x) * normalised + _along(self.bias, x)
+        return y.astype(x.dtype), state
 
     def _moved(self, running: Moments, batch: Moments, x: Array) -> Moments:
         batch_mean, batch_variance = batch
@@ -82,7 +85,9 @@ def _moments(x: Array) -> Moments:
     """Compute the mean and variance of the batch.
 
     The variance is the mean squared difference from the mean: E[x^2] - E[x]^2 would lose digits.
+    Moments of narrow floats are computed in float32.
     """
+    x = x.astype(wider(x.dtype))
     axes = tuple(range(1, x.ndim))
     try:
         mean = jax.lax.pmean(x.mean(axis=axes), BATCH)

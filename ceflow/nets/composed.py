@@ -23,12 +23,15 @@ def holds_state(module: Any) -> bool:
     return any(isinstance(part, eqx.nn.StateIndex) for part in parts)
 
 
-def apply(module: Any, x: Array, state: Any) -> tuple[Array, Any]:
+def apply(
+    module: Any, x: Array, state: Any, key: Key[Array, ""] | None = None
+) -> tuple[Array, Any]:
     """Apply a module to one example; return its outputs and the new state.
 
-    A module without state returns the state unchanged.
+    A module without state returns the state unchanged. The key is passed on if there is one.
     """
-    return module(x, state) if is_stateful(module) else (module(x), state)
+    drawn = {} if key is None else {"key": key}
+    return module(x, state, **drawn) if is_stateful(module) else (module(x, **drawn), state)
 
 
 class Frozen(eqx.Module):
@@ -90,10 +93,13 @@ class Residual(eqx.nn.StatefulLayer):
     ) -> Any:
         """Return the sum of both branches, and the new state if one was given.
 
-        `key` is ignored; `equinox.nn.Sequential` passes it.
+        `key` is for layers that draw random numbers in training, as dropout does.
         """
-        straight, after = (x, state) if self.shortcut is None else apply(self.shortcut, x, state)
-        bent, after = apply(self.body, x, after)
+        first, second = (None, None) if key is None else jax.random.split(key)
+        straight, after = (
+            (x, state) if self.shortcut is None else apply(self.shortcut, x, state, first)
+        )
+        bent, after = apply(self.body, x, after, second)
         return straight + bent if state is None else (straight + bent, after)
 
 
@@ -124,9 +130,9 @@ class TokenMixing(eqx.nn.StatefulLayer):
         *,
         key: Key[Array, ""] | None = None,
     ) -> Any:
-        """Return the outputs, and the new state if one was given; `key` is ignored."""
+        """Return the outputs, and the new state if one was given; `key` is passed on."""
         swapped = x.reshape(len(x), -1).T[..., None]
-        mixed, after = apply(self.mixer, swapped, state)
+        mixed, after = apply(self.mixer, swapped, state, key)
         y = mixed[..., 0].T.reshape(x.shape)
         return y if state is None else (y, after)
 
@@ -163,13 +169,17 @@ class Ensemble(eqx.nn.StatefulLayer):
         *,
         key: Key[Array, ""] | None = None,
     ) -> Any:
-        """Return the scaled sum of the members' outputs, and the new state if one was given."""
+        """Return the scaled sum of the members' outputs, and the new state if one was given.
+
+        `key` is split into one for each member.
+        """
         own = None if state is None else state.substate(self.members)
+        keys = None if key is None else jax.random.split(key, self.multiplicity)
         each = eqx.filter_vmap(
-            lambda member, own: apply(member, x, own),
-            in_axes=(eqx.if_array(0), 0),
+            lambda member, own, key: apply(member, x, own, key),
+            in_axes=(eqx.if_array(0), 0, 0),
             axis_size=self.multiplicity,  # members without arrays have no axis to count
         )
-        outputs, own = each(self.members, own)
+        outputs, own = each(self.members, own, keys)
         y = outputs.sum(axis=0) / math.sqrt(self.multiplicity)
         return y if state is None else (y, state.update(own))

@@ -238,6 +238,7 @@ class Loop(Work):
         seconds = time.perf_counter() - started
         done = {"state": "done", "seconds": round(seconds, 3), "memory": memory}
         self._record(name, done | {"results": digest(values), "files": files})
+        self.directory.remove_checkpoint(name)
         return seconds
 
     def _forget_if_other(self, name: str, values: Values) -> None:
@@ -287,6 +288,8 @@ class Loop(Work):
             values["history"] = self.directory.metrics_name(name)
         for file, document in result.documents.items():
             self.directory.write_text(file, dumps(document))
+        for file, content in result.contents.items():
+            self.directory.write_bytes(file, content)
         values, lost = plain(values)
         if lost:
             warning = NOT_FINITE.format(listed(lost))

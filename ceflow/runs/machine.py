@@ -45,7 +45,7 @@ def versions() -> dict[str, str]:
     The list includes the random number generator, and the environment variables that affect
     rounding.
     """
-    libraries = ("ceflow", "jax", "equinox", "numpy", "scipy")
+    libraries = ("ceflow", "jax", "equinox", "optax", "numpy", "scipy")
     known = {"python": platform.python_version()} | {name: version(name) for name in libraries}
     known["generator"] = f"{GENERATOR}, partitionable"
     return known | {name: os.environ[name] for name in ROUNDING_VARIABLES if name in os.environ}

@@ -25,8 +25,8 @@ _OTHERS: dict[str, str] = {
     "points": "n_points num_points samples n_samples num_samples n saves log_every eval_every",
     "targets": "labels target encoding label_encoding one_hot",
     "classes": "class_names categories digits only",
-    "flips": "flip mirror mirrored hflip fliplr flip_lr horizontal_flip random_flip augment"
-    " augmentation augmentations",
+    "flips": "flip mirror mirrored hflip fliplr flip_lr horizontal_flip",
+    "augment": "augmentation augmentations transform transforms random_crop random_flip crop",
     "zca": "whiten whitening zca_whitening zca_reg zca_bias zca_eps zca_epsilon",
     "normalise": "normalize normalization normalisation standardize standardise norm whiten",
     "length": "lengthscale length_scale",
@@ -100,6 +100,17 @@ _OTHERS: dict[str, str] = {
     "batch": "batch_size batchsize minibatch mini_batch bs",
     "learning_rate": "lr eta step_size stepsize rate alpha",
     "moments": "checkpoints eval_steps log_steps save_steps",
+    "optimizer": "optim optimiser opt algorithm",
+    "momentum": "beta mu heavy_ball",
+    "betas": "beta1 beta2 b1 b2 beta",
+    "weight_decay": "wd l2 l2_penalty decoupled_weight_decay",
+    "decay": "no_decay no_bias_decay bias_decay_mult decay_mask",
+    "schedule": "scheduler lr_scheduler lr_schedule sched decay_epochs milestones",
+    "warmup": "warmup_steps warmup_epochs num_warmup_steps warm_up",
+    "clip": "clip_grad clip_norm max_norm grad_clip gradient_clip max_grad_norm",
+    "average": "ema model_ema ema_decay swa averaging",
+    "label_smoothing": "smoothing smooth",
+    "compute": "amp mixed_precision compute_dtype autocast",
     "loss": "loss_fn loss_function criterion objective",
     "stop": "early_stop early_stopping stopping target_loss until",
     "cost": "objective measure resource",
@@ -211,10 +222,6 @@ _NOTES = {
 """Notes on keys and values that are written differently in other tools."""
 
 _ABSENT = {
-    "momentum nesterov beta betas": "steps are plain gradient descent here, without momentum",
-    "optimizer optim optimiser": "steps are plain gradient descent here: give learning_rate alone",
-    "weight_decay decay": "nothing decays here; of kernel regression there is ridge",
-    "scheduler schedule lr_scheduler warmup": "the learning rate stays the same here",
     "dropout batch_norm batchnorm layer_norm norm_layer": "no layer of this network does that; a"
     ' model of type = "network" has such layers',
     "device gpu cuda num_workers": "JAX chooses the device; no key does",

@@ -1,8 +1,8 @@
 """Kinds of stage, one folder each: what it will need, how it is run, and how its result is shown.
 
 The kinds are `flow`, `kernel`, `search`, `train`, `variance` and `verify`. `stage` is the interface
-that each implements, `result` the base of their results. `histories`, `profiles` and `descents` are
-shared by the kinds that follow a descent.
+that each implements, `result` the base of their results. `histories`, `profiles`, `descents` and
+`ntk` are shared by the kinds that follow a descent.
 """
 
 from typing import Any

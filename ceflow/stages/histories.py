@@ -88,6 +88,9 @@ def descent_blocks(
     return [Table(("", ""), tuple(rows)), *drawn, *warnings]
 
 
+MOST_FOLLOWED = 100
+"""Maximum number of training examples in the NTK that a training records: the first ones."""
+
 FEWEST_MOMENTS = 3
 """Minimum number of moments for a curve."""
 

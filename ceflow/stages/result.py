@@ -143,6 +143,8 @@ class Result(Record):
     """Warnings that a reader of the numbers should know."""
     documents: Documents = Field(default={}, exclude=True)
     """Documents to write beside the results, by file name."""
+    contents: SkipJsonSchema[dict[str, bytes]] = Field(default={}, exclude=True)
+    """Other files to write beside the results, by file name."""
 
     ROWS: ClassVar[str] = ""
     """Name of the field that holds one record per row, such as the points of a fit."""

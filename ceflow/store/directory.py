@@ -1,5 +1,6 @@
 """A run directory: the places of its files, and its state."""
 
+import hashlib
 import json
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
@@ -22,6 +23,11 @@ from ceflow.store.lease import LEASE_FILE, Lease, sweep
 if TYPE_CHECKING:
     import numpy as np
 
+
+FOLDERS = ("arrays", "metrics", "figures", "models", "checkpoints")
+"""Folders of a run's files."""
+
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 PAGE = "report.html"
 """Name of the page of a run, which is removed when one of its stages is done again."""
@@ -52,7 +58,7 @@ class RunDirectory:
     def sweep(self) -> None:
         """Remove the files that killed processes left."""
         sweep(self.path)
-        for folder in (self.path, *(self.path / name for name in ("arrays", "metrics", "figures"))):
+        for folder in (self.path, *(self.path / name for name in FOLDERS)):
             for entry in folder.iterdir() if folder.is_dir() else ():
                 if _is_stray(entry) and not entry.name.startswith(LEASE_FILE):
                     remove(entry)
@@ -130,6 +136,35 @@ class RunDirectory:
                 return found
         path = self.path / self.metrics_name(name)
         raise Damaged(f"{path} is damaged: its line {number} is no moment")
+
+    def model_name(self, name: str) -> str:
+        return f"models/{name}.eqx"
+
+    def checkpoint_name(self, name: str) -> str:
+        return f"checkpoints/{name}.bin"
+
+    def write_checkpoint(self, name: str, content: bytes) -> None:
+        """Write what a stage needs to go on, in place of an earlier checkpoint."""
+        digest = hashlib.sha256(content).digest()
+        self.write_bytes(self.checkpoint_name(name), digest + content)
+
+    def read_checkpoint(self, name: str) -> bytes | None:
+        """Read the last checkpoint of a stage; None if there is none, or it was changed."""
+        try:
+            found = (self.path / self.checkpoint_name(name)).read_bytes()
+        except OSError:
+            return None
+        digest, content = found[:DIGEST_BYTES], found[DIGEST_BYTES:]
+        return content if hashlib.sha256(content).digest() == digest else None
+
+    def remove_checkpoint(self, name: str) -> None:
+        """Remove the checkpoint of a stage, and the folder with the last of them."""
+        path = self.path / self.checkpoint_name(name)
+        if path.exists():
+            with self._writing(self.checkpoint_name(name)):
+                remove(path)
+        with suppress(OSError):  # there are others, or none at all
+            path.parent.rmdir()
 
     def array_name(self, name: str) -> str:
         return f"arrays/{name}.zarr"

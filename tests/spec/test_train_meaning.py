@@ -90,11 +90,9 @@ def test_moments_are_counted_as_they_are_listed(keys):
 
 
 MODELS = {
-    "finite": FINITE,
     "infinite": WIDE,
     "mixed": Mlp(widths=(8, math.inf)),
     "mixed members": Ensemble(multiplicity=2, member=Mlp(widths=(math.inf, 8))),
-    "finite halves": Bottleneck(size=2, encoder=FINITE, decoder=FINITE),
 }
 
 
@@ -104,7 +102,7 @@ def test_advice_to_use_a_flow_stage_leads_to_one_that_is_accepted(name):
     (fault,) = document(Train(**TEN), model=model).faults()
     refused = document(Flow(time=1.0), model=model).faults()
     first = "".join(f"{each.help}, and " for each in refused)
-    assert fault.help.startswith(f"{first}use a flow stage, or a model of type")
+    assert fault.help == f"{first}use a flow stage, or finite widths"
     if refused:
         assert refused[0].help == "make all widths inf, or all finite"
 
@@ -118,19 +116,19 @@ FAULTY = {
         "points and moments both say when to record",
     ),
     "no data": (Train(**TEN), {"data": None}, "CE202", (), "a train stage needs examples"),
-    "an mlp": (
+    "infinite widths": (
         Train(**TEN),
-        {"model": FINITE},
+        {"model": WIDE},
         "CE203",
         (),
-        "a train stage needs an infinitely wide network with a bottleneck",
+        "a train stage needs a finite network, or a bottleneck between infinitely wide ones",
     ),
-    "finite widths": (
-        Train(**TEN),
-        {"model": Bottleneck(size=2, encoder=FINITE, decoder=FINITE)},
+    "weights of an infinite network": (
+        Train(**TEN, engine="parameters"),
+        {},
         "CE203",
-        (),
-        "a train stage needs an infinitely wide network with a bottleneck",
+        ("engine",),
+        "an infinitely wide network has no weights to train",
     ),
     "an engine for no bottleneck": (
         Train(**TEN, engine="kernel"),
@@ -233,7 +231,24 @@ VALUES = {
     "steps = 3\nmoments = [2, 1]": (("moments",), "CE104", "moments must increase"),
     "steps = 3\nmoments = [-1]": (("moments", 0), "CE104", "moments[0] must be at least 0"),
     "steps = 3\nrecord = ['drfit']": (("record", 0), "CE105", "unknown record[0] 'drfit'"),
-    "steps = 3\nengine = 'parameters'": (("engine",), "CE105", "unknown engine 'parameters'"),
+    "steps = 3\nengine = 'fast'": (("engine",), "CE105", "unknown engine 'fast'"),
+    "steps = 3\nmomentum = 1.0": (("momentum",), "CE104", "momentum must be below 1"),
+    "steps = 3\nschedule = 'step'": (("schedule",), "CE105", "unknown schedule 'step'"),
+    "steps = 3\nschedule = {at = [0.5, 0.2]}": (
+        ("schedule", "at"),
+        "CE104",
+        "at must increase",
+    ),
+    "steps = 3\nschedule = {at = [1.5]}": (
+        ("schedule", "at", 0),
+        "CE104",
+        "at[0] must be below 1",
+    ),
+    "steps = 3\nwarmup = 1.5": (
+        ("warmup",),
+        "CE104",
+        "warmup = 1.5 is neither a fraction nor a number of steps",
+    ),
     "steps = 3\nbatch = 0": (("batch",), "CE104", "batch must be at least 1"),
     "steps = 3\ntime = 1.0": (("time",), "CE101", "unknown key 'time'"),
     "steps = 3\nlearning_rate = 0": (

@@ -116,8 +116,6 @@ def test_a_kind_of_another_tool_is_known_by_its_name_here(tag, text, ours):
 @pytest.mark.parametrize(
     ("table", "word", "said"),
     [
-        ("train", "momentum", "without momentum"),
-        ("train", "optimizer", "plain gradient descent"),
         ("mlp", "seed", "seed stands at the top of a document"),
         ("kernel", "time", 'time is a key of [stages.NAME] with type = "flow"'),
         ("mlp", "train", "train is a key of [data]"),

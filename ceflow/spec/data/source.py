@@ -1,8 +1,13 @@
 """The keys and properties that sources of data share."""
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator
 
 from ceflow.spec.base import Count, Natural, NonNegative, Positive, Spec
+
+Augmentations = Annotated[Sequence[Literal["crop", "flip"]], AfterValidator(tuple)]
 
 
 class DataSpec(Spec):
@@ -27,6 +32,16 @@ class DataSpec(Spec):
     def copies(self) -> int:
         """Number of training examples made of each one of the source: 2 with its mirror image."""
         return 1
+
+    @property
+    def has_one_hot(self) -> bool:
+        """True if each target is 1 at its class and 0 elsewhere."""
+        return False
+
+    @property
+    def augmentation(self) -> tuple[str, ...]:
+        """Random changes of training images, made anew in each step."""
+        return ()
 
     @property
     def whitening(self) -> float | None:
@@ -98,6 +113,10 @@ class Labelled(Source):
     """Whitening of the inputs by ZCA, learnt on the training examples, after `normalise`: the
     regularisation, relative to the mean eigenvalue of their second moments, such as 0.1. None by
     default: see [whitening](data.md#whitening)."""
+    augment: Augmentations = ()
+    """Random changes of images in each step of a `train` stage of a finite network: `crop` adds 4
+    zeros on every side and takes a crop of the image's size; `flip` mirrors left and right every
+    second time. Other stages see the images as they are: see [inputs](data.md#inputs)."""
 
     counts_examples: ClassVar = True
 
@@ -112,6 +131,14 @@ class Labelled(Source):
     @property
     def has_classes(self) -> bool:
         return self.targets != "raw"
+
+    @property
+    def has_one_hot(self) -> bool:
+        return self.targets == "one-hot"
+
+    @property
+    def augmentation(self) -> tuple[str, ...]:
+        return tuple(self.augment)
 
 
 class Files(Labelled):

@@ -1,7 +1,8 @@
 """Stages: what can be computed for a network, one file per kind. `ceflow.stages` runs them.
 
 The kinds are `flow`, `kernel`, `search`, `train`, `variance` and `verify`. `stage` holds what all
-have in common, `descent` what flow and train do.
+have in common, `descent` what flow and train do, and `recipe` what a training of a finite network
+has besides.
 """
 
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from ceflow.spec.plugins import with_plugins
 from ceflow.spec.stages.descent import Descent, Stop
 from ceflow.spec.stages.flow import Flow
 from ceflow.spec.stages.kernel import FEWEST_KERNEL_DRAWS, Kernel
+from ceflow.spec.stages.recipe import Drops
 from ceflow.spec.stages.search import Budget, Search
 from ceflow.spec.stages.stage import StageSpec
 from ceflow.spec.stages.train import LearningRates, Train
@@ -23,6 +25,7 @@ __all__ = [
     "Budget",
     "Claim",
     "Descent",
+    "Drops",
     "Flow",
     "Kernel",
     "LearningRates",

@@ -11,12 +11,6 @@ from ceflow.spec.stages.stage import StageSpec
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
-TRAIN_ELSEWHERE = (
-    "leave this stage out: `ceflow export` writes the network, to be trained by other tools"
-)
-"""Advice for a network that ceflow cannot train."""
-
-
 Loss = Literal["mse", "cross-entropy"]
 
 QUADRATIC = ("mse",)
@@ -45,7 +39,7 @@ class Stop(Spec):
 
     train_loss: Positive
     """End at this training loss. A flow ends at the exact time; a training at the first recorded
-    moment with a loss this low."""
+    moment with a loss this low, the mean over its replicas."""
 
 
 class Descent(StageSpec):

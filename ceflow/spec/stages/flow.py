@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from ceflow.spec.base import Count, Duration, Natural, Positive
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Model
-from ceflow.spec.stages.descent import OF_OUTPUTS, TRAIN_ELSEWHERE, Descent
+from ceflow.spec.stages.descent import OF_OUTPUTS, Descent
 from ceflow.spec.stages.kernel import Kernel
 from ceflow.spec.stages.stage import References, no_limit_fault, one_network_fault, width_faults
 
@@ -155,7 +155,7 @@ class Flow(Descent):
             yield one_network_fault("replicas")
         if model.has_batch_norm:
             message = "a network with batch normalisation has no gradient flow here"
-            yield Fault("CE203", message, part="key", help=TRAIN_ELSEWHERE)
+            yield Fault("CE203", message, part="key", help="use a train stage")
         if engine == "closed-form" and not self.is_quadratic:
             message = "only the mse has a flow in closed form"
             yield Fault("CE203", message, ("engine",), help='use engine = "kernel"')

@@ -9,15 +9,21 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 from ceflow.spec.base import FORM_TAG_PREFIX, LARGEST_COUNT, Count, Natural, Positive, Spec
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import SLOPES, Bottleneck, Model
-from ceflow.spec.stages.descent import TRAIN_ELSEWHERE, Descent
 from ceflow.spec.stages.flow import Flow
+from ceflow.spec.stages.recipe import Recipe
 from ceflow.spec.stages.stage import width_faults
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
-Engine = Literal["features", "history", "kernel"]
-Recorded = Literal["drift", "embedding", "predictions"]
+Engine = Literal["parameters", "linearised", "features", "history", "kernel"]
+Recorded = Literal["drift", "alignment", "spectrum", "top-5", "embedding", "predictions"]
+
+FINITE_ENGINES = ("parameters", "linearised")
+"""Engines that train the weights of a finite network."""
+
+OF_FINITE = ("alignment", "spectrum", "top-5")
+"""Recorded quantities of finite networks alone."""
 
 
 class LearningRates(Spec):
@@ -58,18 +64,20 @@ Epochs = Annotated[float, Field(gt=0, le=LARGEST_COUNT)]
 Moments = Annotated[Sequence[Natural], AfterValidator(tuple), Field(min_length=1)]
 
 
-class Train(Descent):
-    """Stochastic gradient descent in function space, of an infinitely wide network with a
-    bottleneck (BN eq. 42 to 44).
+class Train(Recipe):
+    """Stochastic gradient descent: of the weights of a finite network, or in function space of an
+    infinitely wide network with a bottleneck (BN eq. 42 to 44).
     """
 
     type: Literal["train"] = "train"
     """Stochastic gradient descent in discrete steps."""
     engine: Engine | None = None
-    """How the decoder is computed. `features`: by a wide finite decoder whose weights are trained,
-    at constant time per step; `history`: by exact kernels over all earlier steps, at a time per
-    step that grows; `kernel`: by the fixed NTK, if the bottleneck is infinite. By default `kernel`
-    if the bottleneck is infinite, otherwise `features`."""
+    """What is trained. Of a finite network, `parameters`: its weights; `linearised`: the weights of
+    the network linearised around its initial weights. Of an infinitely wide network with a
+    bottleneck, `features`: a wide finite decoder, at constant time per step; `history`: exact
+    kernels over all earlier steps, at a time per step that grows; `kernel`: the fixed NTK, if the
+    bottleneck is infinite. Defaults: `parameters` for a finite network; `kernel` for an infinite
+    bottleneck; otherwise `features`."""
     steps: Count | None = None
     """Number of steps; set this or `epochs`."""
     epochs: Epochs | None = None
@@ -79,7 +87,7 @@ class Train(Descent):
     """Number of examples per step; by default all."""
     learning_rate: LearningRate = LearningRates(relative=0.3)
     """Learning rate: a number; or [a table](stages.md#learning_rate) with a fraction of the largest
-    stable rate at the start, `{relative = 0.3}`, or with one rate for each half,
+    stable rate at the start, `{relative = 0.3}`, or in function space with one rate for each half,
     `{encoder = 0.1, decoder = 0.2}`."""
     points: Count = 50
     """Number of evenly spaced moments after the start at which quantities are recorded, at most one
@@ -89,11 +97,20 @@ class Train(Descent):
     spaced ones. The start and the end are always recorded."""
     record: Annotated[Sequence[Recorded], AfterValidator(tuple)] = ()
     """Quantities to record in addition to losses and accuracies: the `drift` of the NTK from the
-    start; the `embedding`, the values of all examples in the bottleneck; and the outputs on all
-    examples (`predictions`)."""
+    start, its `alignment` with the targets, and its largest and smallest eigenvalue (`spectrum`);
+    the `top-5` accuracy; the `embedding`, the values of all examples in the bottleneck; and the
+    outputs on all examples (`predictions`)."""
+
+    OF_NTK: ClassVar = ("drift", "alignment", "spectrum")
+    """Recorded quantities of the NTK."""
 
     clock: ClassVar = "step"
-    columns: ClassVar = {"drift": ("drift", "drift_relative")}
+    columns: ClassVar = {
+        "drift": ("drift", "drift_relative"),
+        "alignment": ("alignment",),
+        "spectrum": ("eigenvalue_max", "eigenvalue_min"),
+        "top-5": ("train_top5", "test_top5"),
+    }
 
     @property
     def halves(self) -> tuple[float, float] | None:
@@ -105,7 +122,11 @@ class Train(Descent):
 
     def engine_of(self, model: Model) -> Engine:
         """Return the engine for this model: the one set, or the default."""
-        return self.engine or ("features" if model.is_wide_bottleneck else "kernel")
+        if self.engine is not None:
+            return self.engine
+        if model.is_finite:
+            return "parameters"
+        return "features" if model.is_wide_bottleneck else "kernel"
 
     def steps_of(self, examples: int) -> int:
         """Return the number of steps for this number of training examples."""
@@ -138,31 +159,92 @@ class Train(Descent):
             faults.append(Fault("CE104", "moments must increase", ("moments",), help="sort them"))
         if isinstance(self.learning_rate, LearningRates):
             faults += [fault.below("learning_rate") for fault in self.learning_rate.faults()]
-        return faults
+        return [*faults, *self.own_faults()]
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         yield from self.loss_faults(document)
         yield from self.points_faults("moments")
-        if not model.has_bottleneck or model.is_finite:
-            message = "a train stage needs an infinitely wide network with a bottleneck"
+        if model.is_finite:
+            yield from self.recipe_faults(document, model)
+            yield from self._finite_faults(model)
+        elif model.has_bottleneck:
+            yield from self._engine_faults(Bottleneck.expect(model))
+            yield from self._function_faults(model)
+        else:
+            message = (
+                "a train stage needs a finite network, or a bottleneck between infinitely wide ones"
+            )
             yield Fault("CE203", message, part="key", help=self._instead(document, model))
             return
-        yield from self._engine_faults(Bottleneck.expect(model))
-        yield from width_faults(model, self.width)
         yield from self._length_faults(document)
 
     def _instead(self, document: "Document", model: Model) -> str:
-        """Say what to do with a network that a train stage cannot train."""
-        if model.has_batch_norm:
-            return TRAIN_ELSEWHERE
+        """Say what to do with an infinitely wide network that has no bottleneck."""
         flow = Flow(time=1.0, loss=self.loss, model=self.model)
         wrong = [f.help for f in flow.faults_in(document, model) if f.code == "CE203"]
         first = f"{wrong[0]}, and " if wrong else ""
-        return f'{first}use a flow stage, or a model of type "bottleneck" with widths = [inf]'
+        return f"{first}use a flow stage, or finite widths"
+
+    def _finite_faults(self, model: Model) -> Iterator[Fault]:
+        """Find what does not go with a finite network."""
+        engine = self.engine_of(model)
+        if engine not in FINITE_ENGINES:
+            message = f"the engine {engine!r} is for infinitely wide halves about a bottleneck"
+            yield Fault("CE203", message, ("engine",), help='use engine = "parameters"')
+        for key in () if model.has_bottleneck else ("width", "sampling"):  # a sweep may go over it
+            if self.changes(key):
+                message = f"{key} is for infinitely wide networks with a bottleneck only"
+                yield Fault("CE202", message, (key,), "key", "leave it out")
+        if "embedding" in self.record:
+            message = "the values in a bottleneck are recorded between infinitely wide halves only"
+            yield Fault("CE202", message, ("record",), help='leave "embedding" out')
+        yield from self._rate_faults(model)
+        if engine == "linearised":
+            yield from self._linearised_faults(model)
+
+    def _rate_faults(self, model: Model) -> Iterator[Fault]:
+        if self.halves is not None:
+            message = "the rates of encoder and decoder are for infinitely wide halves"
+            help = "give one number, or {relative = 0.3}"
+            yield Fault("CE202", message, ("learning_rate",), help=help)
+        if not isinstance(self.learning_rate, LearningRates) or self.halves is not None:
+            return
+        help = f"set learning_rate to a number, as {0.1 if self.optimizer == 'sgd' else 0.001}"
+        if self.optimizer != "sgd":
+            message = f"the largest stable rate is known for sgd, and not for {self.optimizer}"
+            yield Fault("CE202", message, ("learning_rate",), help=help)
+        elif model.has_batch_norm:
+            message = "the largest stable rate is not known for batch normalisation"
+            yield Fault("CE202", message, ("learning_rate",), help=help)
+
+    def _linearised_faults(self, model: Model) -> Iterator[Fault]:
+        if model.has_batch_norm:
+            message = "a network with batch normalisation has no linearisation by example"
+            yield Fault("CE203", message, ("engine",), help='use engine = "parameters"')
+        if self.compute is not None:
+            message = "a linearised network is computed in the precision of the document"
+            yield Fault("CE202", message, ("compute",), "key", "leave it out")
+        moving = [f'"{word}"' for word in self.record if word in self.OF_NTK]
+        if moving:
+            message = "record records a changing NTK, and under the engine 'linearised' it is fixed"
+            yield Fault("CE202", message, ("record",), help='use engine = "parameters"')
+
+    def _function_faults(self, model: Model) -> Iterator[Fault]:
+        """Find what does not go with a training in function space."""
+        yield from width_faults(model, self.width)
+        yield from self.unused_faults("and this one is trained in function space")
+        of_finite = [word for word in self.record if word in OF_FINITE]
+        if of_finite:
+            message = f"{of_finite[0]} is recorded for finite networks only"
+            yield Fault("CE202", message, ("record",), help="leave it out")
 
     def _engine_faults(self, model: Bottleneck) -> Iterator[Fault]:
         engine = self.engine_of(model)
-        if (engine == "kernel") != (model.size == math.inf):
+        if engine in FINITE_ENGINES:
+            message = "an infinitely wide network has no weights to train"
+            help = "leave engine out, or use finite widths"
+            yield Fault("CE203", message, ("engine",), help=help)
+        elif (engine == "kernel") != (model.size == math.inf):
             known = '"kernel"' if model.size == math.inf else '"features" or "history"'
             message = f"the engine {engine!r} is not for a bottleneck of size {model.size}"
             yield Fault("CE203", message, ("engine",), help=f"use engine = {known}")
@@ -185,6 +267,7 @@ class Train(Descent):
             message = f"{self.epochs:g} epochs of {train} examples are less than half a step"
             yield Fault("CE202", message, ("epochs",), help="train for longer")
         steps = self.steps_of(train) if self.epochs and train else self.steps
+        yield from self.schedule_faults(steps)
         if self.moments and steps and max(self.moments) > steps:
             message = f"moments go beyond the last step, {steps}"
             help = "train for longer, or leave those out"

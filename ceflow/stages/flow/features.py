@@ -11,7 +11,7 @@ from ceflow import bottlenecks
 from ceflow.bottlenecks import State
 from ceflow.stages.descents import simulated
 from ceflow.stages.flow.problem import FlowProblem
-from ceflow.stages.flow.recording import NtkRecorder, Recording, joined, outcomes
+from ceflow.stages.flow.recording import Recording, joined, ntk_recorder, outcomes
 
 
 def features(problem: FlowProblem) -> Recording:
@@ -35,7 +35,7 @@ def _replica(problem: FlowProblem, index: int) -> Recording:
     def outputs(state: State) -> np.ndarray:
         return np.asarray(simulation.outputs(state))[None]
 
-    ntk = NtkRecorder(problem, kernels)
+    ntk = ntk_recorder(problem, kernels)
     integration = problem.integrate(
         lambda options: bottlenecks.flow(
             simulation,

@@ -19,7 +19,7 @@ from ceflow.compiler.programs import program
 from ceflow.dynamics import Linearised, ParameterFlow
 from ceflow.kernels import empirical_ntk
 from ceflow.stages.flow.problem import FlowProblem, group_size
-from ceflow.stages.flow.recording import NtkRecorder, Recording, joined, outcomes
+from ceflow.stages.flow.recording import Recording, joined, ntk_recorder, outcomes
 from ceflow.stages.kernel.compiled import kernel
 
 
@@ -63,7 +63,7 @@ def _group(
     def outputs(state: PyTree) -> np.ndarray:
         return np.asarray(_network_outputs(flow, state, problem.x, several))
 
-    ntk = NtkRecorder(problem, kernels)
+    ntk = ntk_recorder(problem, kernels)
     integration = problem.integrate(
         lambda options: dynamics.integrate(
             flow,

@@ -3,26 +3,23 @@
 Loads JAX: imported only when a stage runs.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from ceflow import dynamics, kernels
+from ceflow import dynamics
 from ceflow.dynamics import Ending
 from ceflow.history import History
 from ceflow.spec import Flow
 from ceflow.stages.descents import losses_and_accuracies
 from ceflow.stages.flow.problem import FlowProblem, Integration
 from ceflow.stages.flow.result import Steps
+from ceflow.stages.ntk import Arrays, KernelsOf, NtkRecorder
 from ceflow.stages.result import Values
 from ceflow.stages.stage import finite, written
-
-Arrays = dict[str, Float[np.ndarray, "replicas ..."]]
-"""The arrays recorded at one moment, by name."""
 
 FIRST_NETWORK_ARRAYS = ("kernel", "covariance", "std")
 """Arrays recorded for the first network only."""
@@ -150,56 +147,8 @@ def outcomes(problem: FlowProblem, outputs: Float[np.ndarray, "replicas n output
     return found
 
 
-class NtkRecorder:
-    """Records what the stage requests of the NTK, the mean over outputs a of K^aa.
-
-    Each replica has its own NTK; entries are recorded for all replicas, the whole kernel for the
-    first.
-    """
-
-    def __init__(
-        self,
-        problem: FlowProblem,
-        kernels_of: Callable[[Any, Int[np.ndarray, " k"]], Float[np.ndarray, "replicas k k"]],
-    ):
-        """Take `kernels_of`, which computes the NTK of a state over some training examples."""
-        stage = problem.stage
-        self.kernels_of, self.asked = kernels_of, set(stage.record) - {"derivatives", "predictions"}
-        self.entries = stage.entries is not None
-        self.targets = problem.y
-        self.initial: np.ndarray | None = None
-        if stage.entries is None:
-            examples, pairs = np.arange(problem.train), dynamics.drift_pairs(problem.train)
-        else:
-            chosen = np.array(stage.entries)
-            examples, pairs = np.unique(chosen, return_inverse=True)
-            pairs = tuple(pairs.reshape(chosen.shape).T)
-        self.examples, self.pairs = examples, pairs
-
-    def __call__(self, state: Any) -> Arrays:
-        """Return the requested quantities of the NTK in a state, stacked over replicas."""
-        if not self.entries and not self.asked:
-            return {}
-        arrays, now = {}, self.kernels_of(state, self.examples)
-        self.initial = now if self.initial is None else self.initial
-        if self.entries or "drift" in self.asked:
-            arrays["entries"] = now[:, *self.pairs]
-        if "drift" in self.asked and not self.entries:
-            arrays["drift_relative"] = dynamics.relative_drift(now, self.initial)
-        if "alignment" in self.asked:
-            arrays["alignment"] = np.array([_alignment(k, self.targets) for k in now])
-        if "spectrum" in self.asked:
-            ends = [kernels.spectrum(kernel) for kernel in now]
-            arrays["eigenvalue_max"] = np.array([end.eigenvalue_max for end in ends])
-            arrays["eigenvalue_min"] = np.array([end.eigenvalue_min for end in ends])
-        if "kernel" in self.asked:
-            arrays["kernel"] = now[:1]
-        return arrays
-
-
-def _alignment(kernel: Float[np.ndarray, "k k"], targets: np.ndarray) -> float:
-    """Compute the alignment; NaN if it is undefined."""
-    try:
-        return kernels.alignment(kernel, targets)
-    except ValueError:
-        return math.nan
+def ntk_recorder(problem: FlowProblem, kernels_of: KernelsOf) -> NtkRecorder:
+    """Build the recorder of what a flow stage requests of the NTK of the training examples."""
+    return NtkRecorder(
+        kernels_of, problem.stage.record, problem.y, problem.train, problem.stage.entries
+    )

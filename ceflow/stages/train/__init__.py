@@ -1,11 +1,16 @@
-"""The `train` stage: gradient descent of an infinitely wide network with a bottleneck.
+"""The `train` stage: gradient descent of a finite network, or of an infinitely wide one with a
+bottleneck.
 
-`run` solves the `problem`. `forecast`, `result` and `report` are as for any stage.
+`weights` trains a finite network: the `networks` that it draws, the `records` of each moment, and
+the `checkpoints` to go on from. `functions` solves the `problem` of an infinitely wide one.
+`forecast`, with what finite networks need in `demand`, `result` and `report` are as for any stage.
 """
+
+from collections.abc import Iterator
 
 from ceflow.blocks import ReportBlock
 from ceflow.compiler import Plan
-from ceflow.spec import Model, Train
+from ceflow.spec import Fault, Model, Train
 from ceflow.stages.stage import Forecast, Job, Stage
 from ceflow.stages.train import forecast, report
 from ceflow.stages.train.result import Rates, TrainResult
@@ -20,9 +25,23 @@ class TrainStage(Stage[Train, TrainResult]):
         return forecast.forecast(spec, plan, model)
 
     def run(self, job: Job) -> TrainResult:
-        from ceflow.stages.train.run import run  # which loads JAX
-
+        if job.model.is_finite:
+            from ceflow.stages.train.weights import run  # which loads JAX, and so does the other
+        else:
+            from ceflow.stages.train.functions import run
         return run(job)
+
+    def faults(self, name: str, spec: Train, plan: Plan, model: Model) -> Iterator[Fault]:
+        source = plan.document.data
+        if source is None or plan.data is None or not model.is_finite:
+            return
+        if source.augmentation and plan.data.image is None:
+            message = "augment changes images, and the inputs are vectors"
+            help = "leave augment out of [data]"
+            yield Fault("CE202", message, ("data", "augment"), "key", help, absolute=True)
+        if "top-5" in spec.record and not (source.has_one_hot and plan.outputs > 5):
+            message = "a top-5 accuracy needs more than 5 classes"
+            yield Fault("CE202", message, ("record",), help='leave "top-5" out')
 
     def describe(self, result: TrainResult) -> list[ReportBlock]:
         return report.describe(result)

@@ -4,13 +4,21 @@ from ceflow.bottlenecks.costs import OUTPUTS_AT_ONCE, Sampled, SimulationSizes
 from ceflow.compiler import Plan
 from ceflow.spec import Bottleneck, Model, Train
 from ceflow.stages.stage import Forecast, examples_key
+from ceflow.stages.train import demand
 
 LOADING_SECONDS = 1.0
 """Seconds to read the data and to write arrays."""
 
 
 def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
-    """Count the memory and work of the simulation, and the arrays that are written."""
+    """Count the memory and work of a training, and the arrays that are written."""
+    return (
+        demand.forecast(stage, plan, model) if model.is_finite else _simulated(stage, plan, model)
+    )
+
+
+def _simulated(stage: Train, plan: Plan, model: Model) -> Forecast:
+    """Count those of the simulation of an infinitely wide network."""
     sizes = _sizes(stage, plan, model)
     memory, work = sizes.demand()
     kept = _outputs(stage, plan, sizes)

@@ -14,8 +14,13 @@ from ceflow.stages.train.result import Rate, Rates, TrainResult
 
 TITLES = {
     **DESCENT_TITLES,
+    "train_top5": "training accuracy, top 5",
+    "test_top5": "test accuracy, top 5",
     "drift": "drift of the NTK",
     "drift_relative": "drift of the NTK, relative",
+    "alignment": "alignment of the NTK with the targets",
+    "eigenvalue_max": "largest eigenvalue of the NTK",
+    "eigenvalue_min": "smallest eigenvalue of the NTK",
 }
 """Results in the order shown."""
 
@@ -36,15 +41,31 @@ ENDED = {
 
 def describe(result: TrainResult) -> list[ReportBlock]:
     """Tabulate how the training ended and its final values; draw curves of its history."""
+    largest = _rate(result.largest_learning_rate)
+    has_largest = "largest_learning_rate" in result
     rows: list[tuple[str, Cell]] = [
-        ("training", f"{result.engine}, width {number(result.width)}, {result.sampling}"),
+        ("training", _how(result)),
         ("learning rate", _rate(result.learning_rate)),
-        ("largest stable at the start", _rate(result.largest_learning_rate)),
+        *([("largest stable at the start", largest + _of_some(result))] if has_largest else []),
         ("steps", f"{number(result.steps)} of {number(result.batch)} examples"),
         ("ended", ENDED[result.ended]),
         *numbers(result, TITLES),
     ]
     return descent_blocks(result, rows, ("step", "step"), FIGURES)
+
+
+def _how(result: TrainResult) -> str:
+    if result.width is not None:
+        return f"{result.engine}, width {number(result.width)}, {result.sampling}"
+    count = result.replicas or 1
+    several = f", {counted(count, 'replica')}" if count > 1 else ""
+    return f"{result.engine}, {result.optimizer}{several}"
+
+
+def _of_some(result: TrainResult) -> str:
+    """Say of how many examples a rate is, if they are not a whole batch."""
+    some = result.rate_examples
+    return f", from {number(some)} examples" if some and some < result.batch else ""
 
 
 def _rate(rate: Rate | Rates) -> str:

@@ -1,4 +1,4 @@
-"""Running the train stage: all its steps, then the results.
+"""Training an infinitely wide network in function space: all its steps, then the results.
 
 Loads JAX: imported only when a stage runs.
 """
@@ -12,15 +12,12 @@ from jaxtyping import Float
 from ceflow import bottlenecks, dynamics
 from ceflow.bottlenecks import State, Training
 from ceflow.stages.descents import losses_and_accuracies
-from ceflow.stages.histories import lacking
+from ceflow.stages.histories import MOST_FOLLOWED, lacking
 from ceflow.stages.profiles import output_profile
 from ceflow.stages.result import Values
 from ceflow.stages.stage import Job, finite, precision, written
 from ceflow.stages.train.problem import TrainProblem
 from ceflow.stages.train.result import Rate, Rates, TrainResult
-
-MOST_FOLLOWED = 100
-"""Maximum number of training examples in the recorded NTK: the first ones."""
 
 
 def run(job: Job) -> TrainResult:

@@ -1,0 +1,109 @@
+"""Checkpoints of a training: everything that is needed to go on, to the same bits.
+
+The order of the examples and all other random numbers follow from the seed and the step. Loads JAX:
+imported only when a stage runs.
+"""
+
+import io
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+
+from ceflow.compiler.modules import facts_of
+from ceflow.events import Notice
+from ceflow.stages.train.networks import NetworkProblem
+from ceflow.stages.train.records import Recorder, line_of
+from ceflow.training import Replicas
+
+SECONDS = 10.0
+"""Fewest seconds between checkpoints."""
+
+LARGEST_SHARE = 1 / 40
+"""Largest fraction of the time that writing checkpoints takes."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The state of a training after some steps."""
+
+    step: int
+    replicas: Replicas
+    lines: tuple[dict[str, Any], ...]
+    """Records of the moments up to it."""
+
+
+class Checkpoints:
+    """Writes checkpoints of a stage at sensible intervals, and reads the last one."""
+
+    def __init__(self, problem: NetworkProblem, recorder: Recorder):
+        self._problem, self._recorder = problem, recorder
+        self._written = time.perf_counter()
+        self._took = 0.0
+
+    def save(self, step: int, replicas: Replicas, lines: Any) -> None:
+        """Write a checkpoint, unless the last one is recent."""
+        now = time.perf_counter()
+        if now - self._written < max(SECONDS, self._took / LARGEST_SHARE):
+            return
+        self._write(step, replicas, [line["step"] for line in lines])
+        self._written = time.perf_counter()
+        self._took = self._written - now
+
+    def _write(self, step: int, replicas: Replicas, moments: list[int]) -> None:
+        recorder = self._recorder
+        header = {
+            "identity": self._identity,
+            "step": step,
+            "moments": moments,
+            "columns": [*recorder.numbers[0]],
+        }
+        file = io.BytesIO()
+        file.write(json.dumps(header).encode() + b"\n")
+        eqx.tree_serialise_leaves(file, replicas)
+        for column in header["columns"]:
+            np.save(file, np.stack([numbers[column] for numbers in recorder.numbers]))
+        for outputs in recorder.every or [recorder.outputs]:
+            np.save(file, np.asarray(outputs))
+        job = self._problem.job
+        job.directory.write_checkpoint(job.name, file.getvalue())
+
+    def resume(self, start: Replicas) -> Resumed | None:
+        """Read the last checkpoint, and give its records to the recorder; None if there is none.
+
+        `start` are the replicas before the first step, whose shapes the replicas have.
+        """
+        job = self._problem.job
+        content = job.directory.read_checkpoint(job.name)
+        if content is None:
+            return None
+        file = io.BytesIO(content)
+        header = json.loads(file.readline())
+        if header["identity"] != self._identity:
+            return None
+        replicas = eqx.tree_deserialise_leaves(file, start)
+        columns = {column: np.load(file) for column in header["columns"]}
+        recorder, moments = self._recorder, header["moments"]
+        recorder.numbers = [
+            {column: each[index] for column, each in columns.items()}
+            for index in range(len(moments))
+        ]
+        if "predictions" in self._problem.stage.record:
+            recorder.every = [np.load(file) for _ in moments]
+            recorder.outputs = recorder.every[-1]
+        else:
+            recorder.outputs = np.load(file)
+        lines = zip(moments, map(line_of, recorder.numbers), strict=True)
+        job.observe(Notice(job.name, f"it goes on from its checkpoint at step {header['step']}"))
+        return Resumed(header["step"], replicas, tuple({"step": at, **line} for at, line in lines))
+
+    @property
+    def _identity(self) -> str:
+        """Text that differs between trainings of which one cannot go on where another was."""
+        job = self._problem.job
+        stage, model = (part.model_dump_json() for part in (job.stage, job.model))
+        modules = facts_of([self._problem.root])
+        return json.dumps([stage, model, modules, job.plan.document.seed], default=str)

@@ -1,0 +1,120 @@
+"""What the training of a finite network needs, in plain Python."""
+
+import math
+
+from ceflow.compiler import Plan, nodes
+from ceflow.costs import Work
+from ceflow.spec import LearningRates, Model, Train
+from ceflow.stages.histories import MOST_FOLLOWED
+from ceflow.stages.stage import Forecast, examples_key
+
+LOADING_SECONDS = 1.0
+"""Seconds to read the data, to load optax and to write arrays."""
+
+PROGRAM_BYTES = 130e6
+"""Bytes of a dozen compiled programs, and of the libraries loaded for them."""
+
+SECONDS_PER_LAYER = 1.5e-5
+"""Seconds of overhead per layer and step, however small the arrays."""
+
+WEIGHT_COPIES = {"sgd": 6, "adam": 8, "adamw": 8}
+"""Copies of the weights: those of two moments, the gradient, a step, and the optimiser's memory."""
+
+VALUE_COPIES = 3
+"""Copies of the values between layers that a forward and backward pass holds."""
+
+FLOPS_PER_PASS = 3
+"""FLOPs of a forward and a backward pass, in units of a forward pass."""
+
+LINEARISED_FACTOR = 2
+"""FLOPs and values of the linearised network, in units of those of the network."""
+
+NTK_PASSES = 12
+"""FLOPs of an NTK of some examples, in forward passes of each example and output."""
+
+BLOCK_BYTES = 2**26
+"""Bytes of the values between layers of a block of examples that is evaluated at once."""
+
+RATE_EXAMPLES = 100
+"""Largest number of examples by whose NTK the largest stable learning rate is found."""
+FEWEST_RATE_EXAMPLES = 16
+"""Number of examples that are taken for it however large the network is."""
+RATE_FLOPS = 3e12
+"""FLOPs that may be spent on it."""
+RATE_PRODUCTS = 40
+"""Products with the NTK that Lanczos takes, about."""
+FLOPS_PER_PRODUCT = 5
+"""FLOPs of a product with the NTK, in units of a forward pass."""
+
+
+def block_size(root: nodes.Node, replicas: int, itemsize: int) -> int:
+    """Return the number of examples to evaluate at once."""
+    return max(1, int(BLOCK_BYTES / (replicas * itemsize * max(1.0, nodes.values(root)))))
+
+
+def rate_examples(flops: float) -> int:
+    """Return the number of examples by whose NTK the largest stable rate is found, for a network of
+    that many FLOPs.
+
+    >>> rate_examples(1e6), rate_examples(5e8), rate_examples(1e10)
+    (100, 30, 16)
+    """
+    each = FLOPS_PER_PRODUCT * RATE_PRODUCTS * flops
+    affordable = RATE_FLOPS / each if each > 0 else RATE_EXAMPLES
+    return int(min(RATE_EXAMPLES, max(FEWEST_RATE_EXAMPLES, affordable)))
+
+
+def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
+    """Count the memory of the replicas, which are trained together, and the work of all steps and
+    moments.
+    """
+    assert plan.data is not None
+    root, size, replicas = plan.expand(model), plan.itemsize, stage.replicas
+    train, examples = plan.data.train, plan.data.train + plan.data.test
+    batch, steps = stage.batch or train, stage.steps_of(train)
+    factor = LINEARISED_FACTOR if stage.engine_of(model) == "linearised" else 1
+    flops = factor * (2 * root.parameters if math.isnan(root.flops) else root.flops)
+    moments, values = stage.moments_in(steps), factor * nodes.values(root)
+    weights = replicas * root.parameters * size
+    copies = WEIGHT_COPIES[stage.optimizer] + (2 if stage.average is not None else 0)
+    passing = VALUE_COPIES * replicas * batch * values * size
+    evaluated = VALUE_COPIES * min(BLOCK_BYTES, replicas * examples * values * size)
+    kept = (moments if "predictions" in stage.record else 1) * replicas * examples * plan.outputs
+    followed = min(MOST_FOLLOWED, train) if set(stage.record) & set(stage.OF_NTK) else 0
+    ntk = followed**2 * 8 * replicas * 4
+    takes = {
+        "replicas" if replicas > 1 else "model.widths": copies * weights,
+        "batch" if stage.batch else examples_key(plan): passing,
+        examples_key(plan): 3 * size * examples * plan.inputs,
+        "moments" if stage.moments else "points": 3 * kept * size,
+    }
+    layers = list(nodes.leaves(root))
+    several = replicas * flops
+    work = Work(
+        flops=several * (FLOPS_PER_PASS * batch * steps + examples * (moments + 1))
+        + several * NTK_PASSES * followed * plan.outputs * moments
+        + _rate_flops(stage, root, batch),
+        normals=root.parameters * replicas,
+        traffic=steps * size * replicas * (2 * copies * root.parameters + 4 * batch * values),
+        compilations=8 + 2.5 * len(layers) + (4 + len(layers) if followed else 0),
+        seconds=LOADING_SECONDS + SECONDS_PER_LAYER * len(layers) * steps,
+    )
+    memory = PROGRAM_BYTES + copies * weights + max(passing, evaluated) + ntk
+    memory += 3 * size * examples * plan.inputs + 3 * kept * size
+    disk = size * kept + weights + _curves(stage, replicas, moments)
+    instead = "" if stage.batch else "set batch, for steps on fewer examples"
+    return Forecast(memory, disk, max(takes, key=lambda key: takes[key]), work, instead)
+
+
+def _rate_flops(stage: Train, root: nodes.Node, batch: int) -> float:
+    """Count the FLOPs of finding the largest stable learning rate."""
+    if not isinstance(stage.learning_rate, LearningRates) or math.isnan(root.flops):
+        return 0.0
+    some = min(batch, rate_examples(root.flops))
+    return FLOPS_PER_PRODUCT * RATE_PRODUCTS * some * root.flops
+
+
+def _curves(stage: Train, replicas: int, moments: int) -> float:
+    """Count the bytes of the curves of all replicas."""
+    columns = len(stage.recorded()) - 1
+    return 8.0 * columns * moments * replicas if replicas > 1 else 0.0

@@ -1,0 +1,185 @@
+"""The problem of training a finite network: examples, networks, optimiser, learning rate.
+
+Loads JAX: imported only when a stage runs.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from ceflow import data, dynamics, training
+from ceflow.compiler import nodes
+from ceflow.compiler.lowering import lower_with_state
+from ceflow.spec import Drops, LearningRates, Train
+from ceflow.stages.stage import Job
+from ceflow.stages.train.demand import block_size, rate_examples
+from ceflow.training import Network, Optimiser, Replicas, Schedule, Trainer
+
+
+@dataclass(frozen=True)
+class NetworkProblem:
+    """A job with its examples. Use it only within `ceflow.stages.stage.precision`."""
+
+    job: Job
+    dataset: data.Dataset
+
+    @property
+    def stage(self) -> Train:
+        return self.job.stage
+
+    @property
+    def is_linearised(self) -> bool:
+        return self.stage.engine_of(self.job.model) == "linearised"
+
+    @property
+    def train(self) -> int:
+        """Number of training examples."""
+        return len(self.dataset.train.x)
+
+    @property
+    def steps(self) -> int:
+        return self.stage.steps_of(self.train)
+
+    @property
+    def batch(self) -> int:
+        return self.stage.batch or self.train
+
+    @property
+    def loss(self) -> dynamics.Loss:
+        return dynamics.LOSSES[self.stage.loss](self.stage.reduction)
+
+    @cached_property
+    def x(self) -> Float[Array, "examples ..."]:
+        """All inputs, those of the test last."""
+        both = np.concatenate([self.dataset.train.x, self.dataset.test.x])
+        return jnp.asarray(both, jnp.zeros(()).dtype)
+
+    @cached_property
+    def root(self) -> nodes.Node:
+        """The layers of the network."""
+        return self.job.plan.expand(self.job.model)
+
+    @cached_property
+    def _drawn(self) -> tuple[Network, PyTree, Any]:
+        """Draw the networks: what they share, and their stacked parameters and states."""
+        several = [
+            lower_with_state(self.root, self.job.seed.fold(index).jax())
+            for index in range(self.stage.replicas)
+        ]
+        compute = self.stage.compute
+        network, _ = training.separated(several[0][0], compute=compute)
+        parameters = [training.separated(module)[1] for module, _ in several]
+        return network, _stacked(parameters), _stacked([state for _, state in several])
+
+    @property
+    def network(self) -> Network:
+        return self._drawn[0]
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        source, extent = self.job.plan.document.data, self.job.plan.data
+        assert source is not None
+        assert extent is not None
+        keys = [self.job.seed.fold(r).fold("steps").jax() for r in range(self.stage.replicas)]
+        network, parameters, _ = self._drawn
+        return Trainer(
+            network,
+            self._optimiser,
+            self.loss,
+            self.x[: self.train],
+            jnp.asarray(self.dataset.train.y, self.x.dtype),
+            jnp.stack(keys),
+            parameters if self.is_linearised else None,
+            batch=self.batch,
+            augment=source.augmentation,
+            image=extent.image,
+            smoothing=self.stage.label_smoothing,
+            average=self.stage.average,
+        )
+
+    def start(self) -> Replicas:
+        """Return the replicas before the first step."""
+        _, parameters, state = self._drawn
+        return self.trainer.start(parameters, state)
+
+    @property
+    def _optimiser(self) -> Optimiser:
+        stage, steps = self.stage, self.steps
+        given = stage.schedule
+        kind, factor = ("steps", given.factor) if isinstance(given, Drops) else (given, 1.0)
+        schedule = Schedule(steps, kind, stage.drop_steps(steps), factor, stage.warmup_steps(steps))
+        return Optimiser(
+            jnp.asarray(self.rate, self.x.dtype),
+            schedule,
+            kind=stage.optimizer,
+            momentum=stage.momentum,
+            nesterov=stage.nesterov,
+            betas=(stage.betas[0], stage.betas[1]),
+            weight_decay=stage.weight_decay,
+            decayed=stage.decay,
+            clip=stage.clip,
+        )
+
+    @property
+    def has_largest(self) -> bool:
+        """True if the largest stable learning rate is known for this optimiser and network."""
+        return self.stage.optimizer == "sgd" and not self.job.model.has_batch_norm
+
+    @cached_property
+    def rate_examples(self) -> int:
+        """Number of training examples by whose NTK the largest stable rate is found."""
+        return min(self.batch, rate_examples(self.root.flops))
+
+    @cached_property
+    def largest(self) -> float:
+        """Largest stable learning rate at the start, for the first network and the first examples
+        that it is trained on.
+        """
+        network, parameters, state = self._drawn
+        first = jax.tree.map(lambda leaf: leaf[0], (parameters, state))
+        order = np.arange(self.train)
+        if self.batch < self.train:
+            key = self.job.seed.fold(0).fold("steps").jax()
+            order = np.asarray(training.order_of(key, jnp.asarray(0, jnp.int32), self.train))
+        return training.largest_rate(
+            network.module(*first),
+            self.x[np.sort(order[: self.rate_examples])],
+            self.dataset.train.y.shape[1],
+            self.loss,
+            self.batch,
+            momentum=self.stage.momentum,
+            nesterov=self.stage.nesterov,
+            weight_decay=self.stage.weight_decay,
+        )
+
+    @cached_property
+    def rate(self) -> float:
+        """Learning rate. If no output can change, any rate is stable."""
+        given = self.stage.learning_rate
+        if not isinstance(given, LearningRates):
+            return given
+        assert given.relative is not None
+        return given.relative * (self.largest if np.isfinite(self.largest) else 1.0)
+
+    def outputs(self, replicas: Replicas) -> Float[np.ndarray, "replicas examples outputs"]:
+        """Compute the outputs on all examples."""
+        block = block_size(self.root, self.stage.replicas, self.job.plan.itemsize)
+        found = training.outputs(self.network, replicas.kept, self.x, block, self.trainer.origins)
+        return np.asarray(found)
+
+    def module(self, replicas: Replicas) -> eqx.Module:
+        """Build the trained network in inference mode; several are stacked."""
+        kept = replicas.kept
+        if self.stage.replicas == 1:
+            kept = jax.tree.map(lambda leaf: leaf[0], kept)
+        return self.network.module(*kept)
+
+
+def _stacked(trees: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

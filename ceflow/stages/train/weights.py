@@ -1,0 +1,124 @@
+"""Training the weights of finite networks: all steps of all replicas, then the results.
+
+Loads JAX: imported only when a stage runs.
+"""
+
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+
+from ceflow import training
+from ceflow.stages.histories import lacking
+from ceflow.stages.profiles import output_profile
+from ceflow.stages.result import Values
+from ceflow.stages.stage import Job, precision, written
+from ceflow.stages.train.checkpoints import Checkpoints
+from ceflow.stages.train.networks import NetworkProblem
+from ceflow.stages.train.records import Recorder, curves
+from ceflow.stages.train.result import TrainResult
+from ceflow.training import Descended, Divergence
+
+
+def run(job: Job) -> TrainResult:
+    """Run the training. A divergence gives a warning, not an exception."""
+    problem = NetworkProblem(job, job.dataset())
+    with precision(job.plan):
+        recorder = Recorder(problem)
+        descended = _trained(problem, recorder)
+        last = descended.history.last
+        file = job.directory.model_name(job.name)
+        result = TrainResult(
+            engine=job.stage.engine_of(job.model),
+            optimizer=job.stage.optimizer,
+            replicas=job.stage.replicas,
+            batch=problem.batch,
+            learning_rate=written(problem.rate),
+            steps=last.pop("step"),
+            ended=_ended(problem, descended),
+            predictions=recorder.predictions,
+            weights=file,
+            contents={file: _weights(problem, descended)},
+            history=descended.history,
+            **last,
+            **_optional(problem, recorder, descended),
+        )
+        return result.warned(*_warnings(problem, descended))
+
+
+def _trained(problem: NetworkProblem, recorder: Recorder) -> Descended:
+    start = problem.start()
+    recorder.begin(start)
+    checkpoints = Checkpoints(problem, recorder)
+    resumed = checkpoints.resume(start)
+    first = resumed.step if resumed else 0
+    return training.run(
+        problem.trainer,
+        resumed.replicas if resumed else start,
+        range(first, problem.steps),
+        moments=problem.stage.moments_of(problem.steps),
+        record=recorder,
+        reference=recorder.reference,
+        lines=resumed.lines if resumed else (),
+        until=lambda line: _is_low(problem, line),
+        observe=lambda step: problem.job.progress(step, problem.steps, "steps"),
+        save=checkpoints.save,
+    )
+
+
+def _is_low(problem: NetworkProblem, line: Mapping[str, Any]) -> bool:
+    """Tell whether the training loss has reached the `stop` value."""
+    stop, loss = problem.stage.stop, line["train_loss"]
+    return stop is not None and loss is not None and loss <= stop.train_loss
+
+
+def _ended(problem: NetworkProblem, descended: Descended) -> str:
+    if descended.divergence:
+        return "unstable"
+    return "stop" if _is_low(problem, descended.history.last) else "steps"
+
+
+def _weights(problem: NetworkProblem, descended: Descended) -> bytes:
+    """Write the trained network as `equinox.tree_serialise_leaves` does."""
+    file = io.BytesIO()
+    eqx.tree_serialise_leaves(file, problem.module(descended.replicas))
+    return file.getvalue()
+
+
+def _optional(problem: NetworkProblem, recorder: Recorder, descended: Descended) -> Values:
+    """Return the fields that only some trainings have."""
+    fields: Values = {}
+    if "largest" in problem.__dict__:  # it was needed
+        fields["largest_learning_rate"] = written(problem.largest)
+        fields["rate_examples"] = problem.rate_examples
+    if problem.stage.replicas > 1:
+        fields["curves"] = curves(recorder.numbers)
+        fields["curve_columns"] = [*recorder.numbers[0]]
+    if recorder.every and not problem.job.has_classes:
+        steps = [line["step"] for line in descended.history.lines()]
+        x = np.concatenate([problem.dataset.train.x, problem.dataset.test.x])
+        profile = output_profile(x, problem.dataset.train, steps, np.stack(recorder.every))
+        fields |= {"profile": profile} if profile else {}
+    return fields
+
+
+def _warnings(problem: NetworkProblem, descended: Descended) -> Iterator[str]:
+    if descended.divergence:
+        yield _of_divergence(problem, descended.divergence)
+    yield from lacking(descended.history, problem.job.plan)
+
+
+def _of_divergence(problem: NetworkProblem, found: Divergence) -> str:
+    """Say where a training diverged, at what learning rate, and what may help."""
+    grew = np.isfinite(found.loss)
+    what = f"grew to {found.loss:.3g}" if grew else "stopped being finite"
+    rate = problem.rate * float(problem.trainer.optimiser.schedule(found.step))
+    which = f" of replica {found.replica}" if problem.stage.replicas > 1 else ""
+    said = f"the loss{which} {what} at step {found.step}, at the learning rate {rate:.3g}"
+    if problem.has_largest:
+        largest = problem.largest
+        said += f"; at the start the largest stable one is {largest:.3g}"
+        said += ", but that has fallen in training" if rate < largest else ""
+    return f"{said}: lower learning_rate, or set warmup or clip"

@@ -1,0 +1,48 @@
+"""Stochastic gradient descent of the weights of finite networks.
+
+`networks` applies a module with its parameters and its state apart, `augmentation` changes the
+images of a batch, and `optimisers` turns a gradient into a step. `steps` compiles many steps of
+several replicas to one program, `evaluation` computes outputs in blocks, and `loop` runs a training
+from moment to moment. `rates` finds the largest stable learning rate.
+"""
+
+from typing import TYPE_CHECKING
+
+from ceflow._lazy import lazy
+
+if TYPE_CHECKING:
+    from ceflow.training.evaluation import outputs, top_accuracy
+    from ceflow.training.loop import Descended, Divergence, Diverging, run
+    from ceflow.training.networks import Network, separated
+    from ceflow.training.optimisers import Optimiser, Schedule
+    from ceflow.training.rates import largest_rate
+    from ceflow.training.steps import Replicas, Trainer, order_of
+
+__all__ = [
+    "Descended",
+    "Divergence",
+    "Diverging",
+    "Network",
+    "Optimiser",
+    "Replicas",
+    "Schedule",
+    "Trainer",
+    "largest_rate",
+    "order_of",
+    "outputs",
+    "run",
+    "separated",
+    "top_accuracy",
+]
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "ceflow.training.evaluation": ("outputs", "top_accuracy"),
+        "ceflow.training.loop": ("Descended", "Divergence", "Diverging", "run"),
+        "ceflow.training.networks": ("Network", "separated"),
+        "ceflow.training.optimisers": ("Optimiser", "Schedule"),
+        "ceflow.training.rates": ("largest_rate",),
+        "ceflow.training.steps": ("Replicas", "Trainer", "order_of"),
+    },
+)

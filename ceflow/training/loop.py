@@ -1,0 +1,125 @@
+"""A training from moment to moment: calls of the compiled program, records, and divergence."""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from ceflow.history import History
+from ceflow.training.steps import STEPS_AT_ONCE, Place, Replicas, Trainer, advance
+
+GROWTH = 1000.0
+"""Factor by which the loss of a batch may exceed the mean loss at the start; beyond, the training
+has diverged. Below it, losses that rise at first may fall again (Lewkowycz et al., 2020)."""
+
+CALL_SECONDS = 0.5
+"""Seconds that one call of the program should take, so that progress is told and kept."""
+
+Line = Mapping[str, Any]
+
+
+class Diverging(ArithmeticError):
+    """Raised by a record of outputs that are not finite."""
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """A loss that grew without bound, or stopped being finite."""
+
+    step: int
+    loss: float
+    replica: int
+
+
+@dataclass(frozen=True)
+class Descended:
+    """A training at its end."""
+
+    history: History
+    """Records, by the number of steps before each."""
+    replicas: Replicas
+    """Replicas at the last record."""
+    divergence: Divergence | None = None
+
+
+def run(
+    trainer: Trainer,
+    replicas: Replicas,
+    steps: range,
+    *,
+    moments: Collection[int],
+    record: Callable[[int, Replicas], Line],
+    reference: Float[np.ndarray, " replicas"],
+    lines: Sequence[Line] = (),
+    until: Callable[[Line], bool] = lambda line: False,
+    observe: Callable[[int], None] = lambda step: None,
+    save: Callable[[int, Replicas, Sequence[Line]], None] = lambda step, replicas, lines: None,
+) -> Descended:
+    """Take these steps from replicas, and record at the moments, which include the end.
+
+    `lines` are the records of earlier steps. `reference` is the mean loss of each replica at the
+    start. Training ends early if `until(line)` is True, or if a replica diverges; then the records
+    and the replicas are those of the last moment before. `save` is called between calls of the
+    program, with all that is needed to go on.
+    """
+    kept, now, pace = replicas, steps.start, _Pace()
+    done = [*lines]
+    ends = sorted({moment for moment in moments if now < moment <= steps.stop} | {steps.stop})
+    if not done:
+        done.append({"step": now, **record(now, replicas)})
+    for end in ends:
+        if until(done[-1]):
+            break
+        while now < end:
+            count = min(pace.count, end - now)
+            place = Place.at(now, trainer.batch, len(trainer.x))
+            with pace:
+                replicas, losses = advance(trainer, replicas, place, jnp.asarray(count))
+                losses = np.asarray(losses)[:count]
+            trouble = _grown(losses, reference, now)
+            if trouble is not None:
+                return Descended(History.of_lines(done), kept, trouble)
+            now += count
+            observe(now)
+            if now < end:
+                save(now, replicas, done)
+        try:
+            done.append({"step": end, **record(end, replicas)})
+        except Diverging:
+            trouble = Divergence(end, float("nan"), 0)
+            return Descended(History.of_lines(done), kept, trouble)
+        kept = replicas
+        save(end, replicas, done)
+    return Descended(History.of_lines(done), kept)
+
+
+class _Pace:
+    """Number of steps per call, so that a call takes about `CALL_SECONDS`."""
+
+    def __init__(self):
+        self.count = 1
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *error: Any) -> None:
+        took = time.perf_counter() - self._start
+        if took < CALL_SECONDS / 2:
+            self.count = min(4 * self.count, STEPS_AT_ONCE)
+        elif took > 2 * CALL_SECONDS:
+            self.count = max(1, self.count // 2)
+
+
+def _grown(losses: np.ndarray, reference: np.ndarray, first: int) -> Divergence | None:
+    """Find the first loss that is too large; `losses` has a row for each step from `first` on."""
+    limit = GROWTH * np.maximum(reference, float(np.finfo(np.float32).tiny))
+    wrong = ~(losses <= limit)
+    if not wrong.any():
+        return None
+    step = int(np.argmax(wrong.any(axis=1)))
+    replica = int(np.argmax(wrong[step]))
+    return Divergence(first + step, float(losses[step, replica]), replica)

@@ -1,0 +1,171 @@
+"""Steps of gradient descent of several replicas together, compiled to one program."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key, PyTree, UInt
+
+from ceflow.dynamics import Loss
+from ceflow.training.augmentation import augmented
+from ceflow.training.networks import Network
+from ceflow.training.optimisers import Optimiser, averaged
+
+STEPS_AT_ONCE = 256
+"""Largest number of steps in one call of the compiled program."""
+
+
+class Replicas(NamedTuple):
+    """Everything that the next step depends on besides its number; stacked over replicas."""
+
+    parameters: PyTree
+    state: Any
+    """Running statistics of the network; None if it has none."""
+    memory: PyTree
+    """What the optimiser remembers."""
+    average: tuple[PyTree, Any] | None
+    """Moving averages of the parameters and of the floating-point state, if they are kept."""
+
+    @property
+    def kept(self) -> tuple[PyTree, Any]:
+        """Parameters and state to evaluate and to keep: the averages where there are any."""
+        return (self.parameters, self.state) if self.average is None else self.average
+
+
+class Place(NamedTuple):
+    """Position in the data: the number of steps done, and where the next batch begins."""
+
+    step: UInt[Array, ""]
+    epoch: Int[Array, ""]
+    offset: Int[Array, ""]
+    """Number of examples of the epoch that earlier batches have taken."""
+
+    @classmethod
+    def at(cls, step: int, batch: int, examples: int) -> "Place":
+        """Return the place before the step that follows `step` earlier ones.
+
+        >>> [int(part) for part in Place.at(7, 3, 10)]
+        [7, 2, 1]
+        """
+        epoch, offset = divmod(step * batch, examples)
+        numbers = jnp.asarray(epoch, jnp.int32), jnp.asarray(offset, jnp.int32)
+        return cls(jnp.asarray(step % 2**32, jnp.uint32), *numbers)
+
+
+class Trainer(eqx.Module):
+    """What a training needs besides its replicas; arrays may change without compiling again.
+
+    Each replica has its own key, from which the orders of its epochs and all other random numbers
+    derive. Epochs are concatenated: a batch may hold the end of one and the beginning of the next.
+    A batch of all examples is never reordered. With `smoothing` s, targets y of K outputs become
+    `(1 - s) y + s/K` in the steps (Szegedy et al., CVPR 2016, section 7). With `average` a, weights
+    are averaged over the steps with decay a.
+    """
+
+    network: Network
+    optimiser: Optimiser
+    loss: Loss
+    x: Float[Array, "n ..."]
+    y: Float[Array, "n outputs"]
+    keys: Key[Array, " replicas"]
+    origins: PyTree = None
+    """Parameters at which the networks are linearised, stacked; None if they are not."""
+    batch: int = eqx.field(static=True, kw_only=True)
+    augment: tuple[str, ...] = eqx.field(static=True, default=())
+    image: tuple[int, int, int] | None = eqx.field(static=True, default=None)
+    """Shape of the images that are augmented; examples may be rows of their numbers."""
+    smoothing: float = eqx.field(static=True, default=0.0)
+    average: float | None = eqx.field(static=True, default=None)
+
+    @property
+    def full(self) -> bool:
+        """Whether every batch is all examples."""
+        return self.batch == len(self.x)
+
+    def start(self, parameters: PyTree, state: Any) -> Replicas:
+        """Return stacked replicas before the first step."""
+        memory = jax.vmap(self.optimiser.start)(parameters)
+        average = None if self.average is None else (parameters, state)
+        return Replicas(parameters, state, memory, average)
+
+    def orders(self, epoch: Int[Array, ""]) -> Int[Array, "replicas n"]:
+        """Compute the order of the examples in an epoch, for each replica."""
+        return jax.vmap(lambda key: order_of(key, epoch, len(self.x)))(self.keys)
+
+    def step(
+        self, replica: Replicas, key: Array, origin: PyTree, rows: Array | None, step: Array
+    ) -> tuple[Replicas, Float[Array, ""]]:
+        """Take a step of one replica on these rows of the examples, by default all; return the
+        mean loss of the batch before it.
+        """
+        x, y = (part if rows is None else part[rows] for part in (self.x, self.y))
+        images, draws = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, 1), step))
+        if self.augment:
+            shaped = x.reshape(len(x), *(self.image or x.shape[1:]))
+            x = augmented(shaped, self.augment, images).reshape(x.shape)
+        if self.smoothing:
+            y = (1 - self.smoothing) * y + self.smoothing / y.shape[1]
+        outputs, pull, state = jax.vjp(
+            lambda parameters: self.network.trained(parameters, replica.state, x, draws, origin),
+            replica.parameters,
+            has_aux=True,
+        )
+        (gradient,) = pull(self.loss.chi(outputs, y))
+        parameters, memory = self.optimiser.moved(
+            replica.parameters, gradient, replica.memory, step
+        )
+        average = replica.average
+        if self.average is not None:
+            average = averaged(average, (parameters, state), self.average)
+        loss = self.loss.per_example(outputs, y).mean()
+        return Replicas(parameters, state, memory, average), loss
+
+
+def order_of(key: Key[Array, ""], epoch: Int[Array, ""], count: int) -> Int[Array, " n"]:
+    """Compute the order of `count` examples in an epoch, for a replica with this key."""
+    here = jax.random.fold_in(jax.random.fold_in(key, 0), epoch)
+    return jax.random.permutation(here, count)
+
+
+@eqx.filter_jit
+def advance(
+    trainer: Trainer, replicas: Replicas, place: Place, count: Int[Array, ""]
+) -> tuple[Replicas, Float[Array, "steps replicas"]]:
+    """Take `count` steps, at most `STEPS_AT_ONCE`, from a place in the data.
+
+    Returns the replicas after them, and the mean loss of each batch before its step; those of steps
+    beyond `count` are NaN.
+    """
+    size = len(trainer.x)
+
+    def step(index: Array, carry: Any) -> Any:
+        replicas, place, orders, losses = carry
+        rows = None
+        if not trainer.full:
+            place, orders = jax.lax.cond(
+                place.offset >= size,
+                lambda: _next_epoch(trainer, place, orders),
+                lambda: (place, orders),
+            )
+            rows = jax.lax.dynamic_slice_in_dim(orders, place.offset, trainer.batch, axis=1)
+        taken = jax.vmap(trainer.step, in_axes=(0, 0, 0, None if rows is None else 0, None))
+        replicas, loss = taken(replicas, trainer.keys, trainer.origins, rows, place.step)
+        place = Place(place.step + 1, place.epoch, place.offset + trainer.batch)
+        return replicas, place, orders, losses.at[index].set(loss)
+
+    orders = None
+    if not trainer.full:
+        both = trainer.orders(place.epoch), trainer.orders(place.epoch + 1)
+        orders = jnp.concatenate(both, axis=1)
+    losses = jnp.full((STEPS_AT_ONCE, len(trainer.keys)), jnp.nan, trainer.x.dtype)
+    replicas, _, _, losses = jax.lax.fori_loop(0, count, step, (replicas, place, orders, losses))
+    return replicas, losses
+
+
+def _next_epoch(trainer: Trainer, place: Place, orders: Array) -> tuple[Place, Array]:
+    """Move on to the next epoch; `orders` holds those of an epoch and of the one after it."""
+    size = len(trainer.x)
+    after = trainer.orders(place.epoch + 2)
+    place = Place(place.step, place.epoch + 1, place.offset - size)
+    return place, jnp.concatenate([orders[:, size:], after], axis=1)
