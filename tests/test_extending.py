@@ -204,6 +204,7 @@ def test_a_new_model_is_checked_forecast_and_drawn(tower):
         "kernel": Kernel(method="empirical"),
         "limit": Kernel(),
         "flow": Flow(time=1.0),
+        "train": Train(steps=1),
     }
     document = with_parts(BASE, model=tower, stages=fitting)
     plan = compile(document)
@@ -220,7 +221,6 @@ def test_a_new_model_is_checked_forecast_and_drawn(tower):
 
 def test_a_new_model_is_refused_where_it_does_not_fit(tower):
     refused = {
-        "train": Train(steps=1),
         "variance": Variance(),
         "search": Search(alpha=3.0),
         "verify": Verify(claims=["lemma-1"]),

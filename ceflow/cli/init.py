@@ -8,7 +8,10 @@ import click
 from ceflow.cli.failures import fail
 from ceflow.spec.ready import ready, ready_names
 
-KINDS = ("quickstart", "search", "resnext", "kernel", "variance", "flow", "bottleneck", "network")
+KINDS = (
+    *("quickstart", "search", "resnext", "kernel", "variance", "flow", "train", "bottleneck"),
+    "network",
+)
 
 
 @click.command("init")

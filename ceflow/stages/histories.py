@@ -131,7 +131,11 @@ def curves(history: History, x_label: str, figures: Mapping[str, Drawn]) -> list
 
 
 def series(history: History, key: str, label: str, *, log: bool) -> Series:
-    """Join the finite points of a series; on a logarithmic axis leave out a start at 0."""
+    """Join the finite points of a series, with their standard errors if all have one; on a
+    logarithmic axis leave out a start at 0.
+    """
     points = [(x, y) for x, y in history.points(history.axis, key) if not log or x != 0 or y != 0]
+    errors = dict(history.points(history.axis, f"{key}_stderr"))
     xs, ys = zip(*points, strict=True) if points else ((), ())
-    return Series(label, xs, ys)
+    known = all(x in errors for x in xs)
+    return Series(label, xs, ys, error=tuple(errors[x] for x in xs) if known else ())

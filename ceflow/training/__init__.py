@@ -12,18 +12,20 @@ from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
     from ceflow.training.evaluation import outputs, top_accuracy
-    from ceflow.training.loop import Descended, Divergence, Diverging, run
+    from ceflow.training.loop import Descended, Divergence, Diverging, Reached, run
     from ceflow.training.networks import Network, separated
     from ceflow.training.optimisers import Optimiser, Schedule
     from ceflow.training.rates import largest_rate
-    from ceflow.training.steps import Replicas, Trainer, order_of
+    from ceflow.training.steps import Kept, Replicas, Trainer, order_of
 
 __all__ = [
     "Descended",
     "Divergence",
     "Diverging",
+    "Kept",
     "Network",
     "Optimiser",
+    "Reached",
     "Replicas",
     "Schedule",
     "Trainer",
@@ -39,10 +41,10 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "ceflow.training.evaluation": ("outputs", "top_accuracy"),
-        "ceflow.training.loop": ("Descended", "Divergence", "Diverging", "run"),
+        "ceflow.training.loop": ("Descended", "Divergence", "Diverging", "Reached", "run"),
         "ceflow.training.networks": ("Network", "separated"),
         "ceflow.training.optimisers": ("Optimiser", "Schedule"),
         "ceflow.training.rates": ("largest_rate",),
-        "ceflow.training.steps": ("Replicas", "Trainer", "order_of"),
+        "ceflow.training.steps": ("Kept", "Replicas", "Trainer", "order_of"),
     },
 )

@@ -9,12 +9,13 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from ceflow.kernels.pieces import by_chunks
 from ceflow.training.networks import Network
+from ceflow.training.steps import Kept
 
 
 @eqx.filter_jit
 def outputs(
     network: Network,
-    kept: tuple[PyTree, Any],
+    kept: Kept,
     x: Float[Array, "n ..."],
     block: int,
     origins: PyTree = None,

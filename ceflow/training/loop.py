@@ -1,16 +1,16 @@
 """A training from moment to moment: calls of the compiled program, records, and divergence."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from ceflow.history import History
-from ceflow.training.steps import STEPS_AT_ONCE, Place, Replicas, Trainer, advance
+from ceflow.training.steps import STEPS_AT_ONCE, Kept, Place, Replicas, Trainer, advance
 
 GROWTH = 1000.0
 """Factor by which the loss of a batch may exceed the mean loss at the start; beyond, the training
@@ -35,43 +35,52 @@ class Divergence:
     replica: int
 
 
+class Reached(NamedTuple):
+    """A training after some steps: everything that is needed to go on."""
+
+    step: int
+    replicas: Replicas
+    kept: Kept
+    """Parameters and states at the last record."""
+    lines: tuple[Line, ...] = ()
+    """Records so far."""
+
+
 @dataclass(frozen=True)
 class Descended:
     """A training at its end."""
 
     history: History
     """Records, by the number of steps before each."""
-    replicas: Replicas
-    """Replicas at the last record."""
+    kept: Kept
+    """Parameters and states at the last record."""
     divergence: Divergence | None = None
 
 
 def run(
     trainer: Trainer,
-    replicas: Replicas,
-    steps: range,
+    reached: Reached,
+    steps: int,
     *,
     moments: Collection[int],
     record: Callable[[int, Replicas], Line],
     reference: Float[np.ndarray, " replicas"],
-    lines: Sequence[Line] = (),
     until: Callable[[Line], bool] = lambda line: False,
     observe: Callable[[int], None] = lambda step: None,
-    save: Callable[[int, Replicas, Sequence[Line]], None] = lambda step, replicas, lines: None,
+    save: Callable[[Reached], None] = lambda reached: None,
 ) -> Descended:
-    """Take these steps from replicas, and record at the moments, which include the end.
+    """Go on to `steps` steps in all, and record at the moments and at the end; from the start, at
+    the start too.
 
-    `lines` are the records of earlier steps. `reference` is the mean loss of each replica at the
-    start. Training ends early if `until(line)` is True, or if a replica diverges; then the records
-    and the replicas are those of the last moment before. `save` is called between calls of the
-    program, with all that is needed to go on.
+    `reference` is the mean loss of each replica at the start. Training ends early if `until(line)`
+    is True, or if a replica diverges; then the records and what is kept are those of the last
+    moment before. `observe` and `save` are called between calls of the program.
     """
-    kept, now, pace = replicas, steps.start, _Pace()
-    done = [*lines]
-    ends = sorted({moment for moment in moments if now < moment <= steps.stop} | {steps.stop})
+    now, replicas, kept, lines = reached
+    done, pace = [*lines], _Pace()
     if not done:
         done.append({"step": now, **record(now, replicas)})
-    for end in ends:
+    for end in sorted(moment for moment in {*moments, steps} if moment > now):
         if until(done[-1]):
             break
         while now < end:
@@ -86,14 +95,14 @@ def run(
             now += count
             observe(now)
             if now < end:
-                save(now, replicas, done)
+                save(Reached(now, replicas, kept, tuple(done)))
         try:
             done.append({"step": end, **record(end, replicas)})
         except Diverging:
             trouble = Divergence(end, float("nan"), 0)
             return Descended(History.of_lines(done), kept, trouble)
-        kept = replicas
-        save(end, replicas, done)
+        kept = replicas.kept
+        save(Reached(end, replicas, kept, tuple(done)))
     return Descended(History.of_lines(done), kept)
 
 

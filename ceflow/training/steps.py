@@ -16,6 +16,10 @@ STEPS_AT_ONCE = 256
 """Largest number of steps in one call of the compiled program."""
 
 
+Kept = tuple[PyTree, Any]
+"""Stacked parameters and states to evaluate and to keep."""
+
+
 class Replicas(NamedTuple):
     """Everything that the next step depends on besides its number; stacked over replicas."""
 
@@ -24,11 +28,11 @@ class Replicas(NamedTuple):
     """Running statistics of the network; None if it has none."""
     memory: PyTree
     """What the optimiser remembers."""
-    average: tuple[PyTree, Any] | None
+    average: Kept | None
     """Moving averages of the parameters and of the floating-point state, if they are kept."""
 
     @property
-    def kept(self) -> tuple[PyTree, Any]:
+    def kept(self) -> Kept:
         """Parameters and state to evaluate and to keep: the averages where there are any."""
         return (self.parameters, self.state) if self.average is None else self.average
 

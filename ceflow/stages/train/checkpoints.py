@@ -7,8 +7,6 @@ imported only when a stage runs.
 import io
 import json
 import time
-from dataclasses import dataclass
-from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -17,23 +15,13 @@ from ceflow.compiler.modules import facts_of
 from ceflow.events import Notice
 from ceflow.stages.train.networks import NetworkProblem
 from ceflow.stages.train.records import Recorder, line_of
-from ceflow.training import Replicas
+from ceflow.training import Reached, Replicas
 
 SECONDS = 10.0
 """Fewest seconds between checkpoints."""
 
 LARGEST_SHARE = 1 / 40
 """Largest fraction of the time that writing checkpoints takes."""
-
-
-@dataclass(frozen=True)
-class Resumed:
-    """The state of a training after some steps."""
-
-    step: int
-    replicas: Replicas
-    lines: tuple[dict[str, Any], ...]
-    """Records of the moments up to it."""
 
 
 class Checkpoints:
@@ -44,34 +32,34 @@ class Checkpoints:
         self._written = time.perf_counter()
         self._took = 0.0
 
-    def save(self, step: int, replicas: Replicas, lines: Any) -> None:
+    def save(self, reached: Reached) -> None:
         """Write a checkpoint, unless the last one is recent."""
         now = time.perf_counter()
         if now - self._written < max(SECONDS, self._took / LARGEST_SHARE):
             return
-        self._write(step, replicas, [line["step"] for line in lines])
+        job = self._problem.job
+        job.directory.write_checkpoint(job.name, self._content(reached))
         self._written = time.perf_counter()
         self._took = self._written - now
 
-    def _write(self, step: int, replicas: Replicas, moments: list[int]) -> None:
-        recorder = self._recorder
+    def _content(self, reached: Reached) -> bytes:
+        """Write a line that says what follows, then the arrays."""
+        recorder, file = self._recorder, io.BytesIO()
         header = {
             "identity": self._identity,
-            "step": step,
-            "moments": moments,
+            "step": reached.step,
+            "moments": [line["step"] for line in reached.lines],
             "columns": [*recorder.numbers[0]],
         }
-        file = io.BytesIO()
         file.write(json.dumps(header).encode() + b"\n")
-        eqx.tree_serialise_leaves(file, replicas)
+        eqx.tree_serialise_leaves(file, (reached.replicas, reached.kept))
         for column in header["columns"]:
             np.save(file, np.stack([numbers[column] for numbers in recorder.numbers]))
         for outputs in recorder.every or [recorder.outputs]:
             np.save(file, np.asarray(outputs))
-        job = self._problem.job
-        job.directory.write_checkpoint(job.name, file.getvalue())
+        return file.getvalue()
 
-    def resume(self, start: Replicas) -> Resumed | None:
+    def resume(self, start: Replicas) -> Reached | None:
         """Read the last checkpoint, and give its records to the recorder; None if there is none.
 
         `start` are the replicas before the first step, whose shapes the replicas have.
@@ -84,21 +72,19 @@ class Checkpoints:
         header = json.loads(file.readline())
         if header["identity"] != self._identity:
             return None
-        replicas = eqx.tree_deserialise_leaves(file, start)
+        replicas, kept = eqx.tree_deserialise_leaves(file, (start, start.kept))
         columns = {column: np.load(file) for column in header["columns"]}
         recorder, moments = self._recorder, header["moments"]
         recorder.numbers = [
             {column: each[index] for column, each in columns.items()}
             for index in range(len(moments))
         ]
-        if "predictions" in self._problem.stage.record:
-            recorder.every = [np.load(file) for _ in moments]
-            recorder.outputs = recorder.every[-1]
-        else:
-            recorder.outputs = np.load(file)
-        lines = zip(moments, map(line_of, recorder.numbers), strict=True)
+        outputs = [np.load(file) for _ in (moments if recorder.keeps_all else [0])]
+        recorder.every, recorder.outputs = outputs if recorder.keeps_all else [], outputs[-1]
         job.observe(Notice(job.name, f"it goes on from its checkpoint at step {header['step']}"))
-        return Resumed(header["step"], replicas, tuple({"step": at, **line} for at, line in lines))
+        lines = zip(moments, map(line_of, recorder.numbers), strict=True)
+        told = tuple({"step": step, **line} for step, line in lines)
+        return Reached(header["step"], replicas, kept, told)
 
     @property
     def _identity(self) -> str:

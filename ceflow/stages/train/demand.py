@@ -96,7 +96,7 @@ def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
         + _rate_flops(stage, root, batch),
         normals=root.parameters * replicas,
         traffic=steps * size * replicas * (2 * copies * root.parameters + 4 * batch * values),
-        compilations=8 + 2.5 * len(layers) + (4 + len(layers) if followed else 0),
+        compilations=4 + 0.6 * len(layers) + (2 + 0.4 * len(layers) if followed else 0),
         seconds=LOADING_SECONDS + SECONDS_PER_LAYER * len(layers) * steps,
     )
     memory = PROGRAM_BYTES + copies * weights + max(passing, evaluated) + ntk

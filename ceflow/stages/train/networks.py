@@ -19,7 +19,7 @@ from ceflow.compiler.lowering import lower_with_state
 from ceflow.spec import Drops, LearningRates, Train
 from ceflow.stages.stage import Job
 from ceflow.stages.train.demand import block_size, rate_examples
-from ceflow.training import Network, Optimiser, Replicas, Schedule, Trainer
+from ceflow.training import Kept, Network, Optimiser, Replicas, Schedule, Trainer
 
 
 @dataclass(frozen=True)
@@ -173,9 +173,8 @@ class NetworkProblem:
         found = training.outputs(self.network, replicas.kept, self.x, block, self.trainer.origins)
         return np.asarray(found)
 
-    def module(self, replicas: Replicas) -> eqx.Module:
+    def module(self, kept: Kept) -> eqx.Module:
         """Build the trained network in inference mode; several are stacked."""
-        kept = replicas.kept
         if self.stage.replicas == 1:
             kept = jax.tree.map(lambda leaf: leaf[0], kept)
         return self.network.module(*kept)

@@ -48,14 +48,12 @@ class Recorder:
         self.reference: Float[np.ndarray, " replicas"] = np.array([])
         """Mean loss of a training example at the start."""
 
-    def begin(self, start: Replicas) -> Float[np.ndarray, "replicas m outputs"]:
-        """Measure the start, from which drifts and divergence are told; return its outputs."""
-        outputs = self.problem.outputs(start)
-        numbers = self._losses(outputs)
+    def begin(self, start: Replicas) -> None:
+        """Measure the start, from which drifts and divergence are told."""
         weight = self.problem.loss.weight(self.problem.train)
-        self.reference = numbers["train_loss"] / (weight * self.problem.train)
+        losses = self._losses(self.problem.outputs(start))["train_loss"]
+        self.reference = losses / (weight * self.problem.train)
         self._ntk(start)
-        return outputs
 
     def __call__(self, step: int, replicas: Replicas) -> Values:
         """Record a moment. Raises `Diverging` if a training loss is not finite, unless it is the
@@ -74,10 +72,15 @@ class Recorder:
         numbers |= arrays
         self.numbers.append(numbers)
         self.outputs = outputs
-        if "predictions" in problem.stage.record:
+        if self.keeps_all:
             self.every.append(outputs)
         problem.job.recorded(numbers["train_loss"])
         return line_of(numbers)
+
+    @property
+    def keeps_all(self) -> bool:
+        """True if the outputs of every moment are kept."""
+        return "predictions" in self.problem.stage.record
 
     @property
     def predictions(self) -> Float[np.ndarray, "... m outputs"]:

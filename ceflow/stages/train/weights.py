@@ -19,7 +19,7 @@ from ceflow.stages.train.checkpoints import Checkpoints
 from ceflow.stages.train.networks import NetworkProblem
 from ceflow.stages.train.records import Recorder, curves
 from ceflow.stages.train.result import TrainResult
-from ceflow.training import Descended, Divergence
+from ceflow.training import Descended, Divergence, Reached
 
 
 def run(job: Job) -> TrainResult:
@@ -52,16 +52,13 @@ def _trained(problem: NetworkProblem, recorder: Recorder) -> Descended:
     start = problem.start()
     recorder.begin(start)
     checkpoints = Checkpoints(problem, recorder)
-    resumed = checkpoints.resume(start)
-    first = resumed.step if resumed else 0
     return training.run(
         problem.trainer,
-        resumed.replicas if resumed else start,
-        range(first, problem.steps),
+        checkpoints.resume(start) or Reached(0, start, start.kept),
+        problem.steps,
         moments=problem.stage.moments_of(problem.steps),
         record=recorder,
         reference=recorder.reference,
-        lines=resumed.lines if resumed else (),
         until=lambda line: _is_low(problem, line),
         observe=lambda step: problem.job.progress(step, problem.steps, "steps"),
         save=checkpoints.save,
@@ -83,7 +80,7 @@ def _ended(problem: NetworkProblem, descended: Descended) -> str:
 def _weights(problem: NetworkProblem, descended: Descended) -> bytes:
     """Write the trained network as `equinox.tree_serialise_leaves` does."""
     file = io.BytesIO()
-    eqx.tree_serialise_leaves(file, problem.module(descended.replicas))
+    eqx.tree_serialise_leaves(file, problem.module(descended.kept))
     return file.getvalue()
 
 

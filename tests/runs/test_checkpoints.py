@@ -1,0 +1,151 @@
+"""A training that is cut off goes on from its checkpoint, to the same bits."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_runs import content
+
+import ceflow
+from ceflow.events import Notice, Progress
+from ceflow.spec import Document, loads
+from ceflow.stages.train import checkpoints
+from ceflow.store import RunDirectory
+from ceflow.training import loop
+
+TEXT = """
+precision = "float32"
+seed = 3
+
+[data]
+source = "digits"
+train = 24
+test = 6
+
+[model]
+type = "network"
+layers = [
+    {type = "convolution", channels = 2},
+    "batch-norm",
+    "relu",
+    {type = "dropout", rate = 0.2},
+    "global-average",
+    {type = "dense"},
+]
+
+[stages.t]
+type = "train"
+steps = 14
+batch = 5
+optimizer = "adam"
+learning_rate = 0.05
+average = 0.9
+replicas = 2
+moments = [4, 9]
+record = ["drift", "predictions"]
+"""
+
+
+class Cut(Exception):
+    """Raised in a run at some step."""
+
+
+def document(text: str = TEXT) -> Document:
+    return loads(text)
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    """A checkpoint after every call, of two steps at most."""
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "LARGEST_SHARE", float("inf"))
+    monkeypatch.setattr(loop, "CALL_SECONDS", 0.0)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing happened to, and that wrote no checkpoint."""
+    return ceflow.run(document(), tmp_path_factory.mktemp("whole") / "run").path
+
+
+def cut_at(folder: Path, step: int, text: str = TEXT) -> None:
+    """Run until this many steps are done, and die like a process: nothing is tidied up."""
+
+    def observe(event: Any) -> None:
+        if isinstance(event, Progress) and event.done >= step:
+            raise Cut
+
+    with pytest.raises((Cut, ceflow.RunError)):
+        ceflow.run(document(text), folder, observe=observe)
+
+
+@pytest.mark.parametrize("step", [1, 5, pytest.param(9, marks=pytest.mark.slow), 14])
+def test_it_goes_on_to_the_same_bits(whole, tmp_path, step):
+    """The step at which it is cut is not kept; those before are."""
+    folder, said = tmp_path / "run", []
+    cut_at(folder, step)
+    kept = (folder / "checkpoints/t.bin").exists()
+    assert kept == (step > 1)
+    ceflow.run(document(), folder, observe=lambda event: said.append(event))
+    notices = [event.text for event in said if isinstance(event, Notice)]
+    assert any("it goes on from its checkpoint at step" in text for text in notices) == kept
+    assert content(folder) == content(whole)
+    assert not (folder / "checkpoints").exists()
+
+
+def test_it_does_only_what_is_missing(tmp_path):
+    folder, steps = tmp_path / "run", []
+    cut_at(folder, 9)
+
+    def observe(event: Any) -> None:
+        if isinstance(event, Progress):
+            steps.append(event.done)
+
+    ceflow.run(document(), folder, observe=observe)
+    assert min(steps) >= 9
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
+def test_a_damaged_checkpoint_is_none(whole, tmp_path, damage):
+    folder = tmp_path / "run"
+    cut_at(folder, 9)
+    path = folder / "checkpoints/t.bin"
+    found = bytearray(path.read_bytes())
+    if damage == "flipped":
+        found[-20] ^= 1
+    path.write_bytes({"cut": found[:-5], "flipped": found, "empty": b""}[damage])
+    assert RunDirectory(folder).read_checkpoint("t") is None
+    ceflow.run(document(), folder)
+    assert content(folder) == content(whole)
+
+
+KILLING = """
+import os, signal, sys
+sys.path += sys.argv[3:]
+import test_checkpoints as cases
+from ceflow.events import Progress
+import ceflow
+cases.checkpoints.SECONDS, cases.checkpoints.LARGEST_SHARE = 0.0, float("inf")
+cases.loop.CALL_SECONDS = 0.0
+def observe(event):
+    if isinstance(event, Progress) and event.done >= int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+ceflow.run(cases.document(), sys.argv[1], observe=observe)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [2, 5, 11])
+def test_killed_by_the_system_it_goes_on_to_the_same_bits(whole, tmp_path, step):
+    folder = tmp_path / "run"
+    here, above = map(str, Path(__file__).parents[:2])
+    command = [sys.executable, "-c", KILLING, str(folder), str(step), here, above]
+    killed = subprocess.run(command, capture_output=True, env=os.environ)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert (folder / "checkpoints/t.bin").exists()
+    ceflow.run(document(), folder)
+    assert content(folder) == content(whole)
