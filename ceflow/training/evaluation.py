@@ -4,15 +4,14 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
 
-from ceflow.kernels.pieces import by_chunks
 from ceflow.training.networks import Network
 from ceflow.training.steps import Kept
 
 
-@eqx.filter_jit
 def outputs(
     network: Network,
     kept: Kept,
@@ -22,14 +21,20 @@ def outputs(
 ) -> Float[Array, "replicas n outputs"]:
     """Compute the outputs of stacked replicas in inference mode, `block` examples at a time.
 
-    `kept` has their parameters and states (`Replicas.kept`).
+    `kept` has their parameters and states (`Replicas.kept`). The last block is padded with the last
+    example. Each block is a call of its own.
     """
+    size, count = min(block, len(x)), len(x)
+    padded = jnp.pad(x, [(0, -count % size), *[(0, 0)] * (x.ndim - 1)], mode="edge")
+    parts = padded.reshape(-1, size, *x.shape[1:])
+    found = [_block(network, kept, part, origins) for part in parts]
+    return jnp.concatenate(found, axis=1)[:, :count]
 
+
+@eqx.filter_jit
+def _block(network: Network, kept: Kept, x: Array, origins: PyTree) -> Array:
     def one(parameters: PyTree, state: Any, origin: PyTree) -> Array:
-        def part(x: Array) -> Array:
-            return network.evaluated(parameters, state, x, origin)
-
-        return by_chunks(part, x, block)
+        return network.evaluated(parameters, state, x, origin)
 
     return jax.vmap(one)(*kept, origins)
 

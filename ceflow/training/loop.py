@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -87,8 +86,8 @@ def run(
             count = min(pace.count, end - now)
             place = Place.at(now, trainer.batch, len(trainer.x))
             with pace:
-                replicas, losses = advance(trainer, replicas, place, jnp.asarray(count))
-                losses = np.asarray(losses)[:count]
+                replicas, losses = advance(trainer, replicas, place, count)
+                losses = np.asarray(losses)
             trouble = _grown(losses, reference, now)
             if trouble is not None:
                 return Descended(History.of_lines(done), kept, trouble)

@@ -81,6 +81,8 @@ class Trainer(eqx.Module):
     """Shape of the images that are augmented; examples may be rows of their numbers."""
     smoothing: float = eqx.field(static=True, default=0.0)
     average: float | None = eqx.field(static=True, default=None)
+    by_calls: bool = eqx.field(static=True, default=False)
+    """Whether each step is a call of its own, and not one of a loop of XLA."""
 
     @property
     def full(self) -> bool:
@@ -132,39 +134,80 @@ def order_of(key: Key[Array, ""], epoch: Int[Array, ""], count: int) -> Int[Arra
     return jax.random.permutation(here, count)
 
 
-@eqx.filter_jit
 def advance(
-    trainer: Trainer, replicas: Replicas, place: Place, count: Int[Array, ""]
+    trainer: Trainer, replicas: Replicas, place: Place, count: int
 ) -> tuple[Replicas, Float[Array, "steps replicas"]]:
     """Take `count` steps, at most `STEPS_AT_ONCE`, from a place in the data.
 
-    Returns the replicas after them, and the mean loss of each batch before its step; those of steps
-    beyond `count` are NaN.
+    Returns the replicas after them, and the mean loss of each batch before its step.
     """
-    size = len(trainer.x)
+    if not trainer.by_calls:
+        replicas, losses = _looped(trainer, replicas, place, jnp.asarray(count))
+        return replicas, losses[:count]
+    now, losses = _begun(trainer, replicas, place), []
+    for _ in range(count):
+        now, loss = _called(trainer, now)
+        losses.append(loss)
+    return now[0], jnp.stack(losses)
 
-    def step(index: Array, carry: Any) -> Any:
-        replicas, place, orders, losses = carry
-        rows = None
-        if not trainer.full:
-            place, orders = jax.lax.cond(
-                place.offset >= size,
-                lambda: _next_epoch(trainer, place, orders),
-                lambda: (place, orders),
-            )
-            rows = jax.lax.dynamic_slice_in_dim(orders, place.offset, trainer.batch, axis=1)
-        taken = jax.vmap(trainer.step, in_axes=(0, 0, 0, None if rows is None else 0, None))
-        replicas, loss = taken(replicas, trainer.keys, trainer.origins, rows, place.step)
-        place = Place(place.step + 1, place.epoch, place.offset + trainer.batch)
-        return replicas, place, orders, losses.at[index].set(loss)
 
-    orders = None
-    if not trainer.full:
-        both = trainer.orders(place.epoch), trainer.orders(place.epoch + 1)
-        orders = jnp.concatenate(both, axis=1)
+Now = tuple[Replicas, Place, Array | None]
+"""Replicas, their place in the data, and the orders of two epochs from there on."""
+
+
+@eqx.filter_jit
+def _looped(
+    trainer: Trainer, replicas: Replicas, place: Place, count: Int[Array, ""]
+) -> tuple[Replicas, Float[Array, "steps replicas"]]:
+    """Take the steps in one call; losses of steps beyond `count` are NaN."""
+
+    def step(index: Array, carry: tuple[Now, Array]) -> tuple[Now, Array]:
+        now, loss = _stepped(trainer, carry[0])
+        return now, carry[1].at[index].set(loss)
+
     losses = jnp.full((STEPS_AT_ONCE, len(trainer.keys)), jnp.nan, trainer.x.dtype)
-    replicas, _, _, losses = jax.lax.fori_loop(0, count, step, (replicas, place, orders, losses))
-    return replicas, losses
+    start = _begun(trainer, replicas, place)
+    now, losses = jax.lax.fori_loop(0, count, step, (start, losses))
+    return now[0], losses
+
+
+@eqx.filter_jit
+def _begun(trainer: Trainer, replicas: Replicas, place: Place) -> Now:
+    """Compute the orders of the epochs at a place."""
+    if trainer.full:
+        return replicas, place, None
+    both = trainer.orders(place.epoch), trainer.orders(place.epoch + 1)
+    return replicas, place, jnp.concatenate(both, axis=1)
+
+
+def _stepped(trainer: Trainer, now: Now) -> tuple[Now, Float[Array, " replicas"]]:
+    """Take a step of all replicas."""
+    (replicas, place, orders), rows = now, None
+    if orders is not None:
+        place, orders = jax.lax.cond(
+            place.offset >= len(trainer.x),
+            lambda place, orders: _next_epoch(trainer, place, orders),
+            lambda place, orders: (place, orders),
+            place,
+            orders,
+        )
+        rows = jax.lax.dynamic_slice_in_dim(orders, place.offset, trainer.batch, axis=1)
+    replicas, loss = _taken(trainer, (replicas, trainer.keys, trainer.origins, rows), place.step)
+    place = Place(place.step + 1, place.epoch, place.offset + trainer.batch)
+    return (replicas, place, orders), loss
+
+
+def _taken(trainer: Trainer, stacked: Any, step: Array) -> tuple[Replicas, Array]:
+    """Take a step of each replica. A single one is not batched: a convolution batched over its
+    weights is a grouped one.
+    """
+    if len(trainer.keys) > 1:
+        return jax.vmap(lambda each: trainer.step(*each, step))(stacked)
+    only = trainer.step(*jax.tree.map(lambda leaf: leaf[0], stacked), step)
+    return jax.tree.map(lambda leaf: leaf[None], only)
+
+
+_called = eqx.filter_jit(_stepped)
 
 
 def _next_epoch(trainer: Trainer, place: Place, orders: Array) -> tuple[Place, Array]:

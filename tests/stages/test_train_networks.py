@@ -107,7 +107,7 @@ def test_trained_weights_are_kept_and_have_the_outputs(runs, x64):
 
 def test_the_first_line_is_of_the_network_that_the_seed_draws(runs, x64):
     plan = ceflow.compile(document(STAGES))
-    module = plan.module(Seed(0).fold("stages").fold("one").fold(0).jax())
+    module: Any = plan.module(Seed(0).fold("stages").fold("one").fold(0).jax())
     x = data.load(DATA, Path(), Seed(0).fold("data")).train.x
     first = RunDirectory(runs.path).read_array("one.predictions")[0]
     np.testing.assert_allclose(first[:TRAIN], jax.vmap(module)(jnp.asarray(x)), rtol=1e-12)

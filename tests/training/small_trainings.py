@@ -58,8 +58,8 @@ def trained(model: Any = ENSEMBLE, seeds: Any = (0,), **options: Any) -> tuple[T
 def advanced(trainer: Trainer, replicas: Replicas, first: int, count: int) -> Any:
     """Take steps; return the replicas and the losses."""
     place = Place.at(first, trainer.batch, len(trainer.x))
-    replicas, losses = advance(trainer, replicas, place, jnp.asarray(count))
-    return replicas, np.asarray(losses)[:count]
+    replicas, losses = advance(trainer, replicas, place, count)
+    return replicas, np.asarray(losses)
 
 
 def one_of(tree: Any, index: int) -> Any:

@@ -1,5 +1,7 @@
 """Steps of several replicas: against loops by hand, one replica at a time, and in other calls."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -97,6 +99,16 @@ def test_steps_in_two_calls_are_those_in_one_bit_for_bit(cut):
     assert_equal(part, whole)
 
 
+@pytest.mark.parametrize("batch", [4, EXAMPLES])
+def test_steps_of_one_call_each_are_those_of_a_loop(batch, x64):
+    """Up to rounding, as the compiler may fuse them otherwise."""
+    (trainer, start), (called, _) = (trained(batch=batch, by_calls=each) for each in (False, True))
+    after, losses = advanced(trainer, start, 1, 6)
+    other, its_losses = advanced(called, start, 1, 6)
+    np.testing.assert_allclose(losses, its_losses, rtol=1e-12)
+    assert_close(after.parameters, other.parameters, rtol=1e-10, atol=1e-13)
+
+
 def test_steps_are_in_the_precision_of_the_weights():
     for double in (False, True):
         with jax.enable_x64(double):
@@ -151,7 +163,7 @@ def test_outputs_do_not_depend_on_the_size_of_a_block():
     assert one.shape == (2, EXAMPLES, 2)
 
 
-IMAGES = {
+IMAGES: dict[str, Any] = {
     "type": "network",
     "inputs": [2, 4, 4],
     "outputs": 3,
