@@ -233,7 +233,6 @@ def test_several_networks_are_not_drawn_where_there_is_one(stage):
 
 REFUSED = {
     "analytic": (Kernel(), "no known limit"),
-    "train": (ceflow.spec.Train(steps=1), "infinitely wide network"),
     "verify": (ceflow.spec.Verify(claims=["lemma-1"]), "about ensembles"),
 }
 

@@ -64,8 +64,32 @@ SOURCE = {
     "normalise": st.sampled_from(["none", "unit", "contrast", "standard"]),
     "scale": POSITIVE,
 }
+FRACTIONS = st.floats(0, 1, exclude_max=True)
+DROPS = st.lists(st.floats(0.01, 0.99), min_size=1, max_size=3, unique=True).map(sorted)
+RECIPE = {
+    "optimizer": st.sampled_from(["sgd", "adam", "adamw"]),
+    "momentum": FRACTIONS,
+    "nesterov": st.booleans(),
+    "betas": st.tuples(FRACTIONS, FRACTIONS),
+    "weight_decay": NON_NEGATIVE,
+    "decay": st.sampled_from(["all", "weights"]),
+    "schedule": st.sampled_from(["constant", "cosine"])
+    | st.fixed_dictionaries({"at": DROPS, "factor": POSITIVE}),
+    "warmup": FRACTIONS | st.integers(1, 10**6).map(float),
+    "clip": st.none() | POSITIVE,
+    "average": st.none() | FRACTIONS,
+    "label_smoothing": FRACTIONS,
+    "replicas": COUNTS,
+    "compute": st.sampled_from([None, "bfloat16"]),
+}
 TARGETS = st.sampled_from(["one-hot", "signed", "raw"])
-LABELLED = {**SOURCE, "targets": TARGETS, "flips": st.booleans(), "zca": st.none() | NON_NEGATIVE}
+LABELLED = {
+    **SOURCE,
+    "targets": TARGETS,
+    "flips": st.booleans(),
+    "zca": st.none() | NON_NEGATIVE,
+    "augment": st.lists(st.sampled_from(["crop", "flip"]), max_size=2, unique=True).map(tuple),
+}
 FILES = {**LABELLED, "path": WORDS}
 MLP = {
     "widths": st.lists(st.just(math.inf) | COUNTS, min_size=1, max_size=4),
@@ -299,7 +323,8 @@ KEYS = {
     Train: {
         **MODEL_KEY,
         **DESCENT,
-        "engine": st.sampled_from([None, "features", "history", "kernel"]),
+        **RECIPE,
+        "engine": st.sampled_from([None, "features", "history", "kernel", "parameters"]),
         "steps": st.none() | COUNTS,
         "epochs": st.none() | st.floats(0.01, 1e6),
         "batch": st.none() | COUNTS,
