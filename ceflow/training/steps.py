@@ -201,9 +201,13 @@ def _taken(trainer: Trainer, stacked: Any, step: Array) -> tuple[Replicas, Array
     """Take a step of each replica. A single one is not batched: a convolution batched over its
     weights is a grouped one.
     """
+
+    def one(each: tuple[Replicas, Array, PyTree, Array | None]) -> tuple[Replicas, Array]:
+        return trainer.step(*each, step)
+
     if len(trainer.keys) > 1:
-        return jax.vmap(lambda each: trainer.step(*each, step))(stacked)
-    only = trainer.step(*jax.tree.map(lambda leaf: leaf[0], stacked), step)
+        return jax.vmap(one)(stacked)
+    only = one(jax.tree.map(lambda leaf: leaf[0], stacked))
     return jax.tree.map(lambda leaf: leaf[None], only)
 
 

@@ -195,7 +195,9 @@ def test_running_statistics_are_those_of_the_batches(x64):
 
 
 def test_dropout_acts_in_training_alone_and_anew_in_each_step():
-    plain = IMAGES | {"layers": [x for x in IMAGES["layers"] if "dropout" not in str(x)]}
+    plain: dict[str, Any] = IMAGES | {
+        "layers": [x for x in IMAGES["layers"] if "dropout" not in str(x)]
+    }
     still = {"rate": jnp.asarray(0.0)}
     losses = {}
     for name, model in (("dropped", IMAGES), ("plain", plain)):
