@@ -144,7 +144,7 @@ def test_so_they_are_of_the_first_and_the_last_run_of_a_sweep(tmp_path, name, la
 
 
 @pytest.mark.parametrize(
-    "name", [each for each in RUN if snapshots.snapshot(each.values[0]).exists()]
+    "name", [each for each in RUN if snapshots.snapshot(str(each.values[0])).exists()]
 )
 def test_results_of_an_example_are_those_of_the_first_release(example, name):
     """Its keys, texts and numbers; those to what sums of float32 in another order may change."""
