@@ -56,7 +56,7 @@ class Row(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a pass over a table finds: the label of each row, which stays in memory."""
+    """This is what a pass over a table finds: the label of each row, which stays in memory."""
 
     names: dict[str, int]
     """Code of each label, in the order in which they occur; none if labels are numbers."""

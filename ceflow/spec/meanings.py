@@ -12,7 +12,7 @@ from ceflow.spec.schema import LINK
 
 
 class Meaning(NamedTuple):
-    """What a word of documents names, its description, and the chapter about it."""
+    """A meaning says what a word of documents names, and which chapter is about it."""
 
     what: str
     text: str
