@@ -58,7 +58,9 @@ class Place(NamedTuple):
 
 
 class Trainer(eqx.Module):
-    """A trainer holds what a training needs besides its replicas; arrays may change without compiling again.
+    """A trainer holds what a training needs besides its replicas.
+
+    Its arrays may change without compiling again.
 
     Each replica has its own key, from which the orders of its epochs and all other random numbers
     derive. Epochs are concatenated: a batch may hold the end of one and the beginning of the next.
