@@ -14,6 +14,7 @@ ALL = (
     "bottlenecks",
     "forecasts",
     "sweeps",
+    "training",
 )
 
 for name in sys.argv[1:] or ALL:

@@ -1,0 +1,71 @@
+"""Steps of training beside PyTorch, in turns: seconds of a step, of the first one, and memory.
+
+Set CEFLOW_PEER_TORCH to the python of an environment with PyTorch in it. Each of both has a process
+of its own and two threads. A step is forward, backward and SGD with momentum and weight decay. The
+first step compiles; memory is the largest that a process holds in later steps.
+
+    python -m benchmarks.training [CASE ...]
+"""
+
+import sys
+from dataclasses import dataclass
+
+from benchmarks.peer import Peer
+from benchmarks.timing import in_turns
+
+
+@dataclass(frozen=True)
+class Case:
+    """A training that the scripts of both peers know by its name."""
+
+    name: str
+    batch: int
+    runs: int = 9
+    """Steps of each peer that are timed."""
+
+
+CASES = (
+    Case("resnext-29-10x10d", 16),
+    Case("resnext-29-37x10d", 16, 5),
+    Case("resnext-29-1x128d", 16),
+    Case("wide-resnet-28-10", 8, 5),
+)
+
+
+def main(names: tuple[str, ...] = ()) -> None:
+    """Print seconds, memory and ratios of all cases, or of those named."""
+    for case in CASES:
+        if not names or case.name in names:
+            compare(case)
+
+
+def compare(case: Case) -> None:
+    """Print seconds, memory and ratios of one case."""
+    arguments = (case.name, str(case.batch))
+    ours = Peer(sys.executable, "ceflow_training.py", *arguments)
+    peer = Peer.find("CEFLOW_PEER_TORCH", "torch_training.py", *arguments)
+    label = f"  {case.name}, batch {case.batch}"
+    first, memory = _start(ours)
+    if peer is None:
+        times = sorted(ours() for _ in range(case.runs))
+        print(f"{label}: {times[len(times) // 2]:.3f} s, first {first:.1f} s, {memory:.2f} GB")
+    else:
+        their_first, their_memory = _start(peer)
+        mine, theirs, ratio = in_turns(ours, peer, case.runs)
+        print(f"{label}: {mine:.3f} s, PyTorch {theirs:.3f} s, ratio {ratio:.2f}")
+        print(
+            f"    first step {first:.1f} s and {their_first:.1f} s; memory {memory:.2f} GB and"
+            f" {their_memory:.2f} GB, ratio {memory / their_memory:.2f}"
+        )
+        peer.close()
+    ours.close()
+
+
+def _start(peer: Peer) -> tuple[float, float]:
+    """Seconds of the first step, and GB held at most in the steps after it."""
+    first, memory = map(float, peer.first.split())
+    return first, memory / 1e9
+
+
+if __name__ == "__main__":
+    main(tuple(sys.argv[1:]))
