@@ -22,6 +22,11 @@ class Weights:
         """True if the scale of weights is that of the initial weights."""
         return self.model.parameterisation == "standard"
 
+    @property
+    def zero_init(self) -> bool:
+        """True if the bodies of residual connections start at 0 where they end in batch-norm."""
+        return self.model.zero_init_residual
+
     def of(self, layer: Weighted) -> tuple[float, float]:
         """Return the variances of a layer's weights and biases."""
         return self.model.law_of(layer)
@@ -140,7 +145,8 @@ def _(layer: specs.SequenceLayer, shape: nodes.Shape, law: Weights) -> nodes.Nod
 @_node.register
 def _(layer: specs.ResidualLayer, shape: nodes.Shape, law: Weights) -> nodes.Node:
     shortcut = _joined(layer.shortcut, shape, law) if layer.shortcut else None
-    return nodes.Residual(_joined(layer.body, shape, law), shortcut)
+    body = _joined(layer.body, shape, law)
+    return nodes.Residual(nodes.zero_ended(body) if law.zero_init else body, shortcut)
 
 
 @_node.register

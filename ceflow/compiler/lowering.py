@@ -143,7 +143,8 @@ def _initial(layer: Any) -> Any:
         return eqx.tree_at(_weights, layer, layer.initial(), is_leaf=lambda leaf: leaf is None)
     if isinstance(layer, nets.BatchNorm):
         zeros, ones = (make(layer.weight.shape) for make in (jnp.zeros, jnp.ones))
-        return eqx.tree_at(_normalisation, layer, (ones, zeros, (zeros, ones)))
+        scales = layer.initial * ones
+        return eqx.tree_at(_normalisation, layer, (scales, zeros, (zeros, ones)))
     if isinstance(layer, nets.LayerNorm) and layer.weight is not None:
         ones, zeros = (make(layer.weight.shape) for make in (jnp.ones, jnp.zeros))
         return eqx.tree_at(_weights, layer, (ones, zeros))
@@ -200,7 +201,7 @@ def _(node: nodes.Convolution, key: Key[Array, ""]) -> eqx.Module:
 
 @_built.register
 def _(node: nodes.BatchNorm, key: Key[Array, ""]) -> eqx.Module:
-    return nets.BatchNorm(int(nodes.channels(node.inputs)))
+    return nets.BatchNorm(int(nodes.channels(node.inputs)), initial=node.initial)
 
 
 @_built.register

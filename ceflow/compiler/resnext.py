@@ -43,6 +43,7 @@ def _bottleneck(
     third = _normalised(second[0].outputs, outputs, 1)
     active = [nodes.Activation("relu", norm.outputs) for _, norm in (first, second)]
     path = nodes.Chain((*first, active[0], *second, active[1], *third))
+    path = nodes.zero_ended(path) if model.zero_init_residual else path
     shortcut = nodes.Chain(_normalised(image, outputs, 1, stride)) if projected else None
     return nodes.Residual(path, shortcut)
 

@@ -130,7 +130,9 @@ def _(model: Block) -> set[str]:
 
 @_options.register
 def _(model: Resnext) -> set[str]:
-    return {model.stem} | ({"groups"} if model.cardinality > 1 else set())
+    found = {model.stem} | ({"groups"} if model.cardinality > 1 else set())
+    found |= {"zero"} if model.zero_init_residual else set()
+    return found | ({"numpy"} if found & {"groups", "zero"} else set())
 
 
 @singledispatch

@@ -35,7 +35,9 @@ def torchvision_line(plan: Plan) -> str:
     name = NAMES.get(tuple(model.blocks))
     given = [] if name else [f"{MODELS}.resnet.Bottleneck", str(list(model.blocks))]
     values = (model.outputs, model.cardinality, model.base_width)
-    return f"{MODELS}.{name or 'ResNet'}({', '.join([*given, *differing(DEFAULTS, values)])})"
+    given += differing(DEFAULTS, values)
+    given += ["zero_init_residual=True"] if model.zero_init_residual else []
+    return f"{MODELS}.{name or 'ResNet'}({', '.join(given)})"
 
 
 def refusal(plan: Plan) -> Fault | None:

@@ -39,14 +39,19 @@ class BatchNorm(eqx.nn.StatefulLayer):
     inference: bool
     eps: float = eqx.field(static=True)
     momentum: float = eqx.field(static=True)
+    initial: float = eqx.field(static=True)
+    """Initial value of the weights."""
 
-    def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1):
-        self.weight = jnp.ones(channels)
+    def __init__(
+        self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1, initial: float = 1.0
+    ):
+        self.weight = jnp.full(channels, initial)
         self.bias = jnp.zeros(channels)
         self.statistics = eqx.nn.StateIndex((jnp.zeros(channels), jnp.ones(channels)))
         self.inference = False
         self.eps = eps
         self.momentum = momentum
+        self.initial = initial
 
     def __call__(
         self,

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 SpecT = TypeVar("SpecT", bound=language.Stage)
 ResultT = TypeVar("ResultT", bound=Result)
 
+AT_ZERO = (
+    "zero_init_residual takes the members out of the network at the start, so that they add nothing"
+    " to its first NTK: the law is that of the same network with scales of 1"
+)
+"""What to know of a law of members whose scale starts at 0."""
+
 
 def finite(number: Any) -> float | None:
     """Return a number as a float, or None if it is not finite, which JSON cannot hold."""

@@ -239,6 +239,7 @@ KEYS = {
         "blocks": st.lists(st.integers(1, 2500), min_size=1, max_size=4),
         "cardinality": COUNTS,
         "base_width": COUNTS,
+        "zero_init_residual": st.booleans(),
         "inputs": st.none() | st.tuples(COUNTS, COUNTS, COUNTS),
         "outputs": st.none() | COUNTS,
     },
@@ -257,6 +258,7 @@ KEYS = {
         "weight_variance": VARIANCES,
         "bias_variance": st.just(0.0) | VARIANCES,
         "parameterisation": st.sampled_from(["ntk", "standard"]),
+        "zero_init_residual": st.booleans(),
     },
     Bottleneck: {
         "size": st.just(math.inf) | COUNTS,

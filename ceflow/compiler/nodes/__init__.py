@@ -51,6 +51,7 @@ from ceflow.compiler.nodes.trees import (
     is_finite,
     leaves,
     values,
+    zero_ended,
 )
 
 __all__ = [
@@ -85,4 +86,5 @@ __all__ = [
     "positions",
     "units",
     "values",
+    "zero_ended",
 ]

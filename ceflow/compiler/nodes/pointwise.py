@@ -29,6 +29,8 @@ class BatchNorm(Layer):
     """Normalisation of each channel over a batch and its positions, then a scale and a shift."""
 
     inputs: Shape
+    initial: float = 1.0
+    """Initial value of the scales; the shifts start at 0."""
 
     flops = 0
 
@@ -38,7 +40,7 @@ class BatchNorm(Layer):
 
     @property
     def title(self) -> str:
-        return "batch-norm"
+        return "batch-norm" + ("" if self.initial == 1 else f" from {self.initial:g}")
 
     @property
     def suffix(self) -> str:

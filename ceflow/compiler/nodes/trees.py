@@ -68,6 +68,25 @@ def by_products(node: Node) -> Node:
             return node
 
 
+def zero_ended(node: Node) -> Node:
+    """Return the tree whose outputs start at 0 if they are those of a batch normalisation, or of an
+    ensemble of such; otherwise the same tree.
+
+    >>> norm = zero_ended(Chain((Dense(2, 3, 1.0, 0.0), BatchNorm(3)))).layers[-1]
+    >>> norm.initial, norm.title
+    (0.0, 'batch-norm from 0')
+    """
+    match node:
+        case BatchNorm():
+            return replace(node, initial=0.0)
+        case Chain(layers=layers):
+            return Chain((*layers[:-1], zero_ended(layers[-1])))
+        case Ensemble(multiplicity=multiplicity, member=member):
+            return Ensemble(multiplicity, zero_ended(member))
+        case _:
+            return node
+
+
 def values(root: Node) -> float:
     """Count the values between layers in a forward pass of one example."""
     return sum(times * units(layer.outputs) for times, layer in leaves(root))

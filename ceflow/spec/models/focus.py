@@ -17,6 +17,7 @@ from ceflow.spec.models.layers import (
     LayerSpec,
     MaxPoolLayer,
     Shape,
+    ends_in_batch_norm,
     layer_at,
     shape_before,
     short_form,
@@ -163,9 +164,16 @@ class Focus(Network):
             weight_variance=self.weight_variance,
             bias_variance=self.bias_variance,
             parameterisation=self.parameterisation,
+            zero_init_residual=self.zero_init_residual,
             at=self.at,
             usual_inputs="rectified" if ensemble and _follows_relu(self.layers, below) else "iid",
         )
+
+    @property
+    def members_start_at_zero(self) -> bool:
+        around = (self.at[1:end] for end, key in enumerate(self.at) if key == "body")
+        bodies = (getattr(layer_at(self.layers, path), "body") for path in around)  # noqa: B009
+        return self.zero_init_residual and any(map(ends_in_batch_norm, bodies))
 
     @property
     def _ensemble(self) -> EnsembleLayer | None:

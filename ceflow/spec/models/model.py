@@ -105,6 +105,11 @@ class ModelSpec(Spec):
         return False
 
     @property
+    def members_start_at_zero(self) -> bool:
+        """True if a scale that starts at 0 takes the members out of the network at the start."""
+        return False
+
+    @property
     def takes_images(self) -> bool:
         """True if an example must be an image, channels first, and not a vector."""
         return False

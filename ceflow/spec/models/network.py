@@ -20,8 +20,10 @@ from ceflow.spec.models.layers import (
     GlobalAverageLayer,
     Layers,
     LayerSpec,
+    ResidualLayer,
     Shape,
     each,
+    ends_in_batch_norm,
     shape_text,
     through,
 )
@@ -92,6 +94,10 @@ class Network(ModelSpec):
     """Whether the scale of weights is an explicit factor (`ntk`) or that of the initial weights
     (`standard`, where biases start with variance `bias_variance`/fan-in). Kernels at infinite
     width are those of `ntk`."""
+    zero_init_residual: bool = False
+    """Whether each `batch-norm` that ends the body of a `residual` starts at scale 0, so that the
+    residual connection is its shortcut at the start (Goyal et al. 2017, arXiv:1706.02677, section
+    5.1)."""
 
     multiplicity: ClassVar = 1
 
@@ -278,8 +284,24 @@ class Network(ModelSpec):
         if sum(layer.count for layer in self.layers) > MOST_LAYERS:
             message = f"a network of more than {MOST_LAYERS:,} layers"
             return [Fault("CE104", message, ("layers",), help="repeat fewer of them")]
+        faults = [self._no_norm_last()] if self.zero_init_residual and not self._zeroed else []
         if self.inputs is None:
-            return []
+            return faults
+        return faults + self._misfits()
+
+    @property
+    def _zeroed(self) -> bool:
+        """True if a `batch-norm` ends the body of a `residual`."""
+        every = (layer for _, layer in self.every if isinstance(layer, ResidualLayer))
+        return any(ends_in_batch_norm(layer.body) for layer in every)
+
+    def _no_norm_last(self) -> Fault:
+        message = 'no body of a residual ends in "batch-norm", whose scale could start at 0'
+        help = 'leave it out, or end a body in "batch-norm", or in {type = "scale", initial = 0}'
+        return Fault("CE202", message, ("zero_init_residual",), "key", help)
+
+    def _misfits(self) -> list[Fault]:
+        """Find the faults of layers that do not fit the inputs, each other or the outputs."""
         try:
             end = self.ends(self.outputs or 1)
         except SpecError as error:

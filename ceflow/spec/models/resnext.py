@@ -131,6 +131,9 @@ class Resnext(ModelSpec):
     base_width: Count
     """Channels of one group in the first stage, d; they double from stage to stage. CE writes "m x
     d d": `37x10d` is cardinality 37 and base width 10."""
+    zero_init_residual: bool = False
+    """Whether the last normalisation of each residual path starts at scale 0, so that each block is
+    its shortcut at the start (Goyal et al. 2017, arXiv:1706.02677, section 5.1)."""
     inputs: Image | None = None
     """Channels, height and width. By default those of the data if they are images; otherwise 3 x 32
     x 32 with the cifar stem, 3 x 224 x 224 with the imagenet stem."""
@@ -178,6 +181,10 @@ class Resnext(ModelSpec):
     @property
     def has_batch_norm(self) -> bool:
         return True
+
+    @property
+    def members_start_at_zero(self) -> bool:
+        return self.zero_init_residual
 
     @property
     def takes_images(self) -> bool:

@@ -20,7 +20,7 @@ from ceflow.stages.search.problem import (
     time_networks,
 )
 from ceflow.stages.search.result import Answer, Duality, Latencies, SearchResult, Shown
-from ceflow.stages.stage import Job, finite
+from ceflow.stages.stage import AT_ZERO, Job, finite
 
 LEAST_ALPHA = 1e-6
 """Lower end of a confidence interval of alpha that would reach 0; the optimum has a limit there."""
@@ -131,6 +131,8 @@ def _by_time(network: Shown, baseline: float | None) -> Shown:
 
 def _warnings(job: Job, optimum: Optimum, latency: Latencies | None) -> Iterator[str]:
     yield from _inherited(job)
+    if job.model.members_start_at_zero and not job.stage.variance:
+        yield AT_ZERO
     yield from _own_module(job)
     yield from _nothing_to_gain(job, optimum)
     yield from _side_by_side(job, optimum)

@@ -4,10 +4,12 @@
 any stage.
 """
 
+from collections.abc import Iterator
+
 from ceflow.blocks import ReportBlock
 from ceflow.compiler import Plan
 from ceflow.spec import Model, Variance
-from ceflow.stages.stage import Forecast, Job, Stage
+from ceflow.stages.stage import AT_ZERO, Forecast, Job, Stage
 from ceflow.stages.variance import forecast, report
 from ceflow.stages.variance.fitting import fitted
 from ceflow.stages.variance.measuring import inputs_of, measure, members_of, method_of
@@ -31,10 +33,16 @@ class VarianceStage(Stage[Variance, VarianceResult]):
             except (ValueError, ArithmeticError) as error:
                 lost.append(f"left out, as its moments are undefined: {error}")
             job.progress(index, len(members))
-        return fitted(job.stage, method, points, lost)
+        return fitted(job.stage, method, points, lost).warned(*_of_start(job.model))
 
     def describe(self, result: VarianceResult) -> list[ReportBlock]:
         return report.describe(result)
 
     def answer(self, result: VarianceResult) -> str:
         return report.answer(result)
+
+
+def _of_start(model: Model) -> Iterator[str]:
+    """Say where the law does not hold at the start of the network."""
+    if model.members_start_at_zero:
+        yield AT_ZERO

@@ -126,6 +126,19 @@ def layer_at(layers: Sequence[LayerSpec], path: KeyPath) -> LayerSpec:
     return layer_at(getattr(layer, str(deeper[0])), tuple(deeper[1:])) if deeper else layer
 
 
+def ends_in_batch_norm(layers: Sequence[LayerSpec]) -> bool:
+    """Tell whether the outputs of layers are those of a batch normalisation, or of an ensemble of
+    such.
+
+    >>> ends_in_batch_norm([DenseLayer(), BatchNormLayer()]), ends_in_batch_norm([DenseLayer()])
+    (True, False)
+    """
+    last = layers[-1]
+    if isinstance(last, SequenceLayer | EnsembleLayer):
+        return ends_in_batch_norm(last.layers)
+    return isinstance(last, BatchNormLayer)
+
+
 def shape_before(layers: Sequence[LayerSpec], shape: Shape, path: KeyPath) -> Shape:
     """Return the shape of the inputs of the layer at a path below some layers.
 
