@@ -1,6 +1,8 @@
 """Limits of this machine and of its libraries."""
 
+import ctypes
 import os
+from contextlib import suppress
 
 MEMORY = 2**30
 """Default limit in bytes for data that can be kept or recomputed: factors of a kernel, the rows of
@@ -18,3 +20,11 @@ def memory() -> float:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError, OSError):
         return float("inf")
+
+
+def trim() -> None:
+    """Return memory that was freed to the system. The C library keeps pieces of it for each thread,
+    which others do not fill (glibc); on systems without this call, nothing happens.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

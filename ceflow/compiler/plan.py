@@ -207,7 +207,7 @@ def plan_with(examined: Examined, extent: data.Extent | None, modules: Bindings)
             model = bound(document.model, modules, document.precision)
             document = document.replaced({"model": model})
             if document.data and not extent:
-                extent = data.extent(document.data, folder_of(document))
+                extent = data.extent(document.data, folder_of(document), _are_held(document))
             counted = _counted(document, extent)
             if counted is not document:
                 faults = faults or counted.faults()
@@ -220,6 +220,14 @@ def plan_with(examined: Examined, extent: data.Extent | None, modules: Bindings)
         with below("model"):
             root = expand(model)
         return Plan(document, model, root, extent, examined.variants, modules)
+
+
+def _are_held(document: Document) -> bool:
+    """Tell whether a stage holds all examples in memory; if none reads them, they are measured as
+    if one did.
+    """
+    reading = [stage for stage in document.stages.values() if stage.reads_data(document.model)]
+    return not reading or not all(stage.streams_data(document.model) for stage in reading)
 
 
 def _anchored(model: Model, document: Document) -> Model:

@@ -22,6 +22,7 @@ from ceflow.data.generated import deep_gaussian_process
 from ceflow.data.preparing import ROW_COPIES, preparation_faults, prepare
 from ceflow.data.stored import Contents
 from ceflow.data.streaming import (
+    BLOCK_EXAMPLES,
     Stream,
     Streams,
     choices_of,
@@ -65,9 +66,17 @@ __all__ = [
     "cost_of",
     "deep_gaussian_process",
     "extent",
+    "is_stored",
     "load",
     "stream",
 ]
+
+
+INDEX_BYTES = 60
+"""Bytes for each streamed example: its index and class, and its share of what checks remember."""
+
+STREAMED_PASSES = 4
+"""Passes over the numbers of an example, as float64, when it is read and prepared."""
 
 
 class Reader(NamedTuple):
@@ -124,6 +133,13 @@ READERS: dict[type, Reader] = {
 def reader_of(spec: Data) -> Reader:
     """Return the reader of a source's kind."""
     return READERS.get(type(spec)) or spec.reader()
+
+
+def is_stored(spec: Data) -> bool:
+    """Tell whether a source's examples are in files or in a package, from which they can be read as
+    they are needed.
+    """
+    return reader_of(spec).opened is not None
 
 
 def extent(spec: Data, folder: Path, held: bool = True) -> Extent:
@@ -206,17 +222,35 @@ class DataCost(NamedTuple):
     instead: str = ""
 
 
-def cost_of(spec: Data, size: Extent) -> DataCost:
-    """Forecast what a data set costs, as float64.
+def cost_of(spec: Data, size: Extent, held: bool = True) -> DataCost:
+    """Forecast what a data set costs, as float64; if `held` is False, what streaming it costs.
 
     >>> cost_of(Gaussian(inputs=9, train=100), Extent(9, 1, 100, 0)).held
     8000.0
     """
     rows = size.train + size.test
-    held = 8.0 * rows * (size.inputs + size.outputs)
+    bytes = 8.0 * rows * (size.inputs + size.outputs)
+    if not held:
+        return _cost_of_streams(spec, size)
     drawing = reader_of(spec).drawing(spec, rows)
     whitening = Demand() if spec.whitening is None else whitening_cost(size)
-    reading = (ROW_COPIES[spec.normalise] + (spec.copies - 1) / 2) * held + drawing.memory
+    reading = (ROW_COPIES[spec.normalise] + (spec.copies - 1) / 2) * bytes + drawing.memory
     instead = "leave data.zca out" if whitening.memory > reading else ""
     work = drawing.work.plus(whitening.work)
-    return DataCost(max(reading, whitening.memory), held, work, instead)
+    return DataCost(max(reading, whitening.memory), bytes, work, instead)
+
+
+def _cost_of_streams(spec: Data, size: Extent) -> DataCost:
+    """Forecast what the examples on demand cost: the index of each, and the blocks from which a
+    preparation is learnt.
+    """
+    index = INDEX_BYTES * float(size.train + size.test)
+    block = 8.0 * BLOCK_EXAMPLES * (size.inputs + size.outputs)
+    whitening = Demand()
+    if spec.whitening is not None:
+        fewest = replace(size, train=max(BLOCK_EXAMPLES, size.inputs), test=0)
+        whitening = whitening_cost(fewest)
+    passes = 3 * (spec.normalise == "standard") + 2 * (spec.whitening is not None)
+    traffic = passes * STREAMED_PASSES * 8.0 * size.train * size.inputs
+    loading = ROW_COPIES[spec.normalise] * block + whitening.memory + index
+    return DataCost(loading, index, whitening.work.plus(Work(traffic=traffic)))

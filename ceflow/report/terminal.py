@@ -71,7 +71,8 @@ def _stage_line(name: str, stage: Stage, needs: Needs | None) -> Text:
     on = f" of {stage.model}" if stage.model else ""
     line = Text.assemble((name, "bold"), "  ", (stage.type, "cyan"), on)
     if needs:
-        line.append(f"  {_needed(needs)}", "dim")
+        remarks = "".join(f"; {remark}" for remark in needs.remarks)
+        line.append(f"  {_needed(needs)}{remarks}", "dim")
     return line
 
 

@@ -1,6 +1,5 @@
 """Memory use of this process, and the versions of the libraries."""
 
-import ctypes
 import gc
 import itertools
 import os
@@ -11,7 +10,7 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from ceflow._machine import memory
+from ceflow._machine import memory, trim
 from ceflow.seeding import GENERATOR
 
 __all__ = ["fewer_collections", "let_go", "memory", "peak_memory", "reset_peak_memory", "versions"]
@@ -81,15 +80,13 @@ def let_go() -> None:
     """Discard the functions that JAX has compiled, if there are many. Until then, shapes that occur
     again are not recompiled.
 
-    The C library keeps what is freed in many small pieces, which later programs do not fill: unless
-    it is told to return them (glibc), a sweep of 1,000 runs grows to 5.6 GB.
+    Unless the C library is told to return what is freed, a sweep of 1,000 runs grows to 5.6 GB.
     """
     jax = sys.modules.get("jax")
     if jax is not None and _is_full():
         jax.clear_caches()
         gc.collect()
-        with suppress(OSError):
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
+        trim()
 
 
 def _is_full() -> bool:

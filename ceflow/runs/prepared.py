@@ -29,7 +29,7 @@ PLAIN_PROCESS_BYTES = 80e6
 class Needs(NamedTuple):
     """The needs of a stage: bytes of memory, the process itself included; bytes of disk; seconds
     on an otherwise idle machine; whether an adaptive solver may need many times the typical number
-    of steps; and seconds for the largest number of steps.
+    of steps; seconds for the largest number of steps; and remarks on how it will be run.
     """
 
     memory: float
@@ -37,6 +37,7 @@ class Needs(NamedTuple):
     seconds: float
     adaptive: bool = False
     longest: float = 0.0
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Prepared:
         every = [needs for run in self._of_runs() for needs in run.values()]
         if not every:
             return Needs(PLAIN_PROCESS_BYTES, 0.0, 0.0)
-        memory, disk, seconds, adaptive, longest = zip(*every, strict=True)
+        memory, disk, seconds, adaptive, longest, _ = zip(*every, strict=True)
         again = max(0, sum(map(_loads_jax, self.forecasts.values())) - 1) * self._rates.start
         return Needs(
             max(memory), sum(disk), sum(seconds) - again, any(adaptive), sum(longest) - again
@@ -96,7 +97,9 @@ def _needs(plan: Plan, forecasts: Mapping[str, Forecast], known: MachineRates) -
         base = known.base if loaded else PLAIN_PROCESS_BYTES
         works = found.work, found.most or found.work
         usual, most = (_seconds(work, plan, known) + known.start * starts for work in works)
-        needs[name] = Needs(base + found.memory, found.disk, usual, found.most is not None, most)
+        needs[name] = Needs(
+            base + found.memory, found.disk, usual, found.most is not None, most, found.remarks
+        )
     return needs
 
 

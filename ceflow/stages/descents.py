@@ -3,7 +3,7 @@
 Loads JAX: imported only when a stage runs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import equinox as eqx
@@ -42,14 +42,34 @@ def losses_and_accuracies(
     They are computed for the training examples, which come first, and for the test examples.
     """
     count = len(dataset.train.x)
-    parts = {"train": (outputs[:, :count], dataset.train.y)}
+    parts = {"train": loss_and_accuracy(plan, loss, outputs[:, :count], dataset.train.y)}
     if len(dataset.test.x):
-        parts["test"] = (outputs[:, count:], dataset.test.y)
-    found: dict[str, Any] = {f"{part}_loss": _losses(loss, *both) for part, both in parts.items()}
-    for part, (predicted, targets) in parts.items():
-        if plan.document.data and plan.document.data.has_classes:
-            each = [_accuracy(np.asarray(one), targets) for one in predicted]
-            found[f"{part}_accuracy"] = np.array(each)
+        parts["test"] = loss_and_accuracy(plan, loss, outputs[:, count:], dataset.test.y)
+    return by_part(parts)
+
+
+def by_part(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Name the numbers of each part.
+
+    >>> by_part({"train": {"loss": 1.0, "accuracy": 0.5}, "test": {"loss": 2.0, "accuracy": 0.0}})
+    {'train_loss': 1.0, 'test_loss': 2.0, 'train_accuracy': 0.5, 'test_accuracy': 0.0}
+    """
+    keys = dict.fromkeys(key for found in parts.values() for key in found)
+    return {f"{part}_{key}": found[key] for key in keys for part, found in parts.items()}
+
+
+def loss_and_accuracy(
+    plan: Plan,
+    loss: Loss,
+    outputs: Float[np.ndarray, "replicas n outputs"],
+    targets: Float[np.ndarray, "n outputs"],
+) -> dict[str, Any]:
+    """Compute the loss of each replica on some examples, and its accuracy if the targets are
+    classes.
+    """
+    found: dict[str, Any] = {"loss": _losses(loss, outputs, targets)}
+    if plan.document.data and plan.document.data.has_classes:
+        found["accuracy"] = np.array([_accuracy(np.asarray(one), targets) for one in outputs])
     return found
 
 

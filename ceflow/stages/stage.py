@@ -81,9 +81,17 @@ class Job:
         assert document.data is not None, "the spec of a stage that needs data asks for it"
         rows = data.load(document.data, self.plan.folder, Seed(document.seed).fold("data"))
         for part in (rows.train, rows.test):
-            _require_room(document.precision, inputs=part.x, targets=part.y)
+            require_room(document.precision, inputs=part.x, targets=part.y)
         shaped = (data.Examples(self.plan.examples(p.x), p.y) for p in (rows.train, rows.test))
         return data.Dataset(*shaped)
+
+    def streams(self) -> data.Streams:
+        """Open the document's data to read examples as they are needed: the rows of numbers that
+        `dataset` gives the shape of examples.
+        """
+        document = self.plan.document
+        assert document.data is not None, "the spec of a stage that needs data asks for it"
+        return data.stream(document.data, self.plan.folder, Seed(document.seed).fold("data"))
 
     def progress(self, done: float, total: float, unit: str = "") -> None:
         self.observe(Progress(self.name, done, total, unit))
@@ -93,7 +101,8 @@ class Job:
         self.observe(LossRecorded(self.name, float(losses.mean())))
 
 
-def _require_room(precision: str, **arrays: "np.ndarray") -> None:
+def require_room(precision: str, **arrays: "np.ndarray") -> None:
+    """Raise `ValueError` for numbers that a precision cannot represent."""
     import numpy as np
 
     for what, array in arrays.items():
@@ -110,7 +119,8 @@ class Forecast(NamedTuple):
 
     Memory and disk are the bytes of its arrays. `key` is the key to change in order to need less
     memory, and `instead` is another remedy. If the number of steps of an adaptive solver is
-    unknown, `most` is the largest possible work.
+    unknown, `most` is the largest possible work. `streams` says whether examples are read as they
+    are needed, and `remarks` what else the plan says of how the stage will be run.
     """
 
     memory: float = 0.0
@@ -119,6 +129,8 @@ class Forecast(NamedTuple):
     work: Work = Work()
     instead: str = ""
     most: Work | None = None
+    streams: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 class Stage(ABC, Generic[SpecT, ResultT]):
@@ -202,11 +214,15 @@ def examples_key(plan: Plan) -> str:
 
 
 def with_data(found: Forecast, plan: Plan) -> Forecast:
-    """Add to a forecast the data that the stage reads, and the copy it computes with."""
+    """Add to a forecast the data that the stage reads, and, unless it streams them, the copy it
+    computes with.
+    """
     assert plan.document.data is not None
     assert plan.data is not None
-    loading, held, work, instead = data.cost_of(plan.document.data, plan.data)
-    held += plan.itemsize * (plan.data.train + plan.data.test) * plan.data.inputs
+    document, size = plan.document.data, plan.data
+    loading, held, work, instead = data.cost_of(document, size, held=not found.streams)
+    if not found.streams:
+        held += plan.itemsize * (size.train + size.test) * size.inputs
     if max(loading - held, held) > found.memory:
         found = found._replace(key=examples_key(plan), instead=instead)
     return found._replace(

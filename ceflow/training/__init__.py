@@ -2,8 +2,9 @@
 
 `networks` applies a module with its parameters and its state apart, `augmentation` changes the
 images of a batch, and `optimisers` turns a gradient into a step. `steps` compiles many steps of
-several replicas to one program, `evaluation` computes outputs in blocks, and `loop` runs a training
-from moment to moment. `rates` finds the largest stable learning rate.
+several replicas to one program, `feeding` gives them examples that are held, or read ahead,
+`evaluation` computes outputs in blocks, and `loop` runs a training from moment to moment. `rates`
+finds the largest stable learning rate.
 """
 
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
     from ceflow.training.evaluation import outputs, top_accuracy
+    from ceflow.training.feeding import Feed, Held, Streamed
     from ceflow.training.loop import Descended, Divergence, Diverging, Reached, run
     from ceflow.training.networks import Network, separated
     from ceflow.training.optimisers import Optimiser, Schedule
@@ -22,12 +24,15 @@ __all__ = [
     "Descended",
     "Divergence",
     "Diverging",
+    "Feed",
+    "Held",
     "Kept",
     "Network",
     "Optimiser",
     "Reached",
     "Replicas",
     "Schedule",
+    "Streamed",
     "Trainer",
     "largest_rate",
     "order_of",
@@ -41,6 +46,7 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "ceflow.training.evaluation": ("outputs", "top_accuracy"),
+        "ceflow.training.feeding": ("Feed", "Held", "Streamed"),
         "ceflow.training.loop": ("Descended", "Divergence", "Diverging", "Reached", "run"),
         "ceflow.training.networks": ("Network", "separated"),
         "ceflow.training.optimisers": ("Optimiser", "Schedule"),

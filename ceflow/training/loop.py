@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ceflow.history import History
-from ceflow.training.steps import STEPS_AT_ONCE, Kept, Place, Replicas, Trainer, advance
+from ceflow.training.feeding import Feed
+from ceflow.training.steps import STEPS_AT_ONCE, Kept, Replicas, advance
 
 GROWTH = 1000.0
 """Factor by which the loss of a batch may exceed the mean loss at the start; beyond, the training
@@ -57,13 +58,13 @@ class Descended:
 
 
 def run(
-    trainer: Trainer,
+    feed: Feed,
     reached: Reached,
     steps: int,
     *,
     moments: Collection[int],
     record: Callable[[int, Replicas], Line],
-    reference: Float[np.ndarray, " replicas"],
+    reference: Callable[[], Float[np.ndarray, " replicas"]],
     until: Callable[[Line], bool] = lambda line: False,
     observe: Callable[[int], None] = lambda step: None,
     save: Callable[[Reached], None] = lambda reached: None,
@@ -71,9 +72,10 @@ def run(
     """Go on to `steps` steps in all, and record at the moments and at the end; from the start, at
     the start too.
 
-    `reference` is the mean loss of each replica at the start. Training ends early if `until(line)`
-    is True, or if a replica diverges; then the records and what is kept are those of the last
-    moment before. `observe` and `save` are called between calls of the program.
+    `reference` tells the mean loss of each replica at the start, once that is recorded. Training
+    ends early if `until(line)` is True, or if a replica diverges; then the records and what is kept
+    are those of the last moment before. `observe` and `save` are called between calls of the
+    program.
     """
     now, replicas, kept, lines = reached
     done, pace = [*lines], _Pace()
@@ -83,12 +85,12 @@ def run(
         if until(done[-1]):
             break
         while now < end:
-            count = min(pace.count, end - now)
-            place = Place.at(now, trainer.batch, len(trainer.x))
+            trainer, place, there = feed.at(now)
+            count = min(pace.count, end - now, there)
             with pace:
                 replicas, losses = advance(trainer, replicas, place, count)
                 losses = np.asarray(losses)
-            trouble = _grown(losses, reference, now)
+            trouble = _grown(losses, reference(), now)
             if trouble is not None:
                 return Descended(History.of_lines(done), kept, trouble)
             now += count

@@ -85,11 +85,14 @@ class Trainer(eqx.Module):
     average: float | None = eqx.field(static=True, default=None)
     by_calls: bool = eqx.field(static=True, default=False)
     """Whether each step is a call of its own, and not one of a loop of XLA."""
+    fed: bool = eqx.field(static=True, default=False)
+    """Whether `x` and `y` are the examples of the next steps alone: step after step, of each the
+    batches of all replicas."""
 
     @property
     def full(self) -> bool:
         """Whether every batch is all examples."""
-        return self.batch == len(self.x)
+        return not self.fed and self.batch == len(self.x)
 
     def start(self, parameters: PyTree, state: Any) -> Replicas:
         """Return stacked replicas before the first step."""
@@ -175,9 +178,12 @@ def _looped(
 
 @eqx.filter_jit
 def _begun(trainer: Trainer, replicas: Replicas, place: Place) -> Now:
-    """Compute the orders of the epochs at a place."""
+    """Compute the orders of the epochs at a place, or of the examples that are fed."""
     if trainer.full:
         return replicas, place, None
+    if trainer.fed:
+        given = jnp.arange(len(trainer.x)).reshape(-1, len(trainer.keys), trainer.batch)
+        return replicas, place, given.swapaxes(0, 1).reshape(len(trainer.keys), -1)
     both = trainer.orders(place.epoch), trainer.orders(place.epoch + 1)
     return replicas, place, jnp.concatenate(both, axis=1)
 
@@ -186,13 +192,14 @@ def _stepped(trainer: Trainer, now: Now) -> tuple[Now, Float[Array, " replicas"]
     """Take a step of all replicas."""
     (replicas, place, orders), rows = now, None
     if orders is not None:
-        place, orders = jax.lax.cond(
-            place.offset >= len(trainer.x),
-            lambda place, orders: _next_epoch(trainer, place, orders),
-            lambda place, orders: (place, orders),
-            place,
-            orders,
-        )
+        if not trainer.fed:
+            place, orders = jax.lax.cond(
+                place.offset >= len(trainer.x),
+                lambda place, orders: _next_epoch(trainer, place, orders),
+                lambda place, orders: (place, orders),
+                place,
+                orders,
+            )
         rows = jax.lax.dynamic_slice_in_dim(orders, place.offset, trainer.batch, axis=1)
     replicas, loss = _taken(trainer, (replicas, trainer.keys, trainer.origins, rows), place.step)
     place = Place(place.step + 1, place.epoch, place.offset + trainer.batch)

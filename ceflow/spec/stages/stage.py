@@ -45,6 +45,12 @@ class StageSpec(Spec):
         """Tell whether the stage uses the document's examples."""
         return False
 
+    def streams_data(self, model: Model) -> bool:
+        """Tell whether the stage can read examples as it needs them, so that they need not fit into
+        memory.
+        """
+        return False
+
     def recorded(self) -> tuple[str, ...]:
         """List the quantities that the stage may record over time, the clock first.
 

@@ -128,6 +128,9 @@ class Train(Recipe):
             return "parameters"
         return "features" if model.is_wide_bottleneck else "kernel"
 
+    def streams_data(self, model: Model) -> bool:
+        return model.is_finite and self.batch is not None
+
     def steps_of(self, examples: int) -> int:
         """Return the number of steps for this number of training examples."""
         if self.steps is not None:

@@ -56,7 +56,8 @@ class Checkpoints:
         for column in header["columns"]:
             np.save(file, np.stack([numbers[column] for numbers in recorder.numbers]))
         for outputs in recorder.every or [recorder.outputs]:
-            np.save(file, np.asarray(outputs))
+            if outputs is not None:
+                np.save(file, outputs)
         return file.getvalue()
 
     def resume(self, start: Replicas) -> Reached | None:
@@ -75,12 +76,14 @@ class Checkpoints:
         replicas, kept = eqx.tree_deserialise_leaves(file, (start, start.kept))
         columns = {column: np.load(file) for column in header["columns"]}
         recorder, moments = self._recorder, header["moments"]
-        recorder.numbers = [
+        numbers = [
             {column: each[index] for column, each in columns.items()}
             for index in range(len(moments))
         ]
-        outputs = [np.load(file) for _ in (moments if recorder.keeps_all else [0])]
-        recorder.every, recorder.outputs = outputs if recorder.keeps_all else [], outputs[-1]
+        recorder.resume(start, numbers)
+        if self._problem.keeps_outputs:
+            outputs = [np.load(file) for _ in (moments if recorder.keeps_all else [0])]
+            recorder.every, recorder.outputs = outputs if recorder.keeps_all else [], outputs[-1]
         job.observe(Notice(job.name, f"it goes on from its checkpoint at step {header['step']}"))
         lines = zip(moments, map(line_of, recorder.numbers), strict=True)
         told = tuple({"step": step, **line} for step, line in lines)

@@ -2,6 +2,8 @@
 
 import math
 
+from ceflow import data
+from ceflow._machine import MEMORY
 from ceflow.compiler import Plan, nodes
 from ceflow.costs import Work
 from ceflow.spec import LearningRates, Model, Train
@@ -35,6 +37,23 @@ NTK_PASSES = 12
 BLOCK_BYTES = 2**26
 """Bytes of the values between layers of a block of examples that is evaluated at once."""
 
+CHUNK_BYTES = 2**25
+"""Most bytes of the examples of the next steps that are read at a time, unless those of a single
+step take more."""
+
+CHUNKS = 5
+"""Chunks in memory: one in use, one that is read, and copies of blocks that are evaluated, each of
+half a chunk. Measured."""
+
+ORDER_BYTES = 8
+"""Bytes of the number of an example in the order of an epoch."""
+
+READING_PASSES = 6
+"""Passes over the numbers of a streamed example, as float64, from the file to the program."""
+
+OUTPUT_BYTES = 2**26
+"""Most bytes of outputs that are kept of streamed examples without being asked for."""
+
 RATE_EXAMPLES = 100
 """Largest number of examples by whose NTK the largest stable learning rate is found."""
 FEWEST_RATE_EXAMPLES = 16
@@ -47,9 +66,33 @@ FLOPS_PER_PRODUCT = 5
 """FLOPs of a product with the NTK, in units of a forward pass."""
 
 
-def block_size(root: nodes.Node, replicas: int, itemsize: int) -> int:
+def block_size(root: nodes.Node, replicas: int, plan: Plan, streams: bool) -> int:
     """Return the number of examples to evaluate at once."""
-    return max(1, int(BLOCK_BYTES / (replicas * itemsize * max(1.0, nodes.values(root)))))
+    fit = BLOCK_BYTES / (plan.itemsize * replicas * max(1.0, nodes.values(root)))
+    read = CHUNK_BYTES / (2 * 8 * (plan.inputs + plan.outputs)) if streams else math.inf
+    return max(1, int(min(fit, read)))
+
+
+def is_streamed(stage: Train, plan: Plan, model: Model) -> bool:
+    """Tell whether examples are read from their files as they are needed: those that can be, if
+    all together would take more than 1 GiB as float64, and a step takes only some of them.
+    """
+    source, size = plan.document.data, plan.data
+    assert source is not None
+    assert size is not None
+    some = stage.streams_data(model) and (stage.batch or size.train) < size.train
+    return some and data.is_stored(source) and data.cost_of(source, size).held > MEMORY
+
+
+def keeps_outputs(stage: Train, plan: Plan, model: Model) -> bool:
+    """Tell whether the outputs on all examples are kept. Those of examples that are streamed are
+    if they are recorded, or take at most 64 MiB.
+    """
+    if "predictions" in stage.record or not is_streamed(stage, plan, model):
+        return True
+    assert plan.data is not None
+    numbers = stage.replicas * (plan.data.train + plan.data.test) * plan.outputs
+    return numbers * plan.itemsize <= OUTPUT_BYTES
 
 
 def rate_examples(flops: float) -> int:
@@ -79,19 +122,22 @@ def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
     copies = WEIGHT_COPIES[stage.optimizer] + (2 if stage.average is not None else 0)
     passing = VALUE_COPIES * replicas * batch * values * size
     evaluated = VALUE_COPIES * min(BLOCK_BYTES, replicas * examples * values * size)
+    streams = is_streamed(stage, plan, model)
     kept = (moments if "predictions" in stage.record else 1) * replicas * examples * plan.outputs
+    kept = kept if keeps_outputs(stage, plan, model) else 0
+    given = _fed(stage, plan) if streams else 3 * size * examples * plan.inputs
     followed = min(MOST_FOLLOWED, train) if set(stage.record) & set(stage.OF_NTK) else 0
     ntk = followed**2 * 8 * replicas * 4
     takes = {
         "replicas" if replicas > 1 else "model.widths": copies * weights,
         "batch" if stage.batch else examples_key(plan): passing,
-        examples_key(plan): 3 * size * examples * plan.inputs,
+        examples_key(plan): given,
         "moments" if stage.moments else "points": 3 * kept * size,
     }
     layers = list(nodes.leaves(root))
     several = replicas * flops
     work = Work(
-        flops=several * (FLOPS_PER_PASS * batch * steps + examples * (moments + 1))
+        flops=several * (FLOPS_PER_PASS * batch * steps + examples * moments)
         + several * NTK_PASSES * followed * plan.outputs * moments
         + _rate_flops(stage, root, batch),
         normals=root.parameters * replicas,
@@ -99,11 +145,41 @@ def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
         compilations=4 + 0.6 * len(layers) + (2 + 0.4 * len(layers) if followed else 0),
         seconds=LOADING_SECONDS + SECONDS_PER_LAYER * len(layers) * steps,
     )
+    work = work.plus(_reading(stage, plan, moments)) if streams else work
     memory = PROGRAM_BYTES + copies * weights + max(passing, evaluated) + ntk
-    memory += 3 * size * examples * plan.inputs + 3 * kept * size
+    memory += given + 3 * kept * size
     disk = size * kept + weights + _curves(stage, replicas, moments)
     instead = "" if stage.batch else "set batch, for steps on fewer examples"
-    return Forecast(memory, disk, max(takes, key=lambda key: takes[key]), work, instead)
+    remarks = ("data streamed",) if streams else ()
+    key = max(takes, key=lambda key: takes[key])
+    return Forecast(memory, disk, key, work, instead, streams=streams, remarks=remarks)
+
+
+def steps_at_once(stage: Train, plan: Plan) -> int:
+    """Return the number of steps whose streamed examples are read at a time."""
+    return max(1, int(CHUNK_BYTES / _bytes_of_step(stage, plan)))
+
+
+def _bytes_of_step(stage: Train, plan: Plan) -> float:
+    """Count the bytes of the examples of a step."""
+    assert plan.data is not None
+    numbers = plan.inputs + plan.outputs
+    return float(stage.replicas * (stage.batch or plan.data.train) * numbers * plan.itemsize)
+
+
+def _fed(stage: Train, plan: Plan) -> float:
+    """Count the bytes of streamed examples and of their orders."""
+    assert plan.data is not None
+    orders = 2 * ORDER_BYTES * stage.replicas * plan.data.train
+    return CHUNKS * max(CHUNK_BYTES, _bytes_of_step(stage, plan)) + orders
+
+
+def _reading(stage: Train, plan: Plan, moments: int) -> Work:
+    """Count the work of reading streamed examples, in steps and at moments."""
+    assert plan.data is not None
+    train, examples = plan.data.train, plan.data.train + plan.data.test
+    read = stage.replicas * stage.steps_of(train) * (stage.batch or train) + moments * examples
+    return Work(traffic=READING_PASSES * 8.0 * read * plan.inputs)
 
 
 def _rate_flops(stage: Train, root: nodes.Node, batch: int) -> float:

@@ -3,6 +3,7 @@
 Loads JAX: imported only when a stage runs.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,14 +12,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
-from ceflow import data, dynamics, training
+from ceflow import dynamics, training
 from ceflow.compiler import nodes
 from ceflow.compiler.lowering import lower_with_state
 from ceflow.spec import Drops, LearningRates, Train
 from ceflow.stages.stage import Job
-from ceflow.stages.train.demand import block_size, rate_examples
+from ceflow.stages.train import demand
+from ceflow.stages.train.examples import Block, Examples, StreamedExamples
 from ceflow.training import Kept, Network, Optimiser, Replicas, Schedule, Trainer
 
 
@@ -27,7 +29,7 @@ class NetworkProblem:
     """A job with its examples. Use it only within `ceflow.stages.stage.precision`."""
 
     job: Job
-    dataset: data.Dataset
+    examples: Examples
 
     @property
     def stage(self) -> Train:
@@ -40,7 +42,7 @@ class NetworkProblem:
     @property
     def train(self) -> int:
         """Number of training examples."""
-        return len(self.dataset.train.x)
+        return self.examples.train
 
     @property
     def steps(self) -> int:
@@ -53,12 +55,6 @@ class NetworkProblem:
     @property
     def loss(self) -> dynamics.Loss:
         return dynamics.LOSSES[self.stage.loss](self.stage.reduction)
-
-    @cached_property
-    def x(self) -> Float[Array, "examples ..."]:
-        """All inputs, those of the test last."""
-        both = np.concatenate([self.dataset.train.x, self.dataset.test.x])
-        return jnp.asarray(both, jnp.zeros(()).dtype)
 
     @cached_property
     def root(self) -> nodes.Node:
@@ -103,8 +99,7 @@ class NetworkProblem:
             network,
             self._optimiser,
             self.loss,
-            self.x[: self.train],
-            jnp.asarray(self.dataset.train.y, self.x.dtype),
+            *self.examples.start(),
             jnp.stack(keys),
             parameters if self.is_linearised else None,
             batch=self.batch,
@@ -113,6 +108,7 @@ class NetworkProblem:
             smoothing=self.stage.label_smoothing,
             average=self.stage.average,
             by_calls=self.by_calls,
+            fed=isinstance(self.examples, StreamedExamples),
         )
 
     def start(self) -> Replicas:
@@ -127,7 +123,7 @@ class NetworkProblem:
         kind, factor = ("steps", given.factor) if isinstance(given, Drops) else (given, 1.0)
         schedule = Schedule(steps, kind, stage.drop_steps(steps), factor, stage.warmup_steps(steps))
         return Optimiser(
-            jnp.asarray(self.rate, self.x.dtype),
+            jnp.asarray(self.rate, jnp.zeros(()).dtype),
             schedule,
             kind=stage.optimizer,
             momentum=stage.momentum,
@@ -139,6 +135,11 @@ class NetworkProblem:
         )
 
     @property
+    def keeps_outputs(self) -> bool:
+        """True if the outputs on all examples are kept."""
+        return demand.keeps_outputs(self.stage, self.job.plan, self.job.model)
+
+    @property
     def has_largest(self) -> bool:
         """True if the largest stable learning rate is known for this optimiser and network."""
         return self.stage.optimizer == "sgd" and not self.job.model.has_batch_norm
@@ -146,7 +147,7 @@ class NetworkProblem:
     @cached_property
     def rate_examples(self) -> int:
         """Number of training examples by whose NTK the largest stable rate is found."""
-        return min(self.batch, rate_examples(self.root.flops))
+        return min(self.batch, demand.rate_examples(self.root.flops))
 
     @cached_property
     def largest(self) -> float:
@@ -161,8 +162,8 @@ class NetworkProblem:
             order = np.asarray(training.order_of(key, jnp.asarray(0, jnp.int32), self.train))
         return training.largest_rate(
             network.module(*first),
-            self.x[np.sort(order[: self.rate_examples])],
-            self.dataset.train.y.shape[1],
+            self.points(np.sort(order[: self.rate_examples])),
+            self.job.plan.outputs,
             self.loss,
             self.batch,
             momentum=self.stage.momentum,
@@ -179,11 +180,18 @@ class NetworkProblem:
         assert given.relative is not None
         return given.relative * (self.largest if np.isfinite(self.largest) else 1.0)
 
-    def outputs(self, replicas: Replicas) -> Float[np.ndarray, "replicas examples outputs"]:
-        """Compute the outputs on all examples."""
-        block = block_size(self.root, self.stage.replicas, self.job.plan.itemsize)
-        found = training.outputs(self.network, replicas.kept, self.x, block, self.trainer.origins)
-        return np.asarray(found)
+    def points(self, rows: Int[np.ndarray, " k"]) -> Float[Array, "k ..."]:
+        """Return the inputs of the training examples with these indices."""
+        return jnp.asarray(self.examples.some(rows).x, jnp.zeros(()).dtype)
+
+    def evaluated(self, replicas: Replicas) -> Iterator[tuple[Float[np.ndarray, "r n k"], Block]]:
+        """Yield the outputs of the replicas on all examples, block by block."""
+        size = demand.block_size(self.root, self.stage.replicas, self.job.plan, self.trainer.fed)
+        blocks = self.examples.blocks(size)
+        for block in blocks:
+            x = jnp.asarray(block.x, jnp.zeros(()).dtype)
+            found = training.outputs(self.network, replicas.kept, x, size, self.trainer.origins)
+            yield np.asarray(found), block
 
     def module(self, kept: Kept) -> eqx.Module:
         """Build the trained network in inference mode; several are stacked."""

@@ -12,8 +12,9 @@ from jaxtyping import Float, Int
 
 from ceflow import training
 from ceflow.compiler.programs import program
+from ceflow.dynamics import Loss
 from ceflow.kernels import empirical_ntk
-from ceflow.stages.descents import losses_and_accuracies
+from ceflow.stages.descents import by_part, loss_and_accuracy
 from ceflow.stages.histories import MOST_FOLLOWED
 from ceflow.stages.ntk import NtkRecorder
 from ceflow.stages.result import Values
@@ -38,41 +39,37 @@ class Recorder:
         self.every: list[Float[np.ndarray, "replicas m outputs"]] = []
         """Outputs on all examples at each moment, if they are recorded."""
         self.outputs: Float[np.ndarray, "replicas m outputs"] | None = None
-        """Outputs on all examples, at the last moment."""
-        self._ntk = NtkRecorder(
-            self._kernels,
-            problem.stage.record,
-            problem.dataset.train.y,
-            min(MOST_FOLLOWED, problem.train),
-        )
-        self.reference: Float[np.ndarray, " replicas"] = np.array([])
-        """Mean loss of a training example at the start."""
+        """Outputs on all examples, at the last moment; None if they are not kept."""
+        count = min(MOST_FOLLOWED, problem.train)
+        first = problem.examples.some(np.arange(count)).y
+        self._ntk = NtkRecorder(self._kernels, problem.stage.record, first, count)
 
-    def begin(self, start: Replicas) -> None:
-        """Measure the start, from which drifts and divergence are told."""
-        weight = self.problem.loss.weight(self.problem.train)
-        losses = self._losses(self.problem.outputs(start))["train_loss"]
-        self.reference = losses / (weight * self.problem.train)
+    def resume(self, start: Replicas, numbers: list[Numbers]) -> None:
+        """Go on after moments with these numbers, of a training from this start."""
+        self.numbers = numbers
         self._ntk(start)
+
+    @property
+    def reference(self) -> Float[np.ndarray, " replicas"]:
+        """Mean loss of a training example of each replica at the start, which is recorded first."""
+        count = self.problem.train
+        return self.numbers[0]["train_loss"] / (self.problem.loss.weight(count) * count)
 
     def __call__(self, step: int, replicas: Replicas) -> Values:
         """Record a moment. Raises `Diverging` if a training loss is not finite, unless it is the
         first moment.
         """
         problem = self.problem
-        outputs = self.problem.outputs(replicas)
-        numbers = self._losses(outputs)
+        numbers, outputs = self._measured(replicas)
         if self.numbers and not np.isfinite(numbers["train_loss"]).all():
             raise Diverging("a training loss is not finite")
-        if "top-5" in problem.stage.record:
-            numbers |= self._top(outputs)
         arrays = self._ntk(replicas)
         if "drift" in problem.stage.record:
             numbers["drift"] = self._ntk.drift(arrays.pop("entries"))
         numbers |= arrays
         self.numbers.append(numbers)
         self.outputs = outputs
-        if self.keeps_all:
+        if self.keeps_all and outputs is not None:
             self.every.append(outputs)
         problem.job.recorded(numbers["train_loss"])
         return line_of(numbers)
@@ -83,31 +80,38 @@ class Recorder:
         return "predictions" in self.problem.stage.record
 
     @property
-    def predictions(self) -> Float[np.ndarray, "... m outputs"]:
+    def predictions(self) -> Float[np.ndarray, "... m outputs"] | None:
         """Outputs at the last moment, or at each moment if they are recorded; those of a single
-        network are not stacked.
+        network are not stacked. None if they are not kept.
         """
-        assert self.outputs is not None, "the end is recorded"
+        if self.outputs is None:
+            return None
         found = np.stack(self.every) if self.every else self.outputs
         return found if self.problem.stage.replicas > 1 else np.squeeze(found, axis=-3)
 
-    def _losses(self, outputs: np.ndarray) -> Numbers:
+    def _measured(self, replicas: Replicas) -> tuple[Numbers, np.ndarray | None]:
+        """Compute losses and accuracies block by block, and join the outputs if they are kept."""
+        several: dict[str, list[tuple[int, Numbers]]] = {}
+        kept = []
+        for outputs, block in self.problem.evaluated(replicas):
+            for part, (rows, targets) in block.parts.items():
+                found = self._of_block(outputs[:, rows], targets)
+                several.setdefault(part, []).append((len(targets), found))
+                kept += [outputs[:, rows]] if self.problem.keeps_outputs else []
+        loss = self.problem.loss
+        numbers = by_part({part: joined(each, loss) for part, each in several.items()})
+        return numbers, np.concatenate(kept, axis=1) if kept else None
+
+    def _of_block(self, outputs: np.ndarray, targets: np.ndarray) -> Numbers:
         problem = self.problem
-        found = losses_and_accuracies(problem.job.plan, problem.loss, problem.dataset, outputs)
+        found = loss_and_accuracy(problem.job.plan, problem.loss, outputs, targets)
+        if "top-5" in problem.stage.record:
+            each = [training.top_accuracy(one, targets, TOP) for one in outputs]
+            found["top5"] = np.array(each)
         return {key: np.asarray(each, float) for key, each in found.items()}
 
-    def _top(self, outputs: np.ndarray) -> Numbers:
-        dataset, count = self.problem.dataset, self.problem.train
-        parts = {"train": (outputs[:, :count], dataset.train.y)}
-        if len(dataset.test.x):
-            parts["test"] = (outputs[:, count:], dataset.test.y)
-        return {
-            f"{part}_top5": np.array([training.top_accuracy(one, y, TOP) for one in predicted])
-            for part, (predicted, y) in parts.items()
-        }
-
     def _kernels(self, replicas: Replicas, examples: Int[np.ndarray, " k"]) -> np.ndarray:
-        points, outputs = self.problem.x[examples], self.problem.dataset.train.y.shape[1]
+        points, outputs = self.problem.points(examples), self.problem.job.plan.outputs
         return np.asarray(_kernels(self.problem.network, replicas.kept, points)) / outputs
 
 
@@ -133,6 +137,30 @@ def line_of(numbers: Mapping[str, Float[np.ndarray, " replicas"]]) -> Values:
         if len(each) > 1:
             line[f"{key}_stderr"] = finite(each.std(ddof=1) / len(each) ** 0.5)
     return line
+
+
+def joined(blocks: Sequence[tuple[int, Numbers]], loss: Loss) -> Numbers:
+    """Join the numbers of blocks of examples, whose sizes are given, to those of all of them.
+
+    >>> from ceflow.dynamics import SquaredError
+    >>> blocks = [(1, np.array([4.0])), (3, np.array([2.0]))]
+    >>> joined([(n, {"loss": each, "accuracy": each / 4}) for n, each in blocks], SquaredError())
+    {'loss': array([6.]), 'accuracy': array([0.625])}
+    >>> joined([(n, {"loss": each}) for n, each in blocks], SquaredError("mean"))
+    {'loss': array([2.5])}
+    """
+    if len(blocks) == 1:
+        return blocks[0][1]
+    count = sum(size for size, _ in blocks)
+
+    def whole(key: str) -> Float[np.ndarray, " replicas"]:
+        if key == "loss":
+            summed = sum(found[key] / loss.weight(size) for size, found in blocks)
+            return np.asarray(summed * loss.weight(count))
+        hits = sum(np.rint(found[key] * size) for size, found in blocks)
+        return np.asarray(hits / count)
+
+    return {key: whole(key) for key in blocks[0][1]}
 
 
 def curves(numbers: Sequence[Numbers]) -> Float[np.ndarray, "columns moments replicas"]:

@@ -86,6 +86,9 @@ class TrainResult(DescentResult):
     replicas. `results.json` holds the file name, `arrays/NAME.curves.zarr`."""
     curve_columns: list[str] | None = None
     """Names of the columns of `curves`."""
+    predictions: Array | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Outputs on all examples, as of a flow. Of streamed examples they are kept if they take at
+    most 64 MiB, or are recorded."""
     embedding: Array | None = None
     """Values in the bottleneck at each moment, shape (moments, examples, size); with `embedding`.
     `results.json` holds the file name."""

@@ -16,6 +16,7 @@ from ceflow.stages.profiles import output_profile
 from ceflow.stages.result import Values
 from ceflow.stages.stage import Job, precision, written
 from ceflow.stages.train.checkpoints import Checkpoints
+from ceflow.stages.train.examples import HeldExamples, examples_of
 from ceflow.stages.train.networks import NetworkProblem
 from ceflow.stages.train.records import Recorder, curves
 from ceflow.stages.train.result import TrainResult
@@ -24,7 +25,7 @@ from ceflow.training import Descended, Divergence, Reached
 
 def run(job: Job) -> TrainResult:
     """Run the training. A divergence gives a warning, not an exception."""
-    problem = NetworkProblem(job, job.dataset())
+    problem = NetworkProblem(job, examples_of(job))
     with precision(job.plan):
         recorder = Recorder(problem)
         descended = _trained(problem, recorder)
@@ -38,7 +39,6 @@ def run(job: Job) -> TrainResult:
             learning_rate=written(problem.rate),
             steps=last.pop("step"),
             ended=_ended(problem, descended),
-            predictions=recorder.predictions,
             weights=file,
             contents={file: _weights(problem, descended)},
             history=descended.history,
@@ -50,19 +50,19 @@ def run(job: Job) -> TrainResult:
 
 def _trained(problem: NetworkProblem, recorder: Recorder) -> Descended:
     start = problem.start()
-    recorder.begin(start)
     checkpoints = Checkpoints(problem, recorder)
-    return training.run(
-        problem.trainer,
-        checkpoints.resume(start) or Reached(0, start, start.kept),
-        problem.steps,
-        moments=problem.stage.moments_of(problem.steps),
-        record=recorder,
-        reference=recorder.reference,
-        until=lambda line: _is_low(problem, line),
-        observe=lambda step: problem.job.progress(step, problem.steps, "steps"),
-        save=checkpoints.save,
-    )
+    with problem.examples.feed(problem.trainer, problem.steps) as feed:
+        return training.run(
+            feed,
+            checkpoints.resume(start) or Reached(0, start, start.kept),
+            problem.steps,
+            moments=problem.stage.moments_of(problem.steps),
+            record=recorder,
+            reference=lambda: recorder.reference,
+            until=lambda line: _is_low(problem, line),
+            observe=lambda step: problem.job.progress(step, problem.steps, "steps"),
+            save=checkpoints.save,
+        )
 
 
 def _is_low(problem: NetworkProblem, line: Mapping[str, Any]) -> bool:
@@ -87,16 +87,19 @@ def _weights(problem: NetworkProblem, descended: Descended) -> bytes:
 def _optional(problem: NetworkProblem, recorder: Recorder, descended: Descended) -> Values:
     """Return the fields that only some trainings have."""
     fields: Values = {}
+    if recorder.predictions is not None:
+        fields["predictions"] = recorder.predictions
     if "largest" in problem.__dict__:  # it was needed
         fields["largest_learning_rate"] = written(problem.largest)
         fields["rate_examples"] = problem.rate_examples
     if problem.stage.replicas > 1:
         fields["curves"] = curves(recorder.numbers)
         fields["curve_columns"] = [*recorder.numbers[0]]
-    if recorder.every and not problem.job.has_classes:
-        steps = [line["step"] for line in descended.history.lines()]
-        x = np.concatenate([problem.dataset.train.x, problem.dataset.test.x])
-        profile = output_profile(x, problem.dataset.train, steps, np.stack(recorder.every))
+    examples = problem.examples
+    if recorder.every and not problem.job.has_classes and isinstance(examples, HeldExamples):
+        steps, dataset = [line["step"] for line in descended.history.lines()], examples.dataset
+        x = np.concatenate([dataset.train.x, dataset.test.x])
+        profile = output_profile(x, dataset.train, steps, np.stack(recorder.every))
         fields |= {"profile": profile} if profile else {}
     return fields
 
