@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ceflow.runs.collected import CollectedCurves, CollectedPoints
+from ceflow.runs.collected import CollectedCurves, CollectedPoints, CollectedTable
 from ceflow.spec import Document
 from ceflow.spec.base import TAGS, Spec
 from ceflow.spec.schema import EXTENDS
@@ -27,7 +27,10 @@ from ceflow.stages import KINDS, Record
 
 FOLDER = Path(__file__).parents[1] / "spec"
 PLACE = re.compile(r"(<!-- table: (\w+) -->\n)(?:(?!<!-- table).)*?(?=<!-- end -->)", re.S)
-ROOTS = (Document, CollectedPoints, CollectedCurves, *(kind.result for kind in KINDS.values()))
+ROOTS = (
+    *(Document, CollectedPoints, CollectedTable, CollectedCurves),
+    *(kind.result for kind in KINDS.values()),
+)
 """What all other classes of the tables are parts of."""
 
 GLOSSARY, BAR = "Glossary", r"\|"

@@ -12,6 +12,7 @@ from ceflow.compiler.models import expand
 from ceflow.compiler.modules import Bindings, Modules, bindings, bound, facts_of
 from ceflow.compiler.sizes import declared, sizes_of
 from ceflow.spec import (
+    CollectTable,
     Document,
     Examined,
     Fault,
@@ -94,7 +95,13 @@ class Plan:
             name: stage.replaced({key: str(path) for key, path in self._paths(name)})
             for name, stage in self.document.stages.items()
         }
-        update = {"model": self.model, "data": found, "stages": stages}
+        collect = {
+            name: asked.replaced({"table": str(self.collected_path(name).resolve())})
+            if isinstance(asked, CollectTable)
+            else asked
+            for name, asked in self.document.collect.items()
+        }
+        update = {"model": self.model, "data": found, "stages": stages, "collect": collect}
         return self.document.replaced(update)
 
     def modules_used(self) -> list[dict[str, Any]]:
@@ -105,6 +112,11 @@ class Plan:
         """Return the path of the file that a stage names in one of its keys."""
         given = getattr(self.document.stages[stage], key)
         return folder_of(self.document, ("stages", stage, key)) / given
+
+    def collected_path(self, name: str) -> Path:
+        """Return the path of the table of results that an entry of [collect] names."""
+        asked = CollectTable.expect(self.document.collect[name])
+        return folder_of(self.document, ("collect", name, "table")) / asked.table
 
     def _paths(self, stage: str) -> Iterator[tuple[str, Path]]:
         """Yield the keys in which a stage names files, with their paths."""
@@ -272,13 +284,16 @@ def without_data(examined: Examined, *, modules: Modules | None = None) -> Itera
 
 
 def _without_files(document: Document) -> Document:
-    """Remove the keys that name files from the model and the stages of a document."""
+    """Remove the keys that name files from the model and the stages of a document, and the entries
+    of [collect] that read one.
+    """
     stages = {
         name: stage.replaced(dict.fromkeys(stage.path_keys))
         for name, stage in document.stages.items()
     }
     model = document.model.replaced(dict.fromkeys(document.model.path_keys))
-    return document.replaced({"model": model, "stages": stages})
+    collect = {n: c for n, c in document.collect.items() if not isinstance(c, CollectTable)}
+    return document.replaced({"model": model, "stages": stages, "collect": collect})
 
 
 def folder_of(document: Document, key: tuple[str, ...] = ("data", "path")) -> Path:

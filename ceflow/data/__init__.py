@@ -5,7 +5,8 @@ Each family of sources has its own module: `digits`, `idx` (EMNIST too), `cifar`
 `images`, `npz`, `tables` and `generated`. Those with classes describe their examples for the checks
 in `checks`, and say where they are `stored`; `load` and `streaming` read those that are needed.
 `preparing` makes the inputs that a network sees, with `normalising` and `whitening`, and `dataset`
-has the classes of what is in memory. `files`, `archives` and `npy` open and read files.
+has the classes of what is in memory. `files`, `archives` and `npy` open and read files, and
+`separated` small CSV files that people write.
 """
 
 import os

@@ -4,7 +4,7 @@
 network and of functions under a constant kernel; `closed_form` solves the latter without
 integration. `ode` integrates flows by a solver that `costs` chooses. `losses` defines the losses.
 `drift` and `taylor` measure how the NTK changes, `scaling` fits power laws, and
-`ranks` computes rank correlations.
+`ranks` computes correlations of ranks and of logarithms, and `permuted` tests them by permutations.
 """
 
 from typing import TYPE_CHECKING
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from ceflow.dynamics.ode.integrate import DenseSolution, Ending, Trajectory, integrate
     from ceflow.dynamics.ode.solvers import SOLVERS
     from ceflow.dynamics.parameters import ParameterFlow, parameter_flow
-    from ceflow.dynamics.ranks import RankCorrelation, rank_correlation
+    from ceflow.dynamics.permuted import Joint, joint_correlation
+    from ceflow.dynamics.ranks import Correlated, centred_ranks, log_correlation, rank_correlation
     from ceflow.dynamics.scaling import PowerLaw, power_law
     from ceflow.dynamics.taylor import ntk_derivatives
 
@@ -33,9 +34,11 @@ __all__ = [
     "LOSSES",
     "SOLVERS",
     "ConstantKernel",
+    "Correlated",
     "CrossEntropy",
     "DenseSolution",
     "Ending",
+    "Joint",
     "KernelFlow",
     "Linearised",
     "LinearisedFlow",
@@ -43,15 +46,17 @@ __all__ = [
     "Median",
     "ParameterFlow",
     "PowerLaw",
-    "RankCorrelation",
     "SquaredError",
     "TrainedGaussian",
     "TrainedStddev",
     "Trajectory",
+    "centred_ranks",
     "default_solver",
     "drift_pairs",
     "entry_drift",
     "integrate",
+    "joint_correlation",
+    "log_correlation",
     "median_drift",
     "ntk_derivatives",
     "parameter_flow",
@@ -75,6 +80,8 @@ __getattr__, __dir__ = lazy(
             "Median",
             "drift_pairs",
             "entry_drift",
+            "joint_correlation",
+            "log_correlation",
             "median_drift",
             "relative_drift",
         ),
@@ -83,7 +90,13 @@ __getattr__, __dir__ = lazy(
         "ceflow.dynamics.ode.integrate": ("DenseSolution", "Ending", "Trajectory", "integrate"),
         "ceflow.dynamics.ode.solvers": ("SOLVERS",),
         "ceflow.dynamics.parameters": ("ParameterFlow", "parameter_flow"),
-        "ceflow.dynamics.ranks": ("RankCorrelation", "rank_correlation"),
+        "ceflow.dynamics.permuted": ("Joint", "joint_correlation"),
+        "ceflow.dynamics.ranks": (
+            "Correlated",
+            "centred_ranks",
+            "log_correlation",
+            "rank_correlation",
+        ),
         "ceflow.dynamics.scaling": ("PowerLaw", "power_law"),
         "ceflow.dynamics.taylor": ("ntk_derivatives",),
     },

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from ceflow.compiler import Plan
 from ceflow.runs.curves import RESAMPLED_POINTS
-from ceflow.spec import Collect, Fault
+from ceflow.runs.tabulating import table_faults
+from ceflow.spec import Collect, CollectTable, Fault
 from ceflow.spec.suggest import did_you_mean
 from ceflow.stages import Record, kind_of
 
@@ -14,6 +15,9 @@ from ceflow.stages import Record, kind_of
 def collect_faults(plan: Plan) -> Iterator[Fault]:
     """Find numbers requested by `[collect]` tables that no run of the sweep can produce."""
     for name, asked in plan.document.collect.items():
+        if isinstance(asked, CollectTable):
+            yield from table_faults(asked, name, plan)
+            continue
         for fault in _faults(asked, plan):
             yield fault.below("collect", name)
 

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ceflow.runs.reading import read_as, why_unreadable
-from ceflow.spec import Collect
+from ceflow.spec import Comparison
 from ceflow.stages import Record, Values
+from ceflow.store.digests import facts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,12 +71,12 @@ class Fit(Record):
 
 
 class Correlation(Record):
-    """The rank correlation of x and y in one curve."""
+    """The correlation of x and y in one curve, of their ranks or of their logarithms."""
 
     by: str = ""
     """Value of `by`, which labels the curve."""
     coefficient: float | None = None
-    """Spearman's rank correlation, the partial one with `given`; null if it is undefined."""
+    """The correlation, the partial one with `given`; null if it is undefined."""
     interval: tuple[float, float] | None = None
     """95 % confidence interval; null for a coefficient of 1 or -1, whose error is not known."""
     p_value: float | None = None
@@ -83,6 +85,10 @@ class Correlation(Record):
     """Number of runs, or with `over` of means, that the coefficient is from."""
     undefined: str = ""
     """Reason why there is no coefficient."""
+    permutations: int | None = None
+    """Number of permutations that the p value counts, of a table of results."""
+    resolution: float | None = None
+    """Least p value that they can give."""
 
 
 class CollectedPoints(Record):
@@ -109,7 +115,9 @@ class CollectedPoints(Record):
     given: str = ""
     """Path of the third number of partial correlations, as in the document."""
     correlations: Sequence[Correlation] = ()
-    """Rank correlation in each curve, with `correlate = "spearman"`."""
+    """Correlation in each curve, with `correlate`."""
+    correlate: str = "spearman"
+    """What is correlated, as in the document: ranks, or `logarithms`."""
     warnings: Sequence[str] = ()
     """Warnings: runs that failed or lack the number, curves without a power law, an activation
     outside the assumptions of theorem 1."""
@@ -122,6 +130,72 @@ class CollectedPoints(Record):
     def columns(self) -> "dict[str, np.ndarray]":
         """Return the means, or without `over` the points, as columns; NaN where there is none."""
         return table_of([each.table() for each in self.shown])
+
+
+class TableRow(Record):
+    """A line of a table of results, and what is computed of its network."""
+
+    line: int
+    """Number of the line in the file."""
+    network: str
+    """Name of the network, such as `8x64d`."""
+    said: dict[str, Number | str]
+    """The cells of the line, by column; empty ones are left out."""
+    parameters: int
+    """Parameters of the network."""
+    flops: int
+    """FLOPs of a forward pass of one example."""
+    fan_in_sum: float
+    """S, the sum of 1/fan-in over the layers that add variance (CE eq. 9)."""
+    variance: float | None = None
+    """(exp(alpha S) - 1)/m (CE eq. 11), if alpha is known; null if it overflows."""
+    x_rank: float | None
+    """Rank of x among the lines of its group, from 1; equal numbers share their mean rank."""
+    y_rank: float | None
+    """Rank of y, likewise."""
+
+
+class JointCorrelation(Record):
+    """The mean of the correlations of several groups."""
+
+    coefficient: float
+    """Mean over the groups that have a correlation."""
+    groups: int
+    """Number of these groups."""
+    p_value: float
+    """Share of the permutations of y within each group whose mean is as far from 0."""
+    permutations: int
+    """Number of permutations counted, the given order included."""
+    resolution: float
+    """Least p value that they can give."""
+
+
+class CollectedTable(CollectedPoints):
+    """Networks of a table of results, against what is computed of them. A point is a line."""
+
+    file: str
+    """Path of the file."""
+    sha256: str
+    """Its hash when it was read."""
+    alpha: float | None = None
+    """The alpha of the variances, unless the file has a column of it."""
+    rows: list[TableRow]
+    """The lines that were asked for."""
+    joint: JointCorrelation | None = None
+    """Mean of the correlations, if several groups have one."""
+
+    @property
+    def is_current(self) -> bool:
+        """True unless the file has changed since; a file that is gone has not."""
+        try:
+            return facts(Path(self.file))["sha256"] == self.sha256
+        except OSError:
+            return True
+
+    def columns(self) -> "dict[str, np.ndarray]":
+        """Return the lines as columns: their cells, and what is computed."""
+        rows = (dict(each.items()) for each in self.rows)
+        return table_of([row.pop("said") | row for row in rows])
 
 
 class OfRun(Record):
@@ -211,7 +285,7 @@ class CollectedCurves(Record):
         return table_of(rows)
 
 
-Collected = CollectedPoints | CollectedCurves
+Collected = CollectedPoints | CollectedTable | CollectedCurves
 
 
 def table_of(rows: list[Values]) -> "dict[str, np.ndarray]":
@@ -227,6 +301,10 @@ def table_of(rows: list[Values]) -> "dict[str, np.ndarray]":
     return {key: np.array(column) for key, column in filled.items()}
 
 
+KINDS = {"curves": CollectedCurves, "rows": CollectedTable}
+"""Kinds of tables by a key that only they have."""
+
+
 def read_collected(results: Values) -> tuple[dict[str, Collected], dict[str, str]]:
     """Read the `[collect]` tables of `results.json`.
 
@@ -234,7 +312,7 @@ def read_collected(results: Values) -> tuple[dict[str, Collected], dict[str, str
     """
     known, lost = {}, {}
     for name, table in results.get("collect", {}).items():
-        kind = CollectedCurves if "curves" in table else CollectedPoints
+        kind = next((kind for key, kind in KINDS.items() if key in table), CollectedPoints)
         if why := why_unreadable(kind, table):
             lost[name] = why
         else:
@@ -254,7 +332,7 @@ def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> Iterable[tuple
     return groups.items()
 
 
-def scales(asked: Collect) -> Values:
+def scales(asked: Comparison) -> Values:
     """Return the scales that the document asks for."""
     return {key: getattr(asked, key) for key in ("x_scale", "y_scale") if asked.changes(key)}
 

@@ -22,6 +22,7 @@ from ceflow.runs.labels import label, short, which
 from ceflow.runs.numbers import plain
 from ceflow.spec import (
     Collect,
+    Comparison,
     Document,
     at_path,
     history_path,
@@ -37,9 +38,9 @@ Point = CollectedPoint | CollectedMean
 
 
 def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> Collected:
-    """Evaluate one [collect] table: gather its points and fit its curves, or gather the histories
-    that the runs in the directory recorded. `runs` has the results of each run; those of a document
-    without a sweep are under ''. Failed runs are left out, and named in a warning.
+    """Evaluate one [collect] table over runs: gather its points and fit its curves, or gather the
+    histories that the runs in the directory recorded. `runs` has the results of each run; those of
+    a document without a sweep are under ''. Failed runs are left out, and named in a warning.
     """
     documents = {run: each.document for run, each in plan.runs.items()}
     if not asked.of_histories(plan.document):
@@ -61,14 +62,15 @@ def _collected_points(
     found = dict(asked.paths_of_stages(swept))
     points = list(_points(asked, found, documents, runs))
     warnings = [*dict.fromkeys(_lacking(asked, found, points, runs)), *_doubts(asked, documents)]
-    means = _means(points, apart="given" not in found) if asked.over else []
+    means = means_of(points, apart="given" not in found) if asked.over else []
     drawn = means or points
     relations: dict[str, Any] = {}
     if asked.fit == "power":
-        relations["fits"], unfitted = _fits(drawn, asked.by)
+        relations["fits"], unfitted = fits_of(drawn, asked.by)
         warnings += unfitted
     if asked.correlate != "none":
-        relations["correlations"] = list(_correlations(asked, drawn))
+        relations["correlations"] = [each for each, _ in correlations_of(asked, drawn)]
+        relations |= {} if asked.correlate == "spearman" else {"correlate": asked.correlate}
     return CollectedPoints(
         x=asked.x,
         y=asked.quantities[0],
@@ -79,7 +81,7 @@ def _collected_points(
     )
 
 
-def _means(points: list[CollectedPoint], *, apart: bool) -> list[CollectedMean]:
+def means_of(points: list[CollectedPoint], *, apart: bool) -> list[CollectedMean]:
     """Average the points of equal x and `by`, in the order of the first of each.
 
     Points whose given numbers differ are averaged `apart`, or these numbers too.
@@ -145,30 +147,34 @@ def _repeated(value: Any) -> Any:
     return value
 
 
-def _by_curve(points: Sequence[Point]) -> dict[str, list[Point]]:
+def by_curve(points: Sequence[Point]) -> dict[str, list[Point]]:
     """Sort the points that have both numbers by the value of `by`."""
     known = [each for each in points if each.x not in (None, "inf") and each.y is not None]
     return dict(grouped(known, lambda each: each.by))
 
 
-def _correlations(asked: Collect, points: Sequence[Point]) -> Iterator[Correlation]:
-    """Compute the rank correlation in each curve that has points, or say why it is undefined."""
-    from ceflow.dynamics import rank_correlation
+def correlations_of(
+    asked: Comparison, points: Sequence[Point]
+) -> Iterator[tuple[Correlation, Sequence[Point]]]:
+    """Yield the correlation in each curve that has points, or why there is none, and the curve."""
+    from ceflow.dynamics import log_correlation, rank_correlation
 
+    compute = log_correlation if asked.correlate == "logarithms" else rank_correlation
+    keys = ("x", "y", *(() if asked.given is None else ("given",)))
     known = [point for point in points if asked.given is None or point.given is not None]
-    for by, curve in _by_curve(known).items():
+    for by, curve in by_curve(known).items():
         fields: Values = filled(by=by or None) | {"runs": len(curve)}
         try:
-            found = rank_correlation(*([point[key] for point in curve] for key, _ in asked.paths))
+            found = compute(*([point[key] for point in curve] for key in keys))
         except ValueError as error:
-            yield Correlation(**fields, coefficient=None, undefined=str(error))
+            yield Correlation(**fields, coefficient=None, undefined=str(error)), curve
         else:
-            yield Correlation(**fields, **asdict(found))
+            yield Correlation(**fields, **asdict(found)), curve
 
 
-def _fits(points: Sequence[Point], key: str | None) -> tuple[list[Fit], list[str]]:
+def fits_of(points: Sequence[Point], key: str | None) -> tuple[list[Fit], list[str]]:
     """Fit a power law to each curve with several x, and say which curves have none."""
-    curves = _by_curve(points)
+    curves = by_curve(points)
     long = {by: curve for by, curve in curves.items() if len({p.x for p in curve}) > 1}
     if not long:
         return [], ["a power law needs two different x: there is no fit"]

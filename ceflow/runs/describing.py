@@ -1,9 +1,10 @@
 """The report of a [collect] table: numbers in tables and sentences, and a figure."""
 
 from ceflow.blocks import Drawing, Note, ReportBlock
-from ceflow.runs.collected import Collected, CollectedCurves
+from ceflow.runs.collected import Collected, CollectedCurves, CollectedTable
 from ceflow.runs.describing_curves import curves_answer, curves_blocks, curves_drawing
 from ceflow.runs.describing_points import points_answer, points_blocks, points_drawing
+from ceflow.runs.describing_tables import table_answer, table_blocks
 
 
 def collected_blocks(name: str, collected: Collected) -> list[ReportBlock]:
@@ -12,6 +13,8 @@ def collected_blocks(name: str, collected: Collected) -> list[ReportBlock]:
     """
     if isinstance(collected, CollectedCurves):
         numbers = curves_blocks(collected)
+    elif isinstance(collected, CollectedTable):
+        numbers = table_blocks(collected)
     else:
         numbers = points_blocks(collected)
     drawn = collected_drawing(name, collected)
@@ -25,6 +28,8 @@ def collected_answer(collected: Collected) -> str:
     """
     if isinstance(collected, CollectedCurves):
         return curves_answer(collected)
+    if isinstance(collected, CollectedTable):
+        return table_answer(collected)
     return points_answer(collected)
 
 

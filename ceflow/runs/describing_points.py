@@ -20,7 +20,7 @@ def points_answer(collected: CollectedPoints) -> str:
     """State the laws and correlations; without any, say where y is least and greatest."""
     laws = [_fit_text(collected, fit) for fit in collected.fits]
     ranks = [
-        f"{which(collected.by, each.by)}rank correlation {each.coefficient:.3f}"
+        f"{which(collected.by, each.by)}{correlation_name(collected)} {each.coefficient:.3f}"
         for each in collected.correlations
         if each.coefficient is not None
     ]
@@ -53,7 +53,7 @@ def points_blocks(collected: CollectedPoints) -> list[ReportBlock]:
         table = Table(head, tuple((*_row(mean), mean.runs) for mean in collected.means))
     if collected.fits or collected.correlations:  # which have sentences and tables of their own
         fits = (Note(_fit_text(collected, fit)) for fit in collected.fits)
-        return [table, *fits, *_correlations(collected)]
+        return [table, *fits, *correlation_blocks(collected)]
     answer = points_answer(collected)
     return [*([Note(answer)] if answer else []), table]
 
@@ -66,19 +66,26 @@ def _row(point: CollectedPoint | CollectedMean) -> tuple[Cell, ...]:
     return (x, *(value for key, value in named if key in point), y)
 
 
-def _correlations(collected: CollectedPoints) -> list[ReportBlock]:
-    """Tabulate the rank correlations, and say why others are undefined."""
+def correlation_name(collected: CollectedPoints) -> str:
+    """Name the correlation that was asked for."""
+    ranks = collected.correlate == "spearman"
+    return "rank correlation" if ranks else "correlation of logarithms"
+
+
+def correlation_blocks(collected: CollectedPoints, unit: str = "runs") -> list[ReportBlock]:
+    """Tabulate the correlations, and say why others are undefined; `unit` is what is counted."""
     by = any("by" in each for each in collected.correlations)
     third = f", given {short(collected.given)}" if collected.given else ""
-    head = (*((collected.by or "by",) if by else ()), f"rank correlation{third}", "95 %", "p")
-    unit = f"means over {collected.over}" if collected.over else "runs"
+    name = correlation_name(collected)
+    head = (*((collected.by or "by",) if by else ()), f"{name}{third}", "95 %", "p")
+    unit = f"means over {collected.over}" if collected.over else unit
     rows = tuple(
         (*((each.by,) if by else ()), *_correlation_cells(each), each.runs)
         for each in collected.correlations
         if each.coefficient is not None
     )
     undefined = (
-        Note(f"{which(collected.by, each.by)}no rank correlation: {each.undefined}")
+        Note(f"{which(collected.by, each.by)}no {name}: {each.undefined}")
         for each in collected.correlations
         if each.coefficient is None
     )

@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from ceflow.blocks import Drawing
 from ceflow.blocks.html import section
-from ceflow.runs.collected import CollectedCurves, CollectedPoints
+from ceflow.runs.collected import CollectedCurves, CollectedPoints, CollectedTable
 from ceflow.runs.reading import read_as
 from ceflow.spec import Document
 from ceflow.spec.schema import without_links
@@ -77,7 +77,7 @@ class Results(Mapping[str, Result]):
 def results_schema() -> dict[str, Any]:
     """Build the JSON Schema of results.json, for editors."""
     results = [kind.result for kind in KINDS.values()]
-    collected = [CollectedPoints, CollectedCurves]
+    collected = [CollectedPoints, CollectedTable, CollectedCurves]
     schemas, definitions = models_json_schema(
         [(each, "serialization") for each in (*results, *collected)]
     )

@@ -6,9 +6,11 @@ from typing import Any
 
 from ceflow.compiler import Plan
 from ceflow.events import Observer
-from ceflow.runs.collected import Collected, read_collected
+from ceflow.runs.collected import Collected, CollectedTable, read_collected
 from ceflow.runs.collecting import Runs, collect
 from ceflow.runs.failures import Failure, without_arrays
+from ceflow.runs.tabulating import tabulated
+from ceflow.spec import CollectTable
 from ceflow.stages import Values
 from ceflow.store import RunDirectory
 
@@ -60,7 +62,11 @@ class Work(ABC):
         """Evaluate the [collect] tables over the results of all runs."""
         for name, asked in self.plan.document.collect.items():
             try:
-                self.collected[name] = collect(asked, self.plan, runs, self.directory)
+                self.collected[name] = (
+                    tabulated(asked, name, self.plan, runs[""])
+                    if isinstance(asked, CollectTable)
+                    else collect(asked, self.plan, runs, self.directory)
+                )
             except Exception as error:
                 self._fail(f"collect.{name}", error)
 
@@ -70,8 +76,11 @@ class Work(ABC):
         return {"collect": tables} if tables else {}
 
     def _has_collected(self, results: Values) -> bool:
-        """Tell whether results have every [collect] table of the document."""
-        return read_collected(results)[0].keys() == self.plan.document.collect.keys()
+        """Tell whether results have every [collect] table of the document, as its file is now."""
+        known = read_collected(results)[0]
+        return known.keys() == self.plan.document.collect.keys() and all(
+            each.is_current for each in known.values() if isinstance(each, CollectedTable)
+        )
 
     def _fail(self, stage: str, error: Exception, run: str = "") -> Failure:
         """Record the failure of a stage, or of the start of a whole run."""

@@ -1,21 +1,21 @@
 """Reading latencies that were measured elsewhere from a CSV file."""
 
-import csv
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ceflow.data.files import beside
-from ceflow.spec import Fault, SpecError
+from ceflow.data.separated import Separated, read_separated, wrong
+from ceflow.spec import SpecError
 from ceflow.spec.base import LARGEST_COUNT
 from ceflow.spec.vocabulary import COLUMNS, known_as
 
-LARGEST_FILE_BYTES = 2**20
-"""Largest accepted size of a file, in bytes."""
 SHORTEST_SECONDS, LONGEST_SECONDS = 1e-12, 1e9
 """Range of accepted latencies in seconds; others are probably in another unit."""
-FILE_FORMAT = "a line 'width,multiplicity,seconds', then one line a network, as '10,37,0.0124'"
+HELP = (
+    "a file of latencies has a line 'width,multiplicity,seconds', then one line a network, as"
+    " '10,37,0.0124'"
+)
 
 
 class Time(NamedTuple):
@@ -41,17 +41,9 @@ def read_times(path: Path) -> list[Time]:
     ...     read_times(path)
     [Time(width=8, multiplicity=1, seconds=0.001), Time(width=64, multiplicity=1, seconds=0.02)]
     """
-    if not path.is_file():
-        raise SpecError(Fault("CE301", f"{path} is not a file", help=beside(path)))
-    with path.open("rb") as file:
-        content = file.read(LARGEST_FILE_BYTES + 1)
-    if len(content) > LARGEST_FILE_BYTES:
-        raise _wrong(str(path), f"is larger than {LARGEST_FILE_BYTES >> 20} MiB")
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise _wrong(str(path), "is not text in UTF-8") from None
-    times = sorted(_times(str(path), lines))
+    found = read_separated(path, HELP)
+    _require_columns(str(path), list(found.columns))
+    times = sorted(_times(found))
     if len(times) < 2:
         raise _wrong(
             str(path), "has times of fewer than two widths, which is too few to interpolate"
@@ -59,16 +51,10 @@ def read_times(path: Path) -> list[Time]:
     return times
 
 
-def _times(path: str, lines: list[str]) -> Iterator[Time]:
+def _times(found: Separated) -> Iterator[Time]:
     seen: set[int] = set()
-    rows = ((number, [cell.strip() for cell in row]) for number, row in _rows(path, lines))
-    _, head = next(rows, (1, []))
-    _require_columns(path, head)
-    for number, row in rows:
-        place = f"{path}, line {number},"
-        if len(row) != len(head):
-            raise _wrong(place, f"has {len(row)} cells, the first line {len(head)}")
-        cells = dict(zip(head, row, strict=True))
+    for row in found.rows:
+        place, cells = f"{found.file}, line {row.line},", row.cells
         time = Time(
             _whole(place, "width", cells["width"]),
             _whole(place, "multiplicity", cells.get("multiplicity", "1")),
@@ -81,7 +67,7 @@ def _times(path: str, lines: list[str]) -> Iterator[Time]:
 
 
 def _require_columns(path: str, head: list[str]) -> None:
-    """Raise `SpecError` if a column is missing, occurs twice, or is unknown."""
+    """Raise `SpecError` if a column is missing or unknown."""
     others = [name for name in head if name not in Time._fields]
     for name in others:
         if ours := known_as(name, Time._fields, COLUMNS):
@@ -90,19 +76,6 @@ def _require_columns(path: str, head: list[str]) -> None:
         raise _wrong(path, "does not begin with the names of its columns, width and seconds")
     for name in others:
         raise _wrong(path, f"has a column {name!r}, which is not known: leave it out")
-    for name in head:
-        if head.count(name) > 1:
-            raise _wrong(path, f"names the column {name!r} twice")
-
-
-def _rows(path: str, lines: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that are not empty, with their line numbers."""
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                yield number, next(csv.reader([line], strict=True))
-            except csv.Error:
-                raise _wrong(f"{path}, line {number},", "is not valid CSV") from None
 
 
 def _positive(place: str, name: str, cell: str) -> float:
@@ -133,6 +106,4 @@ def _whole(place: str, name: str, cell: str) -> int:
 
 
 def _wrong(place: str, what: str) -> SpecError:
-    return SpecError(
-        Fault("CE302", f"{place} {what}", help=f"a file of latencies has {FILE_FORMAT}")
-    )
+    return wrong(place, what, HELP)

@@ -1,7 +1,8 @@
 """The language: what a document may contain, and how it is read and written. Never imports JAX.
 
-A `document` has `models`, `data`, `stages`, a `sweep` and comparisons to `collect`; the classes of
-all of them derive from `base`. `notation` reads the names of networks. `text` is parsed into
+A `document` has `models`, `data`, `stages`, a `sweep`, and comparisons to `collect`, also of
+`tabulated` results; the classes of all of them derive from `base`. `notation` reads the names of
+networks. `text` is parsed into
 `trees`, and `origin` and `positions` know where each value came from; `ready` holds the networks
 that a document can extend by name; `reading` validates trees
 into a document, `writing` turns it back into text, with its `comments`. `faults` become
@@ -24,12 +25,15 @@ from ceflow.spec.reading import check, examined, load, loads, revalidated
 from ceflow.spec.schema import json_schema
 from ceflow.spec.stages import *  # noqa: F403
 from ceflow.spec.sweep import Sweep, seen_from_sweep, variants
+from ceflow.spec.tabulated import CollectTable, Comparison
 from ceflow.spec.text import Text
 from ceflow.spec.writing import dumps, dumps_origins, tree_of
 
 __all__ = [
     "VERSION",
     "Collect",
+    "CollectTable",
+    "Comparison",
     "Document",
     "Examined",
     "Fault",

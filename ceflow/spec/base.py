@@ -39,6 +39,8 @@ class Spec(BaseModel):
 
     usual_kinds: ClassVar[Mapping[str, Any]] = {}
     """Kinds of the tables that may leave their type out, by key."""
+    told_by: ClassVar[str] = ""
+    """The key that tells this kind from another that has no tag; empty for the other."""
 
     def __init__(self, /, **values: Any):
         values = {_key(name): value for name, value in values.items()}

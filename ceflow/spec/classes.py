@@ -36,6 +36,11 @@ def classes_at(path: KeyPath, tree: Any, root: type[Spec]) -> list[type[Spec]]:
             tagged = [kind for kind in classes if _is_tagged(kind, tree)]
             if not tagged and not any(tag in tree for tag in TAGS):
                 tagged = [kind for each in holders if (kind := each.usual_kinds.get(str(step)))]
+            if get_origin(annotation) is not dict and any(kind.told_by for kind in classes):
+                tagged = sorted(
+                    (kind for kind in classes if kind.told_by in ("", *tree)),
+                    key=lambda kind: not kind.told_by,
+                )
             annotation = tagged[0] if tagged else annotation
     return specs(annotation)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
 Scale = Literal["auto", "linear", "log"]
+Correlate = Literal["none", "spearman", "logarithms"]
 
 
 def _one_or_several(value: Any) -> Any:
@@ -42,7 +43,22 @@ HISTORY_KEYS = ("view", "smooth", "level")
 """Keys that are allowed only when quantities over time (histories) are collected."""
 
 
-class Collect(Spec):
+class Axes(Spec):
+    """The axes of a comparison, and what relates them."""
+
+    x_scale: Scale = "auto"
+    """Scale of the x axis. `auto`: `log` if all values are above 0 and spread evenly in logarithms,
+    or over a factor of 100; else `linear`."""
+    y_scale: Scale = "auto"
+    """Scale of the y axis, likewise."""
+    fit: Literal["none", "power"] = "none"
+    """`power`: y = factor x^slope, by least squares of log y on log x."""
+    correlate: Correlate = "none"
+    """`spearman`: the [rank correlation](sweeps.md#rank-correlations) of x and y, for each value of
+    `by`; `logarithms`: the linear correlation of log x and log y."""
+
+
+class Collect(Axes):
     """A comparison of the runs of a sweep: one number per run against another, or histories of the
     stages of each run.
     """
@@ -62,16 +78,6 @@ class Collect(Spec):
     over: str | None = None
     """A third swept path, such as `"seed"`, whose runs are averaged: each point, or each moment of
     a history, is their mean with its standard error."""
-    x_scale: Scale = "auto"
-    """Scale of the x axis. `auto`: `log` if all values are above 0 and spread evenly in logarithms,
-    or over a factor of 100; else `linear`."""
-    y_scale: Scale = "auto"
-    """Scale of the y axis, likewise."""
-    fit: Literal["none", "power"] = "none"
-    """`power`: y = factor x^slope, by least squares of log y on log x."""
-    correlate: Literal["none", "spearman"] = "none"
-    """`spearman`: the [rank correlation](sweeps.md#rank-correlations) of x and y over the runs, for
-    each value of `by`."""
     given: str | None = None
     """With `correlate`, a swept path or a number in the results of a stage, such as
     `"stages.best.primal.parameters"`: the correlation is the partial one, given this number."""

@@ -9,7 +9,6 @@ from pydantic_core import PydanticCustomError
 
 from ceflow.spec.base import Spec
 from ceflow.spec.classes import taken_by
-from ceflow.spec.collect import Collect
 from ceflow.spec.data import Data
 from ceflow.spec.diagnostics import MOST_FAULTS, Fault, SpecError
 from ceflow.spec.float32 import float32_faults
@@ -18,6 +17,7 @@ from ceflow.spec.origin import Origin
 from ceflow.spec.stages import Stage
 from ceflow.spec.suggest import did_you_mean
 from ceflow.spec.sweep import LONGEST_NAME, Sweep, variants
+from ceflow.spec.tabulated import Comparison
 
 WINDOWS_DEVICES = frozenset(
     ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)))
@@ -67,9 +67,9 @@ class Document(Spec):
     """Stages to run, in the order written; each key names a stage: see [stages](stages.md)."""
     sweep: Sweep | None = None
     """Values to vary, which make many runs out of this document: see [sweeps](sweeps.md)."""
-    collect: dict[Name, Collect] = Field(default_factory=dict)
-    """Comparisons between the runs of a sweep, or between stages; each key names a table and its
-    figure: see [collect](sweeps.md#collect)."""
+    collect: dict[Name, Comparison] = Field(default_factory=dict)
+    """Comparisons between the runs of a sweep, between stages, or of the results in a table; each
+    key names a table and its figure: see [collect](sweeps.md#collect)."""
 
     _origin: Origin | None = PrivateAttr(None)
 

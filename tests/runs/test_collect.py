@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -53,7 +54,7 @@ def law(monkeypatch):
 
 
 def swept(
-    collect: dict[str, Collect], model=ENSEMBLE, mode: Any = "grid", **paths: list[Any]
+    collect: Mapping[str, Collect], model=ENSEMBLE, mode: Any = "grid", **paths: list[Any]
 ) -> Document:
     named = {key.replace("__", "."): values for key, values in paths.items()}
     return Document(
@@ -61,7 +62,7 @@ def swept(
         model=model,
         stages={"flow": Flow(time=1.0)},
         sweep=Sweep(mode=mode, **named),
-        collect=collect,
+        collect=dict(collect),
     )
 
 
@@ -109,7 +110,7 @@ def test_there_is_a_curve_for_each_value_of_by_and_no_fit_of_one_point(law, tmp_
     assert notes[0].startswith("model.member.widths = 8: drift = 0.375 x^-1.000")
     again = CollectedPoint(run="r", x=1, by="16", y=2.0)
     points = [CollectedPoint(run=str(x), x=x, by="8", y=1.0 / x) for x in (1, 2)]
-    _, why = collecting._fits([*points, again, again], "n")
+    _, why = collecting.fits_of([*points, again, again], "n")
     assert why == ["n = 16: a power law needs two different x"]
 
 
@@ -188,7 +189,7 @@ def test_numbers_spread_in_logarithms_have_a_logarithmic_axis(values, log):
 def test_a_law_too_steep_to_be_drawn_has_no_fit_and_a_report():
     x, y = "model.outputs", "stages.s.y"
     points = [CollectedPoint(run=str(at), x=at, y=value) for at, value in ((1000, 1), (1001, 2))]
-    fits, why = collecting._fits(points, None)
+    fits, why = collecting.fits_of(points, None)
     assert fits == []
     assert why == ["its power law overflows (factor)"]
     steep = Fit(slope=300.0, factor=1e-290, stderr=None, interval=None, residuals=(0.0, 0.0))

@@ -10,7 +10,7 @@ from ceflow.blocks import Curve, Note, Table
 from ceflow.dynamics import rank_correlation
 from ceflow.runs import read_collected
 from ceflow.runs.collected import CollectedPoint
-from ceflow.runs.collecting import _correlations, _means
+from ceflow.runs.collecting import correlations_of, means_of
 from ceflow.runs.describing import collected_blocks
 from ceflow.spec import Collect, Document, Flow, Gaussian, Mlp, Sweep
 
@@ -89,11 +89,11 @@ def test_means_are_correlated_where_runs_are_averaged():
         for x, y in enumerate([0.0, 3.0, 1.0, 5.0, 4.0])
         for seed in (0, 1)
     ]
-    means = _means(points, apart=True)
+    means = means_of(points, apart=True)
     assert [(mean.y, mean.given) for mean in means] == [
         (0.5, 0), (3.5, 1), (1.5, 2), (5.5, 0), (4.5, 1)
     ]  # fmt: skip
-    (found,) = _correlations(asked(x="seed"), means)
+    ((found, _),) = correlations_of(asked(x="seed"), means)
     assert (found.runs, found.coefficient) == (5, pytest.approx(0.8))
 
 

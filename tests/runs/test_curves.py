@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
@@ -55,14 +56,14 @@ def falling(monkeypatch):
     stub(monkeypatch, Flow, run=found, describe=lambda result: [])
 
 
-def swept(collect: dict[str, Collect], **sweep: list[Any]) -> Document:
+def swept(collect: Mapping[str, Collect], **sweep: list[Any]) -> Document:
     paths: dict[str, Any] = sweep or {"model.widths": [[n, n] for n in WIDTHS]}
     return Document(
         data=Gaussian(train=3, inputs=2),
         model=Mlp(widths=[8, 8], activation="erf"),
         stages={"flow": Flow(time=4.0)},
         sweep=Sweep(**paths),
-        collect=collect,
+        collect=dict(collect),
     )
 
 
