@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ceflow.search.problem import Candidate, Problem
-from ceflow.spec import Model
+from ceflow.spec import Model, candidate_widths
 
 
 @dataclass(frozen=True)
@@ -88,19 +88,3 @@ def _candidates(problem: Problem, model: Model) -> Iterator[Candidate]:
             return
         if bought and math.isfinite(candidate.dual_multiplicity):
             yield candidate
-
-
-def candidate_widths(baseline: Model) -> Iterator[tuple[int, ...]]:
-    """Yield the baseline's widths times k/max(widths), without repetitions and without end.
-
-    k runs over all integers up to 1000, then grows by half a percent per step; the baseline's own
-    widths are included.
-    """
-    largest = int(max(baseline.widths))
-    last, k = None, 1
-    while True:
-        widths = baseline.ratio_widths(k / largest)
-        if widths != last:
-            yield widths
-        following = k + max(1, k // 200 if k >= 1000 else 1)
-        last, k = widths, largest if k < largest < following else following

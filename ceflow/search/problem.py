@@ -116,6 +116,8 @@ class Problem:
     law: Law
     costs: Costs
     limits: tuple[Limit, ...] = ()
+    given: tuple[int, ...] | None = None
+    """Widths that the answers have, in place of the optimal ones."""
 
     @property
     def baseline_widths(self) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ceflow.search.costs import MEMBER_ROUNDING, nearest_multiplicity, whole_members
 from ceflow.search.optimum import Optimum
 from ceflow.search.problem import Candidate
+from ceflow.spec import network_name
 
 LARGEST_ROUNDING = 0.1
 """Largest relative change of a number of members by rounding after which the whole network still
@@ -56,8 +57,11 @@ def whole_primal(optimum: Optimum) -> Whole:
 
     It is at the widths of the curve's optimum if there is a whole number near its real number of
     members, and if it varies less than the baseline. Otherwise it is the network of whole members
-    that varies least among those of at most the baseline's cost: the baseline is one of them.
+    that varies least among those of at most the baseline's cost: the baseline is one of them. If
+    the problem gives widths, it is at those; `ValueError` is then raised if it has no members.
     """
+    if optimum.problem.given is not None:
+        return _at_given(optimum, primal_at)
     found = primal_at(optimum, optimum.primal)
     smooth = optimum.primal.single / max(found.members, 1) <= optimum.problem.variance
     if optimum.problem.limits or (found.is_near and smooth):
@@ -73,6 +77,8 @@ def whole_dual(optimum: Optimum) -> Whole:
     Otherwise it is the cheapest network of whole members that varies at most as the baseline,
     which is one of them.
     """
+    if optimum.problem.given is not None:
+        return _at_given(optimum, dual_at)
     found = dual_at(optimum, optimum.dual)
     baseline, whole = optimum.problem.baseline, optimum.problem.costs.whole
     if whole(baseline.with_members(optimum.dual.widths, found.members)) < whole(baseline):
@@ -99,6 +105,19 @@ def _nearest(
         lambda m: whole(baseline.with_members(candidate.widths, m)),
         beside,
     )
+
+
+def _at_given(optimum: Optimum, whole: Callable[[Optimum, Candidate], Whole]) -> Whole:
+    """Return the network at the widths that the problem gives."""
+    problem = optimum.problem
+    candidate = problem.candidate(problem.given or ())
+    name = network_name(1, candidate.widths)
+    if not math.isfinite(candidate.single):
+        raise ValueError(f"the variance of {name} is not known: it is outside what was measured")
+    found = whole(optimum, candidate)
+    if found.members < 1:
+        raise ValueError(f"one member alone, {name}, costs more than the budget")
+    return found
 
 
 def _best(

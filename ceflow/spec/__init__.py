@@ -1,8 +1,8 @@
 """The language: what a document may contain, and how it is read and written. Never imports JAX.
 
-A `document` has `models`, `data`, `stages`, a `sweep`, and comparisons to `collect`, also of
-`tabulated` results; the classes of all of them derive from `base`. `notation` reads the names of
-networks. `text` is parsed into
+A `document` has `models`, `data`, `stages`, a `sweep`, maybe `along` a curve, and comparisons to
+`collect`, also of `tabulated` results; the classes of all of them derive from `base`. `notation`
+reads the names of networks. `text` is parsed into
 `trees`, and `origin` and `positions` know where each value came from; `ready` holds the networks
 that a document can extend by name; `reading` validates trees
 into a document, `writing` turns it back into text, with its `comments`. `faults` become
@@ -13,6 +13,7 @@ of other packages.
 """
 
 from ceflow.spec import data, models, stages
+from ceflow.spec.along import candidate_widths
 from ceflow.spec.base import Spec
 from ceflow.spec.collect import Collect, at_path, history_path
 from ceflow.spec.data import *  # noqa: F403
@@ -44,6 +45,7 @@ __all__ = [
     "Sweep",
     "Text",
     "at_path",
+    "candidate_widths",
     "check",
     "dumps",
     "dumps_origins",

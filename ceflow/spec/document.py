@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PrivateAttr
 from pydantic_core import PydanticCustomError
 
+from ceflow.spec.along import along_faults, spread_along
 from ceflow.spec.base import Spec
 from ceflow.spec.classes import taken_by
 from ceflow.spec.data import Data
@@ -104,6 +105,10 @@ class Document(Spec):
     def examine(self) -> "Examined":
         """Find the semantic faults of the document, and of all documents of its sweep."""
         faults, documents = self._faults(), {}
+        if not faults and self.sweep is not None and self.sweep.along is not None:
+            faults = along_faults(self)
+            if not faults and (spread := spread_along(self)) != self:
+                return spread.examine()
         if not faults and self.sweep is not None:
             faults = [fault.below("sweep") for fault in self.sweep.faults()]
             try:

@@ -48,6 +48,14 @@ class Sweep(Spec):
     """`grid`: one run for every combination, with the last path varying fastest; `zip`: one run for
     the first value of each path, one for the second, and so on. No two runs may be equal."""
 
+    along: str | None = None
+    """The curve of a search, as `"best.primal"` or `"best.dual"`: one run for each width of its
+    candidates, with its number of members: see [along a curve](sweeps.md#along-a-curve)."""
+
+    def with_path(self, path: str, values: list[Any]) -> "Sweep":
+        """Return the sweep with a further path before the others."""
+        return type(self)(mode=self.mode, along=self.along, **{path: values}, **self.paths)
+
     @property
     def paths(self) -> dict[str, list[Any]]:
         """The swept paths and their values."""

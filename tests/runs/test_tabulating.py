@@ -157,7 +157,7 @@ def test_a_partial_correlation_of_logarithms_is_that_of_regressions(tmp_path):
     x, y, z = (np.log([p[key] for p in found["points"]]) for key in ("x", "y", "given"))
     design = np.stack([np.ones_like(z), z], 1)
     left = [v - design @ np.linalg.lstsq(design, v, rcond=None)[0] for v in (x, y)]
-    expected = np.corrcoef(*left)[0, 1]
+    expected = np.corrcoef(left[0], left[1])[0, 1]
     assert found["correlations"][0]["coefficient"] == pytest.approx(expected, rel=1e-9)
 
 

@@ -310,6 +310,7 @@ KEYS = {
         "steps": COUNTS,
     },
     Search: {
+        "widths": st.none() | COUNTS | st.lists(COUNTS, min_size=1, max_size=3),
         **MODEL_KEY,
         "at": st.sampled_from([None, "layers.2"]),
         "variance": st.none(),

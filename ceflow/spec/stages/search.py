@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
-from ceflow.spec.base import Spec
+from ceflow.spec.base import LARGEST_COUNT, Spec
 from ceflow.spec.diagnostics import Fault
 from ceflow.spec.models import Model
 from ceflow.spec.notation import NetworkName, read_network
@@ -51,6 +52,34 @@ class Budget(Spec):
         return []
 
 
+def _one_or_several(value: Any) -> Any:
+    several = value if isinstance(value, list | tuple) else [value]
+    whole = (isinstance(each, int) and not isinstance(each, bool) for each in several)
+    if several and all(whole) and all(1 <= each <= LARGEST_COUNT for each in several):
+        return value if isinstance(value, int) else tuple(value)
+    message = "must be a whole number from 1 to 10^12, or an array of one for each layer"
+    raise PydanticCustomError("widths", message)
+
+
+MemberWidths = Annotated[
+    int | Sequence[int],
+    BeforeValidator(_one_or_several),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": LARGEST_COUNT},
+                {
+                    "type": "array",
+                    "items": {"type": "integer", "minimum": 1, "maximum": LARGEST_COUNT},
+                    "minItems": 1,
+                },
+            ]
+        }
+    ),
+]
+"""The widths of a member: one for all layers, or one for each."""
+
+
 class Search(MemberStageSpec):
     """The optimal ensemble for a baseline: primal and dual (CE eq. 10 to 14, Algorithm 2)."""
 
@@ -76,6 +105,9 @@ class Search(MemberStageSpec):
     space: Literal["ratio", "free"] = "ratio"
     """Widths to search. `ratio`: the baseline's widths times one common ratio; `free`: every width
     independently."""
+    widths: MemberWidths | None = None
+    """Widths of a member of both answers, in place of the optimal ones: one number for all layers,
+    or an array of one for each. The answers are then at these widths on the curve."""
     tolerance: Annotated[float, Field(ge=0, le=1)] = 0.02
     """Size of the near-optimal set: all candidates whose objective is within this fraction of the
     best."""
@@ -149,6 +181,27 @@ class Search(MemberStageSpec):
         if self.space == "free":
             yield from self._free_faults(model)
         yield from self._compare_faults(model)
+        yield from self._width_faults(model)
+
+    def _width_faults(self, model: Model) -> Iterator[Fault]:
+        given = self.given_widths(model) or ()
+        if self.widths is not None and len(given) != len(model.widths):
+            message = f"{len(given)} widths are given, and the network has {model.width_count}"
+            help = "give one width for all layers, or one for each"
+            yield Fault("CE202", message, ("widths",), help=help)
+        elif any(width % step for width, step in zip(given, model.width_steps, strict=False)):
+            message = "a width cannot be split into the groups of its layer"
+            help = f"give multiples of {', '.join(map(str, model.width_steps))}"
+            yield Fault("CE202", message, ("widths",), help=help)
+
+    def given_widths(self, model: Model) -> tuple[int, ...] | None:
+        """Return the widths that the answers must have, one for each layer; None if none are."""
+        if self.widths is None:
+            return None
+        several = (self.widths,) if isinstance(self.widths, int) else tuple(self.widths)
+        if len(several) in (1, model.width_count) and len(several) < len(model.widths):
+            return several * len(model.widths)
+        return several
 
     def _curve_faults(self, document: "Document", model: Model) -> Iterator[Fault]:
         measured = Variance.expect(document.stages[self.variance or ""])

@@ -43,10 +43,10 @@ def expect(stage: Search, plan: Plan, model: Model) -> dict[str, Model]:
     law = Exponential(stage.alpha or TYPICAL_ALPHA)
     try:
         optimum = search.optimise(problem_of(stage, plan, model, law, costs))
+        answers = {"primal": whole_primal(optimum), "dual": whole_dual(optimum)}
     except ValueError:
         whole: Model = model.whole
         return dict.fromkeys(stage.offers, whole)
-    answers = {"primal": whole_primal(optimum), "dual": whole_dual(optimum)}
     return {
         part: model.with_members(found.candidate.widths, found.members).whole
         for part, found in answers.items()

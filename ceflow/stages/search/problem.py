@@ -54,7 +54,9 @@ def problem_of(
     """Build the problem, with the limits of the stage's budget; a limit on latency needs
     `timed`.
     """
-    return Problem(model, law, costs, tuple(limits_of(stage, plan, timed)))
+    return Problem(
+        model, law, costs, tuple(limits_of(stage, plan, timed)), stage.given_widths(model)
+    )
 
 
 def limits_of(stage: Search, plan: Plan, timed: Costs | None) -> Iterator[Limit]:

@@ -57,13 +57,13 @@ def answer(result: SearchResult) -> str:
             f"within the budget, {smooth} {has} the least variance: {_part(less)} of that of your"
             f" network's {kernel}"
         )
-    if _is_baseline(result, result.primal):
+    if result.widths is None and _is_baseline(result, result.primal):
         first = f"no ensemble with the {cost} of your network varies less"
     else:
         spent = _share(result.primal.rounded.efficiency, cost)
         first = f"{smooth} {has} {spent} of your network, and {_part(less)} of the variance of its"
         first += f" {kernel}"
-    if _is_baseline(result, result.dual):
+    if result.widths is None and _is_baseline(result, result.dual):
         return f"{first}; none of its variance has fewer {cost}"
     varies = result.dual.rounded.variance / result.baseline.variance
     kept = "its variance" if abs(varies - 1) <= SAME else f"{varies:.3g} of its variance"
@@ -104,6 +104,8 @@ def _asked(result: SearchResult) -> str:
     )
     within = " and ".join(limit_text(*limit) for limit in (result.budget or {}).items())
     parts = [by, f"cost = {result.cost}"] + ([f"within {within}"] if within else [])
+    if result.widths is not None:
+        parts.append(f"at the widths asked for, {widths_text(result.widths)}")
     if result.widths_interval:
         low, high = map(widths_text, result.widths_interval)
         best = low if low == high else f"{low} to {high}"
@@ -254,7 +256,7 @@ def _figures(result: SearchResult) -> list[Curve]:
         for point in result.curve
         if point.primal_multiplicity >= 1 and point.variance is not None
     ]
-    primal, best, given = result.primal, result.duality, "best in whole members"
+    primal, best = result.primal, result.duality
     compact = [(_width(point), point.efficiency) for point in result.curve]
     grouped = result.primal.model["type"] in GROUPED
     x_label = "width n of a group" if grouped else "width n"
@@ -267,7 +269,7 @@ def _figures(result: SearchResult) -> list[Curve]:
             _series(
                 smooth,
                 (_width(primal), drawn(primal.variance, primal.multiplicity_exact)),
-                "optimum" if primal.widths == best.primal_widths or result.budget else given,
+                _marked(result, primal.widths == best.primal_widths or bool(result.budget)),
             ),
             log_x=True,
             log_y=True,
@@ -280,11 +282,18 @@ def _figures(result: SearchResult) -> list[Curve]:
             _series(
                 compact,
                 (_width(result.dual), result.dual.efficiency),
-                "optimum" if result.dual.widths == best.dual_widths else given,
+                _marked(result, result.dual.widths == best.dual_widths),
             ),
             log_x=True,
         ),
     ]
+
+
+def _marked(result: SearchResult, is_optimum: bool) -> str:
+    """Label the marked point of a curve."""
+    if result.widths is not None:
+        return "the widths asked for"
+    return "optimum" if is_optimum else "best in whole members"
 
 
 def _series(

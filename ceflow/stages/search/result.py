@@ -188,6 +188,8 @@ class SearchResult(Result):
     """Source of the variance, as in the document: `law`, `exact` or `curve`."""
     cost: str
     """Cost that the primal keeps fixed, as in the document: `parameters`, `flops` or `latency`."""
+    widths: list[int] | None = None
+    """Widths that the document gives to the answers, in place of the optimal ones."""
     space: str
     """Widths that were searched, as in the document: `ratio` or `free`."""
     budget: dict[LimitName, float] | None

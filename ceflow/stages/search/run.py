@@ -73,6 +73,7 @@ def _result(job: Job, optimum: Optimum, latency: Latencies | None) -> SearchResu
         compare=[answers.compared(job, optimum, name) for name in stage.compare],
         curve=[answers.point(candidate) for candidate in optimum.curve],
         widths_interval=widths_interval,
+        **({} if stage.widths is None else {"widths": list(optimum.problem.given or ())}),
         warnings=[*_warnings(job, optimum, latency), *doubts],
     )
 
@@ -134,6 +135,9 @@ def _warnings(job: Job, optimum: Optimum, latency: Latencies | None) -> Iterator
     if job.model.members_start_at_zero and not job.stage.variance:
         yield AT_ZERO
     yield from _own_module(job)
+    if job.stage.widths is not None:  # the rest is about the optimum
+        yield from _noise(latency)
+        return
     yield from _nothing_to_gain(job, optimum)
     yield from _side_by_side(job, optimum)
     yield from _rounded(optimum)
