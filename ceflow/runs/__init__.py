@@ -4,9 +4,9 @@
 and compared with the `machine`, at its `rates`. `loop` runs the stages of one run, `sweeping` the
 runs of a sweep: both are `work` that can end in `failures`. `record` keeps what is done; `results`
 reads it back by `reading`, with the `numbers` that JSON can hold, and `arrays` by name; `summaries`
-tells it in a few lines, or as a table. `collecting` gathers a sweep's results into `collected`
-tables, as far as they are `collectable`, or into `curves`, and `tabulating` compares networks whose
-results are `published`; `describing` shows all of them, by `describing_points`,
+tells it in a few lines, or as a table. `collecting` gathers what runs have `measured` into
+`collected` tables, as far as they are `collectable`, or into `curves`, and `tabulating` compares
+networks whose results are `published`; `describing` shows all of them, by `describing_points`,
 `describing_tables` and `describing_curves`, with the same `labels`.
 """
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from ceflow.compiler import Plan
 from ceflow.runs.curves import RESAMPLED_POINTS
 from ceflow.runs.tabulating import table_faults
-from ceflow.spec import Collect, CollectTable, Fault
+from ceflow.spec import ERRORS, Collect, CollectTable, Fault
 from ceflow.spec.suggest import did_you_mean
 from ceflow.stages import Record, kind_of
 
@@ -35,6 +35,7 @@ def _faults(asked: Collect, plan: Plan) -> Iterator[Fault]:
 def _number_faults(key: str, path: str, plan: Plan) -> Iterator[Fault]:
     """Find a path that is no number in the results of its stage in any run."""
     _, stage, *keys = path.split(".")
+    keys[-1] = ERRORS.get(keys[-1], keys[-1])
     specs = (each.document.stages[stage] for each in plan.runs.values())
     kinds = list(dict.fromkeys(kind_of(spec).result for spec in specs))
     if not any(_is_number(kind, keys) for kind in kinds):

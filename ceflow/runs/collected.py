@@ -104,6 +104,8 @@ class CollectedPoints(Record):
     """Path whose values label the curves, as in the document."""
     over: str = ""
     """Path that the means are over, as in the document."""
+    last: int | None = None
+    """Number of last moments over which y is the mean, as in the document."""
     means: Sequence[CollectedMean] = ()
     """With `over`, the mean of the runs that differ in it only; fits are to them."""
     x_scale: str = "auto"

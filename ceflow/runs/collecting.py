@@ -19,6 +19,7 @@ from ceflow.runs.collected import (
 )
 from ceflow.runs.curves import curves, mean_and_error, missing
 from ceflow.runs.labels import label, short, which
+from ceflow.runs.measured import history_with_errors, last_mean, with_errors
 from ceflow.runs.numbers import plain
 from ceflow.spec import (
     Collect,
@@ -43,12 +44,13 @@ def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> 
     a document without a sweep are under ''. Failed runs are left out, and named in a warning.
     """
     documents = {run: each.document for run, each in plan.runs.items()}
+    runs = {run: with_errors(each) for run, each in runs.items()}
     if not asked.of_histories(plan.document):
-        return _collected_points(asked, plan.document, documents, runs)
+        return _collected_points(asked, plan.document, documents, runs, directory)
     stages = {history_path(path)[0] for path in asked.quantities}
     histories = {
         run: {
-            stage: RunDirectory(directory.path / run).read_metrics(stage)
+            stage: history_with_errors(RunDirectory(directory.path / run).read_metrics(stage))
             for stage in stages & runs.get(run, {}).keys()
         }
         for run in documents
@@ -57,10 +59,16 @@ def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> 
 
 
 def _collected_points(
-    asked: Collect, swept: Document, documents: Mapping[str, Document], runs: Runs
+    asked: Collect,
+    swept: Document,
+    documents: Mapping[str, Document],
+    runs: Runs,
+    directory: RunDirectory,
 ) -> CollectedPoints:
     found = dict(asked.paths_of_stages(swept))
     points = list(_points(asked, found, documents, runs))
+    if asked.last is not None:
+        points = [_at_last(asked, asked.last, each, runs, directory) for each in points]
     warnings = [*dict.fromkeys(_lacking(asked, found, points, runs)), *_doubts(asked, documents)]
     means = means_of(points, apart="given" not in found) if asked.over else []
     drawn = means or points
@@ -77,6 +85,7 @@ def _collected_points(
         points=points,
         **relations,
         **filled(by=asked.by, over=asked.over, given=asked.given, means=means, warnings=warnings),
+        **filled(last=asked.last),
         **scales(asked),
     )
 
@@ -130,6 +139,18 @@ def _points(
                 stderr=_number(at_path(results, f"{short(asked.quantities[0])}_stderr")),
             ),
         )
+
+
+def _at_last(
+    asked: Collect, last: int, point: CollectedPoint, runs: Runs, directory: RunDirectory
+) -> CollectedPoint:
+    """Replace the number of a run by its mean over the last moments."""
+    stage, key = history_path(asked.quantities[0])
+    below, results = RunDirectory(directory.path / point.run), runs.get(point.run, {})
+    found = last_mean(below, stage, key, last, results[stage]) if stage in results else None
+    fields = {k: v for k, v in point.table().items() if k not in ("y", "stderr")}
+    mean, stderr = found or (None, None)
+    return CollectedPoint(**fields, y=mean, **filled(stderr=stderr))
 
 
 def _number(value: Any) -> float | None:
@@ -207,7 +228,8 @@ def _lacking(
     """Name the runs that lack one of the requested numbers."""
     for key, path in asked.paths:
         if key in found:
-            yield from _without_result(path, key, points, runs)
+            last = asked.last if key == "y" else None
+            yield from _without_result(path, key, points, runs, last)
             continue
         if without := [point.run for point in points if point[key] is None]:
             count = f"{len(without)} of {len(points)}"
@@ -218,14 +240,19 @@ def _lacking(
                 yield f"{path} is infinite in {infinite} of {len(points)} runs, which are left out"
 
 
-def _without_result(path: str, key: str, points: list[CollectedPoint], runs: Runs) -> Iterator[str]:
+def _without_result(
+    path: str, key: str, points: list[CollectedPoint], runs: Runs, last: int | None
+) -> Iterator[str]:
     """Name the runs that lack the result of a stage at this path."""
     stage = short(path).split(".")[0]
     absent = [point.run for point in points if stage not in runs.get(point.run, {})]
     if absent:
         yield missing(stage, absent, len(points))
     without = [p.run for p in points if p[key] is None and p.run not in absent]
-    if without:
+    if without and last is not None:
+        count = f"{len(without)} of {len(points)} runs"
+        yield f"{count} have no finite {path} at each of their last {last} moments"
+    elif without:
         result = runs[without[0]][stage]
         numbers = ", ".join(each for each, value in result.items() if _number(value) is not None)
         yield (

@@ -122,7 +122,8 @@ def points_drawing(name: str, collected: CollectedPoints) -> Curve | None:
     fitted = "fits" in collected
     log_x = is_log(collected.x_scale, fitted or spread_in_logarithms(_values(series, "x")))
     log_y = is_log(collected.y_scale, fitted or spread_in_logarithms(_values(series, "y")))
-    title = f"{short(collected.y)} by {short(collected.x)}{averaged(collected.over)}"
+    last = f", mean of the last {collected.last}" if collected.last else ""
+    title = f"{short(collected.y)} by {short(collected.x)}{last}{averaged(collected.over)}"
     x, y = axis_name(collected.x), axis_name(collected.y)
     return Curve(name, title, x, y, series, log_x, log_y, collected.by)
 

@@ -15,7 +15,7 @@ of other packages.
 from ceflow.spec import data, models, stages
 from ceflow.spec.along import candidate_widths
 from ceflow.spec.base import Spec
-from ceflow.spec.collect import Collect, at_path, history_path
+from ceflow.spec.collect import ERRORS, Collect, at_path, history_path
 from ceflow.spec.data import *  # noqa: F403
 from ceflow.spec.diagnostics import Fault, Place, SpecError, printable
 from ceflow.spec.document import VERSION, Document, Examined
@@ -31,6 +31,7 @@ from ceflow.spec.text import Text
 from ceflow.spec.writing import dumps, dumps_origins, tree_of
 
 __all__ = [
+    "ERRORS",
     "VERSION",
     "Collect",
     "CollectTable",

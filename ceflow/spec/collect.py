@@ -39,6 +39,9 @@ Paths = Annotated[
     ),
 ]
 
+ERRORS = {"train_error": "train_accuracy", "test_error": "test_accuracy"}
+"""Numbers that can be collected wherever an accuracy is known: 1 - accuracy."""
+
 HISTORY_KEYS = ("view", "smooth", "level")
 """Keys that are allowed only when quantities over time (histories) are collected."""
 
@@ -81,6 +84,9 @@ class Collect(Axes):
     given: str | None = None
     """With `correlate`, a swept path or a number in the results of a stage, such as
     `"stages.best.primal.parameters"`: the correlation is the partial one, given this number."""
+    last: Count | None = None
+    """y is the mean over this many last moments that its stage records, in place of the number at
+    the end: with a moment each epoch, `last = 10` is the mean of the last ten epochs."""
     view: Literal["curves", "heatmap"] = "curves"
     """Histories only: `curves` over common axes, or a `heatmap` with one row per run, x to the
     right and y as the colour."""
@@ -129,6 +135,7 @@ class Collect(Axes):
         if self.of_histories(document):
             return faults or list(self._recorded_faults(document)) or list(self._history_faults())
         faults += [*self._number_faults(), *self._fit_faults(document)]
+        faults += [] if faults else self._last_faults(document)
         return [*faults, *self._correlation_faults(document)]
 
     def _swept_faults(self, document: "Document") -> Iterator[Fault]:
@@ -177,7 +184,7 @@ class Collect(Axes):
             if number.startswith("test_") and getattr(document.data, "test", 0) == 0:
                 help = "set data.test" if hasattr(document.data, "test") else "use other data"
                 yield Fault("CE202", f"there are no test examples for {number}", (key,), help=help)
-            elif number.endswith("accuracy") and not document.data.has_classes:
+            elif ERRORS.get(number, number).endswith("accuracy") and not document.data.has_classes:
                 message = f"{number} needs class labels, and the targets are numbers"
                 yield Fault("CE202", message, (key,), help="collect a loss")
 
@@ -208,7 +215,7 @@ class Collect(Axes):
         """
         swept = document.sweep.paths if document.sweep else ()
         stage, x = history_path(self.x)
-        known, judged = document.stages[stage].recorded(), f"stages.{stage}.record" not in swept
+        known, judged = recorded_by(document, stage), f"stages.{stage}.record" not in swept
         settings = [history_path(path)[1] for path in swept if path.startswith(f"stages.{stage}.")]
         named = dict.fromkeys(history_path(path)[0] for path in self.quantities)
         if not known:
@@ -230,7 +237,7 @@ class Collect(Axes):
         swept = document.sweep.paths if document.sweep else ()
         for path in self.quantities:
             stage, y = history_path(path)
-            known = document.stages[stage].recorded()
+            known = recorded_by(document, stage)
             if f"stages.{stage}.record" in swept:
                 continue
             if x not in known:
@@ -248,9 +255,25 @@ class Collect(Axes):
         if self.fit != "none":
             message = "a power law is fitted to one number per run, not to histories"
             yield Fault("CE202", message, ("fit",), "key", "leave fit out, or let x be swept")
+        if self.last is not None:
+            message = "last makes one number per run, and histories are collected"
+            yield Fault("CE202", message, ("last",), "key", "leave last out, or let x be swept")
         if self.smooth and self.level is not None:
             message = "smooth and level exclude each other: a level is found in the recorded values"
             yield Fault("CE202", message, ("smooth",), "key", "leave one of them out")
+
+    def _last_faults(self, document: "Document") -> Iterator[Fault]:
+        """Find a mean over moments of what its stage does not record."""
+        if self.last is None:
+            return
+        stage, key = history_path(self.quantities[0])
+        known = recorded_by(document, stage)
+        if not known:
+            message = f"the stage {stage!r} records nothing over time"
+            yield Fault("CE202", message, ("last",), "key", "name a flow or a train stage at y")
+        elif key not in known:
+            message = f"{stage!r} does not record {key!r} over time"
+            yield Fault("CE201", message, ("y",), help=did_you_mean(key, known))
 
     def _number_faults(self) -> Iterator[Fault]:
         if len(self.quantities) > 1:
@@ -268,6 +291,12 @@ def _is_number(value: Any) -> bool:
     if isinstance(value, list | tuple) and value and all(item == value[0] for item in value):
         value = value[0]
     return value == "inf" or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def recorded_by(document: "Document", stage: str) -> list[str]:
+    """List the quantities that a stage records over time, and the errors for its accuracies."""
+    known = document.stages[stage].recorded()
+    return [*known, *(error for error, accuracy in ERRORS.items() if accuracy in known)]
 
 
 def history_path(path: str) -> tuple[str, str]:
