@@ -138,14 +138,27 @@ ceflow.run(cases.document(), sys.argv[1], observe=observe)
 """
 
 
+def in_a_process(folder: Path, until: int, status: int) -> None:
+    """Run in a process of its own, which is killed after this many steps, to this exit status."""
+    here, above = map(str, Path(__file__).parents[:2])
+    command = [sys.executable, "-c", KILLING, str(folder), str(until), here, above]
+    ended = subprocess.run(command, capture_output=True, env=os.environ)
+    assert ended.returncode == status, ended.stderr.decode()
+
+
+@pytest.fixture(scope="module")
+def whole_process(tmp_path_factory):
+    """A run in a process that is not killed: these tests compile otherwise than a process does."""
+    folder = tmp_path_factory.mktemp("process") / "run"
+    in_a_process(folder, 99, 0)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [2, 5, 11])
-def test_killed_by_the_system_it_goes_on_to_the_same_bits(whole, tmp_path, step):
+def test_killed_by_the_system_it_goes_on_to_the_same_bits(whole_process, tmp_path, step):
     folder = tmp_path / "run"
-    here, above = map(str, Path(__file__).parents[:2])
-    command = [sys.executable, "-c", KILLING, str(folder), str(step), here, above]
-    killed = subprocess.run(command, capture_output=True, env=os.environ)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    in_a_process(folder, step, -signal.SIGKILL)
     assert (folder / "checkpoints/t.bin").exists()
-    ceflow.run(document(), folder)
-    assert content(folder) == content(whole)
+    in_a_process(folder, 99, 0)
+    assert content(folder) == content(whole_process)
