@@ -33,12 +33,13 @@ ACTIVATIONS = {
 """The activations of the language as Python expressions."""
 
 
-def equinox_file(plan: Plan) -> str:
+def equinox_file(plan: Plan, weights: str | None = None) -> str:
     """Write a Python module that imports only `equinox`, `jax` and `math`.
 
     It defines the class of the network, `Mlp`, `Ensemble`, `Block`, `Resnext` or `Bottleneck`, with
     `__init__(*, key)`, and the numbers of the document as constants above it. The same plan gives
-    the same text. The weights follow the law of `Plan.module`, but their values differ.
+    the same text. The weights follow the law of `Plan.module`, but their values differ. With the
+    name of a file of `weights`, the first lines say how to read them.
 
     >>> from ceflow.compiler import compile
     >>> from ceflow.spec import Document
@@ -56,8 +57,10 @@ def equinox_file(plan: Plan) -> str:
     template = files("ceflow.exports") / "templates" / f"{model.type}.txt"
     if not template.is_file():
         raise _no_template(model.type, "type")
-    text = "\n".join(_kept(template.read_text("utf-8").splitlines(), _options(model)))
-    return Template(text).substitute(_header(plan), **_constants(model)) + "\n"
+    options = _options(model) | {"weights" if weights else "drawn"}
+    text = "\n".join(_kept(template.read_text("utf-8").splitlines(), options))
+    header = _header(plan) | {"weights": weights or ""}
+    return Template(text).substitute(header, **_constants(model)) + "\n"
 
 
 def _of_mlps(model: Model) -> Model:

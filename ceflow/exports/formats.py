@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from ceflow._words import one_of
 from ceflow.compiler import Plan
 from ceflow.compiler.nodes import is_finite
 from ceflow.exports.equinox import equinox_file
+from ceflow.exports.given import Weights
 from ceflow.exports.timm import timm_line, timm_notes
 from ceflow.exports.torchvision import refusal, torchvision_line
 from ceflow.spec import Fault, SpecError, flops_text, placing
 
-Format = Literal["equinox", "timm", "torchvision", "stablehlo"]
+Format = Literal["equinox", "timm", "torchvision", "stablehlo", "safetensors"]
 
 
 class Artefact(NamedTuple):
@@ -21,14 +21,23 @@ class Artefact(NamedTuple):
 
     content: str | bytes
     notes: list[str]
+    beside: bytes | None = None
+    """Content of the file of weights that an Equinox file reads."""
 
 
-def export(plan: Plan, to: Format, suffix: str = "", weights: Path | None = None) -> Artefact:
+def export(
+    plan: Plan,
+    to: Format,
+    suffix: str = "",
+    weights: Weights | None = None,
+    beside: str = "weights.eqx",
+) -> Artefact:
     """Write a plan's network in a format.
 
     `suffix` is the ending of the file's name: StableHLO is text for `.mlir` and without an ending,
-    otherwise JAX's serialised form, with its gradient. Only StableHLO loads JAX, and only it can
-    contain `weights`: a file that `equinox.tree_serialise_leaves` wrote for a module of the plan.
+    otherwise JAX's serialised form, with its gradient. `weights` are put into StableHLO, or into a
+    file named `beside` that the Equinox file reads; safetensors holds nothing else. Only StableHLO
+    and weights load JAX.
 
     Raises `SpecError` if a width is infinite, if the format cannot express the network or cannot
     contain weights, and if the weights are not those of the network.
@@ -41,12 +50,21 @@ def export(plan: Plan, to: Format, suffix: str = "", weights: Path | None = None
     """
     one_of("the format", to, get_args(Format))
     with _faults_placed(plan):
-        if to == "stablehlo":
-            return _stablehlo(plan, suffix, weights)
-        if weights is not None:
-            message = f"an export to {to} contains no weights"
-            raise SpecError(Fault("CE203", message, help="export them to stablehlo"))
-        return {"timm": _timm, "torchvision": _torchvision, "equinox": _equinox}[to](plan)
+        match to:
+            case "stablehlo":
+                return _stablehlo(plan, suffix, weights)
+            case "equinox":
+                return _equinox(plan, weights, beside)
+            case "safetensors":
+                return _safetensors(plan, weights)
+            case _ if weights is not None:
+                message = f"an export to {to} contains no weights"
+                help = "export them to safetensors, to equinox or to stablehlo"
+                raise SpecError(Fault("CE203", message, help=help))
+            case "timm":
+                return _timm(plan)
+            case "torchvision":
+                return _torchvision(plan)
 
 
 @contextmanager
@@ -69,11 +87,43 @@ def _torchvision(plan: Plan) -> Artefact:
     return Artefact(torchvision_line(plan) + "\n", [_parameters(plan), "names: import torchvision"])
 
 
-def _equinox(plan: Plan) -> Artefact:
-    return Artefact(equinox_file(plan), [_parameters(plan)])
+def _equinox(plan: Plan, weights: Weights | None, beside: str) -> Artefact:
+    if weights is None:
+        return Artefact(equinox_file(plan), [_parameters(plan)])
+    text = equinox_file(plan, beside)
+    from ceflow.exports.weights import file_weights, read_module  # loads JAX
+
+    content = file_weights(plan, read_module(plan, weights), text)
+    notes = [_parameters(plan), f"its first lines read the weights from {beside}"]
+    if plan.document.precision == "float64":
+        notes.append('they are float64: first call jax.config.update("jax_enable_x64", True)')
+    return Artefact(text, notes, content)
 
 
-def _stablehlo(plan: Plan, suffix: str, weights: Path | None) -> Artefact:
+def _safetensors(plan: Plan, weights: Weights | None) -> Artefact:
+    if weights is None:
+        message = "an export to safetensors is of weights, and a document has none"
+        help = "name a run directory in place of the document, or give --weights"
+        raise SpecError(Fault("CE203", message, help=help))
+    line = timm_line(plan)
+    from ceflow.exports.state_dict import safetensors_bytes, state_dict  # loads JAX
+    from ceflow.exports.weights import read_module
+
+    arrays = state_dict(plan, read_module(plan, weights))
+    notes = [
+        _parameters(plan),
+        f"net = {line}",
+        *timm_notes(plan)[:1],
+        "net.load_state_dict(safetensors.torch.load_file(FILE))",
+    ]
+    try:
+        return Artefact(safetensors_bytes(arrays, {"format": "pt", "timm": line}), notes)
+    except ImportError:
+        help = "pip install 'ceflow[export]'"
+        raise ValueError(f"safetensors is not installed; {help}") from None
+
+
+def _stablehlo(plan: Plan, suffix: str, weights: Weights | None) -> Artefact:
     from ceflow.exports.stablehlo import notes, serialised, stablehlo_text, written  # loads JAX
 
     exported = written(plan, weights)

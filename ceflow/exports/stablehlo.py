@@ -3,7 +3,6 @@ constants.
 """
 
 import re
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -13,12 +12,13 @@ from jax.extend.mlir.dialects import stablehlo
 
 from ceflow.compiler import Plan
 from ceflow.exports.equinox import sides
+from ceflow.exports.given import Weights
+from ceflow.exports.weights import read_module
 from ceflow.seeding import Seed
-from ceflow.spec import Fault, SpecError
 from ceflow.stages.stage import precision
 
 
-def written(plan: Plan, weights: Path | None = None) -> export.Exported:
+def written(plan: Plan, weights: Weights | None = None) -> export.Exported:
     """Export `f(weights, x)`: the outputs (batch, outputs) of a batch of examples, at inference.
 
     `weights` are the arrays of `Plan.module` in the order of `jax.tree.leaves`, running statistics
@@ -37,7 +37,8 @@ def written(plan: Plan, weights: Path | None = None) -> export.Exported:
         x = jax.ShapeDtypeStruct((batch, *sides(plan.root.inputs)), plan.document.precision)
         if weights is None:
             return export.export(jax.jit(forward))(slots, x)
-        arrays = read_weights(plan, weights)
+        leaves = jax.tree.leaves(read_module(plan, weights))
+        arrays = [leaf for leaf in leaves if isinstance(leaf, jax.Array)]
         return export.export(jax.jit(lambda x: forward(arrays, x)))(x)
 
 
@@ -48,27 +49,6 @@ def serialised(plan: Plan, exported: export.Exported) -> bytes:
     """
     with precision(plan):
         return bytes(exported.serialize(vjp_order=1))
-
-
-def read_weights(plan: Plan, path: Path) -> list[jax.Array]:
-    """Read the arrays that `equinox.tree_serialise_leaves` wrote for a `Plan.module`.
-
-    Raises `SpecError` if the file holds anything else.
-    """
-    key = Seed(plan.document.seed).jax()
-    slots = eqx.filter_eval_shape(plan.module, key)
-    try:
-        with path.open("rb") as file:
-            module = eqx.tree_deserialise_leaves(file, slots)
-            whole = not file.read(1)
-    except (RuntimeError, ValueError, TypeError, EOFError):
-        whole, module = False, None
-    if not whole:
-        precise = plan.document.precision
-        message = f"{path} does not hold the weights of this network in {precise}"
-        help = "write them with equinox.tree_serialise_leaves, of a module that Plan.module made"
-        raise SpecError(Fault("CE302", message, help=help))
-    return [leaf for leaf in jax.tree.leaves(module) if isinstance(leaf, jax.Array)]
 
 
 def weights_of(plan: Plan) -> dict[str, jax.ShapeDtypeStruct]:

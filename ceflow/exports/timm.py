@@ -1,4 +1,4 @@
-"""Export of a ResNeXt as one Python expression that builds it with timm.
+"""Export of a ResNet as one Python expression that builds it with timm.
 
 timm has names for ResNets of common depths, and its class takes stages, cardinality, base width and
 classes as arguments. It has no argument for a 3x3 stem without pooling, and always calls four
@@ -8,10 +8,8 @@ stages: those parts are replaced.
 from collections.abc import Iterable, Iterator, Mapping
 
 from ceflow.compiler import Plan
-from ceflow.spec import Fault, Model, Resnext, SpecError
+from ceflow.exports.counterparts import STAGES, Resnet, counterpart
 
-STAGES = 4
-"""Number of stages of timm's ResNet."""
 DEFAULTS = {"num_classes": 1000, "in_chans": 3, "cardinality": 1, "base_width": 64}
 """Default arguments of timm's ResNet."""
 NAMES: dict[tuple[int, ...], str] = {
@@ -23,24 +21,24 @@ NAMES: dict[tuple[int, ...], str] = {
 }
 """Names of timm's ResNets by their numbers of blocks: bottleneck blocks after the stem of
 ImageNet."""
-ELSEWHERE = "export it to equinox or to stablehlo"
-ANY = "any network can be exported --to equinox, as a Python file, or --to stablehlo"
+BASIC: dict[tuple[int, ...], str] = {(2, 2, 2, 2): "resnet18", (3, 4, 6, 3): "resnet34"}
+"""Names of those with basic blocks."""
 EMPTY_STAGE = "type(net.layer1)()"
 """An empty `torch.nn.Sequential`, which returns its input."""
 
 
 def timm_line(plan: Plan) -> str:
-    """Write the expression; it needs only the name `timm`, or `ResNet` and `Bottleneck` from it.
+    """Write the expression; it needs only the name `timm`, or `ResNet` and a block from it.
 
-    Raises `SpecError` for a model that is not a ResNeXt, or that timm's class cannot build.
+    Raises `SpecError` for a network that timm's class cannot build.
 
     >>> from ceflow.compiler import compile
-    >>> from ceflow.spec import Document
+    >>> from ceflow.spec import Document, Resnext
     >>> model = Resnext(stem="imagenet", blocks=[3, 4, 6, 3], cardinality=12, base_width=10)
     >>> print(timm_line(compile(Document(model=model))))
     timm.create_model("resnet50", cardinality=12, base_width=10)
     """
-    model = _required(plan)
+    model = counterpart(plan)
     if name := _name(model):
         return f'timm.create_model("{name}"{"".join(f", {one}" for one in _given(model))})'
     network = f"ResNet({', '.join(_arguments(model))})"
@@ -54,10 +52,10 @@ def timm_line(plan: Plan) -> str:
 
 def timm_notes(plan: Plan) -> list[str]:
     """Return notes for the reader of the expression."""
-    model = _required(plan)
+    model = counterpart(plan)
     if _name(model):
         return ["names: import timm"]
-    notes = ["names: from timm.models.resnet import Bottleneck, ResNet"]
+    notes = [f"names: from timm.models.resnet import {model.block}, ResNet"]
     if any(_replaced(model)):
         notes.append(
             "timm's ResNet has no argument for such a network: the line replaces the parts"
@@ -66,13 +64,13 @@ def timm_notes(plan: Plan) -> list[str]:
     return notes
 
 
-def _name(model: Resnext) -> str | None:
-    return NAMES.get(tuple(model.blocks)) if model.stem == "imagenet" else None
+def _name(model: Resnet) -> str | None:
+    names = BASIC if model.is_basic else NAMES
+    return names.get(model.blocks) if model.stem == "imagenet" else None
 
 
-def _given(model: Resnext) -> Iterator[str]:
-    assert model.inputs, "sized before"
-    values = (model.outputs, model.inputs[0], model.cardinality, model.base_width)
+def _given(model: Resnet) -> Iterator[str]:
+    values = (model.outputs, model.channels, model.cardinality, model.base_width)
     return differing(DEFAULTS, values)
 
 
@@ -83,43 +81,18 @@ def differing(defaults: Mapping[str, int], values: Iterable[object]) -> Iterator
             yield f"{name}={value}"
 
 
-def _arguments(model: Resnext) -> Iterator[str]:
-    yield "Bottleneck"
+def _arguments(model: Resnet) -> Iterator[str]:
+    yield model.block
     yield str(list(model.blocks))
     yield from _given(model)
     if len(model.blocks) < STAGES:
         yield f"channels={[64 * 2**stage for stage in range(len(model.blocks))]}"
 
 
-def _replaced(model: Resnext) -> Iterator[tuple[str, str]]:
+def _replaced(model: Resnet) -> Iterator[tuple[str, str]]:
     """Yield the parts that no argument sets, with their replacements."""
-    assert model.inputs, "sized before"
     if model.stem == "cifar":
-        yield "conv1", f"type(net.conv1)({model.inputs[0]}, 64, 3, padding=1, bias=False)"
+        yield "conv1", f"type(net.conv1)({model.channels}, 64, 3, padding=1, bias=False)"
         yield "maxpool", EMPTY_STAGE
     for stage in range(len(model.blocks), STAGES):
         yield f"layer{stage + 1}", EMPTY_STAGE
-
-
-def no_class(package: str, model: Model) -> str:
-    """Say that a package has a class for models of type `resnext` alone."""
-    return (
-        f"an export to {package} is a call of its ResNet, which can build models of type resnext,"
-        f" not of type {model.type}"
-    )
-
-
-def _required(plan: Plan) -> Resnext:
-    """Return the plan's model. Raises `SpecError` if timm's class cannot build it."""
-    model = plan.model
-    if not isinstance(model, Resnext):
-        raise SpecError(Fault("CE203", no_class("timm", model), ("model", "type"), help=ANY))
-    if len(model.blocks) > STAGES:
-        message = f"timm's ResNet has at most {STAGES} stages, this one {len(model.blocks)}"
-        help = f"give it four at most, as blocks = [3, 4, 6, 3], or {ELSEWHERE}"
-        raise SpecError(Fault("CE203", message, ("model", "blocks"), help=help))
-    if sum(model.blocks) == 1:
-        message = "timm's ResNet cannot be built with one block alone"
-        help = f"give it two blocks or more, or {ELSEWHERE}"
-        raise SpecError(Fault("CE203", message, ("model", "blocks"), help=help))
-    return model

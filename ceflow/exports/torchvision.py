@@ -1,7 +1,8 @@
 """Export of a ResNeXt as one Python expression that builds it with torchvision."""
 
 from ceflow.compiler import Plan
-from ceflow.exports.timm import ANY, differing, no_class
+from ceflow.exports.counterparts import ANY, no_class
+from ceflow.exports.timm import differing
 from ceflow.spec import Fault, Resnext, SpecError
 
 NAMES: dict[tuple[int, ...], str] = {

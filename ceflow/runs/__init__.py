@@ -7,11 +7,13 @@ reads it back by `reading`, with the `numbers` that JSON can hold, and `arrays` 
 tells it in a few lines, or as a table. `collecting` gathers what runs have `measured` into
 `collected` tables, as far as they are `collectable`, or into `curves`, and `tabulating` compares
 networks whose results are `published`; `describing` shows all of them, by `describing_points`,
-`describing_tables` and `describing_curves`, with the same `labels`.
+`describing_tables` and `describing_curves`, with the same `labels`. `kept` finds the
+weights that a stage has trained.
 """
 
 from ceflow.runs.collected import read_collected
 from ceflow.runs.failures import Failure, RunError
+from ceflow.runs.kept import Trained, trained
 from ceflow.runs.prepared import Needs, Prepared, prepare
 from ceflow.runs.record import known_results
 from ceflow.runs.results import Results, results_schema
@@ -24,6 +26,7 @@ __all__ = [
     "Results",
     "Run",
     "RunError",
+    "Trained",
     "known_results",
     "open",
     "prepare",
@@ -32,4 +35,5 @@ __all__ = [
     "results_schema",
     "run",
     "run_prepared",
+    "trained",
 ]

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from ceflow.compiler import Plan, compile
-from ceflow.exports import Artefact, export
+from ceflow.exports import Artefact, Weights, export
 from ceflow.exports.stablehlo import weights_of
 from ceflow.spec import Block, Bottleneck, Document, Ensemble, Mlp, Model, Resnext, SpecError
 
@@ -90,11 +90,11 @@ def test_weights_that_are_given_are_in_the_file(name, x64, tmp_path):
     module: Any = plan.module(jax.random.key(7, impl="unsafe_rbg"))
     eqx.tree_serialise_leaves(tmp_path / "net.eqx", module)
     x = jax.random.normal(jax.random.key(2), (3, *shape_of(plan)))
-    made = export(plan, "stablehlo", ".jax", tmp_path / "net.eqx")
+    made = export(plan, "stablehlo", ".jax", Weights(tmp_path / "net.eqx"))
     assert "f(x)" in made.notes[1]
     assert "in the file" in made.notes[1]
     assert_allclose(read_back(made)(x), jax.vmap(module)(x), rtol=1e-11, atol=1e-11)  # as above
-    text = export(plan, "stablehlo", ".mlir", tmp_path / "net.eqx").content
+    text = export(plan, "stablehlo", ".mlir", Weights(tmp_path / "net.eqx")).content
     assert isinstance(text, str)
     assert text.startswith("// f(x) of the document")
     parsed(text)
@@ -111,7 +111,7 @@ def test_weights_of_another_network_are_refused(wrong, tmp_path, x64):
     change = {"longer": content * 2, "shorter": content[:-9], "junk": b"weights"}
     path.write_bytes(change.get(wrong, content))
     with pytest.raises(SpecError, match="does not hold the weights of this network in float64"):
-        export(plan, "stablehlo", ".jax", path)
+        export(plan, "stablehlo", ".jax", Weights(path))
 
 
 def test_the_versions_are_said_in_the_head_and_in_the_notes():

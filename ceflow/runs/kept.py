@@ -1,0 +1,99 @@
+"""The network that a stage of a run has trained, and where its weights are."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ceflow.compiler import Modules, Plan, compile
+from ceflow.runs.record import known_results
+from ceflow.runs.results import Results
+from ceflow.runs.running import reopen
+from ceflow.spec import Fault, SpecError, Train
+from ceflow.stages import resolve_model
+from ceflow.stages.train import TrainResult
+from ceflow.store import RunDirectory
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The plan of a trained network, and the file of its weights."""
+
+    plan: Plan
+    """The plan of the run, with this network as its model."""
+    stage: str
+    path: Path
+    replicas: int
+    """Number of networks that were trained together, stacked in the file if there are several."""
+    notes: tuple[str, ...] = ()
+    """What to know of the weights, one sentence each."""
+
+
+def trained(
+    path: str | Path, stage: str | None = None, *, modules: Modules | None = None
+) -> Trained:
+    """Find what a `train` stage of a run has trained; by default its only one.
+
+    Raises `SpecError` if there is no such run or stage, or no weights were kept.
+    """
+    directory = RunDirectory(path)
+    plan = reopen(directory)
+    if plan.document.sweep is not None:
+        run = directory.path / next(iter(plan.variants), "RUN")
+        raise _refusal(f"{path} is a sweep of several runs", f"name one of them, as {run}")
+    if plan.document.model.module_name is not None:
+        plan = compile(plan.document, plan.data, modules=modules)
+    known, lost = known_results(directory, plan.document.stages)
+    results = Results(directory, plan.document, known["stages"])
+    name = _chosen(plan, stage)
+    if name not in results:
+        why = f": {lost[name]}" if name in lost else ""
+        help = f"run {directory.path / 'spec.toml'} again with --out {path}"
+        raise _refusal(f"the stage {name!r} is not done{why}", help)
+    found = results[name]
+    assert isinstance(found, TrainResult), "chosen"
+    if found.weights is None:
+        message = f"the stage {name!r} has trained functions of an infinitely wide network"
+        raise _refusal(message, "it has no weights: give the network finite widths")
+    if found.engine == "linearised":
+        message = (
+            f"the stage {name!r} has trained the linearised network, which these weights alone"
+        )
+        raise _refusal(f"{message} do not give", 'train it with engine = "parameters"')
+    model = resolve_model(plan.document.stages[name], plan, results)
+    network = replace(plan, model=model, root=plan.expand(model))
+    file = directory.path / found.weights
+    return Trained(network, name, file, found.replicas or 1, tuple(_notes(plan, name, found)))
+
+
+def _notes(plan: Plan, name: str, found: TrainResult) -> list[str]:
+    stage = Train.expect(plan.document.stages[name])
+    notes = [f"the weights are those of the stage {name!r} after {found.steps:,} steps"]
+    if found.ended == "unstable":
+        notes[0] += ", the last moment before the loss diverged"
+    if stage.average is not None:
+        notes[0] += ", averaged over steps"
+    if stage.compute is not None:
+        notes.append(f"they were trained with {stage.compute} arithmetic, which the export has not")
+    return notes
+
+
+def _chosen(plan: Plan, stage: str | None) -> str:
+    """Return the name of the stage. Raises `SpecError` unless it is a train stage."""
+    stages = plan.document.stages
+    trains = [name for name, each in stages.items() if isinstance(each, Train)]
+    listed = ", ".join(trains)
+    if not trains:
+        raise _refusal("no stage of the run trains a network", "add one of type train, and run it")
+    if stage is None and len(trains) > 1:
+        message = f"{len(trains)} stages of the run train networks: {listed}"
+        raise _refusal(message, f"name one by --stage {trains[0]}")
+    if stage is not None and stage not in stages:
+        message = f"the run has no stage {stage!r}"
+        raise _refusal(message, f"its stages that train networks: {listed}")
+    if stage is not None and stage not in trains:
+        message = f"the stage {stage!r} is of type {stages[stage].type}, and trains no network"
+        raise _refusal(message, f"those that do: {listed}")
+    return stage or trains[0]
+
+
+def _refusal(message: str, help: str) -> SpecError:
+    return SpecError(Fault("CE203", message, help=help))
