@@ -151,5 +151,12 @@ def relative(value: np.ndarray, expected: np.ndarray) -> Float[np.ndarray, " ste
 
 
 def norms(each: np.ndarray) -> Float[np.ndarray, " steps"]:
-    """Compute the Frobenius norm of each entry of the first axis."""
-    return np.linalg.norm(each.reshape(len(each), -1), axis=1)
+    """Compute the Frobenius norm of each entry of the first axis, whose squares may overflow.
+
+    >>> print(norms(np.array([[3e200, 4e200], [0, 0]])))
+    [5.e+200 0.e+000]
+    """
+    rows = each.reshape(len(each), -1)
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    scale = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+    return scale[:, 0] * np.linalg.norm(rows / scale, axis=1)
