@@ -214,19 +214,32 @@ def test_candidates_have_widths_that_the_layer_of_a_plugin_takes(installed, tmp_
     assert found["best"]["primal"]["widths"][0] % 2 == 0
 
 
-@pytest.mark.parametrize(
-    ("stage", "width"), [pytest.param("alpha", 6, marks=pytest.mark.slow), ("best", 2)]
+QUARTERED = ", ".join(
+    (DENSE.replace("10", "12"), '"gate"', '"gate"', '{type = "dense", units = 2}')
 )
-def test_a_candidate_that_a_layer_of_a_plugin_refuses_is_named(installed, tmp_path, stage, width):
-    """The second gate takes a quarter of the units, of which the first alone states its step."""
-    block = (DENSE.replace("10", "12"), '"gate"', '"gate"', '{type = "dense", units = 2}')
-    block = ('{type = "ensemble", multiplicity = 2, layers = [' + ", ".join(block) + "]}",)
-    done = gated(installed, tmp_path, block, [stage], "check", "gated.toml")
+"""The second gate takes a quarter of the units, of which the first alone states its step."""
+QUARTERED = '{type = "ensemble", multiplicity = 2, layers = [' + QUARTERED + "]}"
+
+
+@pytest.mark.slow
+def test_a_ratio_that_a_layer_of_a_plugin_refuses_is_named(installed, tmp_path):
+    done = gated(installed, tmp_path, [QUARTERED], ["alpha"], "check", "gated.toml")
     assert done.returncode == 2
-    message = f"gated.toml:2:9: CE204: of width {width}, model.layers.0.layers.2 does not fit"
+    message = "gated.toml:2:9: CE204: of width 6, model.layers.0.layers.2 does not fit"
     assert message in done.stderr
-    assert f"[stages.{stage}]" in done.stderr
+    assert "[stages.alpha]" in done.stderr
     assert "let the plugin's layer state its step" in done.stderr
+
+
+def test_a_search_leaves_out_what_a_layer_of_a_plugin_refuses(installed, tmp_path):
+    words = ["run", "gated.toml", "--json", "--out", "run"]
+    done = gated(installed, tmp_path, [QUARTERED], ["best"], *words)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["stages"]["best"]
+    assert all(point["widths"][0] % 4 == 0 for point in found["curve"])
+    assert found["refused"] > 0
+    assert f"{found['refused']} candidates left out" in " ".join(found["warnings"])
+    assert "model.layers.0.layers.2 does not fit" in " ".join(found["warnings"])
 
 
 class Fine(DataSpec):

@@ -13,7 +13,7 @@ from ceflow.search.costs import Cost, Costs, counted, most_members, nearest_mult
 from ceflow.search.free import optimise_freely
 from ceflow.search.laws import Exact, Exponential, Law, Measured
 from ceflow.search.optimum import Optimum, optimise
-from ceflow.search.problem import Candidate, Limit, LimitName, Problem, limit_text
+from ceflow.search.problem import Candidate, Limit, LimitName, Problem, limit_text, smallest_widths
 from ceflow.search.times import Time, read_times
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ __all__ = [
     "optimise",
     "optimise_freely",
     "read_times",
+    "smallest_widths",
     "time_forward",
     "time_in_turn",
     "timed",

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from ceflow.search.problem import Candidate, Problem
 from ceflow.spec import Model, candidate_widths
 
+MOST_REFUSED = 1000
+"""Number of candidates in a row, all wider than the baseline, that a layer may refuse before no
+wider ones are tried."""
+
 
 @dataclass(frozen=True)
 class Optimum:
@@ -78,11 +82,14 @@ def curve_along(problem: Problem, model: Model) -> tuple[Candidate, ...]:
 def _candidates(problem: Problem, model: Model) -> Iterator[Candidate]:
     """Yield the candidates, up to the widest network that is affordable once.
 
-    Narrow networks without a known variance are left out.
+    Narrow networks without a known variance are left out, and those that a layer refuses.
     """
-    given = max(model.widths)
+    given, refused = max(model.widths), 0
     for widths in candidate_widths(model):
         candidate = problem.candidate(widths)
+        refused = refused + 1 if candidate.is_refused and max(widths) > given else 0
+        if candidate.is_refused and refused < MOST_REFUSED:
+            continue
         bought = candidate.share >= 1 or candidate.primal_multiplicity >= 1
         if not bought and max(widths) > given:
             return

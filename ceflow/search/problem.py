@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, get_args
 
 from ceflow._words import one_of
 from ceflow.search.costs import MEMBER_ROUNDING, Cost, Costs, most_members, whole_members
 from ceflow.search.laws import Law
-from ceflow.spec import Model, flops_text
+from ceflow.spec import Model, SpecError, candidate_widths, flops_text
 
 LimitName = Literal["parameters", "flops", "macs", "latency"]
 
@@ -74,6 +74,13 @@ class Candidate:
     share: float
     primal_multiplicity: float
     dual_multiplicity: float
+    is_refused: bool = False
+    """True if a layer does not take the widths."""
+
+    @classmethod
+    def refused(cls, widths: tuple[int, ...]) -> "Candidate":
+        """Return a candidate that a layer does not take, which is never the best."""
+        return cls(widths, math.inf, math.inf, 0.0, 0.0, math.inf, is_refused=True)
 
     @property
     def variance(self) -> float:
@@ -118,6 +125,8 @@ class Problem:
     limits: tuple[Limit, ...] = ()
     given: tuple[int, ...] | None = None
     """Widths that the answers have, in place of the optimal ones."""
+    refusals: dict[tuple[int, ...], str] = field(default_factory=dict, compare=False, repr=False)
+    """Widths that were tried and that a layer does not take, each with the reason."""
 
     @property
     def baseline_widths(self) -> tuple[int, ...]:
@@ -138,7 +147,18 @@ class Problem:
         return single / self.baseline.multiplicity
 
     def candidate(self, widths: tuple[int, ...]) -> Candidate:
-        """Return the candidate with the given widths."""
+        """Return the candidate with the given widths.
+
+        If a layer that a plugin adds does not take them, the candidate is refused, and the reason
+        is kept.
+        """
+        try:
+            return self._candidate(widths)
+        except SpecError as error:
+            self.refusals[widths] = error.faults[0].message
+            return Candidate.refused(widths)
+
+    def _candidate(self, widths: tuple[int, ...]) -> Candidate:
         member = self.baseline.member.with_widths(widths)
         single, share = self.law(member), self.cost / self.costs.path(member)
         return Candidate(
@@ -166,10 +186,29 @@ class Problem:
 
     def require_affordable(self, curve: Iterable[Candidate]) -> None:
         """Raise `ValueError` if not even the cheapest network is within the limits."""
-        smallest = self.baseline.ratio_widths(0)
+        smallest = smallest_widths(self.baseline)
         every = [candidate.widths for candidate in curve]
         for limit in self.limits:
             tried = every if limit.name == "latency" else [smallest]
             least = min(limit.cost(self._network(widths, 1)) for widths in tried)
             if least > limit.most:
                 raise ValueError(f"{limit.refusal(least)}; {limit.levers(self.baseline)}")
+
+
+def smallest_widths(model: Model) -> tuple[int, ...]:
+    """Return the least widths in proportion to a model's that its layers take.
+
+    >>> from ceflow.spec import Mlp
+    >>> smallest_widths(Mlp(widths=[20, 40]))
+    (1, 1)
+    """
+    given = tuple(int(width) for width in model.widths)
+    for widths in candidate_widths(model):
+        try:
+            model.with_members(widths, 1)
+        except SpecError:
+            if widths == given:
+                raise
+            continue
+        break
+    return widths

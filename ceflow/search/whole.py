@@ -111,6 +111,8 @@ def _at_given(optimum: Optimum, whole: Callable[[Optimum, Candidate], Whole]) ->
     """Return the network at the widths that the problem gives."""
     problem = optimum.problem
     candidate = problem.candidate(problem.given or ())
+    if candidate.is_refused:
+        raise ValueError(problem.refusals[candidate.widths])
     name = network_name(1, candidate.widths)
     if not math.isfinite(candidate.single):
         raise ValueError(f"the variance of {name} is not known: it is outside what was measured")

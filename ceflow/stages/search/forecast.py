@@ -57,7 +57,7 @@ def faults(name: str, stage: Search, plan: Plan, model: Model) -> Iterator[Fault
     """Check the latency file, budgets too small for any network, and budgets whose answer overflows
     a count.
     """
-    timed, smallest = None, model.with_members(model.ratio_widths(0), 1)
+    timed, smallest = None, model.with_members(search.smallest_widths(model), 1)
     least = {limit: limit.cost(smallest) for limit in limits_of(stage, plan, None)}
     if stage.latency is not None:
         try:
@@ -116,7 +116,7 @@ def _most(problem: Problem) -> float:
     """Return the number of members of the least widths in an answer, which exceeds that of any
     other widths.
     """
-    smallest = problem.candidate(problem.baseline.ratio_widths(0))
+    smallest = problem.candidate(search.smallest_widths(problem.baseline))
     return max(smallest.share, smallest.primal_multiplicity)
 
 

@@ -208,6 +208,9 @@ class SearchResult(Result):
     left_out: int = 0
     """Number of further candidates within `tolerance` of the best on the curve that no whole number
     of members comes near to."""
+    refused: int = 0
+    """Number of candidates tried and left out because a layer that a plugin adds does not take
+    their widths."""
     compare: list[Compared]
     """The networks listed in `compare`."""
     ROWS: ClassVar[str] = "curve"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ceflow import search
-from ceflow.blocks import widths_text
+from ceflow.blocks import counted, widths_text
 from ceflow.search import Candidate, Costs, Optimum
 from ceflow.search.whole import near_optimal, whole_dual, whole_primal
 from ceflow.spec import network_name
@@ -70,6 +70,7 @@ def _result(job: Job, optimum: Optimum, latency: Latencies | None) -> SearchResu
         ),
         near_optimal=[answers.near(job, optimum, each) for each in near],
         left_out=left_out,
+        refused=len(optimum.problem.refusals),
         compare=[answers.compared(job, optimum, name) for name in stage.compare],
         curve=[answers.point(candidate) for candidate in optimum.curve],
         widths_interval=widths_interval,
@@ -138,6 +139,7 @@ def _warnings(job: Job, optimum: Optimum, latency: Latencies | None) -> Iterator
     if job.stage.widths is not None:  # the rest is about the optimum
         yield from _noise(latency)
         return
+    yield from _refused(optimum)
     yield from _nothing_to_gain(job, optimum)
     yield from _side_by_side(job, optimum)
     yield from _rounded(optimum)
@@ -163,6 +165,16 @@ def _own_module(job: Job) -> Iterator[str]:
         yield (
             f"no layers of the module {job.model.module_name} are known: S is taken to be 1/width;"
             ' using = "curve" takes the moments that a variance stage measured in place of the law'
+        )
+
+
+def _refused(optimum: Optimum) -> Iterator[str]:
+    """Say which candidates were left out because a layer does not take their widths."""
+    if refusals := optimum.problem.refusals:
+        several = counted(len(refusals), "candidate")
+        yield (
+            f"{several} left out: a layer that a plugin adds does not take their widths; let it"
+            f" state its step. The first: {next(iter(refusals.values()))}"
         )
 
 
