@@ -58,7 +58,7 @@ def _how(result: TrainResult) -> str:
     if result.width is not None:
         return f"{result.engine}, width {number(result.width)}, {result.sampling}"
     count = result.replicas or 1
-    several = f", {counted(count, 'replica')}" if count > 1 else ""
+    several = f", mean ± standard error of {counted(count, 'replica')}" if count > 1 else ""
     return f"{result.engine}, {result.optimizer}{several}"
 
 
