@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from ceflow.spec.base import Count, Spec
 from ceflow.spec.diagnostics import Fault
+from ceflow.spec.stages import Search
 from ceflow.spec.suggest import did_you_mean
 from ceflow.spec.trees import index_of
 
@@ -147,7 +148,8 @@ class Collect(Axes):
                 message = f"{path!r} is not swept"
                 yield Fault("CE201", message, (key,), help=did_you_mean(path, swept))
         if self.over in swept:
-            yield from self._over_faults([path for path in swept if path != self.over])
+            told = f"stages.{history_path(self.x)[0]}.widths" if self._is_fixed(document) else None
+            yield from self._over_faults([path for path in swept if path not in (self.over, told)])
         values = document.sweep.paths.get(self.x, ()) if document.sweep else ()
         if values and not any(map(_is_number, values)):
             message = f"no value of {self.x} in the sweep is a number, or a list of one repeated"
@@ -204,9 +206,20 @@ class Collect(Axes):
         elif self.given is not None and self.given in (self.x, *self.quantities, self.by):
             message = f"{self.given} is given, and named again"
             yield Fault("CE202", message, ("given",), "key", "leave it out in one place")
-        if self.over is not None and "x" in dict(self.paths_of_stages(document)):
+        drawn = "x" in dict(self.paths_of_stages(document)) and not self._is_fixed(document)
+        if self.over is not None and drawn:
             message = f"{self.x} differs between the runs that are averaged over {self.over}"
             yield Fault("CE202", message, ("over",), "key", "leave over out, or let x be swept")
+
+    def _is_fixed(self, document: "Document") -> bool:
+        """Tell whether x is of a search whose variances are not drawn: the same for every seed, and
+        another for other widths.
+        """
+        if self.over != "seed" or not self.x.startswith("stages.") or self.x.count(".") < 2:
+            return False
+        stage = document.stages.get(history_path(self.x)[0])
+        swept = document.sweep.paths if document.sweep else ()
+        return isinstance(stage, Search) and stage.variance is None and self.x not in swept
 
     def _recorded_faults(self, document: "Document") -> Iterator[Fault]:
         """Find quantities that are not recorded over time, starting with x.

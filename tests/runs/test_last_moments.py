@@ -13,6 +13,9 @@ TRAIN = Train(
     replicas=3,
 )  # fmt: skip
 WIDTHS = [[4], [6]]
+PATHS: dict[str, Any] = {"model.widths": WIDTHS}
+SEEDS: dict[str, Any] = {"seed": [0, 1]}
+SWEEP = Sweep(**PATHS)
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +26,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> ceflow.Run:
         data=Digits(train=60, test=40),
         model=Mlp(widths=[4]),
         stages={"train": TRAIN},
-        sweep=Sweep(**{"model.widths": WIDTHS}),
+        sweep=SWEEP,
         collect={
             "end": Collect(**asked),
-            "last": Collect(**asked, last=3),
-            "long": Collect(**asked, last=9),
-            "loss": Collect(**asked | {"y": "stages.train.test_loss"}, last=2),
+            "last": Collect(**asked | {"last": 3}),
+            "long": Collect(**asked | {"last": 9}),
+            "loss": Collect(**asked | {"y": "stages.train.test_loss", "last": 2}),
             "curves": Collect(**asked | {"x": "stages.train.step"}),
         },
     )
@@ -77,7 +80,7 @@ def test_a_mean_over_moments_is_of_what_is_recorded(keys, message):
         data=Digits(train=60, test=40),
         model=Mlp(widths=[4]),
         stages={"train": TRAIN},
-        sweep=Sweep(**{"model.widths": WIDTHS}),
+        sweep=SWEEP,
         collect={"c": Collect(**asked)},
     )
     (fault,) = document.faults()
@@ -90,7 +93,7 @@ def test_an_error_needs_test_examples_and_classes():
         data=Digits(train=60, test=0),
         model=Mlp(widths=[4]),
         stages={"train": TRAIN},
-        sweep=Sweep(seed=[0, 1]),
+        sweep=Sweep(**SEEDS),
         collect={"c": asked},
     )
     (fault,) = sound.faults()

@@ -83,3 +83,25 @@ def test_what_is_wrong_with_a_curve_is_said_at_the_sweep(name):
     assert message in fault.message
     assert help in fault.help
     assert fault.path[0] == "sweep"
+
+
+OVER = """
+seed = [0, 1]
+"stages.best.widths" = [1, [2, 1], [6, 3]]
+[collect.c]
+x = "stages.best.primal.variance"
+y = "stages.train.train_loss"
+over = "seed"
+correlate = "spearman"
+"""
+
+
+def test_a_variance_that_is_not_drawn_can_be_x_of_means_over_seeds():
+    assert not loads(TEXT.replace('variance = "alpha"', "alpha = 3.0") + OVER).faults()
+
+
+def test_one_that_is_drawn_differs_between_the_seeds():
+    with pytest.raises(SpecError) as caught:
+        loads(TEXT + OVER)
+    messages = [fault.message for fault in caught.value.faults]
+    assert any("differs between the runs that are averaged over seed" in each for each in messages)

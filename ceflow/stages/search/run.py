@@ -53,6 +53,7 @@ def _result(job: Job, optimum: Optimum, latency: Latencies | None) -> SearchResu
     stage, law = job.stage, optimum.problem.law
     widths_interval, doubts = _widths_interval(job, optimum)
     near, left_out = near_optimal(optimum, stage.tolerance)
+    given: Values = {"widths": [*optimum.problem.given]} if optimum.problem.given else {}
     return SearchResult(
         alpha=law.alpha if isinstance(law, search.Exponential) else None,
         using=stage.using,
@@ -74,7 +75,7 @@ def _result(job: Job, optimum: Optimum, latency: Latencies | None) -> SearchResu
         compare=[answers.compared(job, optimum, name) for name in stage.compare],
         curve=[answers.point(candidate) for candidate in optimum.curve],
         widths_interval=widths_interval,
-        **({} if stage.widths is None else {"widths": list(optimum.problem.given or ())}),
+        **given,
         warnings=[*_warnings(job, optimum, latency), *doubts],
     )
 
