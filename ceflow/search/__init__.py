@@ -14,7 +14,7 @@ from ceflow.search.free import optimise_freely
 from ceflow.search.laws import Exact, Exponential, Law, Measured
 from ceflow.search.optimum import Optimum, optimise
 from ceflow.search.problem import Candidate, Limit, LimitName, Problem, limit_text, smallest_widths
-from ceflow.search.times import Time, read_times
+from ceflow.search.times import Time, read_times, shared_seconds
 
 if TYPE_CHECKING:
     from ceflow.search.timing import Timing, time_forward, time_in_turn
@@ -40,6 +40,7 @@ __all__ = [
     "optimise",
     "optimise_freely",
     "read_times",
+    "shared_seconds",
     "smallest_widths",
     "time_forward",
     "time_in_turn",

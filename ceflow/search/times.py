@@ -1,7 +1,8 @@
 """Reading latencies that were measured elsewhere from a CSV file."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ def read_times(path: Path) -> list[Time]:
     The first line names the columns, in any order: `width` (the largest width of a member),
     `seconds`, and optionally `multiplicity` (default 1). Empty lines are skipped. Raises
     `SpecError` if there is no such file, a line has another form, there is another column, a width
-    occurs twice, or there are fewer than two widths.
+    occurs twice with as many members, or there are fewer than two widths.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -44,7 +45,7 @@ def read_times(path: Path) -> list[Time]:
     found = read_separated(path, HELP)
     _require_columns(str(path), list(found.columns))
     times = sorted(_times(found))
-    if len(times) < 2:
+    if len({time.width for time in times}) < 2:
         raise _wrong(
             str(path), "has times of fewer than two widths, which is too few to interpolate"
         )
@@ -52,7 +53,7 @@ def read_times(path: Path) -> list[Time]:
 
 
 def _times(found: Separated) -> Iterator[Time]:
-    seen: set[int] = set()
+    seen: set[tuple[int, int]] = set()
     for row in found.rows:
         place, cells = f"{found.file}, line {row.line},", row.cells
         time = Time(
@@ -60,10 +61,26 @@ def _times(found: Separated) -> Iterator[Time]:
             _whole(place, "multiplicity", cells.get("multiplicity", "1")),
             _seconds(place, cells["seconds"]),
         )
-        if time.width in seen:
-            raise _wrong(place, f"has the width {time.width} a second time")
-        seen.add(time.width)
+        if time[:2] in seen:
+            raise _wrong(place, f"has the width {time.width} a second time with as many members")
+        seen.add(time[:2])
         yield time
+
+
+def shared_seconds(times: Sequence[Time]) -> float | None:
+    """Find the seconds of what members share: those of a network of no members, by a line through
+    the times of networks of one width. Several such widths are averaged; None if there is none.
+
+    >>> shared_seconds([Time(4, 1, 3.0), Time(4, 3, 5.0), Time(8, 2, 7.0)])
+    2.0
+    """
+    found = []
+    for _, group in groupby(sorted(times), key=lambda time: time.width):
+        first, *_, last = [*group] * 2
+        if last.multiplicity > first.multiplicity:
+            both = first.seconds * last.multiplicity - last.seconds * first.multiplicity
+            found.append(both / (last.multiplicity - first.multiplicity))
+    return math.fsum(found) / len(found) if found else None
 
 
 def _require_columns(path: str, head: list[str]) -> None:

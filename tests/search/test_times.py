@@ -2,7 +2,7 @@
 
 import pytest
 
-from ceflow.search import Time, read_times
+from ceflow.search import Time, read_times, shared_seconds
 from ceflow.spec import SpecError
 
 
@@ -11,6 +11,15 @@ def test_columns_may_stand_in_any_order(tmp_path):
     head = b"\xef\xbb\xbfseconds, width ,multiplicity\r\n"
     path.write_bytes(head + b"\r\n2e-3,64,1\r\n0.5,8,30\r\n")
     assert read_times(path) == [Time(8, 30, 0.5), Time(64, 1, 0.002)]
+
+
+def test_a_width_with_two_multiplicities_tells_what_members_share():
+    """Networks of 0.3 s, and 0.01 s for each member of width 4 and 0.02 s of width 8."""
+    times = [Time(4, m, 0.3 + 0.01 * m) for m in (5, 30)] + [
+        Time(8, m, 0.3 + 0.02 * m) for m in (2, 4)
+    ]
+    assert shared_seconds([*times, Time(2, 7, 0.9)]) == pytest.approx(0.3)
+    assert shared_seconds(times[1:3]) is None
 
 
 WRONG = {
@@ -24,6 +33,7 @@ WRONG = {
     "no name": (b",width,seconds\n0,4,0.1\n1,8,0.2\n", "has a column '', which is not known"),
     "one width": (b"width,seconds\n4,0.1\n", "fewer than two widths"),
     "a width twice": (b"width,seconds\n4,0.1\n4,0.2\n", "line 3, has the width 4 a second time"),
+    "one width, twice": (b"width,multiplicity,seconds\n4,1,1\n4,2,2\n", "fewer than two widths"),
     "a cell less": (b"width,seconds\n4\n8,0.2\n", "line 2, has 1 cells, the first line 2"),
     "no number": (b"width,seconds\n4,fast\n8,0.2\n", "line 2, has seconds 'fast', which is no"),
     "nan": (b"width,seconds\n4,0.1\n\n8,nan\n", "line 4, has seconds 'nan', which is no number"),

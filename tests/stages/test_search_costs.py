@@ -64,6 +64,28 @@ def test_latencies_of_a_file_are_the_cost(tmp_path, times):
     assert {2, 60} == {f(p.widths[0] for p in result.curve) for f in (min, max)}
 
 
+SHARED = "width,multiplicity,seconds\n4,20,0.5\n64,1,0.35\n4,40,0.7\n"
+"""0.3 s that members share, and 0.01 and 0.05 s for a member of width 4 and 64."""
+
+
+def test_a_file_tells_the_seconds_that_members_share(tmp_path):
+    """Those of a network of m members of width 4 are 0.3 + 0.01 m; with one line a width they count
+    as the members', which a warning says.
+    """
+    resnext = Resnext(blocks=[1], base_width=64)
+    for name, text in (("told", SHARED), ("untold", SHARED.replace("4,40,0.7\n", ""))):
+        (tmp_path / f"{name}.csv").write_text(text)
+        stage = Search(
+            alpha=3.0, cost="latency", latency=str(tmp_path / f"{name}.csv"), compare=["7x4d"]
+        )
+        document = Document(model=resnext, stages={"s": stage})
+        result = ceflow.run(document, tmp_path / name).results["s"]
+        told = name == "told"
+        assert result.compare[0].seconds == pytest.approx(0.37 if told else 0.5 * 7 / 20)
+        assert result.latency.shared == pytest.approx(0.3 if told else 0)
+        assert any("members share" in text for text in result.warnings) != told
+
+
 def test_a_latency_may_be_a_limit_beside_another_cost(tmp_path, times):
     budget = Budget(latency=0.005, macs=3000)
     primal = found(tmp_path, latency=times, budget=budget).primal

@@ -18,6 +18,7 @@ from ceflow.stages.search.problem import (
     counts,
     limits_of,
     problem_of,
+    shared_of,
     solve,
     times_of,
 )
@@ -66,8 +67,9 @@ def faults(name: str, stage: Search, plan: Plan, model: Model) -> Iterator[Fault
             yield from (fault.below("latency") for fault in error.faults)
             return
         yield from _unmeasured(times, model)
-        fastest = min(time.seconds / time.multiplicity for time in times)
-        timed = costs_of(times)
+        shared = shared_of(search.shared_seconds(times), times)
+        fastest = shared + min((time.seconds - shared) / time.multiplicity for time in times)
+        timed = costs_of(times, shared)
         limits = limits_of(stage, plan, timed)
         least |= {limit: fastest for limit in limits if limit.name == "latency"}
     broken = {limit: cost for limit, cost in least.items() if cost > limit.most}

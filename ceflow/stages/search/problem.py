@@ -3,7 +3,7 @@ and the limits of a budget.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from ceflow import search
@@ -108,8 +108,14 @@ def costs_of(times: Sequence[search.Time], shared: float = 0.0) -> Costs:
     """Return the cost function that gives the seconds of a member by width, and of networks with
     the seconds of what members share.
     """
-    seconds = [(t.seconds - shared) / t.multiplicity for t in times]
-    return search.timed([t.width for t in times], seconds, shared)
+    by_width = {t.width: t for t in sorted(times)}.values()  # the one of the most members
+    seconds = [(t.seconds - shared) / t.multiplicity for t in by_width]
+    return search.timed([t.width for t in by_width], seconds, shared)
+
+
+def shared_of(found: float | None, times: Iterable[search.Time]) -> float:
+    """Return the seconds that members share, of which a measurement has `found` so many."""
+    return min(max(0.0, found or 0.0), LARGEST_SHARE * min(time.seconds for time in times))
 
 
 def _read(job: Job) -> tuple[Costs, Latencies]:
@@ -118,7 +124,9 @@ def _read(job: Job) -> tuple[Costs, Latencies]:
         Timed(widths=[t.width] * layers, multiplicity=t.multiplicity, seconds=t.seconds)
         for t in times
     ]
-    return costs_of(times), Latencies(file=job.stage.latency, points=points)
+    shared = shared_of(search.shared_seconds(times), times)
+    found = Latencies(file=job.stage.latency, shared=shared, points=points)
+    return costs_of(times, shared), found
 
 
 def _measure(job: Job, law: Law) -> tuple[Costs, Latencies]:
@@ -126,7 +134,7 @@ def _measure(job: Job, law: Law) -> tuple[Costs, Latencies]:
     twice its members, so as to tell the seconds of those layers.
     """
     networks = _timed_networks(job, law)
-    timings = time_networks(job, [*networks, *_twice(job)])
+    timings = time_networks(job, [*networks, *twice(job)])
     points = [
         Timed(
             widths=[int(width) for width in network.widths],
@@ -138,15 +146,14 @@ def _measure(job: Job, law: Law) -> tuple[Costs, Latencies]:
     times = [search.Time(max(p.widths), p.multiplicity, p.seconds) for p in points]
     shared = 0.0
     if len(timings) > len(networks):
-        found = 2 * timings[0].seconds - timings[-1].seconds
-        shared = min(max(0.0, found), LARGEST_SHARE * min(p.seconds for p in points))
+        shared = shared_of(2 * timings[0].seconds - timings[-1].seconds, times)
     measured = Latencies(
         batch=batch_of(job.plan), precision="float32", shared=shared, points=points
     )
     return costs_of(times, shared), measured
 
 
-def _twice(job: Job) -> list[Model]:
+def twice(job: Job) -> list[Model]:
     """Return the baseline with twice its members, if they share layers."""
     whole, model = counts(job.plan, "flops").whole, job.model
     one, two = (model.with_members(model.widths, m * model.multiplicity) for m in (1, 2))

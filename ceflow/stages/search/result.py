@@ -174,7 +174,7 @@ class Latencies(Record):
     """Precision of the arrays in the timed calls, if they were timed here."""
     shared: float = 0.0
     """Seconds of the layers that members share, as told from the baseline with twice its members; 0
-    if they share none. Those of a file count as shared by none."""
+    if they share none. Those of a file are found from a width that it has twice."""
     points: list[Timed]
     """The networks whose latency was measured."""
 

@@ -18,6 +18,7 @@ from ceflow.stages.search.problem import (
     problem_of,
     solve,
     time_networks,
+    twice,
 )
 from ceflow.stages.search.result import Answer, Duality, Latencies, SearchResult, Shown
 from ceflow.stages.stage import AT_ZERO, Job, finite
@@ -137,6 +138,7 @@ def _warnings(job: Job, optimum: Optimum, latency: Latencies | None) -> Iterator
     if job.model.members_start_at_zero and not job.stage.variance:
         yield AT_ZERO
     yield from _own_module(job)
+    yield from _shared(job, latency)
     if job.stage.widths is not None:  # the rest is about the optimum
         yield from _noise(latency)
         return
@@ -158,6 +160,18 @@ def _inherited(job: Job) -> Iterator[str]:
     """Repeat the warnings about alpha, since they also apply to the search."""
     for text in fit_of(job).warnings if job.stage.variance else ():
         yield f"{job.stage.variance}: {text}"
+
+
+def _shared(job: Job, latency: Latencies | None) -> Iterator[str]:
+    """Say where a file of latencies does not tell what members share."""
+    if latency is None or latency.file is None:
+        return
+    widths = [tuple(point.widths) for point in latency.points]
+    if len({*widths}) == len(widths) and twice(job):
+        yield (
+            f"{latency.file} does not tell the seconds of the layers that members share, and they"
+            " count as the members': add a line of one of its widths with another multiplicity"
+        )
 
 
 def _own_module(job: Job) -> Iterator[str]:
