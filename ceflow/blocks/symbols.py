@@ -6,6 +6,8 @@ AXES = {
     "test_loss": "test loss",
     "train_accuracy": "training accuracy",
     "test_accuracy": "test accuracy",
+    "train_error": "training error",
+    "test_error": "test error",
     "train_mse": "training error, squared",
     "test_mse": "test error, squared",
     "drift": "drift |K(t) - K(0)|",

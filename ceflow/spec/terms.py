@@ -195,9 +195,9 @@ TERMS = {
         "semantics.md#the-posterior",
     ),
     "accuracy": Term(
-        ("training accuracy", "test accuracy", "train_accuracy", "test_accuracy"),
+        ("training accuracy", "test accuracy", "train_accuracy", "test_accuracy", "test_error"),
         "The fraction of examples whose class is predicted: the class of the largest output, or of"
-        " the sign of the one output if targets are signed.",
+        " the sign of the one output if targets are signed. The error is 1 - accuracy.",
         "semantics.md#measures-of-a-kernel-stage",
     ),
     "trace": Term(
