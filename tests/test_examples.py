@@ -46,6 +46,7 @@ SLOW = {
         f"bottlenecks/{name}.toml"
         for name in ("fig2-synthetic", "fig2-no-acceleration", "fig5-mnist", "fig8-cifar10")
     ),
+    "bottlenecks/convolutional-encoder.toml",
     "bottlenecks/linear-acceleration.toml",
     "bottlenecks/verify.toml",
     "bottlenecks/fig15-finite.toml",
@@ -564,6 +565,14 @@ def steps_to_level(run: ceflow.Run, name: str = "speed") -> dict[str, float]:
     """Of each size of the bottleneck; infinite where the level is not reached."""
     found = run.collected[name]["reached"]
     return {each["by"]: math.inf if each["x"] is None else each["x"] for each in found}
+
+
+@pytest.mark.slow
+def test_an_encoder_of_convolutions_needs_fewer_images(example):
+    """Half the errors of one whose positions do not see each other: 0.034 and 0.08 with seed 0."""
+    run = example("bottlenecks/convolutional-encoder.toml")
+    alone, beside = (run.results[name]["train"].test_accuracy for name in run.results)
+    assert 1 - beside < 0.7 * (1 - alone)
 
 
 @pytest.mark.slow
