@@ -4,12 +4,14 @@
 `learned` holds factors of channels and vectors of positions. `functions` holds the layers without
 weights, `batch_norm` the layer with state, `layer_norm` the one that normalises
 each example, `attention` mixes positions, and `composed` holds the modules made of other modules.
+`convolving` chooses how a convolution is computed, and `batched` applies a module to a whole batch.
 `types` converts numbers of any type to floats.
 """
 
 from ceflow._numbers import numbers
 from ceflow.nets.attention import Attention
 from ceflow.nets.batch_norm import BATCH, BatchNorm
+from ceflow.nets.batched import of_batch
 from ceflow.nets.composed import Ensemble, Frozen, Residual, TokenMixing, holds_state, is_stateful
 from ceflow.nets.convolution import Convolution
 from ceflow.nets.dense import Dense
@@ -40,4 +42,5 @@ __all__ = [
     "is_stateful",
     "max_pool",
     "numbers",
+    "of_batch",
 ]

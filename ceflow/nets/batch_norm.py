@@ -1,5 +1,8 @@
 """Batch normalisation with running statistics."""
 
+from functools import partial
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -62,17 +65,32 @@ class BatchNorm(eqx.nn.StatefulLayer):
     ) -> tuple[Float[Array, "channels *positions"], eqx.nn.State]:
         """Apply the layer. `key` is ignored; `equinox.nn.Sequential` passes it."""
         running = state.get(self.statistics)
-        moments = running if self.inference else _moments(x)
-        if not self.inference:
-            state = state.set(self.statistics, self._moved(running, moments, x))
-        mean, variance = (_along(values, x) for values in moments)
-        normalised = (x - mean) / jnp.sqrt(variance + self.eps)
-        y = _along(self.weight, x) * normalised + _along(self.bias, x)
+        if self.inference:
+            return self._scaled(_standardised(x, *running, self.eps), x), state
+        moments = _moments(x)
+        count = x[0].size * jax.lax.axis_size(BATCH)
+        state = state.set(self.statistics, self._moved(running, moments, count))
+        return self._scaled(_standardised(x, *moments, self.eps), x), state
+
+    def of_batch(
+        self, x: Float[Array, "channels *positions batch"], state: eqx.nn.State
+    ) -> tuple[Float[Array, "channels *positions batch"], eqx.nn.State]:
+        """Apply the layer to a whole batch."""
+        running = state.get(self.statistics)
+        if self.inference:
+            return self._scaled(_standardised(x, *running, self.eps), x), state
+        wide = x.astype(wider(x.dtype))
+        y, moments, _ = normalised(wide, self.weight, self.bias, self.eps)
+        state = state.set(self.statistics, self._moved(running, moments, x[0].size))
         return y.astype(x.dtype), state
 
-    def _moved(self, running: Moments, batch: Moments, x: Array) -> Moments:
+    def _scaled(self, standardised: Array, x: Array) -> Array:
+        y = _along(self.weight, x) * standardised + _along(self.bias, x)
+        return y.astype(x.dtype)
+
+    def _moved(self, running: Moments, batch: Moments, count: int) -> Moments:
+        """Move the running statistics towards those of a batch of `count` numbers a channel."""
         batch_mean, batch_variance = batch
-        count = x[0].size * jax.lax.axis_size(BATCH)
         if count == 1:
             raise ValueError(
                 "BatchNorm in training mode was given one number per channel, which has no"
@@ -102,6 +120,48 @@ def _moments(x: Array) -> Moments:
             " in_axes=(0, None), out_axes=(0, None)), or eqx.nn.inference_mode(module)"
         ) from None
     return mean, jax.lax.pmean(((x - _along(mean, x)) ** 2).mean(axis=axes), BATCH)
+
+
+def _standardised(x: Array, mean: Array, variance: Array, eps: float) -> Array:
+    return (x - _along(mean, x)) / jnp.sqrt(_along(variance, x) + eps)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(3,))
+def normalised(
+    x: Float[Array, "channels ..."],
+    weight: Float[Array, " channels"],
+    bias: Float[Array, " channels"],
+    eps: float,
+) -> tuple[Float[Array, "channels ..."], Moments, Float[Array, "channels ..."]]:
+    """Normalise each channel; return its moments and `d = x - mean` too.
+
+    With `f = weight r` and `r = 1 / sqrt(variance + eps)`, the outputs are `f d + bias`, and their
+    derivative is `f (dx - mean(dx) - r^2 d mean(d dx)) + r d dweight + dbias`. Its transpose is of
+    the same form. So the gradient reads d and not x, and takes two sums over a channel, which those
+    of weight and bias share.
+    """
+    mean = x.mean(axis=_positions(x))
+    centred = jax.lax.optimization_barrier(x - _along(mean, x))
+    variance = (centred**2).mean(axis=_positions(x))
+    factor = weight / jnp.sqrt(variance + eps)
+    return _along(factor, x) * centred + _along(bias, x), (mean, variance), centred
+
+
+@normalised.defjvp
+def _(eps: float, primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> Any:
+    outputs, (change, of_weight, of_bias) = normalised(*primals, eps), tangents
+    (x, weight, _), (_, (_, variance), centred) = primals, outputs
+    root = jnp.sqrt(variance + eps)
+    factor, moved = weight / root, change.mean(axis=_positions(x))
+    together = (centred * change).mean(axis=_positions(x))
+    # numbers of a channel are multiplied first, so that the transpose sums over it once
+    turned = _along(of_weight / root, x) * centred - _along(factor / root**2 * together, x) * centred
+    y = _along(factor, x) * change - _along(factor * moved, x) + turned + _along(of_bias, x)
+    return outputs, (y, (moved, 2 * together), change - _along(moved, x))
+
+
+def _positions(x: Array) -> tuple[int, ...]:
+    return tuple(range(1, x.ndim))
 
 
 def _along(values: Float[Array, " channels"], x: Array) -> Array:

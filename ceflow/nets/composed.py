@@ -181,5 +181,9 @@ class Ensemble(eqx.nn.StatefulLayer):
             axis_size=self.multiplicity,  # members without arrays have no axis to count
         )
         outputs, own = each(self.members, own, keys)
-        y = outputs.sum(axis=0) / math.sqrt(self.multiplicity)
+        y = self.combined(outputs)
         return y if state is None else (y, state.update(own))
+
+    def combined(self, outputs: Float[Array, "members ..."]) -> Float[Array, "..."]:
+        """Return the scaled sum of outputs of all members."""
+        return outputs.sum(axis=0) / math.sqrt(self.multiplicity)

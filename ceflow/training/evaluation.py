@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
 
+from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.training.networks import Network
 from ceflow.training.steps import Kept
 
@@ -36,7 +37,7 @@ def _block(network: Network, kept: Kept, x: Array, origins: PyTree) -> Array:
     def one(parameters: PyTree, state: Any, origin: PyTree) -> Array:
         return network.evaluated(parameters, state, x, origin)
 
-    return jax.vmap(one)(*kept, origins)
+    return lowered(jax.vmap(one))(*kept, origins)
 
 
 def top_accuracy(

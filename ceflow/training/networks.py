@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
 from ceflow.kernels.empirical.networks import split, widened
-from ceflow.nets import BATCH, Frozen, is_stateful
+from ceflow.nets import Frozen, is_stateful, of_batch
 
 Applied = Callable[[PyTree, Array], tuple[Array, Any]]
 """A function from parameters and a batch to outputs and a new state."""
@@ -40,18 +40,7 @@ class Network(eqx.Module):
         keys = jax.random.split(key, len(x)) if self.draws else None
 
         def apply(parameters: PyTree, x: Array) -> tuple[Array, Any]:
-            module: Any = eqx.combine(parameters, self.rest)
-            if is_stateful(module):
-                batched = jax.vmap(
-                    lambda x, state, key: module(x, state, key=key),
-                    axis_name=BATCH,
-                    in_axes=(0, None, 0 if self.draws else None),
-                    out_axes=(0, None),
-                )
-                return batched(x, state, keys)
-            if keys is None:
-                return jax.vmap(module)(x), state
-            return jax.vmap(lambda x, key: module(x, key=key))(x, keys), state
+            return of_batch(eqx.combine(parameters, self.rest), x, state, keys)
 
         return self._applied(apply, parameters, x, origin)
 
@@ -61,7 +50,7 @@ class Network(eqx.Module):
         """Compute the outputs on examples in inference mode."""
 
         def apply(parameters: PyTree, x: Array) -> tuple[Array, None]:
-            return jax.vmap(self.module(parameters, state))(x), None
+            return of_batch(self.module(parameters, state), x, None)[0], None
 
         return self._applied(apply, parameters, x, origin)[0]
 

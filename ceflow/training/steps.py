@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt
 
 from ceflow.dynamics import Loss
+from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.training.augmentation import augmented
 from ceflow.training.networks import Network
 from ceflow.training.optimisers import Optimiser, averaged
@@ -215,8 +216,8 @@ def _taken(trainer: Trainer, stacked: Any, step: Array) -> tuple[Replicas, Array
         return trainer.step(*each, step)
 
     if len(trainer.keys) > 1:
-        return jax.vmap(one)(stacked)
-    only = one(jax.tree.map(lambda leaf: leaf[0], stacked))
+        return lowered(jax.vmap(one))(stacked)
+    only = lowered(one)(jax.tree.map(lambda leaf: leaf[0], stacked))
     return jax.tree.map(lambda leaf: leaf[None], only)
 
 
