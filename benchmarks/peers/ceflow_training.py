@@ -46,7 +46,6 @@ def images(name, batch):
         jax.nn.one_hot(np.arange(4 * batch) % 10, 10),
         jax.random.key(1)[None],
         batch=batch,
-        by_calls=True,
     )
     now = {"step": 0, "replicas": trainer.start(parameters, state)}
 

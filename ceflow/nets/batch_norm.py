@@ -155,7 +155,9 @@ def _(eps: float, primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> An
     factor, moved = weight / root, change.mean(axis=_positions(x))
     together = (centred * change).mean(axis=_positions(x))
     # numbers of a channel are multiplied first, so that the transpose sums over it once
-    turned = _along(of_weight / root, x) * centred - _along(factor / root**2 * together, x) * centred
+    turned = (
+        _along(of_weight / root, x) * centred - _along(factor / root**2 * together, x) * centred
+    )
     y = _along(factor, x) * change - _along(factor * moved, x) + turned + _along(of_bias, x)
     return outputs, (y, (moved, 2 * together), change - _along(moved, x))
 

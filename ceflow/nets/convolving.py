@@ -28,11 +28,14 @@ class Span(NamedTuple):
     step: int
 
 
-def windows(x: Float[Array, "..."], first: int, spans: Sequence[Span]) -> Float[Array, "..."]:
+def windows(
+    x: Float[Array, "..."], first: int, spans: Sequence[Span], *, in_turn: bool = False
+) -> Float[Array, "..."]:
     """Split axes from `first` on into an axis of windows and one of positions in the window.
 
     All axes of windows come first. Axes are split one at a time, from the last one: that moves less
-    memory than shifting the image by each offset of the kernel.
+    memory than shifting the image by each offset of the kernel. With `in_turn`, XLA may not merge
+    these steps into one loop, which would compare positions for each number.
 
     >>> windows(jnp.arange(5), 0, [Span(3, 1, 2, 2)])
     Array([[0, 2],
@@ -47,7 +50,7 @@ def windows(x: Float[Array, "..."], first: int, spans: Sequence[Span]) -> Float[
             for start in starts
         ]
         x = jnp.stack(parts, axis=first)
-        if axis:  # or else XLA would do both in one loop, with comparisons for each number
+        if axis and in_turn:
             x = jax.lax.optimization_barrier(x)
     return x
 
@@ -139,7 +142,7 @@ class Convolving:
             if _is_deep(x, into):
                 return self._channels_last(x.swapaxes(0, -1), weight).swapaxes(0, -1)
             spans = zip(kernel, self.dilations[1], sizes, self.strides, strict=True)
-            patches = windows(self._padded(x), 1, [Span(*span) for span in spans])
+            patches = windows(self._padded(x), 1, [Span(*span) for span in spans], in_turn=True)
             patches = patches.reshape(weight[0].size, -1)
             return (weight.reshape(len(weight), -1) @ patches).reshape(-1, *sizes, x.shape[-1])
 
@@ -157,7 +160,7 @@ class Convolving:
             if _is_deep(x, channels) and math.prod(sizes) > 1:
                 return self._channels_last(x, jnp.moveaxis(weight, -1, 1))
             spans = zip(sizes, self.strides, window, self.dilations[1], strict=True)
-            patches = windows(self._padded(x), 1, [Span(*span) for span in spans])
+            patches = windows(self._padded(x), 1, [Span(*span) for span in spans], in_turn=True)
             patches = patches.reshape(-1, weight[0].size)
             y = patches @ weight.reshape(len(weight), -1).T  # faster in this order
             return y.reshape(channels, *sizes, len(weight))

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 from jax.extend import core
 from jaxtyping import Array, Float
 
+from ceflow.nets.convolving import Span, windows
+
 
 class Sizes(NamedTuple):
     """Sizes of the batched matrix product that is equivalent to a use of a weight."""
@@ -117,43 +119,22 @@ class Convolution:
         """Return the patches of the input that the filters multiply."""
         image = jnp.transpose(other, self.specs[0])
         image = jax.lax.pad(image, jnp.zeros((), other.dtype), self._edges)
-        for axis, stride in enumerate(self.strides):
-            image = self._windows(image, axis, stride)
-        return self._grouped(image, self.sizes.contracted)
+        kernel, sizes = (
+            [sides[axis] for axis in spec[2:]]
+            for sides, spec in ((self.weight, self.specs[1]), (self.output, self.specs[2]))
+        )
+        spans = zip(kernel, self.dilations[1], sizes, self.strides, strict=True)
+        patches = windows(image, 2, [Span(*span) for span in spans])
+        return self._grouped(patches, self.sizes.contracted)
 
     def gradients(self, delta: Array) -> Float[Array, "groups out positions"]:
         """Reshape the gradient at the output."""
         return self._grouped(jnp.transpose(delta, self.specs[2]), self.sizes.out)
 
-    def as_product(self, other: Array, weight: Array) -> Array:
-        """Compute the convolution as one matrix product per group."""
-        batch, out, contracted, _ = self.sizes
-        filters = jnp.transpose(weight, self.specs[1]).reshape(batch, out, contracted)
-        result = jnp.einsum("boi,bip->bop", filters, self.vectors(other))
-        ordered = [self.output[axis] for axis in self.specs[2]]
-        result = jnp.moveaxis(result.reshape(batch * out, ordered[0], *ordered[2:]), 1, 0)
-        return jnp.transpose(result, _inverse(self.specs[2]))
-
     @property
     def _edges(self) -> list[tuple[int, int, int]]:
         space = zip(self.padding, self.dilations[0], strict=True)
         return [(0, 0, 0)] * 2 + [(low, high, gap - 1) for (low, high), gap in space]
-
-    def _windows(self, image: Array, axis: int, stride: int) -> Array:
-        """Split the spatial axis `axis` into a kernel axis and a position axis.
-
-        The order of axes is (batch, feature, kernels..., positions..., remaining space).
-        """
-        kernel = self.weight[self.specs[1][2 + axis]]
-        length = self.output[self.specs[2][2 + axis]]
-        starts = (offset * self.dilations[1][axis] for offset in range(kernel))
-        slices = [
-            jax.lax.slice_in_dim(
-                image, start, start + (length - 1) * stride + 1, stride, axis=2 + 2 * axis
-            )
-            for start in starts
-        ]
-        return jnp.stack(slices, axis=2 + axis)
 
     def _grouped(self, values: Array, size: int) -> Array:
         """Reshape (batch, feature..., positions...) to (groups, size, all positions)."""
@@ -171,7 +152,3 @@ def shape(var: Any) -> tuple[int, ...]:
 
 def _size(of: Sequence[int], axes: Sequence[int]) -> int:
     return math.prod(of[axis] for axis in axes)
-
-
-def _inverse(permutation: Sequence[int]) -> list[int]:
-    return sorted(range(len(permutation)), key=lambda axis: permutation[axis])

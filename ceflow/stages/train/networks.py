@@ -58,19 +58,16 @@ class NetworkProblem:
 
     @cached_property
     def root(self) -> nodes.Node:
-        """The layers of the network. Convolutions of several replicas are matrix products: a
-        convolution batched over its weights is slow, and its gradient was seen to be wrong on a
-        CPU.
-        """
-        root = self.job.plan.expand(self.job.model)
-        return nodes.by_products(root) if self.stage.replicas > 1 else root
+        """The layers of the network."""
+        return self.job.plan.expand(self.job.model)
 
     @property
     def by_calls(self) -> bool:
-        """True if each step is a call of its own: with convolutions on a CPU, or unknown layers."""
-        kinds = (nodes.Convolution, nodes.External)
-        slow = any(isinstance(node, kinds) for node in nodes.every(self.root))
-        return slow and jax.default_backend() == "cpu"
+        """True if each step is a call of its own: on a CPU, layers of the user's may have
+        convolutions that are slow within loops.
+        """
+        unknown = any(isinstance(node, nodes.External) for node in nodes.every(self.root))
+        return unknown and jax.default_backend() == "cpu"
 
     @cached_property
     def _drawn(self) -> tuple[Network, PyTree, Any]:
