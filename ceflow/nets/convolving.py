@@ -139,7 +139,7 @@ class Convolving:
 
         def of_group(each: tuple[Array, Array]) -> Array:
             x, weight = each
-            if _is_deep(x, into):
+            if _is_fast(x, into, self.groups):
                 return self._channels_last(x.swapaxes(0, -1), weight).swapaxes(0, -1)
             spans = zip(kernel, self.dilations[1], sizes, self.strides, strict=True)
             patches = windows(self._padded(x), 1, [Span(*span) for span in spans], in_turn=True)
@@ -157,7 +157,7 @@ class Convolving:
 
         def of_group(each: tuple[Array, Array]) -> Array:
             x, weight = each
-            if _is_deep(x, channels) and math.prod(sizes) > 1:
+            if _is_fast(x, channels, self.batch_groups) and math.prod(sizes) > 1:
                 return self._channels_last(x, jnp.moveaxis(weight, -1, 1))
             spans = zip(sizes, self.strides, window, self.dilations[1], strict=True)
             patches = windows(self._padded(x), 1, [Span(*span) for span in spans], in_turn=True)
@@ -246,8 +246,9 @@ DEEP = 64
 """Number of channels of a group from which on XLA's convolution is as fast as products."""
 
 
-def _is_deep(x: Array, channels: int) -> bool:
-    return x.dtype == jnp.float32 and channels >= DEEP
+def _is_fast(x: Array, channels: int, groups: int) -> bool:
+    """Return whether XLA convolves each of these groups at the speed of a matrix product."""
+    return x.dtype == jnp.float32 and (groups == 1 or channels >= DEEP)
 
 
 def _over_groups(function: Any, x: Array, weight: Array, groups: int) -> Array:
