@@ -66,11 +66,11 @@ class BatchNorm(eqx.nn.StatefulLayer):
         """Apply the layer. `key` is ignored; `equinox.nn.Sequential` passes it."""
         running = state.get(self.statistics)
         if self.inference:
-            return self._scaled(_standardised(x, *running, self.eps), x), state
+            return self._scaled(_standardised(x, running, self.eps), x), state
         moments = _moments(x)
         count = x[0].size * jax.lax.axis_size(BATCH)
         state = state.set(self.statistics, self._moved(running, moments, count))
-        return self._scaled(_standardised(x, *moments, self.eps), x), state
+        return self._scaled(_standardised(x, moments, self.eps), x), state
 
     def of_batch(
         self, x: Float[Array, "channels *positions batch"], state: eqx.nn.State
@@ -78,7 +78,7 @@ class BatchNorm(eqx.nn.StatefulLayer):
         """Apply the layer to a whole batch."""
         running = state.get(self.statistics)
         if self.inference:
-            return self._scaled(_standardised(x, *running, self.eps), x), state
+            return self._scaled(_standardised(x, running, self.eps), x), state
         wide = x.astype(wider(x.dtype))
         y, moments, _ = normalised(wide, self.weight, self.bias, self.eps)
         state = state.set(self.statistics, self._moved(running, moments, x[0].size))
@@ -122,7 +122,8 @@ def _moments(x: Array) -> Moments:
     return mean, jax.lax.pmean(((x - _along(mean, x)) ** 2).mean(axis=axes), BATCH)
 
 
-def _standardised(x: Array, mean: Array, variance: Array, eps: float) -> Array:
+def _standardised(x: Array, moments: Moments, eps: float) -> Array:
+    mean, variance = moments
     return (x - _along(mean, x)) / jnp.sqrt(_along(variance, x) + eps)
 
 

@@ -20,9 +20,9 @@ from jaxtyping import Array, Float
 
 
 class Span(NamedTuple):
-    """Windows along an axis: `count` of them, `gap` apart, of `length` positions, `step` apart."""
+    """Windows along an axis: how many, how far apart, their length, and the step within them."""
 
-    count: int
+    windows: int
     gap: int
     length: int
     step: int
@@ -43,8 +43,8 @@ def windows(
            [2, 4]], dtype=int32)
     """
     for inserted, axis in enumerate(reversed(range(len(spans)))):
-        count, gap, length, step = spans[axis]
-        starts, at = (index * gap for index in range(count)), first + inserted + axis
+        number, gap, length, step = spans[axis]
+        starts, at = (index * gap for index in range(number)), first + inserted + axis
         parts = [
             jax.lax.slice_in_dim(x, start, start + (length - 1) * step + 1, step, axis=at)
             for start in starts
@@ -217,9 +217,9 @@ class Convolving:
             self.strides,
             self.padding,
             *self.dilations,
-            jax.lax.ConvDimensionNumbers(*self.specs),
-            self.groups,
-            self.batch_groups,
+            dimension_numbers=jax.lax.ConvDimensionNumbers(*self.specs),
+            feature_group_count=self.groups,
+            batch_group_count=self.batch_groups,
         )
 
     def _padded(self, x: Array) -> Array:
