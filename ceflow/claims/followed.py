@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Array, Float
 
 from ceflow.bottlenecks import Rates, WideNetwork
@@ -131,7 +132,9 @@ def right_sides(
 
 
 def residuals(limit: LimitKernels, followed: Followed, y: Array) -> Residuals:
-    """Compute the residuals of each step, and of the sum over all steps up to each."""
+    """Compute the residuals of each step, and of the sum over all steps up to each; NaN or infinite
+    where nothing moves, or beyond the largest numbers.
+    """
     *rights, second = (np.asarray(each, float) for each in right_sides(limit, followed, y))
     recorded = (followed.outputs, followed.points, followed.fixed)
     steps, sums, rounding = {}, {}, {}
@@ -140,14 +143,20 @@ def residuals(limit: LimitKernels, followed: Followed, y: Array) -> Residuals:
         psi = np.asarray(values, float)
         steps[name] = relative(np.diff(psi, axis=0), right)
         sums[name] = relative(psi[1:] - psi[0], np.cumsum(right, axis=0))
-        rounding[name] = eps * float(np.median(norms(psi[1:]) / norms(right)))
-    discrete, start = norms(second) / norms(rights[0]), np.asarray(followed.points[0], float)
+        rounding[name] = eps * float(np.median(ratio(norms(psi[1:]), norms(right))))
+    discrete, start = ratio(norms(second), norms(rights[0])), np.asarray(followed.points[0], float)
     return Residuals(steps, sums, rounding, discrete, rights[2].sum(0), start)
 
 
 def relative(value: np.ndarray, expected: np.ndarray) -> Float[np.ndarray, " steps"]:
     """Compute the relative error |value - expected|/|expected|, one per entry of the first axis."""
-    return norms(value - expected) / norms(expected)
+    return ratio(norms(value - expected), norms(expected))
+
+
+def ratio(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> np.ndarray:
+    """Divide; the quotient is infinite or NaN where the denominator is 0."""
+    with np.errstate(all="ignore"):  # a verdict that is not finite is undecided, and says so
+        return np.divide(numerator, denominator)
 
 
 def norms(each: np.ndarray) -> Float[np.ndarray, " steps"]:

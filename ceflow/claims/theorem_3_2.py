@@ -6,7 +6,7 @@ from jaxtyping import Float
 
 from ceflow.bottlenecks import DecoderKernels, Simulation
 from ceflow.claims.experiment import experiment
-from ceflow.claims.followed import LimitKernels, Residuals, norms, residuals
+from ceflow.claims.followed import LimitKernels, Residuals, norms, ratio, residuals
 from ceflow.claims.trial import Trial
 from ceflow.claims.verdict import (
     RESIDUAL_FACTOR,
@@ -85,6 +85,6 @@ def switching(trial: Trial, residual: Residuals) -> float:
     size = (decoder.weight_variance * decoder.last_variance) ** 0.5
     jump = size * (1 - SLOPES[decoder.activation])
     moved = np.einsum("nod,nd->no", residual.turned, residual.start)
-    ratio = (norms(moved) / norms(residual.start)).sum() / size
+    turned = ratio(norms(moved), norms(residual.start)).sum() / size
     each = (trial.sizes[1] + 1) * (d - 1) / (np.pi * (trial.width * d) ** 0.5)
-    return float(jump * (each * ratio) ** 0.5 / np.linalg.norm(residual.turned))
+    return float(ratio(jump * (each * turned) ** 0.5, np.linalg.norm(residual.turned)))

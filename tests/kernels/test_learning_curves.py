@@ -118,3 +118,12 @@ def test_bad_requests_are_answered_with_a_sentence():
             learning_curve(found, [count])
     with pytest.raises(ValueError, match="4 targets do not go with a kernel of 3 rows"):
         modes(np.eye(3), np.ones(4))
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e300])
+def test_a_kernel_in_other_units_has_the_same_curve(unit):
+    """Squares of such eigenvalues underflow or overflow."""
+    eigenvalues, power = np.array([4.0, 2.0, 1.0, 0.5]), np.ones(4)
+    curve = learning_curve(Modes(eigenvalues, power), [1, 2, 3], ridge=0.1)
+    other = learning_curve(Modes(unit * eigenvalues, power), [1, 2, 3], ridge=unit * 0.1)
+    assert other == pytest.approx(curve, rel=1e-12)

@@ -80,6 +80,8 @@ def learning_curve(
     array([4., 4., 4.])
     """
     eigenvalues = np.where(found.eigenvalues > found.rounding, found.eigenvalues, 0.0)
+    unit = 2.0 ** (math.frexp(max(float(eigenvalues.max(initial=0.0)), ridge))[1] - 1)
+    eigenvalues, ridge = eigenvalues / unit, ridge / unit  # exact; squares may overflow otherwise
     squares, size = found.power * len(found.power), len(found.power)
     for count in (examples := list(examples)):
         if not 1 <= count < size:
