@@ -468,8 +468,11 @@ def test_figure_4_of_the_paper_in_small(example):
 @pytest.mark.slow
 def test_figure_16_of_the_paper_in_small(example):
     found = example("bottlenecks/fig15-finite.toml").collected
-    losses = {point["x"]: point["y"] for point in found["training-by-size"]["points"]}
-    assert losses[10] < losses[1]  # too few units for ten classes
+    names = ("training-by-size", "test-by-size", "error-by-size")
+    train, test, error = ({p["x"]: p["y"] for p in found[name]["points"]} for name in names)
+    assert train[1] > train[2] > train[5] > train[20]  # too few units for ten classes
+    assert test[20] < test[5]
+    assert error[100] < error[5] < error[1]
 
 
 @pytest.mark.slow
