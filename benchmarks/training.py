@@ -1,4 +1,5 @@
-"""Steps of training beside PyTorch, in turns: seconds of a step, of the first one, and memory.
+"""Steps of training beside PyTorch, in turns: seconds of a step, of the first one, and memory; of
+an ensemble of 12 MLPs on digits, seconds of an epoch, also of several replicas.
 
 Set CEFLOW_PEER_TORCH to the python of an environment with PyTorch in it. Each of both has a process
 of its own and two threads. A step is forward, backward and SGD with momentum and weight decay. The
@@ -29,7 +30,12 @@ CASES = (
     Case("resnext-29-37x10d", 16, 5),
     Case("resnext-29-1x128d", 16),
     Case("wide-resnet-28-10", 8, 5),
+    Case("ensemble-modules", 50, 25),
+    Case("ensemble-stacked", 50, 25),
 )
+
+REPLICAS = (1, 10, 100)
+"""Numbers of replicas of the ensemble that are trained together."""
 
 
 def main(names: tuple[str, ...] = ()) -> None:
@@ -37,6 +43,24 @@ def main(names: tuple[str, ...] = ()) -> None:
     for case in CASES:
         if not names or case.name in names:
             compare(case)
+    if not names or "replicas" in names:
+        replicas()
+
+
+def replicas() -> None:
+    """Print seconds of an epoch of several replicas of the ensemble in turns, and of the first."""
+    peers = [
+        Peer(sys.executable, "ceflow_training.py", f"ensemble-{count}", "50") for count in REPLICAS
+    ]
+    rounds = [[peer() for peer in peers] for _ in range(9)]
+    for count, peer, times in zip(REPLICAS, peers, zip(*rounds, strict=True), strict=True):
+        first, memory = _start(peer)
+        middle = sorted(times)[len(times) // 2]
+        print(
+            f"  {count} replicas of the ensemble: {middle:.3f} s an epoch, {middle / count:.4f} s"
+            f" each; first {first:.1f} s, {memory:.2f} GB"
+        )
+        peer.close()
 
 
 def compare(case: Case) -> None:

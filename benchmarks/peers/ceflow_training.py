@@ -11,8 +11,13 @@ import numpy as np
 from steps import serve
 
 import ceflow
+from ceflow import training
 from ceflow.compiler.lowering import lower_with_state
 from ceflow.dynamics import LOSSES
+from ceflow.stages import Job
+from ceflow.stages.train.examples import examples_of
+from ceflow.stages.train.networks import NetworkProblem
+from ceflow.store import RunDirectory
 from ceflow.training import Optimiser, Schedule, Trainer, separated
 from ceflow.training.steps import Place, advance
 
@@ -58,5 +63,49 @@ def images(name, batch):
     return step
 
 
+ENSEMBLE = """ceflow = 1
+precision = "float32"
+data = {source = "digits", train = 1500, test = 0}
+[model]
+type = "ensemble"
+multiplicity = 12
+member = {widths = [48, 48, 48, 48, 48]}
+[stages.t]
+type = "train"
+epochs = 1000000
+batch = %d
+optimizer = "adam"
+learning_rate = 1e-3
+reduction = "mean"
+points = 1
+replicas = %d
+"""
+
+
+def epochs(replicas, batch):
+    """An epoch of an ensemble, by what a stage `train` runs: all steps of all replicas."""
+    plan = ceflow.compile(ceflow.loads(ENSEMBLE % (batch, replicas)))
+    stage = plan.document.stages["t"]
+    job = Job("t", stage, plan, plan.model, {}, RunDirectory(""), lambda event: None)
+    problem = NetworkProblem(job, examples_of(job))
+    steps = problem.train // batch
+    now = {"step": 0}
+    feed = training.Held(problem.trainer)
+
+    def step():
+        if "replicas" not in now:  # drawing them is part of the first step
+            now["replicas"] = problem.start()
+        trainer, place, _ = feed.at(now["step"])
+        now["replicas"], losses = advance(trainer, now["replicas"], place, steps)
+        now["step"] += steps
+        losses.block_until_ready()
+
+    return step
+
+
 if __name__ == "__main__":
-    serve(images(sys.argv[1], int(sys.argv[2])))
+    kind, size = sys.argv[1], int(sys.argv[2])
+    if kind.startswith("ensemble"):
+        serve(epochs(int(kind.split("-")[1]) if kind[-1].isdigit() else 1, size))
+    else:
+        serve(images(kind, size))
