@@ -1,7 +1,8 @@
 """A training from moment to moment: calls of the compiled program, records, and divergence."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -87,7 +88,7 @@ def run(
         while now < end:
             trainer, place, there = feed.at(now)
             count = min(pace.count, end - now, there)
-            with pace:
+            with pace.of(len(trainer.groups)):
                 replicas, losses = advance(trainer, replicas, place, count)
                 losses = np.asarray(losses)
             trouble = _grown(losses, reference(), now)
@@ -108,16 +109,19 @@ def run(
 
 
 class _Pace:
-    """Number of steps per call, so that a call takes about `CALL_SECONDS`."""
+    """Number of steps per call, so that the call of a group of replicas takes about `CALL_SECONDS`,
+    or half of that.
+    """
 
     def __init__(self):
         self.count = 1
 
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *error: Any) -> None:
-        took = time.perf_counter() - self._start
+    @contextmanager
+    def of(self, groups: int) -> Iterator[None]:
+        """Time the calls of some groups in the block."""
+        start = time.perf_counter()
+        yield
+        took = (time.perf_counter() - start) / groups
         if took < CALL_SECONDS / 2:
             self.count = min(4 * self.count, STEPS_AT_ONCE)
         elif took > 2 * CALL_SECONDS:

@@ -1,5 +1,6 @@
 """Steps of gradient descent of several replicas together, compiled to one program."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -86,6 +87,9 @@ class Trainer(eqx.Module):
     average: float | None = eqx.field(static=True, default=None)
     by_calls: bool = eqx.field(static=True, default=False)
     """Whether each step is a call of its own, and not one of a loop of XLA."""
+    together: int | None = eqx.field(static=True, default=None)
+    """Number of replicas that one call trains, by default all. The others have calls of their own,
+    of the same program: what a call works on then fits into a cache."""
     fed: bool = eqx.field(static=True, default=False)
     """Whether `x` and `y` are the examples of the next steps alone: step after step, of each the
     batches of all replicas."""
@@ -94,6 +98,15 @@ class Trainer(eqx.Module):
     def full(self) -> bool:
         """Whether every batch is all examples."""
         return not self.fed and self.batch == len(self.x)
+
+    @property
+    def groups(self) -> list[int]:
+        """The first replica of each call. The last call begins earlier if not enough are left, and
+        trains some again.
+        """
+        count = len(self.keys)
+        size = self.together or count
+        return [min(first, count - size) for first in range(0, count, size)]
 
     def start(self, parameters: PyTree, state: Any) -> Replicas:
         """Return stacked replicas before the first step."""
@@ -147,6 +160,57 @@ def advance(
 
     Returns the replicas after them, and the mean loss of each batch before its step.
     """
+    groups = trainer.groups
+    if len(groups) == 1:
+        return _advanced(trainer, replicas, place, count)
+    size, several = trainer.together or len(trainer.keys), []
+    for first in groups:
+        part, some = _group(trainer, replicas, jnp.asarray(first), size)
+        after, losses = _advanced(part, some, place, count)
+        several.append((after, losses.T))
+    after, losses = _joined(several, len(trainer.keys))
+    return after, losses.T
+
+
+def _group(
+    trainer: Trainer, replicas: Replicas, first: Int[Array, ""], size: int
+) -> tuple[Trainer, Replicas]:
+    """Take some replicas, and what the trainer has of them."""
+    stacked = trainer.keys, trainer.origins, replicas
+    keys, origins, some = _some(stacked, first, size)
+    x, y = trainer.x, trainer.y
+    if trainer.fed:  # of each step, the batches of these replicas
+        steps = len(x) // (len(trainer.keys) * trainer.batch)
+        by_step = (leaf.reshape(steps, -1, trainer.batch, *leaf.shape[1:]) for leaf in (x, y))
+        x, y = (
+            leaf.reshape(-1, *leaf.shape[3:]) for leaf in _some((*by_step,), first, size, axis=1)
+        )
+    return replace(trainer, keys=keys, origins=origins, x=x, y=y, together=None), some
+
+
+@eqx.filter_jit
+def _some(tree: Any, first: Int[Array, ""], size: int, axis: int = 0) -> Any:
+    return jax.tree.map(
+        lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, size, axis=axis), tree
+    )
+
+
+@eqx.filter_jit
+def _joined(groups: list[Any], count: int) -> Any:
+    """Join what groups of replicas have; of the last, those that no other has."""
+
+    def joined(*leaves: Array) -> Array:
+        *whole, last = leaves
+        left = count - sum(map(len, whole))
+        return jnp.concatenate([*whole, last[len(last) - left :]])
+
+    return jax.tree.map(joined, *groups)
+
+
+def _advanced(
+    trainer: Trainer, replicas: Replicas, place: Place, count: int
+) -> tuple[Replicas, Float[Array, "steps replicas"]]:
+    """Take steps of replicas that one call trains."""
     if not trainer.by_calls:
         replicas, losses = _looped(trainer, replicas, place, jnp.asarray(count))
         return replicas, losses[:count]

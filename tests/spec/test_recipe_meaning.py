@@ -169,6 +169,20 @@ FAULTY: dict[str, tuple[Train, dict[str, Any], str, tuple[str, ...], str]] = {
         ("warmup",),
         "a warm-up of 10 steps in a training of 10",
     ),
+    "drops before the first step": (
+        Train(steps=3, schedule=Drops(at=(0.01, 0.5))),
+        {},
+        "CE202",
+        ("schedule",),
+        "drops after 0, 2 of 3 steps: there must be steps between them",
+    ),
+    "drops after the last step": (
+        Train(steps=3, schedule=Drops(at=(0.5, 0.9))),
+        {},
+        "CE202",
+        ("schedule",),
+        "drops after 2, 3 of 3 steps: there must be steps between them",
+    ),
     "smooth numbers": (
         Train(**TEN, label_smoothing=0.1),
         {},

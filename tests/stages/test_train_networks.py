@@ -12,6 +12,7 @@ import pytest
 
 import ceflow
 from ceflow import data, kernels
+from ceflow.runs import prepare
 from ceflow.seeding import Seed
 from ceflow.spec import (
     Bottleneck,
@@ -26,6 +27,7 @@ from ceflow.spec import (
     Stop,
     Train,
 )
+from ceflow.stages.train import TrainStage, demand
 from ceflow.store import RunDirectory
 
 TRAIN, TEST = 8, 3
@@ -235,3 +237,20 @@ def test_a_resnext_is_trained_on_augmented_images(tmp_path):
     found = end(stage, tmp_path / "run", model=model, data=images, precision="float32")
     assert found.shape == (80, 10)
     assert np.isfinite(found).all()
+
+
+def test_replicas_that_do_not_fit_are_trained_in_groups_with_the_same_numbers(
+    runs, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(demand.together, "__defaults__", (1.0,))
+    stage = {"several": STAGES["several"]}
+    (remark,) = prepare(ceflow.compile(document(stage))).needs()["several"].remarks
+    assert remark == "2 replicas at a time"
+    found, whole = ceflow.run(document(stage), tmp_path / "run"), runs.results["several"]
+    assert found.results["several"].together == 2
+    assert "together" not in whole
+    for part in ("curves", "predictions"):
+        one, other = (RunDirectory(run.path).read_array(f"several.{part}") for run in (found, runs))
+        np.testing.assert_array_equal(one, other)
+    (table, *_) = TrainStage().describe(found.results["several"])
+    assert "3 replicas, 2 at a time" in str(table)

@@ -45,13 +45,15 @@ def taken(feed: Any, replicas: Any, first: int, last: int) -> tuple[Any, np.ndar
 CASES: dict[str, dict[str, Any]] = {
     "one": {"model": MEMBER},
     "several": {"model": ENSEMBLE, "seeds": (0, 1, 2), "rule": {"kind": "adam"}},
+    "groups": {"model": MEMBER, "seeds": (0, 1, 2), "together": 2},
     "by calls": {"model": MEMBER, "seeds": (4, 5), "by_calls": True},
     "augmented": {"model": MEMBER, "augment": ("crop", "flip"), "image": (1, 1, 3)},
 }
 
 
 @pytest.mark.parametrize(
-    ("name", "at_once"), [("one", 1), ("several", 3), ("by calls", 20), ("augmented", 3)]
+    ("name", "at_once"),
+    [("one", 1), ("several", 3), ("by calls", 20), ("groups", 3), ("augmented", 3)],
 )
 def test_steps_are_those_of_examples_that_are_held(name: str, at_once: int):
     trainer, start = trained(**CASES[name])

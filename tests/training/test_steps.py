@@ -89,6 +89,23 @@ def test_replicas_together_are_what_each_is_alone(model, x64):
     assert np.ptp(losses, axis=1).min() > 0
 
 
+@pytest.mark.parametrize("case", ["loop", "by calls", "linearised"])
+def test_replicas_in_groups_are_those_of_one_group_bit_for_bit(case):
+    """Five in groups of two: the last group trains one of another's again."""
+    options: dict[str, Any] = {
+        "loop": {"rule": {"kind": "adam"}, "average": 0.9},
+        "by calls": {"by_calls": True},
+        "linearised": {"linearised": True},
+    }[case]
+    trainer, start = trained(MEMBER, seeds=range(5), **options)
+    whole, losses = advanced(trainer, start, 0, 4)
+    grouped, start = trained(MEMBER, seeds=range(5), together=2, **options)
+    assert grouped.groups == [0, 2, 3]
+    found, its_losses = advanced(grouped, start, 0, 4)
+    np.testing.assert_array_equal(losses, its_losses)
+    assert_equal(found, whole)
+
+
 @pytest.mark.parametrize("cut", [1, 2, 3, 5])
 def test_steps_in_two_calls_are_those_in_one_bit_for_bit(cut):
     trainer, start = trained(seeds=(0, 1), rule={"kind": "adam"}, average=0.9)

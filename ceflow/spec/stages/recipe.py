@@ -1,5 +1,6 @@
 """Keys of the training of finite networks: optimiser, schedule, and what surrounds them."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -143,6 +144,13 @@ class Recipe(Descent):
         if steps and warmup and warmup >= steps:
             message = f"a warm-up of {warmup} steps in a training of {steps}"
             yield Fault("CE202", message, ("warmup",), help="train for longer, or warm up for less")
+        if steps and isinstance(self.schedule, Drops) and not self.schedule.faults():
+            drops = self.drop_steps(steps)
+            if any(a >= b for a, b in itertools.pairwise((0, *drops, steps))):
+                at = ", ".join(map(str, drops))
+                message = f"drops after {at} of {steps} steps: there must be steps between them"
+                help = "train for longer, or drop less often"
+                yield Fault("CE202", message, ("schedule",), help=help)
 
     def unused_faults(self, why: str) -> Iterator[Fault]:
         """Yield a fault for each of these keys that is set, where none has a meaning."""

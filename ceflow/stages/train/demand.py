@@ -34,6 +34,10 @@ LINEARISED_FACTOR = 2
 NTK_PASSES = 12
 """FLOPs of an NTK of some examples, in forward passes of each example and output."""
 
+GROUP_BYTES = 2**26
+"""Most bytes of the replicas that a CPU trains together; with more, its caches hold too little of
+them, and 100 replicas of a small ensemble were seen to take 220 times as long as one."""
+
 BLOCK_BYTES = 2**26
 """Bytes of the values between layers of a block of examples that is evaluated at once."""
 
@@ -71,6 +75,29 @@ def block_size(root: nodes.Node, replicas: int, plan: Plan, streams: bool) -> in
     fit = BLOCK_BYTES / (plan.itemsize * replicas * max(1.0, nodes.values(root)))
     read = CHUNK_BYTES / (2 * 8 * (plan.inputs + plan.outputs)) if streams else math.inf
     return max(1, int(min(fit, read)))
+
+
+def together(stage: Train, plan: Plan, model: Model, most: float = GROUP_BYTES) -> int:
+    """Return the number of replicas that are trained together: as many as fit into `most` bytes,
+    but not fewer than two, so that the program is that of several; in groups of nearly equal size.
+    """
+    count = stage.replicas
+    fit = max(2, int(most / _bytes_of_replica(stage, plan, model)))
+    return math.ceil(count / math.ceil(count / fit))
+
+
+def _bytes_of_replica(stage: Train, plan: Plan, model: Model) -> float:
+    """Count the bytes of a replica in a step: its weights, and the values between its layers."""
+    assert plan.data is not None
+    root, batch = plan.expand(model), stage.batch or plan.data.train
+    factor = LINEARISED_FACTOR if stage.engine_of(model) == "linearised" else 1
+    values = VALUE_COPIES * batch * factor * nodes.values(root)
+    return plan.itemsize * max(1.0, _copies(stage) * root.parameters + values)
+
+
+def _copies(stage: Train) -> int:
+    """Return the number of copies of the weights in memory in a step."""
+    return WEIGHT_COPIES[stage.optimizer] + (2 if stage.average is not None else 0)
 
 
 def is_streamed(stage: Train, plan: Plan, model: Model) -> bool:
@@ -119,8 +146,8 @@ def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
     flops = factor * (2 * root.parameters if math.isnan(root.flops) else root.flops)
     moments, values = stage.moments_in(steps), factor * nodes.values(root)
     weights = replicas * root.parameters * size
-    copies = WEIGHT_COPIES[stage.optimizer] + (2 if stage.average is not None else 0)
-    passing = VALUE_COPIES * replicas * batch * values * size
+    copies, group = _copies(stage), together(stage, plan, model)
+    passing = VALUE_COPIES * group * batch * values * size
     evaluated = VALUE_COPIES * min(BLOCK_BYTES, replicas * examples * values * size)
     streams = is_streamed(stage, plan, model)
     kept = (moments if "predictions" in stage.record else 1) * replicas * examples * plan.outputs
@@ -151,6 +178,7 @@ def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
     disk = size * kept + weights + _curves(stage, replicas, moments)
     instead = "" if stage.batch else "set batch, for steps on fewer examples"
     remarks = ("data streamed",) if streams else ()
+    remarks += (f"{group} replicas at a time",) if group < replicas else ()
     key = max(takes, key=lambda key: takes[key])
     return Forecast(memory, disk, key, work, instead, streams=streams, remarks=remarks)
 

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from ceflow import dynamics, training
+from ceflow._machine import MEMORY
 from ceflow.compiler import nodes
 from ceflow.compiler.lowering import lower_with_state
 from ceflow.spec import Drops, LearningRates, Train
@@ -105,8 +106,17 @@ class NetworkProblem:
             smoothing=self.stage.label_smoothing,
             average=self.stage.average,
             by_calls=self.by_calls,
+            together=self.together,
             fed=isinstance(self.examples, StreamedExamples),
         )
+
+    @property
+    def together(self) -> int:
+        """Number of replicas that are trained together. A CPU trains few, which its caches hold."""
+        given = self.stage, self.job.plan, self.job.model
+        if jax.default_backend() == "cpu":
+            return demand.together(*given)
+        return demand.together(*given, most=MEMORY)
 
     def start(self) -> Replicas:
         """Return the replicas before the first step."""

@@ -59,6 +59,7 @@ def _how(result: TrainResult) -> str:
         return f"{result.engine}, width {number(result.width)}, {result.sampling}"
     count = result.replicas or 1
     several = f", mean ± standard error of {counted(count, 'replica')}" if count > 1 else ""
+    several += f", {number(result.together)} at a time" if result.together else ""
     return f"{result.engine}, {result.optimizer}{several}"
 
 

@@ -29,6 +29,9 @@ class TrainResult(DescentResult):
     """The optimiser; of finite networks."""
     replicas: int | None = None
     """Number of networks drawn and trained; of finite networks."""
+    together: int | None = None
+    """Number of replicas that were trained together, if not all were: those whose weights and
+    values take at most 64 MiB on a CPU, or 1 GiB on other devices. The numbers are the same."""
     batch: int
     """Number of examples per step, as used."""
     learning_rate: Rate | Rates

@@ -89,6 +89,8 @@ def _optional(problem: NetworkProblem, recorder: Recorder, descended: Descended)
     fields: Values = {}
     if recorder.predictions is not None:
         fields["predictions"] = recorder.predictions
+    if problem.together < problem.stage.replicas:
+        fields["together"] = problem.together
     if "largest" in problem.__dict__:  # it was needed
         fields["largest_learning_rate"] = written(problem.largest)
         fields["rate_examples"] = problem.rate_examples
