@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -162,3 +163,27 @@ def test_killed_by_the_system_it_goes_on_to_the_same_bits(whole_process, tmp_pat
     assert (folder / "checkpoints/t.bin").exists()
     in_a_process(folder, 99, 0)
     assert content(folder) == content(whole_process)
+
+
+@pytest.mark.parametrize("took", [0.01, 2.0])
+def test_checkpoints_take_less_than_3_percent_of_the_time(took, monkeypatch):
+    """By a clock of our own: epochs of a second, and a file that takes `took` seconds."""
+    monkeypatch.undo()  # as they are outside these tests
+    now, written = [0.0], [0.0]
+
+    class Directory:
+        def write_checkpoint(self, name: str, content: bytes) -> None:
+            now[0] += took
+            written[0] += took
+
+    class Content(checkpoints.Checkpoints):
+        def _content(self, reached: Any) -> bytes:
+            return b""
+
+    monkeypatch.setattr(checkpoints.time, "perf_counter", lambda: now[0])
+    job: Any = SimpleNamespace(directory=Directory(), name="t")
+    kept = Content(SimpleNamespace(job=job), None)  # pyright: ignore
+    for _ in range(2000):
+        now[0] += 1.0
+        kept.save(None)  # pyright: ignore
+    assert 0 < written[0] < 0.03 * now[0]
