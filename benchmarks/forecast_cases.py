@@ -90,6 +90,35 @@ for depth in (1, 2, 3, 4):
             "precision": "float32", "data": data, "model": model, "stages": {"train": train}
         }  # fmt: skip
 
+RECIPE: Tree = {
+    "type": "train", "epochs": 5, "batch": 50, "loss": "cross-entropy", "reduction": "mean",
+    "optimizer": "adam", "learning_rate": 0.003, "points": 5,
+}  # fmt: skip
+
+
+def _descent(model: Tree, precision: str = "float32", **stage: Any) -> Tree:
+    train = RECIPE | stage
+    data = _digits(1500, 297)
+    return {"precision": precision, "data": data, "model": model, "stages": {"train": train}}
+
+
+DESCENTS: dict[str, Tree] = {
+    "descent, mlp": _descent(_mlp("relu", 64, 64)),
+    "descent, mlp, tanh": _descent(_mlp("tanh", 64, 64), "float64", record=["drift"]),
+    "descent, ensemble": _descent(_ensemble(12, "relu", 48, 48, 48, 48, 48), epochs=20),
+    "descent, 3 replicas": _descent(
+        _ensemble(12, "relu", 48, 48, 48, 48, 48), epochs=20, replicas=3
+    ),
+    "descent, 30 replicas": _descent(
+        _ensemble(12, "relu", 48, 48, 48, 48, 48), epochs=3, replicas=30
+    ),
+    "descent, resnext": _descent(
+        {"type": "resnext", "blocks": [1, 1, 1], "cardinality": 4, "base_width": 4},
+        epochs=1,
+        points=1,
+    ),
+}
+
 
 def _timed(model: Tree) -> Tree:
     search = {"type": "search", "alpha": 3.1, "cost": "latency"}
@@ -178,6 +207,7 @@ EXTERNALS: dict[str, Tree] = {
 CASES = {
     "flows": FLOWS,
     "trainings": TRAININGS,
+    "descents": DESCENTS,
     "searches": SEARCHES,
     "kernels": KERNELS,
     "externals": EXTERNALS,
