@@ -14,7 +14,14 @@ from ceflow._lazy import lazy
 if TYPE_CHECKING:
     from ceflow.training.evaluation import outputs, top_accuracy
     from ceflow.training.feeding import Feed, Held, Streamed
-    from ceflow.training.loop import Descended, Divergence, Diverging, Reached, run
+    from ceflow.training.loop import (
+        Descended,
+        Divergence,
+        Diverging,
+        Reached,
+        grown,
+        run,
+    )
     from ceflow.training.networks import Network, separated
     from ceflow.training.optimisers import Optimiser, Schedule
     from ceflow.training.rates import largest_rate
@@ -34,6 +41,7 @@ __all__ = [
     "Schedule",
     "Streamed",
     "Trainer",
+    "grown",
     "largest_rate",
     "order_of",
     "outputs",
@@ -47,7 +55,14 @@ __getattr__, __dir__ = lazy(
     {
         "ceflow.training.evaluation": ("outputs", "top_accuracy"),
         "ceflow.training.feeding": ("Feed", "Held", "Streamed"),
-        "ceflow.training.loop": ("Descended", "Divergence", "Diverging", "Reached", "run"),
+        "ceflow.training.loop": (
+            "Descended",
+            "Divergence",
+            "Diverging",
+            "Reached",
+            "grown",
+            "run",
+        ),
         "ceflow.training.networks": ("Network", "separated"),
         "ceflow.training.optimisers": ("Optimiser", "Schedule"),
         "ceflow.training.rates": ("largest_rate",),

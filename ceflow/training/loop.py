@@ -23,10 +23,6 @@ CALL_SECONDS = 0.5
 Line = Mapping[str, Any]
 
 
-class Diverging(ArithmeticError):
-    """Raised by a record of outputs that are not finite."""
-
-
 @dataclass(frozen=True)
 class Divergence:
     """A loss that grew without bound, or stopped being finite."""
@@ -34,6 +30,14 @@ class Divergence:
     step: int
     loss: float
     replica: int
+
+
+class Diverging(ArithmeticError):
+    """Raised by a record of a training that has diverged."""
+
+    def __init__(self, divergence: Divergence):
+        super().__init__(f"the loss of replica {divergence.replica} is {divergence.loss:.3g}")
+        self.divergence = divergence
 
 
 class Reached(NamedTuple):
@@ -91,7 +95,7 @@ def run(
             with pace.of(len(trainer.groups)):
                 replicas, losses = advance(trainer, replicas, place, count)
                 losses = np.asarray(losses)
-            trouble = _grown(losses, reference(), now)
+            trouble = grown(losses, reference(), now)
             if trouble is not None:
                 return Descended(History.of_lines(done), kept, trouble)
             now += count
@@ -100,9 +104,8 @@ def run(
                 save(Reached(now, replicas, kept, tuple(done)))
         try:
             done.append({"step": end, **record(end, replicas)})
-        except Diverging:
-            trouble = Divergence(end, float("nan"), 0)
-            return Descended(History.of_lines(done), kept, trouble)
+        except Diverging as found:
+            return Descended(History.of_lines(done), kept, found.divergence)
         kept = replicas.kept
         save(Reached(end, replicas, kept, tuple(done)))
     return Descended(History.of_lines(done), kept)
@@ -128,8 +131,17 @@ class _Pace:
             self.count = max(1, self.count // 2)
 
 
-def _grown(losses: np.ndarray, reference: np.ndarray, first: int) -> Divergence | None:
-    """Find the first loss that is too large; `losses` has a row for each step from `first` on."""
+def grown(
+    losses: Float[np.ndarray, "steps replicas"],
+    reference: Float[np.ndarray, " replicas"],
+    first: int,
+) -> Divergence | None:
+    """Find the first mean loss that is too large; `losses` has a row for each step from `first` on,
+    and `reference` the losses at the start.
+
+    >>> grown(np.array([[1.0, 2.0], [9.0, 4000.0]]), np.array([2.0, 2.0]), 5)
+    Divergence(step=6, loss=4000.0, replica=1)
+    """
     limit = GROWTH * np.maximum(reference, float(np.finfo(np.float32).tiny))
     wrong = ~(losses <= limit)
     if not wrong.any():

@@ -178,6 +178,14 @@ def test_a_training_that_diverges_ends_with_the_last_good_weights(runs, x64):
     assert math.isfinite(result.train_loss)
 
 
+def test_of_a_training_that_diverges_no_loss_is_kept_that_has_grown_without_bound(tmp_path):
+    """Its first step goes too far, and is the first moment."""
+    stage = small(steps=9, points=9, learning_rate=1e4)
+    result: Any = ceflow.run(document({"t": stage}), tmp_path / "run").results["t"]
+    assert (result.ended, result.steps) == ("unstable", 0)
+    assert "at step 1, at the learning rate 1e+04" in result.warnings[0]
+
+
 def end(stage: Any, folder: Path, **keys: Any) -> np.ndarray:
     run = ceflow.run(document({"t": stage}, **keys), folder)
     return RunDirectory(run.path).read_array("t.predictions")

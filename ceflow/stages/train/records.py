@@ -52,17 +52,22 @@ class Recorder:
     @property
     def reference(self) -> Float[np.ndarray, " replicas"]:
         """Mean loss of a training example of each replica at the start, which is recorded first."""
+        return self._means(self.numbers[0])
+
+    def _means(self, numbers: Numbers) -> Float[np.ndarray, " replicas"]:
+        """Return the mean loss of a training example of each replica."""
         count = self.problem.train
-        return self.numbers[0]["train_loss"] / (self.problem.loss.weight(count) * count)
+        return numbers["train_loss"] / (self.problem.loss.weight(count) * count)
 
     def __call__(self, step: int, replicas: Replicas) -> Values:
-        """Record a moment. Raises `Diverging` if a training loss is not finite, unless it is the
-        first moment.
+        """Record a moment. Raises `Diverging` if a training loss is not finite, or has grown as one
+        of a batch must not, unless it is the first moment.
         """
         problem = self.problem
         numbers, outputs = self._measured(replicas)
-        if self.numbers and not np.isfinite(numbers["train_loss"]).all():
-            raise Diverging("a training loss is not finite")
+        means = self._means(numbers)[None]
+        if self.numbers and (trouble := training.grown(means, self.reference, step)):
+            raise Diverging(trouble)
         arrays = self._ntk(replicas)
         if "drift" in problem.stage.record:
             numbers["drift"] = self._ntk.drift(arrays.pop("entries"))
