@@ -20,6 +20,7 @@ from ceflow.compiler import without_data
 from ceflow.compiler.models import expand
 from ceflow.runs import prepare
 from ceflow.spec import (
+    Bottleneck,
     Cifar10,
     Collect,
     Document,
@@ -411,7 +412,7 @@ def test_networks_of_the_recipes_are_those_of_the_paper():
         for name in ("fig4-mnist-ablation", "fig7-cifar10")
     )
     assert (mnist.type, mnist.widths) == ("mlp", (200,) * 5)  # L = 6 layers of weights
-    assert network_name(cifar.multiplicity, cifar.widths) == "1x128d"
+    assert (cifar.multiplicity, *cifar.widths) == (1, 128, 128)  # 1x128d
     baselines = {
         "table2-training": "table2-resnet50",
         "table3-training": "table3-imagenet32",
@@ -422,8 +423,9 @@ def test_networks_of_the_recipes_are_those_of_the_paper():
         theirs = ceflow.compile(load(f"collegial/{baseline}.toml")).root.parameters
         assert ours == pytest.approx(theirs, rel=0.02)  # a group is 2 % of 12x10d
     finite = ceflow.load(EXAMPLES / "bottlenecks/fig15-finite-paper.toml")
-    assert finite.model.encoder.widths == finite.model.decoder.widths == (100_000,)
-    assert finite.stages["train"].batch == 5
+    halves = Bottleneck.expect(finite.model)
+    assert halves.encoder.widths == halves.decoder.widths == (100_000,)
+    assert Train.expect(finite.stages["train"]).batch == 5
     tens = [m * 10**k for k in range(4) for m in range(1, 10)]
     assert finite.sweep is not None
     assert finite.sweep.paths["model.size"] == tens

@@ -18,9 +18,13 @@ SEEDS: dict[str, Any] = {"seed": [0, 1]}
 SWEEP = Sweep(**PATHS)
 
 
+def asked(**keys: Any) -> Collect:
+    names: dict[str, Any] = {"x": "model.widths", "y": "stages.train.test_error"}
+    return Collect(**(names | keys))
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> ceflow.Run:
-    asked: dict[str, Any] = {"x": "model.widths", "y": "stages.train.test_error"}
     document = Document(
         precision="float32",
         data=Digits(train=60, test=40),
@@ -28,11 +32,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> ceflow.Run:
         stages={"train": TRAIN},
         sweep=SWEEP,
         collect={
-            "end": Collect(**asked),
-            "last": Collect(**asked | {"last": 3}),
-            "long": Collect(**asked | {"last": 9}),
-            "loss": Collect(**asked | {"y": "stages.train.test_loss", "last": 2}),
-            "curves": Collect(**asked | {"x": "stages.train.step"}),
+            "end": asked(),
+            "last": asked(last=3),
+            "long": asked(last=9),
+            "loss": asked(y="stages.train.test_loss", last=2),
+            "curves": asked(x="stages.train.step"),
         },
     )
     return ceflow.run(document, tmp_path_factory.mktemp("last") / "run")
@@ -75,26 +79,24 @@ def test_a_loss_is_averaged_too_and_too_few_moments_are_said(run):
     ],
 )
 def test_a_mean_over_moments_is_of_what_is_recorded(keys, message):
-    asked = {"x": "model.widths", "y": "stages.train.test_error", "last": 2} | keys
     document = Document(
         data=Digits(train=60, test=40),
         model=Mlp(widths=[4]),
         stages={"train": TRAIN},
         sweep=SWEEP,
-        collect={"c": Collect(**asked)},
+        collect={"c": asked(**({"last": 2} | keys))},
     )
     (fault,) = document.faults()
     assert fault.message == message
 
 
 def test_an_error_needs_test_examples_and_classes():
-    asked = Collect(x="seed", y="stages.train.test_error")
     sound = Document(
         data=Digits(train=60, test=0),
         model=Mlp(widths=[4]),
         stages={"train": TRAIN},
         sweep=Sweep(**SEEDS),
-        collect={"c": asked},
+        collect={"c": asked(x="seed")},
     )
     (fault,) = sound.faults()
     assert fault.message == "there are no test examples for test_error"
