@@ -197,6 +197,7 @@ def test_memory_does_not_grow_with_the_data_and_is_as_forecast(tmp_path):
         assert forecast["remarks"] == ["data streamed"]
         peaks.append(json.loads((out / "run.json").read_text())["stages"]["t"]["memory"])
         assert 0.5 < forecast["memory"] / peaks[-1] < 2
-    # indices, classes, two orders and outputs of two replicas: 250 bytes each were seen
-    assert peaks[1] - peaks[0] < 120_000 * 400
+    # Held in float32, 120,000 more images take 376 MB. Indices, classes, orders and outputs of two
+    # replicas take 250 bytes each, 30 MB, and peaks of the same data differ by 50 MB: 92 was seen.
+    assert peaks[1] - peaks[0] < 150e6
     assert peaks[1] < 0.9e9

@@ -261,4 +261,4 @@ def test_replicas_that_do_not_fit_are_trained_in_groups_with_the_same_numbers(
         one, other = (RunDirectory(run.path).read_array(f"several.{part}") for run in (found, runs))
         np.testing.assert_array_equal(one, other)
     (table, *_) = TrainStage().describe(found.results["several"])
-    assert "3 replicas, 2 at a time" in str(table)
+    assert "3, 2 at a time" in str(table)

@@ -1,7 +1,7 @@
 """The `train` stage."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
@@ -149,6 +149,11 @@ class Train(Recipe):
         if self.moments is not None:
             return len({0, *self.moments, steps})
         return min(self.points, steps) + 1
+
+    def is_low(self, line: Mapping[str, Any]) -> bool:
+        """Tell whether the training loss of a recorded moment is as low as `stop` asks for."""
+        loss = line["train_loss"]
+        return self.stop is not None and loss is not None and loss <= self.stop.train_loss
 
     def faults(self) -> list[Fault]:
         faults = []

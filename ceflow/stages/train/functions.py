@@ -3,8 +3,7 @@
 Loads JAX: imported only when a stage runs.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float
@@ -108,15 +107,9 @@ def _trained(problem: TrainProblem, recorder: Recorder) -> Training:
         problem.steps,
         record_at=problem.stage.moments_of(problem.steps),
         record=recorder,
-        until=lambda line: _is_low(problem, line),
+        until=problem.stage.is_low,
         observe=lambda step: problem.job.progress(step, problem.steps, "steps"),
     )
-
-
-def _is_low(problem: TrainProblem, line: Mapping[str, Any]) -> bool:
-    """Tell whether the training loss has reached the `stop` value."""
-    stop, loss = problem.stage.stop, line["train_loss"]
-    return stop is not None and loss is not None and loss <= stop.train_loss
 
 
 def _in_parts(problem: TrainProblem, rate: float) -> Rate | Rates:
@@ -130,7 +123,7 @@ def _in_parts(problem: TrainProblem, rate: float) -> Rate | Rates:
 def _ended(problem: TrainProblem, training: Training) -> str:
     if training.instability:
         return "unstable"
-    return "stop" if _is_low(problem, training.history.last) else "steps"
+    return "stop" if problem.stage.is_low(training.history.last) else "steps"
 
 
 def _warnings(problem: TrainProblem, training: Training) -> Iterator[str]:

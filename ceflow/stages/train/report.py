@@ -45,6 +45,7 @@ def describe(result: TrainResult) -> list[ReportBlock]:
     has_largest = "largest_learning_rate" in result
     rows: list[tuple[str, Cell]] = [
         ("training", _how(result)),
+        *([("replicas", _replicas(result))] if (result.replicas or 1) > 1 else []),
         ("learning rate", _rate(result.learning_rate)),
         *([("largest stable at the start", largest + _of_some(result))] if has_largest else []),
         ("steps", f"{number(result.steps)} of {number(result.batch)} examples"),
@@ -57,10 +58,13 @@ def describe(result: TrainResult) -> list[ReportBlock]:
 def _how(result: TrainResult) -> str:
     if result.width is not None:
         return f"{result.engine}, width {number(result.width)}, {result.sampling}"
-    count = result.replicas or 1
-    several = f", mean ± standard error of {counted(count, 'replica')}" if count > 1 else ""
-    several += f", {number(result.together)} at a time" if result.together else ""
-    return f"{result.engine}, {result.optimizer}{several}"
+    return f"{result.engine}, {result.optimizer}"
+
+
+def _replicas(result: TrainResult) -> str:
+    """Say how many networks the numbers are of, and how many were trained together."""
+    groups = f", {number(result.together)} at a time" if result.together else ""
+    return f"{number(result.replicas or 1)}{groups}; numbers are means ± standard errors"
 
 
 def _of_some(result: TrainResult) -> str:

@@ -4,8 +4,7 @@ Loads JAX: imported only when a stage runs.
 """
 
 import io
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import equinox as eqx
 import numpy as np
@@ -59,22 +58,16 @@ def _trained(problem: NetworkProblem, recorder: Recorder) -> Descended:
             moments=problem.stage.moments_of(problem.steps),
             record=recorder,
             reference=lambda: recorder.reference,
-            until=lambda line: _is_low(problem, line),
+            until=problem.stage.is_low,
             observe=lambda step: problem.job.progress(step, problem.steps, "steps"),
             save=checkpoints.save,
         )
 
 
-def _is_low(problem: NetworkProblem, line: Mapping[str, Any]) -> bool:
-    """Tell whether the training loss has reached the `stop` value."""
-    stop, loss = problem.stage.stop, line["train_loss"]
-    return stop is not None and loss is not None and loss <= stop.train_loss
-
-
 def _ended(problem: NetworkProblem, descended: Descended) -> str:
     if descended.divergence:
         return "unstable"
-    return "stop" if _is_low(problem, descended.history.last) else "steps"
+    return "stop" if problem.stage.is_low(descended.history.last) else "steps"
 
 
 def _weights(problem: NetworkProblem, descended: Descended) -> bytes:
