@@ -238,8 +238,9 @@ def _are_held(document: Document) -> bool:
     """Tell whether a stage holds all examples in memory; if none reads them, they are measured as
     if one did.
     """
-    reading = [stage for stage in document.stages.values() if stage.reads_data(document.model)]
-    return not reading or not all(stage.streams_data(document.model) for stage in reading)
+    acting = [(stage, stage.acts_on(document.model)) for stage in document.stages.values()]
+    reading = [(stage, model) for stage, model in acting if stage.reads_data(model)]
+    return not reading or not all(stage.streams_data(model) for stage, model in reading)
 
 
 def _anchored(model: Model, document: Document) -> Model:

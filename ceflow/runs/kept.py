@@ -43,7 +43,7 @@ def trained(
         plan = compile(plan.document, plan.data, modules=modules)
     known, lost = known_results(directory, plan.document.stages)
     results = Results(directory, plan.document, known["stages"])
-    name = _chosen(plan, stage)
+    name = _chosen(directory.path, plan, stage)
     if name not in results:
         why = f": {lost[name]}" if name in lost else ""
         help = f"run {directory.path / 'spec.toml'} again with --out {path}"
@@ -76,13 +76,14 @@ def _notes(plan: Plan, name: str, found: TrainResult) -> list[str]:
     return notes
 
 
-def _chosen(plan: Plan, stage: str | None) -> str:
+def _chosen(path: Path, plan: Plan, stage: str | None) -> str:
     """Return the name of the stage. Raises `SpecError` unless it is a train stage."""
     stages = plan.document.stages
-    trains = [name for name, each in stages.items() if isinstance(each, Train)]
+    trains = [name for name, each in stages.items() if each.trains]
     listed = ", ".join(trains)
     if not trains:
-        raise _refusal("no stage of the run trains a network", "add one of type train, and run it")
+        help = f"export one of its specs, as {path / 'spec.toml'}, or add a stage of type train"
+        raise _refusal("no stage of the run trains a network", help)
     if stage is None and len(trains) > 1:
         message = f"{len(trains)} stages of the run train networks: {listed}"
         raise _refusal(message, f"name one by --stage {trains[0]}")

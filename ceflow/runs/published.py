@@ -109,7 +109,7 @@ def _require_columns(asked: CollectTable, columns: Sequence[str], model: Model) 
             Fault("CE302", message, ("table",), help=f"its columns are {_list(columns)}")
         )
     wrong = [column for column in OF_RESNEXT if column in columns]
-    if wrong and not isinstance(model, Resnext):
+    if wrong and not _has_blocks(model):
         message = f"the column {wrong[0]!r} says the form of a resnext, and the [model] is none"
         help = "give the [model] the type resnext, or call the column otherwise"
         raise SpecError(Fault("CE302", message, ("table",), help=help))
@@ -121,6 +121,10 @@ def _require_alpha(asked: CollectTable, columns: Sequence[str]) -> None:
         message = "the variance of these networks needs alpha"
         help = 'add alpha = 3.1, or variance = "a variance stage", or a column alpha'
         raise SpecError(Fault("CE102", message, part="key", help=help))
+
+
+def _has_blocks(model: Model) -> bool:
+    return "blocks" in type(model).model_fields
 
 
 def _is_asked(asked: CollectTable, row: Row) -> bool:
@@ -142,7 +146,7 @@ def _same(cell: str, value: str | float) -> bool:
 
 def _published(asked: CollectTable, row: Row, plan: Plan) -> Published:
     members, widths = _members(row, plan.model)
-    changes = dict(_of_resnext(row, plan.model)) if isinstance(plan.model, Resnext) else {}
+    changes = dict(_of_resnext(row, Resnext.expect(plan.model))) if _has_blocks(plan.model) else {}
     sizes = {end: plan.model.size_of(end) for end in ENDS}
     if "outputs" in row.cells:
         sizes["outputs"] = _whole(row, "outputs")

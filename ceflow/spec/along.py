@@ -84,14 +84,14 @@ def _faults(document: "Document") -> Iterator[Fault]:
     assert document.sweep is not None
     along = document.sweep.along or ""
     name, _, part = along.partition(".")
-    searches = {key: each for key, each in document.stages.items() if isinstance(each, Search)}
+    searches = {key: each for key, each in document.stages.items() if each.offers}
     offered = [f"{key}.{each}" for key, stage in searches.items() for each in stage.offers]
     if along not in offered:
         known = name in searches
         message = f"{name!r} has no curve {part!r}" if known else f"{name!r} is not a search stage"
         help = f'as along = "{offered[0]}"' if offered else "there is no search in [stages]"
         yield Fault("CE201", message, help=did_you_mean(along, offered) or help)
-    elif searches[name].space == "free":
+    elif Search.expect(searches[name]).space == "free":
         message = "a free search has no curve: each width varies by itself"
         yield Fault("CE202", message, help='use space = "ratio"')
 

@@ -219,7 +219,9 @@ class Collect(Axes):
             return False
         stage = document.stages.get(history_path(self.x)[0])
         swept = document.sweep.paths if document.sweep else ()
-        return isinstance(stage, Search) and stage.variance is None and self.x not in swept
+        if stage is None or not stage.offers:
+            return False
+        return Search.expect(stage).variance is None and self.x not in swept
 
     def _recorded_faults(self, document: "Document") -> Iterator[Fault]:
         """Find quantities that are not recorded over time, starting with x.

@@ -8,7 +8,6 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 from ceflow.spec.base import FORM_TAG_PREFIX
 from ceflow.spec.collect import Axes, Collect, Paths
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.stages.variance import Variance
 from ceflow.spec.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ class CollectTable(Axes):
             yield Fault("CE202", message, ("permutations",), "key", 'add correlate = "spearman"')
 
     def _alpha_faults(self, document: "Document") -> Iterator[Fault]:
-        stages = {name for name, stage in document.stages.items() if isinstance(stage, Variance)}
+        stages = {name for name, stage in document.stages.items() if stage.finds_law}
         if self.alpha is not None and self.variance is not None:
             message, help = "variance and alpha exclude each other", "leave one of them out"
             yield Fault("CE202", message, ("alpha",), "key", help)

@@ -307,6 +307,7 @@ _EXAMPLES = {
     "outputs": "outputs = 5",
     "path": 'path = "data/mnist"',
     "size": "size = 10",
+    "table": 'table = "results.csv"',
     "time": "time = 10.0, in units of one over the learning rate",
     "train": "train = 500",
     "train_loss": "train_loss = 0.01",

@@ -28,6 +28,10 @@ class StageSpec(Spec):
     """Keys whose value is a file path."""
     descends: ClassVar[bool] = False
     """True if the stage minimises a training loss."""
+    trains: ClassVar[bool] = False
+    """True if the stage trains a network, whose weights are kept if it has any."""
+    finds_law: ClassVar[bool] = False
+    """True if the stage finds the law of a variance, that a search or a table can use."""
     clock: ClassVar[str] = ""
     """Quantity that counts the moments of the stage; `time` if it is continuous, "" if there are no
     moments."""

@@ -104,6 +104,7 @@ class Train(Recipe):
     OF_NTK: ClassVar = ("drift", "alignment", "spectrum")
     """Recorded quantities of the NTK."""
 
+    trains: ClassVar = True
     clock: ClassVar = "step"
     columns: ClassVar = {
         "drift": ("drift", "drift_relative"),

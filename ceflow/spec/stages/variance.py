@@ -1,7 +1,7 @@
 """The `variance` stage."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,8 @@ class Variance(MemberStageSpec):
 
     type: Literal["variance"] = "variance"
     """Moments of one NTK entry at several widths, and the alpha fitted to them."""
+
+    finds_law: ClassVar = True
     ratios: Ratios | None = None
     """Widths to measure, as multiples of the network's widths up to 1,000, rounded, at least 1.
     Each ratio may be given once; ratios that round to the same widths are measured once. By

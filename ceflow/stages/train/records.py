@@ -148,11 +148,12 @@ def joined(blocks: Sequence[tuple[int, Numbers]], loss: Loss) -> Numbers:
     """Join the numbers of blocks of examples, whose sizes are given, to those of all of them.
 
     >>> from ceflow.dynamics import SquaredError
-    >>> blocks = [(1, np.array([4.0])), (3, np.array([2.0]))]
-    >>> joined([(n, {"loss": each, "accuracy": each / 4}) for n, each in blocks], SquaredError())
-    {'loss': array([6.]), 'accuracy': array([0.625])}
-    >>> joined([(n, {"loss": each}) for n, each in blocks], SquaredError("mean"))
-    {'loss': array([2.5])}
+    >>> one = {"loss": np.array([4.0]), "accuracy": np.array([1.0])}
+    >>> four = {"loss": np.array([2.0]), "accuracy": np.array([0.5])}
+    >>> joined([(1, one), (4, four)], SquaredError())
+    {'loss': array([6.]), 'accuracy': array([0.6])}
+    >>> joined([(1, one), (4, four)], SquaredError("mean"))["loss"]
+    array([2.4])
     """
     if len(blocks) == 1:
         return blocks[0][1]
