@@ -274,7 +274,7 @@ def without_data(examined: Examined, *, modules: Modules | None = None) -> Itera
     >>> model = Mlp(widths=[3], inputs=2, outputs=1)
     >>> document = Document(model=model, data=Npz(path="x", train=5))
     >>> [plan.data for plan in without_data(document.examine())]
-    [Extent(inputs=2, outputs=1, train=5, test=0, image=None)]
+    [Extent(inputs=2, outputs=1, train=5, test=0, image=None, left_out=0)]
     """
     known = bindings(modules, (examined.document, *examined.variants.values()))
     for each in examined.variants.values() or [examined.document]:

@@ -53,6 +53,8 @@ class Survey(NamedTuple):
     taken, four fifths by default, and the rest are for the test."""
     files: Sequence[Path] = ()
     """Files whose checksums are compared with those beside them."""
+    left_out: int = 0
+    """Number of files that cannot be read, and are left out."""
 
     @property
     def parts(self) -> list[Part]:
@@ -85,7 +87,9 @@ def _extent(spec: Labelled, survey: Survey) -> Extent:
     )
     image = (1, *inputs) if survey.image and len(inputs) == 2 else inputs
     shape = (image[0], image[1], image[2]) if len(image) == 3 else None
-    return Extent(math.prod(inputs), _outputs(spec, survey), train, test, shape)
+    return Extent(
+        math.prod(inputs), _outputs(spec, survey), train, test, shape, left_out=survey.left_out
+    )
 
 
 def available(spec: Labelled, survey: Survey) -> tuple[int, int]:

@@ -24,6 +24,8 @@ class Extent:
     test: int
     image: tuple[int, int, int] | None = None
     """Channels, height and width, if the inputs are images."""
+    left_out: int = 0
+    """Number of files that cannot be read, and are left out as the document says."""
 
 
 @dataclass(frozen=True)

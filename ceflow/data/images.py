@@ -45,16 +45,20 @@ class Listing(NamedTuple):
     """Names of all classes of the part."""
     paths: list[str]
     labels: list[int]
+    left_out: int = 0
+    """Number of images that cannot be decoded, and are left out."""
 
 
 def survey(spec: ImageFiles, folder: Path) -> Survey:
     root = find(spec, folder)
     places = _places(root)
     train = _listing(spec, places["train"], None)
-    parts = [_part(spec, places["train"], train)]
+    parts, left_out = [_part(spec, places["train"], train)], train.left_out
     if "test" in places and spec.test != 0:
-        parts.append(_part(spec, places["test"], _listing(spec, places["test"], train.names)))
-    return Survey(str(root), *parts, names=train.names)
+        test = _listing(spec, places["test"], train.names)
+        parts.append(_part(spec, places["test"], test))
+        left_out += test.left_out
+    return Survey(str(root), *parts, names=train.names, left_out=left_out)
 
 
 def opened(spec: ImageFiles, folder: Path, part: str) -> Contents:
@@ -150,10 +154,11 @@ def _listing(spec: ImageFiles, place: Path, known: Sequence[str] | None) -> List
             label = (names if known is None else list(known)).index(name)
             columns.append([(path, label) for path in paths])
     turns = [pair for turn in zip_longest(*columns) for pair in turn if pair is not None]
+    lost: set[str] = set()
     if spec.corrupt == "skip":
         lost = _corrupt_ones(spec, [path for path, _ in turns])
         turns = [pair for pair in turns if pair[0] not in lost]
-    return Listing(names, [path for path, _ in turns], [label for _, label in turns])
+    return Listing(names, [path for path, _ in turns], [label for _, label in turns], len(lost))
 
 
 def _images_in(place: Path) -> Iterator[str]:

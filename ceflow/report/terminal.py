@@ -47,6 +47,8 @@ def plan_tree(
         shape = f"{counted(extent.inputs, 'input')}, {counted(extent.outputs, 'output')}"
         source = Text.assemble("data  ", (document.data.source, "cyan"), f"  {counts}, {shape}")
         branch = tree.add(source)
+        if extent.left_out:
+            branch.add(f"{counted(extent.left_out, 'image')} left out, which cannot be decoded")
         if steps := document.data.preparation:
             given = ", then ".join(f"{key} = {json.dumps(value)}" for key, value in steps.items())
             branch.add(Text.assemble("inputs  ", given))

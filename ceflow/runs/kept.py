@@ -1,5 +1,6 @@
 """The network that a stage of a run has trained, and where its weights are."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,6 +74,12 @@ def _notes(plan: Plan, name: str, found: TrainResult) -> list[str]:
         notes[0] += ", averaged over steps"
     if stage.compute is not None:
         notes.append(f"they were trained with {stage.compute} arithmetic, which the export has not")
+    if plan.document.data and (steps := plan.document.data.preparation):
+        given = ", ".join(f"{key} = {json.dumps(value)}" for key, value in steps.items())
+        notes.append(
+            f"the network takes inputs prepared as those of the run, which it does not do"
+            f" itself: {given}"
+        )
     return notes
 
 

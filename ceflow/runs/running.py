@@ -292,9 +292,10 @@ def _extent_of(state: Values) -> Extent | None:
         return None
     image = noted.get("image")
     sizes = [noted.get(key) for key in ("inputs", "outputs", "train", "test")]
-    if not all(isinstance(size, int) and size >= 0 for size in [*sizes, *(image or ())]):
+    left_out = noted.get("left_out", 0)
+    if not all(isinstance(size, int) and size >= 0 for size in [*sizes, *(image or ()), left_out]):
         raise Damaged("run.json is damaged: it does not have the sizes of the data")
-    return Extent(*sizes, image=image and tuple(image))
+    return Extent(*sizes, image=image and tuple(image), left_out=left_out)
 
 
 def _modules_of(state: Values) -> Recorded:

@@ -131,6 +131,7 @@ def test_a_corrupt_image_is_named_and_skipped_only_if_asked(how: str, tmp_path: 
     assert 'corrupt = "skip"' in fault.help
     skipping = spec_of(corrupt="skip")
     assert extent(skipping, tmp_path).train == 4
+    assert extent(skipping, tmp_path).left_out == 1
     assert load(skipping, tmp_path, SEED).train.y.argmax(axis=1).tolist() == [0, 1, 1, 0]
     streamed = stream(spec_of(test=0), tmp_path, SEED) if how == "cut" else None
     if streamed:  # its beginning is right, so that it is found when it is read

@@ -172,7 +172,7 @@ def test_extent_needs_no_numpy(folder: Path):
     here = [extent(spec, folder) for spec in SPECS.values()]
     # JSON has lists for tuples
     read = json.loads(done.stdout)
-    there = [Extent(a, b, c, d, image and tuple(image)) for a, b, c, d, image in read]
+    there = [Extent(*sizes, image and tuple(image), lost) for *sizes, image, lost in read]
     assert there == here
 
 
