@@ -209,6 +209,6 @@ def smallest_widths(model: Model) -> tuple[int, ...]:
         except SpecError:
             if widths == given:
                 raise
-            continue
-        break
-    return widths
+        else:
+            return widths
+    return given

@@ -172,7 +172,7 @@ def test_extent_needs_no_numpy(folder: Path):
     here = [extent(spec, folder) for spec in SPECS.values()]
     # JSON has lists for tuples
     read = json.loads(done.stdout)
-    there = [Extent(*sizes, image and tuple(image), lost) for *sizes, image, lost in read]
+    there = [Extent(a, b, c, d, image and tuple(image), e) for a, b, c, d, image, e in read]
     assert there == here
 
 

@@ -56,7 +56,7 @@ def law(monkeypatch):
 def swept(
     collect: Mapping[str, Collect], model=ENSEMBLE, mode: Any = "grid", **paths: list[Any]
 ) -> Document:
-    named = {key.replace("__", "."): values for key, values in paths.items()}
+    named: dict[str, Any] = {key.replace("__", "."): values for key, values in paths.items()}
     return Document(
         data=Gaussian(train=3, inputs=2),
         model=model,
