@@ -104,9 +104,8 @@ def _correlation(
 
 @dataclass(frozen=True)
 class Left:
-    """What is left of x and y, centred ranks or logarithms, after those `taken` of a third column.
-
-    Without a third column it is x and y.
+    """Holds what is left of x and y, centred ranks or logarithms, after those `taken` of a third
+    column are subtracted in proportion. Without a third column it is x and y.
     """
 
     x: Column

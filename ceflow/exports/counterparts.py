@@ -15,7 +15,7 @@ ANY = "any network can be exported --to stablehlo, and most --to equinox"
 
 @dataclass(frozen=True)
 class Resnet:
-    """What timm's ResNet is called with; torchvision's has the same layers and names."""
+    """Holds the arguments of timm's ResNet; torchvision's has the same layers and names."""
 
     blocks: tuple[int, ...]
     stem: str

@@ -81,8 +81,8 @@ def products(
 
 @dataclass(frozen=True)
 class Convolving:
-    """What `jax.lax.conv_general_dilated` is told besides its operands; one of both numbers of
-    groups is 1.
+    """Computes the convolution that `jax.lax.conv_general_dilated` computes with these arguments;
+    one of both numbers of groups is 1.
     """
 
     specs: tuple[tuple[int, ...], ...]
