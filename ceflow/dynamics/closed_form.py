@@ -8,9 +8,9 @@ import scipy.linalg
 from jaxtyping import ArrayLike, Float
 
 from ceflow._words import one_of
-from ceflow.dynamics.losses import Reduction
 from ceflow.kernels import Kernels
 from ceflow.kernels.algebra.matrix import Matrix, as_kernel, as_matrix, epsilon, numbers, rows_of
+from ceflow.spec.stages.descent import Reduction, weight_of
 
 Kernel = Float[ArrayLike, "m n ..."]
 Rows = Float[ArrayLike, "n outputs"]
@@ -23,18 +23,18 @@ class ConstantKernel:
     `kernel` is (n, n) or (n, n, outputs, outputs). Computations are in float64. Eigenvalues up to
     `n eps lambda_max`, the rounding of the kernel's entries, count as 0: outputs do not move along
     their eigenvectors. With `reduction = "mean"` the loss is divided by n, so the flow takes n
-    times as long.
+    times as long; with "mean-all" by n times `outputs`, which a kernel with axes of them tells.
 
     Raises `ValueError` if the kernel is not that of one batch of examples (finite, symmetric, its
-    eigenvalues not negative beyond rounding), for an unknown reduction, and for outputs and targets
-    that do not have a row for each example.
+    eigenvalues not negative beyond rounding), for an unknown reduction, for a "mean-all" over an
+    unknown number of outputs, and for outputs and targets that do not have a row for each example.
 
     >>> frozen = ConstantKernel(np.diag([1.0, 0.0]))
     >>> frozen.train(np.log(2), np.zeros((2, 1)), np.ones((2, 1))).T
     array([[0.5, 0. ]])
     """
 
-    def __init__(self, kernel: Matrix, reduction: Reduction = "sum"):
+    def __init__(self, kernel: Matrix, reduction: Reduction = "sum", outputs: int | None = None):
         one_of("reduction", reduction, get_args(Reduction))
         kernel = as_matrix(kernel)
         self.rows = tuple(kernel.shape[::2])
@@ -49,7 +49,10 @@ class ConstantKernel:
             )
         null = eigenvalues <= len(matrix) * epsilon(kernel) * largest
         self.eigenvalues = np.where(null, 0, eigenvalues)
-        self.weight = 1 / len(kernel) if reduction == "mean" else 1.0
+        outputs = self.rows[1] if len(self.rows) > 1 else outputs
+        if reduction == "mean-all" and outputs is None:
+            raise ValueError("mean-all averages over outputs: say how many there are")
+        self.weight = weight_of(reduction, len(kernel), outputs or 1)
 
     def decay(self, t: float, v: np.ndarray) -> np.ndarray:
         """Compute `exp(-K t) v`; at t = inf, this is the projection on the null space."""

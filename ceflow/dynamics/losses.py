@@ -1,7 +1,7 @@
 """Losses, and their derivatives by the outputs."""
 
 from abc import abstractmethod
-from typing import Literal, get_args
+from typing import get_args
 
 import equinox as eqx
 import jax
@@ -10,15 +10,15 @@ from jaxtyping import Array, ArrayLike, Float
 
 from ceflow._words import one_of
 from ceflow.nets import floats
-
-Reduction = Literal["sum", "mean"]
+from ceflow.spec.stages.descent import Reduction, weight_of
 
 
 class Loss(eqx.Module):
     """A loss over examples, and `chi = dL/dF`.
 
     `reduction` says whether the loss is summed over examples, as in the papers, or averaged. With
-    "mean", loss and chi are divided by the number of examples n, so a flow takes n times as long.
+    "mean", loss and chi are divided by the number of examples n, so a flow takes n times as long;
+    with "mean-all" by n times the number of outputs.
     """
 
     reduction: Reduction = eqx.field(static=True, default="sum")
@@ -48,23 +48,23 @@ class Loss(eqx.Module):
         """
         return jax.grad(lambda out: self.per_example(out, targets).sum())(outputs)
 
-    def weight(self, n: int) -> float:
-        """Return the weight of one of n examples."""
-        return 1.0 if self.reduction == "sum" else 1.0 / n
+    def weight(self, n: int, outputs: int) -> float:
+        """Return the weight of one of n examples; `outputs` is the number of outputs."""
+        return weight_of(self.reduction, n, outputs)
 
     def __call__(
         self, outputs: Float[Array, "n outputs"], targets: Float[Array, "n outputs"]
     ) -> Float[Array, ""]:
         """Compute the loss L of all examples."""
         outputs, targets = _floats(outputs, targets)
-        return self.weight(len(targets)) * self.per_example(outputs, targets).sum()
+        return self.weight(*targets.shape) * self.per_example(outputs, targets).sum()
 
     def chi(
         self, outputs: Float[Array, "n outputs"], targets: Float[Array, "n outputs"]
     ) -> Float[Array, "n outputs"]:
         """Compute `chi = dL/dF`."""
         outputs, targets = _floats(outputs, targets)
-        return self.weight(len(targets)) * self.gradient(outputs, targets)
+        return self.weight(*targets.shape) * self.gradient(outputs, targets)
 
 
 def _floats(outputs: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
@@ -104,11 +104,16 @@ class SquaredError(Loss):
 class CrossEntropy(Loss):
     """`L = -sum_a y_a log softmax(F)_a`, so `chi = softmax(F) - y`; targets sum to 1.
 
-    With one output and targets of -1 and 1, it is the logistic loss `log(1 + exp(-y F))`.
+    With one output and targets of -1 and 1, it is the logistic loss `log(1 + exp(-y F))`. It is one
+    number for all outputs, so the reduction "mean-all" raises `ValueError`.
 
     >>> round(float(CrossEntropy()(jnp.zeros((3, 1)), jnp.ones((3, 1)))), 4)   # 3 log 2
     2.0794
     """
+
+    def __check_init__(self):
+        if self.reduction == "mean-all":
+            raise ValueError("cross-entropy has no mean over outputs: use the reduction 'mean'")
 
     def per_example(self, outputs: Array, targets: Array) -> Array:
         if outputs.shape[-1] == 1:

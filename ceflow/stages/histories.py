@@ -16,10 +16,10 @@ class DescentResult(Result):
     engine: str
     """The engine used, which may be the default."""
     train_loss: float | None
-    """Loss of all training examples: their sum, or their mean with `reduction = "mean"`."""
+    """Loss of all training examples, added as `reduction` says: their sum, their mean, or the mean
+    over examples and outputs."""
     test_loss: float | None = None
-    """Loss of all test examples, if there are any: their sum, or their mean with
-    `reduction = "mean"`."""
+    """Loss of all test examples, if there are any, added likewise."""
     train_accuracy: float | None = None
     """Fraction of training examples whose class is predicted, if the targets are classes."""
     test_accuracy: float | None = None

@@ -60,7 +60,7 @@ def largest_rate(
     0.5
     """
     largest = max(0.0, eigenvalue_max(_Kernel(module, x, outputs)))  # pyright: ignore[reportArgumentType]
-    largest *= batch / len(x) * loss.weight(batch) * loss.curvature(outputs)
+    largest *= batch / len(x) * loss.weight(batch, outputs) * loss.curvature(outputs)
     stiffness = largest + weight_decay
     if not stiffness:
         return float("inf")

@@ -89,6 +89,16 @@ def test_the_mean_counts_time_by_the_examples():
     np.testing.assert_allclose(one, two, atol=1e-12)
 
 
+def test_the_mean_over_all_counts_time_by_the_outputs_too():
+    mean, every = ConstantKernel(K, "mean"), ConstantKernel(K, "mean-all", Y.shape[1])
+    time = 0.5 * Y.shape[1]
+    np.testing.assert_allclose(mean.train(0.5, F0, Y), every.train(time, F0, Y), atol=1e-13)
+    whole = ConstantKernel(K[:, :, None, None] * np.eye(Y.shape[1]), "mean-all")
+    np.testing.assert_allclose(mean.train(0.5, F0, Y), whole.train(time, F0, Y), atol=1e-13)
+    with pytest.raises(ValueError, match="say how many"):
+        ConstantKernel(K, "mean-all")
+
+
 def test_what_is_no_kernel_is_refused():
     for kernel in (CROSS, np.zeros((0, 0)), np.zeros(3), np.zeros((2, 2, 3, 1))):
         with pytest.raises(ValueError, match="a square matrix of 1 row or more, not of shape"):

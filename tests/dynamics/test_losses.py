@@ -14,9 +14,16 @@ TARGETS = {
 }
 
 
-@pytest.mark.parametrize("reduction", ["sum", "mean"])
+REDUCTIONS = [
+    (name, reduction)
+    for name in LOSSES
+    for reduction in ("sum", "mean", "mean-all")
+    if (name, reduction) != ("cross-entropy", "mean-all")
+]
+
+
+@pytest.mark.parametrize(("name", "reduction"), REDUCTIONS)
 @pytest.mark.parametrize("kind", TARGETS)
-@pytest.mark.parametrize("name", LOSSES)
 def test_chi_is_the_derivative(name, kind, reduction):
     loss, targets = LOSSES[name](reduction), TARGETS[kind]
     outputs = OUTPUTS[:, : targets.shape[1]]
@@ -63,6 +70,12 @@ def test_shapes_that_have_no_loss_are_refused(name, shapes):
 def test_mse_is_half_of_the_square():
     assert SquaredError()(jnp.full((2, 3), 2.0), jnp.zeros((2, 3))) == 12
     assert SquaredError("mean")(jnp.full((2, 3), 2.0), jnp.zeros((2, 3))) == 6
+    assert SquaredError("mean-all")(jnp.full((2, 3), 2.0), jnp.zeros((2, 3))) == 2
+
+
+def test_cross_entropy_has_no_mean_over_outputs():
+    with pytest.raises(ValueError, match="no mean over outputs"):
+        CrossEntropy("mean-all")
 
 
 def test_cross_entropy_of_equal_outputs_is_the_logarithm_of_the_classes():

@@ -200,6 +200,13 @@ FAULTY = {
         ("loss",),
         "cross-entropy needs classes, and the targets are numbers",
     ),
+    "mean over outputs": (
+        Train(**TEN, loss="cross-entropy", reduction="mean-all"),
+        {"data": Digits()},
+        "CE202",
+        ("reduction",),
+        "mean-all averages over outputs, and cross-entropy is one number per example",
+    ),
 }
 
 

@@ -172,7 +172,7 @@ HALF = {
 MODEL_KEY = {"model": st.none()}  # what they refer to is drawn with the document
 DESCENT = {
     "loss": st.sampled_from(["mse", "cross-entropy"]),
-    "reduction": st.sampled_from(["sum", "mean"]),
+    "reduction": st.sampled_from(["sum", "mean", "mean-all"]),
     "width": COUNTS,
     "sampling": st.sampled_from(["iid", "orthogonal", "quasi-random"]),
     "stop": st.none() | st.builds(Stop, train_loss=POSITIVE),

@@ -337,6 +337,21 @@ def test_a_flow_stops_at_a_loss(engine, tmp_path):
     assert lines(run, "flow")[-1]["train_loss"] == values["train_loss"]
 
 
+@pytest.mark.parametrize("engine", ["parameters", "kernel", "closed-form"])
+def test_the_mean_over_outputs_is_the_mean_at_a_time_times_their_number(engine, tmp_path):
+    keys: dict[str, Any] = {"points": 2, "engine": engine}
+    keys |= {} if engine == "closed-form" else {"rtol": 1e-8, "atol": 1e-10}
+    stages = {
+        "mean": Flow(time=4.0, reduction="mean", **keys),
+        "all": Flow(time=8.0, reduction="mean-all", **keys),
+    }
+    runs = [ceflow.run(document({"t": each}), tmp_path / name) for name, each in stages.items()]
+    one, two = (array(run, "t.predictions") for run in runs)
+    np.testing.assert_allclose(one, two, rtol=1e-6, atol=1e-7)  # rtol a step, and rounding
+    mean, every = (run.results["t"] for run in runs)
+    assert mean["train_loss"] == pytest.approx(2 * every["train_loss"], rel=1e-6)
+
+
 def test_cross_entropy_and_mean_reduction(tmp_path):
     from ceflow.spec import Digits
 

@@ -299,6 +299,30 @@ def test_cross_entropy_and_what_a_mean_divides_by(tmp_path):
     assert 0 <= one["train_accuracy"] <= 1
 
 
+@pytest.mark.parametrize("engine", ["features", "history", "kernel"])
+def test_the_mean_over_outputs_is_the_mean_at_a_rate_times_their_number(engine, tmp_path):
+    outputs = examples().train.y.shape[1]
+    assert outputs > 1
+    model = MODEL.model_copy(update={"size": math.inf}) if engine == "kernel" else MODEL
+    stages = {
+        "mean": small(engine=engine, learning_rate=0.3, reduction="mean"),
+        "all": small(engine=engine, learning_rate=0.3 * outputs, reduction="mean-all"),
+    }
+    runs = {
+        name: ceflow.run(document({"t": stage}, model=model), tmp_path / name)
+        for name, stage in stages.items()
+    }
+    # the same steps, rounded in another order
+    one, two = (array(run, "t.predictions") for run in runs.values())
+    np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-12)
+    mean, every = (run.results["t"] for run in runs.values())
+    assert mean["train_loss"] == pytest.approx(outputs * every["train_loss"], rel=1e-9)
+    squares = np.square(two[TRAIN:] - examples().test.y)
+    assert every["test_loss"] == pytest.approx(0.5 * squares.mean(), rel=1e-9)
+    largest = [values["largest_learning_rate"] for values in (mean, every)]
+    assert largest[1] == pytest.approx(outputs * largest[0], rel=1e-9)
+
+
 def test_float32_is_computed_where_it_is_asked_for(tmp_path):
     run = ceflow.run(document({"t": small()}, precision="float32"), tmp_path / "run")
     outputs, values = array(run, "t.predictions"), run.results["t"]

@@ -88,6 +88,20 @@ def test_losses_are_of_all_examples_and_fall(runs):
     assert lines(runs, "one")[-1]["train_loss"] < 0.9 * lines(runs, "one")[0]["train_loss"]
 
 
+def test_the_mean_over_outputs_is_the_mean_at_a_rate_times_their_number(tmp_path):
+    stages = {
+        "mean": small(reduction="mean", momentum=0.5),
+        "all": small(reduction="mean-all", momentum=0.5, learning_rate=0.1),
+    }
+    runs = [ceflow.run(document({"t": each}), tmp_path / name) for name, each in stages.items()]
+    one, two = (RunDirectory(run.path).read_array("t.predictions") for run in runs)
+    np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-12)  # rounded in another order
+    mean, every = (run.results["t"] for run in runs)
+    assert mean.train_loss == pytest.approx(2 * every.train_loss, rel=1e-9)
+    targets = data.load(DATA, Path(), Seed(0).fold("data")).test.y
+    assert every.test_loss == pytest.approx(0.5 * np.square(two[TRAIN:] - targets).mean(), rel=1e-9)
+
+
 def module_of(runs: ceflow.Run, name: str, like: Any) -> Any:
     return eqx.tree_deserialise_leaves(runs.path / runs.results[name].weights, like)
 

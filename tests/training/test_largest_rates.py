@@ -17,14 +17,17 @@ def network(**options):
     return trainer, start, trainer.network.module(one_of(start.parameters, 0), None)
 
 
-@pytest.mark.parametrize("loss", [SquaredError("sum"), SquaredError("mean"), CrossEntropy("mean")])
+LOSSES = [SquaredError("sum"), SquaredError("mean"), SquaredError("mean-all"), CrossEntropy("mean")]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 def test_it_is_two_over_curvature_weight_and_eigenvalue(loss, x64):
     trainer, _, module = network()
     found = largest_rate(module, trainer.x, 2, loss, EXAMPLES)
     ntk = np.asarray(empirical_ntk(module, trainer.x))  # (n, n, outputs, outputs)
     dense = ntk.transpose(0, 2, 1, 3).reshape(2 * EXAMPLES, 2 * EXAMPLES)
     curvature = {"SquaredError": 1.0, "CrossEntropy": 0.5}[type(loss).__name__]
-    weight = 1.0 if loss.reduction == "sum" else 1 / EXAMPLES
+    weight = {"sum": 1.0, "mean": 1 / EXAMPLES, "mean-all": 1 / (2 * EXAMPLES)}[loss.reduction]
     expected = 2 / (curvature * weight * np.linalg.eigvalsh(dense)[-1])
     assert found == pytest.approx(expected, rel=1e-8)
 

@@ -88,5 +88,6 @@ def largest_factor(
     if not any(matrix.trace for matrix in matrices):
         return float("inf")
     largest = max(eigenvalue_max(matrix) for matrix in matrices if matrix.trace)  # pyright: ignore[reportArgumentType]
-    weight = dynamics.loss.weight(batches.shape[1])
-    return 2 / (dynamics.loss.curvature(dynamics.targets.shape[1]) * weight * largest)
+    outputs = dynamics.targets.shape[1]
+    weight = dynamics.loss.weight(batches.shape[1], outputs)
+    return 2 / (dynamics.loss.curvature(outputs) * weight * largest)

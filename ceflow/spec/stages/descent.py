@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
 Loss = Literal["mse", "cross-entropy"]
+Reduction = Literal["sum", "mean", "mean-all"]
 
 QUADRATIC = ("mse",)
 """Losses for which a flow under a constant kernel is linear, and so has a closed form."""
 
 OF_CLASSES = ("cross-entropy",)
-"""Losses that need classes as targets."""
+"""Losses that need classes as targets, and are one number for all outputs."""
 
 OF_OUTPUTS = ("predictions",)
 """Recorded quantities that any engine knows, because they are of the outputs, not of the NTK."""
@@ -34,6 +35,15 @@ ALWAYS_RECORDED = (
 accuracies need classes, and standard deviations need a Gaussian process."""
 
 
+def weight_of(reduction: Reduction, examples: int, outputs: int) -> float:
+    """Return the factor of each of this many examples' losses in the loss of all of them.
+
+    >>> [weight_of(each, 4, 10) for each in ("sum", "mean", "mean-all")]
+    [1.0, 0.25, 0.025]
+    """
+    return 1.0 / {"sum": 1, "mean": examples, "mean-all": examples * outputs}[reduction]
+
+
 class Stop(Spec):
     """Conditions for ending early."""
 
@@ -48,10 +58,11 @@ class Descent(StageSpec):
     loss: Loss = "mse"
     """Loss of one example. `mse`: 1/2 |F - y|^2; `cross-entropy`: cross-entropy of the softmax, or
     of the logistic function if there is one signed output."""
-    reduction: Literal["sum", "mean"] = "sum"
-    """Whether losses are summed or averaged over examples. Training steps reduce over the batch;
-    recorded losses over all examples. The papers sum. With `mean`, a flow over n training examples
-    takes n times as long."""
+    reduction: Reduction = "sum"
+    """How losses are added: `sum`: over examples, as in the papers; `mean`: averaged over examples;
+    `mean-all`: averaged over examples and outputs, for `mse` only. Training steps reduce over the
+    batch; recorded losses over all examples. With `mean`, a flow over n training examples takes n
+    times as long, with `mean-all` and k outputs n k times."""
     width: Count = 10_000
     """Width n of the finite network sampled to initialise an infinitely wide bottleneck network;
     its decoder is what the engine `features` trains."""
@@ -92,7 +103,9 @@ class Descent(StageSpec):
             yield Fault("CE202", message, ("points",), "key", "leave one of them out")
 
     def loss_faults(self, document: "Document") -> Iterator[Fault]:
-        """Yield a fault if there are no examples, or no classes where the loss needs them."""
+        """Yield a fault if there are no examples, no classes where the loss needs them, or a mean
+        over outputs where the loss is one number.
+        """
         if document.data is None:
             message = f"a {type(self).__name__.lower()} stage needs examples"
             yield Fault("CE202", message, part="key", help="add a [data] table")
@@ -100,3 +113,6 @@ class Descent(StageSpec):
             message = f"{self.loss} needs classes, and the targets are numbers"
             help = 'use loss = "mse", or targets = "one-hot" or "signed" in [data]'
             yield Fault("CE202", message, ("loss",), help=help)
+        elif self.reduction == "mean-all" and self.loss in OF_CLASSES:
+            message = f"mean-all averages over outputs, and {self.loss} is one number per example"
+            yield Fault("CE202", message, ("reduction",), help='use reduction = "mean"')

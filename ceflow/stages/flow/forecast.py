@@ -12,6 +12,7 @@ from ceflow.dynamics import costs
 from ceflow.dynamics.costs import StepForecast
 from ceflow.spec import Bottleneck, Flow, Model
 from ceflow.spec.models import SLOPES
+from ceflow.spec.stages.descent import weight_of
 from ceflow.stages.flow.problem import (
     MEMORY,
     STATE_COPIES,
@@ -150,7 +151,7 @@ def stiffness(stage: Flow, plan: Plan, model: Model) -> float:
     """
     assert plan.data is not None
     square = _square(plan) or 1.0
-    weight = 1 if stage.reduction == "sum" else 1 / plan.data.train
+    weight = weight_of(stage.reduction, plan.data.train, plan.data.outputs)
     layers = len(model.widths) + 1
     return min(
         EIGENVALUE_SHARE * plan.data.train * layers * square * weight * stage.time,

@@ -100,7 +100,8 @@ def _of_one_output(kernel: Array) -> Array:
 
 def _solved(problem: FlowProblem, fixed: FixedKernel, index: int) -> Recording:
     start, moments = _start(problem, index), problem.stage.moments()
-    constant = dynamics.ConstantKernel(fixed.train, problem.stage.reduction)
+    reduction, outputs = problem.stage.reduction, problem.outputs
+    constant = dynamics.ConstantKernel(fixed.train, reduction, outputs)
     gaussian = _Gaussian(problem, constant, *fixed.limits) if fixed.limits else None
     rows, outputs = [], start
     for moment in moments:

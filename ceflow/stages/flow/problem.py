@@ -176,7 +176,7 @@ class FlowProblem:
         matrix = kernel()
         if not np.isfinite(matrix).all():
             return "tsit5"  # which will say so
-        weight = 1 if self.stage.reduction == "sum" else 1 / self.train
+        weight = self.loss.weight(self.train, self.outputs)
         return dynamics.default_solver(
             eigenvalue_max(matrix) * self.stage.time * weight,
             size=size,

@@ -56,8 +56,8 @@ class Recorder:
 
     def _means(self, numbers: Numbers) -> Float[np.ndarray, " replicas"]:
         """Return the mean loss of a training example of each replica."""
-        count = self.problem.train
-        return numbers["train_loss"] / (self.problem.loss.weight(count) * count)
+        count, outputs = self.problem.train, self.problem.job.plan.outputs
+        return numbers["train_loss"] / (self.problem.loss.weight(count, outputs) * count)
 
     def __call__(self, step: int, replicas: Replicas) -> Values:
         """Record a moment. Raises `Diverging` if a training loss is not finite, or has grown as one
@@ -161,8 +161,9 @@ def joined(blocks: Sequence[tuple[int, Numbers]], loss: Loss) -> Numbers:
 
     def whole(key: str) -> Float[np.ndarray, " replicas"]:
         if key == "loss":
-            summed = sum(found[key] / loss.weight(size) for size, found in blocks)
-            return np.asarray(summed * loss.weight(count))
+            # the number of outputs is that of every block, and cancels
+            summed = sum(found[key] / loss.weight(size, 1) for size, found in blocks)
+            return np.asarray(summed * loss.weight(count, 1))
         hits = sum(np.rint(found[key] * size) for size, found in blocks)
         return np.asarray(hits / count)
 
