@@ -2,8 +2,9 @@
 an ensemble of 12 MLPs on digits, seconds of an epoch, also of several replicas.
 
 Set CEFLOW_PEER_TORCH to the python of an environment with PyTorch in it. Each of both has a process
-of its own and two threads. A step is forward, backward and SGD with momentum and weight decay. The
-first step compiles; memory is the largest that a process holds in later steps.
+of its own and two threads. A step is forward, backward and SGD with momentum and weight decay. A
+call takes two of them; the first one compiles, and memory is the largest that a process holds in
+later ones.
 
     python -m benchmarks.training [CASE ...]
 """
@@ -78,7 +79,7 @@ def compare(case: Case) -> None:
         mine, theirs, ratio = in_turns(ours, peer, case.runs)
         print(f"{label}: {mine:.3f} s, PyTorch {theirs:.3f} s, ratio {ratio:.2f}")
         print(
-            f"    first step {first:.1f} s and {their_first:.1f} s; memory {memory:.2f} GB and"
+            f"    first call {first:.1f} s and {their_first:.1f} s; memory {memory:.2f} GB and"
             f" {their_memory:.2f} GB, ratio {memory / their_memory:.2f}"
         )
         peer.close()
@@ -86,7 +87,7 @@ def compare(case: Case) -> None:
 
 
 def _start(peer: Peer) -> tuple[float, float]:
-    """Seconds of the first step, and GB held at most in the steps after it."""
+    """Seconds of the first call, and GB held at most in the calls after it."""
     first, memory = map(float, peer.first.split())
     return first, memory / 1e9
 

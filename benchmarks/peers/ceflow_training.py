@@ -8,7 +8,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
-from steps import serve
+from steps import STEPS, serve
 
 import ceflow
 from ceflow import training
@@ -19,7 +19,7 @@ from ceflow.stages.train.examples import examples_of
 from ceflow.stages.train.networks import NetworkProblem
 from ceflow.store import RunDirectory
 from ceflow.training import Optimiser, Schedule, Trainer, separated
-from ceflow.training.steps import Place, advance
+from ceflow.training.steps import Place, advance, compiled
 
 RESNEXT = """ceflow = 1
 [model]
@@ -37,7 +37,7 @@ DOCUMENTS = {
 
 
 def images(name, batch):
-    """A step of a network of images."""
+    """Steps of a network of images."""
     plan = ceflow.compile(ceflow.loads(DOCUMENTS[name]))
     module, state = lower_with_state(plan.root, jax.random.key(0))
     network, parameters = separated(module)
@@ -54,13 +54,15 @@ def images(name, batch):
     )
     now = {"step": 0, "replicas": trainer.start(parameters, state)}
 
-    def step():
+    def steps():
         place = Place.at(now["step"], batch, 4 * batch)
-        now["replicas"], losses = advance(trainer, now["replicas"], place, 1)
-        now["step"] += 1
+        if not now["step"]:
+            now["replicas"] = compiled(trainer, now["replicas"], place)
+        now["replicas"], losses = advance(trainer, now["replicas"], place, STEPS)
+        now["step"] += STEPS
         losses.block_until_ready()
 
-    return step
+    return steps
 
 
 ENSEMBLE = """ceflow = 1
@@ -108,4 +110,4 @@ if __name__ == "__main__":
     if kind.startswith("ensemble"):
         serve(epochs(int(kind.split("-")[1]) if kind[-1].isdigit() else 1, size))
     else:
-        serve(images(kind, size))
+        serve(images(kind, size), STEPS)

@@ -7,7 +7,7 @@ import itertools
 import sys
 
 import torch
-from steps import serve
+from steps import STEPS, serve
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
@@ -94,21 +94,22 @@ NETWORKS = {
 
 
 def images(name, batch):
-    """A step of a network of images."""
+    """Steps of a network of images."""
     network = NETWORKS[name]().train()
     options = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
     optimiser = torch.optim.SGD(network.parameters(), **options)
     x, labels = torch.randn(4 * batch, 3, 32, 32), torch.arange(4 * batch) % 10
     state = {"step": 0}
 
-    def step():
-        rows = slice(state["step"] % 4 * batch, (state["step"] % 4 + 1) * batch)
-        optimiser.zero_grad()
-        functional.cross_entropy(network(x[rows]), labels[rows]).backward()
-        optimiser.step()
-        state["step"] += 1
+    def steps():
+        for _ in range(STEPS):
+            rows = slice(state["step"] % 4 * batch, (state["step"] % 4 + 1) * batch)
+            optimiser.zero_grad()
+            functional.cross_entropy(network(x[rows]), labels[rows]).backward()
+            optimiser.step()
+            state["step"] += 1
 
-    return step
+    return steps
 
 
 MEMBERS, EXAMPLES = 12, 1500
@@ -166,4 +167,7 @@ def stacked(batch):
 if __name__ == "__main__":
     kind, size = sys.argv[1], int(sys.argv[2])
     ensembles = {"ensemble-modules": modules, "ensemble-stacked": stacked}
-    serve(ensembles[kind](size) if kind in ensembles else images(kind, size))
+    if kind in ensembles:
+        serve(ensembles[kind](size))
+    else:
+        serve(images(kind, size), STEPS)

@@ -4,7 +4,8 @@
 `learned` holds factors of channels and vectors of positions. `functions` holds the layers without
 weights, `batch_norm` the layer with state, `layer_norm` the one that normalises
 each example, `attention` mixes positions, and `composed` holds the modules made of other modules.
-`convolving` chooses how a convolution is computed, and `batched` applies a module to a whole batch.
+`convolving` chooses how a convolution is computed, by `winograd` those of 3x3 windows, and
+`batched` applies a module to a whole batch.
 `types` converts numbers of any type to floats.
 """
 

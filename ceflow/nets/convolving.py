@@ -5,7 +5,8 @@ Matrix products on shifted images are a hundred times faster. They are taken a g
 that the shifted images stay in the cache, and their memory is that of one group. A convolution of
 one group in float32 is fast with channels last; XLA changes to that layout by itself, except within
 loops. The weights' gradient is a convolution too, whose window is an image and whose outputs are
-the kernel's positions; there the images are shifted by the positions of outputs.
+the kernel's positions; there the images are shifted by the positions of outputs. Windows of 3x3
+over many channels take fewer products (`winograd`).
 """
 
 import math
@@ -17,6 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from ceflow.nets import winograd
 
 
 class Span(NamedTuple):
@@ -139,6 +142,8 @@ class Convolving:
 
         def of_group(each: tuple[Array, Array]) -> Array:
             x, weight = each
+            if self._by_tiles(x, kernel, min(into, len(weight))):
+                return winograd.convolved(self._padded(x), weight)
             if _is_fast(x, into, self.groups):
                 return self._channels_last(x.swapaxes(0, -1), weight).swapaxes(0, -1)
             spans = zip(kernel, self.dilations[1], sizes, self.strides, strict=True)
@@ -157,6 +162,8 @@ class Convolving:
 
         def of_group(each: tuple[Array, Array]) -> Array:
             x, weight = each
+            if self._by_tiles(x, sizes, min(channels, len(weight))):
+                return winograd.correlated(self._padded(x), weight).transpose(1, 2, 3, 0)
             if _is_fast(x, channels, self.batch_groups) and math.prod(sizes) > 1:
                 return self._channels_last(x, jnp.moveaxis(weight, -1, 1))
             spans = zip(sizes, self.strides, window, self.dilations[1], strict=True)
@@ -167,6 +174,14 @@ class Convolving:
 
         y = _over_groups(of_group, x, weight, self.batch_groups)
         return jnp.moveaxis(y, (1, -1), (-1, 1)).reshape(len(weight), *sizes, channels)
+
+    def _by_tiles(self, x: Array, window: Sequence[int], channels: int) -> bool:
+        """Return whether a convolution with this window, or the gradient of its weights, is faster
+        with fewer products.
+        """
+        plain = {*self.strides, *self.dilations[0], *self.dilations[1]} == {1}
+        large = channels >= TILED and x.shape[-1] >= TILED_BATCH
+        return plain and [*window] == [3, 3] and large and x.dtype == jnp.float32
 
     def _pointwise(self, x: Array, weight: Float[Array, "groups out into"]) -> Array:
         """Multiply by weights of one position, after leaving positions out, or before spreading."""
@@ -241,6 +256,11 @@ class Convolving:
             sizes.append((here - window) // self.strides[axis] + 1)
         return sizes
 
+
+TILED = 64
+"""Number of channels from which on 3x3 windows are faster with fewer products,"""
+TILED_BATCH = 8
+"""with at least that many examples, whose numbers lie side by side."""
 
 DEEP = 64
 """Number of channels of a group from which on XLA's convolution is as fast as products."""

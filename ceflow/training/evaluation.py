@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PyTree
 
+from ceflow.compiler.programs import barred
 from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.training.networks import Network
 from ceflow.training.steps import Kept
@@ -32,7 +32,7 @@ def outputs(
     return jnp.concatenate(found, axis=1)[:, :count]
 
 
-@eqx.filter_jit
+@barred
 def _block(network: Network, kept: Kept, x: Array, origins: PyTree) -> Array:
     def one(parameters: PyTree, state: Any, origin: PyTree) -> Array:
         return network.evaluated(parameters, state, x, origin)

@@ -11,14 +11,15 @@ from jaxtyping import Float
 
 from ceflow.history import History
 from ceflow.training.feeding import Feed
-from ceflow.training.steps import STEPS_AT_ONCE, Kept, Replicas, advance
+from ceflow.training.steps import STEPS_AT_ONCE, Kept, Replicas, advance, compiled, copied
 
 GROWTH = 1000.0
 """Factor by which the loss of a batch may exceed the mean loss at the start; beyond, the training
 has diverged. Below it, losses that rise at first may fall again (Lewkowycz et al., 2020)."""
 
-CALL_SECONDS = 0.5
-"""Seconds that one call of the program should take, so that progress is told and kept."""
+CALL_SECONDS = 2.0
+"""Seconds that one call of the program should take, so that progress is told and kept. Each call
+claims its memory anew, which takes up to a fifth of a second for large networks."""
 
 Line = Mapping[str, Any]
 
@@ -75,7 +76,7 @@ def run(
     save: Callable[[Reached], None] = lambda reached: None,
 ) -> Descended:
     """Go on to `steps` steps in all, and record at the moments and at the end; from the start, at
-    the start too.
+    the start too. The replicas of `reached` are lost: steps use their memory.
 
     `reference` tells the mean loss of each replica at the start, once that is recorded. Training
     ends early if `until(line)` is True, or if a replica diverges; then the records and what is kept
@@ -83,7 +84,7 @@ def run(
     program.
     """
     now, replicas, kept, lines = reached
-    done, pace = [*lines], _Pace()
+    done, pace, kept = [*lines], _Pace(), copied(kept)
     if not done:
         done.append({"step": now, **record(now, replicas)})
     for end in sorted(moment for moment in {*moments, steps} if moment > now):
@@ -91,6 +92,9 @@ def run(
             break
         while now < end:
             trainer, place, there = feed.at(now)
+            if not pace.count:
+                replicas = compiled(trainer, replicas, place)
+                pace.count = 1
             count = min(pace.count, end - now, there)
             with pace.of(len(trainer.groups)):
                 replicas, losses = advance(trainer, replicas, place, count)
@@ -106,18 +110,18 @@ def run(
             done.append({"step": end, **record(end, replicas)})
         except Diverging as found:
             return Descended(History.of_lines(done), kept, found.divergence)
-        kept = replicas.kept
+        kept = copied(replicas.kept)
         save(Reached(end, replicas, kept, tuple(done)))
     return Descended(History.of_lines(done), kept)
 
 
 class _Pace:
-    """Number of steps per call, so that the call of a group of replicas takes about `CALL_SECONDS`,
-    or half of that.
+    """Number of steps per call, so that the call of a group of replicas takes `CALL_SECONDS`, or up
+    to twice that.
     """
 
     def __init__(self):
-        self.count = 1
+        self.count = 0  # until the program is compiled
 
     @contextmanager
     def of(self, groups: int) -> Iterator[None]:
@@ -125,8 +129,9 @@ class _Pace:
         start = time.perf_counter()
         yield
         took = (time.perf_counter() - start) / groups
-        if took < CALL_SECONDS / 2:
-            self.count = min(4 * self.count, STEPS_AT_ONCE)
+        if took < CALL_SECONDS:
+            faster = 4 if took < CALL_SECONDS / 4 else 2
+            self.count = min(faster * self.count, STEPS_AT_ONCE)
         elif took > 2 * CALL_SECONDS:
             self.count = max(1, self.count // 2)
 

@@ -94,6 +94,8 @@ class Optimiser(eqx.Module):
     ) -> tuple[PyTree, PyTree]:
         """Take the step that follows `step` earlier ones; return the new parameters and memory."""
         direction, memory = self._rule(parameters).update(gradient, memory, parameters)
+        if self.momentum:
+            direction, memory = _once((direction, memory))
         rate = self.rate * self.schedule(step)
         scaled = jax.tree.map(lambda each: (-rate * each).astype(each.dtype), direction)
         return optax.apply_updates(parameters, scaled), memory
@@ -109,6 +111,12 @@ class Optimiser(eqx.Module):
             return optax.chain(*(parts + decay + momentum or [optax.identity()]))
         adam = [optax.scale_by_adam(*self.betas, eps=EPSILON)]
         return optax.chain(*parts, *(adam + decay if self.kind == "adamw" else decay + adam))
+
+
+def _once(tree: PyTree) -> PyTree:
+    """Compute each array before its uses, and so in the memory of the one that it replaces."""
+    known = {id(leaf): jax.lax.optimization_barrier(leaf) for leaf in jax.tree.leaves(tree)}
+    return jax.tree.map(lambda leaf: known[id(leaf)], tree)
 
 
 def decays(parameters: PyTree, which: Decayed) -> PyTree:

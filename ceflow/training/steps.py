@@ -1,13 +1,16 @@
 """Steps of gradient descent of several replicas together, compiled to one program."""
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree, UInt
 
+from ceflow._machine import trim
+from ceflow.compiler.programs import barred
 from ceflow.dynamics import Loss
 from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.training.augmentation import augmented
@@ -17,6 +20,8 @@ from ceflow.training.optimisers import Optimiser, averaged
 STEPS_AT_ONCE = 256
 """Largest number of steps in one call of the compiled program."""
 
+
+Tree = TypeVar("Tree")
 
 Kept = tuple[PyTree, Any]
 """Stacked parameters and states to evaluate and to keep."""
@@ -109,10 +114,10 @@ class Trainer(eqx.Module):
         return [min(first, count - size) for first in range(0, count, size)]
 
     def start(self, parameters: PyTree, state: Any) -> Replicas:
-        """Return stacked replicas before the first step."""
+        """Return stacked replicas before the first step, in memory of their own."""
         memory = jax.vmap(self.optimiser.start)(parameters)
         average = None if self.average is None else (parameters, state)
-        return Replicas(parameters, state, memory, average)
+        return copied(Replicas(parameters, state, memory, average))
 
     def orders(self, epoch: Int[Array, ""]) -> Int[Array, "replicas n"]:
         """Compute the order of the examples in an epoch, for each replica."""
@@ -147,16 +152,32 @@ class Trainer(eqx.Module):
         return Replicas(parameters, state, memory, average), loss
 
 
+def copied(tree: Tree) -> Tree:
+    """Return a tree whose arrays are copies, and so outlive a call that uses their memory."""
+    return jax.tree.map(lambda leaf: leaf.copy() if eqx.is_array(leaf) else leaf, tree)
+
+
 def order_of(key: Key[Array, ""], epoch: Int[Array, ""], count: int) -> Int[Array, " n"]:
     """Compute the order of `count` examples in an epoch, for a replica with this key."""
     here = jax.random.fold_in(jax.random.fold_in(key, 0), epoch)
     return jax.random.permutation(here, count)
 
 
+def compiled(trainer: Trainer, replicas: Replicas, place: Place) -> Replicas:
+    """Compile the program of steps, and return the memory that this took to the system, several
+    hundred MB for a deep network. The replicas are those given, which are lost.
+    """
+    if not trainer.by_calls:
+        replicas, _ = advance(trainer, replicas, place, 0)
+        trim()
+    return replicas
+
+
 def advance(
     trainer: Trainer, replicas: Replicas, place: Place, count: int
 ) -> tuple[Replicas, Float[Array, "steps replicas"]]:
-    """Take `count` steps, at most `STEPS_AT_ONCE`, from a place in the data.
+    """Take `count` steps, at most `STEPS_AT_ONCE`, from a place in the data, in the memory of the
+    replicas, which are lost.
 
     Returns the replicas after them, and the mean loss of each batch before its step.
     """
@@ -212,7 +233,7 @@ def _advanced(
 ) -> tuple[Replicas, Float[Array, "steps replicas"]]:
     """Take steps of replicas that one call trains."""
     if not trainer.by_calls:
-        replicas, losses = _looped(trainer, replicas, place, jnp.asarray(count))
+        replicas, losses = _looped((trainer, place, jnp.asarray(count)), replicas)
         return replicas, losses[:count]
     now, losses = _begun(trainer, replicas, place), []
     for _ in range(count):
@@ -225,11 +246,14 @@ Now = tuple[Replicas, Place, Array | None]
 """Replicas, their place in the data, and the orders of two epochs from there on."""
 
 
-@eqx.filter_jit
+@partial(barred, donate="all-except-first")
 def _looped(
-    trainer: Trainer, replicas: Replicas, place: Place, count: Int[Array, ""]
+    fixed: tuple[Trainer, Place, Int[Array, ""]], replicas: Replicas
 ) -> tuple[Replicas, Float[Array, "steps replicas"]]:
-    """Take the steps in one call; losses of steps beyond `count` are NaN."""
+    """Take the steps in one call, in the memory of the replicas; losses of steps beyond their
+    number are NaN.
+    """
+    trainer, place, count = fixed
 
     def step(index: Array, carry: tuple[Now, Array]) -> tuple[Now, Array]:
         now, loss = _stepped(trainer, carry[0])
@@ -285,7 +309,7 @@ def _taken(trainer: Trainer, stacked: Any, step: Array) -> tuple[Replicas, Array
     return jax.tree.map(lambda leaf: leaf[None], only)
 
 
-_called = eqx.filter_jit(_stepped)
+_called = barred(_stepped)
 
 
 def _next_epoch(trainer: Trainer, place: Place, orders: Array) -> tuple[Place, Array]:

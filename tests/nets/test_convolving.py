@@ -22,13 +22,23 @@ CASES: dict[str, dict[str, Any]] = {
     "stride 2": {"stride": 2},
     "replicas": {"groups": 3, "stride": 2, "edges": (1, 0), "replicas": 2},
     "replicas of one group": {"stride": 2, "replicas": 2},
+    "tiles": {},
+    "tiles in groups": {"groups": 3, "edges": (1, 2)},
+    "tiles, cropped": {"edges": (-1, 0), "axes": "NCHW"},
     "valid": {"groups": 2, "edges": (0, 0), "kernel": 2},
     "cropped": {"groups": 2, "edges": (-1, -1)},
     "5x5, stride 3": {"groups": 2, "kernel": 5, "stride": 3, "edges": (2, 2)},
     "channels first": {"groups": 3, "axes": "NCHW"},
     "channels last": {"groups": 6, "out": 6, "axes": "NHWC", "replicas": 2},
 }
-QUICK = ("groups, stride 2", "depthwise, stride 2", "1x1 of a projection", "replicas", "stride 2")
+QUICK = (
+    "groups, stride 2",
+    "depthwise, stride 2",
+    "1x1 of a projection",
+    "replicas",
+    "stride 2",
+    "tiles",
+)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +49,9 @@ def test_values_and_derivatives_are_those_of_xla(
     name: str, dtype: str, x64: None, monkeypatch: Any
 ):
     monkeypatch.setattr(convolving, "DEEP", 2)  # channels that XLA convolves in float32
+    if name.startswith("tiles"):
+        monkeypatch.setattr(convolving, "TILED", 2)
+        monkeypatch.setattr(convolving, "TILED_BATCH", 2)
     function, x, weight = case(**CASES[name], dtype=dtype)
     expected, found = (jax.jit(each)(x, weight) for each in (function, lowered(function)))
     # sums of at most 1,300 products, in another order

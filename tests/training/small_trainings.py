@@ -11,7 +11,7 @@ from ceflow.compiler.lowering import lower_with_state
 from ceflow.dynamics import SquaredError
 from ceflow.spec import Document, Ensemble, Mlp
 from ceflow.training import Optimiser, Replicas, Schedule, Trainer, separated
-from ceflow.training.steps import Place, advance
+from ceflow.training.steps import Place, advance, copied
 
 EXAMPLES, INPUTS, OUTPUTS = 10, 3, 2
 MEMBER = Mlp(widths=[5, 4], inputs=INPUTS, outputs=OUTPUTS, activation="tanh", bias_variance=0.1)
@@ -58,7 +58,7 @@ def trained(model: Any = ENSEMBLE, seeds: Any = (0,), **options: Any) -> tuple[T
 def advanced(trainer: Trainer, replicas: Replicas, first: int, count: int) -> Any:
     """Take steps; return the replicas and the losses."""
     place = Place.at(first, trainer.batch, len(trainer.x))
-    replicas, losses = advance(trainer, replicas, place, count)
+    replicas, losses = advance(trainer, copied(replicas), place, count)
     return replicas, np.asarray(losses)
 
 

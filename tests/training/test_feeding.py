@@ -9,7 +9,7 @@ import pytest
 from small_trainings import ENSEMBLE, EXAMPLES, MEMBER, assert_equal, trained
 
 from ceflow.training import Held, Streamed
-from ceflow.training.steps import advance
+from ceflow.training.steps import advance, copied
 
 STEPS = 11
 """More than four epochs of 10 examples in batches of 4."""
@@ -31,7 +31,7 @@ def streamed(options: dict[str, Any], at_once: int, reads: list[Any]) -> tuple[S
 
 def taken(feed: Any, replicas: Any, first: int, last: int) -> tuple[Any, np.ndarray]:
     """Take the steps from one to another, two at a time."""
-    losses = []
+    replicas, losses = copied(replicas), []
     with feed:
         while first < last:
             trainer, place, there = feed.at(first)
