@@ -32,9 +32,12 @@ def test_specs_of_the_readme_run(block, tmp_path):
     if document.sweep:  # takes a minute: here two runs, of few networks in place of hundreds
         two: dict[str, Any] = {path: values[:2] for path, values in document.sweep.paths.items()}
         document = document.model_copy(update={"sweep": Sweep(**two)})
-    if "flow" in document.stages:
-        flow = document.stages["flow"].model_copy(update={"replicas": 4})
-        document = document.model_copy(update={"stages": {"flow": flow}})
+    fewer = {"flow": {"replicas": 4}, "train": {} if document.sweep else {"epochs": 1, "points": 2}}
+    stages = {
+        name: stage.model_copy(update=fewer.get(name, {}))
+        for name, stage in document.stages.items()
+    }
+    document = document.model_copy(update={"stages": stages})
     assert ceflow.run(document, tmp_path / "run").results
 
 

@@ -1,5 +1,6 @@
 """Random changes of the images of a batch, computed on the device."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -7,10 +8,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-Augmentation = Literal["crop", "flip"]
+Augmentation = Literal["crop", "resized-crop", "flip"]
 
 PADDING = 4
 """Zeros added on every side of an image before a crop of its own size is taken."""
+
+AREAS = (0.08, 1.0)
+"""Range of the area of a crop that is scaled, as a part of the image's."""
+
+PROPORTIONS = (3 / 4, 4 / 3)
+"""Range of the width of such a crop over its height."""
 
 
 def augmented(
@@ -20,6 +27,9 @@ def augmented(
 
     "crop" adds 4 zeros on every side, and takes a crop of the image's size at a random place;
     "flip" mirrors left and right with probability 1/2 (He et al., CVPR 2016, section 4.2).
+    "resized-crop" takes a crop of 8 to 100 % of the area, of proportions between 3:4 and 4:3, their
+    logarithms uniform, and scales it to the image's size by linear interpolation (Szegedy et al.,
+    CVPR 2015, section 6); a side that would be longer than the image is as long.
 
     >>> x = jnp.arange(12.0).reshape(1, 1, 3, 4)
     >>> bool((augmented(x, ["flip"], jax.random.key(1)) == x[..., ::-1]).all())
@@ -28,6 +38,8 @@ def augmented(
     crop, flip = jax.random.split(key)
     if "crop" in changes:
         x = _cropped(x, crop)
+    if "resized-crop" in changes:
+        x = _resized(x, jax.random.fold_in(key, 2))
     if "flip" in changes:
         mirrored = jax.random.bernoulli(flip, shape=(len(x), 1, 1, 1))
         x = jnp.where(mirrored, x[..., ::-1], x)
@@ -43,3 +55,20 @@ def _cropped(x: Array, key: Key[Array, ""]) -> Array:
         return jax.lax.dynamic_slice(image, (0, corner[0], corner[1]), x.shape[1:])
 
     return jax.vmap(taken)(padded, corners)
+
+
+def _resized(x: Array, key: Key[Array, ""]) -> Array:
+    size = jnp.asarray(x.shape[2:], x.dtype)
+    areas, proportions, places = jax.random.split(key, 3)
+    area = jax.random.uniform(areas, (len(x), 1), x.dtype, *AREAS)
+    low, high = map(math.log, PROPORTIONS)
+    root = jnp.exp(jax.random.uniform(proportions, (len(x), 1), x.dtype, low, high) / 2)
+    sides = jnp.minimum(1.0, jnp.sqrt(area) * jnp.concatenate([1 / root, root], axis=1))
+    corners = jax.random.uniform(places, (len(x), 2), x.dtype) * (1 - sides) * size
+
+    def taken(image: Array, side: Array, corner: Array) -> Array:
+        return jax.image.scale_and_translate(
+            image, image.shape, (1, 2), 1 / side, -corner / side, "linear", antialias=False
+        )
+
+    return jax.vmap(taken)(x, sides, corners)

@@ -88,7 +88,9 @@ LABELLED = {
     "targets": TARGETS,
     "flips": st.booleans(),
     "zca": st.none() | NON_NEGATIVE,
-    "augment": st.lists(st.sampled_from(["crop", "flip"]), max_size=2, unique=True).map(tuple),
+    "augment": st.lists(
+        st.sampled_from(["crop", "resized-crop", "flip"]), max_size=3, unique=True
+    ).map(tuple),
 }
 FILES = {**LABELLED, "path": WORDS}
 MLP = {

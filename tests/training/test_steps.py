@@ -272,6 +272,37 @@ def test_images_are_cropped_and_flipped():
     assert len({image.tobytes() for image in np.asarray(cropped)}) > 30
 
 
+def test_crops_of_any_size_are_scaled_to_the_image():
+    """Ramps tell where a crop lies; there, another image is interpolated by hand."""
+    count, (height, width) = 200, (12, 16)
+    rows, columns = np.indices((height, width), np.float32)
+    other = np.random.default_rng(0).normal(size=(height, width)).astype(np.float32)
+    x = jnp.broadcast_to(jnp.stack([rows, columns, other]), (count, 3, height, width))
+    found = np.asarray(augmented(x, ["resized-crop"], jax.random.key(0)))
+    middle = found[:, :, height // 2 : height // 2 + 2, width // 2 : width // 2 + 2]
+    start = np.stack([middle[:, 0, 0, 0], middle[:, 1, 0, 0]], axis=1)
+    side = np.stack([middle[:, 0, 1, 0], middle[:, 1, 0, 1]], axis=1) - start
+    area, proportions = side.prod(axis=1), side[:, 1] / side[:, 0]
+    assert (side <= 1 + 1e-4).all()
+    whole = (side > 1 - 1e-4).any(axis=1)  # sides that would be longer than the image
+    assert (area[~whole] > 0.08 - 1e-4).all()
+    assert (np.abs(np.log(proportions[~whole])) < np.log(4 / 3) + 1e-3).all()
+    assert area.min() < 0.2  # of 200: fails with probability 1e-12
+    assert area.max() > 0.8
+    at = np.moveaxis(np.indices((height, width)), 0, -1) - [height // 2, width // 2]
+    where = start[:, None, None] + at * side[:, None, None]  # numbers of pixels
+    assert (where > -0.5 - 1e-3).all()
+    assert (where < np.array([height, width]) - 0.5 + 1e-3).all()
+    i, j = np.moveaxis(np.clip(where, 0, [height - 1, width - 1]), -1, 0)
+    a, b = np.floor(i).astype(int), np.floor(j).astype(int)
+    c, d = np.minimum(a + 1, height - 1), np.minimum(b + 1, width - 1)
+    u, v = i - a, j - b
+    by_hand = (1 - u) * ((1 - v) * other[a, b] + v * other[a, d]) + u * (
+        (1 - v) * other[c, b] + v * other[c, d]
+    )
+    np.testing.assert_allclose(found[:, 2], by_hand, atol=1e-3)  # places of ramps in float32
+
+
 def test_rows_of_images_are_augmented_as_images():
     options = {"batch": EXAMPLES, "augment": ("crop", "flip"), "rule": {"rate": jnp.asarray(0.0)}}
     plain = trained(batch=EXAMPLES, rule={"rate": jnp.asarray(0.0)})
