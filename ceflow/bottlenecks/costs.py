@@ -10,6 +10,7 @@ from ceflow.compiler.models import expand
 from ceflow.costs import Demand, Work
 from ceflow.kernels.costs import Shape, analytic_cost, is_of_vectors
 from ceflow.spec import Bottleneck
+from ceflow.spec.models import SLOPES
 
 THETA_BYTES = 2**24
 """Largest number of bytes for rows of Theta that are computed at once."""
@@ -30,7 +31,11 @@ STEP_SECONDS = 2e-4
 """Seconds of a step of the smallest training."""
 
 PAST_PAIR_BYTES = 100
-"""Bytes of memory traffic that take as long as one pair of a point and a past point."""
+"""Bytes of memory traffic that take as long as one pair of a point and a past point, of a piecewise
+linear decoder with one hidden layer and no biases."""
+
+DEEP_PAIR_BYTES = 1000
+"""The same for each hidden layer of another decoder."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,19 @@ class Sampled:
 
     @property
     def decoder(self) -> int:
-        """Number of weights of the decoder."""
-        return self.width * (self._bottleneck + self.outputs)
+        """Number of weights of the decoder: n^2 between two hidden layers."""
+        between = (self.depth - 1) * self.width**2
+        biases = self.depth * self.width + self.outputs if self._is_biased else 0
+        return self.width * (self._bottleneck + self.outputs) + between + biases
+
+    @property
+    def depth(self) -> int:
+        """Number of hidden layers of the decoder."""
+        return len(self.network.decoder.widths)
+
+    @property
+    def _is_biased(self) -> bool:
+        return bool(self.network.wide_decoder.bias_variance)
 
     @property
     def _bottleneck(self) -> int:
@@ -110,7 +126,7 @@ class SimulationSizes:
     @cached_property
     def hidden(self) -> int:
         """Number of hidden units of the trained decoder; 0 if the bottleneck is infinite."""
-        return 0 if self.infinite else self.sampled.width
+        return 0 if self.infinite else self.sampled.depth * self.sampled.width
 
     @cached_property
     def state(self) -> int:
@@ -172,12 +188,11 @@ class SimulationSizes:
         layers = len(self.sampled.network.encoder.widths) + self.infinite
         looks = (self.moments + 2) * self.examples
         pairs = self.past * (self.past / 2 + looks)
-        width = self.hidden * (self.state + self.sampled.outputs)
         decoder = 0 if self.infinite else self.sampled.decoder
         flops = (
             2 * rows * self.sampled.inputs
             + self.examples * self.sampled.root.flops
-            + (6 * passed + 2 * looks) * width
+            + (6 * passed + 2 * looks) * decoder
             + 2 * passed * self.examples * self.state
             + 4 * pairs * self.state * (1 + self.sampled.outputs)
         )
@@ -185,12 +200,19 @@ class SimulationSizes:
         traffic = 30 * layers * rows + (3 * passed + looks) * self.hidden + self.steps * moved
         work = Work(
             flops=flops,
-            traffic=self.itemsize * traffic + PAST_PAIR_BYTES * pairs,
+            traffic=self.itemsize * traffic + self._pair_bytes * pairs,
             normals=self.sampled.encoder + self.sampled.decoder,
             compilations=TRAINING_COMPILATIONS,
             seconds=STEP_SECONDS * self.steps,
         )
         return work.plus(self._at_once.work)
+
+    @property
+    def _pair_bytes(self) -> float:
+        network = self.sampled.network
+        if network.has_plain_decoder and network.wide_decoder.activation in SLOPES:
+            return PAST_PAIR_BYTES
+        return DEEP_PAIR_BYTES * self.sampled.depth
 
     @cached_property
     def _at_once(self) -> Demand:

@@ -8,8 +8,7 @@ from ceflow.spec import Bottleneck, Mlp, SpecError
 def limit_of(network: Bottleneck) -> Bottleneck:
     """Return a network with its encoder and decoder made infinitely wide.
 
-    Raises `SpecError` if the kernels of the result are unknown: for a decoder of several hidden
-    layers, or with a bias.
+    Raises `SpecError` if the kernels of the result are unknown, as for a decoder of convolutions.
     """
     limit = network.limit
     if faults := limit.faults():

@@ -4,60 +4,24 @@ Their functions are the initial functions of infinitely wide networks.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from ceflow._numbers import require_count
 from ceflow.bottlenecks.costs import OUTPUTS_AT_ONCE, SAMPLED_SIZE, images_at_once
+from ceflow.bottlenecks.decoders import Decoder, drawn
 from ceflow.bottlenecks.network import limit_of
 from ceflow.bottlenecks.sampling import Features, normal_rows
 from ceflow.compiler import nodes
 from ceflow.compiler.lowering import lower
 from ceflow.compiler.models import expand
 from ceflow.kernels.pieces import by_chunks
-from ceflow.nets import ACTIVATIONS, examples, floats
+from ceflow.nets import examples
 from ceflow.seeding import Seed, partitionable
-from ceflow.spec import Bottleneck, Mlp
-
-
-class WideDecoder(eqx.Module):
-    """The decoder `f(x) = sqrt(b/n) v phi(sqrt(c/d) u x)` (BN eq. 1), for one or many points x."""
-
-    u: Float[Array, "n d"]
-    v: Float[Array, "outputs n"]
-    activation: Callable[[Array], Array] = eqx.field(static=True)
-    weight_variance: float = eqx.field(static=True)
-    last_variance: float = eqx.field(static=True)
-
-    @classmethod
-    def from_weights(
-        cls, model: Mlp, u: Float[Array, "n d"], v: Float[Array, "outputs n"]
-    ) -> "WideDecoder":
-        """Create a decoder from weights, with the model's activation and variances."""
-        activation = ACTIVATIONS[model.activation]
-        return cls(u, v, activation, model.weight_variance, model.last_variance)
-
-    @property
-    def scales(self) -> tuple[float, float]:
-        """Scales `sqrt(c/d)` and `sqrt(b/n)` of the two layers."""
-        n, d = self.u.shape
-        return math.sqrt(self.weight_variance / d), math.sqrt(self.last_variance / n)
-
-    def __call__(self, points: Float[ArrayLike, "*b d"]) -> Float[Array, "*b outputs"]:
-        first, last = self.scales
-        return last * self.activation(first * (floats(points, self.u.dtype) @ self.u.T)) @ self.v.T
-
-    def jacobian(self, points: Float[Array, "b d"]) -> Float[Array, "b outputs d"]:
-        """Compute the Jacobian `J(x) = df/dx` (BN eq. 15); memory holds b outputs n numbers."""
-        first, last = self.scales
-        before = first * (floats(points, self.u.dtype) @ self.u.T)
-        slope = jax.jvp(self.activation, (before,), (jnp.ones_like(before),))[1]
-        return first * last * ((slope[:, None] * self.v) @ self.u)
+from ceflow.spec import Bottleneck
 
 
 class WideNetwork(eqx.Module):
@@ -68,7 +32,7 @@ class WideNetwork(eqx.Module):
     """
 
     encoder: Any
-    decoder: WideDecoder
+    decoder: Decoder
     inputs: tuple[int, ...] = eqx.field(static=True)
     """Shape of an example."""
 
@@ -79,13 +43,13 @@ class WideNetwork(eqx.Module):
 
     def embed(self, x: Float[ArrayLike, "b ..."]) -> Float[Array, "b d"]:
         """Compute the values g(x) in the bottleneck."""
-        x = examples("inputs", x, self.inputs, self.decoder.u.dtype)
+        x = examples("inputs", x, self.inputs, self.decoder.dtype)
         return _embedded(self.encoder, x, images_at_once(self.inputs))
 
     def decode(self, points: Float[ArrayLike, "b d"]) -> Float[Array, "b outputs"]:
         """Compute the outputs f(g) of points in the bottleneck."""
-        size = self.decoder.u.shape[1]
-        return _decoded(self.decoder, examples("points", points, (size,), self.decoder.u.dtype))
+        size, _ = self.decoder.ends
+        return _decoded(self.decoder, examples("points", points, (size,), self.decoder.dtype))
 
     def __call__(self, x: Float[ArrayLike, "b ..."]) -> Float[Array, "b outputs"]:
         return self.decode(self.embed(x))
@@ -97,7 +61,7 @@ def _embedded(encoder: Any, x: Float[Array, "b ..."], count: int) -> Float[Array
 
 
 @eqx.filter_jit
-def _decoded(decoder: WideDecoder, points: Float[Array, "b d"]) -> Float[Array, "b outputs"]:
+def _decoded(decoder: Decoder, points: Float[Array, "b d"]) -> Float[Array, "b outputs"]:
     return by_chunks(decoder, points, OUTPUTS_AT_ONCE)
 
 
@@ -119,7 +83,7 @@ def sample(
     the sampled network nearer to their limits. Other weights are independent, so that the
     distributions of g_0 and f_0 do not change. Weights are reproducible from the seed, and each
     layer's are independent of the other layers. An infinite bottleneck is sampled with 1,000
-    units.
+    units. Between two hidden layers, there are n^2 weights.
 
     Raises `ValueError` for inputs, outputs or a width below 1, or a width below the size of the
     bottleneck.
@@ -143,11 +107,7 @@ def sample(
         )
     return WideNetwork(
         _encoder(network, inputs, size, width, features, seed.fold("encoder")),
-        WideDecoder.from_weights(
-            network.wide_decoder,
-            normal_rows(features, width, size, seed.fold("u")),
-            normal_rows("iid", outputs, width, seed.fold("v")),
-        ),
+        drawn(network, size, outputs, seed, width=width, features=features),
         shape,
     )
 

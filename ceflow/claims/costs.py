@@ -39,8 +39,9 @@ def _descent(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
     """
     weights = _parameters(stage, plan, model)
     n, points, outputs = stage.width, stage.points, plan.outputs
-    d = Bottleneck.expect(model).size
-    hidden = 4 * points * outputs * n
+    network = Bottleneck.expect(model)
+    d = network.size
+    hidden = 4 * points * outputs * n * len(network.decoder.widths)
     recorded = stage.steps * points * d * (2 * outputs + 1) + 40 * points * PAST_AT_ONCE
     pairs = (stage.steps * points) ** 2
     moved = stage.steps * (4 * weights + 2 * hidden) + 50 * pairs

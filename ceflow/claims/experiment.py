@@ -62,7 +62,8 @@ def experiment(
     x, y = trial.examples()
     initial = sample(network, *trial.sizes, trial.seed.fold("network"), width=trial.width)
     rate_factors = rate_factors or Rates(1.0, 1.0)
-    engine = "history" if network.wide_decoder.activation in SLOPES else "features"
+    shared = network.has_plain_decoder and network.wide_decoder.activation not in SLOPES
+    engine = "features" if shared else "history"
     loss = SquaredError("sum")
     simulated = simulation(
         network, initial, x, y, loss=loss, engine=engine, rate_factors=rate_factors

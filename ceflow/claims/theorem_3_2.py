@@ -78,13 +78,19 @@ def switching(trial: Trial, residual: Residuals) -> float:
     `|W| sqrt(n d)/(pi |x|)` units pass 0, one by one, and each changes J by `jump v u^T/sqrt(n d)`
     with u perpendicular to x. The sum of these changes has the mean square
     `jump^2 (outputs + 1)(d - 1) |W|/(pi |x| sqrt(n d))`, where jump is `sqrt(b c)` times that
-    of phi'.
+    of phi'. So it is with one hidden layer without biases. Biases b lengthen x by their part of its
+    pre-activations, sqrt(b d/c). With L hidden layers, c is multiplied by `c E[phi'^2]` for each
+    further one, and the units of all of them switch alike, which multiplies the square by L.
     """
     network, d = trial.bottleneck, int(trial.bottleneck.size)
     decoder = network.wide_decoder
+    below, depth = SLOPES[decoder.activation], len(decoder.widths)
     size = (decoder.weight_variance * decoder.last_variance) ** 0.5
-    jump = size * (1 - SLOPES[decoder.activation])
+    size *= (decoder.weight_variance * (1 + below**2) / 2) ** ((depth - 1) / 2)
+    jump = size * (1 - below) * depth**0.5
     moved = np.einsum("nod,nd->no", residual.turned, residual.start)
-    turned = ratio(norms(moved), norms(residual.start)).sum() / size
+    lifted = decoder.bias_variance / network.decoder_scale
+    lengths = np.sqrt(norms(residual.start) ** 2 + lifted)
+    turned = ratio(norms(moved), lengths).sum() / size
     each = (trial.sizes[1] + 1) * (d - 1) / (np.pi * (trial.width * d) ** 0.5)
     return float(ratio(jump * (each * turned) ** 0.5, np.linalg.norm(residual.turned)))

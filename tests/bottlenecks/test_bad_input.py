@@ -34,10 +34,6 @@ def simulation(x=X, y=Y, activation="relu", **options):
         ({"y": np.ones((3, 2))}, "1 outputs, and targets have 2"),
         ({"x_test": np.ones((2, 4))}, "inputs have 3 numbers, and test inputs 4"),
         ({"engine": "exact"}, "'features' or 'history', not 'exact'"),
-        (
-            {"engine": "history", "activation": "softplus"},
-            'softplus has not: take the engine "features"',
-        ),
     ],
 )
 def test_what_is_refused(changes, message):

@@ -1,5 +1,8 @@
 """Kernels of the decoder: derivatives, degenerate points, sampled decoders, sums over a past."""
 
+import math
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +12,7 @@ from ceflow.bottlenecks import DecoderKernels, mlp, relu
 from ceflow.bottlenecks.costs import PAST_AT_ONCE
 from ceflow.bottlenecks.kernels.past import Past, past_sums
 from ceflow.nets import ACTIVATIONS
-from ceflow.spec import Bottleneck, SpecError
+from ceflow.spec import Bottleneck, Network, SpecError
 
 SLOWLY = [pytest.param(name, marks=pytest.mark.slow) for name in ("abs", "linear")]
 CLOSED = ["relu", "leaky-relu", *SLOWLY]
@@ -149,9 +152,13 @@ def test_sums_over_a_past_are_sums_of_the_kernels(x64, activation, dtype, near):
 
 
 def test_a_decoder_that_cannot_be():
-    with pytest.raises(SpecError, match="for one hidden layer"):
-        DecoderKernels(Bottleneck(size=3, encoder=relu(), decoder=relu(2)))
-    with pytest.raises(SpecError, match="without bias"):
-        DecoderKernels(Bottleneck(size=3, encoder=relu(), decoder=relu(bias_variance=0.1)))
+    layers: list[Any] = [{"type": "dense", "units": math.inf}, "layer-norm", "relu", "dense"]
+    with pytest.raises(SpecError, match="with one activation between"):
+        DecoderKernels(Bottleneck(size=3, encoder=relu(), decoder=Network(layers=layers)))
+    for decoder in (relu(2), relu(bias_variance=0.1)):
+        kernels = DecoderKernels(Bottleneck(size=3, encoder=relu(), decoder=decoder))
+        for derivative in (kernels.nngp_slope, kernels.nngp_mixed):
+            with pytest.raises(ValueError, match="one hidden layer without biases"):
+                derivative(X, Y)
     with pytest.raises(ValueError, match="has no points"):
         DecoderKernels(Bottleneck(size=float("inf"), encoder=relu(), decoder=relu()))

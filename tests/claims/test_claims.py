@@ -1,5 +1,6 @@
 """Claims hold on networks as they are, and do not where a kernel or a rate is wrong."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -79,6 +80,24 @@ def test_evolution(activation, kernels, wrong):
     assert set(columns) == {"step", "f", "g", "J", "J, all steps", "trajectory"}
     assert columns["step"] == tuple(range(20))
     assert not any(ABSENT in column for column in columns.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("activation", "depth", "bias", "kernels", "wrong"),
+    [
+        ("erf", 2, 0.0, DecoderKernels, set()),
+        ("erf", 3, 0.2, DecoderKernels, set()),
+        ("relu", 2, 0.2, DecoderKernels, set()),
+        ("relu", 3, 0.0, DecoderKernels, set()),
+        ("relu", 2, 0.0, WithoutSlope, {"f"}),
+    ],
+)
+def test_evolution_of_a_deep_decoder(activation, depth, bias, kernels, wrong):
+    asked = trial(activation, width=1500)
+    decoder = mlp(activation, depth, outputs=2, bias_variance=bias)
+    model = asked.bottleneck.replaced({"decoder": decoder})
+    assert failed(evolution(replace(asked, model=model), kernels)) == wrong
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from ceflow.spec import (
     SpecError,
     Stop,
     Sweep,
+    Train,
     Variance,
     variants,
 )
@@ -62,16 +63,6 @@ OF_MODELS = {
         ("encoder", "widths"),
         "one layer beside the bottleneck is infinitely wide, another is not",
     ),
-    "a deep decoder": (
-        network(3, [math.inf], [math.inf, math.inf]),
-        ("decoder", "widths"),
-        "the kernels of an infinitely wide decoder are known for one hidden layer",
-    ),
-    "biases": (
-        network(3, [math.inf], [math.inf], bias_variance=0.1),
-        ("decoder", "bias_variance"),
-        "the kernels of an infinitely wide decoder are known without bias",
-    ),
 }
 
 
@@ -97,8 +88,11 @@ def test_sizes_that_are_given_agree(half, key):
     assert fault.message == f"the {half} has 4 {key}, the bottleneck 3 units"
 
 
+DEEP = network(3, [math.inf], [math.inf, math.inf], bias_variance=0.1)
 SOUND = {
     "a flow": (WIDE, Flow(**END)),
+    "a flow with a deep decoder": (DEEP, Flow(**END)),
+    "a training with one": (DEEP, Train(steps=2, engine="history")),
     "its NTK": (WIDE, Flow(**END, record=["drift", "kernel"], replicas=4)),
     "entries": (WIDE, Flow(**END, record=["drift"], entries=[[0, 1]])),
     "a stop": (WIDE, Flow(**END, stop=Stop(train_loss=1.0), width=50, sampling="orthogonal")),
@@ -133,14 +127,10 @@ OF_PARTS: dict[str, tuple[float, Any, Any, tuple[Any, ...], str]] = {
         *(2, [DENSE, "relu", NARROW], HALF, ("encoder", "outputs")),
         "the layers end in a vector of 3, and outputs = 2",
     ),
-    "a deep decoder": (
-        *(3, HALF, [DENSE, "relu", DENSE, "relu", OPEN], ("decoder", "layers")),
-        "the kernels of an infinitely wide decoder are known for one hidden layer",
-    ),
     "a decoder of other layers": (
         *(3, HALF, [DENSE, "layer-norm", "relu", OPEN], ("decoder", "layers")),
-        "the kernels of an infinitely wide decoder are known for a dense layer, an activation and a"
-        " dense layer",
+        "the kernels of an infinitely wide decoder are known for dense layers, with one activation"
+        " between",
     ),
     "a finite encoder": (
         *(3, [NARROW, "relu", OPEN], HALF, ("encoder", "layers")),

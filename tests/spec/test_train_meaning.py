@@ -144,13 +144,6 @@ FAULTY = {
         ("engine",),
         "the engine 'history' is not for a bottleneck of size inf",
     ),
-    "no closed form": (
-        Train(**TEN, engine="history"),
-        {"model": SMOOTH},
-        "CE203",
-        ("engine",),
-        "sums over the past have closed forms for relu, leaky-relu, abs, linear, and not for tanh",
-    ),
     "too large a batch": (
         Train(**TEN, batch=5),
         {},

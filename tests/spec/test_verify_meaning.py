@@ -19,6 +19,7 @@ from ceflow.spec import (
 HALF = Mlp(widths=(math.inf,), inputs=2, outputs=1)
 INNER = Mlp(widths=(math.inf,))
 WIDE = Bottleneck(size=3, encoder=Mlp(widths=(math.inf,), inputs=2), decoder=INNER)
+DEEP = WIDE.model_copy(update={"decoder": Mlp(widths=(math.inf,) * 2, bias_variance=0.1)})
 MEMBER = Mlp(widths=(8,), inputs=2, outputs=1, activation="erf")
 ENSEMBLE = Ensemble(multiplicity=2, member=MEMBER)
 RELU = Ensemble(multiplicity=2, member=MEMBER.model_copy(update={"activation": "relu"}))
@@ -32,6 +33,7 @@ def document(model, **keys):
     ("model", "claims"),
     [
         (WIDE, ["lemma-3.1", "theorem-3.2", "lemma-4.1", "eq-5", "eq-6", "eq-41"]),
+        (DEEP, ["theorem-3.2", "lemma-4.1", "eq-5", "eq-6"]),
         (ENSEMBLE, ["lemma-1", "theorem-1"]),
         (
             ENSEMBLE.model_copy(update={"member": HALF.model_copy(update={"widths": (8,)})}),
@@ -51,6 +53,11 @@ def test_a_claim_about_ensembles_may_be_checked_on_the_answer_of_a_search():
 
 
 FAULTS = {
+    "a deep decoder": (
+        DEEP,
+        {"claims": ["eq-41"]},
+        "eq-41 is about a decoder of one hidden layer without biases",
+    ),
     "an ensemble's": (WIDE, {"claims": ["lemma-1"]}, "lemma-1 is about ensembles"),
     "a bottleneck's": (ENSEMBLE, {"claims": ["eq-5"]}, "eq-5 is about bottlenecks"),
     "an mlp": (HALF, {"claims": ["theorem-3.2"]}, "theorem-3.2 is about bottlenecks"),

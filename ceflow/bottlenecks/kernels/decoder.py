@@ -6,7 +6,7 @@ from collections.abc import Callable
 import equinox as eqx
 from jaxtyping import Array, ArrayLike, Float
 
-from ceflow.bottlenecks.kernels import kinked, smooth
+from ceflow.bottlenecks.kernels import deep, kinked, smooth
 from ceflow.bottlenecks.kernels.kinked import Pairs, pairs
 from ceflow.bottlenecks.network import limit_of
 from ceflow.kernels import block_kernel
@@ -21,10 +21,12 @@ class DecoderKernels:
     The methods take points x (n1, d) and x' (n2, d) of the bottleneck as rows. relu, leaky-relu,
     abs and linear use closed forms, which are accurate at equal, opposite and zero points; the
     derivative of a kink is 0. Other activations use the kernels of infinite width, and their
-    derivatives. Memory holds n1 n2 d numbers for derivatives, and n1 n2 d^2 for mixed ones.
+    derivatives, and so do decoders of several hidden layers or with biases, for K and Xi. Memory
+    holds n1 n2 d numbers for derivatives, and n1 n2 d^2 for mixed ones.
 
-    Raises `SpecError` for a decoder of several hidden layers or with a bias, and `ValueError` for
-    an infinite bottleneck, or points that are not d finite numbers each.
+    Raises `SpecError` for a decoder without known kernels, and `ValueError` for an infinite
+    bottleneck, points that are not d finite numbers each, or derivatives of Sigma that are known
+    for one hidden layer without biases only.
 
     >>> import jax.numpy as jnp
     >>> from ceflow.spec import Bottleneck
@@ -50,19 +52,29 @@ class DecoderKernels:
 
     def nngp_slope(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d"]:
         """Compute `dSigma/dx'`, the covariance of `f(x)` and `J(x')` (BN eq. 10)."""
+        self._require_plain()
         return _scaled(
             kinked.nngp_slope, smooth.nngp_slope, 1, self.network, *self._points(one, two)
         )
 
     def nngp_mixed(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d d"]:
         """Compute `d2 Sigma/(dx dx')`, the covariance of `J(x)` and `J(x')` (BN eq. 11)."""
+        self._require_plain()
         return _scaled(
             kinked.nngp_mixed, smooth.nngp_mixed, 2, self.network, *self._points(one, two)
         )
 
     def ntk_slope(self, one: ArrayLike, two: ArrayLike) -> Float[Array, "n1 n2 d"]:
         """Compute `Xi = dK/dx` (BN theorem 3.2, eq. 46)."""
+        if not self.network.has_plain_decoder:
+            return _deep_slope(self.network, *self._points(one, two))
         return _scaled(kinked.ntk_slope, smooth.ntk_slope, 1, self.network, *self._points(one, two))
+
+    def _require_plain(self) -> None:
+        if not self.network.has_plain_decoder:
+            raise ValueError(
+                "derivatives of Sigma are known for decoders of one hidden layer without biases"
+            )
 
     def _points(self, one: ArrayLike, two: ArrayLike) -> tuple[Array, Array]:
         """Check both batches; if they are the same object, return the same array twice."""
@@ -70,6 +82,9 @@ class DecoderKernels:
             examples(name, x, (int(self.network.size),)) for name, x in (("one", one), ("two", two))
         )
         return first, first if two is one else second
+
+
+_deep_slope = eqx.filter_jit(deep.ntk_slope)
 
 
 @eqx.filter_jit

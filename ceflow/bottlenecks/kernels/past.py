@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ceflow.bottlenecks.costs import PAST_AT_ONCE
+from ceflow.bottlenecks.kernels import deep
 from ceflow.bottlenecks.kernels.kinked import mixture
 from ceflow.kernels.infinite.polynomials import angle_of, safe_sqrt
 from ceflow.spec import Bottleneck
@@ -56,31 +57,48 @@ class Pieces(NamedTuple):
 def past_sums(network: Bottleneck, points: Float[Array, "b d"], past: Past) -> Sums:
     """Sum over the whole past, one block at a time; more blocks need no new compilation.
 
-    Raises `ValueError` for an activation without closed forms of K and Xi.
+    The formulas above are those of one hidden layer with a piecewise linear activation and without
+    biases; others are summed by `deep`.
     """
-    pieces, (size, e) = pieces_of(network), _directions(points)
-    d, outputs = points.shape[1], past.chi.shape[1]
+    add_block = (_plain_sums if is_plain(network) else deep.block_sums)(network, points)
 
     def add(index: Array, sums: Sums) -> Sums:
         block, chi = (
             jax.lax.dynamic_slice_in_dim(each, index * PAST_AT_ONCE, PAST_AT_ONCE)
             for each in past[:2]
         )
+        return jax.tree.map(jnp.add, sums, Sums(*add_block(block, chi)))
+
+    outputs = past.chi.shape[1]
+    empty = Sums(
+        jnp.zeros((len(points), outputs), points.dtype),
+        jnp.zeros((len(points), outputs, points.shape[1]), points.dtype),
+    )
+    return jax.lax.fori_loop(0, -(-past.count // PAST_AT_ONCE), add, empty)
+
+
+def is_plain(network: Bottleneck) -> bool:
+    """Tell whether the decoder has one hidden layer without biases, piecewise linear."""
+    return network.has_plain_decoder and network.wide_decoder.activation in SLOPES
+
+
+def _plain_sums(network: Bottleneck, points: Float[Array, "b d"]) -> deep.Block:
+    pieces, (size, e) = pieces_of(network), _directions(points)
+    d = points.shape[1]
+
+    def sums(block: Float[Array, "p d"], chi: Float[Array, "p outputs"]) -> Sums:
         size2, e2 = _directions(block)
         w = size2[:, None] * chi
         with jax.enable_x64(True):
             weights = pieces(e @ e2.T, size[:, None])
-            directed = (w.astype(e2.dtype)[:, :, None] * e2[:, None]).reshape(PAST_AT_ONCE, -1)
+            directed = (w.astype(e2.dtype)[:, :, None] * e2[:, None]).reshape(len(block), -1)
             slope, cotangent = (
-                (each.astype(e2.dtype) @ directed).reshape(-1, outputs, d) for each in weights[1:]
+                (each.astype(e2.dtype) @ directed).reshape(-1, chi.shape[1], d)
+                for each in weights[1:]
             )
-            return jax.tree.map(jnp.add, sums, _summed(size, e, weights.sine @ w, slope, cotangent))
+            return _summed(size, e, weights.sine @ w, slope, cotangent)
 
-    empty = Sums(
-        jnp.zeros((len(points), outputs), points.dtype),
-        jnp.zeros((len(points), outputs, d), points.dtype),
-    )
-    return jax.lax.fori_loop(0, -(-past.count // PAST_AT_ONCE), add, empty)
+    return sums
 
 
 def _summed(size: Array, e: Array, t: Array, s: Array, c: Array) -> Sums:
@@ -107,18 +125,9 @@ def pieces_of(network: Bottleneck) -> Callable[[Array, Array], Pieces]:
 
     It takes the cosine in float64 and `|x|`, and computes in the precision of `|x|`. The linear
     part of the activation contributes only to the slope, at x = 0 too, as it has no kink.
-
-    Raises `ValueError` for an activation without closed forms.
     """
-    activation = network.wide_decoder.activation
-    if activation not in SLOPES:
-        known = ", ".join(SLOPES)
-        raise ValueError(
-            f"the history engine sums kernels over the past in closed form, which {known} have, and"
-            f' {activation} has not: take the engine "features"'
-        )
     scale = network.wide_decoder.last_variance * network.decoder_scale
-    linear, relu = (scale * weight for weight in mixture(SLOPES[activation]))
+    linear, relu = (scale * weight for weight in mixture(SLOPES[network.wide_decoder.activation]))
 
     def pieces(cosine: Array, size: Array) -> Pieces:
         of_relu = _relu(cosine, size.dtype)

@@ -28,10 +28,10 @@ def checked(x: Any, y: Any, x_test: Any, initial: WideNetwork) -> None:
         raise ValueError(
             f"inputs have {x.shape[1]} numbers, and test inputs {parts['x_test'].shape[1]}"
         )
-    if initial.decoder.v.shape[0] != y.shape[1]:
+    outputs = initial.decoder.ends[1]
+    if outputs != y.shape[1]:
         raise ValueError(
-            f"the initial network has {initial.decoder.v.shape[0]} outputs, and targets have"
-            f" {y.shape[1]}"
+            f"the initial network has {outputs} outputs, and targets have {y.shape[1]}"
         )
 
 

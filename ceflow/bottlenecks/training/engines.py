@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ceflow.bottlenecks.costs import PAST_AT_ONCE
+from ceflow.bottlenecks.decoders import Decoder
 from ceflow.bottlenecks.kernels.past import Past, past_sums
-from ceflow.bottlenecks.wide import WideDecoder
 from ceflow.spec import Bottleneck
 
 Chi = Callable[[Float[Array, "b outputs"]], Float[Array, "b outputs"]]
@@ -62,17 +62,17 @@ class Markovian(Engine):
 
 
 class Features(Markovian):
-    """A wide sampled decoder whose weights move by `du` and `dv`, its gradients exact.
+    """A wide sampled decoder whose weights move, its gradients exact; the memory is their changes.
 
-    A step costs O(n d), however many came before. The error is of order n^-1/2. The decoder is not
-    linearised: the second term of Xi, from the derivative of a ReLU's mask, arises as weights move
-    through the kink.
+    A step costs O(n d), however many came before, and O(n^2) for each further hidden layer. The
+    error is of order n^-1/2. The decoder is not linearised: the second term of Xi, from the
+    derivative of a ReLU's mask, arises as weights move through the kink.
     """
 
-    decoder: WideDecoder
+    decoder: Decoder
 
-    def start(self) -> tuple[Array, Array]:
-        return jnp.zeros_like(self.decoder.u), jnp.zeros_like(self.decoder.v)
+    def start(self) -> tuple[Array, ...]:
+        return tuple(map(jnp.zeros_like, jax.tree.leaves(self.decoder)))
 
     def outputs(self, memory: PyTree, points: Array) -> Array:
         return self.moved(memory)(points)
@@ -84,14 +84,13 @@ class Features(Markovian):
         outputs, back = jax.vjp(self.outputs, memory, points)
         return (outputs, *back(chi(outputs)))
 
-    def moved(self, memory: tuple[Array, Array]) -> WideDecoder:
-        """Return the decoder with weights `u + du` and `v + dv`.
+    def moved(self, memory: tuple[Array, ...]) -> Decoder:
+        """Return the decoder with changed weights, such as `u + du` and `v + dv`.
 
         Changes are stored separately, so that small ones are summed accurately.
         """
-        du, dv = memory
-        weights = (self.decoder.u + du, self.decoder.v + dv)
-        return eqx.tree_at(lambda d: (d.u, d.v), self.decoder, weights)
+        weights, structure = jax.tree.flatten(self.decoder)
+        return jax.tree.unflatten(structure, map(jnp.add, weights, memory))
 
 
 class Identity(Markovian):
@@ -119,12 +118,11 @@ class History(Engine):
     the batch size.
     """
 
-    decoder: WideDecoder
+    decoder: Decoder
     network: Bottleneck = eqx.field(static=True)
 
     def start(self) -> Past:
-        (outputs, _), (_, d) = self.decoder.v.shape, self.decoder.u.shape
-        dtype = self.decoder.u.dtype
+        (d, outputs), dtype = self.decoder.ends, self.decoder.dtype
         return Past(
             jnp.zeros((PAST_AT_ONCE, d), dtype),
             jnp.zeros((PAST_AT_ONCE, outputs), dtype),

@@ -15,7 +15,6 @@ from ceflow._machine import MEMORY
 from ceflow._words import one_of
 from ceflow.bottlenecks.costs import follows_vectors
 from ceflow.bottlenecks.kernels.encoder import ComposedKernel, EncoderKernel
-from ceflow.bottlenecks.kernels.past import pieces_of
 from ceflow.bottlenecks.kernels.rows import MadeRows, points_of
 from ceflow.bottlenecks.kernels.whole import WholeKernel
 from ceflow.bottlenecks.training import steps
@@ -42,7 +41,7 @@ class Simulation:
     too. With an infinite bottleneck, the dynamics have a single NTK, and `engine` is ignored.
 
     Arrays have JAX's default float type. Raises `ValueError` if the data do not match each other or
-    the initial network, or if the engine does not support the activation.
+    the initial network.
 
     >>> from ceflow.spec import Bottleneck
     >>> from ceflow.bottlenecks import Simulation, relu, sample
@@ -67,15 +66,13 @@ class Simulation:
 
     def __post_init__(self):
         checked(self.x, self.y, self.x_test, self.initial)
-        size = self.initial.decoder.u.shape[1]
+        size = self.initial.decoder.ends[0]
         if self.network.size not in (size, math.inf):
             raise ValueError(
                 f"the initial network has a bottleneck of {size}, and the network one of"
                 f" {self.network.size}: sample it from the same network"
             )
         one_of("engine", self.engine, get_args(EngineName))
-        if self.engine == "history" and self.network.size < math.inf:
-            pieces_of(self.network)
 
     @property
     def train_count(self) -> int:

@@ -38,7 +38,7 @@ class Bottleneck(ModelSpec):
     decoder: Part
     """The second half, an [mlp](models.md#mlp) or a table of type [network](models.md#network). Its
     inputs are the values in the bottleneck. The `outputs` of the whole network are set here. An
-    infinitely wide decoder has one hidden layer and no bias."""
+    infinitely wide decoder is an mlp of any depth, or layers that are those of one."""
 
     has_bottleneck: ClassVar = True
     multiplicity: ClassVar = 1
@@ -82,6 +82,14 @@ class Bottleneck(ModelSpec):
         found = self.decoder.as_mlp
         assert found is not None, "the document was checked"
         return found
+
+    @property
+    def has_plain_decoder(self) -> bool:
+        """True if an infinitely wide decoder is that of the paper (BN theorem 3.2): one hidden
+        layer without biases.
+        """
+        decoder = self.wide_decoder
+        return len(decoder.widths) == 1 and not decoder.bias_variance
 
     @property
     def decoder_scale(self) -> float:
@@ -185,25 +193,11 @@ class Bottleneck(ModelSpec):
             help = "end the encoder in a dense layer, or in a convolution and global-average"
             path: KeyPath = ("encoder", self.encoder.widths_key)
             yield Fault("CE203", message, path, help=help)
-        decoder = self.decoder.as_mlp
-        if decoder is None:
-            message = "the kernels of an infinitely wide decoder are known for a dense layer, an"
+        if self.decoder.as_mlp is None:
+            message = "the kernels of an infinitely wide decoder are known for dense layers, with"
             help = 'use layers = [{type = "dense", units = inf}, "relu", "dense"], or an mlp'
             path = ("decoder", "layers")
-            yield Fault("CE203", f"{message} activation and a dense layer", path, help=help)
-        elif len(decoder.widths) > 1:
-            message = "the kernels of an infinitely wide decoder are known for one hidden layer"
-            help = "use widths = [inf]" if decoder is self.decoder else "leave the others out"
-            path = ("decoder", self.decoder.widths_key)
-            yield Fault("CE203", message, path, help=help)
-        elif decoder.bias_variance:
-            message = "the kernels of an infinitely wide decoder are known without bias"
-            yield Fault("CE203", message, self._bias_path(), help="leave it out")
-
-    def _bias_path(self) -> KeyPath:
-        """Return the path of the key that gives an infinitely wide decoder its biases."""
-        given = self.decoder.bias_variance  # otherwise one of its layers has a key of its own
-        return "decoder", "bias_variance" if given else self.decoder.widths_key
+            yield Fault("CE203", f"{message} one activation between", path, help=help)
 
     def _part_faults(self) -> Iterator[Fault]:
         """Find layers that do not fit, or do not end in as many units as the bottleneck has."""

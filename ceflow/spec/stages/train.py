@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from ceflow.spec.base import FORM_TAG_PREFIX, LARGEST_COUNT, Count, Natural, Positive, Spec
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import SLOPES, Bottleneck, Model
+from ceflow.spec.models import Bottleneck, Model
 from ceflow.spec.stages.flow import Flow
 from ceflow.spec.stages.recipe import Recipe
 from ceflow.spec.stages.stage import width_faults
@@ -257,12 +257,6 @@ class Train(Recipe):
             known = '"kernel"' if model.size == math.inf else '"features" or "history"'
             message = f"the engine {engine!r} is not for a bottleneck of size {model.size}"
             yield Fault("CE203", message, ("engine",), help=f"use engine = {known}")
-        elif engine == "history" and not model.decoder.activations <= SLOPES.keys():
-            other = min(model.decoder.activations - SLOPES.keys())
-            message = (
-                f"sums over the past have closed forms for {', '.join(SLOPES)}, and not for {other}"
-            )
-            yield Fault("CE203", message, ("engine",), help='use engine = "features"')
         if engine == "kernel" and "embedding" in self.record:
             message = "an infinite bottleneck has no values to record"
             yield Fault("CE202", message, ("record",), help='leave "embedding" out')

@@ -23,6 +23,9 @@ ENSEMBLE_CLAIMS = ("lemma-1", "theorem-1")
 DRAWN_CLAIMS = (*ENSEMBLE_CLAIMS, "lemma-3.1")
 """Claims that are tested on many networks."""
 
+PLAIN_CLAIMS = ("lemma-3.1", "eq-41")
+"""Claims that are tested for decoders of one hidden layer without biases."""
+
 FEWEST_CLAIM_DRAWS = 20
 """Minimum number of draws for a meaningful standard error."""
 
@@ -73,6 +76,9 @@ class Verify(StageSpec):
         elif not ensemble and not model.is_wide_bottleneck:
             message = f"{claim} is about a finite bottleneck between infinitely wide layers"
             yield message, "make the widths inf and the size a number; `width` says n"
+        elif claim in PLAIN_CLAIMS and not Bottleneck.expect(model).has_plain_decoder:
+            message = f"{claim} is about a decoder of one hidden layer without biases"
+            yield message, "leave the claim out, or use widths = [inf] in the decoder"
         elif claim == "lemma-4.1" and Bottleneck.expect(model).encoder.as_mlp is None:
             message = "lemma 4.1 is about an encoder of dense layers, with one activation between"
             yield message, "leave the claim out, or take another encoder"

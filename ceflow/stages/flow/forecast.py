@@ -273,12 +273,12 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
     n, rows, width, size = _train(plan), _examples(plan), stage.width, plan.itemsize
     d, depth = int(network.size), len(network.encoder.widths)
     sampled = Sampled(network, width, plan.inputs, plan.outputs)
-    decoder, encoder = sampled.decoder, sampled.encoder
+    decoder, encoder, hidden = sampled.decoder, sampled.encoder, sampled.depth * width
     theta = size * n * rows
     recorded = _recorded(stage, plan) if stage.follows_ntk else 0
     ntk = max(recorded, n if stage.solver == "auto" else 0)
     of_width = size * (
-        STATE_COPIES * decoder + DRAWING_COPIES * encoder + NUMBERS_PER_UNIT * n * width
+        STATE_COPIES * decoder + DRAWING_COPIES * encoder + NUMBERS_PER_UNIT * n * hidden
     )
     of_examples = 2 * min(theta, bottlenecks.MEMORY) + STATE_COPIES * size * n * d
     of_examples += 8 * (NTK_COPIES * ntk**2 + 2 * ntk * plan.outputs * d)
@@ -286,7 +286,7 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
     kept = sampled.theta is not None or theta <= bottlenecks.MEMORY
     work = Work(
         flops=2 * times * (rows * decoder + recorded**2 * plan.outputs * d),
-        traffic=size * times * rows * width + 30 * depth * theta * stage.replicas,
+        traffic=size * times * rows * hidden + 30 * depth * theta * stage.replicas,
         normals=stage.replicas * (encoder + decoder),
         compilations=22 if network.wide_decoder.activation in SLOPES else 42,
         seconds=LOADING_SECONDS,
@@ -299,9 +299,9 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
     return _Flow(
         Forecast(memory, key=key, work=work),
         state=n * d + decoder,
-        held=NUMBERS_PER_UNIT * n * width + (0 if kept else 30 * depth * n * rows),
+        held=NUMBERS_PER_UNIT * n * hidden + (0 if kept else 30 * depth * n * rows),
         flops=FLOPS_PER_PARAMETER * n * decoder + 2 * n * rows * d,
-        layers=2,
+        layers=1 + sampled.depth,
         groups=stage.replicas,
     )
 
