@@ -261,10 +261,24 @@ def test_a_resnext_is_trained_on_augmented_images(tmp_path):
     assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize(("on_cpu", "together"), [(True, 1), (False, 3)])
+def test_networks_of_images_are_trained_one_by_one_on_a_cpu(on_cpu: bool, together: int):
+    stage = Train(steps=1, batch=4, learning_rate=0.1, replicas=3)
+    plan = ceflow.compile(
+        Document(
+            model=Resnext(blocks=[1], cardinality=2, base_width=2),
+            data=Digits(train=8, test=0),
+            stages={"t": stage},
+        )
+    )
+    assert plan.model
+    assert demand.together(stage, plan, plan.model, on_cpu=on_cpu) == together
+
+
 def test_replicas_that_do_not_fit_are_trained_in_groups_with_the_same_numbers(
     runs, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(demand.together, "__defaults__", (1.0,))
+    monkeypatch.setattr(demand, "GROUP_BYTES", 1.0)
     stage = {"several": STAGES["several"]}
     (remark,) = prepare(ceflow.compile(document(stage))).needs()["several"].remarks
     assert remark == "2 replicas at a time"

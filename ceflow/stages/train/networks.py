@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from ceflow import dynamics, training
-from ceflow._machine import MEMORY
 from ceflow.compiler import nodes
 from ceflow.compiler.lowering import lower_with_state
 from ceflow.spec import Drops, LearningRates, Train
@@ -113,10 +112,8 @@ class NetworkProblem:
     @property
     def together(self) -> int:
         """Number of replicas that are trained together. A CPU trains few, which its caches hold."""
-        given = self.stage, self.job.plan, self.job.model
-        if jax.default_backend() == "cpu":
-            return demand.together(*given)
-        return demand.together(*given, most=MEMORY)
+        on_cpu = jax.default_backend() == "cpu"
+        return demand.together(self.stage, self.job.plan, self.job.model, on_cpu=on_cpu)
 
     def start(self) -> Replicas:
         """Return the replicas before the first step."""
