@@ -64,13 +64,15 @@ class Prepared:
 
     def total(self) -> Needs:
         """Return what all stages of all runs will need together: the most memory of any of them,
-        and the sums of disk and seconds. JAX is loaded once.
+        and the sums of disk and seconds. JAX is loaded once. Runs of a sweep with the same model
+        and sizes have the same programs, which are compiled once.
         """
         every = [needs for run in self._of_runs() for needs in run.values()]
         if not every:
             return Needs(PLAIN_PROCESS_BYTES, 0.0, 0.0)
         memory, disk, seconds, adaptive, longest, _ = zip(*every, strict=True)
         again = max(0, sum(map(_loads_jax, self.forecasts.values())) - 1) * self._rates.start
+        again += self._compiled_again() * self._rates.compilation
         return Needs(
             max(memory), sum(disk), sum(seconds) - again, any(adaptive), sum(longest) - again
         )
@@ -78,6 +80,17 @@ class Prepared:
     @cached_property
     def _rates(self) -> MachineRates:
         return rates() if self.plan.document.stages else MachineRates()
+
+    def _compiled_again(self) -> float:
+        """Count the compilation of programs that an earlier run of a sweep has compiled."""
+        again, known = 0.0, set()
+        for run, forecasts in self.forecasts.items():
+            model = repr(self.plan.runs[run].document.model)
+            for stage, found in forecasts.items():
+                program = (stage, model, found.memory, found.work)
+                again += found.work.compilations if program in known else 0.0
+                known.add(program)
+        return again
 
     def _of_runs(self) -> list[dict[str, Needs]]:
         """List what the stages of each run will need."""
