@@ -35,11 +35,36 @@ class LossRecorded:
 
 
 @dataclass(frozen=True)
+class CheckpointWritten:
+    """A stage has kept its work up to a step, of `steps` in all."""
+
+    stage: str
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class CheckpointRead:
+    """A stage goes on from a step, of `steps` in all, that earlier sessions have taken `seconds`
+    for.
+    """
+
+    stage: str
+    step: int
+    steps: int
+    seconds: float
+    sessions: int
+
+
+@dataclass(frozen=True)
 class StageFinished:
-    """A stage is done; `seconds` is None if an earlier run did it."""
+    """A stage is done; `seconds` is None if an earlier run did it. A stage that has gone on from a
+    checkpoint took several sessions, whose seconds are added.
+    """
 
     stage: str
     seconds: float | None
+    sessions: int = 1
 
 
 @dataclass(frozen=True)
@@ -72,7 +97,17 @@ class InaccurateKernelWarning(UserWarning):
     """
 
 
-Event = StageStarted | Progress | LossRecorded | StageFinished | StageFailed | StageSkipped | Notice
+Event = (
+    StageStarted
+    | Progress
+    | LossRecorded
+    | CheckpointWritten
+    | CheckpointRead
+    | StageFinished
+    | StageFailed
+    | StageSkipped
+    | Notice
+)
 Observer = Callable[[Event], None]
 
 

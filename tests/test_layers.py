@@ -53,7 +53,10 @@ LAYERS = [
     {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-COMMON = {"seeding", "events", "history", "costs", "_lazy", "_machine", "_numbers", "_words"}
+COMMON = {
+    *("seeding", "events", "history", "costs"),
+    *("_interrupts", "_lazy", "_machine", "_numbers", "_words"),
+}
 """Modules of the root that everything may import, and that import only spec at most."""
 
 FILES = sorted(ROOT.rglob("*.py"))

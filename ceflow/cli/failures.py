@@ -2,14 +2,16 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from ceflow.spec import Fault, SpecError, printable
 
+KEPT = "; its finished stages are kept: run it again, with the same --out, to go on"
 HINT = "\n(CEFLOW_TRACEBACK=1 shows where)"
 
 
@@ -27,24 +29,36 @@ def shown(text: str) -> str:
 
 
 @contextmanager
-def explained(what: str, on_interrupt: str = "") -> Iterator[None]:
-    """Turn errors into messages: exit status 2 for a wrong spec, 1 if `what` failed."""
+def explained(what: str, again: Callable[[Path], str] | None = None) -> Iterator[None]:
+    """Turn errors into messages: exit status 2 for a wrong spec, 1 if `what` failed. `again` writes
+    the command that goes on with a run, in a directory.
+    """
     try:
         yield
     except SpecError as error:
         fail(str(error), 2)
-    except KeyboardInterrupt:
-        fail(f"interrupted{on_interrupt}", 1)
+    except KeyboardInterrupt as end:
+        fail(_left(end, again), 1)
     except Exception as error:
         if os.environ.get("CEFLOW_TRACEBACK"):
             raise
         from ceflow.store import WriteError
 
-        kept = on_interrupt if isinstance(error, WriteError) else ""
-        fail(f"{what} failed: {_why(error)}{kept}", 1)
+        kept = KEPT if again and isinstance(error, WriteError) else ""
+        fail(f"{what} failed: {_why(error, again)}{kept}", 1)
 
 
-def _why(error: Exception) -> str:
+def _left(end: KeyboardInterrupt, again: Callable[[Path], str] | None) -> str:
+    """Say what an interrupted run has kept, and what goes on with it."""
+    from ceflow.runs.failures import Interrupted
+
+    if not isinstance(end, Interrupted) or again is None:  # nothing was begun
+        return "interrupted"
+    first = f"interrupted; what is done is kept in {end.path}"
+    return "\n".join(filter(None, (first, end.under_way, f"go on: {again(end.path)}")))
+
+
+def _why(error: Exception, again: Callable[[Path], str] | None) -> str:
     """Describe an error and its causes, each once, and say where to look further if that may not
     suffice.
     """
@@ -55,9 +69,8 @@ def _why(error: Exception) -> str:
     every = [str(failure) for failure in error.failures]
     listed = every[0] if len(every) == 1 else "".join(f"\n  {each}" for each in every)
     hint = "" if all(failure.is_foreseen for failure in error.failures) else HINT
-    return (
-        f"{listed}\nrun it again, with the same --out, to do what failed and what is missing{hint}"
-    )
+    assert again is not None, "only a run fails so"
+    return f"{listed}\ndo what failed and what is missing: {again(error.run.path)}{hint}"
 
 
 def faults_as_json(faults: Iterable[Fault]) -> list[dict[str, Any]]:

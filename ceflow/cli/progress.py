@@ -14,6 +14,8 @@ from rich.progress import (
 )
 
 from ceflow.events import (
+    CheckpointRead,
+    CheckpointWritten,
     Event,
     LossRecorded,
     Notice,
@@ -23,7 +25,7 @@ from ceflow.events import (
     StageSkipped,
     StageStarted,
 )
-from ceflow.report.text import seconds, share
+from ceflow.report.text import of_sessions, seconds, share
 from ceflow.spec import printable
 
 HEIGHTS = "▁▂▃▄▅▆▇█"
@@ -80,7 +82,10 @@ class Watcher:
                 self.bars.update(self.task, loss=f"loss {event.loss:.3g} {small_curve(last)}")
         elif isinstance(event, Notice):
             self._say(": ".join(filter(None, (event.stage.strip(), event.text))))
-        elif not isinstance(event, Progress):
+        elif isinstance(event, CheckpointRead):
+            at = f"step {event.step:,} of {event.steps:,}"
+            self._say(f"{event.stage}: it goes on from its checkpoint at {at}")
+        elif not isinstance(event, Progress | CheckpointWritten):
             if self.console.is_terminal:
                 self.bars.remove_task(self.task)
             self._say(f"{self.title}  {_how(event, self.forecasts.get(event.stage))}")
@@ -116,4 +121,4 @@ def _how(event: StageFinished | StageFailed | StageSkipped, forecast: float | No
         return "kept from before"
     notable = forecast is not None and max(event.seconds, forecast) > NOTABLE_SECONDS
     said = f" of {seconds(forecast)} forecast" if notable and forecast else ""
-    return seconds(event.seconds) + said
+    return f"{seconds(event.seconds)}{said}{of_sessions(event.sessions)}"

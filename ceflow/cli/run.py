@@ -1,9 +1,12 @@
 """`ceflow run`: runs a spec and reports the results."""
 
 import os
+import shlex
+from pathlib import Path
 
 import click
 
+from ceflow._interrupts import ends_as_interrupts
 from ceflow.cli.failures import explained, shown
 from ceflow.cli.settings import modules, modules_of, settings
 from ceflow.cli.specs import load_spec
@@ -38,9 +41,17 @@ def command(
     from ceflow.runs import RunError, prepare, run_prepared
     from ceflow.store import Damaged, RunDirectory, WriteError
 
-    with explained(
-        "the run", "; its finished stages are kept: run it again, with the same --out, to go on"
-    ):
+    options = [
+        *(part for each in settings for part in ("--set", each)),
+        *(part for each in modules for part in ("--module", each)),
+        *(["--json"] * as_json + ["--page"] * page + ["--fail-fast"] * fail_fast),
+    ]
+
+    def again(path: Path) -> str:
+        """Write the command that goes on with the run in a directory."""
+        return shlex.join(["ceflow", "run", spec, "--out", str(path), *options])
+
+    with ends_as_interrupts(), explained("the run", again):
         prepared = prepare(plan_of(load_spec(spec, settings), modules=modules_of(modules)))
         from ceflow.report import plan_tree, run_report, write_figures, write_page
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ceflow.blocks import Cell, Table
 from ceflow.compiler import Plan
-from ceflow.report.text import ABSENT, known, seconds, size
+from ceflow.report.text import ABSENT, known, of_sessions, seconds, size
 from ceflow.runs.record import read_state
 from ceflow.stages import Values
 from ceflow.store import Damaged, RunDirectory
@@ -23,11 +23,12 @@ def cost_table(directory: RunDirectory, plan: Plan, state: Values) -> Table:
         times, peaks = _known(found, "seconds"), _known(found, "memory")
         done = sum(each["state"] == "done" for each in found)
         alone = found[0]["state"] if found else "not begun"
+        sessions = 1 if swept or not found else found[0].get("sessions", 1)
         expected = forecast.get(name, {})
         cells: list[Cell] = [
             name,
             f"{done} of {len(plan.variants)} runs" if swept else alone,
-            seconds(sum(times)) if times else ABSENT,
+            seconds(sum(times)) + of_sessions(sessions) if times else ABSENT,
             *([known(max(times, default=None), seconds)] if swept else []),
             known(expected.get("seconds"), seconds),
             known(max(peaks, default=None), size),

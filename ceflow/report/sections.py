@@ -15,7 +15,8 @@ from ceflow.store import Damaged, RunDirectory
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report, with the name and the kind of its stage, and the seconds it took.
+    """A part of a report, with the name and the kind of its stage, and the seconds it took, in how
+    many sessions.
 
     The comparison of a sweep's runs has no name. `answer` says in a sentence what was found; it is
     empty if there is none.
@@ -26,6 +27,7 @@ class Section:
     blocks: list[ReportBlock]
     seconds: float | None = None
     answer: str = ""
+    sessions: int = 1
 
 
 def run_sections(directory: RunDirectory, plan: Plan) -> Iterator[Section]:
@@ -50,8 +52,9 @@ def run_sections(directory: RunDirectory, plan: Plan) -> Iterator[Section]:
             yield Section(name, stage.type, [Note(str(damaged[name]), warning=True)])
         if name in results:
             kind, result = kind_of(stage), results[name]
-            took = state["stages"].get(name, {}).get("seconds")
-            yield Section(name, stage.type, kind.describe(result), took, kind.answer(result))
+            its_state, answer = state["stages"].get(name, {}), kind.answer(result)
+            took = its_state.get("seconds"), answer, its_state.get("sessions", 1)
+            yield Section(name, stage.type, kind.describe(result), *took)
     yield from _side_by_side(plan, results)
     if plan.document.sweep is None:  # what compares the stages follows them
         yield from _collected(known)

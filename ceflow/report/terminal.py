@@ -21,7 +21,7 @@ from ceflow.report.layers import add_network, costs
 from ceflow.report.plot import draw
 from ceflow.report.sections import Section, run_sections
 from ceflow.report.tables import GAP, fitted
-from ceflow.report.text import seconds, size
+from ceflow.report.text import of_sessions, seconds, size
 from ceflow.report.trouble import trouble
 from ceflow.runs import Needs, known_results
 from ceflow.runs.record import in_a_word, read_state, started
@@ -87,9 +87,9 @@ def _needed(needs: Needs) -> str:
 
 def _section(section: Section) -> Group:
     """Show a section under a rule with its name."""
-    took = f"  {seconds(section.seconds)}" if section.seconds else ""
+    time = f"  {seconds(section.seconds)}{of_sessions(section.sessions)}" if section.seconds else ""
     kind = f"  {section.kind}" if section.kind else ""
-    title = Text.assemble((printable(section.name), "bold"), f"{kind}{took}")
+    title = Text.assemble((printable(section.name), "bold"), f"{kind}{time}")
     indented = (Padding(_block(block), (0, 0, 0, 2), expand=False) for block in section.blocks)
     return Group(Rule(title, align="left", style="dim"), *indented)
 

@@ -44,6 +44,15 @@ def seconds(value: float) -> str:
     return f"{days:.3g} days" if days < 2 * year else f"{days / year:.3g} years"
 
 
+def of_sessions(count: int) -> str:
+    """Say of how many sessions a time is the sum, after that time.
+
+    >>> of_sessions(1), of_sessions(3)
+    ('', ', the sum of 3 sessions')
+    """
+    return f", the sum of {count} sessions" if count > 1 else ""
+
+
 def known(value: float | None, write: Callable[[float], str]) -> str:
     """Write a number by a function such as `seconds`, or say that it is not known.
 

@@ -12,7 +12,7 @@ weights that a stage has trained.
 """
 
 from ceflow.runs.collected import read_collected
-from ceflow.runs.failures import Failure, RunError
+from ceflow.runs.failures import Failure, Interrupted, RunError
 from ceflow.runs.kept import Trained, trained
 from ceflow.runs.prepared import Needs, Prepared, prepare
 from ceflow.runs.record import known_results
@@ -21,6 +21,7 @@ from ceflow.runs.running import Run, open, reopen, run, run_prepared
 
 __all__ = [
     "Failure",
+    "Interrupted",
     "Needs",
     "Prepared",
     "Results",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from dis import opmap
+from pathlib import Path
 from traceback import clear_frames
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,25 @@ class RunError(Exception):
         self.run = run
         self.failures = failures
         super().__init__("\n".join(map(str, failures)))
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run was interrupted. `path` is its directory, which keeps what is done, and `under_way`
+    says which stage was under way, and what is kept of it; '' if there was none.
+    """
+
+    def __init__(self, path: Path, under_way: str = ""):
+        self.path = path
+        self.under_way = under_way
+        said = f"; {under_way}" if under_way else ""
+        super().__init__(f"{path} keeps what is done, and the same call goes on{said}")
+
+    def above(self, path: Path) -> "Interrupted":
+        """Return this interrupt as one of the run in `path`: of this run, or of its sweep."""
+        if self.path == path:
+            return self
+        run = f"run {self.path.relative_to(path).as_posix()!r}"
+        return Interrupted(path, f"{run}, {self.under_way}" if self.under_way else run)
 
 
 RAISE = opmap["RAISE_VARARGS"]

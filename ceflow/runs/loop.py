@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from ceflow import stages
 from ceflow.compiler import Plan
 from ceflow.events import (
+    CheckpointRead,
+    CheckpointWritten,
     Event,
     Notice,
     Observer,
@@ -22,6 +24,7 @@ from ceflow.events import (
 from ceflow.history import History
 from ceflow.runs import machine
 from ceflow.runs.collected import read_collected
+from ceflow.runs.failures import Interrupted
 from ceflow.runs.numbers import listed, plain
 from ceflow.runs.prepared import Needs
 from ceflow.runs.record import (
@@ -119,6 +122,10 @@ class Loop(Work):
         super().__init__(plan, directory, observe, fail_fast=fail_fast)
         self.results: dict[str, Values] = {}
         self._worked = False
+        self._sessions, self._earlier = 1, 0.0
+        """Sessions that the stage under way has taken, and the seconds of the earlier ones."""
+        self._kept = ""
+        """What is kept of the stage under way."""
 
     @property
     def found(self) -> Results:
@@ -181,6 +188,7 @@ class Loop(Work):
         return lost
 
     def _start(self, index: int, name: str, stage: Stage) -> None:
+        self._sessions, self._earlier, self._kept = 1, 0.0, ""
         self.observe(StageStarted(name, stage.type, index, len(self.plan.document.stages)))
 
     def _keep_stage(self, index: int, name: str, stage: Stage) -> None:
@@ -209,7 +217,7 @@ class Loop(Work):
     def _try(self, name: str, stage: Stage) -> None:
         """Run one stage; record its failure, but let an interrupt pass."""
         try:
-            self.observe(StageFinished(name, self._do(name, stage)))
+            self.observe(StageFinished(name, self._do(name, stage), self._sessions))
         except WriteError as error:  # what cannot be written here cannot be for other stages
             with suppress(WriteError):  # there may be room for this
                 self._record(name, {"state": "interrupted", "error": str(error)})
@@ -219,9 +227,14 @@ class Loop(Work):
             why = self._fail(name, error).why
             self._record(name, {"state": "failed", "error": why})
             self.observe(StageFailed(name, why))
-        except BaseException:
-            self._record(name, {"state": "interrupted", "error": INTERRUPTED})
+        except BaseException as end:
+            if not self._kept and self.directory.has(self.directory.checkpoint_name(name)):
+                self._kept = "its checkpoint is kept"
+            self._record(name, {"state": "interrupted", "error": self._kept or INTERRUPTED})
             self._mark("interrupted")
+            if isinstance(end, KeyboardInterrupt):
+                kept = self._kept or "it was under way, and is run again"
+                raise Interrupted(self.directory.path, f"stage {name!r}: {kept}") from end
             raise
 
     def _do(self, name: str, stage: Stage) -> float:
@@ -235,8 +248,9 @@ class Loop(Work):
         self._forget_if_other(name, values)
         self.results = self._in_order(self.results | {name: values})
         self.directory.write_json("results.json", {"stages": self.results})
-        seconds = time.perf_counter() - started
+        seconds = self._earlier + time.perf_counter() - started
         done = {"state": "done", "seconds": round(seconds, 3), "memory": memory}
+        done |= {"sessions": self._sessions} if self._sessions > 1 else {}
         self._record(name, done | {"results": digest(values), "files": files})
         self.directory.remove_checkpoint(name)
         return seconds
@@ -272,6 +286,10 @@ class Loop(Work):
         lease = self.directory.lease
         if lease is not None and lease.is_lost:
             lease.require()
+        if isinstance(event, CheckpointRead):
+            self._sessions, self._earlier = event.sessions + 1, event.seconds
+        if isinstance(event, CheckpointRead | CheckpointWritten):
+            self._kept = f"its checkpoint holds step {event.step:,} of {event.steps:,}"
         self.observe(event)
 
     def _keep(self, name: str, result: Result) -> tuple[Values, Values]:

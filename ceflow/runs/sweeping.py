@@ -13,6 +13,7 @@ from ceflow.compiler.modules import programs_text
 from ceflow.events import Event, Observer, StageStarted
 from ceflow.runs.collected import read_collected
 from ceflow.runs.directories import holds, taken
+from ceflow.runs.failures import Interrupted
 from ceflow.runs.loop import Loop, begin
 from ceflow.runs.prepared import Needs
 from ceflow.runs.record import digest, is_whole, known_results, read_results, read_state
@@ -35,7 +36,9 @@ def perform(
     fail_fast: bool,
     needs: Mapping[str, Needs] | None = None,
 ) -> "Loop | Sweep":
-    """Run a document or its sweep in the right directory."""
+    """Run a document or its sweep in the right directory. Raises `Interrupted` if it is
+    interrupted.
+    """
     resolved = dumps(plan.resolved(), defaults=True) + programs_text(plan.modules_used())
     kind = Sweep if plan.document.sweep else Loop
     if out is not None and holds(RunDirectory(out), resolved):
@@ -44,9 +47,14 @@ def perform(
             earlier.show()
             return earlier
     with taken(out, plan.document.name, resolved) as directory:
-        begin(directory, plan, resolved, observe, needs)
-        work = kind(plan, directory, observe, fail_fast=fail_fast)
-        work.run()
+        try:
+            begin(directory, plan, resolved, observe, needs)
+            work = kind(plan, directory, observe, fail_fast=fail_fast)
+            work.run()
+        except Interrupted as end:
+            raise end.above(directory.path) from end.__cause__
+        except KeyboardInterrupt as end:
+            raise Interrupted(directory.path) from end
         return work
 
 

@@ -1,11 +1,12 @@
 """The interface of a stage: its inputs, its forecast and its result."""
 
 import math
+import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from ceflow import data
@@ -60,6 +61,7 @@ class Job:
     results: Mapping[str, Result]
     directory: RunDirectory
     observe: Observer
+    started: float = field(default_factory=time.perf_counter)
 
     @property
     def seed(self) -> Seed:

@@ -1,5 +1,6 @@
 """A training that is cut off goes on from its checkpoint, to the same bits."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,9 @@ import pytest
 from small_runs import content
 
 import ceflow
-from ceflow.events import Notice, Progress
+from ceflow._interrupts import Interrupts, ends_as_interrupts
+from ceflow.events import CheckpointRead, CheckpointWritten, Progress
+from ceflow.runs import Interrupted
 from ceflow.spec import Document, loads
 from ceflow.stages.train import checkpoints
 from ceflow.store import RunDirectory
@@ -92,8 +95,7 @@ def test_it_goes_on_to_the_same_bits(whole, tmp_path, step):
     kept = (folder / "checkpoints/t.bin").exists()
     assert kept == (step > 1)
     ceflow.run(document(), folder, observe=lambda event: said.append(event))
-    notices = [event.text for event in said if isinstance(event, Notice)]
-    assert any("it goes on from its checkpoint at step" in text for text in notices) == kept
+    assert any(isinstance(event, CheckpointRead) for event in said) == kept
     assert content(folder) == content(whole)
     assert not (folder / "checkpoints").exists()
 
@@ -108,6 +110,74 @@ def test_it_does_only_what_is_missing(tmp_path):
 
     ceflow.run(document(), folder, observe=observe)
     assert min(steps) >= 9
+
+
+def interrupted_at(
+    folder: Path, step: int, *signals: int, text: str = TEXT
+) -> tuple[Interrupted, list[int]]:
+    """Run until this many steps are done, when these signals come one after the other. Returns the
+    end, and the steps of which checkpoints were written.
+    """
+    written = []
+
+    def observe(event: Any) -> None:
+        if isinstance(event, Progress) and event.done == step:
+            for number in signals:
+                signal.raise_signal(number)
+        if isinstance(event, CheckpointWritten):
+            written.append(event.step)
+
+    with ends_as_interrupts(), pytest.raises(Interrupted) as end:
+        ceflow.run(document(text), folder, observe=observe)
+    return end.value, written
+
+
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [(signal.SIGINT, 3), (signal.SIGINT, 9), (signal.SIGTERM, 6), (signal.SIGHUP, 14)],
+)
+def test_an_interrupt_loses_no_step(whole, tmp_path, monkeypatch, number, step):
+    """Also where a moment is recorded after the step, and at the last step."""
+    monkeypatch.setattr(checkpoints, "SECONDS", 1e9)  # no other checkpoints
+    folder, said = tmp_path / "run", []
+    end, written = interrupted_at(folder, step, number)
+    assert written == [step]
+    assert end.path == folder
+    assert end.under_way == f"stage 't': its checkpoint holds step {step} of 14"
+    state = RunDirectory(folder).read_json("run.json")
+    assert (state["state"], state["stages"]["t"]["state"]) == ("interrupted", "interrupted")
+    assert signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)
+    ceflow.run(document(), folder, observe=said.append)
+    assert [event.step for event in said if isinstance(event, CheckpointRead)] == [step]
+    assert content(folder) == content(whole)
+
+
+def test_a_second_interrupt_ends_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "SECONDS", 1e9)
+    end, written = interrupted_at(tmp_path / "run", 6, signal.SIGINT, signal.SIGINT)
+    assert written == []
+    assert end.under_way == "stage 't': it was under way, and is run again"
+
+
+def test_of_a_sweep_it_says_which_run_was_under_way(tmp_path):
+    text = f"{TEXT}\n[sweep]\nseed = [1, 2]\n"
+    end, _ = interrupted_at(tmp_path / "run", 2, signal.SIGINT, text=text)
+    assert end.path == tmp_path / "run"
+    assert end.under_way == "run 'seed=1', stage 't': its checkpoint holds step 2 of 14"
+
+
+def test_the_time_is_the_sum_of_all_sessions(tmp_path):
+    """The first session is a lower bound of the sum, whatever the clock."""
+    folder, times = tmp_path / "run", []
+    for step in (4, 9):
+        interrupted_at(folder, step, signal.SIGINT)
+        header = RunDirectory(folder).read_checkpoint("t")
+        assert header is not None
+        times.append(json.loads(header.partition(b"\n")[0])["seconds"])
+    ceflow.run(document(), folder)
+    stage = RunDirectory(folder).read_json("run.json")["stages"]["t"]
+    assert 0 < times[0] < times[1] < stage["seconds"]
+    assert stage["sessions"] == 3
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
@@ -181,9 +251,9 @@ def test_checkpoints_take_less_than_3_percent_of_the_time(took, monkeypatch):
             return b""
 
     monkeypatch.setattr(checkpoints.time, "perf_counter", lambda: now[0])
-    job: Any = SimpleNamespace(directory=Directory(), name="t")
-    kept = Content(SimpleNamespace(job=job), None)  # pyright: ignore
+    job: Any = SimpleNamespace(directory=Directory(), name="t", observe=lambda event: None)
+    kept = Content(SimpleNamespace(job=job, steps=2000), None, Interrupts())  # pyright: ignore
     for _ in range(2000):
         now[0] += 1.0
-        kept.save(None)  # pyright: ignore
+        kept.save(SimpleNamespace(step=0))  # pyright: ignore
     assert 0 < written[0] < 0.03 * now[0]

@@ -21,7 +21,7 @@ from ceflow.report.page.document import document_and_reproduction, question
 from ceflow.report.page.shell import Part, anchor, whole_page
 from ceflow.report.sections import Section, run_sections
 from ceflow.report.terminal import plan_tree
-from ceflow.report.text import ABSENT, seconds
+from ceflow.report.text import ABSENT, of_sessions, seconds
 from ceflow.report.trouble import trouble
 from ceflow.runs import known_results
 from ceflow.runs.record import read_state, started
@@ -101,11 +101,12 @@ def _parts(sections: Sequence[Section]) -> Iterator[Part]:
     drawings = sum(isinstance(b, Drawing) for section in sections for b in section.blocks)
     most = MOST_POINTS // max(drawings, 1)
     for section in sections:
-        took = f" {seconds(section.seconds)}" if section.seconds else ""
+        sessions = of_sessions(section.sessions)
+        time = f" {seconds(section.seconds)}{sessions}" if section.seconds else ""
         name = section.name or "runs side by side"
         kind = "" if section.kind == name or not section.name else section.kind
         content = "".join(_block(each, most) for each in section.blocks)
-        yield Part(name, content, f"{kind}{took}".strip())
+        yield Part(name, content, f"{kind}{time}".strip())
 
 
 def _block(content: ReportBlock, most: int = MOST_POINTS) -> str:

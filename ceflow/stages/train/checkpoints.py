@@ -11,8 +11,9 @@ import time
 import equinox as eqx
 import numpy as np
 
+from ceflow._interrupts import Interrupts
 from ceflow.compiler.modules import facts_of
-from ceflow.events import Notice
+from ceflow.events import CheckpointRead, CheckpointWritten
 from ceflow.stages.train.networks import NetworkProblem
 from ceflow.stages.train.records import Recorder, line_of
 from ceflow.training import Reached, Replicas
@@ -25,22 +26,29 @@ LARGEST_SHARE = 1 / 40
 
 
 class Checkpoints:
-    """Writes checkpoints of a stage at sensible intervals, and reads the last one."""
+    """Writes checkpoints of a stage at sensible intervals and before an interrupt, and reads the
+    last one.
+    """
 
-    def __init__(self, problem: NetworkProblem, recorder: Recorder):
-        self._problem, self._recorder = problem, recorder
+    def __init__(self, problem: NetworkProblem, recorder: Recorder, interrupts: Interrupts):
+        self._problem, self._recorder, self._interrupts = problem, recorder, interrupts
+        self._sessions, self._earlier = 1, 0.0
         self._written = time.perf_counter()
         self._took = 0.0
 
     def save(self, reached: Reached) -> None:
-        """Write a checkpoint, unless the last one is recent."""
+        """Write a checkpoint, unless the last one is recent; then let an interrupt pass."""
         now = time.perf_counter()
-        if now - self._written < max(SECONDS, self._took / LARGEST_SHARE):
+        is_recent = now - self._written < max(SECONDS, self._took / LARGEST_SHARE)
+        if is_recent and not self._interrupts.asked:
             return
         job = self._problem.job
         job.directory.write_checkpoint(job.name, self._content(reached))
+        job.observe(CheckpointWritten(job.name, reached.step, self._problem.steps))
         self._written = time.perf_counter()
         self._took = self._written - now
+        if self._interrupts.asked:
+            self._interrupts.pass_on()
 
     def _content(self, reached: Reached) -> bytes:
         """Write a line that says what follows, then the arrays."""
@@ -50,6 +58,8 @@ class Checkpoints:
             "step": reached.step,
             "moments": [line["step"] for line in reached.lines],
             "columns": [*recorder.numbers[0]],
+            "seconds": self._earlier + time.perf_counter() - self._problem.job.started,
+            "sessions": self._sessions,
         }
         file.write(json.dumps(header).encode() + b"\n")
         eqx.tree_serialise_leaves(file, (reached.replicas, reached.kept))
@@ -84,7 +94,9 @@ class Checkpoints:
         if self._problem.keeps_outputs:
             outputs = [np.load(file) for _ in (moments if recorder.keeps_all else [0])]
             recorder.every, recorder.outputs = outputs if recorder.keeps_all else [], outputs[-1]
-        job.observe(Notice(job.name, f"it goes on from its checkpoint at step {header['step']}"))
+        self._earlier, self._sessions = header["seconds"], header["sessions"] + 1
+        told = header["step"], self._problem.steps, header["seconds"], header["sessions"]
+        job.observe(CheckpointRead(job.name, *told))
         lines = zip(moments, map(line_of, recorder.numbers), strict=True)
         told = tuple({"step": step, **line} for step, line in lines)
         return Reached(header["step"], replicas, kept, told)

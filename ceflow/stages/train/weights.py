@@ -10,6 +10,7 @@ import equinox as eqx
 import numpy as np
 
 from ceflow import training
+from ceflow._interrupts import Interrupts
 from ceflow.stages.histories import lacking
 from ceflow.stages.profiles import output_profile
 from ceflow.stages.result import Values
@@ -49,8 +50,8 @@ def run(job: Job) -> TrainResult:
 
 def _trained(problem: NetworkProblem, recorder: Recorder) -> Descended:
     start = problem.start()
-    checkpoints = Checkpoints(problem, recorder)
-    with problem.examples.feed(problem.trainer, problem.steps) as feed:
+    with Interrupts() as interrupts, problem.examples.feed(problem.trainer, problem.steps) as feed:
+        checkpoints = Checkpoints(problem, recorder, interrupts)
         return training.run(
             feed,
             checkpoints.resume(start) or Reached(0, start, start.kept),
