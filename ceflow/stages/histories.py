@@ -1,13 +1,15 @@
 """What flow and train stages share: the result at the end, and curves of the history."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ceflow.blocks import Cell, Curve, Note, ReportBlock, Series, Table, number
 from ceflow.compiler import Plan
 from ceflow.history import History
+from ceflow.spec import Descent
 from ceflow.stages.profiles import OutputProfile, drawn_outputs
-from ceflow.stages.result import Array, Result
+from ceflow.stages.result import Array, Result, Values
 
 
 class DescentResult(Result):
@@ -15,6 +17,14 @@ class DescentResult(Result):
 
     engine: str
     """The engine used, which may be the default."""
+    loss: str | None = None
+    """Loss of one example, `mse` or `cross-entropy`."""
+    reduction: str | None = None
+    """Whether the losses are the `sum` or the `mean` over the examples."""
+    train_examples: int | None = None
+    """Number of training examples, those of `train_loss`."""
+    test_examples: int | None = None
+    """Number of test examples, those of `test_loss`."""
     train_loss: float | None
     """Loss of all training examples, added as `reduction` says: their sum, their mean, or the mean
     over examples and outputs."""
@@ -57,13 +67,31 @@ def _cell(result: DescentResult, key: str) -> Cell:
     value, error = getattr(result, key), getattr(result, f"{key}_stderr", None)
     if value is None:
         return "not finite"
-    return value if error is None else f"{value:.4g} ± {error:.2g}"
+    count = summed(result).get(key)
+    if count is None:
+        return value if error is None else f"{value:.4g} ± {error:.2g}"
+    each = _cell_text(value / count, error and error / count)
+    return f"{each} an example; {_cell_text(value, error)} in the sum of {number(count)}"
+
+
+def _cell_text(value: float, error: float | None) -> str:
+    return number(value) if error is None else f"{value:.4g} ± {error:.2g}"
+
+
+def summed(result: DescentResult) -> dict[str, int]:
+    """Return the numbers of examples over which losses are summed, by key; empty if they are means.
+
+    Sums over different numbers of examples cannot be compared: reports divide by them.
+    """
+    counts = {"train_loss": result.train_examples, "test_loss": result.test_examples}
+    return {key: n for key, n in counts.items() if n} if result.reduction == "sum" else {}
 
 
 def final_losses(result: DescentResult) -> str:
     """Write the losses and accuracies at the end in a sentence's part."""
+    counts = summed(result)
     parts = [
-        f"a {title} of {number(value)}"
+        f"a {title} of {number(value / counts.get(key, 1))}{' an example' * (key in counts)}"
         if key.endswith("loss")
         else f"a {title} of {100 * value:.4g} %"
         for key, title in DESCENT_TITLES.items()
@@ -82,7 +110,9 @@ def descent_blocks(
     warnings. `clock` names the moments: as an axis, and in a label.
     """
     axis, name = clock
-    drawn = curves(result.history, axis, figures) if isinstance(result.history, History) else []
+    history, counts = result.history, summed(result)
+    figures = {**figures, **({"loss": LOSS_OF_ONE} if counts else {})}
+    drawn = curves(history, axis, figures, counts) if isinstance(history, History) else []
     drawn += [drawn_outputs(result.profile, name)] if result.profile else []
     warnings = [Note(text, warning=True) for text in result.warnings]
     return [Table(("", ""), tuple(rows)), *drawn, *warnings]
@@ -93,6 +123,13 @@ MOST_FOLLOWED = 100
 
 FEWEST_MOMENTS = 3
 """Minimum number of moments for a curve."""
+
+
+def of_losses(stage: Descent, plan: Plan) -> Values:
+    """Return the fields that say what the losses of a result are of."""
+    assert plan.data is not None
+    counts = {"train_examples": plan.data.train, "test_examples": plan.data.test}
+    return {"loss": stage.loss, "reduction": stage.reduction, **counts}
 
 
 def lacking(history: History, plan: Plan) -> list[str]:
@@ -115,14 +152,25 @@ class Drawn(NamedTuple):
 
 
 LOSS = Drawn("loss", {"train_loss": "training", "test_loss": "test"})
+LOSS_OF_ONE = Drawn("loss of an example", LOSS.keys)
 DRIFT = Drawn("median of |K(t) - K(0)|", {"drift": "drift of the NTK"})
 
 
-def curves(history: History, x_label: str, figures: Mapping[str, Drawn]) -> list[Curve]:
-    """Draw the figures that have enough points, over the history's axis."""
+def curves(
+    history: History,
+    x_label: str,
+    figures: Mapping[str, Drawn],
+    counts: Mapping[str, int] = MappingProxyType({}),
+) -> list[Curve]:
+    """Draw the figures that have enough points, over the history's axis. Columns are divided by
+    their `counts`.
+    """
     drawings = []
     for name, drawn in figures.items():
-        several = [series(history, key, text, log=drawn.log) for key, text in drawn.keys.items()]
+        several = [
+            series(history, key, text, log=drawn.log, count=counts.get(key, 1))
+            for key, text in drawn.keys.items()
+        ]
         enough = tuple(each for each in several if len(each.x) >= FEWEST_MOMENTS)
         if enough:
             title = f"{drawn.label} by {history.axis}"
@@ -130,12 +178,13 @@ def curves(history: History, x_label: str, figures: Mapping[str, Drawn]) -> list
     return drawings
 
 
-def series(history: History, key: str, label: str, *, log: bool) -> Series:
-    """Join the finite points of a series, with their standard errors if all have one; on a
-    logarithmic axis leave out a start at 0.
+def series(history: History, key: str, label: str, *, log: bool, count: int = 1) -> Series:
+    """Join the finite points of a series, divided by a count, with their standard errors if all
+    have one; on a logarithmic axis leave out a start at 0.
     """
-    points = [(x, y) for x, y in history.points(history.axis, key) if not log or x != 0 or y != 0]
+    found = history.points(history.axis, key)
+    points = [(x, y / count) for x, y in found if not log or x != 0 or y != 0]
     errors = dict(history.points(history.axis, f"{key}_stderr"))
     xs, ys = zip(*points, strict=True) if points else ((), ())
     known = all(x in errors for x in xs)
-    return Series(label, xs, ys, error=tuple(errors[x] for x in xs) if known else ())
+    return Series(label, xs, ys, error=tuple(errors[x] / count for x in xs) if known else ())

@@ -110,10 +110,12 @@ def test_it_has_the_document_with_origins_and_the_costs_beside_the_forecast(dire
 
 def test_charts_have_the_numbers_of_the_run(directory, page):
     (data,) = map(json.loads, re.findall(r'<script type="application/json">(.*?)</script>', page))
-    history = ceflow.open(directory.path).results["closed"].history
+    result = ceflow.open(directory.path).results["closed"]
+    history, count = result.history, result.train_examples
     named = {series["label"]: series for series in data["series"]}
     assert named["training"]["x"] == pytest.approx(list(history["time"]))
-    assert named["training"]["y"] == pytest.approx(list(history["train_loss"]), rel=1e-6)
+    each = list(history["train_loss"] / count)  # of sums over examples
+    assert named["training"]["y"] == pytest.approx(each, rel=1e-6)
 
 
 def test_a_stage_that_is_done_again_removes_the_page(tmp_path):

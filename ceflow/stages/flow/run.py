@@ -18,7 +18,7 @@ from ceflow.stages.flow.parameters import linearised, parameters
 from ceflow.stages.flow.problem import FlowProblem
 from ceflow.stages.flow.recording import Recording, derivatives_of, history_of
 from ceflow.stages.flow.result import FlowResult
-from ceflow.stages.histories import lacking
+from ceflow.stages.histories import lacking, of_losses
 from ceflow.stages.profiles import output_profile
 from ceflow.stages.result import Values
 from ceflow.stages.stage import Job, finite, precision, written
@@ -40,6 +40,7 @@ def run(job: Job) -> FlowResult:
         history = history_of(job.stage, recording)
         result = FlowResult(
             engine=problem.engine,
+            **of_losses(job.stage, job.plan),
             solver=recording.solver,
             replicas=job.stage.replicas,
             steps=recording.steps,

@@ -11,11 +11,12 @@ from jaxtyping import Float
 from ceflow import bottlenecks, dynamics
 from ceflow.bottlenecks import State, Training
 from ceflow.stages.descents import losses_and_accuracies
-from ceflow.stages.histories import MOST_FOLLOWED, lacking
+from ceflow.stages.histories import MOST_FOLLOWED, lacking, of_losses
 from ceflow.stages.profiles import output_profile
 from ceflow.stages.result import Values
 from ceflow.stages.stage import Job, finite, precision, written
 from ceflow.stages.train.problem import TrainProblem
+from ceflow.stages.train.recipe import recipe
 from ceflow.stages.train.result import Rate, Rates, TrainResult
 
 
@@ -28,6 +29,8 @@ def run(job: Job) -> TrainResult:
         last = training.history.last
         result = TrainResult(
             engine=problem.engine,
+            recipe=recipe(job.stage, job.plan, job.model),
+            **of_losses(job.stage, job.plan),
             width=job.stage.width,
             sampling=job.stage.sampling,
             batch=problem.batches.size,

@@ -1,5 +1,7 @@
 """The report of a train stage."""
 
+from collections.abc import Mapping
+
 from ceflow.blocks import Cell, ReportBlock, counted, number
 from ceflow.stages.histories import (
     DESCENT_TITLES,
@@ -43,22 +45,30 @@ def describe(result: TrainResult) -> list[ReportBlock]:
     """Tabulate how the training ended and its final values; draw curves of its history."""
     largest = _rate(result.largest_learning_rate)
     has_largest = "largest_learning_rate" in result
+    recipe = dict(result.recipe or {})
+    optimiser = recipe.pop("optimiser", result.optimizer)
     rows: list[tuple[str, Cell]] = [
-        ("training", _how(result)),
+        ("training", _how(result, optimiser)),
+        *([("loss", recipe.pop("loss"))] if "loss" in recipe else []),
         *([("replicas", _replicas(result))] if (result.replicas or 1) > 1 else []),
         ("learning rate", _rate(result.learning_rate)),
         *([("largest stable at the start", largest + _of_some(result))] if has_largest else []),
-        ("steps", f"{number(result.steps)} of {number(result.batch)} examples"),
+        *((name, text) for name, text in recipe.items() if name != "length"),
+        ("steps", f"{number(result.steps)} of {number(result.batch)} examples{_length(recipe)}"),
         ("ended", ENDED[result.ended]),
         *numbers(result, TITLES),
     ]
     return descent_blocks(result, rows, ("step", "step"), FIGURES)
 
 
-def _how(result: TrainResult) -> str:
+def _length(recipe: Mapping[str, str]) -> str:
+    return f"; in all {recipe['length']}" if "length" in recipe else ""
+
+
+def _how(result: TrainResult, optimiser: str | None) -> str:
     if result.width is not None:
         return f"{result.engine}, width {number(result.width)}, {result.sampling}"
-    return f"{result.engine}, {result.optimizer}"
+    return f"{result.engine}, {optimiser}"
 
 
 def _replicas(result: TrainResult) -> str:

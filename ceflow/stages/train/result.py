@@ -25,6 +25,9 @@ class TrainResult(DescentResult):
     """Width of the network sampled to initialise the training; in function space."""
     sampling: str | None = None
     """How the weights of that network were drawn; in function space."""
+    recipe: dict[str, str] | None = None
+    """How the training went, in words, as the report says it: its loss, optimiser, schedule, and
+    what else is set."""
     optimizer: str | None = None
     """The optimiser; of finite networks."""
     replicas: int | None = None

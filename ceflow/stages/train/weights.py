@@ -11,13 +11,14 @@ import numpy as np
 
 from ceflow import training
 from ceflow._interrupts import Interrupts
-from ceflow.stages.histories import lacking
+from ceflow.stages.histories import lacking, of_losses
 from ceflow.stages.profiles import output_profile
 from ceflow.stages.result import Values
 from ceflow.stages.stage import Job, precision, written
 from ceflow.stages.train.checkpoints import Checkpoints
 from ceflow.stages.train.examples import HeldExamples, examples_of
 from ceflow.stages.train.networks import NetworkProblem
+from ceflow.stages.train.recipe import recipe
 from ceflow.stages.train.records import Recorder, curves
 from ceflow.stages.train.result import TrainResult
 from ceflow.training import Descended, Divergence, Reached
@@ -33,6 +34,8 @@ def run(job: Job) -> TrainResult:
         file = job.directory.model_name(job.name)
         result = TrainResult(
             engine=job.stage.engine_of(job.model),
+            recipe=recipe(job.stage, job.plan, job.model),
+            **of_losses(job.stage, job.plan),
             optimizer=job.stage.optimizer,
             replicas=job.stage.replicas,
             batch=problem.batch,
