@@ -107,8 +107,7 @@ def _of_run(
     found = trained(path, stage, modules=modules_of(modules))
     chosen = replica or 0
     if not 0 <= chosen < found.replicas:
-        many = f"there are {found.replicas}, from 0" if found.replicas > 1 else "there is one, 0"
-        fail(f"the stage {found.stage!r} has no replica {chosen}; {many}", 2)
+        fail(f"the stage {found.stage!r} has no replica {chosen}; {found.counted}", 2)
     notes = found.notes
     if found.replicas > 1:
         notes = (*notes, f"of replica {chosen} of {found.replicas}, counted from 0 (--replica)")

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Self
 from ceflow.costs import Demand, Work
 from ceflow.data import cifar, digits, generated, idx, imagenet, images, npz, tables
 from ceflow.data.checks import Survey, classes_of, extent_of
+from ceflow.data.checks import class_names as names_of
 from ceflow.data.dataset import Dataset, Examples, Extent, channels_last, channels_last_fault
 from ceflow.data.generated import deep_gaussian_process
 from ceflow.data.preparing import ROW_COPIES, preparation_faults, prepare
@@ -64,6 +65,7 @@ __all__ = [
     "anchored",
     "channels_last",
     "channels_last_fault",
+    "class_names",
     "cost_of",
     "deep_gaussian_process",
     "extent",
@@ -209,6 +211,21 @@ def stream(spec: Data, folder: Path, seed: Seed, dtype: Any = float) -> Streams:
     choices = choices_of(labelled, survey, own, lambda part: opened(spec, folder, part), seed)
     classes = len(classes_of(labelled, survey)) if survey.train.labels else 0
     return file_streams(labelled, choices, classes, size, dtype)
+
+
+def class_names(spec: Data, folder: Path) -> list[str]:
+    """Return the names of the classes of a source, in the order of the outputs; none if it has no
+    classes.
+
+    >>> from pathlib import Path
+    >>> from ceflow.spec import Digits
+    >>> class_names(Digits(classes=["7", "1"]), Path())
+    ['7', '1']
+    """
+    reader = reader_of(spec)
+    if reader.survey is None or not spec.has_classes:
+        return []
+    return names_of(Labelled.expect(spec), reader.survey(spec, folder))
 
 
 class DataCost(NamedTuple):

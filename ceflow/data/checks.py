@@ -126,6 +126,12 @@ def classes_of(spec: Labelled, survey: Survey) -> Sequence[int]:
     return sorted(counts) if spec.targets == "signed" else range(max(counts, default=-1) + 1)
 
 
+def class_names(spec: Labelled, survey: Survey) -> list[str]:
+    """Return the names of the classes, in the order of the outputs; none if there are no labels."""
+    names = _names(survey)
+    return [names[label] for label in classes_of(spec, survey)] if survey.train.labels else []
+
+
 def _names(survey: Survey) -> Sequence[str]:
     largest = max(survey.counts(survey.train), default=-1)
     return survey.names if survey.names is not None else [str(k) for k in range(largest + 1)]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from numpy import ndarray
 
+    from ceflow.data.normalising import Standardiser
+
 
 @dataclass(frozen=True)
 class Extent:
@@ -38,10 +40,14 @@ class Examples:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training and test examples."""
+    """Training and test examples, and how their inputs were prepared."""
 
     train: Examples
     test: Examples
+    unit: float = 1.0
+    """What the stored numbers were divided by first, such as 255."""
+    standardiser: "Standardiser | None" = None
+    """The means and deviations by which the inputs were standardised, if they were."""
 
 
 def data_fault(code: str, message: str, key: str = "path", help: str = "") -> Fault:

@@ -3,11 +3,12 @@ variance 1; without overflow.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float, Int
 
     Blocks = Callable[[], Iterable[Float[np.ndarray, "_ d"]]]
 
@@ -67,8 +68,56 @@ def standard(
     return standardiser(lambda: [train])(x)
 
 
-def standardiser(blocks: "Blocks") -> "Callable[[np.ndarray], np.ndarray]":
-    """Return `standard` as a function of x alone, with the rows of `train` in blocks.
+@dataclass(frozen=True, eq=False)
+class Standardiser:
+    """`standard` as a function of x alone: it has learnt the columns of the training rows.
+
+    >>> import numpy as np
+    >>> learnt = standardiser(lambda: [np.array([[0.1, 1.0], [0.1, 3.0]])])
+    >>> learnt.mean, learnt.deviation, learnt(np.array([[0.1, 4.0]]))
+    (array([0.1, 2. ]), array([1., 1.]), array([[0., 2.]]))
+    """
+
+    exponents: "Int[np.ndarray, '1 d']"
+    """Exponents of the powers of two by which columns are divided, so that nothing overflows."""
+    centre: "Float[np.ndarray, ' d']"
+    """Means of the columns so divided; of a constant column its constant."""
+    spread: "Float[np.ndarray, ' d']"
+    """Standard deviations of the columns so divided."""
+    constant: "Bool[np.ndarray, ' d']"
+    """Whether a column is constant within rounding."""
+    rounding: float
+
+    @property
+    def mean(self) -> "Float[np.ndarray, ' d']":
+        """What is subtracted from each column."""
+        import numpy as np
+
+        return np.ldexp(self.centre, self.exponents[0])
+
+    @property
+    def deviation(self) -> "Float[np.ndarray, ' d']":
+        """What each column is then divided by: 1 if it is constant."""
+        import numpy as np
+
+        return np.where(self.constant, 1.0, np.ldexp(self.spread, self.exponents[0]))
+
+    def __call__(self, x: "Float[np.ndarray, 'n d']") -> "Float[np.ndarray, 'n d']":
+        import numpy as np
+
+        constant = self.constant
+        with np.errstate(over="ignore", invalid="ignore"):  # `load` reports an overflow
+            x = np.ldexp(x, -self.exponents)
+            x -= self.centre
+            level = x[:, constant]
+            level[abs(level) <= self.rounding] = 0
+            x[:, constant] = np.ldexp(level, self.exponents[:, constant])
+            x[:, ~constant] /= self.spread[~constant]
+        return x
+
+
+def standardiser(blocks: "Blocks") -> Standardiser:
+    """Learn `standard` from the rows of `train` in blocks.
 
     `blocks()` reads them; they are read three times, for the largest entries, means and deviations.
     """
@@ -86,18 +135,8 @@ def standardiser(blocks: "Blocks") -> "Callable[[np.ndarray], np.ndarray]":
     deviation = np.sqrt(squares / count)
     rounding = count * np.finfo(float).eps
     constant = deviation <= rounding * np.ldexp(largest, -exponents).max(axis=0)
-
-    def apply(x: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore", invalid="ignore"):  # `load` reports an overflow
-            x = np.ldexp(x, -exponents)
-            x -= np.where(constant, first[0], mean)
-            level = x[:, constant]
-            level[abs(level) <= rounding] = 0
-            x[:, constant] = np.ldexp(level, exponents[:, constant])
-            x[:, ~constant] /= deviation[~constant]
-        return x
-
-    return apply
+    centre = np.where(constant, first[0], mean)
+    return Standardiser(exponents, centre, deviation, constant, rounding)
 
 
 def _exponents(x: "Float[np.ndarray, 'n d']", axis: int) -> "np.ndarray":

@@ -1,6 +1,7 @@
 """Preparation of a data set's inputs: mirror images, normalisation, whitening and scale."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ceflow.data import normalising
@@ -35,7 +36,7 @@ def prepare(dataset: Dataset, spec: Data, size: Extent) -> Dataset:
     import numpy as np
 
     train, test = dataset.train, dataset.test.x
-    x, y = train.x, train.y
+    x, y, standardiser = train.x, train.y, None
     if spec.copies > 1:
         assert size.image
         x, y = np.concatenate([x, mirrored(x, size.image)]), np.concatenate([y, y])
@@ -44,23 +45,38 @@ def prepare(dataset: Dataset, spec: Data, size: Extent) -> Dataset:
     elif spec.normalise == "contrast":
         x, test = normalising.contrast(x), normalising.contrast(test)
     elif spec.normalise == "standard":
-        x, test = normalising.standard(x, x), normalising.standard(test, x)
+        standardiser = normalising.standardiser(lambda: [x])
+        x, test = standardiser(x), standardiser(test)
     if spec.whitening is not None:
         x, test = whiten(x, test, spec.whitening)
     x, test = _scaled(x, spec.scale), _scaled(test, spec.scale)
-    return Dataset(Examples(x, y), Examples(test, dataset.test.y))
+    return Dataset(Examples(x, y), Examples(test, dataset.test.y), dataset.unit, standardiser)
 
 
-def learnt(spec: Data, blocks: "Blocks") -> "Callable[[np.ndarray], np.ndarray]":
-    """Return what `prepare` does to rows, as a function that has learnt all it must.
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What `prepare` does to rows, as a function that has learnt all it must."""
+
+    steps: "Sequence[Callable[[np.ndarray], np.ndarray]]"
+    scale: float
+    standardiser: normalising.Standardiser | None
+
+    def __call__(self, x: "np.ndarray") -> "np.ndarray":
+        for step in self.steps:
+            x = step(x)
+        return _scaled(x, self.scale)
+
+
+def learnt(spec: Data, blocks: "Blocks") -> Learnt:
+    """Learn what `prepare` does to rows.
 
     `blocks()` reads the training rows in blocks, mirror images included. Raises `SpecError` as
     `prepare` does.
     """
     steps: list[Callable[[np.ndarray], np.ndarray]] = []
     normalise = {"unit": normalising.unit, "contrast": normalising.contrast}.get(spec.normalise)
-    if spec.normalise == "standard":
-        normalise = normalising.standardiser(blocks)
+    standardiser = normalising.standardiser(blocks) if spec.normalise == "standard" else None
+    normalise = standardiser or normalise
     if normalise:
         steps.append(normalise)
     if spec.whitening is not None:
@@ -68,13 +84,7 @@ def learnt(spec: Data, blocks: "Blocks") -> "Callable[[np.ndarray], np.ndarray]"
             lambda: (normalise(b) if normalise else b for b in blocks()), spec.whitening
         )
         steps.append(lambda x: x @ matrix.astype(x.dtype))
-
-    def apply(x: "np.ndarray") -> "np.ndarray":
-        for step in steps:
-            x = step(x)
-        return _scaled(x, spec.scale)
-
-    return apply
+    return Learnt(steps, spec.scale, standardiser)
 
 
 def mirrored(

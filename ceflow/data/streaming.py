@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float, Int
 
+    from ceflow.data.normalising import Standardiser
+
 BLOCK_EXAMPLES = 1024
 """Examples that are read at a time while a preparation is learnt."""
 
@@ -54,6 +56,13 @@ class Stream:
     dtype: Any
     mirror: tuple[int, int, int] | None = None
     """The shape of the images, if their mirror images follow them."""
+    standardiser: "Standardiser | None" = None
+    """The means and deviations by which inputs are standardised, if they are."""
+
+    @property
+    def unit(self) -> float:
+        """What the stored numbers are divided by first."""
+        return self.choice.contents.unit
 
     def __len__(self) -> int:
         return len(self.choice.rows) * (1 if self.mirror is None else 2)
@@ -107,12 +116,14 @@ def dataset_of(choices: tuple[Choice, Choice], classes: int, targets: str) -> Da
 
     (contents, rows, ranks), test = choices
     if contents is not test.contents:
-        return Dataset(*(_examples(choice, classes, targets) for choice in choices))
+        found = (_examples(choice, classes, targets) for choice in choices)
+        return Dataset(*found, unit=contents.unit)
     cut, rows = len(rows), np.concatenate([rows, test.rows])
     if ranks is not None and test.ranks is not None:
         ranks = np.concatenate([ranks, test.ranks])
     every = _examples(Choice(contents, rows, ranks), classes, targets)
-    return Dataset(Examples(every.x[:cut], every.y[:cut]), Examples(every.x[cut:], every.y[cut:]))
+    train, test = Examples(every.x[:cut], every.y[:cut]), Examples(every.x[cut:], every.y[cut:])
+    return Dataset(train, test, contents.unit)
 
 
 def _examples(choice: Choice, classes: int, targets: str) -> Examples:
@@ -150,7 +161,8 @@ def held_streams(dataset: Dataset, size: Extent, dtype: Any) -> Streams:
 
     def stream(part: Examples) -> Stream:
         choice = Choice(Contents(Held(part.x), y=Held(part.y)), np.arange(len(part.x)), None)
-        return Stream(choice, part.y.shape[1], "raw", lambda x: x, dtype)
+        given = dataset.standardiser
+        return Stream(choice, part.y.shape[1], "raw", lambda x: x, dtype, standardiser=given)
 
     return Streams(stream(dataset.train), stream(dataset.test), size)
 
@@ -170,7 +182,7 @@ def file_streams(
 
     prepare = learnt(spec, blocks)
     train, test = (
-        Stream(choice, classes, spec.targets, prepare, dtype, turned)
+        Stream(choice, classes, spec.targets, prepare, dtype, turned, prepare.standardiser)
         for choice, turned in zip(choices, (mirror, None), strict=True)
     )
     return Streams(train, test, size)

@@ -13,5 +13,5 @@ class Weights:
     path: Path
     replicas: int = 1
     """Number of networks in the file; one is not stacked."""
-    replica: int = 0
-    """Index of the network that is meant."""
+    replica: int | None = 0
+    """Index of the network that is meant; None if all are, stacked."""

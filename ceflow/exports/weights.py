@@ -24,7 +24,8 @@ corrects its running statistics."""
 
 
 def read_module(plan: Plan, weights: Weights) -> Any:
-    """Read a module of the plan, as `Plan.module` makes it, with the weights of a file.
+    """Read a module of the plan, as `Plan.module` makes it, with the weights of a file. If all
+    networks of the file are meant, their arrays have an axis for them before the others.
 
     Raises `SpecError` if the file holds anything else.
     """
@@ -43,10 +44,12 @@ def read_module(plan: Plan, weights: Weights) -> Any:
         message = f"{weights.path} does not hold the weights of this network in {precise}"
         help = "write them with equinox.tree_serialise_leaves, of a module that Plan.module made"
         raise SpecError(Fault("CE302", message, help=help))
-    if weights.replicas == 1:
+    every, chosen = weights.replicas > 1, weights.replica
+    if every == (chosen is None):
         return module
-    chosen = weights.replica
-    return jax.tree.map(lambda leaf: leaf[chosen] if isinstance(leaf, jax.Array) else leaf, module)
+    arrays, rest = eqx.partition(module, eqx.is_array)
+    arrays = jax.tree.map(lambda leaf: leaf[chosen if every else None], arrays)
+    return eqx.combine(arrays, rest)
 
 
 def _stacked(leaf: Any, count: int) -> Any:

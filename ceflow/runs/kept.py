@@ -1,17 +1,23 @@
-"""The network that a stage of a run has trained, and where its weights are."""
+"""The networks that a stage of a run has trained, where their weights are, and what they saw."""
 
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ceflow.compiler import Modules, Plan, compile
+from ceflow.data import Dataset, Examples
 from ceflow.runs.record import known_results
+from ceflow.runs.reopening import reopen
 from ceflow.runs.results import Results
-from ceflow.runs.running import reopen
 from ceflow.spec import Fault, SpecError, Train
 from ceflow.stages import resolve_model
+from ceflow.stages.stage import dataset_of
 from ceflow.stages.train import TrainResult
 from ceflow.store import RunDirectory
+
+if TYPE_CHECKING:
+    import equinox as eqx
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,11 @@ class Trained:
     """Number of networks that were trained together, stacked in the file if there are several."""
     notes: tuple[str, ...] = ()
     """What to know of the weights, one sentence each."""
+
+    @property
+    def counted(self) -> str:
+        """How many networks there are, in words."""
+        return f"there are {self.replicas}, from 0" if self.replicas > 1 else "there is one, 0"
 
 
 def trained(
@@ -62,10 +73,48 @@ def trained(
     model = resolve_model(plan.document.stages[name], plan, results)
     network = replace(plan, model=model, root=plan.expand(model))
     file = directory.path / found.weights
-    return Trained(network, name, file, found.replicas or 1, tuple(_notes(plan, name, found)))
+    notes = tuple(_notes(plan, name, found, directory))
+    return Trained(network, name, file, found.replicas or 1, notes)
 
 
-def _notes(plan: Plan, name: str, found: TrainResult) -> list[str]:
+def network(
+    path: str | Path,
+    stage: str | None,
+    replica: int | None,
+    *,
+    modules: Modules | None,
+) -> "eqx.Module":
+    """Read a network that a `train` stage of a run has trained, or with `replica=None` all of them.
+
+    Raises `SpecError` as `trained` does, and `ValueError` if there is no such replica.
+    """
+    found = trained(path, stage, modules=modules)
+    if replica is not None and not 0 <= replica < found.replicas:
+        raise ValueError(f"the stage {found.stage!r} has no replica {replica}; {found.counted}")
+    from ceflow.exports import Weights
+    from ceflow.exports.weights import read_module  # loads JAX
+
+    return read_module(found.plan, Weights(found.path, found.replicas, replica))
+
+
+def examples(path: str | Path) -> Dataset:
+    """Load the examples of a run as its stages saw them: prepared, in the precision of its
+    document. Raises `SpecError` or `ValueError` if there are none, or others.
+    """
+    plan = reopen(RunDirectory(path))
+    if plan.document.data is None:
+        raise ValueError(f"the document of {path} has no data")
+    found, size = dataset_of(plan), plan.data
+    if size is None or (len(found.train.x), len(found.test.x)) != (size.train, size.test):
+        raise ValueError(f"the data of {path} have changed since the run")
+    dtype = plan.document.precision
+    train, test = (
+        Examples(part.x.astype(dtype), part.y.astype(dtype)) for part in (found.train, found.test)
+    )
+    return replace(found, train=train, test=test)
+
+
+def _notes(plan: Plan, name: str, found: TrainResult, directory: RunDirectory) -> list[str]:
     stage = Train.expect(plan.document.stages[name])
     notes = [f"the weights are those of the stage {name!r} after {found.steps:,} steps"]
     if found.ended == "unstable":
@@ -79,6 +128,11 @@ def _notes(plan: Plan, name: str, found: TrainResult) -> list[str]:
         notes.append(
             f"the network takes inputs prepared as those of the run, which it does not do"
             f" itself: {given}"
+        )
+    if found.inputs is not None:
+        notes.append(
+            f"how stored numbers become its inputs, and the names of its classes:"
+            f" {directory.path / found.inputs}"
         )
     return notes
 

@@ -107,7 +107,7 @@ def files_of(directory: RunDirectory, stage: str) -> list[str]:
     """List the array, history and model files of a stage."""
     patterns = (
         *(f"arrays/{stage}.zarr", f"arrays/{stage}.*.zarr"),
-        *(f"metrics/{stage}.jsonl", f"models/{stage}.eqx"),
+        *(f"metrics/{stage}.jsonl", f"models/{stage}.eqx", f"models/{stage}.inputs.json"),
     )
     paths = (path for pattern in patterns for path in directory.path.glob(pattern))
     return sorted(path.relative_to(directory.path).as_posix() for path in paths)

@@ -9,29 +9,30 @@ from typing import TYPE_CHECKING, Any
 from ceflow.blocks import Drawing, Table
 from ceflow.blocks.html import section
 from ceflow.blocks.svg import figure_of
-from ceflow.compiler import Modules, Plan, compile, plan_with
-from ceflow.compiler.modules import Recorded, recorded
-from ceflow.data import Extent
+from ceflow.compiler import Modules, compile
 from ceflow.events import Observer, ignore
 from ceflow.runs import machine
 from ceflow.runs.arrays import RunArrays, StageArrays
 from ceflow.runs.collected import Collected, read_collected
 from ceflow.runs.describing import collected_drawing
 from ceflow.runs.failures import RunError
+from ceflow.runs.kept import examples, network
 from ceflow.runs.numbers import listed
 from ceflow.runs.prepared import Needs, Prepared, prepare
-from ceflow.runs.record import known_results, read_document, read_results, read_state
+from ceflow.runs.record import known_results
+from ceflow.runs.reopening import reopen
 from ceflow.runs.results import Results
 from ceflow.runs.summaries import run_text, runs_table, sweep_text
 from ceflow.runs.sweeping import perform
-from ceflow.spec import Document, Examined, Fault, SpecError, examined, stack
-from ceflow.spec.text import read
+from ceflow.spec import Document, Fault, SpecError
 from ceflow.stages import Values
 from ceflow.store import Damaged, RunDirectory
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
+
+    from ceflow.data import Dataset
 
 
 @dataclass(frozen=True, repr=False)
@@ -112,6 +113,64 @@ class Run:
                 said = f"{stage!r} found no rows, but an array: array({stage!r}) reads it"
                 raise ValueError(said) from None
             raise
+
+    def network(
+        self, stage: str = "", replica: int | None = 0, *, modules: Modules | None = None
+    ) -> Any:
+        """Return the network that a train stage has trained, by default the only such stage: an
+        Equinox module in inference mode, which takes one example. In a sweep, name the stage as
+        `"widths=50-50/train"`.
+
+        `replica` counts from 0; None returns all, stacked along a first axis of each array, for
+        `equinox.filter_vmap`. `modules` are those of `run`, if the model is `external`. The arrays
+        have the document's precision: for float64, set `jax_enable_x64` before.
+
+        Raises `SpecError` if there is no such stage, it is not done or has trained no weights, and
+        `ValueError` if there is no such replica.
+
+        >>> import tempfile, ceflow, jax
+        >>> from ceflow.spec import Digits, Document, Mlp, Train
+        >>> document = Document(
+        ...     model=Mlp(widths=[32]), data=Digits(train=500, test=100), precision="float32",
+        ...     stages={"train": Train(steps=200, batch=20)},
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = ceflow.run(document, folder)
+        ...     network, test = run.network("train"), run.data().test
+        >>> outputs = jax.vmap(network)(test.x)
+        >>> outputs.shape, bool((outputs.argmax(1) == test.y.argmax(1)).mean() > 0.8)
+        ((100, 10), True)
+        """
+        run, _, name = stage.rpartition("/")
+        return network(self._below(run), name or None, replica, modules=modules)
+
+    def data(self, run: str = "") -> "Dataset":
+        """Load the examples as the stages saw them: `train.x`, `train.y`, `test.x` and `test.y`,
+        prepared, in the shape that the network takes and in the document's precision. In a sweep,
+        name the run, as `"widths=50-50"`.
+
+        They are read again from where they came from, all into memory; `ceflow.data.stream` reads
+        some at a time. Raises `SpecError` if their files are gone, and `ValueError` if there are no
+        data, or not as many as there were.
+
+        >>> import tempfile, ceflow
+        >>> from ceflow.spec import Digits, Document, Kernel, Mlp
+        >>> data = Digits(train=5, test=2, scale=0.5)
+        >>> document = Document(model=Mlp(widths=[8]), data=data, stages={"k": Kernel()})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     found = ceflow.run(document, folder).data()
+        >>> found.train.x.shape, found.test.y.shape, float(found.train.x.max()), found.unit
+        ((5, 64), (2, 10), 0.5, 16)
+        """
+        return examples(self._below(run))
+
+    def _below(self, run: str) -> Path:
+        """Find the directory of a run of a sweep; that of a single run has no name."""
+        known = [name.removesuffix("/") for name, _ in self._of_runs()]
+        if run not in known:
+            of = f"RUN is one of {listed(known)}" if known != [""] else "this is one run"
+            raise KeyError(f"there is no run {run!r}; {of}")
+        return self.path / run
 
     def figure(self, name: str) -> "Figure":
         """Draw a figure of the report as a `matplotlib.figure.Figure`, to be changed and saved.
@@ -266,51 +325,3 @@ def open(path: str | Path) -> Run:
                 values, _ = known_results(below, document.stages)
             results[name] = Results(below, document, values["stages"])
     return Run(directory.path, results, read_collected(known)[0], plan.document)
-
-
-def reopen(directory: RunDirectory) -> Plan:
-    """Build the plan of a begun run from its directory alone.
-
-    Raises `SpecError` if there is no run, or its files are damaged.
-    """
-    path = directory.path
-    if not directory.exists:
-        raise SpecError(Fault("CE501", f"{path} is not a run directory: it has no run.json"))
-    try:
-        state = read_state(directory)
-        read_results(directory)
-        return plan_with(_document_of(directory, state), _extent_of(state), _modules_of(state))
-    except Damaged as damage:
-        help = f"run its document again with --out {path}: the damaged stages are run again"
-        raise SpecError(Fault("CE501", str(damage), help=help)) from None
-
-
-def _extent_of(state: Values) -> Extent | None:
-    """Read the sizes of the data from the state of a run."""
-    noted = state.get("data")
-    if noted is None:
-        return None
-    image = noted.get("image")
-    sizes = [noted.get(key) for key in ("inputs", "outputs", "train", "test")]
-    left_out = noted.get("left_out", 0)
-    if not all(isinstance(size, int) and size >= 0 for size in [*sizes, *(image or ()), left_out]):
-        raise Damaged("run.json is damaged: it does not have the sizes of the data")
-    return Extent(*sizes, image=image and tuple(image), left_out=left_out)
-
-
-def _modules_of(state: Values) -> Recorded:
-    """Read the facts of the user's modules from the state of a run."""
-    try:
-        return recorded(state.get("modules", ()))
-    except ValueError:
-        raise Damaged("run.json is damaged: it does not have the facts of the modules") from None
-
-
-def _document_of(directory: RunDirectory, state: Values) -> Examined:
-    """Read the resolved document of a run."""
-    read_document(directory, "resolved.toml", state)
-    path = directory.path / "resolved.toml"
-    try:
-        return examined(stack(read(path)))
-    except SpecError as error:
-        raise Damaged(f"{path} is damaged: {error.faults[0].message}") from None

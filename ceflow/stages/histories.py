@@ -20,7 +20,7 @@ class DescentResult(Result):
     loss: str | None = None
     """Loss of one example, `mse` or `cross-entropy`."""
     reduction: str | None = None
-    """Whether the losses are the `sum` or the `mean` over the examples."""
+    """How the losses of examples are added: `sum`, `mean` or `mean-all`, as the document says."""
     train_examples: int | None = None
     """Number of training examples, those of `train_loss`."""
     test_examples: int | None = None

@@ -6,7 +6,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from ceflow import data
@@ -79,13 +79,7 @@ class Job:
 
         Raises `ValueError` if the numbers cannot be represented in the document's precision.
         """
-        document = self.plan.document
-        assert document.data is not None, "the spec of a stage that needs data asks for it"
-        rows = data.load(document.data, self.plan.folder, Seed(document.seed).fold("data"))
-        for part in (rows.train, rows.test):
-            require_room(document.precision, inputs=part.x, targets=part.y)
-        shaped = (data.Examples(self.plan.examples(p.x), p.y) for p in (rows.train, rows.test))
-        return data.Dataset(*shaped)
+        return dataset_of(self.plan)
 
     def streams(self) -> data.Streams:
         """Open the document's data to read examples as they are needed: the rows of numbers that
@@ -101,6 +95,20 @@ class Job:
     def recorded(self, losses: "np.ndarray") -> None:
         """Tell the observer the training losses of a moment, one per replica."""
         self.observe(LossRecorded(self.name, float(losses.mean())))
+
+
+def dataset_of(plan: Plan) -> data.Dataset:
+    """Load the examples of a plan's data, with inputs in the shape that its network takes.
+
+    Raises `ValueError` if the numbers cannot be represented in the document's precision.
+    """
+    document = plan.document
+    assert document.data is not None, "the spec of a stage that needs data asks for it"
+    rows = data.load(document.data, plan.folder, Seed(document.seed).fold("data"))
+    for part in (rows.train, rows.test):
+        require_room(document.precision, inputs=part.x, targets=part.y)
+    train, test = (data.Examples(plan.examples(p.x), p.y) for p in (rows.train, rows.test))
+    return replace(rows, train=train, test=test)
 
 
 def require_room(precision: str, **arrays: "np.ndarray") -> None:

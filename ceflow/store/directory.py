@@ -140,6 +140,9 @@ class RunDirectory:
     def model_name(self, name: str) -> str:
         return f"models/{name}.eqx"
 
+    def inputs_name(self, name: str) -> str:
+        return f"models/{name}.inputs.json"
+
     def checkpoint_name(self, name: str) -> str:
         return f"checkpoints/{name}.bin"
 

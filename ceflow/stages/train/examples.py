@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from ceflow import data, training
 from ceflow._machine import trim
-from ceflow.data import Dataset, Streams
+from ceflow.data import Dataset, Stream, Streams
 from ceflow.stages.stage import Job, require_room
 from ceflow.stages.train import demand
 from ceflow.training import Feed, Trainer
@@ -42,6 +42,11 @@ class Examples(ABC):
     @abstractmethod
     def train(self) -> int:
         """Number of training examples."""
+
+    @property
+    @abstractmethod
+    def source(self) -> Dataset | Stream:
+        """Where the training examples are."""
 
     @abstractmethod
     def some(self, rows: Int[np.ndarray, " k"]) -> data.Examples:
@@ -72,6 +77,10 @@ class HeldExamples(Examples):
     """Examples in memory."""
 
     dataset: Dataset
+
+    @property
+    def source(self) -> Dataset:
+        return self.dataset
 
     @property
     def train(self) -> int:
@@ -107,6 +116,10 @@ class StreamedExamples(Examples):
     def __init__(self, job: Job, streams: Streams):
         self.job, self.streams = job, streams
         self._read = 0
+
+    @property
+    def source(self) -> Stream:
+        return self.streams[0]
 
     @property
     def train(self) -> int:

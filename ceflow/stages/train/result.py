@@ -87,6 +87,9 @@ class TrainResult(DescentResult):
     weights: str | None = None
     """File of the trained networks in inference mode, `models/NAME.eqx`, as
     `equinox.tree_serialise_leaves` writes them; several are stacked."""
+    inputs: str | None = None
+    """File that says how the inputs of the trained networks were prepared, and names the classes,
+    `models/NAME.inputs.json`; of finite networks."""
     curves: Array | None = None
     """Every recorded number of every replica, shape (columns, moments, replicas), with several
     replicas. `results.json` holds the file name, `arrays/NAME.curves.zarr`."""

@@ -17,6 +17,7 @@ from ceflow.stages.result import Values
 from ceflow.stages.stage import Job, precision, written
 from ceflow.stages.train.checkpoints import Checkpoints
 from ceflow.stages.train.examples import HeldExamples, examples_of
+from ceflow.stages.train.inputs import inputs_text
 from ceflow.stages.train.networks import NetworkProblem
 from ceflow.stages.train.recipe import recipe
 from ceflow.stages.train.records import Recorder, curves
@@ -31,7 +32,7 @@ def run(job: Job) -> TrainResult:
         recorder = Recorder(problem)
         descended = _trained(problem, recorder)
         last = descended.history.last
-        file = job.directory.model_name(job.name)
+        file, inputs = job.directory.model_name(job.name), job.directory.inputs_name(job.name)
         result = TrainResult(
             engine=job.stage.engine_of(job.model),
             recipe=recipe(job.stage, job.plan, job.model),
@@ -43,7 +44,11 @@ def run(job: Job) -> TrainResult:
             steps=last.pop("step"),
             ended=_ended(problem, descended),
             weights=file,
-            contents={file: _weights(problem, descended)},
+            inputs=inputs,
+            contents={
+                file: _weights(problem, descended),
+                inputs: inputs_text(job, problem.examples.source).encode(),
+            },
             history=descended.history,
             **last,
             **_optional(problem, recorder, descended),
