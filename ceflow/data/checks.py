@@ -3,6 +3,7 @@
 A source describes its two parts in a `Survey`; nothing is computed before all checks pass.
 """
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -269,15 +270,30 @@ def _signed_means_two(spec: Labelled, survey: Survey) -> Iterator[Fault]:
         message = f"signed targets need two classes, not {count}"
         help = 'use targets = "one-hot"'
         if hasattr(spec, "classes") and count > 2:
-            help = 'set classes = ["a", "b"]'
+            first, second = (json.dumps(name) for name in class_names(spec, survey)[:2])
+            help = f"name two, as classes = [{first}, {second}]"
         elif min(survey.counts(survey.train), default=0) < 0:  # not for one-hot
             help = 'number the classes from 0 and use targets = "one-hot", or use "raw"'
         yield data_fault("CE202", message, "targets", help)
 
 
 def _asked_are_there(spec: Labelled, survey: Survey) -> Iterator[Fault]:
-    for key, there in zip(("train", "test"), available(spec, survey), strict=True):
-        yield from fewer_than(getattr(spec, key), there, key)
+    train, test = available(spec, survey)
+    if survey.cut and spec.train is not None and spec.train > train:
+        yield from _too_many_to_cut(spec, train)
+        return  # those for the test are the rest
+    yield from fewer_than(spec.train, train, "train")
+    yield from fewer_than(spec.test, test, "test")
+
+
+def _too_many_to_cut(spec: Labelled, there: int) -> Iterator[Fault]:
+    """Yield the fault of more training examples than there are of both parts together."""
+    if not spec.test or spec.test >= there:
+        yield from fewer_than(spec.train, there, "train")
+        return
+    message = f"{spec.train} training and {spec.test} test examples asked for, {there} there"
+    help = f"set data.train to {there - spec.test} or less"
+    yield data_fault("CE304", message, "train", help)
 
 
 def fewer_than(asked: int | None, there: int, key: str) -> Iterator[Fault]:

@@ -105,7 +105,13 @@ def _safetensors(plan: Plan, weights: Weights | None) -> Artefact:
         message = "an export to safetensors is of weights, and a document has none"
         help = "name a run directory in place of the document, or give --weights"
         raise SpecError(Fault("CE203", message, help=help))
-    line = timm_line(plan)
+    try:
+        line = timm_line(plan)
+    except SpecError as error:
+        (fault,), kind = error.faults, plan.model.type
+        why = f"type {kind} has none" if fault.path[-1:] == ("type",) else fault.message
+        message = f"safetensors hold weights by the names of timm's ResNet, and {why}"
+        raise SpecError(Fault("CE203", message, fault.path, help=_other_weights(plan))) from None
     from ceflow.exports.state_dict import safetensors_bytes, state_dict  # loads JAX
     from ceflow.exports.weights import read_module
 
@@ -121,6 +127,15 @@ def _safetensors(plan: Plan, weights: Weights | None) -> Artefact:
     except ImportError:
         help = "pip install 'ceflow[export]'"
         raise ValueError(f"safetensors is not installed; {help}") from None
+
+
+def _other_weights(plan: Plan) -> str:
+    """Name the other formats that hold the weights of a network."""
+    try:
+        equinox_file(plan)
+    except SpecError:
+        return "export it to stablehlo, which holds the weights"
+    return "export it to equinox, which writes the weights to a file beside it, or to stablehlo"
 
 
 def _stablehlo(plan: Plan, suffix: str, weights: Weights | None) -> Artefact:

@@ -67,10 +67,10 @@ def notes(plan: Plan, exported: export.Exported, inside: bool) -> list[str]:
     x = ", ".join(map(str, ("batch", *sides(plan.root.inputs))))
     held = f"{size:.3g} MB of {plan.document.precision}"
     signature = (
-        f"f(x) of x: ({x}); the {len(weights)} weights are in the file, {held}"
+        f"f(x) of x: ({x}); the {len(weights)} arrays of weights are in the file, {held}"
         if inside
-        else f"f(weights, x) of x: ({x}); the {len(weights)} weights are arguments, {held}, and not"
-        " in the file"
+        else f"f(weights, x) of x: ({x}); the {len(weights)} arrays of weights are arguments,"
+        f" {held}, and not in the file"
     )
     return [signature, versions(exported)]
 

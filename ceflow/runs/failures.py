@@ -80,7 +80,8 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, MemoryError) or text.startswith("RESOURCE_EXHAUSTED"):
         return OUT_OF_MEMORY
     if isinstance(error, SpecError):
-        return "; ".join(fault.message for fault in error.faults)
+        each = (": ".join(filter(None, (fault.message, fault.help))) for fault in error.faults)
+        return "; ".join(each)
     if isinstance(error, WriteError):
         return text
     if isinstance(error, OSError) and error.strerror:

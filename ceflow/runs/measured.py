@@ -4,12 +4,16 @@ moments.
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ceflow.history import History
 from ceflow.runs.curves import mean_and_error
 from ceflow.spec import ERRORS
 from ceflow.stages import Values
 from ceflow.store import RunDirectory
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def with_errors(results: Mapping[str, Values]) -> dict[str, Values]:
@@ -28,6 +32,22 @@ def _errors(values: Values) -> Values:
             found[error] = 1 - values[accuracy]
         if values.get(f"{accuracy}_stderr") is not None:
             found[f"{error}_stderr"] = values[f"{accuracy}_stderr"]
+    return found
+
+
+def columns_with_errors(columns: "dict[str, np.ndarray]") -> "dict[str, np.ndarray]":
+    """Add the errors to the columns of a table, with their standard errors.
+
+    >>> import numpy as np
+    >>> columns_with_errors({"test_accuracy": np.array([0.25])})
+    {'test_accuracy': array([0.25]), 'test_error': array([0.75])}
+    """
+    found = dict(columns)
+    for error, accuracy in ERRORS.items():
+        if accuracy in columns:
+            found[error] = 1 - columns[accuracy]
+        if f"{accuracy}_stderr" in columns:
+            found[f"{error}_stderr"] = columns[f"{accuracy}_stderr"]
     return found
 
 

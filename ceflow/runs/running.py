@@ -17,6 +17,7 @@ from ceflow.runs.collected import Collected, read_collected
 from ceflow.runs.describing import collected_drawing
 from ceflow.runs.failures import RunError
 from ceflow.runs.kept import examples, network
+from ceflow.runs.measured import columns_with_errors
 from ceflow.runs.numbers import listed
 from ceflow.runs.prepared import Needs, Prepared, prepare
 from ceflow.runs.record import known_results
@@ -107,7 +108,7 @@ class Run:
             return _frame(self.collected[table].columns())
         directory, name, result = self._of(stage)
         try:
-            return _frame(result.columns())
+            return _frame(columns_with_errors(result.columns()))
         except ValueError:
             if directory.has_array(name):
                 said = f"{stage!r} found no rows, but an array: array({stage!r}) reads it"

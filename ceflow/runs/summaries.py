@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ceflow.history import History
 from ceflow.runs.labels import label
+from ceflow.runs.measured import with_errors
 from ceflow.runs.numbers import is_number, numbers_of
 from ceflow.runs.record import in_a_word, read_state
 from ceflow.runs.results import Results
@@ -74,7 +75,9 @@ def runs_table(document: Document, runs: Mapping[str, Results]) -> "dict[str, np
     import numpy as np
 
     swept = dict(_swept(document, runs))
-    found = History.of_lines([dict(numbers_of(results.found)) for results in runs.values()])
+    found = History.of_lines(
+        [dict(numbers_of(with_errors(results.found))) for results in runs.values()]
+    )
     first = {"run": list(runs), **swept}
     return {
         **{key: np.array(column) for key, column in first.items()},

@@ -7,9 +7,9 @@ reads the names of networks. `text` is parsed into
 that a document can extend by name; `reading` validates trees
 into a document, `writing` turns it back into text, with its `comments`. `faults` become
 `diagnostics` with `codes`, with the help of the `classes` of the language, its `vocabulary` and the
-names it can `suggest`; `float32` finds numbers that float32 cannot hold. `schema` is for editors,
-`terms` explains the words of reports, and `meanings` those of documents. `plugins` adds the kinds
-of other packages.
+names and `schedules` it can `suggest`; `float32` finds numbers that float32 cannot hold. `schema`
+is for editors, `terms` explains the words of reports, and `meanings` those of documents. `plugins`
+adds the kinds of other packages.
 """
 
 from ceflow.spec import data, models, stages

@@ -16,10 +16,13 @@ from ceflow.spec.classes import classes_at, home_of, keys_at, kinds_at, taken_by
 from ceflow.spec.diagnostics import MOST_FAULTS, Fault, cut, dotted
 from ceflow.spec.models.activations import Activation
 from ceflow.spec.models.layers import LAYER_NAMES, SHORT_NAMES, LayerSpec
+from ceflow.spec.schedules import drops_form, drops_together
 from ceflow.spec.suggest import did_you_mean, likeliest, one_of
 from ceflow.spec.trees import child
 from ceflow.spec.vocabulary import (
     ABSENT,
+    DROPS,
+    DROPS_FORM,
     KEYS,
     NO_KEYS,
     NO_VALUES,
@@ -46,7 +49,7 @@ LONGEST_NUMBER = 40
 def faults_of(error: ValidationError, tree: dict[str, Any], root: type[Spec]) -> list[Fault]:
     """List the faults that pydantic found when it read a tree as a `root`."""
     details = error.errors(include_url=False)[:MOST_FAULTS]
-    faults = [_fault(detail, tree, root) for detail in details]
+    faults = drops_together([_fault(detail, tree, root) for detail in details], tree)
     misspelt = {(fault.path[:-1], fault.meant) for fault in faults if fault.code == "CE101"}
     return list(dict.fromkeys(fault for fault in faults if not _is_echo(fault, misspelt)))
 
@@ -73,6 +76,11 @@ def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Faul
         choices = [
             choice.strip(" '") for choice in context["expected"].replace(" or ", ", ").split(",")
         ]
+        if path[-1:] == ("schedule",) and (form := drops_form(value)):
+            what = f"unknown schedule {_shown(value)}"
+            if isinstance(value, list):
+                what = f"schedule is a name or a table, not the array {_shown(value)}"
+            return Fault("CE105", what, path, help=form)
         fault = _unknown_value(_name(path), path, value, choices)
         others = taken_by(value, classes_at(_table(path), tree, root))
         return replace(fault, help=others) if others and fault.meant is None else fault
@@ -107,6 +115,8 @@ def _unknown_key(path: KeyPath, value: Any, tree: Any, root: type[Spec]) -> Faul
     known = keys_at(table, tree, root)
     if help := _no_key(key, value, classes_at(table, tree, root)):
         return Fault("CE101", f"unknown key {_shown(path[-1])}", path, "key", help)
+    if "schedule" in known and plain(key) in DROPS:
+        return Fault("CE101", f"unknown key {_shown(path[-1])}", path, "key", DROPS_FORM)
     message, meant = f"unknown key {_shown(path[-1])}", likeliest(key, known, KEYS)
     others = taken_by(value, classes_at(table, tree, root))
     if others and meant is None:

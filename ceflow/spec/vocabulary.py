@@ -106,6 +106,8 @@ _OTHERS: dict[str, str] = {
     "weight_decay": "wd l2 l2_penalty decoupled_weight_decay",
     "decay": "no_decay no_bias_decay bias_decay_mult decay_mask",
     "schedule": "scheduler lr_scheduler lr_schedule sched decay_epochs milestones",
+    "at": "milestones boundaries step steps decay_epochs epochs",
+    "factor": "gamma decay_rate decay_factor drop",
     "warmup": "warmup_steps warmup_epochs num_warmup_steps warm_up",
     "clip": "clip_grad clip_norm max_norm grad_clip gradient_clip max_grad_norm",
     "average": "ema model_ema ema_decay swa averaging",
@@ -274,6 +276,12 @@ def _each(table: dict[str, str]) -> dict[str, str]:
 
 
 ABSENT, NO_KEYS, NO_VALUES = map(_each, (_ABSENT, _NO_KEYS, _NO_VALUES))
+
+DROPS = frozenset(
+    map(plain, ("at", "factor", "milestones", "boundaries", "decay_epochs", "gamma", "lr_decay"))
+)
+"""Words for the moments and the factor of drops of the learning rate, which are a table here."""
+DROPS_FORM = "drops of the rate are a table, schedule = {at = [0.5, 0.75], factor = 0.1}"
 
 OPTIMISERS = frozenset(map(plain, ("optimizer", "optim", "optimiser")))
 

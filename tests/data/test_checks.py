@@ -162,6 +162,31 @@ BYTES = {"_examples_have_one_label", "_labels_are_labels", "_numbers_are_finite"
 """Of no source whose numbers are bytes."""
 
 
+@pytest.mark.parametrize(
+    ("keys", "message", "help"),
+    [
+        ({"train": 5000, "test": 500}, "5000 training and 500 test examples asked for, 1797 there",
+         "set data.train to 1297 or less"),
+        ({"train": 5000}, "5000 examples asked for, 1797 there", "set data.train to 1797 or less"),
+        ({"train": 5000, "test": 2000}, "5000 examples asked for, 1797 there",
+         "set data.train to 1797 or less"),
+        ({"train": 5000, "test": 0}, "5000 examples asked for, 1797 there",
+         "set data.train to 1797 or less"),
+        ({"train": 1500, "test": 500}, "500 examples asked for, 297 there",
+         "set data.test to 297 or less"),
+        ({"targets": "signed"}, "signed targets need two classes, not 10",
+         'name two, as classes = ["0", "1"]'),
+        ({"targets": "signed", "classes": ["7", "3", "2"]},
+         "signed targets need two classes, not 3", 'name two, as classes = ["7", "3"]'),
+    ],
+)  # fmt: skip
+def test_one_slip_is_one_fault_with_a_help_that_is_right(keys, message, help):
+    """The parts of the digits are cut from one, so that too many of one leave none of the other."""
+    with pytest.raises(SpecError) as caught:
+        extent(Digits.model_validate(keys), Path())
+    assert [(fault.message, fault.help) for fault in caught.value.faults] == [(message, help)]
+
+
 def test_every_check_has_a_case_of_every_source():
     named = {check.__name__ for step in checks.CHECKS for check in step}
     named.remove("_checksums_agree")  # of a file beside the data: tests/data/test_labelled_files.py

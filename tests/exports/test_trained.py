@@ -277,13 +277,20 @@ def refused(*arguments: str) -> str:
         (["--stage", "train", "--replica", "2"], "no replica 2; there are 2, from 0"),
         (["--stage", "train", "--replica", "-1"], "no replica -1"),
         (["--stage", "train", "--set", "seed=2"], "--set: the network of a run is as it was"),
-        (["--stage", "train", "--to", "safetensors"], "models of type resnext, not of type ensemb"),
+        (["--stage", "train", "--to", "safetensors"], "type ensemble has none"),
         (["--stage", "train", "--to", "timm"], "an export to timm contains no weights"),
         (["--stage", "train", "--to", "equinox"], "give --out FILE.py"),
     ],
 )
 def test_what_cannot_be_exported_of_a_run_is_said(ensemble, arguments, message):
     assert message in refused(str(ensemble), "--to", "stablehlo", *arguments)
+
+
+def test_of_a_network_that_timm_has_not_it_says_which_formats_hold_its_weights(ensemble):
+    said = refused(str(ensemble), "--to", "safetensors", "--stage", "train")
+    assert "safetensors hold weights by the names of timm's ResNet, and type ensemble has" in said
+    help = "export it to equinox, which writes the weights to a file beside it, or to stablehlo"
+    assert help in said
 
 
 def test_a_run_that_was_changed_or_stopped_is_refused(ensemble, tmp_path):

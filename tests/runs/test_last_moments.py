@@ -53,6 +53,15 @@ def test_the_last_moments_of_each_replica_are_averaged(run):
         assert point["y"] == pytest.approx(1 - np.mean(history["test_accuracy"][-3:]))
 
 
+def test_tables_have_errors_beside_accuracies(run):
+    runs, history = run.frame(), run.frame("widths=4/train")
+    for table, before in ((runs, "train."), (history, "")):
+        for part in ("train", "test"):
+            error, accuracy = (f"{before}{part}_{what}" for what in ("error", "accuracy"))
+            assert list(table[error]) == [1 - each for each in table[accuracy]]
+            assert list(table[f"{error}_stderr"]) == list(table[f"{accuracy}_stderr"])
+
+
 def test_an_error_is_what_an_accuracy_leaves(run):
     for point, results in zip(run.collected["end"]["points"], run.results.values(), strict=True):
         assert point["y"] == pytest.approx(1 - results["train"]["test_accuracy"])

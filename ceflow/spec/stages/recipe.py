@@ -41,8 +41,9 @@ def _form(value: Any) -> str:
     return FORM_TAG_PREFIX + ("drops" if isinstance(value, dict | Drops) else "name")
 
 
+ScheduleName = Literal["constant", "cosine"]
 Schedule = Annotated[
-    Annotated[Literal["constant", "cosine"], Tag(FORM_TAG_PREFIX + "name")]
+    Annotated[ScheduleName, Tag(FORM_TAG_PREFIX + "name")]
     | Annotated[Drops, Tag(FORM_TAG_PREFIX + "drops")],
     Discriminator(_form),
 ]
