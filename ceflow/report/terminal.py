@@ -15,6 +15,7 @@ from rich.tree import Tree
 
 from ceflow.blocks import Curve, Note, ReportBlock, Table, counted, drawable, number, shown
 from ceflow.compiler import Plan
+from ceflow.report.along import networks_along
 from ceflow.report.comparing import Comparison
 from ceflow.report.heatmap import draw_heatmap
 from ceflow.report.layers import add_network, costs
@@ -56,9 +57,11 @@ def plan_tree(
     add_network(model, plan)
     if document.sweep:
         names = list(plan.variants)
-        first = [*names[:8], *(["..."] if len(names) > 8 else [])]
+        listed = networks_along(plan) or names
+        first = [*listed[:8], *(["..."] if len(listed) > 8 else [])]
         together = f"  in all {_needed(total)}" if total else ""
-        runs = tree.add(Text.assemble(f"sweep  {len(names)} runs", (together, "dim")))
+        along = f" along {document.sweep.along}" if document.sweep.along else ""
+        runs = tree.add(Text.assemble(f"sweep  {len(names)} runs{along}", (together, "dim")))
         for name in first:
             runs.add(Text(name))
     if document.stages:

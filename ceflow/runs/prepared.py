@@ -127,7 +127,7 @@ def prepare(plan: Plan) -> Prepared:
     with placing(plan.document.origin):
         if faults := list(collect_faults(plan)):
             raise SpecError(*faults)
-    models = {run: _expected_models(each) for run, each in plan.runs.items()}
+    models = {run: expected_models(each) for run, each in plan.runs.items()}
     impossible = {run: list(_stage_faults(plan.runs[run], models[run])) for run in models}
     if all(impossible.values()):
         _refuse(plan, impossible)
@@ -144,7 +144,7 @@ def _refuse(plan: Plan, found: Mapping[str, list[Fault]]) -> None:
             raise SpecError(*(seen_from_sweep(plan.document, found) if swept else found[""]))
 
 
-def _expected_models(plan: Plan) -> dict[str, Model]:
+def expected_models(plan: Plan) -> dict[str, Model]:
     """Guess the network that each stage will act on, before the searches have run: their answers
     are forecast with a typical alpha.
     """
