@@ -69,8 +69,8 @@ def _why(error: Exception, again: Callable[[Path], str] | None) -> str:
     every = [str(failure) for failure in error.failures]
     listed = every[0] if len(every) == 1 else "".join(f"\n  {each}" for each in every)
     hint = "" if all(failure.is_foreseen for failure in error.failures) else HINT
-    assert again is not None, "only a run fails so"
-    return f"{listed}\ndo what failed and what is missing: {again(error.run.path)}{hint}"
+    command = f"\ndo what failed and what is missing: {again(error.run.path)}" if again else ""
+    return f"{listed}{command}{hint}"
 
 
 def faults_as_json(faults: Iterable[Fault]) -> list[dict[str, Any]]:

@@ -240,9 +240,9 @@ VALUES = {
         "at must increase",
     ),
     "steps = 3\nschedule = {at = [1.5]}": (
-        ("schedule", "at", 0),
+        ("schedule", "at"),
         "CE104",
-        "at[0] must be below 1",
+        "at takes fractions of the training",
     ),
     "steps = 3\nwarmup = 1.5": (
         ("warmup",),
