@@ -1,11 +1,13 @@
 """Curves drawn with characters: each braille character is a grid of 2 x 4 dots."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import cycle, pairwise
 from string import ascii_letters
 
 from ceflow.blocks import Curve, Series
+from ceflow.blocks.placing import error_ends
 from ceflow.report.text import ends, share, spaced
 
 DOT_BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -14,6 +16,9 @@ DOT_BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 POINT = "●"
 POINT_SIGNS = (POINT, "○", "◆", "◇", "■", "□", "▲", "△")
 """Marks for the points of each series."""
+
+BAND_STEP, NARROWEST_BAND = 4, 2
+"""Columns of dots between those of a band's edge, and least distance from the line."""
 
 LINE_SIGN = "⠤⠤"
 """Sign of a single line in the legend."""
@@ -26,7 +31,8 @@ def draw(curve: Curve, width: int = 64, height: int = 12) -> list[str]:
     """Draw a plot as lines of text: title, canvas with the ends of its axes, label of x, and a
     legend.
 
-    The legend is drawn if there are several series; lines then carry letters.
+    The legend is drawn if there are several series; lines then carry letters. Dots at both sides
+    of a line, where there is room, are the ends of its standard errors.
 
     >>> from ceflow.blocks import Curve, Series
     >>> line = Series("y", (0.0, 1.0), (0.0, 1.0))
@@ -39,20 +45,21 @@ def draw(curve: Curve, width: int = 64, height: int = 12) -> list[str]:
           x
     """
     x_axis = _Axis([x for series in curve.series for x in series.x], curve.log_x, 2 * width)
-    y_axis = _Axis([y for series in curve.series for y in series.y], curve.log_y, 4 * height)
+    reach = [y for each in curve.series for ends in error_ends(each, log=curve.log_y) for y in ends]
+    y_axis = _Axis(reach, curve.log_y, 4 * height)
     signs = _signs(curve.series)
     canvas = [[0] * width for _ in range(height)]
     letters, points = {}, {}
     for index, (series, sign) in enumerate(zip(curve.series, signs, strict=True)):
         dots = _dots(series, x_axis, y_axis)
+        if series.error:
+            _set(canvas, _errors(series, x_axis, y_axis))
         if series.style != "line":
             points |= {_cell(dot, height): sign for dot in dots}
         if series.style == "points":
             continue
         joined = _joined(dots)
-        for x, y in joined:
-            row, below = divmod(4 * height - 1 - y, 4)
-            canvas[row][x // 2] |= DOT_BITS[below][x % 2]
+        _set(canvas, joined)
         if series.style == "line" and sign != LINE_SIGN:
             spots = _spread(joined, index / len(curve.series))
             letters |= {_cell(dot, height): sign for dot in spots}
@@ -121,6 +128,32 @@ class _Axis:
 def _dots(series: Series, x_axis: _Axis, y_axis: _Axis) -> list[tuple[int, int]]:
     pairs = ((x_axis.dot(x), y_axis.dot(y)) for x, y in zip(series.x, series.y, strict=True))
     return [(x, y) for x, y in pairs if x is not None and y is not None]
+
+
+def _set(canvas: list[list[int]], dots: Iterable[tuple[int, int]]) -> None:
+    """Set dots of a canvas, which are counted from its lower left."""
+    for x, y in dots:
+        row, below = divmod(4 * len(canvas) - 1 - y, 4)
+        canvas[row][x // 2] |= DOT_BITS[below][x % 2]
+
+
+def _errors(series: Series, x_axis: _Axis, y_axis: _Axis) -> list[tuple[int, int]]:
+    """Return the dots of a bar at each point, or those along both edges of the band of a line where
+    it is wide enough to be seen: of every fourth column, so that they are not taken for lines.
+    """
+    edges = [
+        _dots(replace(series, y=y), x_axis, y_axis)
+        for y in zip(*error_ends(series, log=y_axis.log), strict=True)
+    ]
+    if series.style != "line":
+        return [dot for pair in zip(*edges, strict=True) for dot in _joined(list(pair))]
+    middle = dict(_joined(_dots(series, x_axis, y_axis)))
+    return [
+        (x, y)
+        for edge in edges
+        for x, y in _joined(edge)
+        if not x % BAND_STEP and abs(y - middle.get(x, y)) >= NARROWEST_BAND
+    ]
 
 
 def _joined(dots: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -107,7 +107,8 @@ def _block(block: ReportBlock) -> RenderableType:
     drawing, left_out = drawable(block)
     lines = draw(drawing) if isinstance(drawing, Curve) else draw_heatmap(drawing)
     note = [Text(left_out, style="yellow")] if left_out else []
-    return Group("", *map(_cropped, lines), *note)
+    title, *canvas = lines  # of which the canvas alone must not be wrapped
+    return Group("", Text.assemble(title), *map(_cropped, canvas), *note)
 
 
 def _cropped(line: str | Text) -> Text:

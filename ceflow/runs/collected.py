@@ -36,6 +36,21 @@ class CollectedPoint(Record):
     """Standard error of y, if the stage reports one."""
 
 
+class PairedDifference(Record):
+    """The mean difference from the runs of `against`, each from the one with the same value of
+    `over`.
+    """
+
+    mean: float
+    """Mean of the differences: positive if the numbers are above those of `against`."""
+    stderr: float | None = None
+    """Standard error of the mean, by the scatter of the differences."""
+    interval: tuple[float, float] | None = None
+    """95 % confidence interval of the mean, by Student's distribution."""
+    pairs: int
+    """Number of differences."""
+
+
 class CollectedMean(Record):
     """The mean of the runs that differ in `over` only."""
 
@@ -51,6 +66,10 @@ class CollectedMean(Record):
     """Standard error of the mean, by the scatter of the runs; for one run that of its result."""
     runs: int
     """Number of runs in the mean."""
+    missed: int = 0
+    """Number of runs that have no number, and are not in the mean."""
+    difference: PairedDifference | None = None
+    """With `against`, the difference from its runs."""
 
 
 class Fit(Record):
@@ -106,6 +125,8 @@ class CollectedPoints(Record):
     """Path that the means are over, as in the document."""
     last: int | None = None
     """Number of last moments over which y is the mean, as in the document."""
+    against: str = ""
+    """Value that the others are compared with, as a label."""
     means: Sequence[CollectedMean] = ()
     """With `over`, the mean of the runs that differ in it only; fits are to them."""
     x_scale: str = "auto"
@@ -131,7 +152,18 @@ class CollectedPoints(Record):
 
     def columns(self) -> "dict[str, np.ndarray]":
         """Return the means, or without `over` the points, as columns; NaN where there is none."""
-        return table_of([each.table() for each in self.shown])
+        return table_of([_flat(each) for each in self.shown])
+
+
+def _flat(point: CollectedPoint | CollectedMean) -> Values:
+    """Return the fields of a point or a mean, with its difference as `difference`,
+    `difference_stderr` and `pairs`.
+    """
+    fields = point.table()
+    if (found := fields.pop("difference", None)) is None:
+        return fields
+    error = {"difference_stderr": found["stderr"]} if "stderr" in found else {}
+    return fields | {"difference": found["mean"], **error, "pairs": found["pairs"]}
 
 
 class TableRow(Record):
@@ -248,6 +280,26 @@ class Reached(OfRun):
     """With `over`, the number of runs."""
     last: Number | None = None
     """Last x of a curve that never reaches the level."""
+    difference: PairedDifference | None = None
+    """With `against`, the difference of x from its runs."""
+
+
+class ValueAt(OfRun):
+    """The value of a curve at a given x."""
+
+    x: Number
+    """The x, as in the document."""
+    y: Number | None
+    """Value there, interpolated linearly in the order of x; with `over` the mean of the runs that
+    have one; null if none has, as their x do not reach it."""
+    stderr: Number | None = None
+    """With `over`, the standard error of that mean, if two runs or more have a value."""
+    missed: int = 0
+    """With `over`, the number of runs that have no value, and are not in the mean."""
+    runs: int = 1
+    """With `over`, the number of runs."""
+    difference: PairedDifference | None = None
+    """With `against`, the difference of y from its runs."""
 
 
 class CollectedCurves(Record):
@@ -271,6 +323,10 @@ class CollectedCurves(Record):
     """Level to reach, as in the document."""
     reached: Sequence[Reached] = ()
     """With `level`, where each curve reaches it."""
+    at: Sequence[ValueAt] = ()
+    """With `at`, the value of each curve at each of its x."""
+    against: str = ""
+    """Value that the others are compared with, as a label."""
     curves: list[CollectedCurve]
     """One curve per quantity and run, or with `over` per mean of runs, in the order of the
     quantities and of `by`."""

@@ -17,17 +17,20 @@ from ceflow.runs.collected import (
     grouped,
     scales,
 )
-from ceflow.runs.curves import curves, mean_and_error, missing
-from ceflow.runs.labels import label, short, which
+from ceflow.runs.curves import curves, missing, over_value
+from ceflow.runs.labels import short, which
 from ceflow.runs.measured import history_with_errors, last_mean, with_errors
-from ceflow.runs.numbers import plain
+from ceflow.runs.numbers import listed, plain
+from ceflow.runs.paired import difference_from, mean_and_error
 from ceflow.spec import (
     Collect,
     Comparison,
     Document,
     at_path,
     history_path,
+    same_value,
     tree_of,
+    value_label,
 )
 from ceflow.stages import Values, kind_of
 from ceflow.store import RunDirectory
@@ -37,6 +40,9 @@ Runs = Mapping[str, dict[str, Values]]
 
 Point = CollectedPoint | CollectedMean
 
+UNSTABLE = "unstable"
+"""How a training ended that diverged."""
+
 
 def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> Collected:
     """Evaluate one [collect] table over runs: gather its points and fit its curves, or gather the
@@ -45,8 +51,10 @@ def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> 
     """
     documents = {run: each.document for run, each in plan.runs.items()}
     runs = {run: with_errors(each) for run, each in runs.items()}
+    unstable = list(_unstable(asked, plan.document, runs, len(documents)))
     if not asked.of_histories(plan.document):
-        return _collected_points(asked, plan.document, documents, runs, directory)
+        found = _collected_points(asked, plan.document, documents, runs, directory)
+        return found.model_copy(update=filled(warnings=[*found.warnings, *unstable]))
     stages = {history_path(path)[0] for path in asked.quantities}
     histories = {
         run: {
@@ -55,7 +63,17 @@ def collect(asked: Collect, plan: Plan, runs: Runs, directory: RunDirectory) -> 
         }
         for run in documents
     }
-    return curves(asked, documents, histories)
+    found = curves(asked, documents, histories)
+    return found.model_copy(update=filled(warnings=[*found.warnings, *unstable]))
+
+
+def _unstable(asked: Collect, swept: Document, runs: Runs, count: int) -> Iterator[str]:
+    """Name the runs whose training diverged, for their numbers are collected too."""
+    for stage in dict.fromkeys(path.split(".")[1] for _, path in asked.paths_of_stages(swept)):
+        ended = [run for run, each in runs.items() if each.get(stage, {}).get("ended") == UNSTABLE]
+        if ended and count > 1:
+            many = f"{len(ended)} of {count} runs of {stage!r}"
+            yield f"{many} became unstable, and are collected up to there: {listed(ended)}"
 
 
 def _collected_points(
@@ -71,6 +89,9 @@ def _collected_points(
         points = [_at_last(asked, asked.last, each, runs, directory) for each in points]
     warnings = [*dict.fromkeys(_lacking(asked, found, points, runs)), *_doubts(asked, documents)]
     means = means_of(points, apart="given" not in found) if asked.over else []
+    if asked.against is not None:
+        shared = {run: over_value(asked, document) for run, document in documents.items()}
+        means = [_compared(asked, mean, points, shared) for mean in means]
     drawn = means or points
     relations: dict[str, Any] = {}
     if asked.fit == "power":
@@ -85,7 +106,10 @@ def _collected_points(
         points=points,
         **relations,
         **filled(by=asked.by, over=asked.over, given=asked.given, means=means, warnings=warnings),
-        **filled(last=asked.last),
+        **filled(
+            last=asked.last,
+            against=None if asked.against is None else value_label(asked.against),
+        ),
         **scales(asked),
     )
 
@@ -95,19 +119,43 @@ def means_of(points: list[CollectedPoint], *, apart: bool) -> list[CollectedMean
 
     Points whose given numbers differ are averaged `apart`, or these numbers too.
     """
-    known = [point for point in points if point.y is not None]
     means = []
-    for (x, by, _), several in grouped(
-        known, lambda each: (each.x, each.by, each.given if apart else None)
+    for (x, by, _), every in grouped(
+        points, lambda each: (each.x, each.by, each.given if apart else None)
     ):
+        several = [point for point in every if point.y is not None]
+        if not several:
+            continue
         mean, stderr = mean_and_error([float(point.y or 0) for point in several])
         if len(several) == 1:
             stderr = several[0].stderr
-        fields = filled(by=by or None, stderr=stderr)
+        fields = filled(by=by or None, stderr=stderr, missed=len(every) - len(several) or None)
         if "given" in several[0]:
             fields["given"] = _mean_given(several)
         means.append(CollectedMean(x=x, y=mean, runs=len(several), **fields))
     return means
+
+
+def _compared(
+    asked: Collect, mean: CollectedMean, points: Sequence[CollectedPoint], shared: Mapping[str, str]
+) -> CollectedMean:
+    """Add the difference from the runs of `against`: those of this value of `by`, at the same x, or
+    without `by` those of this x.
+    """
+
+    def known(value: Any, x: Any) -> dict[str, float]:
+        return {
+            shared[point.run]: float(point.y)
+            for point in points
+            if point.y is not None
+            and same_value(point.by if asked.by else point.x, value)
+            and (not asked.by or point.x == x)
+        }
+
+    value = mean.by if asked.by else value_label(mean.x)
+    compared = (known(value, mean.x), known(asked.against, mean.x))
+    found = difference_from(asked.against, value, *compared)
+    return mean.model_copy(update=filled(difference=found))
 
 
 def _mean_given(points: Sequence[CollectedPoint]) -> float | None:
@@ -135,7 +183,7 @@ def _points(
             run=run,
             **numbers,
             **filled(
-                by=None if asked.by is None else label(at_path(tree, asked.by)),
+                by=None if asked.by is None else value_label(at_path(tree, asked.by)),
                 stderr=_number(at_path(results, f"{short(asked.quantities[0])}_stderr")),
             ),
         )

@@ -1,13 +1,17 @@
 """Curves of quantities that stages recorded over time, in one or several runs, for comparison."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
 
 from ceflow.history import History
-from ceflow.runs.collected import CollectedCurve, CollectedCurves, Reached, filled, grouped, scales
-from ceflow.runs.labels import label, which
+from ceflow.runs.collected import CollectedCurve, CollectedCurves, filled, grouped, scales
+from ceflow.runs.labels import which
+from ceflow.runs.levels import reached, values_at
 from ceflow.runs.numbers import listed
-from ceflow.spec import Collect, Document, at_path, history_path, tree_of
+from ceflow.runs.paired import mean_and_error
+from ceflow.spec import Collect, Document, at_path, history_path, tree_of, value_label
+
+CLOCKS = ("time", "step")
+"""Quantities by which all runs record, in increasing order."""
 
 RESAMPLED_POINTS = 200
 """Number of resampled points over the range of x of all curves."""
@@ -29,13 +33,11 @@ def curves(
     ]
     warnings = list(dict.fromkeys(_lacking(asked, kept, histories)))
     kept = [curve for curve in kept if curve.x]
-    reached = {}
-    if asked.level is not None:
-        places = [_reached(curve, asked.level) for curve in kept]
-        places = _mean_places(places, asked.over) if asked.over else places
-        reached = {"level": asked.level, "reached": places}
+    shared = {run: over_value(asked, document) for run, document in documents.items()}
+    places, values = reached(asked, kept, shared), values_at(asked, kept, shared)
     if asked.over:
-        kept, narrowed = _averaged(kept, asked.over, asked.by)
+        by_clock = history_path(asked.x)[1] in CLOCKS
+        kept, narrowed = _averaged(kept, asked.over, asked.by, by_clock=by_clock)
         warnings += narrowed
     if asked.smooth and kept:
         kept, unsmoothed = _smoothed(kept, asked.smooth)
@@ -45,28 +47,20 @@ def curves(
         y=asked.y,
         view=asked.view,
         curves=kept,
-        **reached,
-        **filled(by=asked.by, over=asked.over, warnings=warnings),
+        **({} if asked.level is None else {"level": asked.level, "reached": places}),
+        **filled(by=asked.by, over=asked.over, at=values, warnings=warnings),
+        **filled(against=None if asked.against is None else value_label(asked.against)),
         **scales(asked),
     )
 
 
-def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return the mean and its standard error, by the scatter; of one value the error is None.
-
-    >>> mean_and_error([1.0, 3.0]), mean_and_error([2.0])
-    ((2.0, 1.0), (2.0, None))
-    """
-    import numpy as np
-
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, None
-    return mean, float(np.std(values, ddof=1) / np.sqrt(len(values)))
+def over_value(asked: Collect, document: Document) -> str:
+    """Return the value of `over` in a document, which the runs that are compared share."""
+    return value_label(at_path(tree_of(document, defaults=True), asked.over)) if asked.over else ""
 
 
 def _averaged(
-    curves: list[CollectedCurve], over: str, key: str | None
+    curves: list[CollectedCurve], over: str, key: str | None, *, by_clock: bool
 ) -> tuple[list[CollectedCurve], list[str]]:
     """Average the curves of equal `by`, at the moments of all of them within their common range.
 
@@ -79,7 +73,8 @@ def _averaged(
         lines = [sorted(zip(curve.x, curve.y, strict=True)) for curve in several]
         low, high = max(line[0][0] for line in lines), min(line[-1][0] for line in lines)
         grid = sorted({x for line in lines for x, _ in line if low <= x <= high})
-        if any(line[0][0] < low or line[-1][0] > high for line in lines):
+        narrowed = any(line[0][0] < low or line[-1][0] > high for line in lines)
+        if narrowed and by_clock:  # losses of two runs have never the same range
             curve = (f"{of}: " if of else "") + which(key, by)
             warnings.append(
                 f"{curve}the mean over {over} is from {low:.4g} to {high:.4g}, where all"
@@ -120,7 +115,7 @@ def _curves(
     of = path if len(asked.quantities) > 1 else None
     for run, document in documents.items():
         known = histories[run].get(stage, History({})).points(x, y)
-        by = asked.by and label(at_path(tree_of(document, defaults=True), asked.by))
+        by = asked.by and value_label(at_path(tree_of(document, defaults=True), asked.by))
         xs, ys = [at for at, _ in known], [value for _, value in known]
         yield CollectedCurve(run=run, x=xs, y=ys, **filled(of=of, by=by))
 
@@ -133,33 +128,6 @@ def _rank(curve: CollectedCurve) -> tuple[bool, float]:
         return False, float(curve.by)
     except ValueError:
         return True, 0.0
-
-
-def _reached(curve: CollectedCurve, level: float) -> Reached:
-    """Find the first x at which y reaches a level, interpolating linearly between moments. If it
-    never does, x is None and `last` is the last x.
-    """
-    named = curve.subject
-    x, above = curve.x, [y - level for y in curve.y]
-    if above[0] == 0:
-        return Reached(**named, x=x[0])
-    for (x0, y0), (x1, y1) in pairwise(zip(x, above, strict=True)):
-        if (y1 > 0) != (y0 > 0) or y1 == 0:
-            return Reached(**named, x=x0 + (x1 - x0) * y0 / (y0 - y1))
-    return Reached(**named, x=None, last=x[-1])
-
-
-def _mean_places(places: list[Reached], over: str) -> list[Reached]:
-    """Average the places where runs of equal `by` reach the level, and count those that do not."""
-    means = []
-    for (of, by), several in grouped(places, lambda each: (each.of, each.by)):
-        known = [float(place.x) for place in several if place.x is not None]
-        mean, stderr = mean_and_error(known) if known else (None, None)
-        last = max((float(each.last) for each in several if each.last is not None), default=None)
-        fields = filled(of=of or None, by=by or None, stderr=stderr, last=None if known else last)
-        counts = {"missed": len(several) - len(known), "runs": len(several)}
-        means.append(Reached(run=f"mean over {over}", x=mean, **counts, **fields))
-    return means
 
 
 def _smoothed(curves: list[CollectedCurve], over: int) -> tuple[list[CollectedCurve], list[str]]:

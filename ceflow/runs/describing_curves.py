@@ -1,6 +1,6 @@
 """The report of a [collect] table of curves: where a level is reached, and the figure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ceflow.blocks import (
@@ -15,53 +15,144 @@ from ceflow.blocks import (
     axis_name,
     number,
 )
-from ceflow.runs.collected import CollectedCurves, OfRun, Reached
-from ceflow.runs.labels import averaged, extremes, is_log, short
+from ceflow.runs.collected import CollectedCurves, OfRun, Reached, ValueAt, grouped
+from ceflow.runs.curves import CLOCKS
+from ceflow.runs.describing_differences import (
+    difference_cell,
+    difference_cells,
+    differences_answer,
+)
+from ceflow.runs.labels import averaged, extremes, is_log, short, with_error
 from ceflow.spec import history_path
 
 
 def curves_blocks(collected: CollectedCurves) -> list[ReportBlock]:
-    """State the answer, and tabulate where each curve reached the level."""
+    """State the answer, and tabulate where each curve reached the level, and its values `at`."""
     answer = curves_answer(collected)
-    return [*([Note(answer)] if answer else []), *_levels(collected)]
+    return [*([Note(answer)] if answer else []), *_levels(collected), *_at(collected)]
 
 
 def curves_answer(collected: CollectedCurves) -> str:
-    """Say which curve reaches the level first, or whose end is least and greatest."""
+    """Say which curve reaches the level first, which is least and greatest at the last x of `at` or
+    at its end, and how many differences are certain.
+    """
     names, kind = _quantities(collected), _kind(collected)
-    if kind == "quantity":  # which are not compared
+    if kind == "quantity" and not collected.at:  # which are not compared
         return ""
-    if collected.level is not None:
-        return _first(collected, names)
+    if collected.level is not None or collected.at:
+        said = _first(collected, names) if collected.level is not None else ""
+        return "; ".join(filter(None, (said, *_said_at(collected, names))))
     if not _by_clock(collected):  # such curves have no end
         return ""
     _, y, _ = _axes(collected)
     key = f"{kind} " if kind else f"{collected.by} = " if collected.by else ""
     ends = [
-        (float(each.y[-1]), f"{key}{_label(each, names)}") for each in collected.curves if each.y
+        (float(each.y[-1]), f"{key}{_label(each, names)}", each.stderr[-1] if each.stderr else None)
+        for each in collected.curves
+        if each.y
     ]
     return extremes(f"at the end {y}", ends)
 
 
 def _by_clock(collected: CollectedCurves) -> bool:
     """Tell whether curves are over time or steps, not over another number."""
-    return history_path(collected.x)[1] in ("time", "step")
+    return history_path(collected.x)[1] in CLOCKS
 
 
 def _first(collected: CollectedCurves, names: Mapping[str, str]) -> str:
     """Say which curve reaches the level first, and how many do not."""
     x, y, _ = (each.rpartition(".")[2] for each in _axes(collected))
     known = [
-        (float(each.x), _label(each, names)) for each in collected.reached if each.x is not None
+        (float(each.x), _label(each, names), each.stderr or 0.0)
+        for each in collected.reached
+        if each.x is not None
     ]
     level = number(collected.level or 0)
     every = len(collected.reached)
     if not known:
         return f"none of {every} comes to {y} {level}"
-    first, label = min(known)
+    first, label, error = min(known)
     rest = f"; {every - len(known)} of {every} do not come there" if len(known) < every else ""
     kind = _kind(collected) or collected.by or "run"
-    return f"{y} comes to {level} first with {kind} = {label}, at {x} {number(first)}{rest}"
+    where = with_error(first, error or None)
+    said = f"{y} comes to {level} first with {kind} = {label}, at {x} {where}{rest}"
+    compared = differences_answer(
+        (each.difference for each in collected.reached), _against(collected)
+    )
+    return "; ".join(filter(None, (said, compared)))
+
+
+def _against(collected: CollectedCurves) -> str:
+    return f"{collected.by} = {collected.against}"
+
+
+def _said_at(collected: CollectedCurves, names: Mapping[str, str]) -> Sequence[str]:
+    """Say of each quantity where it is least and greatest at the last x that two curves reach, and
+    how many of its differences are certain.
+    """
+    said = []
+    for of, every in grouped(collected.at, lambda each: each.of):
+        known = [
+            (x, [each for each in row if each.y is not None])
+            for x, row in grouped(every, lambda each: each.x)
+        ]
+        several = [(x, row) for x, row in known if len(row) > 1]
+        if several:
+            x, row = several[-1]
+            what = f"at {history_path(collected.x)[1]} {number(x)} {_key(collected, of)}"
+            key = f"{collected.by} = " if collected.by else ""
+            of_runs = ((float(each.y or 0), f"{key}{each.run_label}", each.stderr) for each in row)
+            said.append(extremes(what, list(of_runs)))
+        found = (each.difference for each in every)
+        said.append(differences_answer(found, _against(collected)))
+    return said
+
+
+def _key(collected: CollectedCurves, of: str) -> str:
+    """Name a quantity at y."""
+    path = of or next(iter(_quantities(collected)))
+    return history_path(path)[1]
+
+
+def _at(collected: CollectedCurves) -> list[ReportBlock]:
+    """Tabulate the values at each x, a column for each curve, and the differences likewise."""
+    blocks: list[ReportBlock] = []
+    x = history_path(collected.x)[1]
+    by = f", by {short(collected.by)}" if collected.by else ""
+    for of, every in grouped(collected.at, lambda each: each.of):
+        what = f"{_key(collected, of)} at equal {x}{by}"
+        blocks += [
+            Note(f"{what}{averaged(collected.over)}"),
+            _rows(x, every, [_value_cell(each) for each in every]),
+        ]
+        if not any(each.difference for each in every):
+            continue
+        pairs = max(each.difference.pairs for each in every if each.difference)
+        which = f"{what}, less that of {collected.against}: differences within {collected.over}"
+        cells = [difference_cell(each.difference, pairs) for each in every]
+        said = f"{which} ± s.e., {pairs} pairs; * where the 95 % interval leaves out 0"
+        blocks += [Note(said), _rows(x, every, cells)]
+    return blocks
+
+
+def _rows(x: str, every: Sequence[ValueAt], cells: Sequence[Cell]) -> Table:
+    """Make a table with a row for each x and a column for each curve, as far as they have cells."""
+    table = {(each.x, each.run_label): cell for each, cell in zip(every, cells, strict=True)}
+    labels = [
+        label
+        for label, column in grouped(table.items(), lambda each: each[0][1])
+        if any(cell != "" for _, cell in column)
+    ]
+    xs = dict.fromkeys(each.x for each in every)
+    rows = [(number(at), *(table.get((at, label), "") for label in labels)) for at in xs]
+    return Table((x, *labels), tuple(row for row in rows if any(row[1:])))
+
+
+def _value_cell(found: ValueAt) -> Cell:
+    if found.y is None:
+        return "not reached"
+    rest = f" ({found.runs - found.missed} of {found.runs})" if found.missed else ""
+    return f"{with_error(found.y, found.stderr)}{rest}"
 
 
 def curves_drawing(name: str, collected: CollectedCurves) -> Drawing | None:
@@ -151,11 +242,20 @@ def _levels(collected: CollectedCurves) -> list[ReportBlock]:
         return []
     x, y = (history_path(path)[1] for path in (collected.x, next(iter(_quantities(collected)))))
     names = _quantities(collected)
-    rows = tuple((_label(each, names), _reached_at(each, x)) for each in collected.reached)
+    compared = (f"less {_against(collected)}", "95 %", "pairs") if collected.against else ()
+    rows = tuple(
+        (
+            _label(each, names),
+            _reached_at(each, x),
+            *(difference_cells(each.difference) if compared else ()),
+        )
+        for each in collected.reached
+    )
     head = collected.by or ("run" if any(each.run for each in collected.reached) else "")
     head = ", ".join(filter(None, (_kind(collected), head)))
     what = y if isinstance(collected.y, str) else "it"
-    return [Table((head, f"first {x} at which {what} comes to {number(collected.level)}"), rows)]
+    where = f"first {x} at which {what} comes to {number(collected.level)}"
+    return [Table((head, where, *compared), rows)]
 
 
 def _reached_at(collected: Reached, x: str) -> Cell:
@@ -163,7 +263,6 @@ def _reached_at(collected: Reached, x: str) -> Cell:
     if collected.x is not None:
         if collected.stderr is None and not collected.missed:
             return collected.x
-        error = "" if collected.stderr is None else f" ± {collected.stderr:.2g}"
         rest = f", in {every - collected.missed} of {every} runs" if collected.missed else ""
-        return f"{number(collected.x)}{error}{rest}"
+        return f"{with_error(collected.x, collected.stderr)}{rest}"
     return "not reached" + ("" if collected.last is None else f" by {x} {number(collected.last)}")

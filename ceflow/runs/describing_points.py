@@ -8,7 +8,8 @@ from itertools import pairwise
 
 from ceflow.blocks import Cell, Curve, Note, ReportBlock, Series, Table, axis_name, number
 from ceflow.runs.collected import CollectedMean, CollectedPoint, CollectedPoints, Correlation, Fit
-from ceflow.runs.labels import averaged, extremes, is_log, short, which
+from ceflow.runs.describing_differences import difference_cells, differences_answer
+from ceflow.runs.labels import averaged, extremes, is_log, short, which, with_error
 
 LARGEST_EXPONENT = math.log(sys.float_info.max)
 EVEN, FAR = 1.5, 100.0
@@ -20,7 +21,7 @@ def points_answer(collected: CollectedPoints) -> str:
     """State the laws and correlations; without any, say where y is least and greatest."""
     laws = [_fit_text(collected, fit) for fit in collected.fits]
     ranks = [
-        f"{which(collected.by, each.by)}{correlation_name(collected)} {each.coefficient:.3f}"
+        f"{which(collected.by, each.by)}{correlation_name(collected)} {_with_certainty(each)}"
         for each in collected.correlations
         if each.coefficient is not None
     ]
@@ -28,11 +29,24 @@ def points_answer(collected: CollectedPoints) -> str:
         return "; ".join([*laws, *ranks])
     x = short(collected.x)
     known = [
-        (float(each.y), ", ".join(filter(None, (f"{x} = {_x_text(each)}", each.by))))
+        (float(each.y), ", ".join(filter(None, (f"{x} = {_x_text(each)}", each.by))), each.stderr)
         for each in collected.shown
         if each.y is not None
     ]
-    return extremes(short(collected.y), known)
+    compared = differences_answer(
+        [each.difference for each in collected.means], _reference(collected)
+    )
+    return "; ".join(filter(None, (extremes(short(collected.y), known), compared)))
+
+
+def _reference(collected: CollectedPoints) -> str:
+    return f"{collected.by or short(collected.x)} = {collected.against}"
+
+
+def _with_certainty(found: Correlation) -> str:
+    """Write a coefficient with its interval, if it is known, and its p value."""
+    interval = "" if found.interval is None else "95 %: {:.3f} to {:.3f}, ".format(*found.interval)
+    return f"{found.coefficient:.3f} ({interval}p = {found.p_value:.2g})"
 
 
 def _x_text(point: CollectedPoint | CollectedMean) -> str:
@@ -49,8 +63,9 @@ def points_blocks(collected: CollectedPoints) -> list[ReportBlock]:
     named = (x, *((collected.by or "by",) if by else ()), *((third,) if third else ()))
     table = Table(("run", *named, y), tuple((p.run, *_row(p)) for p in collected.points))
     if collected.means:
-        head = (*named, f"mean of {y} over {collected.over}", "runs")
-        table = Table(head, tuple((*_row(mean), mean.runs) for mean in collected.means))
+        compared = (f"less {_reference(collected)}", "95 %", "pairs") if collected.against else ()
+        head = (*named, f"mean of {y} over {collected.over}", "runs", *compared)
+        table = Table(head, tuple(_mean_row(collected, mean) for mean in collected.means))
     if collected.fits or collected.correlations:  # which have sentences and tables of their own
         fits = (Note(_fit_text(collected, fit)) for fit in collected.fits)
         return [table, *fits, *correlation_blocks(collected)]
@@ -58,10 +73,15 @@ def points_blocks(collected: CollectedPoints) -> list[ReportBlock]:
     return [*([Note(answer)] if answer else []), table]
 
 
+def _mean_row(collected: CollectedPoints, mean: CollectedMean) -> tuple[Cell, ...]:
+    runs: Cell = f"{mean.runs} of {mean.runs + mean.missed}" if mean.missed else mean.runs
+    return (*_row(mean), runs, *(difference_cells(mean.difference) if collected.against else ()))
+
+
 def _row(point: CollectedPoint | CollectedMean) -> tuple[Cell, ...]:
     x, third, y = ("" if each is None else each for each in (point.x, point.given, point.y))
     if point.stderr is not None and y != "":
-        y = f"{number(y)} ± {point.stderr:.2g}"
+        y = with_error(y, point.stderr)
     named = (("by", point.by), ("given", third))
     return (x, *(value for key, value in named if key in point), y)
 

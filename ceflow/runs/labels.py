@@ -2,21 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from ceflow.blocks import number
 
-
-def label(value: Any) -> str:
-    """Write a swept value in few characters; a list of equal values is written as one.
-
-    >>> label([16, 16]), label([16, 8]), label("relu")
-    ('16', '16 8', 'relu')
-    """
-    if not isinstance(value, list | tuple):
-        return str(value)
-    one = len(set(map(str, value))) == 1
-    return str(value[0]) if one else " ".join(map(str, value))
+SMALLEST_ERROR = 1e-5
+"""Smallest standard error whose number is written with decimals, not with a power of ten."""
 
 
 def short(path: str) -> str:
@@ -42,17 +32,36 @@ def averaged(over: str) -> str:
     return f", mean over {short(over)} ± s.e." if over else ""
 
 
-def extremes(y: str, values: Sequence[tuple[float, str]]) -> str:
-    """Say where the least and the greatest of labelled values are; '' if there are not two.
+def with_error(value: float | str, error: float | None) -> str:
+    """Write a number with its standard error, if there is one: to the second digit of the error, or
+    to the first if the number has four digits by then.
 
-    >>> extremes("loss", [(0.5, "a"), (0.25, "b"), (1.0, "c")])
-    'loss is least at b (0.25) and greatest at c (1)'
+    >>> with_error(0.113514, 0.00213), with_error(1521.28, 1.4), with_error(3, None)
+    ('0.1135 ± 0.0021', '1,521 ± 1', '3')
+    """
+    if error is None:
+        return number(value)
+    if not isinstance(value, str) and math.isfinite(value) and SMALLEST_ERROR <= error < math.inf:
+        second = 1 - math.floor(math.log10(error))
+        fourth = 3 - math.floor(math.log10(abs(value))) if value else second
+        decimals = max(0, min(second, max(fourth, second - 1)))
+        return f"{value:,.{decimals}f} ± {error:,.{decimals}f}"
+    return f"{number(value)} ± {error:.2g}"
+
+
+def extremes(y: str, values: Sequence[tuple[float, str, float | None]]) -> str:
+    """Say where the least and the greatest of labelled values are, with their standard errors; ''
+    if there are not two.
+
+    >>> extremes("loss", [(0.5, "a", None), (0.25, "b", 0.01), (1.0, "c", None)])
+    'loss is least at b (0.250 ± 0.010) and greatest at c (1)'
     """
     known = [each for each in values if math.isfinite(each[0])]
-    if len({value for value, _ in known}) < 2:
+    if len({value for value, _, _ in known}) < 2:
         return ""
-    (low, at_low), (high, at_high) = min(known), max(known)
-    return f"{y} is least at {at_low} ({number(low)}) and greatest at {at_high} ({number(high)})"
+    low, high = (choose(known, key=lambda each: each[:2]) for choose in (min, max))
+    ends = [f"{label} ({with_error(value, error)})" for value, label, error in (low, high)]
+    return f"{y} is least at {ends[0]} and greatest at {ends[1]}"
 
 
 def is_log(scale: str, automatic: bool) -> bool:

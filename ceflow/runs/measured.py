@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ceflow.history import History
-from ceflow.runs.curves import mean_and_error
+from ceflow.runs.paired import mean_and_error
 from ceflow.spec import ERRORS
 from ceflow.stages import Values
 from ceflow.store import RunDirectory

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ceflow.history import History
-from ceflow.runs.labels import label
 from ceflow.runs.measured import with_errors
 from ceflow.runs.numbers import is_number, numbers_of
 from ceflow.runs.record import in_a_word, read_state
 from ceflow.runs.results import Results
-from ceflow.spec import Document, at_path, tree_of
+from ceflow.spec import Document, at_path, tree_of, value_label
 from ceflow.store import Damaged, RunDirectory
 
 if TYPE_CHECKING:
@@ -90,4 +89,4 @@ def _swept(document: Document, runs: Mapping[str, Results]) -> Iterator[tuple[st
     trees = [tree_of(results.document, defaults=True) for results in runs.values()]
     for path in document.sweep.paths if document.sweep else ():
         values = [at_path(tree, path) for tree in trees]
-        yield path, values if all(map(is_number, values)) else list(map(label, values))
+        yield path, values if all(map(is_number, values)) else list(map(value_label, values))

@@ -3,14 +3,21 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ceflow.spec.base import Count, Spec
 from ceflow.spec.diagnostics import Fault
+from ceflow.spec.paths import (
+    ERRORS,
+    history_path,
+    is_axis_value,
+    recorded_by,
+    same_value,
+    value_label,
+)
 from ceflow.spec.stages import Search
 from ceflow.spec.suggest import did_you_mean
-from ceflow.spec.trees import index_of
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -40,10 +47,13 @@ Paths = Annotated[
     ),
 ]
 
-ERRORS = {"train_error": "train_accuracy", "test_error": "test_accuracy"}
-"""Numbers that can be collected wherever an accuracy is known: 1 - accuracy."""
+Values = Annotated[
+    Sequence[Annotated[float, Field(allow_inf_nan=False)]],
+    AfterValidator(tuple),
+    Field(min_length=1),
+]
 
-HISTORY_KEYS = ("view", "smooth", "level")
+HISTORY_KEYS = ("view", "smooth", "level", "at")
 """Keys that are allowed only when quantities over time (histories) are collected."""
 
 
@@ -96,6 +106,13 @@ class Collect(Axes):
     average of x and y over this many points (BN appendix D.4)."""
     level: Annotated[float, Field(allow_inf_nan=False)] | None = None
     """Histories only: add a table of the first x at which each run reaches this y."""
+    at: Values | None = None
+    """Histories only: add a [table of y at these x](sweeps.md#at-equal-training-loss), such as
+    `[0.1, 0.01]` of a training loss."""
+    against: str | int | float | Sequence[int | float | str] | None = None
+    """With `over`, a value of `by`, or without `by` of x: the other values are
+    [compared with it](sweeps.md#paired-comparisons) by the differences between runs that have the
+    same value of `over`."""
 
     @property
     def quantities(self) -> tuple[str, ...]:
@@ -132,6 +149,7 @@ class Collect(Axes):
             message = "there is nothing to collect without a sweep"
             return [Fault("CE202", message, part="key", help="add a [sweep] table")]
         faults = [*self._swept_faults(document), *self._stage_faults(document)]
+        faults += [] if faults else self._against_faults(document)
         faults = faults or list(self._measured_faults(document))
         if self.of_histories(document):
             return faults or list(self._recorded_faults(document)) or list(self._history_faults())
@@ -151,9 +169,28 @@ class Collect(Axes):
             told = f"stages.{history_path(self.x)[0]}.widths" if self._is_fixed(document) else None
             yield from self._over_faults([path for path in swept if path not in (self.over, told)])
         values = document.sweep.paths.get(self.x, ()) if document.sweep else ()
-        if values and not any(map(_is_number, values)):
+        if values and not any(map(is_axis_value, values)):
             message = f"no value of {self.x} in the sweep is a number, or a list of one repeated"
             yield Fault("CE104", message, ("x",), help="name a swept path of numbers")
+
+    def _against_faults(self, document: "Document") -> Iterator[Fault]:
+        """Find a comparison with what is not swept, or without runs that share a value."""
+        if self.against is None:
+            return
+        path = self.by or self.x
+        values = document.sweep.paths.get(path) if document.sweep else None
+        if self.over is None:
+            message = "against compares runs that have the same value of over, and there is none"
+            yield Fault(
+                "CE202", message, ("against",), "key", 'add over = "seed", and sweep over it'
+            )
+        elif values is None:
+            message = "against is a value of by, and there is none"
+            yield Fault("CE202", message, ("against",), "key", "name a swept path at by")
+        elif not any(same_value(self.against, value) for value in values):
+            message = f"{value_label(self.against)} is not among the swept values of {path}"
+            help = f"one of {', '.join(map(value_label, values))}"
+            yield Fault("CE201", message, ("against",), help=help)
 
     def _over_faults(self, others: Sequence[str]) -> Iterator[Fault]:
         """Find paths that would be averaged over unasked, or are axes too."""
@@ -273,9 +310,14 @@ class Collect(Axes):
         if self.last is not None:
             message = "last makes one number per run, and histories are collected"
             yield Fault("CE202", message, ("last",), "key", "leave last out, or let x be swept")
-        if self.smooth and self.level is not None:
-            message = "smooth and level exclude each other: a level is found in the recorded values"
-            yield Fault("CE202", message, ("smooth",), "key", "leave one of them out")
+        for key in ("level", "at"):
+            if self.smooth and getattr(self, key) is not None:
+                message = f"smooth and {key} exclude each other: {key} is of the recorded values"
+                yield Fault("CE202", message, ("smooth",), "key", "leave one of them out")
+        if self.against is not None and self.at is None and self.level is None:
+            message = "against compares numbers, and these are whole histories"
+            help = "add at or level, which make numbers of them"
+            yield Fault("CE202", message, ("against",), "key", help)
 
     def _last_faults(self, document: "Document") -> Iterator[Fault]:
         """Find a mean over moments of what its stage does not record."""
@@ -299,49 +341,3 @@ class Collect(Axes):
                 message = f"{key} is for histories only, and x is one number per run"
                 help = 'let x be a quantity that a stage records, as "stages.train.step"'
                 yield Fault("CE202", message, (key,), "key", help)
-
-
-def _is_number(value: Any) -> bool:
-    """Tell whether a value can be drawn on an axis."""
-    if isinstance(value, list | tuple) and value and all(item == value[0] for item in value):
-        value = value[0]
-    return value == "inf" or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def recorded_by(document: "Document", stage: str) -> list[str]:
-    """List the quantities that a stage records over time, and the errors for its accuracies."""
-    known = document.stages[stage].recorded()
-    return [*known, *(error for error, accuracy in ERRORS.items() if accuracy in known)]
-
-
-def history_path(path: str) -> tuple[str, str]:
-    """Split a path into its stage and quantity.
-
-    >>> history_path("stages.train.step")
-    ('train', 'step')
-    """
-    _, stage, key = path.split(".", 2)
-    return stage, key
-
-
-def at_path(tree: Any, path: str) -> Any:
-    """Find the value at a dotted path of a tree, or None. Keys may contain dots; numbers are
-    indices of an array's entries, from 0.
-
-    >>> at_path({"model": {"widths": [3]}}, "model.widths")
-    [3]
-    >>> at_path({"theorem-3.2": {"value": 0.1}}, "theorem-3.2.value")
-    0.1
-    >>> at_path({"model": {"layers": ["flatten", {"units": 4}]}}, "model.layers.1.units")
-    4
-    """
-    if not path:
-        return tree
-    if isinstance(tree, list | tuple):
-        step, _, rest = path.partition(".")
-        place = index_of(tree, step)
-        return None if place is None else at_path(tree[place], rest)
-    for key in tree if isinstance(tree, dict) else ():
-        if f"{path}.".startswith(f"{key}."):
-            return at_path(tree[key], path[len(key) + 1 :])
-    return None

@@ -15,7 +15,7 @@ from ceflow.blocks.svg import draw_svg
 from ceflow.cli import main
 from ceflow.report import figures, plan_tree, run_report, write_figures
 from ceflow.report.figures import overlaid
-from ceflow.report.plot import LETTERS_PER_LINE, POINT, POINT_SIGNS, draw
+from ceflow.report.plot import BAND_STEP, LETTERS_PER_LINE, POINT, POINT_SIGNS, draw
 from ceflow.report.text import seconds, size
 from ceflow.runs import prepare
 from ceflow.spec import Document, Ensemble, Gaussian, Kernel, Mlp, Search, Variance, network_name
@@ -111,6 +111,17 @@ def test_points_lie_over_lines():
     line = Series("y", (0.0, 1.0), (0.0, 1.0))
     rows = canvas(curve(line, Series("best", (0.0,), (0.0,), "points")))
     assert rows[-1][0] == POINT
+
+
+def test_errors_are_bars_at_points_and_dots_beside_lines():
+    keys: dict[str, Any] = {"error": (1.0, 1.0, 1.0)}
+    places = (0.0, 1.0, 2.0), (0.0, 0.0, 0.0)
+    bars = dots(curve(Series("y", *places, "joined", **keys)))
+    top = 4 * HEIGHT - 1
+    assert {x for x, y in bars if y in (0, top)} == {0, WIDTH, 2 * WIDTH - 1}
+    band = dots(curve(Series("y", *places, **keys)))
+    assert {y for _, y in band} == {0, top, round(top / 2)}
+    assert sorted(x for x, y in band if y == top) == list(range(0, 2 * WIDTH, BAND_STEP))
 
 
 def test_lines_carry_the_letters_of_a_legend():

@@ -20,6 +20,7 @@ from ceflow.runs.collected import (
     CollectedCurves,
     CollectedPoint,
     CollectedPoints,
+    Correlation,
     Fit,
     Reached,
 )
@@ -207,6 +208,10 @@ def ends(values: list[float], x: str = "step", **keys: Any) -> CollectedCurves:
 
 POINTS = [CollectedPoint(run="a", x=1, y=4.0), CollectedPoint(run="b", x=2, y=3.0)]
 FLAT = [CollectedPoint(run="a", x=1, y=4.0), CollectedPoint(run="b", x=2, y=4.0)]
+RANKS = [
+    Correlation(coefficient=0.5, interval=(0.1, 0.7), p_value=0.02, runs=9),
+    Correlation(coefficient=1.0, p_value=0.083, runs=4),
+]
 REACHED = [Reached(run="a", by="5", x=30), Reached(run="b", by="9", x=None, last=40)]
 
 
@@ -218,6 +223,11 @@ REACHED = [Reached(run="a", by="5", x=30), Reached(run="b", by="9", x=None, last
             "k.mean is least at a.b = 2 (3) and greatest at a.b = 1 (4)",
         ),
         (CollectedPoints(x="a.b", y="stages.k.mean", points=FLAT), ""),
+        (
+            CollectedPoints(x="a.b", y="stages.k.mean", points=POINTS, correlations=RANKS),
+            "rank correlation 0.500 (95 %: 0.100 to 0.700, p = 0.02);"
+            " rank correlation 1.000 (p = 0.083)",
+        ),
         (
             ends([3.0, 2.0, math.inf]),
             "at the end t.loss is least at model.size = 1 (2) and greatest at model.size = 0 (3)",

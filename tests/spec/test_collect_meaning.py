@@ -80,7 +80,19 @@ FAULTS = {
     ),
     "a level of what is smooth": (
         {"smooth": 5, "level": 0.1},
-        ("CE202", ("smooth",), "a level is found in the recorded values", "leave one"),
+        ("CE202", ("smooth",), "smooth and level exclude each other", "leave one"),
+    ),
+    "values at x of what is smooth": (
+        {"smooth": 5, "at": [0.1]},
+        ("CE202", ("smooth",), "smooth and at exclude each other", "leave one"),
+    ),
+    "values at x of numbers": (
+        {"x": "model.widths", "at": [8.0]},
+        ("CE202", ("at",), "at is for histories only", "stages.train.step"),
+    ),
+    "against without over": (
+        {"by": "model.widths", "against": 8, "level": 1.0},
+        ("CE202", ("against",), "the same value of over, and there is none", 'over = "seed"'),
     ),
     "a heatmap of numbers": (
         {"x": "model.widths", "view": "heatmap"},
@@ -244,3 +256,34 @@ def test_histories_need_no_sweep():
     assert not given.faults()
     (fault,) = given.replaced({"collect": {"c": Collect(x=TIME, y=LOSS, by="seed")}}).faults()
     assert (fault.code, fault.path) == ("CE201", ("collect", "c", "by"))
+
+
+SEEDS = {"model.widths": [[8, 8], [16, 16]], "seed": [0, 1]}
+PAIRED = {
+    "a value that is not swept": (
+        {"x": "model.widths", "against": 9},
+        ("CE201", "9 is not among the swept values of model.widths", "one of 8, 16"),
+    ),
+    "histories of one mean": (
+        {"by": "model.widths", "against": 8},
+        ("CE202", "against compares numbers, and these are whole histories", "add at or level"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PAIRED)
+def test_a_comparison_that_cannot_be_made_is_said(case):
+    keys, (code, message, help) = PAIRED[case]
+    asked = Collect(**({"x": TIME, "y": LOSS, "over": "seed"} | keys))
+    (fault,) = document(asked, **SEEDS).faults()
+    assert (fault.code, fault.path) == (code, ("collect", "c", "against"))
+    assert message in fault.message
+    assert help in fault.help
+
+
+@pytest.mark.parametrize("against", [8, 8.0, "8", [8, 8]])
+def test_a_value_to_compare_with_may_be_written_in_several_ways(against):
+    asked = Collect(x="model.widths", y=LOSS, over="seed", against=against)
+    sound = document(asked, **SEEDS)
+    assert not sound.faults()
+    assert loads(dumps(sound)) == sound
