@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 from ceflow.compiler import Plan
-from ceflow.data.separated import Row, read_separated
+from ceflow.data.separated import DECIMAL_COMMA, Row, read_separated
 from ceflow.spec import (
     CollectTable,
     Fault,
@@ -236,9 +236,10 @@ def _number(row: Row, column: str) -> float | int:
     except ValueError:
         value = float("nan")
     if not isfinite(value):
-        raise row.wrong(
-            f"{column} {cell!r} is no number", column, "leave the cell empty if unknown"
-        )
+        help = "leave the cell empty if unknown"
+        if DECIMAL_COMMA.fullmatch(cell):
+            help = "write a decimal point, or separate all cells by semicolons"
+        raise row.wrong(f"{column} {cell!r} is no number", column, help)
     return int(value) if value == int(value) and "." not in cell else value
 
 

@@ -21,6 +21,7 @@ from ceflow.spec.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
+    from ceflow.spec.sweep import Sweep
 
 Scale = Literal["auto", "linear", "log"]
 Correlate = Literal["none", "spearman", "logarithms"]
@@ -167,7 +168,8 @@ class Collect(Axes):
                 yield Fault("CE201", message, (key,), help=did_you_mean(path, swept))
         if self.over in swept:
             told = f"stages.{history_path(self.x)[0]}.widths" if self._is_fixed(document) else None
-            yield from self._over_faults([path for path in swept if path not in (self.over, told)])
+            others = [path for path in swept if path not in (self.over, told)]
+            yield from self._over_faults(document.sweep, others)
         values = document.sweep.paths.get(self.x, ()) if document.sweep else ()
         if values and not any(map(is_axis_value, values)):
             message = f"no value of {self.x} in the sweep is a number, or a list of one repeated"
@@ -192,13 +194,14 @@ class Collect(Axes):
             help = f"one of {', '.join(map(value_label, values))}"
             yield Fault("CE201", message, ("against",), help=help)
 
-    def _over_faults(self, others: Sequence[str]) -> Iterator[Fault]:
+    def _over_faults(self, sweep: "Sweep | None", others: Sequence[str]) -> Iterator[Fault]:
         """Find paths that would be averaged over unasked, or are axes too."""
         if self.over in (self.x, self.by, self.given):
             message = f"{self.over} is averaged over, and named again"
             yield Fault("CE202", message, ("over",), "key", "leave it out in one place")
+        named = (self.x, self.by, self.given)
         for path in others:
-            if path not in (self.x, self.by, self.given):
+            if path not in named and not (sweep and sweep.follows(path, named)):
                 message = f"{path} is swept too, and its runs would be averaged"
                 yield Fault("CE202", message, ("over",), help=f'name it: by = "{path}"')
 

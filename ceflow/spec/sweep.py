@@ -5,7 +5,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zlib import crc32
@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 
 from ceflow.spec.base import KeyPath, Spec
 from ceflow.spec.diagnostics import MOST_FAULTS, Fault, SpecError, cut, dotted
+from ceflow.spec.suggest import did_you_mean
 from ceflow.spec.trees import child, index_of, numbering
 
 if TYPE_CHECKING:
@@ -52,9 +53,14 @@ class Sweep(Spec):
     """The curve of a search, as `"best.primal"` or `"best.dual"`: one run for each width of its
     candidates, with its number of members: see [along a curve](sweeps.md#along-a-curve)."""
 
+    cross: Sequence[str] | None = None
+    """With `zip`, paths that are not zipped: every zipped run is made with each of their values, as
+    `cross = ["seed"]` does for several seeds."""
+
     def with_path(self, path: str, values: list[Any]) -> "Sweep":
         """Return the sweep with a further path before the others."""
-        return type(self)(mode=self.mode, along=self.along, **{path: values}, **self.paths)
+        keys: dict[str, Any] = {} if self.cross is None else {"cross": self.cross}
+        return type(self)(mode=self.mode, along=self.along, **keys, **{path: values}, **self.paths)
 
     @property
     def paths(self) -> dict[str, list[Any]]:
@@ -66,10 +72,16 @@ class Sweep(Spec):
         if not lengths:
             help = '"model.widths" = [[50, 50], [500, 500]]'
             return [Fault("CE102", "a sweep needs a path with values", part="key", help=help)]
-        if self.mode == "zip" and len(set(lengths.values())) > 1:
-            counts = ", ".join(f"{path} {length}" for path, length in lengths.items())
+        if fault := self._cross_fault():
+            return [fault]
+        zipped = {path: lengths[path] for path in self.zipped}
+        if len(set(zipped.values())) > 1:
+            counts = ", ".join(f"{path} {length}" for path, length in zipped.items())
             message = f"a zip needs equally many values of each path: {counts}"
-            return [Fault("CE202", message, ("mode",), help='use mode = "grid"')]
+            help = 'use mode = "grid"'
+            if "seed" in zipped and len({n for path, n in zipped.items() if path != "seed"}) == 1:
+                help = 'add cross = ["seed"], which makes each of the others with every seed'
+            return [Fault("CE202", message, ("mode",), help=help)]
         if len(lengths) > MOST_PATHS:
             return [Fault("CE104", f"a sweep over more than {MOST_PATHS} paths", part="key")]
         for path in lengths:
@@ -81,12 +93,44 @@ class Sweep(Spec):
 
     def combinations(self) -> Iterator[dict[str, int]]:
         """Yield the runs, each as an index into the values of every path."""
-        indices = [range(len(values)) for values in self.paths.values()]
-        together = (
-            itertools.product(*indices) if self.mode == "grid" else zip(*indices, strict=True)
-        )
-        for chosen in together:
-            yield dict(zip(self.paths, chosen, strict=True))
+        each = {
+            path: [{path: index} for index in range(len(values))]
+            for path, values in self.paths.items()
+        }
+        zipped = [each.pop(path) for path in self.zipped]
+        groups = [[_merged(row) for row in zip(*zipped, strict=True)]] if zipped else []
+        for chosen in itertools.product(*groups, *each.values()):
+            values = _merged(chosen)
+            yield {path: values[path] for path in self.paths}
+
+    @property
+    def zipped(self) -> list[str]:
+        """The paths whose values are taken together; none in a grid."""
+        crossed = self.cross or ()
+        return [path for path in self.paths if self.mode == "zip" and path not in crossed]
+
+    def follows(self, path: str, others: Collection[str | None]) -> bool:
+        """Tell whether the value of a zipped path follows from those of others, zipped with it."""
+        named = [other for other in others if other in self.zipped]
+        rows = list(zip(*(map(repr, self.paths[other]) for other in named), strict=True))
+        return path in self.zipped and len(set(rows)) == len(rows) > 0
+
+    def _cross_fault(self) -> Fault | None:
+        """Find paths to cross that are not swept, or nothing that they could be crossed with."""
+        if self.cross is None:
+            return None
+        if self.mode == "grid":
+            message = "cross is for a zip: in a grid all paths are crossed"
+            return Fault("CE202", message, ("cross",), "key", 'leave it out, or use mode = "zip"')
+        for index, path in enumerate(self.cross):
+            if path not in self.paths:
+                help = did_you_mean(path, list(self.paths))
+                return Fault("CE201", f"{path!r} is not swept", ("cross", index), help=help)
+        return None
+
+
+def _merged(tables: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    return {path: index for table in tables for path, index in table.items()}
 
 
 def variants(document: "Document") -> dict[str, "Document"]:

@@ -241,6 +241,44 @@ def test_what_is_wrong_with_the_table_is_said(name, tmp_path):
     assert message in fault["message"]
 
 
+def test_semicolons_and_decimal_commas_are_read(tmp_path):
+    european = TABLE.replace(",", ";").replace(".", ",")
+    assert "8x64d;29;3,65;34427000" in european
+    one = run(tmp_path, european).collected["c"]
+    (tmp_path / "b").mkdir()
+    two = run(tmp_path / "b").collected["c"]
+    assert one["rows"] == two["rows"]
+
+
+COMMAS = {
+    "both": (
+        "network;depth;error\n8x64d;29;3,65\n37x10d;29;3.8\n",
+        3,
+        11,
+        "'3.8' has a point, and",
+    ),
+    "a word": ("network;depth;error\n8x64d;29;3,6x\n", 2, 10, "error '3,6x' is no number"),
+    "below 0": ("network;depth;error\n8x64d;-2,5;3,6\n", 2, 7, "depth '-2.5' is not above 0"),
+    "quoted": ('network,depth,error\n8x64d,29,"3,65"\n', 2, 11, "error '3,65' is no number"),
+}
+
+
+@pytest.mark.parametrize("name", COMMAS)
+def test_decimal_commas_that_are_not_clear_are_said_at_their_cell(name, tmp_path):
+    table, line, column, message = COMMAS[name]
+    done = CliRunner().invoke(main, ["check", str(spec(tmp_path, table)), "--json"])
+    (fault,) = json.loads(done.stdout)
+    assert message in fault["message"]
+    assert (fault["line"], fault["column"]) == (line, column)
+
+
+def test_commas_that_separate_and_are_decimal_are_said(tmp_path):
+    table = "network,depth,error\n8x64d,29,3,65\n"
+    done = CliRunner().invoke(main, ["check", str(spec(tmp_path, table)), "--json"])
+    (fault,) = json.loads(done.stdout)
+    assert "has 4 cells, the first line 3: separate cells by semicolons" in fault["message"]
+
+
 def test_a_table_that_has_changed_is_read_again(tmp_path):
     before = run(tmp_path).collected["c"]["points"][0]["y"]
     assert before == 3.65

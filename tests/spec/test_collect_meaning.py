@@ -281,6 +281,18 @@ def test_a_comparison_that_cannot_be_made_is_said(case):
     assert help in fault.help
 
 
+@pytest.mark.parametrize(("other", "sound"), [(["relu", "erf"], True), (["relu", "relu"], False)])
+def test_what_is_zipped_with_x_need_not_be_named(other, sound):
+    """The widths tell the activation; the activation tells the widths only if its values differ."""
+    keys = {"mode": "zip", "cross": ["seed"], "model.activation": other} | SEEDS
+    by_width = document(Collect(x="model.widths", y=LOSS, over="seed"), **keys)
+    assert not by_width.faults()
+    asked = Collect(x=TIME, y=LOSS, by="model.activation", over="seed")
+    found = document(asked, **keys).faults()
+    assert sound == (not found)
+    assert all("model.widths is swept too" in fault.message for fault in found)
+
+
 @pytest.mark.parametrize("against", [8, 8.0, "8", [8, 8]])
 def test_a_value_to_compare_with_may_be_written_in_several_ways(against):
     asked = Collect(x="model.widths", y=LOSS, over="seed", against=against)

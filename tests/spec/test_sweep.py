@@ -39,6 +39,40 @@ def test_a_zip_takes_values_together():
     assert list(variants(loads(text))) == ["widths=3,seed=0", "widths=4,seed=1"]
 
 
+def test_a_zip_is_crossed_with_the_paths_that_are_named():
+    zipped = '"model.widths" = [[3], [4]]\n"model.activation" = ["relu", "erf"]\n'
+    text = f'{BASE}mode = "zip"\ncross = ["seed"]\n{zipped}seed = [0, 1, 2]\n'
+    found = variants(loads(text))
+    models = [(Mlp.expect(each.model), each.seed) for each in found.values()]
+    assert [(model.widths, model.activation, seed) for model, seed in models] == [
+        (widths, activation, seed)
+        for widths, activation in (((3,), "relu"), ((4,), "erf"))
+        for seed in range(3)
+    ]
+    assert next(iter(found)) == "widths=3,activation=relu,seed=0"
+    assert loads(dumps(loads(text))) == loads(text)
+
+
+CROSSED = {
+    "of a grid": ('cross = ["seed"]\nseed = [0, 1]\n', "CE202", 'use mode = "zip"'),
+    "misspelt": ('mode = "zip"\ncross = ["sed"]\nseed = [0]\n', "CE201", "did you mean seed?"),
+    "not named": (
+        'mode = "zip"\n"model.widths" = [[3], [4]]\nseed = [0, 1, 2]\n',
+        "CE202",
+        'add cross = ["seed"]',
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CROSSED)
+def test_what_cannot_be_crossed_is_said(case):
+    text, code, help = CROSSED[case]
+    with pytest.raises(SpecError) as caught:
+        variants(loads(BASE + text))
+    (fault,) = caught.value.faults
+    assert (fault.code, help in fault.help) == (code, True)
+
+
 def test_variants_are_no_sweeps_and_have_names_of_their_own():
     found = variants(loads(BASE + "seed = [0, 1]\n"))
     assert all(document.sweep is None for document in found.values())
