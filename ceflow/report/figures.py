@@ -1,12 +1,12 @@
 """The curves and heatmaps of a run as figures, in SVG or PDF."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from ceflow.blocks import Curve
+from ceflow.blocks import Curve, Series
 from ceflow.blocks.svg import draw_pdf, draw_svg
 from ceflow.compiler import Plan
 from ceflow.runs import Results, known_results, read_collected
@@ -83,20 +83,35 @@ def _curves(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, Curve]]:
 
 
 def overlaid(curves: Mapping[str, Curve]) -> Curve:
-    """Combine the same curve of several runs: the first series of each, labelled by its run.
+    """Combine the same curve of several runs: the first series of each, labelled by its run. Those
+    that are equal are drawn once, labelled by the first run and the number of others.
 
     If a curve has several series, the axis says which one is shown, or each label if runs differ.
     """
     whole = next(iter(curves.values()))
     firsts = {run: curve.series[0] for run, curve in curves.items()}
     label, *others = dict.fromkeys(each.label for each in firsts.values())
+    equal: dict[Series, list[str]] = {}
+    for run, each in firsts.items():
+        equal.setdefault(each, []).append(run)
     series = tuple(
         replace(
             each,
-            label=f"{run}, {each.label}" if others else run,
-            dash=index if len(firsts) <= MOST_DASHES else 0,  # curves that coincide are seen
+            label=", ".join([_named(runs, len(firsts)), *([each.label] if others else [])]),
+            dash=index if len(equal) <= MOST_DASHES else 0,  # curves that nearly coincide are seen
         )
-        for index, (run, each) in enumerate(firsts.items())
+        for index, (each, runs) in enumerate(equal.items())
     )
     said = len(whole.series) > 1 and not others
     return replace(whole, series=series, y_label=whole.y_label + (f" ({label})" if said else ""))
+
+
+def _named(runs: Sequence[str], count: int) -> str:
+    """Name runs whose curves are equal, of so many runs.
+
+    >>> _named(["a"], 3), _named(["a", "b"], 3), _named(["a", "b", "c"], 3)
+    ('a', 'a and 1 more', 'all 3 runs')
+    """
+    if len(runs) == count > 1:
+        return f"all {count} runs"
+    return runs[0] + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")

@@ -22,8 +22,10 @@ NOT_DONE = "not done"
 def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[ReportBlock]:
     """Show the warnings of all stages, then a row per run with what differs between runs.
 
-    The table has the numbers of the stages, and how their descents ended. A last sentence names the
-    columns that are left out.
+    The table has the numbers of the stages, and how their descents ended; stages whose numbers
+    repeat between runs, as those of a search do between seeds, come after the others. If there are
+    too many, each stage has its share of the columns, and a last sentence names those that are left
+    out.
     """
     values = {run: dict(numbers_of(results)) for run, results in runs.items()}
     keys = [
@@ -31,8 +33,9 @@ def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[ReportBlock]:
         for key in dict.fromkeys(key for found in values.values() for key in found)
         if any(found.get(key) is not None for found in values.values())
     ]
-    differ = [key for key in keys if _differs(key, values, runs)]
-    shown, left = differ[:MOST_COLUMNS], differ[MOST_COLUMNS:]
+    differ = _in_order([key for key in keys if _differs(key, values, runs)], values)
+    shown = _shared(differ, MOST_COLUMNS)
+    left = [key for key in differ if key not in shown]
     heads, named = _by_path(list(values))
     rows = tuple(
         (*name, *(_cell(key, found, runs[run]) for key in shown))
@@ -44,6 +47,41 @@ def sweep_blocks(runs: Mapping[str, dict[str, Values]]) -> list[ReportBlock]:
         else []
     )
     return [*_warnings(runs), Table((*heads, *shown), rows), *rest]
+
+
+def _in_order(keys: Sequence[str], values: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Sort the keys of stages with more different rows before others, and leave out a number that
+    another one of the same name repeats in all runs.
+
+    >>> runs = {"seed=0": {"best.m": 2, "best.model.m": 2, "train.loss": 0.5}}
+    >>> runs["seed=1"] = {"best.m": 2, "best.model.m": 2, "train.loss": 0.4}
+    >>> _in_order(["best.m", "best.model.m", "train.loss"], runs)
+    ['train.loss', 'best.m']
+    """
+    once: dict[tuple[Any, ...], str] = {}
+    for key in keys:
+        column = (found.get(key) for found in values.values())
+        once.setdefault((_stage(key), key.rpartition(".")[2], *column), key)
+    kept = list(once.values())
+
+    def different(stage: str) -> int:
+        own = [key for key in kept if _stage(key) == stage]
+        return len({tuple(found.get(key) for key in own) for found in values.values()})
+
+    rows = {stage: different(stage) for stage in dict.fromkeys(map(_stage, kept))}
+    return sorted(kept, key=lambda key: -rows[_stage(key)])
+
+
+def _shared(keys: Sequence[str], most: int) -> list[str]:
+    """Choose so many of the keys, the first of each stage in turn, in the order given.
+
+    >>> _shared(["best.a", "best.b", "best.c", "train.a", "train.b"], 3)
+    ['best.a', 'best.b', 'train.a']
+    """
+    stages = [_stage(key) for key in keys]
+    turns = {key: stages[:index].count(_stage(key)) for index, key in enumerate(keys)}
+    chosen = sorted(keys, key=turns.__getitem__)[:most]
+    return [key for key in keys if key in chosen]
 
 
 def _by_path(runs: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
