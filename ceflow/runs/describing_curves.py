@@ -13,6 +13,7 @@ from ceflow.blocks import (
     Series,
     Table,
     axis_name,
+    counted,
     number,
 )
 from ceflow.runs.collected import CollectedCurves, OfRun, Reached, ValueAt, grouped
@@ -121,16 +122,21 @@ def _at(collected: CollectedCurves) -> list[ReportBlock]:
     by = f", by {short(collected.by)}" if collected.by else ""
     for of, every in grouped(collected.at, lambda each: each.of):
         what = f"{_key(collected, of)} at equal {x}{by}"
-        blocks += [
-            Note(f"{what}{averaged(collected.over)}"),
-            _rows(x, every, [_value_cell(each) for each in every]),
-        ]
+        come = {each.x for each in every if each.y is not None}
+        never = list(dict.fromkeys(number(each.x) for each in every if each.x not in come))
+        every = [each for each in every if each.x in come]
+        said = f"; no run comes to {x} {', '.join(never)}" if never else ""
+        blocks.append(Note(f"{what}{averaged(collected.over)}{said}"))
+        if every:
+            blocks.append(_rows(x, every, [_value_cell(each) for each in every]))
         if not any(each.difference for each in every):
             continue
         pairs = max(each.difference.pairs for each in every if each.difference)
         which = f"{what}, less that of {collected.against}: differences within {collected.over}"
         cells = [difference_cell(each.difference, pairs) for each in every]
-        said = f"{which} ± s.e., {pairs} pairs; * where the 95 % interval leaves out 0"
+        said = (
+            f"{which} ± s.e., of {counted(pairs, 'pair')}; * where the 95 % interval leaves out 0"
+        )
         blocks += [Note(said), _rows(x, every, cells)]
     return blocks
 
