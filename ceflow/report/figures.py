@@ -113,5 +113,5 @@ def _named(runs: Sequence[str], count: int) -> str:
     ('a', 'a and 1 more', 'all 3 runs')
     """
     if len(runs) == count > 1:
-        return f"all {count} runs"
+        return "both runs" if count == 2 else f"all {count} runs"
     return runs[0] + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")

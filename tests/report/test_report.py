@@ -373,7 +373,10 @@ def test_of_runs_together_the_axis_says_which_series_it_shows():
     training, test = (Series(label, (1.0, 2.0), (1.0, 2.0)) for label in ("training", "test"))
     both = overlaid({"a": curve(training, test), "b": curve(training)})
     assert both.y_label == "the y (training)"
-    assert [series.label for series in both.series] == ["a", "b"]
+    assert [series.label for series in both.series] == ["both runs"]  # which are drawn once
+    other = Series("training", (1.0, 2.0), (1.0, 3.0))
+    three = overlaid({"a": curve(training), "b": curve(other), "c": curve(training)})
+    assert [series.label for series in three.series] == ["a and 1 more", "b"]
     mixed = overlaid({"a": curve(training, test), "b": curve(test)})
     assert mixed.y_label == "the y"
     assert [series.label for series in mixed.series] == ["a, training", "b, test"]
