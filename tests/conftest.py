@@ -3,6 +3,7 @@
 import gc
 import gzip
 import os
+import signal
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,9 @@ import numpy as np
 import pytest
 from jax._src import compiler
 
+# a shell in the background has workers ignore these
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 gc.set_threshold(20_000, 20, 20)  # as in a run: a twentieth of the time
 os.environ.pop("COLUMNS", None)  # workers of pytest-xdist have one, which is not a user's
 

@@ -88,6 +88,7 @@ def sample(
     Raises `ValueError` for inputs, outputs or a width below 1, or a width below the size of the
     bottleneck.
 
+    >>> import jax.numpy as jnp
     >>> from ceflow.spec import Bottleneck
     >>> from ceflow.bottlenecks import relu
     >>> net = sample(Bottleneck(size=3, encoder=relu(), decoder=relu()), 4, 2, Seed(0), width=50)

@@ -474,12 +474,13 @@ def test_plan_of_a_sweep_says_what_all_runs_need_together(alone):
     (alone / "swept.toml").write_text(swept, encoding="utf-8")
     plan = json.loads(done("plan", "swept.toml", "--json").stdout)
     assert plan["stages"] == one["stages"]
-    assert plan["total"] == one["total"] | {
-        "runs": 3,
-        "disk": 3 * one["total"]["disk"],
-        "seconds": pytest.approx(3 * one["total"]["seconds"] - 2 * MachineRates.start),
-        "longest": pytest.approx(3 * one["total"]["longest"] - 2 * MachineRates.start),
-    }  # as JAX is loaded once
+    other = {"seconds", "longest"}
+    assert {key: plan["total"][key] for key in plan["total"].keys() - other} == {
+        key: one["total"][key] for key in one["total"].keys() - other
+    } | {"runs": 3, "disk": 3 * one["total"]["disk"]}
+    for key in other:  # JAX is loaded once, and the same programs are compiled once
+        least, most = one["total"][key], 3 * one["total"][key] - 2 * MachineRates.start
+        assert least < plan["total"][key] < most
     shown = done("plan", "swept.toml").stdout
     whole = plan["total"]
     assert f"sweep  3 runs  in all memory {size(whole['memory'])}, disk " in shown

@@ -25,7 +25,6 @@ def test_a_width_with_two_multiplicities_tells_what_members_share():
 WRONG = {
     "nothing": (b"", "does not begin with the names of its columns"),
     "no head": (b"4,0.1\n8,0.2\n", "does not begin with the names of its columns"),
-    "semicolons": (b"width;seconds\n4;0.1\n8;0.2\n", "does not begin with the names"),
     "groups": (b"width,groups,seconds\n4,32,0.1\n8,9,0.2\n", "'groups', which is called 'multipl"),
     "a latency": (b"width,Latency\n4,0.1\n8,0.2\n", "'Latency', which is called 'seconds' here"),
     "a capital": (b"Width,seconds\n4,0.1\n8,0.2\n", "'Width', which is called 'width' here"),
