@@ -129,7 +129,7 @@ def _places(found: Found, names: Sequence[str]) -> list[int]:
 def _in_order(names: dict[str, int]) -> list[str]:
     """Sort labels: by size if all are whole numbers, otherwise as text."""
     if all(name.removeprefix("-").isdecimal() for name in names):
-        return sorted(names, key=int)
+        return sorted(names, key=lambda name: (int(name), name))
     return sorted(names)
 
 
@@ -232,8 +232,10 @@ def _number(path: Path, name: str, row: int, cell: Any) -> float:
 
 
 def _label(path: Path, columns: Columns, row: Row) -> str:
-    """Return the label of a row; whole numbers are spelt alike, as 3 for 3.0."""
+    """Return the label of a row; whole numbers are spelt alike, as 3 for 3.0, but 03 is a name."""
     text = "" if row.label is None else str(row.label).strip()
+    if text.isdecimal() and text[0] == "0" and len(text) > 1:
+        return text
     try:
         number = float(text)
     except ValueError:

@@ -11,6 +11,10 @@ from ceflow.spec.diagnostics import Fault
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
+DECAYS = ("momentum", "betas", "average")
+SMALLEST_PART = 2.0**-25
+"""Largest part of 1 that float32 leaves out below it."""
+
 LARGEST_FLOAT32, SMALLEST_FLOAT32 = 3.4e38, 1.2e-38
 """Range of float32: larger numbers become infinite, smaller ones 0 or imprecise."""
 
@@ -33,6 +37,17 @@ def float32_faults(document: "Document") -> Iterator[Fault]:
         if vanishes or abs(value) > LARGEST_FLOAT32:
             message = f"{value:g} is {'0' if vanishes else 'infinite'} in float32"
             yield Fault("CE104", message, path, help='set precision = "float64"')
+    yield from _ones(document)
+
+
+def _ones(document: "Document") -> Iterator[Fault]:
+    """Find decays that float32 rounds to 1, with which nothing would ever decay."""
+    for name, stage in document.stages.items():
+        for key in DECAYS if stage.descends else ():
+            for path, value in _numbers(getattr(stage, key, None), ("stages", name, key)):
+                if 1 - SMALLEST_PART < value < 1:
+                    message = f"{value!r} is 1 in float32"
+                    yield Fault("CE104", message, path, help='set precision = "float64"')
 
 
 def _numbers(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, float]]:

@@ -71,6 +71,7 @@ def run(
     moments: Collection[int],
     record: Callable[[int, Replicas], Line],
     reference: Callable[[], Float[np.ndarray, " replicas"]],
+    begin: Callable[[Float[np.ndarray, " replicas"]], None] = lambda losses: None,
     until: Callable[[Line], bool] = lambda line: False,
     observe: Callable[[int], None] = lambda step: None,
     save: Callable[[Reached], None] = lambda reached: None,
@@ -78,7 +79,8 @@ def run(
     """Go on to `steps` steps in all, and record at the moments and at the end; from the start, at
     the start too. The replicas of `reached` are lost: steps use their memory.
 
-    `reference` tells the mean loss of each replica at the start, once that is recorded. Training
+    `reference` tells the mean loss of each replica at the start, once that is recorded and `begin`
+    was told those of the first batches, in which batch normalisation may be different. Training
     ends early if `until(line)` is True, or if a replica diverges; then the records and what is kept
     are those of the last moment before. `observe` and `save` are called between calls of the
     program.
@@ -99,6 +101,8 @@ def run(
             with pace.of(len(trainer.groups)):
                 replicas, losses = advance(trainer, replicas, place, count)
                 losses = np.asarray(losses)
+            if not now:
+                begin(losses[0])
             trouble = grown(losses, reference(), now)
             if trouble is not None:
                 return Descended(History.of_lines(done), kept, trouble)

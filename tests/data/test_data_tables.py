@@ -65,6 +65,12 @@ def test_whole_numbers_are_labels_in_their_order(tmp_path: Path):
     ]
 
 
+def test_zeros_before_a_number_make_it_a_name(tmp_path: Path):
+    write_table(tmp_path / "t.csv", "x,kind\n1,01\n2,1\n3,1.0\n4,001\n")
+    found = rows(spec_of(targets="one-hot"), tmp_path)
+    assert found == one_hot([(1, 1), (2, 2), (3, 2), (4, 0)], 3)
+
+
 def test_one_table_is_shuffled_and_cut_and_two_are_not(tmp_path: Path):
     lines = [f"{number},{number % 2}" for number in range(10)]
     write_table(tmp_path / "t.csv", "\n".join(["x,kind", *lines]))

@@ -9,12 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from small_runs import content
 
 import ceflow
 from ceflow._interrupts import Interrupts, ends_as_interrupts
-from ceflow.events import CheckpointRead, CheckpointWritten, Progress
+from ceflow.events import CheckpointRead, CheckpointWritten, Notice, Progress
 from ceflow.runs import Interrupted
 from ceflow.spec import Document, loads
 from ceflow.stages.train import checkpoints
@@ -192,6 +193,27 @@ def test_a_damaged_checkpoint_is_none(whole, tmp_path, damage):
     assert RunDirectory(folder).read_checkpoint("t") is None
     ceflow.run(document(), folder)
     assert content(folder) == content(whole)
+
+
+def test_over_other_data_a_training_starts_again(tmp_path):
+    text = TEXT.replace('source = "digits"\ntrain = 24\ntest = 6', 'source = "npz"\npath = "x.npz"')
+    draw = np.random.default_rng(0)
+
+    def write(scale: float) -> None:
+        x = scale * draw.normal(size=(24, 1, 4, 4))
+        np.savez(tmp_path / "x.npz", x=x, y=draw.normal(size=(24, 2)))
+
+    def run(folder: Path, observe: Any = lambda event: None) -> None:
+        ceflow.run(loads(text.replace("x.npz", str(tmp_path / "x.npz"))), folder, observe=observe)
+
+    write(1.0)
+    cut_at(tmp_path / "run", 9, text.replace("x.npz", str(tmp_path / "x.npz")))
+    write(2.0)
+    said: list[Any] = []
+    run(tmp_path / "run", said.append)
+    assert "it starts again" in str([event for event in said if isinstance(event, Notice)])
+    run(tmp_path / "whole")
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
 
 
 KILLING = """

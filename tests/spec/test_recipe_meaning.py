@@ -17,6 +17,7 @@ from ceflow.spec import (
     Gaussian,
     LearningRates,
     Mlp,
+    Network,
     Npz,
     Resnext,
     SpecError,
@@ -234,6 +235,20 @@ def test_a_top_5_accuracy_needs_more_classes():
     with pytest.raises(SpecError, match="a top-5 accuracy needs more than 5 classes") as caught:
         prepare(ceflow.compile(few))
     assert caught.value.faults[0].path == ("stages", "t", "record")
+
+
+def test_batch_norm_of_units_needs_more_than_one_example():
+    layers = [{"type": "dense", "units": 3}, {"type": "batch-norm"}, {"type": "dense"}]
+    few = document(Train(**TEN, batch=1, learning_rate=0.1), model=Network(layers=layers))
+    with pytest.raises(SpecError, match="one number of each unit in a batch of one") as caught:
+        prepare(ceflow.compile(few))
+    assert caught.value.faults[0].path == ("stages", "t", "batch")
+
+
+@pytest.mark.parametrize("recipe", [{"momentum": 1 - 1e-12}, {"average": 1 - 1e-12}])
+def test_a_decay_that_float32_rounds_to_1_is_refused(recipe: dict[str, Any]):
+    found = document(Train(**TEN, **recipe), precision="float32").faults()
+    assert "is 1 in float32" in next(iter(found)).message
 
 
 def test_vectors_are_not_augmented(tmp_path):

@@ -23,6 +23,8 @@ from ceflow.spec import (
     Gaussian,
     LearningRates,
     Mlp,
+    Network,
+    Npz,
     Resnext,
     Stop,
     Train,
@@ -198,6 +200,40 @@ def test_of_a_training_that_diverges_no_loss_is_kept_that_has_grown_without_boun
     result: Any = ceflow.run(document({"t": stage}), tmp_path / "run").results["t"]
     assert (result.ended, result.steps) == ("unstable", 0)
     assert "at step 1, at the learning rate 1e+04" in result.warnings[0]
+
+
+def test_batch_norm_that_makes_the_first_batch_larger_is_no_divergence(tmp_path):
+    """In inference mode these outputs are a thousandth of those in training mode."""
+    x = np.random.default_rng(0).normal(size=(30, 4))
+    np.savez(tmp_path / "small.npz", x=1e-3 * x, y=1e-3 * np.tanh(x.sum(axis=1, keepdims=True)))
+    layers = [
+        {"type": "dense", "units": 6},
+        {"type": "batch-norm"},
+        "relu",
+        {"type": "dense"},
+    ]
+    found = ceflow.run(
+        Document(
+            data=Npz(path=str(tmp_path / "small.npz")),
+            model=Network(layers=layers),
+            stages={"t": small(learning_rate=1e-6)},
+        ),
+        tmp_path / "run",
+    )
+    assert found.results["t"].ended == "steps"
+    assert not found.results["t"].warnings
+
+
+def test_of_inputs_too_large_for_any_rate_a_divergence_is_told(tmp_path):
+    data = Digits(train=20, test=7, scale=1e20)
+    stage = small(loss="cross-entropy", learning_rate=0.1)
+    model = Mlp(widths=[8])
+    found = ceflow.run(
+        document({"t": stage}, data=data, model=model, precision="float32"), tmp_path / "run"
+    )
+    (warning,) = found.results["t"].warnings
+    assert found.results["t"].ended == "unstable"
+    assert warning.endswith("at the learning rate 0.1: lower learning_rate, or set warmup or clip")
 
 
 def end(stage: Any, folder: Path, **keys: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ an infinitely wide one. `recipe` says how in words, and `inputs` how the data we
 from collections.abc import Iterator
 
 from ceflow.blocks import ReportBlock
-from ceflow.compiler import Plan
+from ceflow.compiler import Plan, nodes
 from ceflow.spec import Fault, Model, Train
 from ceflow.stages.stage import Forecast, Job, Stage
 from ceflow.stages.train import forecast, report
@@ -40,6 +40,11 @@ class TrainStage(Stage[Train, TrainResult]):
             message = "augment changes images, and the inputs are vectors"
             help = "leave augment out of [data]"
             yield Fault("CE202", message, ("data", "augment"), "key", help, absolute=True)
+        alone = spec.batch == 1 or plan.data.train == 1
+        if alone and any(map(_is_lone, nodes.every(plan.expand(model)))):
+            message = "batch normalisation has one number of each unit in a batch of one example"
+            help = "take larger batches, or layer-norm"
+            yield Fault("CE202", message, ("batch",), help=help)
         if "top-5" in spec.record and not (source.has_one_hot and plan.outputs > 5):
             message = "a top-5 accuracy needs more than 5 classes"
             yield Fault("CE202", message, ("record",), help='leave "top-5" out')
@@ -49,3 +54,8 @@ class TrainStage(Stage[Train, TrainResult]):
 
     def answer(self, result: TrainResult) -> str:
         return report.answer(result)
+
+
+def _is_lone(node: nodes.Node) -> bool:
+    """Tell whether a layer normalises units over a batch that have one number in each example."""
+    return isinstance(node, nodes.BatchNorm) and nodes.positions(node.inputs) == 1

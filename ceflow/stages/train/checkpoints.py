@@ -7,13 +7,14 @@ imported only when a stage runs.
 import io
 import json
 import time
+from functools import cached_property
 
 import equinox as eqx
 import numpy as np
 
 from ceflow._interrupts import Interrupts
 from ceflow.compiler.modules import facts_of
-from ceflow.events import CheckpointRead, CheckpointWritten
+from ceflow.events import CheckpointRead, CheckpointWritten, Notice
 from ceflow.stages.train.networks import NetworkProblem
 from ceflow.stages.train.records import Recorder, line_of
 from ceflow.training import Reached, Replicas
@@ -60,6 +61,7 @@ class Checkpoints:
             "columns": [*recorder.numbers[0]],
             "seconds": self._earlier + time.perf_counter() - self._problem.job.started,
             "sessions": self._sessions,
+            "begun": np.asarray(recorder.begun).tolist(),
         }
         file.write(json.dumps(header).encode() + b"\n")
         eqx.tree_serialise_leaves(file, (reached.replicas, reached.kept))
@@ -82,6 +84,8 @@ class Checkpoints:
         file = io.BytesIO(content)
         header = json.loads(file.readline())
         if header["identity"] != self._identity:
+            text = "its checkpoint is of other data or of another training: it starts again"
+            job.observe(Notice(job.name, text))
             return None
         replicas, kept = eqx.tree_deserialise_leaves(file, (start, start.kept))
         columns = {column: np.load(file) for column in header["columns"]}
@@ -91,6 +95,7 @@ class Checkpoints:
             for index in range(len(moments))
         ]
         recorder.resume(start, numbers)
+        recorder.begun = np.asarray(header["begun"])
         if self._problem.keeps_outputs:
             outputs = [np.load(file) for _ in (moments if recorder.keeps_all else [0])]
             recorder.every, recorder.outputs = outputs if recorder.keeps_all else [], outputs[-1]
@@ -101,10 +106,11 @@ class Checkpoints:
         told = tuple({"step": step, **line} for step, line in lines)
         return Reached(header["step"], replicas, kept, told)
 
-    @property
+    @cached_property
     def _identity(self) -> str:
         """Text that differs between trainings of which one cannot go on where another was."""
         job = self._problem.job
         stage, model = (part.model_dump_json() for part in (job.stage, job.model))
         modules = facts_of([self._problem.root])
-        return json.dumps([stage, model, modules, job.plan.document.seed], default=str)
+        given = [stage, model, modules, job.plan.document.seed, self._problem.examples.digest]
+        return json.dumps(given, default=str)

@@ -3,6 +3,7 @@
 Loads JAX: imported only when a stage runs.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from ceflow.training import Feed, Trainer
 TRIMMED_BYTES = 2**26
 """Bytes of examples that are read before memory is returned to the system; without that, blocks of
 16 MB were seen to take 900 MB."""
+
+DIGESTED = 64
+"""Number of streamed examples of each part that are compared when a training goes on."""
 
 Part = Literal["train", "test"]
 
@@ -48,6 +52,11 @@ class Examples(ABC):
     def source(self) -> Dataset | Stream:
         """Where the training examples are."""
 
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """Hash of the examples, by which a training that goes on knows them."""
+
     @abstractmethod
     def some(self, rows: Int[np.ndarray, " k"]) -> data.Examples:
         """Return the training examples with these indices."""
@@ -63,6 +72,15 @@ class Examples(ABC):
     @abstractmethod
     def feed(self, trainer: Trainer, steps: int) -> Feed:
         """Return the feed of a trainer."""
+
+
+def _hashed(*arrays: np.ndarray) -> str:
+    """Hash the numbers and shapes of arrays."""
+    found = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        found.update(repr(array.shape).encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
 
 
 def examples_of(job: Job) -> Examples:
@@ -85,6 +103,11 @@ class HeldExamples(Examples):
     @property
     def train(self) -> int:
         return len(self.dataset.train.x)
+
+    @property
+    def digest(self) -> str:
+        train, test = self.dataset.train, self.dataset.test
+        return _hashed(train.x, train.y, test.x, test.y)
 
     def some(self, rows: Int[np.ndarray, " k"]) -> data.Examples:
         return data.Examples(self.dataset.train.x[rows], self.dataset.train.y[rows])
@@ -124,6 +147,17 @@ class StreamedExamples(Examples):
     @property
     def train(self) -> int:
         return len(self.streams[0])
+
+    @property
+    def digest(self) -> str:
+        """Hash of the numbers of examples, and of up to 64 of each part, at equal distances."""
+        parts = []
+        for stream in self.streams[:2]:
+            count = len(stream)
+            rows = np.unique(np.linspace(0, count - 1, min(count, DIGESTED)).astype(int))
+            found = stream.read(rows) if count else None
+            parts += [np.array(count)] + ([found.x, found.y] if found else [])
+        return _hashed(*parts)
 
     def some(self, rows: Int[np.ndarray, " k"]) -> data.Examples:
         return self._shaped(self.streams[0].read(rows))

@@ -40,6 +40,8 @@ class Recorder:
         """Outputs on all examples at each moment, if they are recorded."""
         self.outputs: Float[np.ndarray, "replicas m outputs"] | None = None
         """Outputs on all examples, at the last moment; None if they are not kept."""
+        self.begun: Float[np.ndarray, " replicas"] | float = 0.0
+        """Mean loss of the first batch of each replica, before its step."""
         count = min(MOST_FOLLOWED, problem.train)
         first = problem.examples.some(np.arange(count)).y
         self._ntk = NtkRecorder(self._kernels, problem.stage.record, first, count)
@@ -51,8 +53,14 @@ class Recorder:
 
     @property
     def reference(self) -> Float[np.ndarray, " replicas"]:
-        """Mean loss of a training example of each replica at the start, which is recorded first."""
-        return self._means(self.numbers[0])
+        """Mean loss of a training example of each replica at the start, which is recorded first.
+        Batch normalisation may make that of the first batch larger, which then counts.
+        """
+        return np.maximum(self._means(self.numbers[0]), self.begun)
+
+    def begin(self, losses: Float[np.ndarray, " replicas"]) -> None:
+        """Take note of the mean losses of the first batches, before any step."""
+        self.begun = np.where(np.isfinite(losses), losses, 0.0)
 
     def _means(self, numbers: Numbers) -> Float[np.ndarray, " replicas"]:
         """Return the mean loss of a training example of each replica."""

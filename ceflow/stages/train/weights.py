@@ -67,6 +67,7 @@ def _trained(problem: NetworkProblem, recorder: Recorder) -> Descended:
             moments=problem.stage.moments_of(problem.steps),
             record=recorder,
             reference=lambda: recorder.reference,
+            begin=recorder.begin,
             until=problem.stage.is_low,
             observe=lambda step: problem.job.progress(step, problem.steps, "steps"),
             save=checkpoints.save,
@@ -121,8 +122,18 @@ def _of_divergence(problem: NetworkProblem, found: Divergence) -> str:
     rate = problem.rate * float(problem.trainer.optimiser.schedule(found.step))
     which = f" of replica {found.replica}" if problem.stage.replicas > 1 else ""
     said = f"the loss{which} {what} at step {found.step}, at the learning rate {rate:.3g}"
-    if problem.has_largest:
-        largest = problem.largest
+    largest = _largest(problem)
+    if largest is not None:
         said += f"; at the start the largest stable one is {largest:.3g}"
         said += ", but that has fallen in training" if rate < largest else ""
     return f"{said}: lower learning_rate, or set warmup or clip"
+
+
+def _largest(problem: NetworkProblem) -> float | None:
+    """Return the largest stable rate, if it is known and finite arithmetic finds it."""
+    if not problem.has_largest:
+        return None
+    try:
+        return problem.largest
+    except (ValueError, ArithmeticError):
+        return None
