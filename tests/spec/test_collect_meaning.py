@@ -274,7 +274,8 @@ PAIRED = {
 @pytest.mark.parametrize("case", PAIRED)
 def test_a_comparison_that_cannot_be_made_is_said(case):
     keys, (code, message, help) = PAIRED[case]
-    asked = Collect(**({"x": TIME, "y": LOSS, "over": "seed"} | keys))
+    given: dict[str, Any] = {"x": TIME, "y": LOSS, "over": "seed"}
+    asked = Collect(**given | keys)
     (fault,) = document(asked, **SEEDS).faults()
     assert (fault.code, fault.path) == (code, ("collect", "c", "against"))
     assert message in fault.message

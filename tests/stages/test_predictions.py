@@ -87,7 +87,8 @@ def angles(*turns: float) -> np.ndarray:
 
 
 def dataset(train: np.ndarray, test: np.ndarray) -> Dataset:
-    return Dataset(*(Examples(x, x[:, :1] + 10) for x in (train, test)))
+    first, second = (Examples(x, x[:, :1] + 10) for x in (train, test))
+    return Dataset(first, second)
 
 
 def profile_of(both: Dataset, *rest: Any) -> OutputProfile | None:
