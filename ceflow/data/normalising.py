@@ -90,14 +90,14 @@ class Standardiser:
 
     @property
     def mean(self) -> "Float[np.ndarray, ' d']":
-        """What is subtracted from each column."""
+        """Return what is subtracted from each column."""
         import numpy as np
 
         return np.ldexp(self.centre, self.exponents[0])
 
     @property
     def deviation(self) -> "Float[np.ndarray, ' d']":
-        """What each column is then divided by: 1 if it is constant."""
+        """Return what each column is then divided by: 1 if it is constant."""
         import numpy as np
 
         return np.where(self.constant, 1.0, np.ldexp(self.spread, self.exponents[0]))

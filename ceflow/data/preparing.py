@@ -55,7 +55,7 @@ def prepare(dataset: Dataset, spec: Data, size: Extent) -> Dataset:
 
 @dataclass(frozen=True, eq=False)
 class Learnt:
-    """What `prepare` does to rows, as a function that has learnt all it must."""
+    """A function that does to rows what `prepare` does, and has learnt all it must."""
 
     steps: "Sequence[Callable[[np.ndarray], np.ndarray]]"
     scale: float

@@ -61,7 +61,7 @@ class Stream:
 
     @property
     def unit(self) -> float:
-        """What the stored numbers are divided by first."""
+        """Return what the stored numbers are divided by first."""
         return self.choice.contents.unit
 
     def __len__(self) -> int:

@@ -1,10 +1,9 @@
 """Reports from a run directory: in the terminal, as a web page, and as figures.
 
 `sections` lists what is shown: `sweeps` and `comparing` compare runs, `costs` tells what they took,
-`trouble` what went wrong. `terminal` prints it, with the `layers` of a network, or the networks
-`along` a curve; there `tables` fits tables into the columns, `plot` and `heatmap` draw with
-characters. `page` writes it as one HTML file, `figures` as SVG, and `text` writes sizes and
-durations.
+`trouble` what went wrong. `terminal` prints it, with the `layers` of a network; there `tables` fits
+tables into the columns, `plot` and `heatmap` draw with characters. `page` writes it as one HTML
+file, `figures` as SVG, and `text` writes sizes and durations.
 """
 
 from ceflow.report.comparing import compared

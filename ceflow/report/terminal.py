@@ -15,10 +15,9 @@ from rich.tree import Tree
 
 from ceflow.blocks import Curve, Note, ReportBlock, Table, counted, drawable, number, shown
 from ceflow.compiler import Plan
-from ceflow.report.along import networks_along
 from ceflow.report.comparing import Comparison
 from ceflow.report.heatmap import draw_heatmap
-from ceflow.report.layers import add_network, costs
+from ceflow.report.layers import add_network, costs, networks_along
 from ceflow.report.plot import draw
 from ceflow.report.sections import Section, run_sections
 from ceflow.report.tables import GAP, fitted

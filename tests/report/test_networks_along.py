@@ -3,7 +3,7 @@
 import pytest
 
 import ceflow
-from ceflow.report.along import networks_along
+from ceflow.report.layers import networks_along
 
 TEXT = """
 data = {source = "gaussian", inputs = 4, train = 6}

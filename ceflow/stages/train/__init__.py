@@ -3,8 +3,8 @@ bottleneck.
 
 `weights` trains a finite network: the `examples` that it takes, the `networks` that it draws, the
 `records` of each moment, and the `checkpoints` to go on from. `functions` solves the `problem` of
-an infinitely wide one. `recipe` says how in words, and `inputs` how the data were prepared.
-`forecast`, with what finite networks need in `demand`, `result` and `report` are as for any stage.
+an infinitely wide one. `recipe` says how in words. `forecast`, with what finite networks need in
+`demand`, `result` and `report` are as for any stage.
 """
 
 from collections.abc import Iterator

@@ -4,20 +4,21 @@ Loads JAX: imported only when a stage runs.
 """
 
 import io
+import json
 from collections.abc import Iterator
 
 import equinox as eqx
 import numpy as np
 
-from ceflow import training
+from ceflow import data, training
 from ceflow._interrupts import Interrupts
+from ceflow.data import Dataset, Stream
 from ceflow.stages.histories import lacking, of_losses
 from ceflow.stages.profiles import output_profile
 from ceflow.stages.result import Values
 from ceflow.stages.stage import Job, precision, written
 from ceflow.stages.train.checkpoints import Checkpoints
 from ceflow.stages.train.examples import HeldExamples, examples_of
-from ceflow.stages.train.inputs import inputs_text
 from ceflow.stages.train.networks import NetworkProblem
 from ceflow.stages.train.recipe import recipe
 from ceflow.stages.train.records import Recorder, curves
@@ -47,7 +48,7 @@ def run(job: Job) -> TrainResult:
             inputs=inputs,
             contents={
                 file: _weights(problem, descended),
-                inputs: inputs_text(job, problem.examples.source).encode(),
+                inputs: _inputs(job, problem.examples.source).encode(),
             },
             history=descended.history,
             **last,
@@ -85,6 +86,30 @@ def _weights(problem: NetworkProblem, descended: Descended) -> bytes:
     file = io.BytesIO()
     eqx.tree_serialise_leaves(file, problem.module(descended.kept))
     return file.getvalue()
+
+
+def _inputs(job: Job, examples: Dataset | Stream) -> str:
+    """Write as JSON how stored numbers became inputs, and the names of the classes.
+
+    Numbers were divided by `unit`; then, by `normalise = "standard"`, `mean` was subtracted from
+    each and the rest divided by `deviation`; at last they were multiplied by `scale`. What other
+    keys ask for follows from an example alone, but for `zca`, whose matrix is not kept.
+    """
+    source, extent = job.plan.document.data, job.plan.data
+    assert source is not None
+    assert extent is not None
+    found: Values = {
+        "source": source.source,
+        "shape": extent.image or [extent.inputs],
+        "unit": examples.unit,
+        **source.preparation,
+        "classes": data.class_names(source, job.plan.folder),
+    }
+    if examples.standardiser is not None:
+        found["mean"] = examples.standardiser.mean.tolist()
+        found["deviation"] = examples.standardiser.deviation.tolist()
+    lines = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in found.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _optional(problem: NetworkProblem, recorder: Recorder, descended: Descended) -> Values:
