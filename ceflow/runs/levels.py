@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import Any, Literal
 
 from ceflow.runs.collected import CollectedCurve, Reached, ValueAt, filled, grouped
 from ceflow.runs.paired import difference_from, mean_and_error
@@ -52,40 +53,39 @@ def _value_at(curve: CollectedCurve, x: float) -> ValueAt:
 
 def _mean_places(asked: Collect, places: list[Reached], shared: Shared) -> Iterator[Reached]:
     """Average the places where runs of equal `by` reach the level, and count those that do not."""
-    reference = {
-        of: _known(several, shared, "x")
-        for (of, by), several in grouped(places, lambda each: (each.of, each.by))
-        if same_value(asked.against, by)
-    }
-    for (of, by), several in grouped(places, lambda each: (each.of, each.by)):
-        known = _known(several, shared, "x")
-        mean, stderr = mean_and_error(list(known.values())) if known else (None, None)
+    for (_, by, of), several, mean, fields in _means(asked, places, shared, "x"):
         last = max((float(each.last) for each in several if each.last is not None), default=None)
-        compared = difference_from(asked.against, by, known, reference.get(of, {}))
-        fields = filled(of=of or None, by=by or None, stderr=stderr, difference=compared)
-        fields |= filled(last=None if known else last)
-        counts = {"missed": len(several) - len(known), "runs": len(several)}
-        yield Reached(run=f"mean over {asked.over}", x=mean, **counts, **fields)
+        fields |= filled(of=of or None, by=by or None, last=last if mean is None else None)
+        yield Reached(run=f"mean over {asked.over}", x=mean, **fields)
 
 
 def _mean_values(asked: Collect, values: list[ValueAt], shared: Shared) -> Iterator[ValueAt]:
     """Average the values of runs of equal `by` at each x, and count those that have none."""
-    reference = {
-        (x, of): _known(several, shared, "y")
-        for (x, of, by), several in grouped(values, lambda each: (each.x, each.of, each.by))
-        if same_value(asked.against, by)
-    }
-    for (x, of, by), several in grouped(values, lambda each: (each.x, each.of, each.by)):
-        known = _known(several, shared, "y")
+    for (x, by, of), _, mean, fields in _means(asked, values, shared, "y"):
+        fields |= filled(of=of or None, by=by or None)
+        yield ValueAt(run=f"mean over {asked.over}", x=x, y=mean, **fields)
+
+
+def _means(
+    asked: Collect, found: Sequence[Any], shared: Shared, key: Literal["x", "y"]
+) -> Iterator[tuple[Any, list[Any], float | None, dict[str, Any]]]:
+    """Average what is found of runs of equal x, if y is averaged, `by` and `of`; with these three,
+    the standard error, the difference from the runs of `against`, and how many have no number.
+    """
+    groups = [
+        (place, several, _known(several, shared, key))
+        for place, several in grouped(
+            found, lambda each: (each.x if key == "y" else None, each.by, each.of)
+        )
+    ]
+    others = {(x, of): known for (x, by, of), _, known in groups if same_value(asked.against, by)}
+    for (x, by, of), several, known in groups:
         mean, stderr = mean_and_error(list(known.values())) if known else (None, None)
-        compared = difference_from(asked.against, by, known, reference.get((x, of), {}))
-        fields = filled(of=of or None, by=by or None, stderr=stderr, difference=compared)
+        compared = difference_from(asked.against, by, known, others.get((x, of), {}))
         counts = {"missed": len(several) - len(known), "runs": len(several)}
-        yield ValueAt(run=f"mean over {asked.over}", x=x, y=mean, **counts, **fields)
+        yield (x, by, of), several, mean, counts | filled(stderr=stderr, difference=compared)
 
 
-def _known(
-    several: Sequence[Reached] | Sequence[ValueAt], shared: Shared, key: str
-) -> dict[str, float]:
+def _known(several: Sequence[Any], shared: Shared, key: str) -> dict[str, float]:
     """Return the numbers that are known, by the value of `over` of their runs."""
     return {shared[each.run]: float(each[key]) for each in several if each[key] is not None}
