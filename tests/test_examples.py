@@ -45,7 +45,10 @@ SLOW = {
     ),
     *(
         f"bottlenecks/{name}.toml"
-        for name in ("fig2-synthetic", "fig2-no-acceleration", "fig5-mnist", "fig8-cifar10")
+        for name in (
+            *("fig2-synthetic", "fig2-no-acceleration", "fig5-mnist", "fig8-cifar10"),
+            *("fig2-unit-norm", "fig5-unit-norm", "fig8-unit-norm"),
+        )
     ),
     "bottlenecks/convolutional-encoder.toml",
     "bottlenecks/linear-acceleration.toml",
