@@ -10,7 +10,7 @@ import pytest
 from random_networks import network_of
 from random_runs import OFTEN, judge, write_files
 
-SEEDS, MORE = 60, 2000
+SEEDS, MORE = 20, 2000
 NETWORKS = 300
 GROUP = 20
 """Seeds of a test; what they compiled is let go of after it."""

@@ -45,9 +45,14 @@ def blocks_of(chapter: str) -> Iterator[Block]:
 BLOCKS = [block for chapter in CHAPTERS for block in blocks_of(chapter)]
 
 
-def of_fence(*fences: str) -> list[Any]:
+def of_fence(*fences: str, sweeps: str = "quick") -> list[Any]:
+    """The blocks with these fences; `sweeps` says whether the runs of a sweep are slow."""
     return [
-        pytest.param(block, id=f"{block.chapter}:{block.line}")
+        pytest.param(
+            block,
+            id=f"{block.chapter}:{block.line}",
+            marks=pytest.mark.slow if sweeps == "slow" and "[sweep]" in block.text else (),
+        )
         for block in BLOCKS
         if block.fence in fences
     ]
@@ -117,6 +122,12 @@ def words_of(title: str) -> set[str]:
 
 
 @pytest.mark.parametrize("block", of_fence("toml"))
+def test_documents_of_the_reference_are_sound(block, folder):
+    (folder / "spec.toml").write_text(block.text)
+    assert check("spec.toml")
+
+
+@pytest.mark.parametrize("block", of_fence("toml", sweeps="slow"))
 def test_documents_of_the_reference_run_and_what_they_leave_is_described(block, folder):
     (folder / "spec.toml").write_text(block.text)
     document = check("spec.toml")
