@@ -78,9 +78,12 @@ def switching(trial: Trial, residual: Residuals) -> float:
     `|W| sqrt(n d)/(pi |x|)` units pass 0, one by one, and each changes J by `jump v u^T/sqrt(n d)`
     with u perpendicular to x. The sum of these changes has the mean square
     `jump^2 (outputs + 1)(d - 1) |W|/(pi |x| sqrt(n d))`, where jump is `sqrt(b c)` times that
-    of phi'. So it is with one hidden layer without biases. Biases b lengthen x by their part of its
-    pre-activations, sqrt(b d/c). With L hidden layers, c is multiplied by `c E[phi'^2]` for each
-    further one, and the units of all of them switch alike, which multiplies the square by L.
+    of phi'. So it is with one hidden layer without biases. With biases x has one more coordinate,
+    whose part of W is not known from J: `|W|/|x|` is taken as |dJ|, as if no part of W cancelled
+    another. With L hidden layers, c is multiplied by `c E[phi'^2]` for each further one, and the
+    units of all of them switch alike, which multiplies the square by L. Of 60 networks of n = 1,500
+    and 4,000 with biases and 1 to 3 layers, one had more than twice the result, and of 20 without
+    none had as much as the result.
     """
     network, d = trial.bottleneck, int(trial.bottleneck.size)
     decoder = network.wide_decoder
@@ -89,8 +92,8 @@ def switching(trial: Trial, residual: Residuals) -> float:
     size *= (decoder.weight_variance * (1 + below**2) / 2) ** ((depth - 1) / 2)
     jump = size * (1 - below) * depth**0.5
     moved = np.einsum("nod,nd->no", residual.turned, residual.start)
-    lifted = decoder.bias_variance / network.decoder_scale
-    lengths = np.sqrt(norms(residual.start) ** 2 + lifted)
-    turned = ratio(norms(moved), lengths).sum() / size
+    turned = ratio(norms(moved), norms(residual.start))
+    if decoder.bias_variance:
+        turned = norms(residual.turned)
     each = (trial.sizes[1] + 1) * (d - 1) / (np.pi * (trial.width * d) ** 0.5)
-    return float(ratio(jump * (each * turned) ** 0.5, np.linalg.norm(residual.turned)))
+    return float(ratio(jump * (each * turned.sum() / size) ** 0.5, np.linalg.norm(residual.turned)))
