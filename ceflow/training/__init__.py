@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ceflow._lazy import lazy
 
 if TYPE_CHECKING:
+    from ceflow.training.augmentation import Standard
     from ceflow.training.evaluation import outputs, top_accuracy
     from ceflow.training.feeding import Feed, Held, Streamed
     from ceflow.training.loop import (
@@ -39,6 +40,7 @@ __all__ = [
     "Reached",
     "Replicas",
     "Schedule",
+    "Standard",
     "Streamed",
     "Trainer",
     "grown",
@@ -53,6 +55,7 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "ceflow.training.augmentation": ("Standard",),
         "ceflow.training.evaluation": ("outputs", "top_accuracy"),
         "ceflow.training.feeding": ("Feed", "Held", "Streamed"),
         "ceflow.training.loop": (

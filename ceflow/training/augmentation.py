@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-Augmentation = Literal["crop", "resized-crop", "flip"]
+Augmentation = Literal["color-jitter", "crop", "resized-crop", "flip"]
 
 PADDING = 4
 """Zeros added on every side of an image before a crop of its own size is taken."""
@@ -19,9 +19,25 @@ AREAS = (0.08, 1.0)
 PROPORTIONS = (3 / 4, 4 / 3)
 """Range of the width of such a crop over its height."""
 
+JITTER = (0.6, 1.4)
+"""Range of the factors of brightness, contrast and saturation."""
+
+GREY = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in the grey value of a pixel (ITU-R BT.601)."""
+
+
+class Standard(NamedTuple):
+    """What was subtracted from each number of an image, and what it was then divided by."""
+
+    mean: Float[Array, "channels height width"]
+    deviation: Float[Array, "channels height width"]
+
 
 def augmented(
-    x: Float[Array, "b channels height width"], changes: Sequence[str], key: Key[Array, ""]
+    x: Float[Array, "b channels height width"],
+    changes: Sequence[str],
+    key: Key[Array, ""],
+    standard: Standard | None = None,
 ) -> Float[Array, "b channels height width"]:
     """Change each image of a batch at random.
 
@@ -30,12 +46,20 @@ def augmented(
     "resized-crop" takes a crop of 8 to 100 % of the area, of proportions between 3:4 and 4:3, their
     logarithms uniform, and scales it to the image's size by linear interpolation (Szegedy et al.,
     CVPR 2015, section 6); a side that would be longer than the image is as long.
+    "color-jitter" comes first: it multiplies a pixel by a factor of brightness, its difference from
+    the image's mean grey by one of contrast, and from its own grey by one of saturation, each
+    uniform from 0.6 to 1.4 (Howard, arXiv:1312.5402, section 2). Colours are those that were there
+    before the images were standardised, if `standard` says how they were.
 
     >>> x = jnp.arange(12.0).reshape(1, 1, 3, 4)
     >>> bool((augmented(x, ["flip"], jax.random.key(1)) == x[..., ::-1]).all())
     True
     """
     crop, flip = jax.random.split(key)
+    if "color-jitter" in changes:
+        mean, deviation = standard or Standard(jnp.zeros_like(x[0]), jnp.ones_like(x[0]))
+        colours = _jittered(x * deviation + mean, jax.random.fold_in(key, 3))
+        x = (colours - mean) / deviation
     if "crop" in changes:
         x = _cropped(x, crop)
     if "resized-crop" in changes:
@@ -44,6 +68,21 @@ def augmented(
         mirrored = jax.random.bernoulli(flip, shape=(len(x), 1, 1, 1))
         x = jnp.where(mirrored, x[..., ::-1], x)
     return x
+
+
+def _jittered(x: Array, key: Key[Array, ""]) -> Array:
+    """Change the colours of each image.
+
+    The three changes are linear, and none moves the mean grey but brightness, which scales all: so
+    their order, which recipes draw at random, does not matter. Nothing is clipped.
+    """
+    factors = jax.random.uniform(key, (3, len(x), 1, 1, 1), x.dtype, *JITTER)
+    brightness, contrast, saturation = factors
+    weights = jnp.asarray(GREY, x.dtype)
+    grey = jnp.tensordot(x, weights, (1, 0))[:, None]
+    level = grey.mean(axis=(2, 3), keepdims=True)
+    coloured = saturation * x + (1 - saturation) * grey
+    return brightness * (contrast * coloured + (1 - contrast) * level)
 
 
 def _cropped(x: Array, key: Key[Array, ""]) -> Array:

@@ -13,7 +13,7 @@ from ceflow._machine import trim
 from ceflow.compiler.programs import barred
 from ceflow.dynamics import Loss
 from ceflow.kernels.empirical.convolutions import lowered
-from ceflow.training.augmentation import augmented
+from ceflow.training.augmentation import Standard, augmented
 from ceflow.training.networks import Network
 from ceflow.training.optimisers import Optimiser, averaged
 
@@ -84,6 +84,8 @@ class Trainer(eqx.Module):
     keys: Key[Array, " replicas"]
     origins: PyTree = None
     """Parameters at which the networks are linearised, stacked; None if they are not."""
+    standard: Standard | None = None
+    """How images were standardised whose colours are changed; None if they were not."""
     batch: int = eqx.field(static=True, kw_only=True)
     augment: tuple[str, ...] = eqx.field(static=True, default=())
     image: tuple[int, int, int] | None = eqx.field(static=True, default=None)
@@ -133,7 +135,7 @@ class Trainer(eqx.Module):
         images, draws = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, 1), step))
         if self.augment:
             shaped = x.reshape(len(x), *(self.image or x.shape[1:]))
-            x = augmented(shaped, self.augment, images).reshape(x.shape)
+            x = augmented(shaped, self.augment, images, self.standard).reshape(x.shape)
         if self.smoothing:
             y = (1 - self.smoothing) * y + self.smoothing / y.shape[1]
         outputs, pull, state = jax.vjp(

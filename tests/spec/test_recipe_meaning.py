@@ -258,3 +258,32 @@ def test_vectors_are_not_augmented(tmp_path):
     with pytest.raises(SpecError, match="augment changes images, and the inputs are vectors") as it:
         prepare(ceflow.compile(document(Train(**TEN), data=source)))
     assert it.value.faults[0].path == ("data", "augment")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (Digits(train=20), "mixes red, green and blue, and the images have 1 channel\n"),
+        (
+            Npz(path="data.npz", targets="one-hot", normalise="unit"),
+            "changes stored colours, and normalise cannot be undone",
+        ),
+        (
+            Npz(path="data.npz", targets="one-hot", normalise="standard", zca=0.1),
+            "changes stored colours, and zca cannot be undone",
+        ),
+        (
+            Npz(path="data.npz", targets="one-hot", normalise="contrast", zca=1),
+            "and normalise and zca cannot be undone",
+        ),
+    ],
+)
+def test_only_colours_that_are_known_are_changed(
+    data: Digits | Npz, message: str, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    np.savez("data.npz", x=np.random.default_rng(0).random((6, 3, 4, 4)), y=np.arange(6) % 2)
+    source = data.replaced({"augment": ["color-jitter"]})
+    with pytest.raises(SpecError, match=message) as it:
+        prepare(ceflow.compile(document(Train(**TEN), data=source)))
+    assert it.value.faults[0].path == ("data", "augment")

@@ -89,7 +89,7 @@ LABELLED = {
     "flips": st.booleans(),
     "zca": st.none() | NON_NEGATIVE,
     "augment": st.lists(
-        st.sampled_from(["crop", "resized-crop", "flip"]), max_size=3, unique=True
+        st.sampled_from(["color-jitter", "crop", "resized-crop", "flip"]), max_size=3, unique=True
     ).map(tuple),
 }
 FILES = {**LABELLED, "path": WORDS}

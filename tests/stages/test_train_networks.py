@@ -31,6 +31,7 @@ from ceflow.spec import (
 )
 from ceflow.stages.train import TrainStage, demand
 from ceflow.store import RunDirectory
+from ceflow.training import augmentation
 
 TRAIN, TEST = 8, 3
 DATA = Gaussian(train=TRAIN, test=TEST, inputs=3, outputs=2)
@@ -295,6 +296,30 @@ def test_a_resnext_is_trained_on_augmented_images(tmp_path):
     found = end(stage, tmp_path / "run", model=model, data=images, precision="float32")
     assert found.shape == (80, 10)
     assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_colours_of_standardised_images_change_as_they_were_stored(streamed, monkeypatch, tmp_path):
+    """With factors of 0.7 for all images, a training is one on images that were changed before."""
+    monkeypatch.setattr(augmentation, "JITTER", (0.7, 0.7))
+    x, y = np.random.default_rng(0).uniform(size=(9, 3, 4, 5)), np.arange(9) % 3
+    grey = np.tensordot(x, augmentation.GREY, (1, 0))[:, None]
+    level = grey.mean(axis=(2, 3), keepdims=True)
+    changed = 0.7 * (0.7 * (0.7 * x + 0.3 * grey) + 0.3 * level)
+    standard = 0.5 * (changed - x.mean(axis=0)) / x.std(axis=0)
+    np.savez(tmp_path / "stored.npz", x=x, y=y)
+    np.savez(tmp_path / "changed.npz", x=standard, y=y)
+    stored: dict[str, Any] = {"normalise": "standard", "scale": 0.5, "augment": ["color-jitter"]}
+    models = []
+    for name, keys in (("changed", {}), ("stored", stored)):
+        data = Npz(path=str(tmp_path / f"{name}.npz"), targets="one-hot", **keys)
+        run = ceflow.run(document({"t": small(points=2)}, data=data), tmp_path / name)
+        models.append(run.network("t"))
+        if streamed:
+            monkeypatch.setattr(demand, "MEMORY", 0)
+    expected, found = (jax.tree.leaves(eqx.filter(model, eqx.is_array)) for model in models)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9)
 
 
 @pytest.mark.parametrize(("on_cpu", "together"), [(True, 1), (False, 3)])

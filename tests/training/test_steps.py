@@ -1,5 +1,6 @@
 """Steps of several replicas: against loops by hand, one replica at a time, and in other calls."""
 
+import itertools
 from typing import Any
 
 import equinox as eqx
@@ -21,7 +22,7 @@ from small_trainings import (
 from ceflow.dynamics import CrossEntropy, SquaredError
 from ceflow.spec import Network
 from ceflow.training import order_of, outputs
-from ceflow.training.augmentation import PADDING, augmented
+from ceflow.training.augmentation import PADDING, Standard, augmented
 
 
 def order(trainer, count, replica=0):
@@ -301,6 +302,52 @@ def test_crops_of_any_size_are_scaled_to_the_image():
         (1 - v) * other[c, b] + v * other[c, d]
     )
     np.testing.assert_allclose(found[:, 2], by_hand, atol=1e-3)  # places of ramps in float32
+
+
+def test_colours_change_by_brightness_contrast_and_saturation_in_any_order():
+    """Factors of each image are found by least squares; then the changes are made one by one."""
+    x = np.random.default_rng(0).uniform(size=(60, 3, 4, 5))
+    found = np.asarray(augmented(jnp.asarray(x), ["color-jitter"], jax.random.key(0)))
+
+    def grey_of(image: np.ndarray) -> np.ndarray:
+        return 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
+
+    changes = {
+        "brightness": lambda image, by: by * image,
+        "contrast": lambda image, by: by * image + (1 - by) * grey_of(image).mean(),
+        "saturation": lambda image, by: by * image + (1 - by) * grey_of(image),
+    }
+    factors = []
+    for image, changed in zip(x, found, strict=True):
+        grey = np.broadcast_to(grey_of(image), image.shape)
+        level = np.full(image.size, grey.mean())
+        columns = np.stack([image.ravel(), grey.ravel(), level], axis=1)
+        a, b, c = np.linalg.lstsq(columns, changed.ravel(), rcond=None)[0]
+        factors.append([a + b + c, (a + b) / (a + b + c), a / (a + b)])
+        by = dict(zip(changes, factors[-1], strict=True))
+        for order in itertools.permutations(changes):
+            stepwise = image
+            for name in order:
+                stepwise = changes[name](stepwise, by[name])
+            np.testing.assert_allclose(changed, stepwise, atol=1e-6)
+    assert np.min(factors) > 0.6 - 1e-5
+    assert np.max(factors) < 1.4 + 1e-5
+    assert (np.ptp(factors, axis=0) > 0.6).all()  # 60 uniform draws: fails with probability 2e-6
+    assert (abs(np.corrcoef(np.transpose(factors)) - np.eye(3)) < 0.5).all()  # 5e-5 each
+
+
+def test_colours_of_standardised_images_are_those_before():
+    random = np.random.default_rng(1)
+    x = jnp.asarray(random.uniform(size=(6, 3, 4, 5)))
+    standard = Standard(*jnp.asarray(random.uniform(0.2, 0.8, size=(2, 3, 4, 5))))
+    mean, deviation = standard
+    key, changes = jax.random.key(2), ["color-jitter", "flip"]
+    wanted = (augmented(x, changes[:1], key) - mean) / deviation
+    found = augmented((x - mean) / deviation, changes[:1], key, standard)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    both = augmented((x - mean) / deviation, changes, key, standard)
+    mirrored = augmented(found, changes[1:], key)
+    np.testing.assert_array_equal(both, mirrored)  # colours come first
 
 
 def test_rows_of_images_are_augmented_as_images():

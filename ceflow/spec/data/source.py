@@ -7,7 +7,9 @@ from pydantic import AfterValidator
 
 from ceflow.spec.base import Count, Natural, NonNegative, Positive, Spec
 
-Augmentations = Annotated[Sequence[Literal["crop", "resized-crop", "flip"]], AfterValidator(tuple)]
+Augmentations = Annotated[
+    Sequence[Literal["color-jitter", "crop", "resized-crop", "flip"]], AfterValidator(tuple)
+]
 
 
 class DataSpec(Spec):
@@ -114,9 +116,10 @@ class Labelled(Source):
     regularisation, relative to the mean eigenvalue of their second moments, such as 0.1. None by
     default: see [whitening](data.md#whitening)."""
     augment: Augmentations = ()
-    """Random changes of images in each step of a `train` stage of a finite network: `crop` adds 4
-    zeros on every side and takes a crop of the image's size; `resized-crop` takes one of 8 to 100 %
-    of the area, with sides in proportions of 3:4 to 4:3, and scales it to the image's size; `flip`
+    """Random changes of images in each step of a `train` stage of a finite network: `color-jitter`
+    multiplies brightness, contrast and saturation by factors from 0.6 to 1.4; `crop` adds 4 zeros
+    on every side and takes a crop of the image's size; `resized-crop` takes one of 8 to 100 % of
+    the area, with sides in proportions of 3:4 to 4:3, and scales it to the image's size; `flip`
     mirrors left and right every second time. Other stages see the images as they are: see
     [inputs](data.md#inputs)."""
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from ceflow.blocks import ReportBlock
 from ceflow.compiler import Plan, nodes
-from ceflow.spec import Fault, Model, Train
+from ceflow.data import Extent
+from ceflow.spec import Data, Fault, Model, Train
 from ceflow.stages.stage import Forecast, Job, Stage
 from ceflow.stages.train import forecast, report
 from ceflow.stages.train.result import Rates, TrainResult
@@ -40,6 +41,8 @@ class TrainStage(Stage[Train, TrainResult]):
             message = "augment changes images, and the inputs are vectors"
             help = "leave augment out of [data]"
             yield Fault("CE202", message, ("data", "augment"), "key", help, absolute=True)
+        elif "color-jitter" in source.augmentation:
+            yield from _colour_faults(source, plan.data)
         alone = spec.batch == 1 or plan.data.train == 1
         if alone and any(map(_is_lone, nodes.every(plan.expand(model)))):
             message = "batch normalisation has one number of each unit in a batch of one example"
@@ -54,6 +57,22 @@ class TrainStage(Stage[Train, TrainResult]):
 
     def answer(self, result: TrainResult) -> str:
         return report.answer(result)
+
+
+def _colour_faults(source: Data, extent: Extent) -> Iterator[Fault]:
+    """Find why the colours of a source's images cannot be changed."""
+    path, channels = ("data", "augment"), extent.image[0] if extent.image else 0
+    if channels != 3:
+        message = f"color-jitter mixes red, green and blue, and the images have {channels} channels"
+        message = message.removesuffix("s") if channels == 1 else message
+        yield Fault("CE202", message, path, "key", 'leave "color-jitter" out', absolute=True)
+    done = {key: value for key, value in source.preparation.items() if key in ("normalise", "zca")}
+    if done.get("normalise") == "standard":
+        del done["normalise"]
+    if done:
+        message = f"color-jitter changes stored colours, and {' and '.join(done)} cannot be undone"
+        help = 'leave "color-jitter" out, or take normalise = "standard" without zca'
+        yield Fault("CE202", message, path, "key", help, absolute=True)
 
 
 def _is_lone(node: nodes.Node) -> bool:

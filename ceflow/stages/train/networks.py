@@ -99,6 +99,7 @@ class NetworkProblem:
             *self.examples.start(),
             jnp.stack(keys),
             parameters if self.is_linearised else None,
+            self._standard,
             batch=self.batch,
             augment=source.augmentation,
             image=extent.image,
@@ -108,6 +109,19 @@ class NetworkProblem:
             together=self.together,
             fed=isinstance(self.examples, StreamedExamples),
         )
+
+    @property
+    def _standard(self) -> training.Standard | None:
+        """How the images were standardised, if their colours are changed."""
+        data, extent = self.job.plan.document.data, self.job.plan.data
+        standardiser = self.examples.source.standardiser
+        assert data is not None
+        assert extent is not None
+        if standardiser is None or "color-jitter" not in data.augmentation:
+            return None
+        scales = standardiser.mean, standardiser.deviation / data.scale
+        dtype, image = jnp.zeros(()).dtype, extent.image or (extent.inputs,)
+        return training.Standard(*(jnp.asarray(each.reshape(image), dtype) for each in scales))
 
     @property
     def together(self) -> int:
