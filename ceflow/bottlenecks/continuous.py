@@ -1,6 +1,5 @@
-"""Gradient flow of networks with a bottleneck (BN theorem 3.2), on a Markovian state."""
+"""Gradient flow of networks with bottlenecks (BN theorem 3.2), on a Markovian state."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ FlowState = tuple[Float[Array, "n d"], PyTree]
 class BottleneckFlow(eqx.Module):
     """Time derivative of a flow state: `dg/dt = -Theta J^T chi` (BN eq. 12), and the decoder's.
 
-    The decoder's weights follow gradient flow, which implies BN eq. 13 and 14.
+    The decoders' weights follow gradient flow, which implies BN eq. 13 and 14.
     """
 
     dynamics: Dynamics
@@ -81,7 +80,7 @@ def flow(
     >>> bool(after < before / 2)
     True
     """
-    if simulation.engine == "history" and simulation.network.size < math.inf:
+    if simulation.engine == "history" and simulation.network.is_narrow:
         raise ValueError('a flow needs the engine "features": "history" stores discrete steps')
     field = BottleneckFlow.from_simulation(simulation)
     start = simulation.start()

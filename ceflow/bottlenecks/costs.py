@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from ceflow._machine import MEMORY  # of Theta; beyond, its rows are made as needed
 from ceflow.compiler import nodes
@@ -11,6 +12,7 @@ from ceflow.costs import Demand, Work
 from ceflow.kernels.costs import Shape, analytic_cost, is_of_vectors
 from ceflow.spec import Bottleneck
 from ceflow.spec.models import SLOPES
+from ceflow.spec.models.segmented import Segmented
 
 THETA_BYTES = 2**24
 """Largest number of bytes for rows of Theta that are computed at once."""
@@ -42,7 +44,7 @@ DEEP_PAIR_BYTES = 1000
 class Sampled:
     """Sizes of the finite network that is sampled to start from."""
 
-    network: Bottleneck
+    network: Segmented
     width: int
     inputs: int
     outputs: int
@@ -50,8 +52,8 @@ class Sampled:
     @cached_property
     def root(self) -> nodes.Node:
         """The layers of the encoder."""
-        limit = self.network.limit.encoder.at_width(self.width)
-        return expand(limit.sized(inputs=limit.inputs or self.inputs, outputs=self._bottleneck))
+        limit = self._first.limit.encoder.at_width(self.width)
+        return expand(limit.sized(inputs=limit.inputs or self.inputs, outputs=self.sizes[0]))
 
     @property
     def encoder(self) -> int:
@@ -59,39 +61,77 @@ class Sampled:
         return int(self.root.parameters)
 
     @property
+    def layers(self) -> int:
+        """Number of hidden layers of the encoder."""
+        return len(self._first.encoder.widths)
+
+    @property
     def theta(self) -> nodes.Node | None:
         """The layers through which Theta is computed at once; None if it follows norms and
         angles.
         """
-        if follows_vectors(self.network):
+        if follows_vectors(self._first):
             return None
-        limit = self.network.limit if self._is_infinite else self.network.limit.encoder
-        inputs = self.network.encoder.inputs or self.inputs
+        limit = self._first.limit.encoder if self.network.is_narrow else self.network.limit
+        inputs = self._first.encoder.inputs or self.inputs
         return expand(limit.sized(inputs=inputs, outputs=1))
 
-    @property
-    def _is_infinite(self) -> bool:
-        return self.network.size == math.inf
+    @cached_property
+    def decoders(self) -> tuple["SampledDecoder", ...]:
+        """The decoder after each bottleneck."""
+        ends = pairwise((*self.sizes, self.outputs))
+        each = zip(self.network.bottlenecks, ends, strict=True)
+        return tuple(SampledDecoder(network, self.width, *pair) for network, pair in each)
 
     @property
     def decoder(self) -> int:
-        """Number of weights of the decoder: n^2 between two hidden layers."""
-        between = (self.depth - 1) * self.width**2
-        biases = self.depth * self.width + self.outputs if self._is_biased else 0
-        return self.width * (self._bottleneck + self.outputs) + between + biases
+        """Number of weights of all decoders."""
+        return sum(decoder.weights for decoder in self.decoders)
 
     @property
     def depth(self) -> int:
-        """Number of hidden layers of the decoder."""
+        """Number of hidden layers of all decoders."""
+        return sum(decoder.depth for decoder in self.decoders)
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Numbers of units of the bottlenecks."""
+        return tuple(int(d) if d < math.inf else SAMPLED_SIZE for d in self.network.between)
+
+    @property
+    def _first(self) -> Bottleneck:
+        return self.network.bottlenecks[0]
+
+
+@dataclass(frozen=True)
+class SampledDecoder:
+    """Sizes of the decoder after a bottleneck."""
+
+    network: Bottleneck
+    width: int
+    size: int
+    outputs: int
+
+    @property
+    def weights(self) -> int:
+        """Number of weights: n^2 between two hidden layers."""
+        between = (self.depth - 1) * self.width**2
+        biased = self.network.wide_decoder.bias_variance
+        biases = self.depth * self.width + self.outputs if biased else 0
+        return self.width * (self.size + self.outputs) + between + biases
+
+    @property
+    def depth(self) -> int:
+        """Number of hidden layers."""
         return len(self.network.decoder.widths)
 
     @property
-    def _is_biased(self) -> bool:
-        return bool(self.network.wide_decoder.bias_variance)
-
-    @property
-    def _bottleneck(self) -> int:
-        return SAMPLED_SIZE if self._is_infinite else int(self.network.size)
+    def pair_bytes(self) -> float:
+        """Bytes of memory traffic that take as long as one pair of a point and a past point."""
+        network = self.network
+        if network.has_plain_decoder and network.wide_decoder.activation in SLOPES:
+            return PAST_PAIR_BYTES
+        return DEEP_PAIR_BYTES * self.depth
 
 
 @dataclass(frozen=True)
@@ -121,18 +161,18 @@ class SimulationSizes:
     @cached_property
     def infinite(self) -> bool:
         """Whether the bottleneck is infinite."""
-        return self.sampled.network.size == math.inf
+        return not self.sampled.network.is_narrow
 
     @cached_property
     def hidden(self) -> int:
-        """Number of hidden units of the trained decoder; 0 if the bottleneck is infinite."""
+        """Number of hidden units of the trained decoders; 0 if the bottleneck is infinite."""
         return 0 if self.infinite else self.sampled.depth * self.sampled.width
 
     @cached_property
     def state(self) -> int:
-        """Numbers tracked per example: its values in the bottleneck or, if that is infinite, its
-        outputs."""
-        return self.sampled.outputs if self.infinite else int(self.sampled.network.size)
+        """Numbers tracked per example: its values in the first bottleneck or, if that is infinite,
+        its outputs."""
+        return self.sampled.outputs if self.infinite else self.sampled.sizes[0]
 
     @cached_property
     def theta(self) -> int:
@@ -148,15 +188,22 @@ class SimulationSizes:
 
     @cached_property
     def embedding(self) -> int:
-        """Numbers in the recorded values of the bottleneck, at all moments."""
-        return self.moments * self.state * self.examples if self.embeds else 0
+        """Numbers in the recorded values of the bottlenecks, at all moments."""
+        return self.moments * sum(self.sampled.sizes) * self.examples if self.embeds else 0
+
+    @cached_property
+    def stored(self) -> int:
+        """Numbers in all pasts: each holds a point and an error per past example."""
+        ends = self.past and sum(each.size + each.outputs for each in self.sampled.decoders)
+        return self.past * ends
 
     def _memory(self) -> float:
         """Count the bytes of the phase that needs most: computing Theta, or training."""
         number = self.itemsize
         theta = number * self.theta if self.kept else 0
         making = 2 * theta + 3 * number * self.sampled.encoder  # random bits and numbers
-        rates = 8 * 4 * self.batch * (self.batch + self.sampled.outputs * self.state)
+        behind = self.state if self.infinite else sum(self.sampled.sizes)
+        rates = 8 * 4 * self.batch * (self.batch + self.sampled.outputs * behind)
         training = theta + number * (self._moving() + self._passing()) + rates
         making += self._at_once.memory
         inputs = (2 * 8 + 4 * number) * self.examples * self.sampled.inputs  # for `remarks`
@@ -169,14 +216,15 @@ class SimulationSizes:
         return (
             (4 * self.state + 2 * outputs) * self.examples
             + (0 if self.infinite else 5 * self.sampled.decoder)
-            + 4 * self.past * (self.state + outputs)
+            + 4 * self.stored
             + 2 * self.embedding
         )
 
     def _passing(self) -> float:
         """Count the numbers in rows of Theta, and in the hidden layer for a batch of examples."""
         rows = max(5 * THETA_BYTES / self.itemsize, 3 * self.batch * self.examples)
-        outputs = self.sampled.outputs if self.past else 1  # the slopes of each are kept
+        most = max(decoder.outputs for decoder in self.sampled.decoders)
+        outputs = most if self.past else 1  # the slopes of each are kept
         hidden = 3 * max(OUTPUTS_AT_ONCE, outputs * self.batch) * self.hidden
         return rows + hidden + (6 * OUTPUTS_AT_ONCE * PAST_AT_ONCE if self.past else 0)
 
@@ -185,34 +233,27 @@ class SimulationSizes:
         and for an engine with a past, all pairs of points with past points."""
         passed = self.steps * self.batch
         rows = self.theta if self.kept else passed * self.examples
-        layers = len(self.sampled.network.encoder.widths) + self.infinite
+        layers = self.sampled.layers + self.infinite
         looks = (self.moments + 2) * self.examples
         pairs = self.past * (self.past / 2 + looks)
-        decoder = 0 if self.infinite else self.sampled.decoder
+        decoder, decoders = 0 if self.infinite else self.sampled.decoder, self.sampled.decoders
         flops = (
             2 * rows * self.sampled.inputs
             + self.examples * self.sampled.root.flops
             + (6 * passed + 2 * looks) * decoder
             + 2 * passed * self.examples * self.state
-            + 4 * pairs * self.state * (1 + self.sampled.outputs)
+            + 4 * pairs * sum(each.size * (1 + each.outputs) for each in self.sampled.decoders)
         )
         moved = decoder + 2 * self.state * self.examples
         traffic = 30 * layers * rows + (3 * passed + looks) * self.hidden + self.steps * moved
         work = Work(
             flops=flops,
-            traffic=self.itemsize * traffic + self._pair_bytes * pairs,
+            traffic=self.itemsize * traffic + pairs * sum(each.pair_bytes for each in decoders),
             normals=self.sampled.encoder + self.sampled.decoder,
             compilations=TRAINING_COMPILATIONS,
             seconds=STEP_SECONDS * self.steps,
         )
         return work.plus(self._at_once.work)
-
-    @property
-    def _pair_bytes(self) -> float:
-        network = self.sampled.network
-        if network.has_plain_decoder and network.wide_decoder.activation in SLOPES:
-            return PAST_PAIR_BYTES
-        return DEEP_PAIR_BYTES * self.sampled.depth
 
     @cached_property
     def _at_once(self) -> Demand:

@@ -2,7 +2,8 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import equinox as eqx
 import jax
@@ -41,7 +42,7 @@ class Decoder(eqx.Module):
 
     @property
     def sequence(self) -> "tuple[Decoder, ...]":
-        """The decoders between one bottleneck and the next, first to last."""
+        """The decoders after each bottleneck, first to last."""
         return (self,)
 
 
@@ -128,11 +129,30 @@ class DecoderChain(Decoder):
 
 
 def drawn(
+    networks: Sequence[Bottleneck],
+    sizes: Sequence[int],
+    seed: Seed,
+    *,
+    width: int,
+    features: Features,
+) -> Decoder:
+    """Draw the decoders after some bottlenecks in sequence, with n = `width` units in every hidden
+    layer; `sizes` are the numbers of units of the bottlenecks, and of the outputs.
+
+    `features` is for the first layer of each.
+    """
+    seeds = [seed, *(seed.fold("segments").fold(index) for index in range(1, len(networks)))]
+    decoders = [
+        _drawn(network, *ends, own, width=width, features=features)
+        for network, ends, own in zip(networks, pairwise(sizes), seeds, strict=True)
+    ]
+    return decoders[0] if len(decoders) == 1 else DecoderChain(tuple(decoders))
+
+
+def _drawn(
     network: Bottleneck, size: int, outputs: int, seed: Seed, *, width: int, features: Features
 ) -> Decoder:
-    """Draw the decoder of a network with n = `width` units in every hidden layer, after `size`
-    units of a bottleneck; `features` is for its first layer.
-    """
+    """Draw the decoder of a network after `size` units of its bottleneck."""
     model = network.wide_decoder
     first = normal_rows(features, width, size, seed.fold("u"))
     last = normal_rows("iid", outputs, width, seed.fold("v"))

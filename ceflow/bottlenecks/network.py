@@ -1,12 +1,16 @@
 """Building the encoder and decoder of infinitely wide networks with a bottleneck."""
 
 import math
+from typing import TypeVar
 
-from ceflow.spec import Bottleneck, Mlp, SpecError
+from ceflow.spec import Mlp, SpecError
+from ceflow.spec.models.segmented import Segmented
+
+NarrowT = TypeVar("NarrowT", bound=Segmented)
 
 
-def limit_of(network: Bottleneck) -> Bottleneck:
-    """Return a network with its encoder and decoder made infinitely wide.
+def limit_of(network: NarrowT) -> NarrowT:
+    """Return a network with its encoder and decoders made infinitely wide.
 
     Raises `SpecError` if the kernels of the result are unknown, as for a decoder of convolutions.
     """

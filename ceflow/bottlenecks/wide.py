@@ -22,10 +22,12 @@ from ceflow.kernels.pieces import by_chunks
 from ceflow.nets import examples
 from ceflow.seeding import Seed, partitionable
 from ceflow.spec import Bottleneck
+from ceflow.spec.models.segmented import Segmented
 
 
 class WideNetwork(eqx.Module):
-    """A network `F = f o g` of finite width n that takes batches of examples.
+    """A network `F = f o g` of finite width n that takes batches of examples. In a chain, f are the
+    decoders after all bottlenecks.
 
     It provides the initial functions g_0, f_0 and J_0. Raises `ValueError` for inputs that are not
     a batch of finite numbers of the right length.
@@ -67,7 +69,7 @@ def _decoded(decoder: Decoder, points: Float[Array, "b d"]) -> Float[Array, "b o
 
 @partitionable()
 def sample(
-    network: Bottleneck,
+    network: Segmented,
     inputs: int | tuple[int, int, int],
     outputs: int,
     seed: Seed,
@@ -78,7 +80,7 @@ def sample(
     """Draw a network with n = `width` units in every hidden layer, and standard normal weights.
 
     `inputs` is the number of inputs, or the channels, height and width of images. `features` tells
-    how to draw the weight rows in the first layers of encoder and decoder (see `normal_rows`), if
+    how to draw the weight rows in the first layers of encoder and decoders (see `normal_rows`), if
     these are dense layers or convolutions: orthogonal and quasi-random rows bring the kernels of
     the sampled network nearer to their limits. Other weights are independent, so that the
     distributions of g_0 and f_0 do not change. Weights are reproducible from the seed, and each
@@ -100,15 +102,17 @@ def sample(
     for name, count in (*(("inputs", n) for n in shape), ("outputs", outputs), ("width", width)):
         require_count(name, count)
     network = limit_of(network)
-    size = int(network.size) if network.size < math.inf else SAMPLED_SIZE
-    if network.size < math.inf and width < size:
+    first, given = network.bottlenecks[0], network.between
+    sizes = [int(size) if size < math.inf else SAMPLED_SIZE for size in given]
+    size = max(sizes)
+    if network.is_narrow and width < size:
         raise ValueError(
             f"a bottleneck of {size} units needs a network at least as wide around it, not of"
             f" width {width}: its kernels would be far from their limits"
         )
     return WideNetwork(
-        _encoder(network, inputs, size, width, features, seed.fold("encoder")),
-        drawn(network, size, outputs, seed, width=width, features=features),
+        _encoder(first, inputs, sizes[0], width, features, seed.fold("encoder")),
+        drawn(network.bottlenecks, [*sizes, outputs], seed, width=width, features=features),
         shape,
     )
 

@@ -10,6 +10,7 @@ from ceflow.compiler.resnext import resnext
 from ceflow.spec import (
     Block,
     Bottleneck,
+    Chain,
     Ensemble,
     External,
     Fault,
@@ -97,11 +98,11 @@ def _(model: External) -> nodes.Node:
 
 
 @expand.register
-def _(model: Bottleneck) -> nodes.Node:
+def _(model: Bottleneck | Chain) -> nodes.Node:
     layers: list[nodes.Node] = []
-    for name, half in model.parts.items():
-        with below(name):
-            layers += _in_turn(expand(half))
+    for path, part in model.parts.items():
+        with below(*path):
+            layers += _in_turn(expand(part))
     return nodes.Chain(tuple(layers))
 
 

@@ -11,6 +11,7 @@ from string import Template
 from ceflow.compiler import Plan
 from ceflow.compiler.nodes import Shape, units
 from ceflow.spec import Block, Bottleneck, Ensemble, Fault, Mlp, Model, Resnext, SpecError
+from ceflow.spec.diagnostics import dotted
 from ceflow.spec.models.activations import ADDED
 
 LONGEST_LINE = 100
@@ -50,13 +51,13 @@ def equinox_file(plan: Plan, weights: str | None = None) -> str:
     Raises `SpecError` for a kind of model that has no template, and for an activation of a plugin
     that has no `expression`.
     """
+    template = files("ceflow.exports") / "templates" / f"{plan.model.type}.txt"
+    if not template.is_file():
+        raise _no_template(plan.model.type, "type")
     model = _of_mlps(plan.model)
     if unknown := model.activations - {*ACTIVATIONS}:
         message = f"no expression in Python is known of the activation {min(unknown)}"
         raise SpecError(Fault("CE203", message, ("model",), help="export it to stablehlo"))
-    template = files("ceflow.exports") / "templates" / f"{model.type}.txt"
-    if not template.is_file():
-        raise _no_template(model.type, "type")
     options = _options(model) | {"weights" if weights else "drawn"}
     text = "\n".join(_kept(template.read_text("utf-8").splitlines(), options))
     header = _header(plan) | {"weights": weights or ""}
@@ -176,8 +177,8 @@ def _(model: Resnext) -> dict[str, str]:
 @_constants.register
 def _(model: Bottleneck) -> dict[str, str]:
     constants = {"size": str(model.size)}
-    for name, part in model.parts.items():
-        half = Mlp.expect(part)
+    for path, part in model.parts.items():
+        half, name = Mlp.expect(part), dotted(path)
         widths = (half.inputs or 0, *half.widths, half.outputs or 0)
         variances = (half.weight_variance, half.last_variance, half.bias_variance)
         constants[f"{name}_widths"] = _tuple(f"{name.upper()}_WIDTHS", widths)

@@ -38,17 +38,15 @@ class Cut:
         return self.at(self.start(index))
 
 
-def by_chunks(
-    function: Callable[[Array], Array], x: Shaped[Array, "m ..."], size: int
-) -> Float[Array, "m ..."]:
-    """Apply a function of batches to at most `size` examples at once.
+def by_chunks(function: Callable[[Array], Any], x: Shaped[Array, "m ..."], size: int) -> Any:
+    """Apply a function of batches to at most `size` examples at once; it may return several arrays.
 
     The last chunk is padded with the last example. `lax.map(batch_size=)` does not fit: it takes a
     function of one example, and compiles it again for the remainder.
     """
     size = min(size, len(x))
     padded = jnp.pad(x, [(0, -len(x) % size), *[(0, 0)] * (x.ndim - 1)], mode="edge")
-    return mapped(function, padded, size)[: len(x)]
+    return jax.tree.map(lambda part: part[: len(x)], mapped(function, padded, size))
 
 
 def mapped(function: Callable[[Array], Any], x: Float[Array, "m ..."], size: int) -> Any:

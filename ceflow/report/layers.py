@@ -16,6 +16,7 @@ from ceflow.blocks import counted, number
 from ceflow.compiler import Plan, nodes
 from ceflow.runs.prepared import expected_models
 from ceflow.spec import Search, flops_text, network_name, scaled
+from ceflow.spec.diagnostics import dotted
 
 WIDEST = 100
 """Column of a terminal at which counts end, if it is not narrower."""
@@ -60,16 +61,16 @@ def costs(node: nodes.Node) -> str:
 
 
 def add_network(tree: Tree, plan: Plan) -> None:
-    """Add the inputs and layers of a plan's network; with a bottleneck, those of both halves."""
+    """Add the inputs and layers of a plan's network; with bottlenecks, those of each part."""
     counts = [layer.parameters for _, layer in nodes.leaves(plan.root)]
     finite = any(0 < count < math.inf for count in counts)
     titles = ("parameters", "FLOPs") if finite else ("", "")
     tree.add(Row(f"inputs {_shape(plan.root.inputs)}", titles))
     if not plan.model.parts:
         add_layers(tree, plan.root)
-    for name, part in plan.model.parts.items():
+    for path, part in plan.model.parts.items():
         node = plan.expand(part)
-        add_layers(tree.add(f"{name}  {costs(node)}"), node)
+        add_layers(tree.add(f"{dotted(path)}  {costs(node)}"), node)
 
 
 def add_layers(tree: Tree, node: nodes.Node) -> None:

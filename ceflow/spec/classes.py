@@ -28,14 +28,17 @@ def kinds_at(path: KeyPath, tree: Any, root: type[Spec]) -> list[str]:
 def classes_at(path: KeyPath, tree: Any, root: type[Spec]) -> list[type[Spec]]:
     """List the classes that a table could be; only one if its tag tells which."""
     annotation: Any = root
+    holders, name = [root], ""
     for step in path:
-        tree, holders = child(tree, step), specs(annotation)
+        tree = child(tree, step)
+        if isinstance(step, str):  # the holders of an array are those of what is in it
+            holders, name = specs(annotation), step
         annotation = _step(annotation, step)
         classes = specs(annotation)
         if len(classes) > 1 and isinstance(tree, dict):
             tagged = [kind for kind in classes if _is_tagged(kind, tree)]
             if not tagged and not any(tag in tree for tag in TAGS):
-                tagged = [kind for each in holders if (kind := each.usual_kinds.get(str(step)))]
+                tagged = [kind for each in holders if (kind := each.usual_kinds.get(name))]
             if get_origin(annotation) is not dict and any(kind.told_by for kind in classes):
                 tagged = sorted(
                     (kind for kind in classes if kind.told_by in ("", *tree)),

@@ -159,6 +159,9 @@ def _mend(tree: dict[str, Any], fault: Fault) -> set[Any]:
         table[key] = fault.meant
     elif mendable and fault.meant not in table:
         table[fault.meant] = table.pop(key)
+    elif fault.code != "CE101" and fault.path[:1] == ("model",) and _is_of_chain(fault):
+        halves = {key: STAND_INS[key] for key in ("size", "encoder", "decoder")}
+        tree["model"] = copy.deepcopy({"type": "bottleneck", **halves})
     elif fault.path[:1] == ("stages",) and fault.code != "CE101":
         remove(tree, fault.path[:2])
         return set(fault.path[1:2])
@@ -173,6 +176,11 @@ def _mend(tree: dict[str, Any], fault: Fault) -> set[Any]:
     else:
         remove(tree, fault.path)
     return set()
+
+
+def _is_of_chain(fault: Fault) -> bool:
+    """Tell whether a fault is of the segments of a chain or of the sizes between them."""
+    return bool({*fault.path[1:2], fault.missing} & {"segments", "sizes"})
 
 
 def _is_emptied(fault: Fault, unknown: set[KeyPath]) -> bool:

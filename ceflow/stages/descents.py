@@ -16,7 +16,8 @@ from ceflow import bottlenecks, data, dynamics, kernels
 from ceflow.compiler import Plan
 from ceflow.dynamics import Loss
 from ceflow.seeding import Seed
-from ceflow.spec import Bottleneck, Descent, Model
+from ceflow.spec import Descent, Model
+from ceflow.spec.models.segmented import Segmented
 
 if TYPE_CHECKING:
     from ceflow.bottlenecks import Rates, Simulation
@@ -96,9 +97,9 @@ def simulated(
 
     Use it within `ceflow.stages.stage.precision`.
     """
-    network = Bottleneck.expect(model)
+    network = Segmented.expect(model)
     train, test = dataset.train, dataset.test
-    inputs, outputs = network.encoder.inputs or train.x.shape[1], train.y.shape[1]
+    inputs, outputs = network.size_of("inputs") or train.x.shape[1], train.y.shape[1]
     initial = bottlenecks.sample(
         network, inputs, outputs, seed, width=stage.width, features=stage.sampling
     )

@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from ceflow.bottlenecks import Rates, Simulation
 from ceflow.bottlenecks.kernels.past import past_sums
-from ceflow.bottlenecks.training.engines import Features, History, _appended
+from ceflow.bottlenecks.training.engines import Features, History, Seen
 from ceflow.kernels import analytic
 from ceflow.spec import Bottleneck
 from ceflow.spec.models import SLOPES
@@ -38,26 +38,33 @@ def plain_kernels(x: np.ndarray, past: np.ndarray, network: Bottleneck) -> tuple
 def plain_history(
     simulation: Simulation, rates: Rates, batches: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs and points of all inputs after all steps, by plain sums over the past."""
-    decoder, y = simulation.initial.decoder, np.asarray(simulation.y)
-    theta = np.asarray(analytic(simulation.network.encoder, simulation.inputs).ntk)
-    points, seen, chis = np.asarray(simulation.points), [], []
+    """Outputs, and points of all inputs in the first bottleneck, after all steps, by plain sums
+    over the past; in a chain each decoder has one of its own."""
+    decoders, y = simulation.initial.decoder.sequence, np.asarray(simulation.y)
+    networks = simulation.network.bottlenecks
+    theta = np.asarray(analytic(networks[0].encoder, simulation.inputs).ntk)
+    points, pasts = np.asarray(simulation.points), [[] for _ in decoders]
 
-    def now(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        f, jacobian = np.asarray(decoder(x)), np.array(decoder.jacobian(jnp.asarray(x)))
-        for past, chi in zip(seen, chis, strict=True):
-            ntk, xi = plain_kernels(x, past, simulation.network)
-            f = f - rates.decoder * ntk @ chi
-            jacobian = jacobian - rates.decoder * np.einsum("so,bsd->bod", chi, xi)
-        return f, jacobian
+    def now(x: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        found = []
+        for decoder, network, past in zip(decoders, networks, pasts, strict=True):
+            f, jacobian = np.asarray(decoder(x)), np.array(decoder.jacobian(jnp.asarray(x)))
+            for seen, error in past:
+                ntk, xi = plain_kernels(x, seen, network)
+                f = f - rates.decoder * ntk @ error
+                jacobian = jacobian - rates.decoder * np.einsum("so,bsd->bod", error, xi)
+            found.append((x, f, jacobian))
+            x = f
+        return found
 
     for batch in batches:
-        f, jacobian = now(points[batch])
-        chi = np.asarray(simulation.loss.chi(jnp.asarray(f), jnp.asarray(y[batch])))
-        pull = np.einsum("bod,bo->bd", jacobian, chi)
-        seen, chis = [*seen, points[batch]], [*chis, chi]
-        points = points - rates.encoder * theta[:, batch] @ pull
-    return now(points)[0], points
+        seen = now(points[batch])
+        error = np.asarray(simulation.loss.chi(jnp.asarray(seen[-1][1]), jnp.asarray(y[batch])))
+        for past, (x, _, jacobian) in zip(reversed(pasts), reversed(seen), strict=True):
+            past.append((x, error))
+            error = np.einsum("bod,bo->bd", jacobian, error)
+        points = points - rates.encoder * theta[:, batch] @ error
+    return now(points)[-1][1], points
 
 
 class Frozen(History):
@@ -66,13 +73,13 @@ class Frozen(History):
     points: Any = None
 
     def outputs(self, memory: Any, points: Array) -> Array:
-        return self.decoder(self.points) - past_sums(self.network, points, memory).outputs
+        (network,), (past,) = self.bottlenecks, memory
+        return self.decoder(self.points) - past_sums(network, points, past).outputs
 
-    def learn(self, memory: Any, points: Array, chi: Any, rate: Array) -> tuple[Any, ...]:
-        sums, outputs = past_sums(self.network, points, memory), self.outputs(memory, points)
-        jacobian, slope = self.decoder.jacobian(self.points) - sums.jacobian, chi(outputs)
-        pull = jnp.einsum("bod,bo->bd", jacobian, slope)
-        return _appended(memory, points, rate * slope), pull, outputs
+    def seen(self, memory: Any, points: Array) -> tuple[Seen, ...]:
+        (network,), (past,) = self.bottlenecks, memory
+        jacobian = self.decoder.jacobian(self.points) - past_sums(network, points, past).jacobian
+        return (Seen(points, self.outputs(memory, points), jacobian),)
 
 
 class Linearised(Features):
@@ -88,7 +95,7 @@ class Linearised(Features):
 
 class FrozenSimulation(Simulation):
     def _engine(self) -> Frozen:
-        return Frozen(self.initial.decoder, self.network, self.points)
+        return Frozen(self.initial.decoder, self.network.bottlenecks, self.points)
 
 
 class LinearisedSimulation(Simulation):

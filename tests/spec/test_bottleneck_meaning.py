@@ -55,7 +55,7 @@ OF_MODELS = {
     ),
     "a mixture": (
         network(3, [math.inf], [4]),
-        ("encoder", "widths"),
+        ("decoder", "widths"),
         "one layer beside the bottleneck is infinitely wide, another is not",
     ),
     "a mixture in a half": (

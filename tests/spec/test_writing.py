@@ -12,6 +12,7 @@ from ceflow.spec import (
     Block,
     Bottleneck,
     Budget,
+    Chain,
     Cifar10,
     Cifar100,
     Circle,
@@ -267,6 +268,10 @@ KEYS = {
         "encoder": st.deferred(lambda: pieces(Mlp, HALF)),
         "decoder": st.deferred(lambda: pieces(Mlp, HALF)),
     },
+    Chain: {
+        "sizes": st.lists(COUNTS, min_size=1, max_size=1),
+        "segments": st.lists(st.deferred(lambda: pieces(Mlp, HALF)), min_size=2, max_size=2),
+    },
     Kernel: {
         "from": st.sampled_from([None, "k.npy"]),
         "test_blocks": st.booleans(),
@@ -391,7 +396,7 @@ def documents(draw):
     models = st.one_of(*map(pieces, members(Model)))
     model = draw(
         models.filter(
-            lambda model: not (isinstance(model, Bottleneck | Network) and model.faults())
+            lambda model: not (isinstance(model, Bottleneck | Chain | Network) and model.faults())
         )
     )
     data = draw(st.none() | st.one_of(*map(pieces, members(Data))))

@@ -1,8 +1,9 @@
-"""Engines: representations of the decoder in training, each with its own memory."""
+"""Engines: representations of the decoders in training, each with its own memory."""
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from functools import reduce
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,8 +19,19 @@ Chi = Callable[[Float[Array, "b outputs"]], Float[Array, "b outputs"]]
 """A function from outputs to the derivative of the loss by them."""
 
 
+class Seen(NamedTuple):
+    """What a decoder does at points of its bottleneck: the outputs, which are the points of the
+    next one, and the Jacobian."""
+
+    points: Float[Array, "b d"]
+    outputs: Float[Array, "b outputs"]
+    jacobian: Float[Array, "b outputs d"]
+
+
 class Engine(eqx.Module):
-    """A decoder in training, evaluated at moving points."""
+    """The decoders in training after one or more bottlenecks, evaluated at moving points of the
+    first.
+    """
 
     @abstractmethod
     def start(self) -> PyTree:
@@ -30,8 +42,12 @@ class Engine(eqx.Module):
         """Compute the outputs `f_t(points)`."""
 
     @abstractmethod
+    def seen(self, memory: PyTree, points: Float[Array, "b d"]) -> tuple[Seen, ...]:
+        """Compute the outputs and Jacobians of the decoders, first to last."""
+
     def jacobian(self, memory: PyTree, points: Float[Array, "b d"]) -> Float[Array, "b outputs d"]:
-        """Compute the Jacobian `J_t(points)`."""
+        """Compute the Jacobian `J_t(points)` of all decoders together."""
+        return reduce(after, (each.jacobian for each in self.seen(memory, points)))
 
     @abstractmethod
     def learn(
@@ -45,6 +61,11 @@ class Engine(eqx.Module):
     def room(self, memory: PyTree, examples: int) -> PyTree:
         """Return the memory with room for `examples` more examples."""
         return memory
+
+
+def after(first: Any, then: Any) -> Any:
+    """Compute the Jacobians (b, outputs, d) of two functions in sequence from those of each."""
+    return then @ first
 
 
 class Markovian(Engine):
@@ -62,10 +83,10 @@ class Markovian(Engine):
 
 
 class Features(Markovian):
-    """A wide sampled decoder whose weights move, its gradients exact; the memory is their changes.
+    """Wide sampled decoders whose weights move, gradients exact; the memory is their changes.
 
     A step costs O(n d), however many came before, and O(n^2) for each further hidden layer. The
-    error is of order n^-1/2. The decoder is not linearised: the second term of Xi, from the
+    error is of order n^-1/2. A decoder is not linearised: the second term of Xi, from the
     derivative of a ReLU's mask, arises as weights move through the kink.
     """
 
@@ -77,8 +98,13 @@ class Features(Markovian):
     def outputs(self, memory: PyTree, points: Array) -> Array:
         return self.moved(memory)(points)
 
-    def jacobian(self, memory: PyTree, points: Array) -> Array:
-        return self.moved(memory).jacobian(points)
+    def seen(self, memory: PyTree, points: Array) -> tuple[Seen, ...]:
+        found = []
+        for decoder in self.moved(memory).sequence:
+            outputs = decoder(points)
+            found.append(Seen(points, outputs, decoder.jacobian(points)))
+            points = outputs
+        return tuple(found)
 
     def gradients(self, memory: PyTree, points: Array, chi: Chi) -> tuple[Array, PyTree, Array]:
         outputs, back = jax.vjp(self.outputs, memory, points)
@@ -102,56 +128,79 @@ class Identity(Markovian):
     def outputs(self, memory: PyTree, points: Array) -> Array:
         return points
 
-    def jacobian(self, memory: PyTree, points: Array) -> Array:
+    def seen(self, memory: PyTree, points: Array) -> tuple[Seen, ...]:
         unit = jnp.eye(points.shape[1], dtype=points.dtype)
-        return jnp.broadcast_to(unit, (len(points), *unit.shape))
+        return (Seen(points, points, jnp.broadcast_to(unit, (len(points), *unit.shape))),)
 
     def gradients(self, memory: PyTree, points: Array, chi: Chi) -> tuple[Array, PyTree, Array]:
         return points, memory, chi(points)
 
 
 class History(Engine):
-    """A decoder from exact kernels over the whole past (BN eq. 43 and 44).
+    """Decoders from exact kernels over the whole past (BN eq. 43 and 44); the memory has a past for
+    each.
 
     `f_t(x) = f_0(x) - mu sum_s K(x, g_s) chi_s`, with f_0 and J_0 those of a sampled decoder,
-    evaluated at the current points. A step costs as many pairs as there are past examples, times
-    the batch size.
+    evaluated at the current points. In a chain, chi is the error at the outputs of the decoder, the
+    loss's derivative by them, which comes back through the Jacobians `J_t` of the decoders after
+    it. A step costs as many pairs as there are past examples, times the batch size.
     """
 
     decoder: Decoder
-    network: Bottleneck = eqx.field(static=True)
+    bottlenecks: tuple[Bottleneck, ...] = eqx.field(static=True)
+    """The bottleneck before each decoder."""
 
-    def start(self) -> Past:
-        (d, outputs), dtype = self.decoder.ends, self.decoder.dtype
-        return Past(
-            jnp.zeros((PAST_AT_ONCE, d), dtype),
-            jnp.zeros((PAST_AT_ONCE, outputs), dtype),
-            jnp.zeros((), int),
+    def start(self) -> tuple[Past, ...]:
+        dtype = self.decoder.dtype
+        return tuple(
+            Past(
+                jnp.zeros((PAST_AT_ONCE, decoder.ends[0]), dtype),
+                jnp.zeros((PAST_AT_ONCE, decoder.ends[1]), dtype),
+                jnp.zeros((), int),
+            )
+            for decoder in self.decoder.sequence
         )
 
-    def outputs(self, memory: Past, points: Array) -> Array:
-        return self.decoder(points) - past_sums(self.network, points, memory).outputs
+    def outputs(self, memory: tuple[Past, ...], points: Array) -> Array:
+        for decoder, network, past in self._each(memory):
+            points = decoder(points) - past_sums(network, points, past).outputs
+        return points
 
-    def jacobian(self, memory: Past, points: Array) -> Array:
-        return self.decoder.jacobian(points) - past_sums(self.network, points, memory).jacobian
+    def seen(self, memory: tuple[Past, ...], points: Array) -> tuple[Seen, ...]:
+        found = []
+        for decoder, network, past in self._each(memory):
+            sums = past_sums(network, points, past)
+            outputs = decoder(points) - sums.outputs
+            found.append(Seen(points, outputs, decoder.jacobian(points) - sums.jacobian))
+            points = outputs
+        return tuple(found)
 
-    def learn(self, memory: Past, points: Array, chi: Chi, rate: Array) -> tuple[Any, ...]:
-        sums = past_sums(self.network, points, memory)
-        outputs = self.decoder(points) - sums.outputs
-        jacobian = self.decoder.jacobian(points) - sums.jacobian
-        slope = chi(outputs)
-        pull = jnp.einsum("bod,bo->bd", jacobian, slope)
-        return _appended(memory, points, rate * slope), pull, outputs
+    def learn(
+        self, memory: tuple[Past, ...], points: Array, chi: Chi, rate: Array
+    ) -> tuple[Any, ...]:
+        seen, learned = self.seen(memory, points), []
+        slope = chi(seen[-1].outputs)
+        for past, each in zip(reversed(memory), reversed(seen), strict=True):
+            learned.append(_appended(past, each.points, rate * slope))
+            slope = jnp.einsum("bod,bo->bd", each.jacobian, slope)
+        return tuple(reversed(learned)), slope, seen[-1].outputs
 
-    def room(self, memory: Past, examples: int) -> Past:
-        """Enlarge the buffers by doubling, so that few sizes are compiled; unused rows are 0."""
-        size = needed = len(memory.chi)
-        while needed < int(memory.count) + examples:
-            needed *= 2
-        if needed == size:
-            return memory
-        points, chi = (jnp.pad(each, [(0, needed - size), (0, 0)]) for each in memory[:2])
-        return Past(points, chi, memory.count)
+    def room(self, memory: tuple[Past, ...], examples: int) -> tuple[Past, ...]:
+        return tuple(_enlarged(past, examples) for past in memory)
+
+    def _each(self, memory: tuple[Past, ...]) -> "zip[tuple[Decoder, Bottleneck, Past]]":
+        return zip(self.decoder.sequence, self.bottlenecks, memory, strict=True)
+
+
+def _enlarged(past: Past, examples: int) -> Past:
+    """Enlarge the buffers by doubling, so that few sizes are compiled; unused rows are 0."""
+    size = needed = len(past.chi)
+    while needed < int(past.count) + examples:
+        needed *= 2
+    if needed == size:
+        return past
+    points, chi = (jnp.pad(each, [(0, needed - size), (0, 0)]) for each in past[:2])
+    return Past(points, chi, past.count)
 
 
 def _appended(past: Past, points: Array, chi: Array) -> Past:

@@ -1,4 +1,4 @@
-"""Training an infinitely wide network with a bottleneck on data."""
+"""Training an infinitely wide network with bottlenecks on data."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ from ceflow.bottlenecks.wide import WideNetwork
 from ceflow.dynamics import Loss, SquaredError
 from ceflow.kernels import analytic_error
 from ceflow.nets import examples
-from ceflow.spec import Bottleneck
+from ceflow.spec.models.segmented import Segmented
 
 EngineName = Literal["features", "history"]
 
@@ -54,7 +54,7 @@ class Simulation:
     True
     """
 
-    network: Bottleneck
+    network: Segmented
     initial: WideNetwork
     x: Float[Any, "n ..."]
     y: Float[Any, "n outputs"]
@@ -66,11 +66,12 @@ class Simulation:
 
     def __post_init__(self):
         checked(self.x, self.y, self.x_test, self.initial)
-        size = self.initial.decoder.ends[0]
-        if self.network.size not in (size, math.inf):
+        sizes = tuple(decoder.ends[0] for decoder in self.initial.decoder.sequence)
+        if tuple(self.network.between) not in (sizes, (math.inf,)):
+            given, wanted = (" and ".join(map(str, each)) for each in (sizes, self.network.between))
             raise ValueError(
-                f"the initial network has a bottleneck of {size}, and the network one of"
-                f" {self.network.size}: sample it from the same network"
+                f"the initial network has a bottleneck of {given}, and the network one of"
+                f" {wanted}: sample it from the same network"
             )
         one_of("engine", self.engine, get_args(EngineName))
 
@@ -93,8 +94,8 @@ class Simulation:
     @cached_property
     def made(self) -> MadeRows | WholeKernel:
         """The kernel over all inputs, before any is computed."""
-        narrow = self.network.size < math.inf
-        network = self.network.sized(inputs=self.initial.size)
+        narrow = self.network.is_narrow
+        network = self.network.bottlenecks[0].sized(inputs=self.initial.size)
         # which warns if the error is large
         analytic_error(network.encoder if narrow else network, self.inputs)
         encoder, decoder = map(float, self.rate_factors)
@@ -122,6 +123,10 @@ class Simulation:
     def outputs(self, state: State) -> Float[Array, "m outputs"]:
         """Compute the outputs `F_t` on training inputs, then on test inputs."""
         return steps.outputs(self.dynamics.engine, state.memory, state.points)
+
+    def values(self, state: State) -> Float[np.ndarray, "m d"]:
+        """Compute the values in all bottlenecks, side by side, on training and test inputs."""
+        return np.asarray(steps.values(self.dynamics.engine, state.memory, state.points))
 
     def loss_of(self, state: State) -> float:
         """Compute the mean loss of training examples."""
@@ -194,18 +199,18 @@ class Simulation:
             )
 
     def _rates(self, rate: float) -> Rates:
-        rate_factors = self.rate_factors if self.network.size < math.inf else Rates(1.0, 1.0)
+        rate_factors = self.rate_factors if self.network.is_narrow else Rates(1.0, 1.0)
         return Rates(*(jnp.asarray(rate * share, self.inputs.dtype) for share in rate_factors))
 
     def _engine(self) -> Engine:
-        if self.network.size == math.inf:
+        if not self.network.is_narrow:
             return Identity()
         if self.engine == "features":
             return Features(self.initial.decoder)
-        return History(self.initial.decoder, self.network)
+        return History(self.initial.decoder, self.network.bottlenecks)
 
     def _first_points(self, x: Float[Array, "k ..."]) -> Array:
-        return self.initial.embed(x) if self.network.size < math.inf else self.initial(x)
+        return self.initial.embed(x) if self.network.is_narrow else self.initial(x)
 
 
 def composed_ntk(
@@ -214,13 +219,15 @@ def composed_ntk(
     """Compute the NTK of `F_t = f_t o g_t` on some or all training examples, in float64.
 
     It is the mean over outputs a of `K(g, g') + Theta J_a.J'_a` (in BN eq. 14), with g and J at
-    time t. K and Theta are the fixed limit kernels, so the NTK changes only with g and J; with an
-    infinite bottleneck it is constant. If encoder and decoder have different learning rates
+    time t; in a chain each segment adds such a term (`ntk.ComposedNtk`). K and Theta are the fixed
+    limit kernels, so the NTK changes only with g and J; with an infinite bottleneck it is constant.
+    If encoder and decoder have different learning rates
     (`Simulation.rate_factors`), each term is multiplied by its own. Memory holds
     b^2 + b outputs d numbers. Raises `ValueError` for an index out of range.
 
     >>> from ceflow.bottlenecks import Batches, Simulation, composed_ntk, relu, sample
     >>> from ceflow.seeding import Seed
+    >>> from ceflow.spec import Bottleneck
     >>> network = Bottleneck(size=2, encoder=relu(), decoder=relu())
     >>> initial = sample(network, 3, 1, Seed(0), width=2000)
     >>> simulation = Simulation(network, initial, jnp.eye(3), jnp.ones((3, 1)))

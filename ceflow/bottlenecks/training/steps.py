@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from ceflow.bottlenecks.costs import OUTPUTS_AT_ONCE
 from ceflow.bottlenecks.kernels.rows import KernelRows
-from ceflow.bottlenecks.training.engines import Engine
+from ceflow.bottlenecks.training.engines import Engine, Seen
 from ceflow.dynamics import Loss
 from ceflow.kernels.pieces import by_chunks
 
@@ -18,7 +18,8 @@ JACOBIANS_AT_ONCE = 64
 
 
 class Rates(NamedTuple):
-    """Learning rates of encoder and decoder (BN lemma 4.1)."""
+    """Learning rates of encoder and decoder (BN lemma 4.1); in a chain, of the first segment and of
+    the others."""
 
     encoder: Any
     decoder: Any
@@ -32,7 +33,7 @@ class State(NamedTuple):
     """State of a training: everything that the next step depends on."""
 
     points: Float[Array, "m d"]
-    """Values `g_t` in the bottleneck, of training and test inputs."""
+    """Values `g_t` in the first bottleneck, of training and test inputs."""
     coefficients: Float[Array, "n d"]
     """Coefficients of the encoder: `g_t(x) = g_0(x) - sum_i Theta(x, x_i) coefficients_i`."""
     memory: PyTree
@@ -104,8 +105,16 @@ def outputs(
 
 
 @eqx.filter_jit
-def jacobian(
-    engine: Engine, memory: PyTree, points: Float[Array, "m d"]
-) -> Float[Array, "m outputs d"]:
-    """Compute the Jacobians of points in chunks."""
-    return by_chunks(lambda part: engine.jacobian(memory, part), points, JACOBIANS_AT_ONCE)
+def values(engine: Engine, memory: PyTree, points: Float[Array, "m d"]) -> Float[Array, "m k"]:
+    """Compute the values in all bottlenecks, side by side, in chunks."""
+
+    def of(part: Array) -> Array:
+        return jnp.concatenate([each.points for each in engine.seen(memory, part)], axis=1)
+
+    return by_chunks(of, points, OUTPUTS_AT_ONCE)
+
+
+@eqx.filter_jit
+def seen(engine: Engine, memory: PyTree, points: Float[Array, "m d"]) -> tuple[Seen, ...]:
+    """Compute the outputs and Jacobians of all decoders in chunks."""
+    return by_chunks(lambda part: engine.seen(memory, part), points, JACOBIANS_AT_ONCE)

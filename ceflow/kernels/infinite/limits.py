@@ -246,7 +246,7 @@ def _limit(model: Model, activation: Activation | None) -> Any:
     limit = model.limit
     if (reason := limit.why_no_limit) and reason.path:
         raise ValueError(f"{dotted(reason.path)}: {reason.message}; {reason.help}")
-    if limit.is_mixed or (activation is not None and model.has_bottleneck):
+    if limit.is_mixed or (activation is not None and model.bottlenecks):
         raise ValueError(BOTTLENECK.format("size" if activation is None else "activation"))
     if activation is None:
         return limit

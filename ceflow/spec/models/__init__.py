@@ -2,9 +2,9 @@
 
 Every kind has the same properties (`model`): an `mlp`, a `resnext` and its block, a `network` of
 any `layers`, of which `limits` tells whether it has a kernel at infinite width, and an `external`
-module of the user's; an `ensemble` and a `bottleneck` have others as `parts`. `focus` chooses the
-ensemble inside a network that a stage acts on, `members` and `widths` tell what is known of its
-members.
+module of the user's; an `ensemble` has others as `parts`, and so have a `bottleneck` and a `chain`
+of several, which are `segmented`. `focus` chooses the ensemble inside a network that a stage acts
+on, `members` and `widths` tell what is known of its members.
 `activations` lists the names of the activations and what is known of each.
 """
 
@@ -14,6 +14,7 @@ from pydantic import Field
 
 from ceflow.spec.models.activations import CLOSED_MOMENTS, KINKED, SLOPES, Activation
 from ceflow.spec.models.bottleneck import Bottleneck
+from ceflow.spec.models.chain import Chain
 from ceflow.spec.models.ensemble import Ensemble
 from ceflow.spec.models.external import External
 from ceflow.spec.models.focus import NetworkMember
@@ -29,6 +30,7 @@ __all__ = [
     "Activation",
     "Block",
     "Bottleneck",
+    "Chain",
     "End",
     "Ensemble",
     "External",
@@ -43,7 +45,7 @@ __all__ = [
 ]
 
 Model = Annotated[
-    Mlp | Ensemble | Block | Resnext | Bottleneck | Network | External,
+    Mlp | Ensemble | Block | Resnext | Bottleneck | Chain | Network | External,
     Field(discriminator="type"),
 ]
 

@@ -52,8 +52,6 @@ class ModelSpec(Spec):
     - `sized(inputs=..., outputs=...)`: the model with these numbers.
     """
 
-    has_bottleneck: ClassVar[bool] = False
-    """True if the model has a narrow layer between two networks."""
     path_keys: ClassVar[tuple[str, ...]] = ()
     """Keys whose value is a file path."""
 
@@ -125,8 +123,15 @@ class ModelSpec(Spec):
         return _is_mixed(self.widths)
 
     @property
+    def bottlenecks(self) -> tuple[Any, ...]:
+        """The narrow layers of the model in sequence, each as a `Bottleneck` of the networks before
+        and after it; empty if it has none.
+        """
+        return ()
+
+    @property
     def is_wide_bottleneck(self) -> bool:
-        """True if the model is a finite bottleneck between infinitely wide networks."""
+        """True if the model has finite bottlenecks, and all its networks are infinitely wide."""
         return False
 
     @property
@@ -222,8 +227,10 @@ class ModelSpec(Spec):
         return self
 
     @property
-    def parts(self) -> Mapping[str, Any]:
-        """Models in sequence that this one consists of, by name; empty if it is one piece."""
+    def parts(self) -> Mapping[KeyPath, Any]:
+        """Models in sequence that this one consists of, by their key paths below it; empty if it is
+        one piece.
+        """
         return {}
 
     def own_size(self, end: End) -> int | None:

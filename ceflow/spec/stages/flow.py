@@ -46,10 +46,10 @@ class Flow(Descent):
     """What flows, and how it is computed. `parameters`: the network's weights; `linearised`: the
     weights of the network linearised around its initial weights; `kernel`: the function under a
     fixed kernel; `closed-form`: the exact solution of the same, for mse; `features`: the functions
-    of an infinitely wide network with a bottleneck (BN theorem 3.2). Defaults: `parameters` for a
-    finite network; `features` for a finite bottleneck between infinitely wide halves; for an
-    infinite network, or if `kernel` is set, `closed-form` for mse without `stop`, otherwise
-    `kernel`."""
+    of an infinitely wide network with a bottleneck (BN theorem 3.2), or with several. Defaults:
+    `parameters` for a finite network; `features` for finite bottlenecks between infinitely wide
+    networks; for an infinite network, or if `kernel` is set, `closed-form` for mse without `stop`,
+    otherwise `kernel`."""
     kernel: str | None = None
     """An earlier kernel stage whose matrix drives the engines `kernel` and `closed-form`. By
     default an infinite network uses its limit NTK, a finite network the NTK at its sampled
@@ -169,7 +169,7 @@ class Flow(Descent):
             yield Fault("CE202", message, ("replicas",), "key", "leave replicas out")
 
     def _sample_faults(self, model: Model) -> Iterator[Fault]:
-        if model.has_bottleneck:  # of any widths: a sweep may go over them
+        if model.bottlenecks:  # of any widths: a sweep may go over them
             return
         for key in ("width", "sampling"):
             if self.changes(key):
@@ -190,7 +190,7 @@ class Flow(Descent):
         if model.is_mixed and not self.kernel and engine in KERNEL_ENGINES:
             message = "a finite layer among infinite ones has no deterministic kernel"
             help = "make all widths inf, or all finite"
-            help = 'use engine = "features", or size = inf' if model.is_wide_bottleneck else help
+            help = 'use engine = "features"' if model.is_wide_bottleneck else help
             yield Fault("CE203", message, ("engine",) if self.engine else (), "key", help)
 
     def _time_faults(self, engine: Engine) -> Iterator[Fault]:

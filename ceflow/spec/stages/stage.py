@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ceflow.spec.base import KeyPath, Spec
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Bottleneck, Model, NoLimit
+from ceflow.spec.models import Model, NoLimit
 
 if TYPE_CHECKING:
     from ceflow.spec.document import Document
@@ -103,7 +103,8 @@ class MemberStageSpec(StageSpec):
 
 def width_faults(model: Model, width: int) -> Iterator[Fault]:
     """Find what is wrong with the width of a network sampled in place of an infinitely wide one."""
-    if model.is_wide_bottleneck and (size := Bottleneck.expect(model).size) > width:
+    size = max((each.size for each in model.bottlenecks), default=0)
+    if model.is_wide_bottleneck and size > width:
         message = f"a bottleneck of {size} units in a sampled network of {width}"
         yield Fault("CE202", message, ("width",), help="give a width far above the size")
 

@@ -1,6 +1,5 @@
 """The `train` stage."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -8,7 +7,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from ceflow.spec.base import FORM_TAG_PREFIX, LARGEST_COUNT, Count, Natural, Positive, Spec
 from ceflow.spec.diagnostics import Fault
-from ceflow.spec.models import Bottleneck, Model
+from ceflow.spec.models import Model
 from ceflow.spec.stages.flow import Flow
 from ceflow.spec.stages.recipe import Recipe
 from ceflow.spec.stages.stage import width_faults
@@ -66,7 +65,7 @@ Moments = Annotated[Sequence[Natural], AfterValidator(tuple), Field(min_length=1
 
 class Train(Recipe):
     """Stochastic gradient descent: of the weights of a finite network, or in function space of an
-    infinitely wide network with a bottleneck (BN eq. 42 to 44).
+    infinitely wide network with bottlenecks (BN eq. 42 to 44).
     """
 
     type: Literal["train"] = "train"
@@ -98,8 +97,8 @@ class Train(Recipe):
     record: Annotated[Sequence[Recorded], AfterValidator(tuple)] = ()
     """Quantities to record in addition to losses and accuracies: the `drift` of the NTK from the
     start, its `alignment` with the targets, and its largest and smallest eigenvalue (`spectrum`);
-    the `top-5` accuracy; the `embedding`, the values of all examples in the bottleneck; and the
-    outputs on all examples (`predictions`)."""
+    the `top-5` accuracy; the `embedding`, the values of all examples in the bottleneck, and of a
+    chain in all bottlenecks, side by side; and the outputs on all examples (`predictions`)."""
 
     OF_NTK: ClassVar = ("drift", "alignment", "spectrum")
     """Recorded quantities of the NTK."""
@@ -176,8 +175,8 @@ class Train(Recipe):
         if model.is_finite:
             yield from self.recipe_faults(document, model)
             yield from self._finite_faults(model)
-        elif model.has_bottleneck:
-            yield from self._engine_faults(Bottleneck.expect(model))
+        elif model.bottlenecks:
+            yield from self._engine_faults(model)
             yield from self._function_faults(model)
         else:
             message = (
@@ -200,7 +199,7 @@ class Train(Recipe):
         if engine not in FINITE_ENGINES:
             message = f"the engine {engine!r} is for infinitely wide halves about a bottleneck"
             yield Fault("CE203", message, ("engine",), help='use engine = "parameters"')
-        for key in () if model.has_bottleneck else ("width", "sampling"):  # a sweep may go over it
+        for key in () if model.bottlenecks else ("width", "sampling"):  # a sweep may go over it
             if self.changes(key):
                 message = f"{key} is for infinitely wide networks with a bottleneck only"
                 yield Fault("CE202", message, (key,), "key", "leave it out")
@@ -247,19 +246,24 @@ class Train(Recipe):
             message = f"{of_finite[0]} is recorded for finite networks only"
             yield Fault("CE202", message, ("record",), help="leave it out")
 
-    def _engine_faults(self, model: Bottleneck) -> Iterator[Fault]:
+    def _engine_faults(self, model: Model) -> Iterator[Fault]:
         engine = self.engine_of(model)
         if engine in FINITE_ENGINES:
             message = "an infinitely wide network has no weights to train"
             help = "leave engine out, or use finite widths"
             yield Fault("CE203", message, ("engine",), help=help)
-        elif (engine == "kernel") != (model.size == math.inf):
-            known = '"kernel"' if model.size == math.inf else '"features" or "history"'
-            message = f"the engine {engine!r} is not for a bottleneck of size {model.size}"
+        elif (engine == "kernel") == model.is_wide_bottleneck:
+            known = '"features" or "history"' if model.is_wide_bottleneck else '"kernel"'
+            sizes = " and ".join(str(bottleneck.size) for bottleneck in model.bottlenecks)
+            message = f"the engine {engine!r} is not for a bottleneck of size {sizes}"
             yield Fault("CE203", message, ("engine",), help=f"use engine = {known}")
         if engine == "kernel" and "embedding" in self.record:
             message = "an infinite bottleneck has no values to record"
             yield Fault("CE202", message, ("record",), help='leave "embedding" out')
+        if self.halves is not None and len(model.bottlenecks) > 1:
+            message = "a chain has segments, and not one encoder and one decoder"
+            help = "give one number, or {relative = 0.3}"
+            yield Fault("CE202", message, ("learning_rate",), help=help)
 
     def _length_faults(self, document: "Document") -> Iterator[Fault]:
         train = document.data and document.data.train_count

@@ -4,14 +4,15 @@ import math
 from typing import NamedTuple
 
 from ceflow import bottlenecks
-from ceflow.bottlenecks.costs import Sampled, theta_at_once
+from ceflow.bottlenecks.costs import Sampled, SampledDecoder, theta_at_once
 from ceflow.compiler import Plan, nodes
 from ceflow.compiler.budget import LARGEST_SMALL_PROGRAM
 from ceflow.costs import EIGH_FLOPS, Work
 from ceflow.dynamics import costs
 from ceflow.dynamics.costs import StepForecast
-from ceflow.spec import Bottleneck, Flow, Model
+from ceflow.spec import Flow, Model
 from ceflow.spec.models import SLOPES
+from ceflow.spec.models.segmented import Segmented
 from ceflow.spec.stages.descent import weight_of
 from ceflow.stages.flow.problem import (
     MEMORY,
@@ -269,10 +270,9 @@ def _side(plan: Plan, model: Model, stage: Flow) -> int:
 
 def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
     """Count Theta, the sampled network with its state, and the evaluations of the decoder."""
-    network = Bottleneck.expect(model)
     n, rows, width, size = _train(plan), _examples(plan), stage.width, plan.itemsize
-    d, depth = int(network.size), len(network.encoder.widths)
-    sampled = Sampled(network, width, plan.inputs, plan.outputs)
+    sampled = Sampled(Segmented.expect(model), width, plan.inputs, plan.outputs)
+    d, depth, behind = sampled.sizes[0], sampled.layers, sum(sampled.sizes)
     decoder, encoder, hidden = sampled.decoder, sampled.encoder, sampled.depth * width
     theta = size * n * rows
     recorded = _recorded(stage, plan) if stage.follows_ntk else 0
@@ -281,14 +281,14 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
         STATE_COPIES * decoder + DRAWING_COPIES * encoder + NUMBERS_PER_UNIT * n * hidden
     )
     of_examples = 2 * min(theta, bottlenecks.MEMORY) + STATE_COPIES * size * n * d
-    of_examples += 8 * (NTK_COPIES * ntk**2 + 2 * ntk * plan.outputs * d)
+    of_examples += 8 * (NTK_COPIES * ntk**2 + 2 * ntk * plan.outputs * behind)
     times = stage.replicas * stage.moment_count
     kept = sampled.theta is not None or theta <= bottlenecks.MEMORY
     work = Work(
-        flops=2 * times * (rows * decoder + recorded**2 * plan.outputs * d),
+        flops=2 * times * (rows * decoder + recorded**2 * plan.outputs * behind),
         traffic=size * times * rows * hidden + 30 * depth * theta * stage.replicas,
         normals=stage.replicas * (encoder + decoder),
-        compilations=22 if network.wide_decoder.activation in SLOPES else 42,
+        compilations=sum(map(_compilations, sampled.decoders)),
         seconds=LOADING_SECONDS,
     )
     key = "width" if of_width > of_examples else examples_key(plan)
@@ -304,6 +304,11 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
         layers=1 + sampled.depth,
         groups=stage.replicas,
     )
+
+
+def _compilations(decoder: SampledDecoder) -> int:
+    """Count those of a flow with this decoder."""
+    return 22 if decoder.network.wide_decoder.activation in SLOPES else 42
 
 
 BY_ENGINE = {

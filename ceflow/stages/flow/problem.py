@@ -12,7 +12,7 @@ from ceflow import data, dynamics
 from ceflow._machine import MEMORY
 from ceflow.compiler import Plan
 from ceflow.seeding import Seed
-from ceflow.spec import Bottleneck, Flow, Kernel, Model
+from ceflow.spec import Flow, Kernel, Model
 from ceflow.stages.stage import Job
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def is_smooth(stage: Flow, model: Model) -> bool:
     """
     engine = stage.engine_of(model)
     if engine == "features":
-        return not Bottleneck.expect(model).decoder.kinks
+        return not any(each.decoder.kinks for each in model.bottlenecks)
     return engine in SMOOTH_ENGINES or not model.kinks
 
 

@@ -2,7 +2,8 @@
 
 from ceflow.bottlenecks.costs import OUTPUTS_AT_ONCE, Sampled, SimulationSizes
 from ceflow.compiler import Plan
-from ceflow.spec import Bottleneck, Model, Train
+from ceflow.spec import Model, Train
+from ceflow.spec.models.segmented import Segmented
 from ceflow.stages.stage import Forecast, examples_key
 from ceflow.stages.train import demand
 
@@ -34,7 +35,7 @@ def _sizes(stage: Train, plan: Plan, model: Model) -> SimulationSizes:
     train = plan.data.train
     batch, steps = stage.batch or train, stage.steps_of(train)
     return SimulationSizes(
-        sampled=Sampled(Bottleneck.expect(model), stage.width, plan.inputs, plan.outputs),
+        sampled=Sampled(Segmented.expect(model), stage.width, plan.inputs, plan.outputs),
         train=train,
         examples=train + plan.data.test,
         batch=batch,
@@ -54,13 +55,13 @@ def _outputs(stage: Train, plan: Plan, sizes: SimulationSizes) -> int:
 
 def _key(stage: Train, plan: Plan, sizes: SimulationSizes) -> str:
     """Return the key that determines most of the memory, roughly."""
-    sampled, outputs = sizes.sampled, plan.outputs
+    sampled = sizes.sampled
     examples = examples_key(plan)
     stored = sizes.theta if sizes.kept else sizes.examples * plan.inputs
     passing = 3 * sizes.batch * (sizes.examples + sizes.hidden)
     takes = {
         "width": sampled.encoder + 6 * sampled.decoder + 3 * OUTPUTS_AT_ONCE * sizes.hidden,
-        "epochs" if stage.steps is None else "steps": 4 * sizes.past * (sizes.state + outputs),
+        "epochs" if stage.steps is None else "steps": 4 * sizes.stored,
         "moments" if stage.moments else "points": 2
         * (sizes.embedding + _outputs(stage, plan, sizes)),
         "batch": passing if stage.batch else 0,

@@ -55,7 +55,7 @@ class Recorder:
     def __init__(self, problem: TrainProblem):
         self.problem = problem
         self.points: list[Float[np.ndarray, "m d"]] = []
-        """Values in the bottleneck at each moment, if they are recorded."""
+        """Values in the bottlenecks at each moment, if they are recorded."""
         self.every: list[Float[np.ndarray, "m outputs"]] = []
         """Outputs on all examples at each moment, if they are recorded."""
         self._kernel: Float[np.ndarray, "k k"] | None = None
@@ -68,7 +68,7 @@ class Recorder:
         )
         problem.job.recorded(measured["train_loss"])
         if "embedding" in problem.stage.record:
-            self.points.append(np.asarray(state.points))
+            self.points.append(simulation.values(state))
         if "predictions" in problem.stage.record:
             self.every.append(self.outputs)
         line = {key: finite(each[0]) for key, each in measured.items()}

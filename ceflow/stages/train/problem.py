@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ceflow import bottlenecks, data
-from ceflow.spec import Bottleneck, LearningRates, Train
+from ceflow.spec import LearningRates, Train
 from ceflow.stages.descents import simulated
 from ceflow.stages.stage import Job
 
@@ -27,11 +27,7 @@ class TrainProblem:
 
     @property
     def engine(self) -> str:
-        return self.stage.engine_of(self.network)
-
-    @property
-    def network(self) -> Bottleneck:
-        return Bottleneck.expect(self.job.model)
+        return self.stage.engine_of(self.job.model)
 
     @property
     def train(self) -> int:
@@ -51,7 +47,7 @@ class TrainProblem:
     def simulation(self) -> "Simulation":
         return simulated(
             self.stage,
-            self.network,
+            self.job.model,
             self.dataset,
             self.job.seed.fold(0),
             engine="history" if self.engine == "history" else "features",
