@@ -10,7 +10,7 @@ import ceflow
 from ceflow import bottlenecks, data, dynamics
 from ceflow.runs.prepared import forecast
 from ceflow.seeding import Seed
-from ceflow.spec import Bottleneck, Chain, Document, Gaussian, Mlp, Train
+from ceflow.spec import Bottleneck, Chain, Document, Flow, Gaussian, LearningRates, Mlp, Train
 from ceflow.stages.stage import precision
 from ceflow.store import RunDirectory
 
@@ -18,6 +18,7 @@ DATA = Gaussian(train=6, test=2, inputs=3, outputs=2)
 WIDE = Mlp(widths=(math.inf,), weight_variance=1.0)
 CHAIN = Chain(segments=[WIDE, WIDE, WIDE], sizes=[2, 4])
 PAIR = Chain(segments=[WIDE, WIDE], sizes=[2]), Bottleneck(size=2, encoder=WIDE, decoder=WIDE)
+SMOOTH = Chain(segments=[WIDE, WIDE, WIDE.model_copy(update={"activation": "erf"})], sizes=[2, 4])
 SMALL: dict[str, Any] = {"steps": 12, "batch": 3, "width": 200, "points": 3}
 
 
@@ -49,6 +50,32 @@ def test_a_training_writes_the_values_in_all_bottlenecks(tmp_path):
     np.testing.assert_allclose(embedding[-1], values, rtol=1e-10)
     np.testing.assert_allclose(directory.read_array("train.predictions"), outputs, rtol=1e-10)
     assert run.results["train"].drift_relative > 0
+
+
+@pytest.mark.slow
+def test_a_flow_of_a_chain_moves_as_small_steps_do(tmp_path):
+    """Steps of 1/800, whose error is of first order; the NTK of the whole is recorded."""
+    flow = Flow(time=1.0, width=200, points=4, record=["drift", "spectrum"])
+    train = Train(steps=800, width=200, learning_rate=1 / 800, points=4, record=["drift"])
+    run = ceflow.run(document(SMOOTH, s=flow), tmp_path / "flow")
+    steps = ceflow.run(document(SMOOTH, s=train), tmp_path / "train")
+    followed, stepped = (
+        RunDirectory(each.path).read_array("s.predictions") for each in (run, steps)
+    )
+    assert np.linalg.norm(followed - stepped) < 0.01 * np.linalg.norm(stepped)
+    drifts = run.results["s"].drift_relative, steps.results["s"].drift_relative
+    assert drifts[0] == pytest.approx(drifts[1], rel=0.02)
+    assert drifts[0] > 0.05
+
+
+@pytest.mark.parametrize("rate", [0.5, 2.5])
+def test_a_relative_rate_is_of_the_composed_ntk_at_the_start(tmp_path, rate):
+    """Below the largest rate the loss falls, and above it a training ends unstable."""
+    given = LearningRates(relative=rate)
+    run = ceflow.run(document(SMOOTH, s=Train(steps=60, width=200, learning_rate=given)), tmp_path)
+    found = run.results["s"]
+    assert found.learning_rate == pytest.approx(rate * found.largest_learning_rate)
+    assert found.ended == ("steps" if rate < 1 else "unstable")
 
 
 @pytest.mark.parametrize("engine", ["features", "history"])

@@ -288,7 +288,7 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
         flops=2 * times * (rows * decoder + recorded**2 * plan.outputs * behind),
         traffic=size * times * rows * hidden + 30 * depth * theta * stage.replicas,
         normals=stage.replicas * (encoder + decoder),
-        compilations=sum(map(_compilations, sampled.decoders)),
+        compilations=max(map(_compilations, sampled.decoders)) + 2 * len(sampled.decoders) - 2,
         seconds=LOADING_SECONDS,
     )
     key = "width" if of_width > of_examples else examples_key(plan)
@@ -307,7 +307,7 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
 
 
 def _compilations(decoder: SampledDecoder) -> int:
-    """Count those of a flow with this decoder."""
+    """Count those of a flow with this decoder; a further one adds little."""
     return 22 if decoder.network.wide_decoder.activation in SLOPES else 42
 
 
