@@ -6,6 +6,7 @@ from typing import NamedTuple
 from ceflow.bottlenecks.costs import PAST_AT_ONCE, Sampled
 from ceflow.compiler import Plan
 from ceflow.spec import Bottleneck, Model, Verify
+from ceflow.spec.models.segmented import Segmented
 
 MULTIPLICITY_FACTORS = (1, 2, 4, 8)
 """Multiples of the model's multiplicity at which claims on ensembles are tested."""
@@ -26,24 +27,28 @@ class ClaimCost(NamedTuple):
 
 
 def _parameters(stage: Verify, plan: Plan, model: Model) -> float:
-    """Count the parameters of a network with a bottleneck, at the stage's width."""
-    sampled = Sampled(Bottleneck.expect(model), stage.width, plan.inputs, plan.outputs)
+    """Count the parameters of a network with bottlenecks, at the stage's width."""
+    sampled = _sampled(stage, plan, model)
     return sampled.encoder + sampled.decoder
 
 
+def _sampled(stage: Verify, plan: Plan, model: Model) -> Sampled:
+    return Sampled(Segmented.expect(model), stage.width, plan.inputs, plan.outputs)
+
+
 def _descent(stage: Verify, plan: Plan, model: Model) -> ClaimCost:
-    """Compute the cost of theorem 3.2 and lemma 4.1.
+    """Compute the cost of theorem 3.2, of the same for chains, and of lemma 4.1.
 
     Each step uses the weights, and the hidden layers of all examples with their derivatives by each
     output. To these come the kernels between points and their past, and the recorded values.
     """
-    weights = _parameters(stage, plan, model)
-    n, points, outputs = stage.width, stage.points, plan.outputs
-    network = Bottleneck.expect(model)
-    d = network.size
-    hidden = 4 * points * outputs * n * len(network.decoder.widths)
-    recorded = stage.steps * points * d * (2 * outputs + 1) + 40 * points * PAST_AT_ONCE
-    pairs = (stage.steps * points) ** 2
+    weights, decoders = _parameters(stage, plan, model), _sampled(stage, plan, model).decoders
+    n, points = stage.width, stage.points
+    outputs = max(each.outputs for each in decoders)
+    hidden = 4 * points * n * sum(each.outputs * each.depth for each in decoders)
+    recorded = stage.steps * points * sum(each.size * (2 * each.outputs + 1) for each in decoders)
+    recorded += 40 * points * PAST_AT_ONCE
+    pairs = len(decoders) * (stage.steps * points) ** 2
     moved = stage.steps * (4 * weights + 2 * hidden) + 50 * pairs
     flops = 12 * stage.steps * points * (1 + outputs) * weights
     return ClaimCost(WEIGHT_COPIES * weights + hidden + 4 * recorded, moved, flops, weights, 30)
@@ -114,6 +119,7 @@ COSTS: dict[str, Callable[[Verify, Plan, Model], ClaimCost]] = {
     "theorem-1": _trained_members,
     "lemma-3.1": _covariances,
     "theorem-3.2": _descent,
+    "chain": _descent,
     "lemma-4.1": _descent,
     "eq-5": _derivative,
     "eq-6": _kernels,

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ceflow.bottlenecks import sample
-from ceflow.claims.followed import Halves
+from ceflow.claims.followed import Segments
 from ceflow.claims.trial import Trial
 from ceflow.claims.verdict import ROUNDING_FACTOR, Part, Verdict
 from ceflow.kernels import empirical_ntk
@@ -21,10 +21,10 @@ from ceflow.kernels import empirical_ntk
 class Start(NamedTuple):
     """Start of gradient flow on `L = 1/2 |F - y|^2`, with chi = F - y and the weights' velocity."""
 
-    network: Halves
+    network: Segments
     x: Float[Array, "n inputs"]
     chi: Float[Array, "n outputs"]
-    velocity: Halves
+    velocity: Segments
     """Velocities `-dL/dw` and `-dL/dtheta` of the weights, in a copy of the network."""
 
     def outputs(self, weights: Any) -> Float[Array, "n outputs"]:
@@ -42,7 +42,7 @@ def started(trial: Trial) -> Start:
     """Draw a network of width n, and compute its start on the trial's examples."""
     x, y = trial.examples()
     initial = sample(trial.bottleneck, *trial.sizes, trial.seed.fold("network"), width=trial.width)
-    network = Halves.from_network(initial)
+    network = Segments.from_network(initial)
     weights = eqx.filter(network, eqx.is_inexact_array)
     start = Start(network, x, jnp.zeros_like(y), weights)
     outputs, back = jax.vjp(start.outputs, weights)

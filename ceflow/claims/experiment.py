@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ceflow.bottlenecks import Batches, Rates, Simulation, WideNetwork, sample
-from ceflow.claims.followed import Followed, Halves, follow, relative
+from ceflow.claims.followed import Followed, Segments, follow, relative
 from ceflow.claims.trial import Trial
 from ceflow.dynamics import SquaredError
-from ceflow.spec import Bottleneck
 from ceflow.spec.models import SLOPES
+from ceflow.spec.models.segmented import Segmented
 
 RELATIVE_RATE = 0.01
 """Learning rate relative to the largest stable one; it is small, to approximate a flow."""
@@ -29,7 +29,7 @@ class Experiment(NamedTuple):
 
     def descend(self, steps: int) -> Followed:
         """Train the network for `steps` steps on all examples."""
-        return follow(Halves.from_network(self.initial), self.x, self.y, self.rates, steps)
+        return follow(Segments.from_network(self.initial), self.x, self.y, self.rates, steps)
 
     def errors(self, followed: Followed) -> Float[np.ndarray, " moments"]:
         """Compute relative errors of a network's outputs F against function space.
@@ -50,19 +50,22 @@ class Experiment(NamedTuple):
 
 def experiment(
     trial: Trial,
-    network: Bottleneck,
+    network: Segmented,
     simulation: type[Simulation] = Simulation,
     rate_factors: Rates | None = None,
 ) -> Experiment:
     """Return an experiment at width n, with 1/100 of the largest stable learning rate.
 
-    The engine of the simulation in function space is `history`, with exact kernels, if the
-    decoder's activation is piecewise linear, and otherwise `features`.
+    The engine of the simulation in function space is `features` if all decoders have one hidden
+    layer without biases and a smooth activation, and otherwise `history`, with exact kernels.
     """
     x, y = trial.examples()
     initial = sample(network, *trial.sizes, trial.seed.fold("network"), width=trial.width)
     rate_factors = rate_factors or Rates(1.0, 1.0)
-    shared = network.has_plain_decoder and network.wide_decoder.activation not in SLOPES
+    shared = all(
+        each.has_plain_decoder and each.wide_decoder.activation not in SLOPES
+        for each in network.bottlenecks
+    )
     engine = "features" if shared else "history"
     loss = SquaredError("sum")
     simulated = simulation(

@@ -12,9 +12,9 @@ from ceflow.bottlenecks import Rates
 from ceflow.claims.experiment import Experiment, experiment
 from ceflow.claims.followed import (
     Followed,
-    Halves,
     LimitKernels,
     Residuals,
+    Segments,
     follow,
     relative,
     residuals,
@@ -95,7 +95,7 @@ def _halves(network: Bottleneck) -> tuple[Mlp, Mlp]:
     return encoder, network.wide_decoder
 
 
-def effective(network: Bottleneck, tried: Experiment) -> Halves:
+def effective(network: Bottleneck, tried: Experiment) -> Segments:
     """Return two layers that compute the same function as the wide network."""
     inputs, d = tried.x.shape[1], int(network.size)
     matrices = (
@@ -107,7 +107,7 @@ def effective(network: Bottleneck, tried: Experiment) -> Halves:
         outputs, fan_in = matrix.shape
         dense = Dense(fan_in, outputs, weight_variance=scale * fan_in, key=jax.random.key(0))
         made.append(eqx.tree_at(lambda whole: whole.weight, dense, matrix / scale**0.5))
-    return Halves(*made)
+    return Segments(tuple(made))
 
 
 def _scales(network: Bottleneck, inputs: int) -> tuple[float, float]:
@@ -132,7 +132,7 @@ def _limit(
     def slope(one: Array, two: Array) -> Array:
         return jnp.broadcast_to(ntk * two, (len(one), *two.shape))
 
-    return LimitKernels(theta * x @ x.T, lambda one, two: ntk * one @ two.T, slope, rates)
+    return LimitKernels(theta * x @ x.T, (lambda one, two: ntk * one @ two.T,), (slope,), rates)
 
 
 def _errors(tried: Experiment, networks: Networks) -> dict[str, Float[np.ndarray, " moments"]]:
@@ -145,7 +145,7 @@ def _errors(tried: Experiment, networks: Networks) -> dict[str, Float[np.ndarray
 
 def _wide(trial: Trial, residual: Residuals) -> dict[str, Part]:
     noise = RESIDUAL_FACTOR * typical(int(trial.bottleneck.size), trial.sizes[1], trial.width)
-    finite = {"f": float(np.median(residual.discrete))}
+    finite = {"f": float(np.median(residual.discrete["f"]))}
     return {
         f"wide.{name}": Part(float(np.median(each)), 0.0, noise + finite.get(name, 0.0))
         for name, each in residual.steps.items()
@@ -153,7 +153,7 @@ def _wide(trial: Trial, residual: Residuals) -> dict[str, Part]:
 
 
 def _effective(residual: Residuals) -> dict[str, Part]:
-    finite = {"f": float(np.median(residual.discrete))}
+    finite = {"f": float(np.median(residual.discrete["f"]))}
     return {
         f"effective.{name}": Part(
             float(np.median(each)), finite.get(name, 0.0), ROUNDING_FACTOR * residual.rounding[name]

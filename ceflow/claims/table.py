@@ -16,6 +16,7 @@ CLAIMS: dict[str, Callable[[Trial], Verdict]] = {
     "theorem-1": drift_slope,
     "lemma-3.1": covariances,
     "theorem-3.2": evolution,
+    "chain": evolution,
     "lemma-4.1": two_layers,
     "eq-5": both_halves,
     "eq-6": by_kernels,

@@ -1,4 +1,5 @@
-"""BN theorem 3.2: the evolution equations, tested on a finite network (BN figure 12)."""
+"""BN theorem 3.2: the evolution equations, tested on a finite network (BN figure 12), and the same
+equations for chains of bottlenecks."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +7,7 @@ from jaxtyping import Float
 
 from ceflow.bottlenecks import DecoderKernels, Simulation
 from ceflow.claims.experiment import experiment
-from ceflow.claims.followed import LimitKernels, Residuals, norms, ratio, residuals
+from ceflow.claims.followed import LimitKernels, Names, Residuals, norms, ratio, residuals
 from ceflow.claims.trial import Trial
 from ceflow.claims.verdict import (
     RESIDUAL_FACTOR,
@@ -27,6 +28,7 @@ def evolution(
     trial: Trial,
     kernels: type[DecoderKernels] = DecoderKernels,
     simulation: type[Simulation] = Simulation,
+    limits: type[LimitKernels] = LimitKernels,
 ) -> Verdict:
     """Compare a network of width n, trained by small full-batch steps, with the limit's equations.
 
@@ -39,38 +41,55 @@ def evolution(
       that dominates single steps.
     - `trajectory` is the largest relative error of F over the steps, against the simulation in
       function space from the same initial functions.
+
+    In a chain of several bottlenecks `f1`, `f2` and so on are the outputs of its segments, and `J2`
+    and so on their Jacobians, each with kernels of its own. The tolerances are those of one
+    bottleneck of its largest size.
     """
-    tried = experiment(trial, trial.bottleneck, simulation)
+    tried = experiment(trial, trial.network, simulation)
     trial.observe(1, 4)
     followed = tried.descend(trial.steps)
     trial.observe(2, 4)
-    decoder = kernels(trial.bottleneck)
-    theta = jnp.asarray(analytic(trial.bottleneck.encoder, np.asarray(tried.x)).ntk)
-    limit = LimitKernels(theta, decoder.ntk, decoder.ntk_slope, tried.rates)
-    residual = residuals(limit, followed, tried.y)
+    bottlenecks = trial.network.bottlenecks
+    decoders = [kernels(each) for each in bottlenecks]
+    theta = jnp.asarray(analytic(bottlenecks[0].encoder, np.asarray(tried.x)).ntk)
+    ntks = tuple(each.ntk for each in decoders), tuple(each.ntk_slope for each in decoders)
+    residual = residuals(limits(theta, *ntks, tried.rates), followed, tried.y)
     trial.observe(3, 4)
     errors = tried.errors(followed)
-    columns = {**residual.steps, "J, all steps": residual.sums["J"], "trajectory": errors[1:]}
+    whole = {f"{name}, all steps": residual.sums[name] for name in _names(trial).jacobians}
+    columns = {**residual.steps, **whole, "trajectory": errors[1:]}
     return Verdict(_parts(trial, residual, errors), {"learning_rate": tried.rate}, by_step(columns))
+
+
+def _names(trial: Trial) -> Names:
+    return Names.of(len(trial.network.pieces))
 
 
 def _parts(
     trial: Trial, residual: Residuals, errors: Float[np.ndarray, " steps"]
 ) -> dict[str, Part]:
-    network, n = trial.bottleneck, trial.width
-    noise = RESIDUAL_FACTOR * typical(int(network.size), trial.sizes[1], n)
-    f, g, jacobian = (float(np.median(residual.steps[name])) for name in "fgJ")
-    finite = float(np.median(residual.discrete))
-    parts = {"f": Part(f, 0.0, noise + finite), "g": Part(g, 0.0, noise)}
-    parts["J"] = Part(jacobian, 0.0, noise)
-    if network.wide_decoder.kinks:
-        switched = SWITCHING_FACTOR * switching(trial, residual)
-        parts["J"] = Part(float(residual.sums["J"][-1]), 0.0, noise + switched)
+    network, n, names = trial.network, trial.width, _names(trial)
+    noise = RESIDUAL_FACTOR * typical(int(max(network.between)), trial.sizes[1], n)
+    median = {name: float(np.median(each)) for name, each in residual.steps.items()}
+    finite = {name: float(np.median(each)) for name, each in residual.discrete.items()}
+    parts = {
+        name: Part(median[name], 0.0, noise + finite.get(name, 0.0))
+        for name in reversed(names.values)
+    }
+    for index, (name, bottleneck) in enumerate(
+        zip(names.jacobians, network.bottlenecks, strict=True)
+    ):
+        parts[name] = Part(median[name], 0.0, noise)
+        if bottleneck.wide_decoder.kinks:
+            switched = SWITCHING_FACTOR * switching(trial, residual, index)
+            parts[name] = Part(float(residual.sums[name][-1]), 0.0, noise + switched)
     return parts | {"trajectory": Part(float(errors.max()), 0.0, TRAJECTORY_FACTOR * n**-0.5)}
 
 
-def switching(trial: Trial, residual: Residuals) -> float:
-    """Compute the expected residual of J over all steps that is due to units that switch.
+def switching(trial: Trial, residual: Residuals, index: int = 0) -> float:
+    """Compute the expected residual of J over all steps that is due to units that switch, in the
+    decoder of this `index`.
 
     It is a root mean square, relative to the change of J.
 
@@ -85,15 +104,15 @@ def switching(trial: Trial, residual: Residuals) -> float:
     and 4,000 with biases and 1 to 3 layers, one had more than twice the result, and of 20 without
     none had as much as the result.
     """
-    network, d = trial.bottleneck, int(trial.bottleneck.size)
-    decoder = network.wide_decoder
+    network, all_turned = trial.network.bottlenecks[index], residual.turned[index]
+    start, decoder, d = residual.start[index], network.wide_decoder, int(network.size)
     below, depth = SLOPES[decoder.activation], len(decoder.widths)
     size = (decoder.weight_variance * decoder.last_variance) ** 0.5
     size *= (decoder.weight_variance * (1 + below**2) / 2) ** ((depth - 1) / 2)
     jump = size * (1 - below) * depth**0.5
-    moved = np.einsum("nod,nd->no", residual.turned, residual.start)
-    turned = ratio(norms(moved), norms(residual.start))
+    moved = np.einsum("nod,nd->no", all_turned, start)
+    turned = ratio(norms(moved), norms(start))
     if decoder.bias_variance:
-        turned = norms(residual.turned)
-    each = (trial.sizes[1] + 1) * (d - 1) / (np.pi * (trial.width * d) ** 0.5)
-    return float(ratio(jump * (each * turned.sum() / size) ** 0.5, np.linalg.norm(residual.turned)))
+        turned = norms(all_turned)
+    each = (all_turned.shape[1] + 1) * (d - 1) / (np.pi * (trial.width * d) ** 0.5)
+    return float(ratio(jump * (each * turned.sum() / size) ** 0.5, np.linalg.norm(all_turned)))

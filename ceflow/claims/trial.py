@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ceflow.compiler.nodes import units
 from ceflow.seeding import Seed
 from ceflow.spec import Bottleneck, Ensemble, Model
+from ceflow.spec.models.segmented import Segmented
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +34,11 @@ class Trial:
     @property
     def bottleneck(self) -> Bottleneck:
         return Bottleneck.expect(self.model)
+
+    @property
+    def network(self) -> Segmented:
+        """A bottleneck, or a chain of several."""
+        return Segmented.expect(self.model)
 
     @property
     def ensemble(self) -> Ensemble:

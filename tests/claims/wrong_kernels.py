@@ -1,4 +1,4 @@
-"""Kernels of decoders that look plausible and are wrong."""
+"""Kernels of decoders and errors in a chain that look plausible and are wrong."""
 
 from typing import Any
 
@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ceflow.bottlenecks import DecoderKernels
+from ceflow.bottlenecks import DecoderKernels, Simulation
+from ceflow.bottlenecks.training.engines import History, _appended
+from ceflow.claims.followed import Followed, LimitKernels
 
 ROWS = 2**18
 """Units over which an expectation is taken that has no closed form here."""
@@ -47,3 +49,51 @@ class WithoutRoot(DecoderKernels):
 
     def nngp_slope(self, one: Any, two: Any) -> Array:
         return two.shape[1] ** 0.5 * super().nngp_slope(one, two)
+
+
+class Skipping(LimitKernels):
+    """A chain whose first segment is driven by the error at the outputs of the second: it skips a
+    Jacobian; of equal sizes."""
+
+    def errors(self, now: Followed, start: Followed, chi: Array) -> list[Array]:
+        _, *others = super().errors(now, start, chi)
+        return [others[0], *others]
+
+
+class AtTheStart(LimitKernels):
+    """A chain in which errors come back through the Jacobians at the start, at another time."""
+
+    def errors(self, now: Followed, start: Followed, chi: Array) -> list[Array]:
+        return super().errors(now._replace(jacobians=start.jacobians), start, chi)
+
+
+class SkippingHistory(History):
+    """The same in the engine."""
+
+    def learn(self, memory: Any, points: Array, chi: Any, rate: Array) -> tuple[Any, ...]:
+        seen = self.seen(memory, points)
+        last = seen[-1]
+        error = chi(last.outputs)
+        back = jnp.einsum("bod,bo->bd", last.jacobian, error)
+        errors = [*[back] * (len(seen) - 1), error]
+        each = zip(memory, seen, errors, strict=True)
+        learned = tuple(_appended(past, at.points, rate * error) for past, at, error in each)
+        return learned, back, last.outputs
+
+
+class StaleHistory(History):
+    """Errors come back through the initial Jacobians, though at the points of the moment."""
+
+    def seen(self, memory: Any, points: Array) -> Any:
+        pairs = zip(self.decoder.sequence, super().seen(memory, points), strict=True)
+        return tuple(at._replace(jacobian=decoder.jacobian(at.points)) for decoder, at in pairs)
+
+
+class SkippingSimulation(Simulation):
+    def _engine(self) -> History:
+        return SkippingHistory(self.initial.decoder, self.network.bottlenecks)
+
+
+class StaleSimulation(Simulation):
+    def _engine(self) -> History:
+        return StaleHistory(self.initial.decoder, self.network.bottlenecks)

@@ -6,6 +6,7 @@ import pytest
 
 from ceflow.spec import (
     Bottleneck,
+    Chain,
     Document,
     Ensemble,
     Mlp,
@@ -19,6 +20,7 @@ from ceflow.spec import (
 HALF = Mlp(widths=(math.inf,), inputs=2, outputs=1)
 INNER = Mlp(widths=(math.inf,))
 WIDE = Bottleneck(size=3, encoder=Mlp(widths=(math.inf,), inputs=2), decoder=INNER)
+CHAIN = Chain(segments=[Mlp(widths=(math.inf,), inputs=2), INNER, INNER], sizes=[3, 2])
 DEEP = WIDE.model_copy(update={"decoder": Mlp(widths=(math.inf,) * 2, bias_variance=0.1)})
 MEMBER = Mlp(widths=(8,), inputs=2, outputs=1, activation="erf")
 ENSEMBLE = Ensemble(multiplicity=2, member=MEMBER)
@@ -33,6 +35,7 @@ def document(model, **keys):
     ("model", "claims"),
     [
         (WIDE, ["lemma-3.1", "theorem-3.2", "lemma-4.1", "eq-5", "eq-6", "eq-41"]),
+        (CHAIN, ["chain"]),
         (DEEP, ["theorem-3.2", "lemma-4.1", "eq-5", "eq-6"]),
         (ENSEMBLE, ["lemma-1", "theorem-1"]),
         (
@@ -60,6 +63,22 @@ FAULTS = {
     ),
     "an ensemble's": (WIDE, {"claims": ["lemma-1"]}, "lemma-1 is about ensembles"),
     "a bottleneck's": (ENSEMBLE, {"claims": ["eq-5"]}, "eq-5 is about bottlenecks"),
+    "a chain's": (WIDE, {"claims": ["chain"]}, "chain is about chains"),
+    "a bottleneck's, of a chain": (
+        CHAIN,
+        {"claims": ["theorem-3.2"]},
+        "theorem-3.2 is about bottlenecks",
+    ),
+    "a chain of one unit": (
+        CHAIN.model_copy(update={"sizes": (3, 1)}),
+        {"claims": ["chain"]},
+        "with kinks the claim is tested for bottlenecks of two units or more",
+    ),
+    "a finite chain": (
+        CHAIN.model_copy(update={"segments": (Mlp(widths=(8,)),) * 3}),
+        {"claims": ["chain"]},
+        "chain is about a finite bottleneck between infinitely wide layers",
+    ),
     "an mlp": (HALF, {"claims": ["theorem-3.2"]}, "theorem-3.2 is about bottlenecks"),
     "infinite members": (
         ENSEMBLE.model_copy(update={"member": HALF}),

@@ -14,11 +14,23 @@ if TYPE_CHECKING:
     from ceflow.spec.document import Document
 
 Claim = Literal[
-    "lemma-1", "theorem-1", "lemma-3.1", "theorem-3.2", "lemma-4.1", "eq-5", "eq-6", "eq-41"
+    "lemma-1",
+    "theorem-1",
+    "lemma-3.1",
+    "theorem-3.2",
+    "chain",
+    "lemma-4.1",
+    "eq-5",
+    "eq-6",
+    "eq-41",
 ]
 
 ENSEMBLE_CLAIMS = ("lemma-1", "theorem-1")
-"""Claims of CE, about ensembles; all others are claims of BN, about bottlenecks."""
+"""Claims of CE, about ensembles; all others are claims of BN, about bottlenecks, but for those of
+chains."""
+
+CHAIN_CLAIMS = ("chain",)
+"""Claims about chains of bottlenecks."""
 
 DRAWN_CLAIMS = (*ENSEMBLE_CLAIMS, "lemma-3.1")
 """Claims that are tested on many networks."""
@@ -40,7 +52,8 @@ class Verify(StageSpec):
     NTK from the mean kernel goes as m^-1/2; `theorem-1`, its NTK changes by O(1/m). For a
     `bottleneck`: `lemma-3.1`, the covariances of f and J; `theorem-3.2`, the evolution equations;
     `lemma-4.1`, linear networks behave as two layers; `eq-5` and `eq-6`, the evolution at finite
-    width; `eq-41`, dK_n/dx approaches Xi."""
+    width; `eq-41`, dK_n/dx approaches Xi. For a `chain`: `chain`, the evolution equations of each
+    segment."""
     width: Count = 10_000
     """Width n of the finite networks that approximate infinitely wide ones; the members of an
     ensemble keep their own widths."""
@@ -51,7 +64,7 @@ class Verify(StageSpec):
     """Number of standard normal inputs. For `lemma-3.1` and `eq-41`: number of pairs of standard
     normal points in the bottleneck."""
     steps: Count = 100
-    """Steps of gradient descent in `theorem-3.2`, `lemma-4.1` and `theorem-1`."""
+    """Steps of gradient descent in `theorem-3.2`, `chain`, `lemma-4.1` and `theorem-1`."""
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         for index, claim in enumerate(self.claims):
@@ -65,7 +78,7 @@ class Verify(StageSpec):
     def _claim_faults(self, claim: str, model: Model) -> Iterator[tuple[str, str]]:
         """Find why a claim does not apply to the model, and what to do."""
         ensemble = claim in ENSEMBLE_CLAIMS
-        kind = "ensemble" if ensemble else "bottleneck"
+        kind = "chain" if claim in CHAIN_CLAIMS else "ensemble" if ensemble else "bottleneck"
         if model.type != kind:
             yield f"{claim} is about {kind}s", f'give the [model] type = "{kind}"'
         elif ensemble and not model.is_finite:
@@ -76,6 +89,10 @@ class Verify(StageSpec):
         elif not ensemble and not model.is_wide_bottleneck:
             message = f"{claim} is about a finite bottleneck between infinitely wide layers"
             yield message, "make the widths inf and the size a number; `width` says n"
+        elif claim == "chain" and min(each.size for each in model.bottlenecks) < 2 and model.kinks:
+            message = "with kinks the claim is tested for bottlenecks of two units or more: values"
+            message += " of one unit pass 0, where all slopes jump at once"
+            yield message, 'give other sizes, or use activation = "erf", or another smooth one'
         elif claim in PLAIN_CLAIMS and not Bottleneck.expect(model).has_plain_decoder:
             message = f"{claim} is about a decoder of one hidden layer without biases"
             yield message, "leave the claim out, or use widths = [inf] in the decoder"

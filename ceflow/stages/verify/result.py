@@ -53,8 +53,8 @@ class ClaimResult(Numbers):
     """`lemma-3.1`: relative deviation of the covariances `JJ`, `ff` and `Jf` from their limits, for
     each pair of points (BN figure 11)."""
     learning_rate: float | None = None
-    """`theorem-3.2` and `lemma-4.1`: learning rate of the descent that is followed, 1/100 of the
-    largest stable one; for `lemma-4.1` that of the encoder, whose half is the decoder's."""
+    """`theorem-3.2`, `chain` and `lemma-4.1`: learning rate of the descent that is followed, 1/100
+    of the largest stable one; for `lemma-4.1` that of the encoder, whose half is the decoder's."""
     depths: list[int] | None = None
     """`lemma-4.1`: numbers of layers of the encoder and of the decoder, L_g and L_f."""
     encoder_share: float | None = None
