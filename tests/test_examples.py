@@ -47,7 +47,7 @@ SLOW = {
         f"bottlenecks/{name}.toml"
         for name in (
             *("fig2-synthetic", "fig2-no-acceleration", "fig5-mnist", "fig8-cifar10"),
-            *("fig2-unit-norm", "fig5-unit-norm", "fig8-unit-norm"),
+            *("fig2-unit-norm", "fig5-unit-norm", "fig8-unit-norm", "two-bottlenecks"),
         )
     ),
     "bottlenecks/convolutional-encoder.toml",
