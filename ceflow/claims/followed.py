@@ -211,8 +211,9 @@ def residuals(limit: LimitKernels, followed: Followed, y: Array) -> Residuals:
     """
     rights = jax.tree.map(lambda each: np.asarray(each, float), right_sides(limit, followed, y))
     names = Names.of(len(followed.values))
+    of_values = zip(names.values, rights.values, followed.values, strict=True)
     each = [
-        *zip(names.values, rights.values, followed.values, strict=True),
+        *reversed([*of_values]),
         *zip(names.jacobians, rights.jacobians, followed.fixed, strict=True),
     ]
     steps, sums, rounding = {}, {}, {}
