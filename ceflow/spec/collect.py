@@ -13,6 +13,7 @@ from ceflow.spec.paths import (
     history_path,
     is_axis_value,
     recorded_by,
+    same_label,
     same_value,
     value_label,
 )
@@ -174,6 +175,14 @@ class Collect(Axes):
         if values and not any(map(is_axis_value, values)):
             message = f"no value of {self.x} in the sweep is a number, or a list of one repeated"
             yield Fault("CE104", message, ("x",), help="name a swept path of numbers")
+        for key in ("x", "by"):
+            path = getattr(self, key)
+            if document.sweep and (pair := same_label(document.sweep.paths.get(path, ()))):
+                message = (
+                    f"{pair[0]} and {pair[1]} of {path} are both written {value_label(pair[0])}"
+                )
+                help = "name another swept path, or sweep over lists whose entries differ"
+                yield Fault("CE202", message, (key,), help=help)
 
     def _against_faults(self, document: "Document") -> Iterator[Fault]:
         """Find a comparison with what is not swept, or without runs that share a value."""

@@ -1,5 +1,6 @@
 """Paths and values that comparisons between runs name: swept values, and quantities of stages."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ceflow.spec.trees import index_of
@@ -28,6 +29,22 @@ def value_label(value: Any) -> str:
         return str(value)
     one = len(set(map(str, value))) == 1
     return str(value[0]) if one else " ".join(map(str, value))
+
+
+def same_label(values: Iterable[Any]) -> tuple[Any, Any] | None:
+    """Find two lists of different lengths that have the same label, so that runs with one would be
+    taken for runs with the other.
+
+    >>> same_label([[10], [10, 5], [10, 10]]), same_label([[8, 8], [16, 16], 8])
+    (([10], [10, 10]), None)
+    """
+    lists = [list(value) for value in values if isinstance(value, list | tuple)]
+    first: dict[str, list[Any]] = {}
+    for value in lists:
+        other = first.setdefault(value_label(value), value)
+        if len(other) != len(value):
+            return other, value
+    return None
 
 
 def same_value(one: Any, other: Any) -> bool:

@@ -241,6 +241,18 @@ def test_x_of_which_a_value_is_a_number_has_no_fault(values):
     assert asked.faults_in(given) == []
 
 
+@pytest.mark.parametrize("key", ["x", "by"])
+def test_runs_are_told_apart_by_what_is_written(key):
+    """Lists of one value repeated are written as the value, however long they are."""
+    keys: dict[str, Any] = {"x": TIME, "y": LOSS, "over": "seed"} | {key: "model.widths"}
+    asked = Collect(**keys)
+    values: dict[str, list[Any]] = {"model__widths": [[8], [8, 8]], "seed": [0, 1]}
+    (fault,) = document(asked, **values).faults()
+    assert (fault.code, fault.path) == ("CE202", ("collect", "c", key))
+    assert fault.message == "[8] and [8, 8] of model.widths are both written 8"
+    assert not document(asked, **values | {"model__widths": [[8], [8, 9]]}).faults() or key == "x"
+
+
 def test_nothing_is_averaged_unasked():
     collect = Collect(x=TIME, y=LOSS, over="seed")
     paths: dict[str, list[Any]] = {"model__widths": [[8, 8], [16, 16]], "seed": [0, 1]}
