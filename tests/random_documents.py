@@ -146,14 +146,16 @@ def _model(r: random.Random) -> Tree:
     drawn = [kind for kind in _kinds("model") if kind not in ("network", "external")]
     kind = r.choice(["mlp", "mlp", "mlp", "bottleneck", *drawn])  # networks: `random_networks`
     model = _object(r, _kinds("model")[kind], {"type": kind}, without=("inputs", "outputs"))
-    for part in [model, *(each for each in model.values() if isinstance(each, dict))]:
+    for part in _parts(model):
         for key in ("inputs", "outputs"):
             part.pop(key, None)
     if kind == "block":
         model["widths"] = [VALUES["size"](r), r.choice([1, 2, 5])]
         model["widths"] = [each if each != "inf" else 3 for each in model["widths"]]
-    infinite = r.random() < (0.75 if kind == "bottleneck" else 0.35)
-    for part in (model, *(model[key] for key in ("encoder", "decoder") if key in model)):
+    if kind == "chain":
+        model["sizes"] = [r.choice([1, 2, 3]) for _ in model["segments"][1:]]
+    infinite = r.random() < (0.75 if kind in NARROW else 0.35)
+    for part in _parts(model):
         if infinite and "widths" in part and kind != "block":
             part["widths"] = ["inf"] * (1 if part is model.get("decoder") else len(part["widths"]))
     if infinite and kind == "bottleneck":
@@ -161,7 +163,18 @@ def _model(r: random.Random) -> Tree:
     return model
 
 
+NARROW = ("bottleneck", "chain")
+"""Kinds of model with narrow layers."""
+
+
+def _parts(model: Tree) -> list[Tree]:
+    """The tables of a model: its own, and those of the networks in it."""
+    inner = [each for each in model.values() if isinstance(each, dict)]
+    return [model, *inner, *model.get("segments", [])]
+
+
 SUITED = {
+    "chain": ("flow", "train", "verify", "train"),
     "infinite": ("kernel", "kernel", "flow", "flow"),
     "bottleneck": ("flow", "train", "verify", "flow", "train"),
     "resnext": ("variance", "search", "kernel"),
@@ -172,13 +185,12 @@ SUITED = {
 
 
 def _suited(model: Tree) -> str:
-    parts = [model, *(each for each in model.values() if isinstance(each, dict))]
-    infinite = any("inf" in part.get("widths", ()) for part in parts)
-    if model["type"] == "bottleneck" and infinite:
-        return "bottleneck"
+    infinite = any("inf" in part.get("widths", ()) for part in _parts(model))
+    if model["type"] in NARROW and infinite:
+        return model["type"]
     if infinite:
         return "infinite"
-    return model["type"] if model["type"] in SUITED else "finite"
+    return model["type"] if model["type"] in {*SUITED} - {*NARROW} else "finite"
 
 
 def _stages(r: random.Random, model: Tree) -> Tree:
@@ -199,8 +211,9 @@ def _small(r: random.Random, stage: Tree, suited: str) -> Tree:
     """Values that make a stage a small one, and one that may well be sound."""
     kind = stage["type"]
     if kind == "verify":
-        claims = ENSEMBLE_CLAIMS if suited == "ensemble" else BOTTLENECK_CLAIMS
-        found: Tree = {"claims": r.sample(claims, r.randint(1, 2)), "steps": r.choice([1, 3])}
+        claims = CLAIMS.get(suited, BOTTLENECK_CLAIMS)
+        count = min(len(claims), r.randint(1, 2))
+        found: Tree = {"claims": r.sample(claims, count), "steps": r.choice([1, 3])}
         return found | {key: VALUES[key](r) for key in ("width", "points")} | {"draws": 20}
     if kind == "train":
         stage.pop("epochs", None)
@@ -208,7 +221,7 @@ def _small(r: random.Random, stage: Tree, suited: str) -> Tree:
     if kind == "flow":
         # How many steps a flow takes is not known beforehand, so it is told when to give up.
         steps = {"steps": min(500, stage.get("steps", 500))}
-        if suited == "bottleneck":
+        if suited in NARROW:
             return steps | {"width": VALUES["width"](r)}
         stage.pop("width", None)
         stage.pop("sampling", None)
@@ -233,7 +246,7 @@ def _with_alpha(r: random.Random, stage: Tree) -> None:
         stage.setdefault("alpha", VALUES["alpha"](r))
 
 
-ENSEMBLE_CLAIMS = ("lemma-1", "theorem-1")
+CLAIMS = {"ensemble": ("lemma-1", "theorem-1"), "chain": ("chain",)}
 BOTTLENECK_CLAIMS = ("lemma-3.1", "theorem-3.2", "lemma-4.1", "eq-5", "eq-6", "eq-41")
 
 REFERENCES = ("model", "kernel", "start", "variance", "reference")
