@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from ceflow.spec.base import TAGS, KeyPath, Spec
+from ceflow.spec.suggest import likeliest
 from ceflow.spec.trees import child
+from ceflow.spec.vocabulary import KEYS
 
 
 def keys_at(path: KeyPath, tree: Any, root: type[Spec]) -> list[str]:
@@ -46,6 +48,45 @@ def classes_at(path: KeyPath, tree: Any, root: type[Spec]) -> list[type[Spec]]:
                 )
             annotation = tagged[0] if tagged else annotation
     return specs(annotation)
+
+
+def kind_meant(path: KeyPath, tree: Any, root: type[Spec]) -> type[Spec] | None:
+    """Find the kind that a table means if it names another: one that has all keys which the kind
+    that it names lacks, and requires one of them that is like none of the latter's.
+    """
+    here = classes_at(path, tree, root)
+    table = tree
+    for step in path:
+        table = child(table, step)
+    if len(here) != 1 or not path or not isinstance(table, dict):
+        return None
+    known = here[0].model_fields
+    strange = [key for key in table if key not in known]
+    telling = [key for key in strange if likeliest(key, known, KEYS) is None]
+    for kind in specs(_annotation(path, tree, root)):
+        fields = kind.model_fields
+        all_known = all(key in fields for key in strange)
+        if all_known and any(fields[key].is_required() for key in telling):
+            return kind
+    return None
+
+
+def tag_of(kind: type[Spec]) -> str:
+    """Write the tag of a kind, as it stands in its table.
+
+    >>> from ceflow.spec import Mlp
+    >>> tag_of(Mlp)
+    'type = "mlp"'
+    """
+    tag = next(tag for tag in TAGS if tag in kind.model_fields)
+    return f'{tag} = "{kind.model_fields[tag].default}"'
+
+
+def _annotation(path: KeyPath, tree: Any, root: type[Spec]) -> Any:
+    """Return the annotation of a table, whatever kind it names."""
+    holders = classes_at(path[:-1], tree, root) if len(path) > 1 else [root]
+    found = [_step(holder, path[-1]) for holder in holders]
+    return next((each for each in found if each is not None), None)
 
 
 def _step(annotation: Any, step: int | str) -> Any:

@@ -12,7 +12,15 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ceflow.spec.base import FORM_TAG_PREFIX, TAGS, KeyPath, Spec
-from ceflow.spec.classes import classes_at, home_of, keys_at, kinds_at, taken_by
+from ceflow.spec.classes import (
+    classes_at,
+    home_of,
+    keys_at,
+    kind_meant,
+    kinds_at,
+    tag_of,
+    taken_by,
+)
 from ceflow.spec.diagnostics import MOST_FAULTS, Fault, cut, dotted
 from ceflow.spec.models.activations import Activation
 from ceflow.spec.models.layers import LAYER_NAMES, SHORT_NAMES, LayerSpec
@@ -50,8 +58,17 @@ def faults_of(error: ValidationError, tree: dict[str, Any], root: type[Spec]) ->
     """List the faults that pydantic found when it read a tree as a `root`."""
     details = error.errors(include_url=False)[:MOST_FAULTS]
     faults = drops_together([_fault(detail, tree, root) for detail in details], tree)
+    faults = [fault for fault in faults if not _is_of_other_kind(fault, tree, root)]
     misspelt = {(fault.path[:-1], fault.meant) for fault in faults if fault.code == "CE101"}
     return list(dict.fromkeys(fault for fault in faults if not _is_echo(fault, misspelt)))
+
+
+def _is_of_other_kind(fault: Fault, tree: dict[str, Any], root: type[Spec]) -> bool:
+    """Tell whether a key is missing only because a table names another kind than it means."""
+    if fault.missing is None:
+        return False
+    kind = kind_meant(fault.path, tree, root)
+    return kind is not None and fault.missing not in kind.model_fields
 
 
 def _is_echo(fault: Fault, misspelt: set[tuple[KeyPath, str | None]]) -> bool:
@@ -113,6 +130,10 @@ def _missing(key: str, table: KeyPath, help: str) -> Fault:
 def _unknown_key(path: KeyPath, value: Any, tree: Any, root: type[Spec]) -> Fault:
     key, table = str(path[-1]), path[:-1]
     known = keys_at(table, tree, root)
+    if (kind := kind_meant(table, tree, root)) and key in kind.model_fields:
+        *needs, last = [name for name, field in kind.model_fields.items() if field.is_required()]
+        help = f"write {tag_of(kind)}, with {', '.join(needs)}{' and ' if needs else ''}{last}"
+        return Fault("CE101", f"unknown key {_shown(path[-1])}", path, "key", help)
     if help := _no_key(key, value, classes_at(table, tree, root)):
         return Fault("CE101", f"unknown key {_shown(path[-1])}", path, "key", help)
     if "schedule" in known and plain(key) in DROPS:

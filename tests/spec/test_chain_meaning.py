@@ -78,11 +78,21 @@ def test_a_fault_of_a_chain_is_said_once_where_it_is(case):
     assert (found, said) == (("model", *path), message)
 
 
-def test_segments_in_a_bottleneck_say_what_has_them():
+def test_segments_in_a_bottleneck_say_what_to_write():
+    """And nothing is said of the halves that a bottleneck lacks."""
     with pytest.raises(SpecError) as raised:
         document(f'type = "bottleneck"\nsize = 3\n{THREE}')
-    (fault,) = (f for f in raised.value.faults if f.path == ("model", "segments"))
-    assert fault.help == 'segments is a key of [model] with type = "chain"'
+    (fault,) = raised.value.faults
+    assert fault.path == ("model", "segments")
+    assert fault.help == 'write type = "chain", with segments and sizes'
+
+
+def test_halves_in_a_chain_say_what_to_write():
+    with pytest.raises(SpecError) as raised:
+        document(f'type = "chain"\nsizes = [3]\nencoder = {WIDE}\ndecoder = {WIDE}')
+    assert {fault.path[-1] for fault in raised.value.faults} == {"encoder", "decoder"}
+    for fault in raised.value.faults:
+        assert fault.help == 'write type = "bottleneck", with size, encoder and decoder'
 
 
 OF_STAGES = {

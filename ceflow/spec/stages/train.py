@@ -257,7 +257,7 @@ class Train(Recipe):
             sizes = " and ".join(str(bottleneck.size) for bottleneck in model.bottlenecks)
             message = f"the engine {engine!r} is not for a bottleneck of size {sizes}"
             yield Fault("CE203", message, ("engine",), help=f"use engine = {known}")
-        if engine == "kernel" and "embedding" in self.record:
+        if engine == "kernel" and "embedding" in self.record and len(model.bottlenecks) == 1:
             message = "an infinite bottleneck has no values to record"
             yield Fault("CE202", message, ("record",), help='leave "embedding" out')
         if self.halves is not None and len(model.bottlenecks) > 1:
