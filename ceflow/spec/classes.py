@@ -84,8 +84,8 @@ def tag_of(kind: type[Spec]) -> str:
 
 def _annotation(path: KeyPath, tree: Any, root: type[Spec]) -> Any:
     """Return the annotation of a table, whatever kind it names."""
-    holders = classes_at(path[:-1], tree, root) if len(path) > 1 else [root]
-    found = [_step(holder, path[-1]) for holder in holders]
+    *above, last = path
+    found = [_step(holder, last) for holder in classes_at(tuple(above), tree, root)]
     return next((each for each in found if each is not None), None)
 
 
