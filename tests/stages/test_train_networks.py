@@ -32,6 +32,7 @@ from ceflow.spec import (
 from ceflow.stages.train import TrainStage, demand
 from ceflow.store import RunDirectory
 from ceflow.training import augmentation
+from ceflow.training.loop import GROWTH
 
 TRAIN, TEST = 8, 3
 DATA = Gaussian(train=TRAIN, test=TEST, inputs=3, outputs=2)
@@ -223,6 +224,25 @@ def test_batch_norm_that_makes_the_first_batch_larger_is_no_divergence(tmp_path)
     )
     assert found.results["t"].ended == "steps"
     assert not found.results["t"].warnings
+
+
+def test_running_statistics_that_are_behind_are_no_divergence(tmp_path):
+    """Only the loss in inference mode grows more than it may."""
+    stage = small(
+        steps=6,
+        points=6,
+        batch=16,
+        learning_rate=0.5,
+        momentum=0.9,
+        loss="cross-entropy",
+        reduction="mean",
+    )
+    model = Resnext(blocks=[2, 2], base_width=4, cardinality=2)
+    data: dict[str, Any] = {"data": Digits(train=64, test=4), "precision": "float32"}
+    run = ceflow.run(document({"t": stage}, model=model, **data), tmp_path / "run")
+    losses = run.frame("t")["train_loss"]
+    assert run.results["t"].ended == "steps"
+    assert losses[-1] > GROWTH * losses[0]
 
 
 def test_of_inputs_too_large_for_any_rate_a_divergence_is_told(tmp_path):

@@ -58,6 +58,9 @@ READING_PASSES = 6
 OUTPUT_BYTES = 2**26
 """Most bytes of outputs that are kept of streamed examples without being asked for."""
 
+NUMBER_BYTES = 20
+"""Bytes of a number of float64 that is written as text."""
+
 RATE_EXAMPLES = 100
 """Largest number of examples by whose NTK the largest stable learning rate is found."""
 FEWEST_RATE_EXAMPLES = 16
@@ -182,7 +185,7 @@ def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
     work = work.plus(_reading(stage, plan, moments)) if streams else work
     memory = PROGRAM_BYTES + copies * weights + max(passing, evaluated) + ntk
     memory += given + 3 * kept * size
-    disk = size * kept + weights + _curves(stage, replicas, moments)
+    disk = size * kept + weights + _curves(stage, replicas, moments) + _preparation(plan)
     instead = "" if stage.batch else "set batch, for steps on fewer examples"
     remarks = ("data streamed",) if streams else ()
     remarks += (f"{group} replicas at a time",) if group < replicas else ()
@@ -223,6 +226,14 @@ def _rate_flops(stage: Train, root: nodes.Node, batch: int) -> float:
         return 0.0
     some = min(batch, rate_examples(root.flops))
     return FLOPS_PER_PRODUCT * RATE_PRODUCTS * some * root.flops
+
+
+def _preparation(plan: Plan) -> float:
+    """Count the bytes of the means and deviations that are kept beside the weights, as text."""
+    assert plan.data is not None
+    preparation = plan.document.data.preparation if plan.document.data else {}
+    standard = preparation.get("normalise") == "standard"
+    return 2 * NUMBER_BYTES * plan.data.inputs if standard else 0.0
 
 
 def _curves(stage: Train, replicas: int, moments: int) -> float:

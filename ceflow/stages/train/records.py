@@ -70,12 +70,18 @@ class Recorder:
     def __call__(self, step: int, replicas: Replicas) -> Values:
         """Record a moment. Raises `Diverging` if a training loss is not finite, or has grown as one
         of a batch must not, unless it is the first moment.
+
+        With batch normalisation it may grow: the running statistics, which it rests on and a batch
+        does not, are behind the weights in the first steps.
         """
         problem = self.problem
         numbers, outputs = self._measured(replicas)
         means = self._means(numbers)[None]
-        if self.numbers and (trouble := training.grown(means, self.reference, step)):
-            raise Diverging(trouble)
+        if self.numbers:
+            finite = np.full_like(means[0], np.finfo(np.float32).max)
+            reference = finite if problem.job.model.has_batch_norm else self.reference
+            if trouble := training.grown(means, reference, step):
+                raise Diverging(trouble)
         arrays = self._ntk(replicas)
         if "drift" in problem.stage.record:
             numbers["drift"] = self._ntk.drift(arrays.pop("entries"))
