@@ -50,6 +50,7 @@ SLOW = {
             *("fig2-unit-norm", "fig5-unit-norm", "fig8-unit-norm", "two-bottlenecks"),
         )
     ),
+    "bottlenecks/convolutional-against-dense.toml",
     "bottlenecks/convolutional-encoder.toml",
     "bottlenecks/linear-acceleration.toml",
     "bottlenecks/verify.toml",
