@@ -26,7 +26,7 @@ PAST_AT_ONCE = 4096
 SAMPLED_SIZE = 1000
 """Size of the bottleneck in a sampled network that stands for an infinite bottleneck."""
 
-TRAINING_COMPILATIONS = 25
+TRAINING_COMPILATIONS = 15
 """Compilation time of a training, in units of a small function."""
 
 STEP_SECONDS = 2e-4

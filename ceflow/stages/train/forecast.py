@@ -7,7 +7,7 @@ from ceflow.spec.models.segmented import Segmented
 from ceflow.stages.stage import Forecast, examples_key
 from ceflow.stages.train import demand
 
-LOADING_SECONDS = 1.0
+LOADING_SECONDS = 0.3
 """Seconds to read the data and to write arrays."""
 
 
