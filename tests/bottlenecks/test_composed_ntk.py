@@ -96,6 +96,6 @@ def test_each_part_is_taken_at_its_learning_rate(x64):
 def test_with_an_infinite_bottleneck_it_is_the_analytic_one_and_stays(x64):
     simulated = simulation(d=math.inf, activation="erf")
     state = simulated.train(0.1, Batches(8, 8), 20).state
-    exact = analytic(simulated.network, X).ntk
+    exact = analytic(Bottleneck.expect(simulated.network), X).ntk
     for each in (simulated.start(), state):
         np.testing.assert_allclose(composed_ntk(simulated, each), exact, rtol=1e-10)
