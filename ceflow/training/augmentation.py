@@ -27,7 +27,7 @@ GREY = (0.299, 0.587, 0.114)
 
 
 class Standard(NamedTuple):
-    """What was subtracted from each number of an image, and what it was then divided by."""
+    """Says what was subtracted from each number of an image, and what it was then divided by."""
 
     mean: Float[Array, "channels height width"]
     deviation: Float[Array, "channels height width"]

@@ -20,8 +20,8 @@ Chi = Callable[[Float[Array, "b outputs"]], Float[Array, "b outputs"]]
 
 
 class Seen(NamedTuple):
-    """What a decoder does at points of its bottleneck: the outputs, which are the points of the
-    next one, and the Jacobian."""
+    """Holds what a decoder does at points of its bottleneck: the outputs, which are the points of
+    the next one, and the Jacobian."""
 
     points: Float[Array, "b d"]
     outputs: Float[Array, "b outputs"]

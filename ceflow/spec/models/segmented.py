@@ -21,7 +21,7 @@ Pieces = Mapping[KeyPath, Mlp | Network]
 
 
 class Segmented(ModelSpec):
-    """What a bottleneck and a chain of several have in common.
+    """Holds what a bottleneck and a chain of several have in common.
 
     A kind defines
 
