@@ -8,14 +8,30 @@ import click
 from ceflow.cli.failures import fail
 from ceflow.spec.ready import ready, ready_names
 
-KINDS = (
-    *("quickstart", "search", "resnext", "kernel", "variance", "flow", "train", "bottleneck"),
-    "network",
+KINDS = {
+    "quickstart": "which ensemble replaces a network, and its kernels on digits",
+    "search": "which ensemble of small networks is better than a wide one",
+    "resnext": "which grouping of a ResNet is best for its size; trains none",
+    "kernel": "the NTK of a network on data, beside its limit of infinite width",
+    "variance": "the law of one NTK entry over widths, by three methods",
+    "flow": "gradient flow of an ensemble on data, and its NTK on the way",
+    "train": "a ResNeXt in training, by its published recipe: digits or CIFAR-10",
+    "bottleneck": "an infinitely wide network with a bottleneck, in training",
+    "network": "a network of any layers, and its kernels",
+}
+"""The specs that can be written, and what each asks."""
+
+HELP = "\n".join(
+    (
+        "Write a commented first spec for a KIND of study, by default quickstart.\n",
+        "\b",
+        *(f"{kind:12}{asks}" for kind, asks in KINDS.items()),
+    )
 )
 
 
-@click.command("init")
-@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.command("init", help=HELP)
+@click.argument("kind", metavar="[KIND]", type=click.Choice([*KINDS]), required=False)
 @click.option(
     "--like",
     metavar="NAME",
@@ -24,10 +40,7 @@ KINDS = (
 )
 @click.option("--out", metavar="FILE", help="File to write; by default KIND.toml or NAME.toml.")
 def command(kind: str | None, like: str | None, out: str | None) -> None:
-    """Write a commented first spec for a KIND of study.
-
-    The default is `quickstart`, which shows most features.
-    """
+    """Write the template of a kind, or a ready-made network, to a new file."""
     kind = kind or ("network" if like else "quickstart")
     if like and kind != "network":
         fail(f"--like copies a network: ceflow init network --like {like}", 2)
