@@ -39,6 +39,15 @@ class Part:
     def holds(self) -> bool:
         return self.deviation <= 1
 
+    @property
+    def says_little(self) -> bool:
+        """True if the number is a relative error, or an excess kurtosis, that may be 1 or more.
+
+        >>> Part(0.9, 0.0, 5.2).says_little, Part(0.9, 0.0, 0.95).says_little
+        (True, False)
+        """
+        return self.expected == 0 and self.tolerance >= 1
+
 
 def by_step(columns: "Mapping[str, Float[np.ndarray, ' steps']]") -> History:
     """Return residuals as a history by step; a column that ends early is absent from later steps.

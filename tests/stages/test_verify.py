@@ -44,7 +44,7 @@ def recorded(run) -> list[Any]:
 
 def test_each_claim_has_a_number_and_a_verdict(done):
     result = done.results["v"]
-    assert list(result) == ["history", "lemma-3.1", "lemma-4.1", "eq-6"]
+    assert list(result) == ["history", "warnings", "lemma-3.1", "lemma-4.1", "eq-6"]
     assert list(result.claims) == ["lemma-3.1", "lemma-4.1", "eq-6"]
     for claim in result.claims.values():
         for part in (claim, *claim.parts):
@@ -53,6 +53,16 @@ def test_each_claim_has_a_number_and_a_verdict(done):
         worst = max(claim.parts, key=lambda p: abs(p.value - p.expected) / p.tolerance)
         assert claim.part == worst.name
         assert worst.items() <= {**claim, "name": claim.part}.items()
+
+
+def test_parts_that_hold_by_large_tolerances_are_named(done):
+    for name, claim in done.results["v"].claims.items():
+        large = [part for part in claim.parts if part.holds and part.tolerance >= 1]
+        said = [text for text in done.results["v"].warnings if text.startswith(f"{name} says")]
+        assert len(said) == bool(large)
+        assert all(part.name in said[0] for part in large)
+    (kurtosis,) = (text for text in done.results["v"].warnings if "lemma-3.1 says" in text)
+    assert "whose tolerances are 1 or more: raise draws or width" in kurtosis
 
 
 def test_a_claim_reads_as_a_table_too(done):

@@ -1,12 +1,14 @@
 """Running the verify stage: one claim after the other, and the results of each."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from ceflow import claims
 from ceflow.blocks import number
 from ceflow.history import History
 from ceflow.spec import Verify
+from ceflow.spec.stages.verify import DRAWN_CLAIMS
 from ceflow.stages.result import Values
 from ceflow.stages.stage import Job, finite, precision
 from ceflow.stages.verify.result import ClaimResult, PartResult, VerifyResult
@@ -38,7 +40,8 @@ def run(job: Job) -> VerifyResult:
     ]
     history = {"history": History.of_lines(lines)} if lines else {}
     denied = [_sentence(name, verdict) for name, verdict in verdicts.items() if not verdict.holds]
-    return VerifyResult.model_validate(results | history).warned(*denied, *undecided)
+    vague = [said for name, verdict in verdicts.items() for said in _vague(name, verdict)]
+    return VerifyResult.model_validate(results | history).warned(*denied, *undecided, *vague)
 
 
 def _decided(verdict: claims.Verdict) -> claims.Verdict:
@@ -97,6 +100,15 @@ def _plain(values: Any) -> Any:
     if isinstance(values, list | tuple):
         return [_plain(each) for each in values]
     return finite(values) if isinstance(values, float) else values
+
+
+def _vague(name: str, verdict: claims.Verdict) -> Iterator[str]:
+    """Say which parts hold only because their tolerances are large."""
+    parts = [key for key, part in verdict.parts.items() if part.holds and part.says_little]
+    if parts:
+        help = "draws or width" if name in DRAWN_CLAIMS else "width"
+        whose = "whose tolerance is" if len(parts) == 1 else "whose tolerances are"
+        yield f"{name} says little of {', '.join(parts)}, {whose} 1 or more: raise {help}"
 
 
 def _sentence(name: str, verdict: claims.Verdict) -> str:
