@@ -22,6 +22,9 @@ from ceflow.store import PAGE, RunDirectory
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 SPEC = f"""# Is it <b>so</b>? {HOSTILE}
 # Or not?
+#   n  <i>
+#   1   2
+# So.
 #
 # More of it.
 name = "small"
@@ -78,6 +81,8 @@ def test_it_begins_with_the_question_and_the_answers(page):
     text = Page(page).text
     asked = text.index(f"Is it <b>so</b>? {HOSTILE} Or not?")
     assert "More of it." not in text[: text.index("closed")]
+    assert "<pre>n  &lt;i&gt;\n1   2</pre>" in page  # a table stays one
+    assert asked < text.index("So.")
     answer = text.index("The flow ended at mu t = 1 with a training loss of")
     regression = text.index("A regression with the analytic NTK has a mean squared error of")
     assert asked < answer < regression < text.index("network and stages")
@@ -100,7 +105,7 @@ def test_it_runs_nothing_but_its_own_script_and_loads_nothing(page):
 def test_it_has_the_document_with_origins_and_the_costs_beside_the_forecast(directory, page):
     text = Page(page).text
     assert SPEC.splitlines()[-1] in text
-    assert re.search(r"time = 1\.0 +# spec\.toml:10", text)
+    assert re.search(r"time = 1\.0 +# spec\.toml:13", text)
     assert "# default" in text
     forecast = directory.read_json("run.json")["forecast"]
     assert forecast.keys() == {"closed", "k"}

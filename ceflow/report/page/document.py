@@ -3,6 +3,8 @@
 import base64
 import re
 from contextlib import suppress
+from itertools import groupby
+from textwrap import dedent
 
 from ceflow.blocks import Note
 from ceflow.blocks.html import block, text
@@ -21,16 +23,24 @@ PACKAGES = ("jax", "equinox", "numpy", "scipy")
 
 
 def question(directory: RunDirectory, state: Values) -> str:
-    """Return what the document asks: the first paragraph of the comment at its top."""
-    asked, content = [], ""
+    """Return what the document asks: the first paragraph of the comment at its top, with indented
+    lines, such as the rows of a table, as they stand.
+    """
+    asked: list[str] = []
+    content = ""
     with suppress(Damaged):  # the section of the document says so
         content = read_document(directory, "spec.toml", state)
     for line in content.splitlines():
         if not line.startswith("#") or (asked and not line.strip("# ")):
             break
         if not line.startswith("#:"):
-            asked.append(line.strip("# "))
-    return f'<p class="question">{text(" ".join(asked))}</p>' if any(asked) else ""
+            asked.append(line.removeprefix("#").rstrip("# "))
+    return "".join(
+        f"<pre>{_lines(dedent(chr(10).join(lines)).splitlines())}</pre>"
+        if indented
+        else f'<p class="question">{text(" ".join(map(str.strip, lines)))}</p>'
+        for indented, lines in groupby(filter(None, asked), lambda line: line.startswith("  "))
+    )
 
 
 def document_and_reproduction(
@@ -66,9 +76,13 @@ def _commands(save: str, versions: Values) -> str:
     ceflow = f"ceflow {versions['ceflow']}" if "ceflow" in versions else "ceflow"
     return (
         f"<p>{text(f'{save}; then, with {ceflow} installed:')}</p>"
-        f"<pre>{chr(10).join(map(text, [*lines, 'ceflow run spec.toml']))}</pre>"
+        f"<pre>{_lines([*lines, 'ceflow run spec.toml'])}</pre>"
         "<p>The random numbers follow from the seed alone.</p>"
     )
+
+
+def _lines(lines: list[str]) -> str:
+    return "\n".join(map(text, lines))
 
 
 def _toml(content: str) -> str:
