@@ -18,6 +18,7 @@ from ceflow.bottlenecks.sampling import Features, normal_rows
 from ceflow.compiler import nodes
 from ceflow.compiler.lowering import lower
 from ceflow.compiler.models import expand
+from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.kernels.pieces import by_chunks
 from ceflow.nets import examples
 from ceflow.seeding import Seed, partitionable
@@ -59,7 +60,7 @@ class WideNetwork(eqx.Module):
 
 @eqx.filter_jit
 def _embedded(encoder: Any, x: Float[Array, "b ..."], count: int) -> Float[Array, "b d"]:
-    return by_chunks(jax.vmap(encoder), x, count)
+    return by_chunks(lowered(jax.vmap(encoder)), x, count)
 
 
 @eqx.filter_jit
