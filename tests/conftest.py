@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from jax._src import compiler
 
+from ceflow.compiler.programs import known
+
 # a shell in the background has workers ignore these
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -66,6 +68,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"tests/seldom.txt names what is no test: {', '.join(gone)}")
 
 
+QUICK = known({"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1})
 options_of_jax = compiler.get_compile_options
 
 
@@ -75,8 +78,7 @@ def quick_options(
     """JAX's options, with fusions compiled the older way and programs in one part: half the time.
 
     They are no configuration of JAX, and XLA_FLAGS would hold for all files of a process."""
-    quick = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
-    overrides = quick | (env_options_overrides or {})
+    overrides = QUICK | (env_options_overrides or {})
     return options_of_jax(*arguments, env_options_overrides=overrides, **options)
 
 

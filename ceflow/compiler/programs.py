@@ -60,11 +60,15 @@ def program(function: Callable[P, R], largest: int | None = None) -> Callable[P,
     [2. 2.]
     """
     ordinary = eqx.filter_jit(function)
-    plain = eqx.filter_jit(function, compiler_options=UNOPTIMISED)  # pyright: ignore[reportCallIssue]
+
+    @cache
+    def plain() -> Callable[P, R]:
+        options: dict[str, Any] = {"compiler_options": known(UNOPTIMISED)}
+        return eqx.filter_jit(function, **options)
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        chosen = plain if is_small((args, kwargs), largest) and _has_options() else ordinary
+        chosen = plain() if is_small((args, kwargs), largest) else ordinary
         return chosen(*args, **kwargs)
 
     return call
@@ -90,8 +94,7 @@ def brisk(function: Callable[P, R], largest: int = 0) -> Callable[P, R]:
             args, kwargs = jax.tree.unflatten(treedef, leaves)
             return function(*args, **kwargs)  # pyright: ignore[reportCallIssue]
 
-        options = (UNOPTIMISED if few else BRISK) if _has_options() else None
-        return jax.jit(run, compiler_options=options)
+        return jax.jit(run, compiler_options=known(UNOPTIMISED if few else BRISK))
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -116,8 +119,7 @@ def barred(function: Callable[P, R], **options: Any) -> Callable[P, R]:
 
     @cache
     def compiled() -> Any:
-        kept: dict[str, Any] = {"compiler_options": BARRED} if _has_options() else {}
-        return eqx.filter_jit(function, **options, **kept)
+        return eqx.filter_jit(function, **options, compiler_options=known(BARRED))
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -144,13 +146,27 @@ def _holds(leaf: Any) -> bool:
     return "<" in getattr(leaf, "__qualname__", "")  # <locals>, <lambda>
 
 
+def known(options: dict[str, Any]) -> dict[str, Any]:
+    """Return those options that the compiler for CPUs has, or none if programs run elsewhere.
+
+    XLA's options come and go with its releases, and it refuses a program with one that it lacks.
+
+    >>> known({"xla_of_no_release": True})
+    {}
+    """
+    items = tuple(options.items())
+    if _are_known(items):
+        return options
+    return dict(item for item in items if _are_known((item,)))
+
+
 @cache
-def _has_options() -> bool:
-    """Tell whether programs run on a CPU whose compiler has these options."""
+def _are_known(items: tuple[tuple[str, Any], ...]) -> bool:
+    """Tell whether programs run on a CPU whose compiler has all of these options."""
     if jax.default_backend() != "cpu":
         return False
     try:
-        jax.jit(lambda x: x, compiler_options=UNOPTIMISED)(0.0)
+        jax.jit(lambda x: x, compiler_options=dict(items))(0.0)
     except (RuntimeError, ValueError):
         return False
     return True

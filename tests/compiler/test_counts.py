@@ -125,7 +125,7 @@ def test_parameters_are_the_arrays_of_the_module(name: str):
     trained = getattr(module, "module", module)  # without the running statistics
     leaves = jax.tree.leaves(eqx.filter(trained, eqx.is_inexact_array))
     assert sum(leaf.size for leaf in leaves) == root.parameters
-    output: Any = jax.eval_shape(module, jax.ShapeDtypeStruct(shape_of(root.inputs), float))  # pyright: ignore
+    output: Any = jax.eval_shape(module, jax.ShapeDtypeStruct(shape_of(root.inputs), "float32"))  # pyright: ignore
     assert output.shape == (root.outputs,)
 
 

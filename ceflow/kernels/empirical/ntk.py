@@ -36,9 +36,9 @@ def empirical_ntk(
     `module` takes one example. Its parameters are its floating-point arrays, or those selected by
     `where` (as in `eqx.tree_at`). Rows of `x1` and `x2` are examples; by default `x2` is `x1`, and
     the result is exactly symmetric. The result has shape (n1, n2, outputs, outputs). With `trace`
-    it has shape (n1, n2), the sum of the diagonal over outputs, at a fraction of the cost. On CPU,
-    a block of a kernel is bit for bit the same however rows are split, if the numbers of rows are
-    multiples of 64.
+    it has shape (n1, n2), the sum of the diagonal over outputs, at a fraction of the cost. On CPU
+    and with JAX 0.10, a block of a kernel is bit for bit the same however rows are split, if the
+    numbers of rows are multiples of 64; with JAX 0.12 it is the same to rounding.
 
     The result has the type of the module's outputs. The parameters of a module in float16 or
     bfloat16 are converted to float32 first, as sums in fewer bits overflow, and the result is
