@@ -236,7 +236,7 @@ def test_a_rate_that_is_too_large_is_named(d, loss, size, factor):
     what = f"grew to {wrong.loss:.3g}" if np.isfinite(wrong.loss) else "stopped being finite"
     assert wrong.message() == (
         f"the learning rate {wrong.rate:.3g} is too large: the loss {what} at step {wrong.step}; at"
-        f" the start the largest stable one is {largest:.3g}"
+        f" the start the largest stable one is {largest:.3g}; try {largest / 3:.3g} or less"
     )
     assert np.isfinite(done.losses[: wrong.step]).all()
 
@@ -245,7 +245,7 @@ def test_a_rate_that_becomes_too_large_is_not_said_to_have_been_so_at_the_start(
     message = Instability(step=7, loss=math.inf, rate=0.3, largest=1.0).message()
     assert message == (
         "the learning rate 0.3 is too large: the loss stopped being finite at step 7; at the start"
-        " the largest stable one is 1, but that has fallen in training"
+        " the largest stable one is 1, but that has fallen in training; try 0.1 or less"
     )
 
 

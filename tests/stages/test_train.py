@@ -204,10 +204,27 @@ def test_a_training_stops_at_the_first_moment_with_that_loss(engines, tmp_path):
     )
 
 
+def _times(rate: Any, factor: float) -> Any:
+    if isinstance(rate, float):
+        return factor * rate
+    return LearningRates(encoder=factor * rate.encoder, decoder=factor * rate.decoder)
+
+
 def _named(rate: Any) -> str:
     if isinstance(rate, float):
         return f"{rate:.3g}"
     return f"{rate.encoder:.3g} of the encoder and {rate.decoder:.3g} of the decoder"
+
+
+def test_a_moment_after_the_loss_grew_is_not_kept(tmp_path):
+    """The last step makes the loss grow, and no batch is seen after it."""
+    stage = small(learning_rate=LearningRates(relative=3000.0), steps=1, record=["embedding"])
+    run = ceflow.run(document({"t": stage}), tmp_path / "run")
+    values = run.results["t"]
+    assert (values["ended"], values["steps"], len(lines(run, "t"))) == ("unstable", 0, 1)
+    assert array(run, "t.embedding").shape[0] == 1
+    (warning,) = values["warnings"]
+    assert "at step 1; at the start the largest stable one is" in warning
 
 
 @pytest.mark.parametrize("two", [False, True])
@@ -225,7 +242,8 @@ def test_an_unstable_rate_ends_the_stage_and_is_named(two, tmp_path):
     largest = values["largest_learning_rate"]
     (warning,) = values["warnings"]
     assert warning.startswith(f"the learning rate {_named(values['learning_rate'])} is too large: ")
-    assert warning.endswith(f"; at the start the largest stable one is {_named(largest)}")
+    tried = f"; try {_named(_times(largest, 1 / 3))} or less"
+    assert warning.endswith(f"; at the start the largest stable one is {_named(largest)}{tried}")
     assert json.loads((run.path / "run.json").read_text())["state"] == "done"
     assert run.results["next"]["ended"] == "steps"
 

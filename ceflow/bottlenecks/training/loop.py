@@ -76,17 +76,26 @@ class Instability:
     def message(self, named: Callable[[float], str] = "{:.3g}".format) -> str:
         """Describe the instability in a sentence; `named` formats learning rates.
 
-        >>> Instability(step=7, loss=1e4, rate=2.0, largest=0.5).message()
+        >>> Instability(step=7, loss=1e4, rate=2.0, largest=0.6).message()
         'the learning rate 2 is too large: the loss grew to 1e+04 at step 7; at the start the \
-largest stable one is 0.5'
+largest stable one is 0.6; try 0.2 or less'
         """
         what = f"grew to {self.loss:.3g}" if np.isfinite(self.loss) else "stopped being finite"
         start = f"at the start the largest stable one is {named(self.largest)}"
         fallen = ", but that has fallen in training" if self.rate < self.largest else ""
         return (
             f"the learning rate {named(self.rate)} is too large: the loss {what} at step"
-            f" {self.step}; {start}{fallen}"
+            f" {self.step}; {start}{fallen}; try {named(min(self.rate, self.largest) / 3)} or less"
         )
+
+
+class Grown(Exception):
+    """The mean loss of the training examples at a moment is too large: raised by what records it,
+    which keeps nothing of that moment.
+    """
+
+    def __init__(self, loss: float):
+        self.loss = loss
 
 
 @dataclass(frozen=True)
@@ -132,14 +141,19 @@ def run(
                 dynamics, state._replace(memory=memory), some, jnp.asarray(count)
             )
             losses.append(np.asarray(step_losses)[:count])
-            wrong = _grown(losses[-1], reference)
-            if wrong is not None:
+            grown = is_grown(losses[-1], reference)
+            if grown.any():
+                wrong = int(np.argmax(grown))
                 trouble = unstable(now + wrong, float(losses[-1][wrong]))
                 return Training(History.of_lines(lines), np.concatenate(losses), state, trouble)
             now += count
             observe(now)
         if end in moments:
-            lines.append({"step": end, **record(end, state)})
+            try:
+                lines.append({"step": end, **record(end, state)})
+            except Grown as grown:
+                trouble = unstable(end, grown.loss)
+                return Training(History.of_lines(lines), np.concatenate(losses), state, trouble)
     all_losses = np.concatenate(losses) if losses else np.zeros(0)
     return Training(History.of_lines(lines), all_losses, state)
 
@@ -150,7 +164,10 @@ def _length(dynamics: Dynamics, state: State, batch: int, steps: int) -> int:
     return max(1, min(fit, STEPS_AT_ONCE, steps))
 
 
-def _grown(losses: np.ndarray, reference: float) -> int | None:
-    """Return the index of the first loss that is too large, or None."""
-    wrong = ~(losses <= UNSTABLE_GROWTH * max(reference, float(np.finfo(np.float32).tiny)))
-    return int(np.argmax(wrong)) if wrong.any() else None
+def is_grown(losses: np.ndarray, reference: float) -> np.ndarray:
+    """Tell which mean losses are not finite, or too large beside that at the start.
+
+    >>> is_grown(np.array([1.0, 101.0, np.nan]), 1.0).tolist()
+    [False, True, True]
+    """
+    return ~(losses <= UNSTABLE_GROWTH * max(reference, float(np.finfo(np.float32).tiny)))

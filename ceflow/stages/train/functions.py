@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from ceflow import bottlenecks, dynamics
 from ceflow.bottlenecks import State, Training
+from ceflow.bottlenecks.training.loop import Grown, is_grown
 from ceflow.stages.descents import losses_and_accuracies
 from ceflow.stages.histories import MOST_FOLLOWED, lacking, of_losses
 from ceflow.stages.profiles import output_profile
@@ -59,13 +60,25 @@ class Recorder:
         self.every: list[Float[np.ndarray, "m outputs"]] = []
         """Outputs on all examples at each moment, if they are recorded."""
         self._kernel: Float[np.ndarray, "k k"] | None = None
+        self._first: float | None = None
+        """Training loss at the first moment."""
 
     def __call__(self, step: int, state: State) -> Values:
+        """Record a moment. Raises `Grown` and keeps nothing if the training loss has grown as that
+        of a batch must not, unless it is the first moment.
+        """
         problem, simulation = self.problem, self.problem.simulation
-        self.outputs = np.asarray(simulation.outputs(state))
+        outputs = np.asarray(simulation.outputs(state))
         measured = losses_and_accuracies(
-            problem.job.plan, simulation.loss, problem.dataset, self.outputs[None]
+            problem.job.plan, simulation.loss, problem.dataset, outputs[None]
         )
+        (loss,) = measured["train_loss"]
+        if self._first is None:
+            self._first = loss
+        elif is_grown(loss, self._first):
+            weight = simulation.loss.weight(problem.train, problem.job.plan.outputs)
+            raise Grown(loss / (weight * problem.train))
+        self.outputs = outputs
         problem.job.recorded(measured["train_loss"])
         if "embedding" in problem.stage.record:
             self.points.append(simulation.values(state))
