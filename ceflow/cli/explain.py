@@ -11,7 +11,7 @@ from ceflow.cli.failures import fail
 @click.argument("word", nargs=-1)
 def command(word: tuple[str, ...]) -> None:
     """Explain the code of a fault, such as CE104, a word of the reports, such as rho or learning
-    curve, or a kind or key of documents, such as network or ridge.
+    curve, or a kind, key or value of documents, such as network, ridge or theorem-3.2.
 
     Without WORD, list the codes and words.
     """

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ceflow.blocks import Cell, Curve, Note, ReportBlock, Table, defined, number
@@ -84,8 +85,10 @@ class Comparison:
             yield "what is missing", unsound
         yield "documents", list(self._documents())
         yield "results", list(self._results())
-        for name, curve in self._curves():
+        for name, curve in alike(self._curves, least=len(self.runs)):
             yield name, [curve]
+        if apart := list(self._apart()):
+            yield "not drawn", apart
         yield "what they took", [self._costs()]
 
     def _repr_html_(self) -> str:
@@ -123,9 +126,10 @@ class Comparison:
         if same := len(every) - len(keys):
             yield Note(f"{same} {'number is' if same == 1 else 'numbers are'} the same")
 
-    def _curves(self) -> Iterator[tuple[str, Curve]]:
-        """Yield the curves that all runs have, laid over each other, with their names."""
-        every = {
+    @cached_property
+    def _curves(self) -> dict[str, dict[str, Curve]]:
+        """The curves of each run, by name."""
+        return {
             run.name: {
                 f"{stage}.{name}": drawing
                 for stage, name, drawing in run.results.drawings()
@@ -133,7 +137,14 @@ class Comparison:
             }
             for run in self.runs
         }
-        return alike(every, least=len(self.runs))
+
+    def _apart(self) -> Iterator[Note]:
+        """Say which curves the runs have over different axes, such as steps and time."""
+        for name in dict.fromkeys(name for curves in self._curves.values() for name in curves):
+            axes = {run: its[name].x_label for run, its in self._curves.items() if name in its}
+            if len(set(axes.values())) > 1:
+                over = ", ".join(f"{label} in {run}" for run, label in axes.items())
+                yield Note(f"{name} is over {over}: one figure cannot show both")
 
     def _costs(self) -> Table:
         times, memory = self.took("seconds"), self.took("memory")

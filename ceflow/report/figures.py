@@ -58,10 +58,12 @@ def curves_of_runs(directory: RunDirectory, plan: Plan) -> Iterator[tuple[str, C
 
 
 def alike(every: Mapping[str, Mapping[str, Curve]], least: int = 1) -> Iterator[tuple[str, Curve]]:
-    """Lay curves of equal name in several runs over each other, if `least` runs or more have it."""
+    """Lay curves of equal name in several runs over each other, if `least` runs or more have it
+    and all of these have it over the same axis.
+    """
     for name in dict.fromkeys(name for curves in every.values() for name in curves):
         same = {run: curves[name] for run, curves in every.items() if name in curves}
-        if len(same) >= least:
+        if len(same) >= least and len({curve.x_label for curve in same.values()}) == 1:
             yield name, overlaid(same)
 
 

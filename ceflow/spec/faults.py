@@ -115,9 +115,10 @@ def _fault(detail: ErrorDetails, tree: dict[str, Any], root: type[Spec]) -> Faul
     if path[-1:] == ("[key]",):
         return Fault("CE104", f"a name {expected}, not {_shown(value)}", path[:-1], "key")
     code = "CE103" if _is_about_type(kind, value) else "CE104"
+    counted = kind in ("too_short", "too_long") and isinstance(value, list)
     return Fault(
         code,
-        f"{_name(path)} {expected}, not {_shown(value)}",
+        f"{_name(path)} {expected}, not {len(value) if counted and value else _shown(value)}",
         path,
         help=_form_of(kind, path, value),
     )
@@ -187,6 +188,8 @@ def _form_of(kind: str, path: KeyPath, value: Any) -> str:
     if path[-2:-1] in SEQUENCES and isinstance(value, list):
         layers = '{type = "sequence", layers = [...]}'
         return f"write its layers without brackets around them, or as {layers}"
+    if path == ("model", "size") and isinstance(value, list):
+        return 'several bottlenecks are a chain: write type = "chain", with segments and sizes'
     if kind in ARRAY_KINDS and isinstance(value, int | float | str):
         return cut(f"{path[-1]} = [{_shown(value)}]", 60).replace("'", '"')
     if kind in ARRAY_KINDS and isinstance(value, dict) and all(map(str.isdecimal, value)):

@@ -1,8 +1,10 @@
-"""What a kind or a key of the language means, as `ceflow explain` says it: from the classes."""
+"""What a kind, a key or a value of the language means, as `ceflow explain` says it, from the
+classes.
+"""
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from ceflow.spec.base import TAGS, Spec
 from ceflow.spec.classes import specs
@@ -39,14 +41,16 @@ def name_of(kind: type[Spec]) -> str:
 
 
 def meanings(word: str) -> list[Meaning]:
-    """List what a word means as the name of a kind, and as a key of documents.
+    """List what a word means as the name of a kind, as a key of documents, and as a value of one.
 
     >>> [each.what for each in meanings("kernel")]
     ['a kind of stage', 'a key of flow', 'a key of convolution']
     >>> meanings("flatten")[0].text
     'An image as a vector; a vector stays as it is.'
+    >>> [each.what for each in meanings("history")]
+    ['a value of engine in train']
     """
-    return [*_as_kind(word), *_as_key(word)]
+    return [*_as_kind(word), *_as_key(word), *_as_value(word)]
 
 
 def _as_kind(word: str) -> Iterator[Meaning]:
@@ -72,6 +76,28 @@ def _as_key(word: str) -> Iterator[Meaning]:
     for text, having in found.items():
         names = ", ".join(dict.fromkeys(name for name, _ in having))
         yield Meaning(f"a key of {names}", text, having[0][1])
+
+
+def _as_value(word: str) -> Iterator[Meaning]:
+    """Yield each key that takes a word, with what the key means and the kinds that have it so."""
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for what, kind in kinds():
+        for key, field in kind.model_fields.items():
+            if key not in TAGS and word in _values(field.annotation):
+                having = (name_of(kind), _CHAPTERS.get(what, "stages.md"))
+                found.setdefault((key, _text(field.description)), []).append(having)
+    for (key, text), having in found.items():
+        names = ", ".join(dict.fromkeys(name for name, _ in having))
+        yield Meaning(f"a value of {key} in {names}", text, having[0][1])
+
+
+def _values(annotation: Any) -> Iterator[Any]:
+    """Yield the words that a type takes, such as the entries of a list of them."""
+    if get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    else:
+        for part in get_args(annotation):
+            yield from _values(part)
 
 
 def _text(description: str | None) -> str:

@@ -126,7 +126,7 @@ def _faults_beside(faults: tuple[Fault, ...], tree: dict[str, Any]) -> list[Faul
     References to removed stages are not reported. The list is empty if too little is left to be a
     document.
     """
-    rest, gone = copy.deepcopy(tree), set()
+    rest, gone, broken = copy.deepcopy(tree), set(), {fault.path for fault in faults}
     unknown = {fault.path[:-1] for fault in faults if fault.code == "CE101"}
     for _ in range(MOST_REPAIRS):
         for fault in faults:
@@ -141,7 +141,9 @@ def _faults_beside(faults: tuple[Fault, ...], tree: dict[str, Any]) -> list[Faul
             return [
                 fault
                 for fault in found
-                if _referred_to(fault, rest) not in gone and not _is_emptied(fault, unknown)
+                if fault.path not in broken
+                and _referred_to(fault, rest) not in gone
+                and not _is_emptied(fault, unknown)
             ]
     return []
 

@@ -1,6 +1,7 @@
 """What is said of runs side by side."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,17 @@ from click.testing import CliRunner
 
 import ceflow
 from ceflow.cli import main
-from ceflow.spec import Document, Mlp, Search, Sweep, Variance
+from ceflow.spec import (
+    Bottleneck,
+    Document,
+    Flow,
+    Gaussian,
+    Mlp,
+    Search,
+    Sweep,
+    Train,
+    Variance,
+)
 
 
 def document(width: int, seed: int = 0) -> Document:
@@ -77,3 +88,15 @@ def test_what_cannot_be_compared_is_said(runs, tmp_path):
     assert "is a sweep of 2 runs" in result.stderr
     assert f"such as {tmp_path}/sweep/seed=0" in result.stderr
     assert "v.alpha" in invoke(tmp_path / "sweep/seed=0", tmp_path / "sweep/seed=1").stdout
+
+
+def test_curves_over_steps_and_over_time_are_not_laid_over_each_other(tmp_path):
+    wide = Mlp(widths=(math.inf,), weight_variance=1.0)
+    model = Bottleneck(size=2, encoder=wide, decoder=wide)
+    stages = {"flow": Flow(time=1.0, width=50), "train": Train(steps=20, width=50)}
+    for name, stage in stages.items():
+        data = Gaussian(train=4, inputs=3, outputs=1)
+        ceflow.run(Document(data=data, model=model, stages={"a": stage}), tmp_path / name)
+    shown = invoke(tmp_path / "flow", tmp_path / "train").stdout
+    assert "a.loss is over time μt in flow, step in train: one figure cannot show both" in shown
+    assert "loss by" not in shown

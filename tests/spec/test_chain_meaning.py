@@ -31,7 +31,7 @@ OF_MODELS = {
     "an infinite size": (
         chain("[3, inf]", WIDE, WIDE, WIDE),
         ("sizes", 1),
-        "an infinite bottleneck is none in a chain",
+        "a bottleneck in a chain has a finite number of units, not inf",
     ),
     "a finite segment": (
         chain("[3, 4]", WIDE, "{widths = [8]}", WIDE),
@@ -66,7 +66,7 @@ OF_MODELS = {
     "one segment": (
         chain("[3]", WIDE),
         ("segments",),
-        "segments must have at least 2 entries, not an array of tables",
+        "segments must have at least 2 entries, not 1",
     ),
 }
 

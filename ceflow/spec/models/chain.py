@@ -74,6 +74,6 @@ class Chain(Segmented):
             yield Fault("CE204", message, ("sizes",), help=help)
         for index, size in enumerate(self.sizes):
             if size == math.inf:
-                message = "an infinite bottleneck is none in a chain"
-                help = "give it a number of units, or write the segments around it as one"
+                message = "a bottleneck in a chain has a finite number of units, not inf"
+                help = "give it a number, or write the two segments around it as one"
                 yield Fault("CE203", message, ("sizes", index), help=help)

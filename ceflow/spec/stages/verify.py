@@ -80,7 +80,9 @@ class Verify(StageSpec):
         ensemble = claim in ENSEMBLE_CLAIMS
         kind = "chain" if claim in CHAIN_CLAIMS else "ensemble" if ensemble else "bottleneck"
         if model.type != kind:
-            yield f"{claim} is about {kind}s", f'give the [model] type = "{kind}"'
+            others = {"ensemble": ENSEMBLE_CLAIMS, "chain": CHAIN_CLAIMS}.get(model.type, ())
+            own = f"claim {' or '.join(others)}, or " if others else ""
+            yield f"{claim} is about {kind}s", f'{own}give the [model] type = "{kind}"'
         elif ensemble and not model.is_finite:
             yield f"{claim} is about members of finite width", "give them finite widths"
         elif claim == "theorem-1" and model.kinks:
