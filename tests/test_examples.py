@@ -48,6 +48,7 @@ SLOW = {
         for name in (
             *("fig2-synthetic", "fig2-no-acceleration", "fig5-mnist", "fig8-cifar10"),
             *("fig2-unit-norm", "fig5-unit-norm", "fig8-unit-norm", "two-bottlenecks"),
+            "fig8-ten-classes",
         )
     ),
     "bottlenecks/convolutional-against-dense.toml",
@@ -599,6 +600,25 @@ def test_bottlenecks_accelerate(example, name):
     if name != "fig8-cifar10":  # of one output
         assert steps["10"] < steps["2"]
     assert not any("warnings" in each["train"] for each in run.results.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "size", "level"),
+    [
+        ("fig2-unit-norm", "50", 0.02),
+        ("fig5-unit-norm", "10", 0.1),
+        ("fig8-ten-classes", "10", 0.38),
+    ],
+)
+def test_at_equal_training_loss_a_bottleneck_has_the_lower_test_loss(example, name, size, level):
+    """By 95 % intervals of the differences within three seeds, as README says."""
+    (found,) = (
+        each["difference"]
+        for each in example(f"bottlenecks/{name}.toml").collected["equal"]["at"]
+        if (each["by"], each["x"]) == (size, level)
+    )
+    assert found["interval"][1] < 0
 
 
 @pytest.mark.slow
