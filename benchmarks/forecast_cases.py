@@ -90,6 +90,44 @@ for depth in (1, 2, 3, 4):
             "precision": "float32", "data": data, "model": model, "stages": {"train": train}
         }  # fmt: skip
 
+
+def _decoder(activation: str, depth: int, bias: float = 0.0) -> Tree:
+    model = _bottleneck(10, 1, activation)
+    model["decoder"] |= {"widths": ["inf"] * depth, "bias_variance": bias}
+    return model
+
+
+def _chain(count: int) -> Tree:
+    return {
+        "type": "chain",
+        "sizes": [10] * (count - 1),
+        "segments": [{"widths": ["inf"]} for _ in range(count)],
+    }
+
+
+def _narrow(model: Tree, **stage: Any) -> Tree:
+    train = {"type": "train", "batch": 20, "width": 1000, "points": 2, **stage}
+    train["learning_rate"] = {"relative": 0.03}
+    data = _gaussian(100, 20)
+    return {"precision": "float32", "data": data, "model": model, "stages": {"train": train}}
+
+
+BOTTLENECKS: dict[str, Tree] = {}
+for name, model in {
+    "relu": _decoder("relu", 1),
+    "relu, biases": _decoder("relu", 1, 0.1),
+    "relu, 2 layers": _decoder("relu", 2),
+    "erf": _decoder("erf", 1),
+    "erf, 2 layers": _decoder("erf", 2),
+    "erf, 3 layers": _decoder("erf", 3),
+    "chain of 3": _chain(3),
+}.items():
+    BOTTLENECKS[f"history, {name}"] = _narrow(model, engine="history", steps=300)
+    BOTTLENECKS[f"features, {name}"] = _narrow(model, steps=2000)
+    BOTTLENECKS[f"flow, {name}"] = _flow(
+        _gaussian(100, 20), model, "float32", width=1000, time=0.3, points=5
+    )
+
 RECIPE: Tree = {
     "type": "train", "epochs": 5, "batch": 50, "loss": "cross-entropy", "reduction": "mean",
     "optimizer": "adam", "learning_rate": 0.003, "points": 5,
@@ -207,6 +245,7 @@ EXTERNALS: dict[str, Tree] = {
 CASES = {
     "flows": FLOWS,
     "trainings": TRAININGS,
+    "bottlenecks": BOTTLENECKS,
     "descents": DESCENTS,
     "searches": SEARCHES,
     "kernels": KERNELS,

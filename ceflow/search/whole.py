@@ -4,7 +4,12 @@ import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ceflow.search.costs import MEMBER_ROUNDING, nearest_multiplicity, whole_members
+from ceflow.search.costs import (
+    MEMBER_ROUNDING,
+    most_members,
+    nearest_multiplicity,
+    whole_members,
+)
 from ceflow.search.optimum import Optimum
 from ceflow.search.problem import Candidate
 from ceflow.spec import network_name
@@ -66,7 +71,12 @@ def whole_primal(optimum: Optimum) -> Whole:
     smooth = optimum.primal.single / max(found.members, 1) <= optimum.problem.variance
     if optimum.problem.limits or (found.is_near and smooth):
         return found
-    bought = _best(optimum, lambda c: whole_members(c.share), lambda c, m: c.single / m)
+    limit = optimum.problem.costs.whole(optimum.problem.baseline)
+    bought = _best(
+        optimum,
+        lambda c: whole_members(most_members(limit, lambda m: _cost(optimum, c, m))),
+        lambda c, m: c.single / m,
+    )
     return Whole(*bought, bought[0].share)
 
 
@@ -80,10 +90,14 @@ def whole_dual(optimum: Optimum) -> Whole:
     if optimum.problem.given is not None:
         return _at_given(optimum, dual_at)
     found = dual_at(optimum, optimum.dual)
-    baseline, whole = optimum.problem.baseline, optimum.problem.costs.whole
-    if whole(baseline.with_members(optimum.dual.widths, found.members)) < whole(baseline):
+    limit = optimum.problem.costs.whole(optimum.problem.baseline)
+    if _cost(optimum, optimum.dual, found.members) < limit:
         return found
-    bought = _best(optimum, lambda c: _rounded_up(c.dual_multiplicity), lambda c, m: m / c.share)
+    bought = _best(
+        optimum,
+        lambda c: _rounded_up(c.dual_multiplicity),
+        lambda c, m: _cost(optimum, c, m),
+    )
     return Whole(*bought, bought[0].dual_multiplicity)
 
 
@@ -99,12 +113,18 @@ def near_optimal(optimum: Optimum, tolerance: float) -> tuple[list[Whole], int]:
 def _nearest(
     optimum: Optimum, candidate: Candidate, efficiency: float, beside: float | None = None
 ) -> int:
-    baseline, whole = optimum.problem.baseline, optimum.problem.costs.whole
+    problem = optimum.problem
     return nearest_multiplicity(
-        whole(baseline) / efficiency,
-        lambda m: whole(baseline.with_members(candidate.widths, m)),
+        problem.costs.whole(problem.baseline) / efficiency,
+        lambda m: _cost(optimum, candidate, m),
         beside,
     )
+
+
+def _cost(optimum: Optimum, candidate: Candidate, members: int) -> float:
+    """Compute the cost of a whole network, with the parts that members share."""
+    problem = optimum.problem
+    return problem.costs.whole(problem.baseline.with_members(candidate.widths, members))
 
 
 def _at_given(optimum: Optimum, whole: Callable[[Optimum, Candidate], Whole]) -> Whole:
@@ -127,13 +147,14 @@ def _best(
     members_of: Callable[[Candidate], int],
     objective: Callable[[Candidate, int], float],
 ) -> tuple[Candidate, int]:
-    """Find the best whole network of at most the baseline's cost: the baseline, unless another one
-    is better.
+    """Find the best whole network of at most the whole baseline's cost: the baseline, unless
+    another one is better.
     """
     problem = optimum.problem
     baseline = problem.candidate(problem.baseline_widths), problem.baseline.multiplicity
+    limit = problem.costs.whole(problem.baseline) * (1 + MEMBER_ROUNDING)
     others: Iterable[tuple[Candidate, int]] = ((c, members_of(c)) for c in optimum.curve)
-    affordable = [(c, m) for c, m in others if 1 <= m <= c.share * (1 + MEMBER_ROUNDING)]
+    affordable = [(c, m) for c, m in others if m >= 1 and _cost(optimum, c, m) <= limit]
     best = min(affordable, key=lambda each: objective(*each), default=baseline)
     return best if objective(*best) < objective(*baseline) * (1 - MEMBER_ROUNDING) else baseline
 

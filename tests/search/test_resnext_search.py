@@ -8,6 +8,7 @@ from search_problems import ROUNDING, problem
 
 from ceflow.compiler.models import expand
 from ceflow.search import nearest_multiplicity, optimise
+from ceflow.search.whole import whole_dual, whole_primal
 from ceflow.spec import Block, Resnext
 
 CIFAR = Resnext(blocks=[3, 3, 3], base_width=128, inputs=(3, 32, 32), outputs=10)
@@ -26,6 +27,31 @@ def whole(optimum, widths: tuple[int, ...]) -> int:
         asked.costs.whole(asked.baseline),
         lambda m: asked.costs.whole(asked.baseline.with_members(widths, m)),
     )
+
+
+@pytest.mark.parametrize("width", [8, 12, 16, 20, 33])
+def test_groups_off_the_curve_are_the_best_of_all_whole_networks(width: int):
+    """With all that groups share: 2x9d has fewer parameters than 1x16d, and varies less, though
+    only 1.97 groups of 9 have the parameters of one of 16."""
+    model = Resnext(blocks=[1, 1], base_width=width, inputs=(3, 32, 32), outputs=2)
+    optimum = optimise(problem(model, 3.28))
+    costs, law = optimum.problem.costs.whole, optimum.problem.law
+
+    def numbers(n: int, m: int) -> tuple[float, float]:
+        network = optimum.problem.baseline.with_members((n, n), m)
+        return costs(network), law(optimum.problem.baseline.with_members((n, n), 1)) / m
+
+    most, given = numbers(width, 1)
+    every = [numbers(n, m) for n in range(1, width + 1) for m in range(1, 2 * width)]
+    primal, dual = whole_primal(optimum), whole_dual(optimum)
+    if primal.candidate.widths != optimum.primal.widths:
+        best = min(variance for cost, variance in every if cost <= most)
+        assert numbers(primal.candidate.widths[0], primal.members)[1] <= best * (1 + ROUNDING)
+    if dual.candidate.widths != optimum.dual.widths:
+        best = min(cost for cost, variance in every if variance <= given * (1 + ROUNDING))
+        assert numbers(dual.candidate.widths[0], dual.members)[0] <= best * (1 + ROUNDING)
+    if width == 16:
+        assert (primal.candidate.widths, primal.members) == ((9, 9), 2)
 
 
 def test_curve_is_the_formula_of_a_block_at_every_width():

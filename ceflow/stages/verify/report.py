@@ -26,6 +26,8 @@ def _rows(name: str, claim: ClaimResult) -> Iterator[tuple[Cell, ...]]:
     for index, part in enumerate(claim.parts):
         numbers = map(_cell, (part.value, part.expected, part.tolerance))
         verdict = "holds" if part.holds else "does not hold"
+        if part.says_little:
+            verdict = "holds, says little"
         yield ("" if index else name, part.name, *numbers, verdict)
 
 
@@ -68,4 +70,7 @@ def answer(result: VerifyResult) -> str:
     not_so = [name for name, claim in claims.items() if not claim.holds]
     verb = "holds" if len(claims) == 1 else "hold"
     said = f"{len(claims) - len(not_so)} of {counted(len(claims), 'claim')} {verb}"
+    parts = [part.name for claim in claims.values() for part in claim.parts if part.says_little]
+    if parts:
+        said += f"; tolerances of 1 or more say little of {', '.join(parts)}"
     return f"{said}; not: {', '.join(not_so)}" if not_so else said

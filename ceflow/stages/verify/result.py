@@ -31,6 +31,11 @@ class PartResult(Numbers):
     name: str
     """The name of the part."""
 
+    @property
+    def says_little(self) -> bool:
+        """Whether it holds by a tolerance as large as any relative error."""
+        return bool(self.holds) and self.expected == 0 and (self.tolerance or 0) >= 1
+
 
 class ClaimResult(Numbers):
     """A claim, which holds if all its parts hold; the numbers are those of the worst part."""
