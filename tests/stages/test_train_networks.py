@@ -76,6 +76,8 @@ def test_results_are_those_of_the_last_line(runs):
         assert values.table().items() >= last.items()
     one = runs.results["one"]
     assert (one.engine, one.optimizer, one.replicas, one.batch) == ("parameters", "sgd", 1, 3)
+    root = ceflow.compile(document(STAGES)).root
+    assert (one.parameters, one.flops) == (root.parameters, root.flops)
     assert [line["step"] for line in lines(runs, "one")] == [0, 4, 8, 12]
     assert [line["step"] for line in lines(runs, "averaged")] == [0, 5, 12]
     assert {"width", "sampling", "embedding", "largest_learning_rate"}.isdisjoint(one)

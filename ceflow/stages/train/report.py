@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ceflow.blocks import Cell, ReportBlock, counted, number
+from ceflow.spec import flops_text
 from ceflow.stages.histories import (
     DESCENT_TITLES,
     DRIFT,
@@ -49,6 +50,7 @@ def describe(result: TrainResult) -> list[ReportBlock]:
     optimiser = recipe.pop("optimiser", result.optimizer)
     rows: list[tuple[str, Cell]] = [
         ("training", _how(result, optimiser)),
+        *([("network", _size(result))] if result.parameters is not None else []),
         *([("loss", recipe.pop("loss"))] if "loss" in recipe else []),
         *([("replicas", _replicas(result))] if (result.replicas or 1) > 1 else []),
         ("learning rate", _rate(result.learning_rate)),
@@ -69,6 +71,11 @@ def _how(result: TrainResult, optimiser: str | None) -> str:
     if result.width is not None:
         return f"{result.engine}, width {number(result.width)}, {result.sampling}"
     return f"{result.engine}, {optimiser}"
+
+
+def _size(result: TrainResult) -> str:
+    flops = f", {flops_text(result.flops)}" if result.flops is not None else ""
+    return counted(result.parameters or 0, "parameter") + flops
 
 
 def _replicas(result: TrainResult) -> str:

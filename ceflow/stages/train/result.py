@@ -28,6 +28,11 @@ class TrainResult(DescentResult):
     recipe: dict[str, str] | None = None
     """How the training went, in words, as the report says it: its loss, optimiser, schedule, and
     what else is set."""
+    parameters: int | None = None
+    """Number of parameters of a network; of finite networks."""
+    flops: int | None = None
+    """FLOPs of a network's forward pass of one example, where they are known; of finite
+    networks."""
     optimizer: str | None = None
     """The optimiser; of finite networks."""
     replicas: int | None = None

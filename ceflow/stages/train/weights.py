@@ -5,6 +5,7 @@ Loads JAX: imported only when a stage runs.
 
 import io
 import json
+import math
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -38,6 +39,7 @@ def run(job: Job) -> TrainResult:
             engine=job.stage.engine_of(job.model),
             recipe=recipe(job.stage, job.plan, job.model),
             **of_losses(job.stage, job.plan),
+            **_counts(job),
             optimizer=job.stage.optimizer,
             replicas=job.stage.replicas,
             batch=problem.batch,
@@ -55,6 +57,13 @@ def run(job: Job) -> TrainResult:
             **_optional(problem, recorder, descended),
         )
         return result.warned(*_warnings(problem, descended))
+
+
+def _counts(job: Job) -> Values:
+    """Return the parameters and, if they are known, the FLOPs of a network."""
+    root = job.plan.expand(job.model)
+    known = {} if math.isnan(root.flops) else {"flops": int(root.flops)}
+    return {"parameters": int(root.parameters), **known}
 
 
 def _trained(problem: NetworkProblem, recorder: Recorder) -> Descended:
