@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ceflow.nets.convolving import in_products, products
+from ceflow.nets.convolving import in_products, products, unrounded
 from ceflow.nets.weighted import Weighted
 
 
@@ -110,7 +110,7 @@ class Convolution(Weighted):
 
     def _scaled(self, y: Array) -> Array:
         weight, bias = self.factors()
-        y = weight * y
+        y = unrounded(weight, y) * y
         if self.bias is None:
             return y
         return y + bias * self.bias.reshape(-1, *(1,) * (y.ndim - 1))

@@ -65,6 +65,17 @@ def in_products(groups: int) -> bool:
     return groups > 1 and jax.default_backend() == "cpu"
 
 
+def unrounded(factor: float, y: Array) -> float | Array:
+    """Return the factor of the outputs `y` of a convolution, in all its digits.
+
+    On a GPU, XLA takes a constant factor into the convolution, where it is rounded to float32 even
+    if the convolution is in float64: outputs differed by 3e-8 of themselves (jaxlib 0.11.2).
+    """
+    if jax.default_backend() == "cpu" or y.dtype != jnp.float64:
+        return factor
+    return jax.lax.optimization_barrier(jnp.asarray(factor, y.dtype))
+
+
 def products(
     x: Float[Array, "channels height width"],
     weight: Float[Array, "channels_out channels_per_group kernel kernel"],

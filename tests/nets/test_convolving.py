@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ceflow.kernels.empirical.convolutions import lowered
-from ceflow.nets import convolving
+from ceflow.nets import Convolution, convolving
 from ceflow.nets.convolving import Convolving, Span, windows
 
 CASES: dict[str, dict[str, Any]] = {
@@ -111,6 +111,18 @@ def test_on_other_backends_it_is_left_to_xla(monkeypatch: Any):
     given = jax.make_jaxpr(function)(x, weight).eqns[0].params
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert "conv_general" in str(jax.make_jaxpr(Convolving.of(given))(x, weight))
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_on_other_backends_the_factor_is_no_constant_in_float64(bits: int, monkeypatch: Any):
+    """A GPU would round a constant to float32."""
+    with jax.enable_x64(bits == 64):
+        layer, x = Convolution(2, 3, kernel=3, key=jax.random.key(0)), jnp.ones((2, 5, 5))
+        y = layer(x)
+        assert "optimization_barrier" not in str(jax.make_jaxpr(layer)(x))
+        monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+        assert ("optimization_barrier" in str(jax.make_jaxpr(layer)(x))) == (bits == 64)
+        np.testing.assert_array_equal(layer(x), y)
 
 
 def test_windows_along_both_axes_by_hand():
