@@ -35,18 +35,30 @@ def partitionable() -> Iterator[None]:
 
 
 @contextmanager
+def full_products() -> Iterator[None]:
+    """Compute products in the full precision of their type in the block: GPUs default to less.
+
+    It can also decorate functions, whether they compute or are traced.
+    """
+    import jax
+
+    with jax.default_matmul_precision("highest"):
+        yield
+
+
+@contextmanager
 def pinned() -> Iterator[None]:
     """Set the JAX settings that affect numbers to ceflow's choices, within the block.
 
-    They are the layout of random numbers, products in the full precision of their type (GPUs
-    default to less), NumPy's promotion of dtypes and of axes, and NaN without exceptions. Settings
-    from the environment have no effect inside.
+    They are the layout of random numbers, products in the full precision of their type, NumPy's
+    promotion of dtypes and of axes, and NaN without exceptions. Settings from the environment have
+    no effect inside.
     """
     import jax
 
     with ExitStack() as stack:
         stack.enter_context(partitionable())
-        stack.enter_context(jax.default_matmul_precision("highest"))
+        stack.enter_context(full_products())
         stack.enter_context(jax.numpy_dtype_promotion("standard"))
         stack.enter_context(jax.numpy_rank_promotion("allow"))
         stack.enter_context(jax.debug_nans(False))

@@ -14,8 +14,10 @@ from ceflow._numbers import require_count
 from ceflow.dynamics.parameters import ParameterFlow
 from ceflow.kernels.empirical import evaluate
 from ceflow.nets import examples
+from ceflow.seeding import full_products
 
 
+@full_products()
 def ntk_derivatives(
     flow: ParameterFlow,
     parameters: PyTree,

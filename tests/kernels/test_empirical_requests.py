@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from networks_tried import DOUBLE, Called, Tied, Two, answer, assert_close, by_jacobians
 
-from ceflow.kernels import empirical_ntk
+from ceflow.kernels import empirical_nngp, empirical_ntk
 from ceflow.nets import Dense
 
 # what is refused
@@ -47,6 +47,14 @@ class IntegerParameters(WithBatch):
 
 DENSE = Dense(4, 2, key=jax.random.key(0))
 NORM = eqx.nn.BatchNorm(4, axis_name="batch", mode="batch")
+
+
+@pytest.mark.parametrize("kernel", [empirical_ntk, empirical_nngp])
+def test_products_have_all_digits_of_their_type(kernel: Any):
+    """A GPU computes others with ten bits: kernels were off by 1e-3."""
+    text = jax.jit(lambda x: kernel(DENSE, x)).lower(jnp.eye(4)).as_text()
+    assert "HIGHEST" in text
+    assert "DEFAULT" not in text
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from ceflow.bottlenecks.costs import PAST_AT_ONCE
 from ceflow.bottlenecks.kernels import deep
 from ceflow.bottlenecks.kernels.kinked import mixture
 from ceflow.kernels.infinite.polynomials import angle_of, safe_sqrt
+from ceflow.seeding import full_products
 from ceflow.spec import Bottleneck
 from ceflow.spec.models import SLOPES
 
@@ -54,6 +55,7 @@ class Pieces(NamedTuple):
     cotangent: Float[Array, "b p"]
 
 
+@full_products()
 def past_sums(network: Bottleneck, points: Float[Array, "b d"], past: Past) -> Sums:
     """Sum over the whole past, one block at a time; more blocks need no new compilation.
 

@@ -27,6 +27,7 @@ from ceflow.bottlenecks.wide import WideNetwork
 from ceflow.dynamics import Loss, SquaredError
 from ceflow.kernels import analytic_error
 from ceflow.nets import examples
+from ceflow.seeding import full_products
 from ceflow.spec.models.segmented import Segmented
 
 EngineName = Literal["features", "history"]
@@ -133,6 +134,7 @@ class Simulation:
         on_training = self.outputs(state)[: self.train_count]
         return float(self.loss.per_example(on_training, self.dynamics.targets).mean())
 
+    @full_products()
     def evaluate(self, state: State, x: Float[Any, "k ..."]) -> Float[Array, "k outputs"]:
         """Compute the outputs `F_t` on any inputs, whether tracked or not."""
         x = jnp.asarray(examples("inputs", x, self.inputs.shape[1:]), self.inputs.dtype)

@@ -12,6 +12,7 @@ from ceflow.bottlenecks.kernels.rows import KernelRows
 from ceflow.bottlenecks.training.engines import Engine, Seen
 from ceflow.dynamics import Loss
 from ceflow.kernels.pieces import by_chunks
+from ceflow.seeding import full_products
 
 JACOBIANS_AT_ONCE = 64
 """Number of points whose Jacobians are computed at once."""
@@ -75,6 +76,7 @@ class Dynamics(eqx.Module):
 
 
 @eqx.filter_jit
+@full_products()
 def advance(
     dynamics: Dynamics, state: State, batches: Int[Array, "steps b"], count: Int[Array, ""]
 ) -> tuple[State, Float[Array, " steps"]]:
@@ -97,6 +99,7 @@ def advance(
 
 
 @eqx.filter_jit
+@full_products()
 def outputs(
     engine: Engine, memory: PyTree, points: Float[Array, "m d"]
 ) -> Float[Array, "m outputs"]:
@@ -105,6 +108,7 @@ def outputs(
 
 
 @eqx.filter_jit
+@full_products()
 def values(engine: Engine, memory: PyTree, points: Float[Array, "m d"]) -> Float[Array, "m k"]:
     """Compute the values in all bottlenecks, side by side, in chunks."""
 
@@ -115,6 +119,7 @@ def values(engine: Engine, memory: PyTree, points: Float[Array, "m d"]) -> Float
 
 
 @eqx.filter_jit
+@full_products()
 def seen(engine: Engine, memory: PyTree, points: Float[Array, "m d"]) -> tuple[Seen, ...]:
     """Compute the outputs and Jacobians of all decoders in chunks."""
     return by_chunks(lambda part: engine.seen(memory, part), points, JACOBIANS_AT_ONCE)

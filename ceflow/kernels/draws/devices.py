@@ -15,6 +15,7 @@ from ceflow import nets
 from ceflow.kernels.empirical.networks import pair_for, split
 from ceflow.kernels.empirical.networks import trace as traced
 from ceflow.kernels.empirical.ntk import check_kernel, empirical_ntk
+from ceflow.seeding import full_products
 
 AXIS = "devices"
 """Name of the mesh axis that runs over the devices."""
@@ -46,6 +47,7 @@ def spread(function: Callable[..., Any]) -> Callable[..., Any]:
     return mapped
 
 
+@full_products()
 def ensemble_ntk(
     ensemble: nets.Ensemble,
     x1: Float[ArrayLike, "n1 ..."],

@@ -17,6 +17,7 @@ from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.kernels.empirical.counting import size_of_values
 from ceflow.kernels.empirical.ntk import check_kernel
 from ceflow.kernels.pieces import by_chunks
+from ceflow.seeding import full_products
 
 Outputs = Literal["mean", "full"]
 
@@ -25,6 +26,7 @@ Outputs = Literal["mean", "full"]
 # that kernels of different networks would be estimates of different kinds.
 
 
+@full_products()
 def empirical_nngp(
     module: eqx.Module,
     x1: Float[ArrayLike, "n1 ..."],

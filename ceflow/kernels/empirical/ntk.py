@@ -18,8 +18,10 @@ from ceflow.kernels.empirical.contractions import symmetric
 from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.kernels.empirical.networks import Network
 from ceflow.kernels.empirical.plans import METHODS, NO_REVERSE_MODE, KernelPlan, Method, plan_for
+from ceflow.seeding import full_products
 
 
+@full_products()
 def empirical_ntk(
     module: eqx.Module,
     x1: Float[ArrayLike, "n1 ..."],
