@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 from wrong_kernels import (
     AtTheStart,
     Skipping,
@@ -16,7 +18,7 @@ from wrong_kernels import (
 
 from ceflow.bottlenecks import Rates, mlp, sample
 from ceflow.claims import Trial
-from ceflow.claims.followed import LimitKernels, Segments, follow
+from ceflow.claims.followed import LimitKernels, Segments, follow, right_sides
 from ceflow.claims.theorem_3_2 import evolution
 from ceflow.seeding import Seed
 from ceflow.spec import Chain
@@ -48,6 +50,45 @@ def test_errors_are_derivatives_of_the_loss(x64):
             return 0.5 * jnp.square(jax.vmap(rest)(values) - y).sum()
 
         np.testing.assert_allclose(error, jax.grad(loss)(start.values[index]), rtol=1e-10)
+
+
+def own_kernels(function: Any) -> tuple[Any, Any]:
+    """K and Xi of a function of one output at finite width, of one input at least."""
+
+    def slopes(z: Any) -> Any:
+        return ravel_pytree(eqx.filter_grad(lambda each: each(z)[0])(function))[0]
+
+    def ntk(one: Any, two: Any) -> Any:
+        return jax.vmap(slopes)(one) @ jax.vmap(slopes)(two).T
+
+    return ntk, lambda one, two: jax.vmap(jax.jacfwd(lambda z: ntk(z[None], two)[0]))(one)
+
+
+def test_right_sides_are_the_motion_of_a_network_with_its_own_kernels(x64):
+    """A network of any width and of bottlenecks of one unit follows the equations at first order in
+    the rates, so to 1e-5 here; it is a later moment of one that started at other points.
+    """
+    segments = [mlp("erf", inputs=5), mlp("erf"), mlp("erf", outputs=1)]
+    model, rates = Chain(segments=segments, sizes=(1, 1)), Rates(2e-6, 1e-6)
+    x, y = jnp.split(jnp.asarray(np.random.default_rng(0).normal(size=(4, 6))), [5], axis=1)
+    first, now = (Segments.from_network(sample(model, 5, 1, Seed(s), width=20)) for s in (0, 1))
+    loss = eqx.filter_grad(lambda whole: 0.5 * jnp.square(jax.vmap(whole)(x) - y).sum())
+    each = zip(now.functions, loss(now).functions, (2e-6, 1e-6, 1e-6), strict=True)
+    then = Segments(
+        tuple(eqx.apply_updates(f, jax.tree.map(lambda g, r=r: -r * g, s)) for f, s, r in each)
+    )
+    moments = [follow(whole, x, y, rates, 0) for whole in (first, now, then)]
+    theta, *others = (own_kernels(function) for function in now.functions)
+    ntks, slopes = zip(*others, strict=True)
+    limit = LimitKernels(theta[0](x, x), ntks, slopes, rates)
+    rights = right_sides(limit, jax.tree.map(lambda *all: jnp.concatenate(all), *moments), y)
+    start, before, after = (moment.values for moment in moments)
+    for right, a, b in zip(rights.values, before, after, strict=True):
+        np.testing.assert_allclose(right[1], (b - a)[0], rtol=1e-3)
+    pairs = zip(now.functions[1:], then.functions[1:], strict=True)
+    for right, z, pair in zip(rights.jacobians, start, pairs, strict=False):
+        a, b = (jax.vmap(jax.jacrev(function))(z[0]) for function in pair)
+        np.testing.assert_allclose(right[1], b - a, rtol=1e-3)
 
 
 @pytest.mark.slow

@@ -11,6 +11,8 @@ from wrong_kernels import AsPrinted, WithoutMasks, WithoutRoot, WithoutSlope
 from ceflow.bottlenecks import DecoderKernels, mlp
 from ceflow.claims import Trial, ensembles, eq_5_and_6
 from ceflow.claims.eq_41 import kernel_derivative
+from ceflow.claims.experiment import experiment
+from ceflow.claims.followed import Segments
 from ceflow.claims.lemma_3_1 import covariances, theory
 from ceflow.claims.lemma_4_1 import two_layers
 from ceflow.claims.theorem_3_2 import evolution
@@ -80,6 +82,16 @@ def test_evolution(activation, kernels, wrong):
     assert set(columns) == {"step", "f", "g", "J", "J, all steps", "trajectory"}
     assert columns["step"] == tuple(range(20))
     assert not any(ABSENT in column for column in columns.values())
+
+
+def test_the_learning_rate_is_a_hundredth_of_the_largest(x64):
+    """By the network's own NTK, whose eigenvalue is within a tenth of the limit's at n = 2,000."""
+    asked = trial()
+    tried = experiment(asked, asked.network)
+    full = np.asarray(empirical_ntk(Segments.from_network(tried.initial), tried.x))
+    largest = np.linalg.eigvalsh(full.transpose(0, 2, 1, 3).reshape(12, 12))[-1]
+    assert tried.rate == pytest.approx(0.01 * 2 / largest, rel=0.15)
+    assert tried.rates == (tried.rate, tried.rate)
 
 
 @pytest.mark.slow
