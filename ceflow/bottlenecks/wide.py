@@ -21,7 +21,7 @@ from ceflow.compiler.models import expand
 from ceflow.kernels.empirical.convolutions import lowered
 from ceflow.kernels.pieces import by_chunks
 from ceflow.nets import examples
-from ceflow.seeding import Seed, partitionable
+from ceflow.seeding import Seed, full_products, partitionable
 from ceflow.spec import Bottleneck
 from ceflow.spec.models.segmented import Segmented
 
@@ -44,11 +44,13 @@ class WideNetwork(eqx.Module):
         """Number of inputs, or the shape of images."""
         return self.inputs if len(self.inputs) > 1 else math.prod(self.inputs)
 
+    @full_products()
     def embed(self, x: Float[ArrayLike, "b ..."]) -> Float[Array, "b d"]:
         """Compute the values g(x) in the bottleneck."""
         x = examples("inputs", x, self.inputs, self.decoder.dtype)
         return _embedded(self.encoder, x, images_at_once(self.inputs))
 
+    @full_products()
     def decode(self, points: Float[ArrayLike, "b d"]) -> Float[Array, "b outputs"]:
         """Compute the outputs f(g) of points in the bottleneck."""
         size, _ = self.decoder.ends
