@@ -8,6 +8,7 @@ from functools import cache, reduce
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -110,3 +111,27 @@ def test_a_step_adds_the_kernel_times_the_error(activation):
         ntk = np.asarray(kernels.ntk(others[index].points, seen[index].points))
         np.testing.assert_allclose(change, -RATE * ntk @ error, rtol=0, atol=1e-11)
         error = np.einsum("bod,bo->bd", seen[index].jacobian, error)
+
+
+def test_features_are_gradient_descent_on_all_weights():
+    """Biases too, over both steps; errors are of rounding."""
+    found = trained(Features, "sin")
+    decoder = found.engine.decoder
+
+    def loss(decoder: Any, points: np.ndarray) -> Any:
+        return 0.5 * jnp.square(decoder(points) - TARGETS).sum()
+
+    for points in (FIRST, SECOND):
+        slopes = eqx.filter_jit(eqx.filter_grad(loss))(decoder, points)
+        decoder = eqx.apply_updates(decoder, jax.tree.map(lambda slope: -RATE * slope, slopes))
+    outputs = found.engine.outputs(found.twice, jnp.asarray(OTHERS))
+    np.testing.assert_allclose(outputs, decoder(OTHERS), rtol=0, atol=1e-12)
+
+
+def test_no_two_weights_of_a_chain_are_drawn_alike():
+    """Layers and segments of equal shapes have numbers of their own."""
+    deep = mlp("relu", 3, bias_variance=0.4)
+    network = Chain(segments=[mlp("relu"), deep, deep], sizes=(3, 3))
+    decoder = sample(network, 4, 3, Seed(0), width=5).decoder
+    numbers = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(decoder)])
+    assert len(np.unique(numbers)) == len(numbers)
