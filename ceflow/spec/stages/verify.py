@@ -64,8 +64,8 @@ class Verify(StageSpec):
     """Number of standard normal inputs. For `lemma-3.1` and `eq-41`: number of pairs of standard
     normal points in the bottleneck."""
     steps: Count = 100
-    """Steps of gradient descent in `theorem-3.2`, `chain`, `lemma-4.1` and `theorem-1`: so many that
-    the loss halves, or [wrong theories pass too](semantics.md#claims)."""
+    """Steps of gradient descent in `theorem-3.2`, `chain`, `lemma-4.1` and `theorem-1`: so many
+    that the loss halves, or [wrong theories pass too](semantics.md#claims)."""
 
     def faults_in(self, document: "Document", model: Model) -> Iterator[Fault]:
         for index, claim in enumerate(self.claims):
