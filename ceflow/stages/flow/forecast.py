@@ -11,7 +11,6 @@ from ceflow.costs import EIGH_FLOPS, Work
 from ceflow.dynamics import costs
 from ceflow.dynamics.costs import StepForecast
 from ceflow.spec import Flow, Model
-from ceflow.spec.models import SLOPES
 from ceflow.spec.models.segmented import Segmented
 from ceflow.spec.stages.descent import weight_of
 from ceflow.stages.flow.problem import (
@@ -308,7 +307,7 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
 
 def _compilations(decoder: SampledDecoder) -> int:
     """Count those of a flow with this decoder; a further one adds little."""
-    return 22 if decoder.network.wide_decoder.activation in SLOPES else 42
+    return 15 + 3 * decoder.depth
 
 
 BY_ENGINE = {
