@@ -119,7 +119,8 @@ def barred(function: Callable[P, R], **options: Any) -> Callable[P, R]:
 
     @cache
     def compiled() -> Any:
-        return eqx.filter_jit(function, **options, compiler_options=known(BARRED))
+        kept: dict[str, Any] = {"compiler_options": known(BARRED)}
+        return eqx.filter_jit(function, **options, **kept)
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

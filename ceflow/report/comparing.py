@@ -138,7 +138,7 @@ class Comparison:
             for run in self.runs
         }
 
-    def _apart(self) -> Iterator[Note]:
+    def _apart(self) -> Iterator[ReportBlock]:
         """Say which curves the runs have over different axes, such as steps and time."""
         for name in dict.fromkeys(name for curves in self._curves.values() for name in curves):
             axes = {run: its[name].x_label for run, its in self._curves.items() if name in its}

@@ -39,7 +39,7 @@ def test_groups_off_the_curve_are_the_best_of_all_whole_networks(width: int):
 
     def numbers(n: int, m: int) -> tuple[float, float]:
         network = optimum.problem.baseline.with_members((n, n), m)
-        return costs(network), law(optimum.problem.baseline.with_members((n, n), 1)) / m
+        return costs(network), law(network.member) / m
 
     most, given = numbers(width, 1)
     every = [numbers(n, m) for n in range(1, width + 1) for m in range(1, 2 * width)]
