@@ -275,17 +275,19 @@ def test_points_are_where_their_axes_say():
 
 
 def test_a_heatmap_has_a_cell_for_each_value_and_none_where_there_is_none():
-    """Each extends half-way to the next; the second row ends at 2, a fifth of the axis."""
+    """Each extends half-way to the next, and begins at the very number at which the one before
+    ends; the second row ends at 2, a fifth of the axis."""
     x = (0.0, 0.1, 2.0, 10.0)
     rows = (Series("1", x, (1.0, 9.0, 2.0, 3.0)), Series("2", (0.0, 2.0), (3.0, 4.0)))
     text = chart(Heatmap("h", "t", "x", "y", rows, "row"))
-    cells = re.findall(r'<path fill="(#\w+)" d="M([\d.]+) ([\d.]+)h([\d.]+)v([\d.]+)', text)
-    tall = [(fill, *map(float, rest)) for fill, *rest in cells if float(rest[-1]) > 50]
-    assert len(tall) == 6
-    assert len({fill for fill, *_ in tall}) == 5  # 3.0 is there twice
+    cells = re.findall(r'<path fill="(#\w+)" d="M([\d.]+) ([\d.]+)H([\d.]+)V([\d.]+)', text)
+    assert len(cells) == 6
+    assert len({fill for fill, *_ in cells}) == 5  # 3.0 is there twice
+    for row in (cells[:4], cells[4:]):
+        assert [before[3] for before in row[:-1]] == [after[1] for after in row[1:]]
     area = json_of(text)["area"]
     wide = area[2] - area[0]
-    widths = [width / wide for *_, width, _ in tall]
+    widths = [(float(right) - float(left)) / wide for _, left, _, right, _ in cells]
     assert widths == pytest.approx([0.005, 0.1, 0.495, 0.4, 0.1, 0.1], abs=1e-3)
     assert [row["y"] for row in json_of(text)["rows"]] == [[1, 9, 2, 3], [3, 4]]
     assert "a heatmap of y from 1 to 9" in text

@@ -75,16 +75,18 @@ def _row_axis(labels: Sequence[str]) -> Axis:
 
 
 def _row(frame: Frame, row: int, series: Series, colours: Axis) -> str:
-    """Draw a row; cells of one colour beside each other are one shape."""
-    top, height = frame.down(row), frame.down(row + 1) - frame.down(row)
+    """Draw a row; cells of one colour beside each other are one shape. The next begins at the very
+    number at which one ends, since a tenth of a pixel between them is drawn as a white line.
+    """
+    top, bottom = (f"{frame.down(edge):.1f}" for edge in (row, row + 1))
     edges = [series.x[0], *((a + b) / 2 for a, b in pairwise(series.x)), series.x[-1]]
     places = [frame.across(edge) for edge in edges]
     fills = [_colour(colours, y) for y in series.y]
     drawn, end = "", 0
     for fill, alike in groupby(fills):
         begin, end = end, end + len(list(alike))
-        x, width = places[begin], max(places[end] - places[begin], NARROWEST_CELL)
-        shape = f"M{x:.1f} {top:.1f}h{width:.1f}v{height:.1f}h-{width:.1f}z"
+        left, right = places[begin], max(places[end], places[begin] + NARROWEST_CELL)
+        shape = f"M{left:.1f} {top}H{right:.1f}V{bottom}H{left:.1f}z"
         drawn += f'<path fill="{fill}" d="{shape}"/>'
     return drawn
 
