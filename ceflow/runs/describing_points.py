@@ -61,10 +61,12 @@ def points_blocks(collected: CollectedPoints) -> list[ReportBlock]:
     x, y, third = map(short, (collected.x, collected.y, collected.given))
     by = any("by" in point for point in collected.points)
     named = (x, *((collected.by or "by",) if by else ()), *((third,) if third else ()))
+    y += " ± s.e." if any(point.stderr is not None for point in collected.points) else ""
     table = Table(("run", *named, y), tuple((p.run, *_row(p)) for p in collected.points))
     if collected.means:
         compared = (f"less {_reference(collected)}", "95 %", "pairs") if collected.against else ()
-        head = (*named, f"mean of {y} over {collected.over}", "runs", *compared)
+        mean = f"mean of {short(collected.y)} over {collected.over} ± s.e."
+        head = (*named, mean, "runs", *compared)
         table = Table(head, tuple(_mean_row(collected, mean) for mean in collected.means))
     if collected.fits or collected.correlations:  # which have sentences and tables of their own
         fits = (Note(_fit_text(collected, fit)) for fit in collected.fits)

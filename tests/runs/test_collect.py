@@ -158,7 +158,7 @@ def test_over_is_the_mean_with_its_error_and_the_fit_is_to_it(law, tmp_path):
     assert isinstance(table, Table)
     assert table.columns == (
         "model.multiplicity",
-        "mean of flow.drift over model.member.widths",
+        "mean of flow.drift over model.member.widths ± s.e.",
         "runs",
     )
     assert isinstance(drawn, Curve)
