@@ -69,6 +69,11 @@ class Origin:
         """The layers that come from files."""
         return Origin(tuple(layer for layer in self.layers if layer.text.file != SET))
 
+    @property
+    def settings(self) -> tuple[Layer, ...]:
+        """The layers that come from the command line."""
+        return tuple(layer for layer in self.layers if layer.text.file == SET)
+
     @cached_property
     def tree(self) -> dict[str, Any]:
         """The tree of all layers merged.

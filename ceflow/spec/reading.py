@@ -3,7 +3,7 @@
 import copy
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -55,7 +55,19 @@ def examined(origin: Origin) -> Examined:
                 beside = _faults_beside(error.faults, origin.tree)
             raise SpecError(*error.faults, *beside) from None
         document._origin = origin
-        return check(document)
+        found = check(document)
+        if unused := list(_unused(origin, document)):
+            raise SpecError(*unused)
+        return found
+
+
+def _unused(origin: Origin, document: Document) -> Iterator[Fault]:
+    """Find settings of swept paths, whose values no run would have."""
+    for path in document.sweep.paths if document.sweep else ():
+        steps = tuple(path.split("."))
+        if any(layer.reach(steps) == len(steps) for layer in origin.settings):
+            help = f"""set the values of the sweep, as --set 'sweep."{path}"=[...]'"""
+            yield Fault("CE202", f"no run would have this value: {path} is swept", steps, help=help)
 
 
 def validate(tree: dict[str, Any]) -> Document:

@@ -132,3 +132,19 @@ def test_a_fault_of_a_setting_points_into_the_argument(setting, code, column):
     (fault,) = caught.value.faults
     assert fault.place is not None
     assert (fault.code, fault.place.file, fault.place.column) == (code, "--set", column)
+
+
+def test_a_setting_of_a_swept_path_is_refused_and_one_of_the_sweep_is_not():
+    swept = BASE + '\n[sweep]\n"model.widths" = [[2], [3]]\n'
+    with pytest.raises(SpecError) as caught:
+        loads(swept, settings=["model.widths=[4]"])
+    (fault,) = caught.value.faults
+    assert (fault.code, fault.message) == (
+        "CE202",
+        "no run would have this value: model.widths is swept",
+    )
+    assert fault.place is not None
+    assert fault.place.file == "--set"
+    found = loads(swept, settings=['sweep."model.widths"=[[4], [5]]']).sweep
+    assert found is not None
+    assert found.paths["model.widths"] == [[4], [5]]
