@@ -108,7 +108,7 @@ def _of_run(
     chosen = replica or 0
     if not 0 <= chosen < found.replicas:
         fail(f"the stage {found.stage!r} has no replica {chosen}; {found.counted}", 2)
-    notes = found.notes
+    notes = (*(f"warning: {sentence}" for sentence in found.changed), *found.notes)
     if found.replicas > 1:
         notes = (*notes, f"of replica {chosen} of {found.replicas}, counted from 0 (--replica)")
     return found.plan, Weights(found.path, found.replicas, chosen), notes

@@ -1,9 +1,11 @@
 """The networks that a stage of a run has trained, where their weights are, and what they saw."""
 
 import json
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ceflow.compiler import Modules, Plan, compile
 from ceflow.data import Dataset, Examples
@@ -32,6 +34,8 @@ class Trained:
     """Number of networks that were trained together, stacked in the file if there are several."""
     notes: tuple[str, ...] = ()
     """What to know of the weights, one sentence each."""
+    changed: tuple[str, ...] = ()
+    """Of each of the user's modules that is no longer what was trained, a sentence."""
 
     @property
     def counted(self) -> str:
@@ -51,8 +55,10 @@ def trained(
     if plan.document.sweep is not None:
         run = directory.path / next(iter(plan.variants), "RUN")
         raise _refusal(f"{path} is a sweep of several runs", f"name one of them, as {run}")
+    changed: tuple[str, ...] = ()
     if plan.document.model.module_name is not None:
-        plan = compile(plan.document, plan.data, modules=modules)
+        then, plan = plan.modules_used(), compile(plan.document, plan.data, modules=modules)
+        changed = tuple(_changed(then, plan.modules_used()))
     known, lost = known_results(directory, plan.document.stages)
     results = Results(directory, plan.document, known["stages"])
     name = _chosen(directory.path, plan, stage)
@@ -74,7 +80,7 @@ def trained(
     network = replace(plan, model=model, root=plan.expand(model))
     file = directory.path / found.weights
     notes = tuple(_notes(plan, name, found, directory))
-    return Trained(network, name, file, found.replicas or 1, notes)
+    return Trained(network, name, file, found.replicas or 1, notes, changed)
 
 
 def network(
@@ -86,9 +92,12 @@ def network(
 ) -> "eqx.Module":
     """Read a network that a `train` stage of a run has trained, or with `replica=None` all of them.
 
-    Raises `SpecError` as `trained` does, and `ValueError` if there is no such replica.
+    Raises `SpecError` as `trained` does, and `ValueError` if there is no such replica. A module
+    that is no longer what was trained gives a `UserWarning`.
     """
     found = trained(path, stage, modules=modules)
+    for sentence in found.changed:
+        warnings.warn(sentence, stacklevel=3)
     if replica is not None and not 0 <= replica < found.replicas:
         raise ValueError(f"the stage {found.stage!r} has no replica {replica}; {found.counted}")
     from ceflow.exports import Weights
@@ -112,6 +121,17 @@ def examples(path: str | Path) -> Dataset:
         Examples(part.x.astype(dtype), part.y.astype(dtype)) for part in (found.train, found.test)
     )
     return replace(found, train=train, test=test)
+
+
+def _changed(then: list[dict[str, Any]], now: list[dict[str, Any]]) -> Iterator[str]:
+    """Say of each module that its program is another than in the run."""
+    programs = {each["name"]: each["program"] for each in then}
+    for each in now:
+        if each["program"] != programs.get(each["name"]):
+            yield (
+                f"the module {each['name']!r} computes something else than when it was trained, or"
+                " JAX is another version, or it calls Python: these weights may not be for it"
+            )
 
 
 def _notes(plan: Plan, name: str, found: TrainResult, directory: RunDirectory) -> list[str]:

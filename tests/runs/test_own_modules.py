@@ -15,6 +15,7 @@ from click.testing import CliRunner
 import ceflow
 from ceflow.cli import main
 from ceflow.kernels import empirical_nngp, empirical_ntk
+from ceflow.runs import trained
 from ceflow.seeding import Seed
 from ceflow.spec import (
     Document,
@@ -25,6 +26,7 @@ from ceflow.spec import (
     Mlp,
     SpecError,
     Sweep,
+    Train,
     Variance,
     dumps,
 )
@@ -136,6 +138,17 @@ def test_nothing_is_kept_of_another_module(run, tmp_path, make):
     with pytest.raises(SpecError, match="a module of its model computes something else"):
         ceflow.run(DOCUMENT, path, modules={"mine": make})
     assert (path / "run.json").read_bytes() == before
+
+
+def test_weights_read_into_another_module_are_told(tmp_path):
+    """The module that was trained gives no warning, which here would be an error."""
+    stage = Train(steps=2, learning_rate=0.1)
+    document = DOCUMENT.replaced({"stages": {"train": stage}})
+    run = ceflow.run(document, tmp_path / "run", modules={"mine": mlp})
+    run.network(modules={"mine": mlp})
+    assert trained(run.path, modules={"mine": mlp}).changed == ()
+    with pytest.warns(UserWarning, match="the module 'mine' computes something else"):
+        run.network(modules={"mine": other})
 
 
 def test_a_module_that_fails_leaves_nothing(tmp_path):
