@@ -73,10 +73,36 @@ def _count(equation: core.JaxprEqn, given: Sequence[bool], times: int, found: Tr
         return
     if positions == 1:
         layer = nodes.Dense(groups * fan_in, outputs, 1.0, 0.0, groups)
-    else:
+    elif (square := _square(equation, outputs, groups)) is not None:
+        layer = square
+    else:  # of the same costs
         image = (groups * fan_in, positions, 1)
         layer = nodes.Convolution(image, outputs, 1, 1, groups, 1.0, 0.0, (0, 0))
     found.layers += [layer] * times
+
+
+def _square(equation: core.JaxprEqn, outputs: int, groups: int) -> nodes.Convolution | None:
+    """Return a convolution over two axes that are treated alike; None if it is another."""
+    asked = equation.params
+    if "window_strides" not in asked or len(asked["window_strides"]) != 2:
+        return None
+    numbers, (x, kernel) = asked["dimension_numbers"], map(_shape, equation.invars)
+    channels, *image = (x[axis] for axis in numbers.lhs_spec[1:])
+    size = {kernel[axis] for axis in numbers.rhs_spec[2:]}
+    stride, padding = {*asked["window_strides"]}, {*map(tuple, asked["padding"])}
+    plain = {*asked["lhs_dilation"], *asked["rhs_dilation"]} == {1}
+    if not plain or {len(size), len(stride), len(padding)} != {1} or x[numbers.lhs_spec[0]] != 1:
+        return None
+    return nodes.Convolution(
+        (channels, *image),
+        outputs,
+        size.pop(),
+        stride.pop(),
+        groups,
+        weight_variance=1.0,
+        bias_variance=0.0,
+        padding=padding.pop(),
+    )
 
 
 def _product(equation: core.JaxprEqn, given: Sequence[bool]) -> tuple[int, int, int, int]:

@@ -139,6 +139,9 @@ def _add_inner(branch: Tree, node: nodes.Node) -> None:
     if not isinstance(node, nodes.Residual):
         for inner in node.inner:
             add_layers(branch, inner)
+        rest = node.parameters - sum(inner.parameters for inner in node.inner)
+        if isinstance(node, nodes.External) and node.inner and rest > 0:
+            branch.add(Row("biases and what else has parameters", (scaled(rest).rstrip(), "")))
         return
     add_layers(branch, node.body)
     if node.shortcut is None:

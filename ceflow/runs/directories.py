@@ -62,6 +62,9 @@ def _given(out: str | Path, resolved: str) -> RunDirectory:
 
 def _require(directory: RunDirectory, resolved: str) -> None:
     """Raise `SpecError` if a directory holds anything but a run of this document."""
+    if directory.path.is_file():
+        message = f"{directory.path} is a file, and a run is a directory of its own"
+        raise SpecError(Fault("CE501", message, help="name a directory with --out"))
     if not directory.is_free and not holds(directory, resolved):
         what = _held(directory, resolved) if directory.exists else "files that are no run's"
         help = "choose another directory with --out"

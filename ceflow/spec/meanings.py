@@ -43,8 +43,8 @@ def name_of(kind: type[Spec]) -> str:
 def meanings(word: str) -> list[Meaning]:
     """List what a word means as the name of a kind, as a key of documents, and as a value of one.
 
-    >>> [each.what for each in meanings("kernel")]
-    ['a kind of stage', 'a key of flow', 'a key of convolution']
+    >>> [each.what for each in meanings("kernel")][:4]
+    ['a kind of stage', 'a key of flow', 'a key of convolution', 'a value of engine in flow']
     >>> meanings("flatten")[0].text
     'An image as a vector; a vector stays as it is.'
     >>> [each.what for each in meanings("history")]

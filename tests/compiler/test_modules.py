@@ -81,6 +81,26 @@ def test_what_is_traced_of_a_tree_of_layers_has_its_counts(model):
     assert found.flops == plan.root.flops == sum(node.flops for node in layers)
 
 
+def test_convolutions_keep_their_kernels_and_shapes():
+    """As Equinox's; one whose axes differ has a stand-in of the same costs."""
+
+    def make(key):
+        like, other = jax.random.split(key)
+        return eqx.nn.Sequential(
+            [
+                eqx.nn.Conv2d(3, 8, 3, stride=2, padding=1, key=like),
+                eqx.nn.Conv2d(8, 8, (3, 1), groups=4, key=other),
+                eqx.nn.Lambda(jnp.ravel),
+            ]
+        )
+
+    found = root_of(make, inputs=[3, 32, 32])
+    one, two = (node for _, node in nodes.leaves(found))
+    assert (one.title, one.outputs) == ("convolution 3x3/2", (8, 16, 16))
+    assert (two.title, two.parameters) == ("convolution 1x1 in 4 groups", 8 * 2 * 3)
+    assert found.parameters == one.parameters + two.parameters + 16  # biases
+
+
 class Looped(eqx.Module):
     weight: jax.Array
     times: int | None = eqx.field(static=True)

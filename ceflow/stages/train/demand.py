@@ -4,6 +4,7 @@ import math
 
 from ceflow import data
 from ceflow._machine import MEMORY
+from ceflow.blocks import counted
 from ceflow.compiler import Plan, nodes
 from ceflow.costs import Work
 from ceflow.spec import LearningRates, Model, Train
@@ -188,7 +189,7 @@ def forecast(stage: Train, plan: Plan, model: Model) -> Forecast:
     disk = size * kept + weights + _curves(stage, replicas, moments) + _preparation(plan)
     instead = "" if stage.batch else "set batch, for steps on fewer examples"
     remarks = ("data streamed",) if streams else ()
-    remarks += (f"{group} replicas at a time",) if group < replicas else ()
+    remarks += (f"{counted(group, 'replica')} at a time",) if group < replicas else ()
     key = max(takes, key=lambda key: takes[key])
     return Forecast(memory, disk, key, work, instead, streams=streams, remarks=remarks)
 
