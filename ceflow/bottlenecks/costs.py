@@ -10,7 +10,7 @@ from ceflow.compiler import nodes
 from ceflow.compiler.models import expand
 from ceflow.costs import Demand, Work
 from ceflow.kernels.costs import Shape, analytic_cost, is_of_vectors
-from ceflow.spec import Bottleneck
+from ceflow.spec import Bottleneck, scaled
 from ceflow.spec.models import SLOPES
 from ceflow.spec.models.segmented import Segmented
 
@@ -92,6 +92,16 @@ class Sampled:
     def depth(self) -> int:
         """Number of hidden layers of all decoders."""
         return sum(decoder.depth for decoder in self.decoders)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the plan says of sampled decoders whose hidden layers have n^2 weights between
+        them, if there are any.
+        """
+        if not self.network.is_narrow or all(decoder.depth < 2 for decoder in self.decoders):
+            return ()
+        weights = scaled(self.decoder).strip()
+        return (f"{weights} sampled weights, {self.width:,}² between two hidden layers",)
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:

@@ -14,8 +14,9 @@ from ceflow import data, kernels
 from ceflow.blocks import Table
 from ceflow.bottlenecks import Batches, Simulation, composed_ntk, sample
 from ceflow.dynamics import ConstantKernel, SquaredError
+from ceflow.runs import prepare
 from ceflow.seeding import Seed
-from ceflow.spec import Bottleneck, Circle, DeepGp, Document, Flow, Kernel, Mlp, Npz, Stop
+from ceflow.spec import Bottleneck, Circle, DeepGp, Document, Flow, Kernel, Mlp, Npz, Stop, Train
 from ceflow.stages.flow.report import describe
 from ceflow.store import RunDirectory
 
@@ -141,6 +142,22 @@ def test_float32_of_a_decoder_with_kinks(tmp_path):
     simulated, steps = simulation(model, "flow"), 4000
     state = simulated.train(TIME / steps, Batches(TRAIN, TRAIN), steps).state
     np.testing.assert_allclose(found, simulated.outputs(state), atol=5e-3)  # the step's error
+
+
+def test_the_plan_says_how_many_weights_are_sampled_between_hidden_layers():
+    """200 (3 + 2) and 200^2 of two hidden layers; of one, the plan says nothing."""
+    deep = network().replaced({"decoder": Mlp(widths=(math.inf, math.inf), weight_variance=1.0)})
+    said = []
+    for model in (network(), deep):
+        stages: dict[str, Any] = {
+            "flow": Flow(time=1.0, width=200),
+            "features": Train(steps=2, width=200),
+            "history": Train(steps=2, width=200, engine="history"),
+        }
+        plan = ceflow.compile(Document(data=DATA, model=model, stages=stages))
+        said.append([needs.remarks for needs in prepare(plan).needs().values()])
+    remark = ("41.0 k sampled weights, 200² between two hidden layers",)
+    assert said == [[(), (), ()], [remark, remark, ()]]
 
 
 def test_data_that_cannot_move_are_remarked_upon(tmp_path):

@@ -296,7 +296,7 @@ def _of_features(stage: Flow, plan: Plan, model: Model) -> _Flow:
     work = work.plus(whole._replace(compilations=at_once.work.compilations))
     memory = PROGRAM_BYTES + of_width + of_examples + at_once.memory
     return _Flow(
-        Forecast(memory, key=key, work=work),
+        Forecast(memory, key=key, work=work, remarks=sampled.remarks),
         state=n * d + decoder,
         held=NUMBERS_PER_UNIT * n * hidden + (0 if kept else 30 * depth * n * rows),
         flops=FLOPS_PER_PARAMETER * n * decoder + 2 * n * rows * d,

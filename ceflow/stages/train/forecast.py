@@ -27,7 +27,8 @@ def _simulated(stage: Train, plan: Plan, model: Model) -> Forecast:
     disk = sizes.itemsize * (kept + sizes.embedding)
     instead = "" if stage.batch else "set batch, for steps on fewer examples"
     work = work._replace(seconds=work.seconds + LOADING_SECONDS)
-    return Forecast(memory, disk, _key(stage, plan, sizes), work, instead)
+    key, remarks = _key(stage, plan, sizes), () if sizes.past else sizes.sampled.remarks
+    return Forecast(memory, disk, key, work, instead, remarks=remarks)
 
 
 def _sizes(stage: Train, plan: Plan, model: Model) -> SimulationSizes:
