@@ -123,7 +123,7 @@ def test_a_changed_document_of_any_layout_is_written_as_it_is(edit, text):
     assert says(dumps(changed), changed)
 
 
-SETTINGS = ["seed=9", "stages.b.ratios=[1.0]", 'model.member.activation="erf"']
+SETTINGS = ["name=nine", "stages.b.ratios=[1.0]", 'model.member.activation="erf"']
 
 
 @settings(derandomize=True, deadline=None, max_examples=20)
@@ -140,7 +140,7 @@ def test_a_document_that_extends_another_is_written_whole(edit, tmp_path):
     (tmp_path / "base.toml").write_text(dumps(validate(TREE)), encoding="utf-8")
     over = '# mine\nextends = "base.toml"\n\n[stages.b]  # fewer\nratios = [0.2, 1.0]\n'
     (tmp_path / "over.toml").write_text(over, encoding="utf-8")
-    document = load(tmp_path / "over.toml", settings=["seed=9"])
+    document = load(tmp_path / "over.toml", settings=["name=nine"])
     changed = document.model_copy(update=EDITS[edit](document))
     assert says(dumps(changed), changed)
 
