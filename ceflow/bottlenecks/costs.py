@@ -95,8 +95,8 @@ class Sampled:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the plan says of sampled decoders whose hidden layers have n^2 weights between
-        them, if there are any.
+        """Say how many weights are sampled if decoders have n^2 of them between hidden layers;
+        empty if none has.
         """
         if not self.network.is_narrow or all(decoder.depth < 2 for decoder in self.decoders):
             return ()

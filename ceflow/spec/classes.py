@@ -158,18 +158,18 @@ def taken_by(value: Any, here: list[type[Spec]]) -> str:
     lines = [
         f'{key} = ["{value}"]' if _is_array(field.annotation) else f'{key} = "{value}"'
         for key, field in fields.items()
-        if value in _names(field.annotation)
+        if value in names_among(field.annotation)
     ]
     return f'"{value}" is a value of another key: {" or ".join(lines)}' if lines else ""
 
 
-def _names(annotation: Any) -> Iterator[Any]:
+def names_among(annotation: Any) -> Iterator[Any]:
     """Yield the names among which a key chooses."""
     if get_origin(annotation) is Literal:
         yield from get_args(annotation)
     else:
         for part in get_args(annotation):
-            yield from _names(part)
+            yield from names_among(part)
 
 
 def _is_array(annotation: Any) -> bool:

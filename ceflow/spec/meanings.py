@@ -4,10 +4,10 @@ classes.
 
 import re
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import NamedTuple, get_args
 
 from ceflow.spec.base import TAGS, Spec
-from ceflow.spec.classes import specs
+from ceflow.spec.classes import names_among, specs
 from ceflow.spec.document import Document
 from ceflow.spec.models.layers import KINDS
 from ceflow.spec.schema import LINK
@@ -83,21 +83,12 @@ def _as_value(word: str) -> Iterator[Meaning]:
     found: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for what, kind in kinds():
         for key, field in kind.model_fields.items():
-            if key not in TAGS and word in _values(field.annotation):
+            if key not in TAGS and word in names_among(field.annotation):
                 having = (name_of(kind), _CHAPTERS.get(what, "stages.md"))
                 found.setdefault((key, _text(field.description)), []).append(having)
     for (key, text), having in found.items():
         names = ", ".join(dict.fromkeys(name for name, _ in having))
         yield Meaning(f"a value of {key} in {names}", text, having[0][1])
-
-
-def _values(annotation: Any) -> Iterator[Any]:
-    """Yield the words that a type takes, such as the entries of a list of them."""
-    if get_origin(annotation) is Literal:
-        yield from get_args(annotation)
-    else:
-        for part in get_args(annotation):
-            yield from _values(part)
 
 
 def _text(description: str | None) -> str:
